@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Log lines to stderr, with a journal level in front where systemd reads them.
+ *
+ * A line names its object first ("vm2: …", "keyboard: …"). No payload byte is ever logged, at any
+ * level: a trace of a keyboard is a key logger. What a peer can trigger at will goes through
+ * log_limited().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6,
+		 LOG_LEVEL_DEBUG = 7 };
+
+/* One source of lines that a peer can trigger: at most 5, then one in ten seconds. */
+struct log_limit {
+	uint64_t next_ns;
+	unsigned burst, suppressed;
+};
+
+void log_init(enum log_level max);
+void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
+bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed);
+const char *errno_text(int r);
+
+#define log_err(...)     log_line(LOG_LEVEL_ERR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(...)  log_line(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+#define log_limited(limit, level, format, ...)                                                    \
+	do {                                                                                      \
+		unsigned suppressed_;                                                             \
+		if (log_limit_pass(limit, &suppressed_)) {                                        \
+			log_line(level, format, ##__VA_ARGS__);                                   \
+			if (suppressed_)                                                          \
+				log_line(level, "(%u more lines like this were left out)",        \
+					 suppressed_);                                            \
+		}                                                                                 \
+	} while (0)

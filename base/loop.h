@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One thread's event loop on its own io_uring.
+ *
+ * The ring waits: for readiness of descriptors, for time, and for the thread's mailbox. Data moves
+ * by ordinary non-blocking calls, because what comes next is decided by what they return. The one
+ * operation that the ring carries itself is the write of a counter to a descriptor that a peer
+ * chose, which must not block here whatever that descriptor is.
+ *
+ * A watch is a slot of the loop's table. user_data is kind:8, generation:24, slot:32; cancelling a
+ * watch makes a new generation, so that a completion that was already under way finds nobody and is
+ * dropped. The object may be freed at once. A loop is used by its own thread only, but for
+ * loop_post().
+ *
+ * Polls that keep on (LOOP_KEEP) are edge-triggered: their handler must go on until the descriptor
+ * has no more. Other polls fire once and are armed again with loop_watch_again().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mailbox.h"
+
+#define LOOP_KEEP 1u
+
+struct loop;
+
+/* A handle on a watch; {0} is none. Cancelling none, or one that has gone, does nothing. */
+struct loop_watch {
+	uint32_t slot, generation;
+};
+
+/**
+ * typedef loop_fn - what a watch calls
+ * @ctx:	as given
+ * @res:	poll: the ready events (EPOLLIN …) or a negative errno; timer: 0
+ */
+typedef void (*loop_fn)(void *ctx, int res);
+
+int loop_new(struct loop **ret_loop);
+struct loop *loop_free(struct loop *loop);
+
+int loop_watch_fd(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
+		  unsigned flags, loop_fn fn, void *ctx);
+int loop_watch_again(struct loop *loop, struct loop_watch *watch);
+int loop_watch_time(struct loop *loop, struct loop_watch *watch, uint64_t after_ns, loop_fn fn,
+		    void *ctx);
+void loop_cancel(struct loop *loop, struct loop_watch *watch);
+static inline bool loop_watching(const struct loop_watch *watch)
+{
+	return watch->generation != 0;
+}
+
+int loop_signal(struct loop *loop, unsigned line, int fd);
+
+void loop_post(struct loop *loop, struct letter *letter, letter_fn deliver);
+int loop_turn(struct loop *loop, bool wait);
+uint64_t loop_now(void);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Letters to a thread; see mailbox.h. */
+#include "base/mailbox.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+
+#include "base/fd.h"
+
+/**
+ * mailbox_init() - make an empty box
+ * @box:	the box
+ *
+ * Return: 0 or a negative errno.
+ */
+int mailbox_init(struct mailbox *box)
+{
+	atomic_init(&box->newest, NULL);
+	box->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return box->wake < 0 ? -errno : 0;
+}
+
+/**
+ * mailbox_deinit() - close a box that nobody sends to any more
+ * @box:	the box; letters still in it are left to their objects' owners
+ */
+void mailbox_deinit(struct mailbox *box)
+{
+	box->wake = fd_close(box->wake);
+}
+
+/**
+ * mailbox_post() - send a letter
+ * @box:	the receiver's box
+ * @letter:	not under way now; what the sender wrote before is seen by @deliver
+ * @deliver:	what the receiver's thread runs
+ *
+ * Any thread. Never waits.
+ */
+void mailbox_post(struct mailbox *box, struct letter *letter, letter_fn deliver)
+{
+	struct letter *old = atomic_load_explicit(&box->newest, memory_order_relaxed);
+	/* Once pushed, the receiver may run the letter and even close the box's owner down. */
+	int wake = box->wake;
+
+	letter->deliver = deliver;
+	do {
+		letter->next = old;
+	} while (!atomic_compare_exchange_weak_explicit(&box->newest, &old, letter,
+							memory_order_release,
+							memory_order_relaxed));
+	if (!old)
+		eventfd_write(wake, 1);
+}
+
+/**
+ * mailbox_deliver() - run all letters that have arrived, oldest first
+ * @box:	the calling thread's own box
+ *
+ * Return: how many.
+ */
+unsigned mailbox_deliver(struct mailbox *box)
+{
+	struct letter *l = atomic_exchange_explicit(&box->newest, NULL, memory_order_acquire);
+	struct letter *oldest = NULL;
+	unsigned n = 0;
+
+	while (l) {
+		struct letter *next = l->next;
+
+		l->next = oldest;
+		oldest = l;
+		l = next;
+	}
+	while (oldest) {
+		struct letter *next = oldest->next;
+
+		oldest->deliver(oldest);
+		oldest = next;
+		n++;
+	}
+	return n;
+}

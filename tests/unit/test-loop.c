@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop: polls of both kinds, timers, completions for what has gone, signals, letters. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/mem.h"
+
+static void count(void *ctx, int res)
+{
+	assert_true(res >= 0);
+	(*(unsigned *)ctx)++;
+}
+
+static void turn_until(struct loop *loop, unsigned *n, unsigned want)
+{
+	while (*n < want)
+		assert_true(loop_turn(loop, true) >= 0);
+}
+
+static void a_kept_poll_sees_each_edge(void **state _unused_)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	struct loop_watch w = {0};
+	struct loop *loop;
+	unsigned n = 0;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_watch_fd(loop, &w, fd, POLLIN, LOOP_KEEP, count, &n), 0);
+	for (unsigned i = 1; i <= 5; i++) {
+		eventfd_write(fd, 1); /* never read: each write is an edge all the same */
+		turn_until(loop, &n, i);
+	}
+	loop_cancel(loop, &w);
+	eventfd_write(fd, 1);
+	loop_turn(loop, false);
+	loop_turn(loop, false);
+	assert_int_equal(n, 5);
+	loop_free(loop);
+	close(fd);
+}
+
+static void a_single_poll_waits_to_be_armed_again(void **state _unused_)
+{
+	int fd = eventfd(1, EFD_NONBLOCK);
+	struct loop_watch w = {0};
+	struct loop *loop;
+	unsigned n = 0;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_watch_fd(loop, &w, fd, POLLIN, 0, count, &n), 0);
+	turn_until(loop, &n, 1);
+	loop_turn(loop, false);
+	assert_int_equal(n, 1);
+	assert_int_equal(loop_watch_again(loop, &w), 0);
+	turn_until(loop, &n, 2);
+	loop_cancel(loop, &w);
+	assert_int_equal(loop_watch_again(loop, &w), -ENOENT);
+	loop_free(loop);
+	close(fd);
+}
+
+/* Both were ready in one turn; the first handler cancels the second and reuses its slot. */
+struct two {
+	struct loop *loop;
+	struct loop_watch a, b, c;
+	int fd;
+	unsigned first, other, later;
+};
+
+static void cancel_the_other(void *ctx, int res _unused_)
+{
+	struct two *t = ctx;
+
+	t->first++;
+	loop_cancel(t->loop, &t->a);
+	loop_cancel(t->loop, &t->b);
+	assert_int_equal(loop_watch_time(t->loop, &t->c, 1000000, count, &t->later), 0);
+}
+
+static void a_completion_for_what_has_gone_finds_nobody(void **state _unused_)
+{
+	struct two t = {.fd = eventfd(1, EFD_NONBLOCK)};
+
+	assert_int_equal(loop_new(&t.loop), 0);
+	assert_int_equal(loop_watch_fd(t.loop, &t.a, t.fd, POLLIN, 0, cancel_the_other, &t), 0);
+	assert_int_equal(loop_watch_fd(t.loop, &t.b, t.fd, POLLIN, 0, count, &t.other), 0);
+	turn_until(t.loop, &t.later, 1);
+	assert_int_equal(t.first, 1);
+	assert_int_equal(t.other, 0);
+	assert_false(loop_watching(&t.c));
+	loop_free(t.loop);
+	close(t.fd);
+}
+
+static void a_full_table_is_an_error_and_slots_come_back(void **state _unused_)
+{
+	static struct loop_watch w[2000];
+	struct rlimit lim = {8192, 8192};
+	struct loop *loop;
+	unsigned n = 0, made = 0;
+
+	setrlimit(RLIMIT_NOFILE, &lim);
+	assert_int_equal(loop_new(&loop), 0);
+	while (made < 2000 && !loop_watch_time(loop, &w[made], 3600000000000, count, &n))
+		made++;
+	assert_in_range(made, 1000, 1100);
+	assert_int_equal(loop_watch_time(loop, &w[made], 1, count, &n), -ENOSPC);
+	for (unsigned i = 0; i < made; i++)
+		loop_cancel(loop, &w[i]);
+	assert_int_equal(loop_watch_time(loop, &w[0], 1, count, &n), 0);
+	turn_until(loop, &n, 1);
+	loop_free(loop);
+}
+
+static void a_signal_never_blocks(void **state _unused_)
+{
+	int ev = eventfd(0, EFD_NONBLOCK), p[2];
+	struct loop *loop;
+	eventfd_t v;
+	char buf[65536] = {0};
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_signal(loop, 0, ev), 0);
+	assert_int_equal(eventfd_read(ev, &v), 0);
+	assert_int_equal(v, 1);
+
+	/* A full pipe in blocking mode, in place of an eventfd: what a hostile peer might hand in. */
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(fcntl(p[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(p[1], buf, sizeof(buf)) > 0)
+		;
+	assert_int_equal(fcntl(p[1], F_SETFL, 0), 0);
+	assert_int_equal(loop_signal(loop, 1, p[1]), 0);
+	loop_turn(loop, false);
+	assert_int_equal(loop_signal(loop, 1, p[1]), 1);
+	/* Other lines go on. */
+	loop_turn(loop, false);
+	assert_int_equal(loop_signal(loop, 0, ev), 0);
+	while (loop_signal(loop, 1, p[1]) == 1) {
+		if (read(p[0], buf, sizeof(buf)) < 0)
+			fail();
+		loop_turn(loop, true);
+	}
+	loop_free(loop);
+	close(ev);
+	close(p[0]);
+	close(p[1]);
+}
+
+struct post {
+	struct letter letter;
+	struct loop *loop;
+	unsigned n;
+};
+
+static void posted(struct letter *l)
+{
+	container_of(l, struct post, letter)->n++;
+}
+
+static void *post_one(void *arg)
+{
+	struct post *p = arg;
+
+	loop_post(p->loop, &p->letter, posted);
+	return NULL;
+}
+
+static void a_letter_wakes_the_loop(void **state _unused_)
+{
+	struct post p = {0};
+
+	assert_int_equal(loop_new(&p.loop), 0);
+	for (unsigned i = 1; i <= 100; i++) {
+		pthread_t t;
+
+		assert_int_equal(pthread_create(&t, NULL, post_one, &p), 0);
+		turn_until(p.loop, &p.n, i);
+		pthread_join(t, NULL);
+	}
+	loop_free(p.loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_kept_poll_sees_each_edge),
+		cmocka_unit_test(a_single_poll_waits_to_be_armed_again),
+		cmocka_unit_test(a_completion_for_what_has_gone_finds_nobody),
+		cmocka_unit_test(a_full_table_is_an_error_and_slots_come_back),
+		cmocka_unit_test(a_signal_never_blocks),
+		cmocka_unit_test(a_letter_wakes_the_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
