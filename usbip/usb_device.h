@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One claimed USB device: a libusb context of its own on a descriptor that somebody else opened.
+ *
+ * A device belongs to one guest's thread at a time (its user), which calls everything here; between
+ * usb_device_unbind() and usb_device_bind() it may be handed to another thread. It owns its libusb
+ * context and handle, the descriptor, and the URBs in flight. It starts no thread and waits for
+ * nothing: calls that block in the kernel are jobs, run by a worker of the user's, and while one is
+ * under way the device is *parked*: nothing is submitted, cancelled or reaped.
+ *
+ * States: new -> opening (job) -> ready <-> parked (job) -> draining -> closing (job) -> closed.
+ * From any of them: gone (unplugged; URBs come back with -ESHUTDOWN), which still has to be closed.
+ *
+ * Between sessions a device is as after a reset: usb_device_end_session() cancels and drains what is
+ * left, sets the configuration back to the one it was found in, and resets; only then is the next
+ * session begun. Host drivers stay detached until the descriptor's opener binds them again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mailbox.h"
+
+struct usb_device;
+struct usbip_session;
+
+/*
+ * One blocking call. run() is called in a worker and touches only what the job owns and the libusb
+ * handle; done() afterwards in the user's thread. Embedded in the device, one at a time.
+ */
+struct usb_job {
+	struct letter letter; /* for the user's way back */
+	void (*run)(struct usb_job *job);
+	void (*done)(struct usb_job *job);
+	const char *what;	 /* for log lines: "reset" … */
+	unsigned deadline_ms; /* past it the call counts as stuck in the kernel */
+};
+
+/* What a device asks of its user. @ctx is as given to usb_device_bind(). */
+struct usb_device_ops {
+	/* Have a worker call job->run(job), then job->done(job) in this thread. May not fail: where
+	 * no thread can be had, call run() here. */
+	void (*job)(void *ctx, struct usb_job *job);
+	/* Call usb_device_events() when @fd is ready (EPOLLIN/EPOLLOUT, level: once, then armed again
+	 * after each handling) / no more, called before the descriptor is closed. */
+	void (*watch)(void *ctx, int fd, short events);
+	void (*unwatch)(void *ctx, int fd);
+	/* Opening ended: 0, or a negative errno with @reason (static or the device's own text). */
+	void (*opened)(void *ctx, int r, const char *reason);
+	/* The session has ended, all its URBs are back, the device is as after a reset (0) or could
+	 * not be brought there. */
+	void (*session_ended)(void *ctx, int r, const char *reason);
+	/* Closing ended: nothing is under way any more; usb_device_free() may be called. */
+	void (*closed)(void *ctx);
+	/* The device is gone (unplugged), told once. */
+	void (*gone)(void *ctx);
+	/* The parked state ended: call usbip_session_receive() again. */
+	void (*resumed)(void *ctx);
+};
+
+int usb_device_library_init(void);
+
+int usb_device_new(struct usb_device **ret_dev, const char *name, int fd);
+struct usb_device *usb_device_free(struct usb_device *dev);
+void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, void *ctx);
+void usb_device_unbind(struct usb_device *dev);
+
+void usb_device_open(struct usb_device *dev);
+void usb_device_close(struct usb_device *dev);
+void usb_device_events(struct usb_device *dev);
+void usb_device_end_session(struct usb_device *dev);
+
+bool usb_device_ready(const struct usb_device *dev);
+bool usb_device_parked(const struct usb_device *dev);
+unsigned usb_device_in_flight(const struct usb_device *dev);

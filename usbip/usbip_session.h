@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One client's connection after a successful IMPORT: URBs in, answers out.
+ *
+ * A session owns its URBs, their buffers and the bytes not yet parsed or sent; the socket is its
+ * user's, one guest's thread, which calls everything here. Exactly one answer gives back each URB:
+ * RET_SUBMIT, or RET_UNLINK with -ECONNRESET; a RET_SUBMIT goes before the RET_UNLINK(0) of an
+ * unlink that came too late. Answers leave in the order in which they came about.
+ *
+ * States: running; quiescing (a request that blocks waits for ep0's earlier ones, or for URBs that
+ * it would kill: later submits are held in order, unlinks are served at once); parked (it runs:
+ * nothing is read); closing (URBs being cancelled, nothing is read or sent).
+ *
+ * In steady state no URB costs an allocation.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct usb_device;
+struct usbip_session;
+
+/* Outcomes of usbip_session_receive(). */
+enum {
+	USBIP_SESSION_MORE = 1, /* its bound of work is reached: call again next turn */
+	USBIP_SESSION_HELD,	/* reads again after ops->resumed() of the device, or after sending */
+	USBIP_SESSION_CLOSED,	/* the client has closed */
+};
+/* Outcomes of usbip_session_send(). */
+enum {
+	USBIP_SESSION_BLOCKED = 1, /* call again when the socket takes more */
+};
+
+struct usbip_session_counters {
+	uint64_t submits, unlinks, in_bytes, out_bytes;
+	unsigned in_flight;
+};
+
+int usbip_session_new(struct usbip_session **ret_session, const char *name, struct usb_device *dev,
+		      uint32_t devid, const void *early, size_t early_len);
+struct usbip_session *usbip_session_free(struct usbip_session *session);
+
+int usbip_session_receive(struct usbip_session *session, int sock);
+bool usbip_session_has_answers(const struct usbip_session *session);
+int usbip_session_send(struct usbip_session *session, int sock);
+void usbip_session_close(struct usbip_session *session);
+void usbip_session_count(const struct usbip_session *session,
+			 struct usbip_session_counters *ret_counters);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One guest's network card: the vhost-user connection, the two rings, the port's rules, its place in
+ * the switch, and the answers of its DHCP.
+ *
+ * A port owns what arrives over the connection (memory map, kick and call descriptors), never the
+ * connection's own socket, the tap or the loop: those are its user's, one guest's thread. All
+ * functions are called by that thread, unless said. What other guests' threads do to a port is to
+ * place frames into its RX ring, under its lock; the memory map, too, changes only under that lock.
+ *
+ * States: down (no rings, or stopped) -> up (both rings set up, enabled, with a kick) -> down …; a
+ * broken ring stays broken until the guest sets the rings up anew.
+ *
+ * A frame's way out: net_port_transmit() takes bursts from the TX ring; each frame's headers are
+ * copied once, judged by the port's rules on that copy, and the copy is what is passed on: to the
+ * DHCP, to the port's tap, to other ports' RX rings. A frame's way in: net_port_receive() reads the
+ * tap straight into the RX ring's buffers.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Hard limit of ports in one switch. */
+#define NET_PORTS 64
+
+struct net_switch;
+struct net_port;
+
+struct net_port_config {
+	const char *name;	     /* for log lines; copied */
+	struct in_addr address;	     /* the guest's, given by DHCP, the only IPv4 source it may use */
+	struct in_addr daemon;	     /* the daemon's address on the segment */
+	unsigned prefix;	     /* length of the segment's prefix, bits */
+	uint8_t mac[6];		     /* all zero: the first source address after link-up */
+	bool isolate;		     /* no frames to or from other guests */
+};
+
+/* What a port asks of its user. @ctx is as given to net_port_new(). */
+struct net_port_ops {
+	/*
+	 * Call net_port_kicked() for @ring (0 RX, 1 TX) at each edge of @fd; -1: no more. The
+	 * descriptor stays open until told to stop.
+	 */
+	void (*watch_kick)(void *ctx, unsigned ring, int fd);
+	/*
+	 * Write a counter of one to @fd without ever blocking, carried out before this returns.
+	 * @line (0 to 2 * NET_PORTS - 1) tells the port and ring that it belongs to.
+	 * Return: 0; 1: the line's last write has not ended yet, ask again next turn.
+	 */
+	int (*call)(void *ctx, unsigned line, int fd);
+	/* The card went up or down; on up, @tun_offload is what TUNSETOFFLOAD may be given. */
+	void (*link)(void *ctx, bool up, unsigned tun_offload);
+	/* The card's address is known now (learned, or as configured at link-up). */
+	void (*mac)(void *ctx, const uint8_t mac[6]);
+	/* Any thread: another guest's thread found this port's RX ring broken. Have the port's own
+	 * thread call net_port_check(). */
+	void (*poke)(void *ctx);
+};
+
+struct net_port_counters {
+	uint64_t tx_frames, tx_bytes;	 /* from the guest */
+	uint64_t rx_frames, rx_bytes;	 /* to the guest */
+	uint64_t tx_refused;		 /* by the port's rules */
+	uint64_t rx_full;		 /* dropped, the guest had no buffer */
+	uint64_t tx_nowhere;		 /* no such card, or its card is down */
+};
+
+/* Outcomes of net_port_message(). */
+enum { NET_PORT_CLOSED = 1 };
+
+int net_switch_new(struct net_switch **ret_sw);
+struct net_switch *net_switch_free(struct net_switch *sw);
+
+int net_port_new(struct net_port **ret_port, struct net_switch *sw,
+		 const struct net_port_config *config, const struct net_port_ops *ops, void *ctx);
+struct net_port *net_port_free(struct net_port *port);
+
+int net_port_connect(struct net_port *port, int sock);
+int net_port_message(struct net_port *port);
+void net_port_disconnect(struct net_port *port);
+
+void net_port_kicked(struct net_port *port, unsigned ring);
+bool net_port_transmit(struct net_port *port, int tap);
+bool net_port_receive(struct net_port *port, int tap);
+bool net_port_flush(struct net_port *port);
+int net_port_check(struct net_port *port);
+
+bool net_port_up(const struct net_port *port);
+void net_port_count(const struct net_port *port, struct net_port_counters *ret_counters);
