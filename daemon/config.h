@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration, parsed: a plain tree that never changes once it is made. Parsing is over
+ * memory, complete before anything of it is used, and names file, line, section and key of what it
+ * refuses.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "policy/selector.h"
+
+#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_LINE_MAX 4096
+#define CONFIG_VMS_MAX	60
+
+struct config_vm {
+	struct list link;
+	char name[32];
+	bool has_address;
+	struct in_addr address;
+	bool has_mac;
+	uint8_t mac[6];
+	unsigned line;
+};
+
+struct config_device {
+	struct list link;
+	char name[32]; /* the alias */
+	struct selector match;
+	bool has_vms; /* else every VM may have it */
+	char (*vms)[32];
+	size_t n_vms;
+	unsigned line;
+};
+
+struct config {
+	char *runtime_directory, *state_directory, *socket_group;
+	struct in_addr address; /* the daemon's on the private segment */
+	unsigned prefix;
+	bool isolate;
+	struct list vms;     /* of struct config_vm, in the file's order */
+	struct list devices; /* of struct config_device, in the file's order */
+	size_t n_vms;
+};
+
+/* Errors, each a line "FILE:LINE: [section] key: expected …", newline after each. */
+struct config_errors {
+	char *text;
+	size_t len;
+	unsigned n;
+};
+
+int config_new_default(struct config **ret_config);
+int config_parse(struct config **ret_config, const char *file, const void *data, size_t len,
+		 struct config_errors *errors);
+int config_load(struct config **ret_config, const char *file, bool must_exist,
+		struct config_errors *errors);
+struct config *config_free(struct config *config);
+void config_errors_deinit(struct config_errors *errors);
+const struct config_vm *config_find_vm(const struct config *config, const char *name);
+const struct config_device *config_find_device(const struct config *config, const char *name);

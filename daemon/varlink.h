@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Varlink (varlink.org) as the control socket speaks it: messages between NUL bytes, calls, replies,
+ * errors, and the interface org.varlink.service. Over memory: the socket is the caller's. Bounds of
+ * the contract: a message of at most 64 KiB, nesting of at most 16.
+ *
+ * The same framing serves the client in ctl/, which links none of the daemon: what both need is in
+ * this header and base/varlink_wire.[ch].
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct varlink_call {
+	char *method;	      /* "io.usbrouted.List" */
+	json_t *parameters;   /* always an object */
+	bool oneway, more;
+};
+
+/* Outcomes of varlink_call_parse(). */
+enum { VARLINK_BAD = 1 /* no JSON, or no call: close the connection */ };
+
+int varlink_call_parse(struct varlink_call *ret_call, const char *message, size_t len);
+void varlink_call_deinit(struct varlink_call *call);
+
+int varlink_reply(char **ret_message, size_t *ret_len, json_t *parameters);
+int varlink_error(char **ret_message, size_t *ret_len, const char *error, json_t *parameters);
+int varlink_service_call(const struct varlink_call *call, const char *interface_name,
+			 const char *interface_text, char **ret_message, size_t *ret_len);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names that people give, and names of ports. Pure.
+ *
+ * A port has two spellings: the kernel's ("1-1.2", the busid on the wire) and the stable one
+ * ("CONTROLLER/usb2:1.2"), in which CONTROLLER is the last sysfs name above the root hub that
+ * survives a reboot, and usb2 or usb3 the speed of the root hub.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NAME_MAX_LEN 31
+
+bool name_valid(const char *name);
+bool name_valid_alias(const char *name);
+bool name_is_busid(const char *text);
+bool name_is_stable_port(const char *text);
+bool name_is_id(const char *text);

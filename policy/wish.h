@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Wishes: where a person said that a device should be, and which present device each one means.
+ * Pure; reading and writing the file is the daemon's.
+ *
+ * A wish hangs on id + serial where that pair is unique among the present devices when the wish is
+ * made, else on id + stable port; one that was given by port= hangs on the port alone. Another
+ * device in that port inherits nothing (but from a wish that hangs on the port).
+ *
+ * File form: one wish a line, fields separated by one tab, "V1" in front: target, kind (serial,
+ * port-id, port), id, serial, stable port. Tabs, newlines, backslashes and control characters are
+ * escaped as \xHH.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "policy/selector.h"
+
+enum wish_kind { WISH_SERIAL, WISH_PORT_ID, WISH_PORT };
+
+struct wish {
+	struct list link;
+	enum wish_kind kind;
+	uint16_t id_vendor, id_product;
+	char *serial; /* WISH_SERIAL */
+	char *port;   /* stable spelling; WISH_PORT_ID and WISH_PORT */
+	char target[32]; /* a VM's name, or "host" */
+};
+
+struct wishes {
+	struct list all; /* of struct wish, in the order of their making */
+};
+
+void wishes_init(struct wishes *wishes);
+void wishes_deinit(struct wishes *wishes);
+int wishes_copy(struct wishes *ret_to, const struct wishes *from);
+int wish_set(struct wishes *wishes, const struct device_facts *device, bool by_port,
+	     bool pair_is_unique, const char *target);
+const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
+			     bool pair_is_unique);
+int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines);
+int wishes_format(const struct wishes *wishes, char **ret_text, size_t *ret_len);
