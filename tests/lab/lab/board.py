@@ -1,0 +1,240 @@
+"""The board: the emulated KVM host. Owns its QEMU, its agent's channel, its monitor and its USB devices."""
+
+import ctypes
+import fcntl
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from . import LabError, LabTimeout, accelerator, initramfs, paths
+from .channel import Channel
+from .kernel import Kernel
+from .logs import Logs
+from .qmp import Qmp
+
+LOCK = "/run/lock/usbrouted-lab.lock"
+BOOT_SECONDS = 240
+EVENT_SECONDS = 60
+PR_SET_PDEATHSIG = 1
+
+# USB devices by name: what QEMU is told.
+DEVICES = {
+    "keyboard": {"driver": "usb-kbd"},
+    "mouse": {"driver": "usb-mouse"},
+    "tablet": {"driver": "usb-tablet"},
+    "hub": {"driver": "usb-hub"},
+    "disk": {"driver": "usb-storage", "drive": "disk", "serial": "LAB-DISK-1", "removable": True},
+}
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Board:
+    """board = Board(); board.start(); board.run("lsusb"); board.key("a"); board.stop()"""
+
+    def __init__(self, devices=("keyboard",), memory=3072, disk=None):
+        self.logs = Logs()
+        self.kernel = Kernel()
+        self.guests = {}
+        self.boot_seconds = None
+        self._devices = list(devices)
+        self._memory = memory
+        self._disk = disk
+        self._qemu = None
+        self._lock = None
+        self._channel = None
+        self._monitor = None
+
+    # Power
+
+    def _take_lock(self):
+        self._lock = open(LOCK, "a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "somebody"
+            raise LabError(f"a board is up already ({holder}): one at a time. "
+                           "Put it away with `tests/lab/board down`") from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()}, checkout {paths.REPO}\n")
+        self._lock.flush()
+
+    def start(self):
+        if os.geteuid() != 0:
+            raise LabError("the lab needs root (it shares this machine's file system with the board)")
+        self._take_lock()
+        began = time.monotonic()
+        agent_near, agent_far = socket.socketpair()
+        monitor_near, monitor_far = socket.socketpair()
+        command = [
+            "qemu-system-x86_64", *accelerator.options(self.kernel),
+            "-machine", "q35,i8042=off", "-smp", "2", "-m", str(self._memory),
+            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-serial", f"file:{self.logs.file('board.log')}",
+            "-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel),
+            "-append", "console=ttyS0 panic=-1 quiet loglevel=5 mitigations=off nokaslr",
+            "-chardev", f"socket,id=monitor,fd={monitor_far.fileno()}", "-mon", "monitor,mode=control",
+            "-chardev", f"socket,id=agent,fd={agent_far.fileno()}", "-device", "virtio-serial-pci",
+            "-device", "virtserialport,chardev=agent,name=lab.agent",
+            "-device", "qemu-xhci,id=xhci,p2=8,p3=8",
+        ]
+        for tag, path in (("root", "/"), ("repo", paths.REPO), ("cache", paths.CACHE)):
+            command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,"
+                                   "readonly=on,multidevs=remap"]
+        with open(self.logs.file("board-qemu.log"), "wb") as log:
+            self._qemu = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True,
+                pass_fds=(agent_far.fileno(), monitor_far.fileno()), preexec_fn=_die_with_parent)
+        agent_far.close()
+        monitor_far.close()
+        self._monitor = Qmp(monitor_near, "board")
+        for name in self._devices:
+            self.plug(name)
+        self._channel = Channel(agent_near, "board")
+        try:
+            self._channel.wait_up(BOOT_SECONDS)
+        except LabError as error:
+            text = f"{error}\n{self.logs.tails()}"
+            self.stop()
+            raise LabError(text) from None
+        self.boot_seconds = time.monotonic() - began
+
+    def stop(self):
+        if self._qemu:
+            self._qemu.kill()
+            self._qemu.wait()
+            self._qemu = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # Commands
+
+    def run(self, command, **how):
+        return self._channel.run(command, **how)
+
+    def text(self, command, **how):
+        return self._channel.text(command, **how)
+
+    def spawn(self, command, **how):
+        return self._channel.spawn(command, **how)
+
+    def write(self, path, data):
+        data = data.encode() if isinstance(data, str) else data
+        self.run(f"cat > {shlex.quote(path)}", stdin=data, check=True)
+
+    def read(self, path):
+        return self.run(f"cat {shlex.quote(path)}", check=True).out
+
+    def wait(self, condition, timeout=EVENT_SECONDS, what=None):
+        """Wait until a shell condition holds on the board."""
+        wait_in(self._channel, condition, timeout, what)
+
+    def follow(self, command, log):
+        """Start a command whose output goes to a log of this run, as it comes. Returns its Job."""
+        job = self.spawn(f"exec 2>&1; {command}", stdin=b"")
+
+        def copy():
+            while (data := job.recv()) != b"":
+                self.logs.append(log, data)
+
+        threading.Thread(target=copy, name=f"log {log}", daemon=True).start()
+        return job
+
+    # USB
+
+    def plug(self, name, device=None, **properties):
+        """Plug in a device of DEVICES under a name of its own (or that of the device)."""
+        arguments = dict(DEVICES[device or name], id=name, bus="xhci.0", **properties)
+        if "drive" in arguments:
+            node = f"{name}-image"
+            if self._disk is None:
+                raise LabError("no image for the disk: Board(disk=PATH)")
+            self._monitor.call("blockdev-add", node_name=node, driver="raw", read_only=False,
+                               file={"driver": "file", "filename": str(self._disk)})
+            arguments["drive"] = node
+        self._monitor.call("device_add", **arguments)
+
+    def unplug(self, name):
+        """Pull a device out, and wait until it is out."""
+        since = len(self._monitor.events)
+        self._monitor.call("device_del", id=name)
+        self._monitor.wait_event("DEVICE_DELETED", since, EVENT_SECONDS, device=name)
+        nodes = self._monitor.call("query-named-block-nodes")
+        if any(node.get("node-name") == f"{name}-image" for node in nodes):
+            self._monitor.call("blockdev-del", node_name=f"{name}-image")
+
+    def _key(self, code, down):
+        event = {"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": code}}}
+        self._monitor.call("input-send-event", events=[event])
+
+    def hold(self, code):
+        self._key(code, True)
+
+    def release(self, code):
+        self._key(code, False)
+
+    def key(self, code):
+        """Press and release a key, by QEMU's name of it (a, ret, shift)."""
+        self.hold(code)
+        self.release(code)
+
+    def events(self):
+        return Events(self._channel, "/run/lab/evwatch")
+
+
+class Events:
+    """Key events as a machine's kernel reports them. Owns the evwatch that prints them."""
+
+    def __init__(self, channel, program="evwatch"):
+        self.seen = []
+        self._job = channel.spawn(program)
+        self._name = channel.name
+        self.wait(["ready"])
+
+    def wait(self, words, timeout=EVENT_SECONDS):
+        """The next line with these words first; '*' is any one word. Lines on the way are in .seen."""
+        limit = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._job.line(max(0.001, limit - time.monotonic()))
+            except LabTimeout:
+                raise LabTimeout(f"{self._name}: no `{' '.join(map(str, words))}` within {timeout} s; "
+                                 f"seen: {self.seen[-8:]}") from None
+            if line is None:
+                raise LabError(f"{self._name}: evwatch ended: {self._job.err.decode()}")
+            self.seen.append(line)
+            have = line.split()
+            if len(have) >= len(words) and all(w in ("*", h) for w, h in zip(map(str, words), have)):
+                return line
+
+    def now(self):
+        """All lines that have come by now."""
+        new = self._job.lines_now()
+        self.seen += new
+        return new
+
+    def close(self):
+        self._job.kill()
+
+
+def wait_in(channel, condition, timeout, what=None):
+    job = channel.spawn(f"until {condition}; do sleep 0.1; done", stdin=b"")
+    try:
+        job.result(timeout)
+    except LabTimeout:
+        raise LabTimeout(f"{channel.name}: not within {timeout} s: {what or condition}") from None

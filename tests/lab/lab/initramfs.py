@@ -1,0 +1,113 @@
+"""The two initial file systems: the board's and the guests'. Owns CACHE/images."""
+
+import hashlib
+import json
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+from . import paths, programs
+from .cpio import Cpio
+
+BUSYBOX = "/bin/busybox"
+BOARD_FIRST = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
+BOARD_KVM = ["kvm_amd", "kvm_intel"]
+GUEST_LOAD = ["virtio_pci", "virtio_console", "virtio_net", "vhci-hcd", "evdev", "usbhid",
+              "hid-generic", "usb-storage", "uas", "sd_mod"]
+# There when asked for: modprobe in the guest finds them.
+GUEST_MORE = ["usbtest", "ext4", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_acm",
+              "usbmon", "af_packet", "ftdi_sio", "usbserial", "snd-usb-audio", "usblp"]
+
+
+def _saved(name, cpio_maker, *inputs):
+    """The image for these inputs, made where it is missing."""
+    digest = hashlib.sha256()
+    for one in (pathlib.Path(__file__), *inputs):
+        digest.update(one.read_bytes() if isinstance(one, pathlib.Path) else json.dumps(one).encode())
+    image = paths.cache("images") / f"{name}-{digest.hexdigest()[:12]}.cpio"
+    if not image.exists():
+        for old in paths.cache("images").glob(f"{name}-*.cpio"):
+            old.unlink()
+        cpio_maker().save(image)
+    return image
+
+
+def _modules(cpio, kernel, files):
+    for file in files:
+        cpio.file(f"lib/modules/{kernel.version}/{file}", kernel.modules / file)
+
+
+def _insert_list(kernel, names):
+    return "\n".join(f"/lib/modules/{kernel.version}/{file}" for file in kernel.needed_by(names))
+
+
+def board(kernel):
+    folder = paths.LAB / "board-root"
+    tools = {name: programs.build(name) for name in programs.all_names()}
+    conf = "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in (
+        ("LAB_REPO", paths.REPO), ("LAB_CACHE", paths.CACHE), ("LAB_KERNEL", kernel.version)))
+
+    def make():
+        cpio = Cpio()
+        cpio.file("init", folder / "init")
+        cpio.file("init2", folder / "init2")
+        cpio.text("lab.conf", conf)
+        cpio.text("lab.modules", _insert_list(kernel, BOARD_FIRST))
+        cpio.text("lab.kvm", _insert_list(kernel, BOARD_KVM))
+        for name, binary in tools.items():
+            cpio.file(name, binary)
+        cpio.file("bin/busybox", BUSYBOX)
+        for applet in ("sh", "mount", "mkdir", "cat", "cp", "rm", "insmod", "switch_root", "poweroff"):
+            cpio.link(f"bin/{applet}", "busybox")
+        for name in ("dev", "proc", "sys", "tmp", "sbin"):
+            cpio.folder(name)
+        _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + BOARD_KVM))
+        return cpio
+
+    return _saved("board", make, folder / "init", folder / "init2", conf, *tools.values())
+
+
+def _libraries(binary):
+    shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
+    return sorted(set(re.findall(r"(/\S+) \(0x", shown)))
+
+
+def guest(kernel):
+    folder = paths.LAB / "guest-root"
+    tools = {name: programs.build(name) for name in programs.all_names()}
+    usbip = shutil.which("usbip", path="/usr/sbin:/sbin:/usr/bin:/bin")
+
+    def make():
+        cpio = Cpio()
+        cpio.file("init", folder / "init")
+        cpio.file("lab.udhcpc", folder / "udhcpc")
+        cpio.text("lab.load", " ".join(GUEST_LOAD))
+        cpio.file("bin/busybox", BUSYBOX)
+        cpio.link("bin/sh", "busybox")
+        for name, binary in tools.items():
+            cpio.file(name if name == "agent" else f"usr/bin/{name}", binary)
+        cpio.file("usr/sbin/usbip", usbip)
+        for library in _libraries(usbip):
+            cpio.file(library, library)
+        cpio.file("usr/share/hwdata/usb.ids", "/usr/share/hwdata/usb.ids")
+        for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):
+            cpio.folder(name)
+        # A module tree of its own, so that the guest's modprobe knows aliases and dependencies.
+        scratch = paths.cache("images", ".guest-modules")
+        tree = scratch / "lib" / "modules" / kernel.version
+        shutil.rmtree(scratch)
+        for file in kernel.needed_by(GUEST_LOAD + GUEST_MORE):
+            (tree / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(kernel.modules / file, tree / file)
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            shutil.copy(kernel.modules / name, tree / name)
+        subprocess.run(["depmod", "-b", scratch, kernel.version], check=True)
+        for file in sorted(tree.rglob("*")):
+            if file.is_file() and not file.name.endswith(".bin"):
+                cpio.file(str(file.relative_to(scratch)), file)
+        shutil.rmtree(scratch)
+        return cpio
+
+    return _saved("guest", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values())

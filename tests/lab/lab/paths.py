@@ -1,0 +1,25 @@
+"""Where things are: the checkout, the build, the cache. Owns no state."""
+
+import os
+import pathlib
+
+LAB = pathlib.Path(__file__).resolve().parent.parent
+REPO = LAB.parent.parent
+
+# The one place that knows where the programs under test are built.
+BUILD = pathlib.Path(os.environ.get("USBROUTED_BUILD", REPO / "build")).absolute()
+DAEMON = BUILD / "daemon" / "usbrouted"
+CTL = BUILD / "ctl" / "usbroutectl"
+
+# Kernels, images, logs: all can be made again.
+CACHE = pathlib.Path(os.environ.get("USBROUTED_LAB_CACHE", REPO / ".lab-cache")).absolute()
+
+
+def cache(*parts):
+    """A folder in the cache, made where it is missing."""
+    folder = CACHE.joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = CACHE / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return folder
