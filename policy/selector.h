@@ -18,6 +18,7 @@ struct device_facts {
 	const char *product;	 /* NULL: none */
 	const char *busid;	 /* "1-1.2" */
 	const char *stable_port; /* "0000:00:14.0/usb2:1.2" */
+	const char *alias;	 /* NULL: none */
 	usb_class_set classes;
 };
 
