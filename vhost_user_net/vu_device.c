@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Requests of the front-end: one table, one handler each; what is not in it is refused.
+ */
+#include "vhost_user_net/vu_device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#define BIT(n) (1ull << (n))
+
+#define FEATURES                                                                                  \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |        \
+	 BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                      \
+	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |    \
+	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) |                               \
+	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |                            \
+	 BIT(VIRTIO_NET_F_GUEST_ECN))
+
+#define PROTOCOL_FEATURES                                                                         \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                   \
+	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                                                \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
+
+/*
+ * What the handler did. A refusal is a negative errno; a reply was sent by the handler itself; taken,
+ * but a ring that should run now can't.
+ */
+enum { DONE, REPLIED, NOT_RUNNING };
+
+static int refuse(struct vu_device *dev, int r, const char *why)
+{
+	dev->refused = why;
+	return r;
+}
+
+static int reply_u64(struct vu_device *dev, uint64_t x)
+{
+	int r = vu_message_reply(dev->sock, dev->msg.header.request, &x, sizeof(x));
+
+	return r < 0 ? r : REPLIED;
+}
+
+static void close_kick(struct vu_device *dev, unsigned i)
+{
+	struct vu_ring *ring = &dev->ring[i];
+
+	if (ring->kick < 0)
+		return;
+	dev->ops->watch_kick(dev->ctx, i, -1);
+	ring->kick = fd_close(ring->kick);
+}
+
+static void ring_pause(struct vu_ring *ring)
+{
+	if (!ring->running)
+		return;
+	ring->running = false;
+	ring->base = ring->q.last_avail;
+	vu_vring_stop(&ring->q);
+}
+
+static void ring_stop(struct vu_device *dev, unsigned i)
+{
+	ring_pause(&dev->ring[i]);
+	close_kick(dev, i);
+}
+
+static void pause_all(struct vu_device *dev)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		ring_pause(&dev->ring[i]);
+}
+
+/* Start what is ready, stop what is not. */
+static void settle(struct vu_device *dev)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		struct vu_ring *ring = &dev->ring[i];
+		bool ready = ring->num && ring->placed && ring->enabled && ring->kick >= 0 &&
+			     vu_device_has(dev, VIRTIO_F_VERSION_1) && dev->mem.n;
+
+		ring->unmapped = false;
+		if (ready == ring->running || ring->q.fault.what)
+			continue;
+		if (!ready) {
+			ring_pause(ring);
+			continue;
+		}
+		ring->running = vu_vring_start(&ring->q, &dev->mem, &ring->place, ring->num,
+					       vu_device_has(dev, VIRTIO_F_EVENT_IDX),
+					       vu_device_has(dev, VIRTIO_F_INDIRECT_DESC)) == 0;
+		ring->unmapped = !ring->running;
+		if (ring->running && ring->q.last_avail != ring->base)
+			log_debug("ring %u: told to go on at %u, going on at the used index %u", i,
+				  ring->base, ring->q.last_avail);
+	}
+}
+
+static int get_features(struct vu_device *dev)
+{
+	return reply_u64(dev, FEATURES);
+}
+
+static int set_features(struct vu_device *dev)
+{
+	uint64_t x = dev->msg.payload.u64;
+
+	if (x & ~FEATURES)
+		return refuse(dev, -EOPNOTSUPP, "features that were not offered");
+	if (x == dev->features)
+		return DONE;
+	/* Rings are set up by features; they start anew with these. */
+	pause_all(dev);
+	dev->features = x;
+	if (!(x & BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+		for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+			dev->ring[i].enabled = true;
+	return DONE;
+}
+
+static int set_owner(struct vu_device *dev)
+{
+	return DONE;
+}
+
+static int reset_device(struct vu_device *dev)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		ring_stop(dev, i);
+		dev->ring[i].enabled = !vu_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
+	}
+	dev->status = 0;
+	return DONE;
+}
+
+static int map_failed(struct vu_device *dev, int r)
+{
+	switch (r) {
+	case -EINVAL:
+		return refuse(dev, r, "a memory region wraps or is larger than its file");
+	case -EEXIST:
+		return refuse(dev, r, "memory regions overlap");
+	case -ENOSPC:
+		return refuse(dev, r, "too many memory regions");
+	case -EMEDIUMTYPE:
+		return refuse(dev, r, "memory in a file that is none, or of an unfit file system");
+	default:
+		return refuse(dev, r, "memory can't be mapped");
+	}
+}
+
+static int set_mem_table(struct vu_device *dev)
+{
+	const struct vhost_user_memory *table = &dev->msg.payload.memory;
+	static_assert(VHOST_MEMORY_BASELINE_NREGIONS <= VU_REGIONS, "");
+	struct vu_memory new;
+	int r = 0;
+
+	if (table->nregions == 0 || table->nregions > VHOST_MEMORY_BASELINE_NREGIONS ||
+	    dev->msg.header.size != 8 + table->nregions * sizeof(table->regions[0]) ||
+	    dev->msg.n_fds != table->nregions)
+		return refuse(dev, -EPROTO, "memory table, descriptors and length disagree");
+	vu_memory_init(&new);
+	for (unsigned i = 0; i < table->nregions && r == 0; i++)
+		r = vu_memory_add(&new, &table->regions[i], dev->msg.fds[i]);
+	if (r < 0) {
+		vu_memory_clear(&new);
+		return map_failed(dev, r);
+	}
+	pause_all(dev);
+	vu_memory_move(&dev->mem, &new);
+	return DONE;
+}
+
+static int add_mem_reg(struct vu_device *dev)
+{
+	int r;
+
+	pause_all(dev);
+	r = vu_memory_add(&dev->mem, &dev->msg.payload.single.region, dev->msg.fds[0]);
+	return r < 0 ? map_failed(dev, r) : DONE;
+}
+
+static int rem_mem_reg(struct vu_device *dev)
+{
+	pause_all(dev);
+	if (vu_memory_remove(&dev->mem, &dev->msg.payload.single.region) < 0)
+		return refuse(dev, -ENOENT, "no such memory region");
+	return DONE;
+}
+
+static int get_max_mem_slots(struct vu_device *dev)
+{
+	return reply_u64(dev, VU_REGIONS);
+}
+
+/* The ring that a request is about, or NULL. The whole index is compared, not its low bits. */
+static struct vu_ring *ring_of(struct vu_device *dev, uint64_t index)
+{
+	if (index < VIRTIO_NET_RINGS)
+		return &dev->ring[index];
+	refuse(dev, -EINVAL, "no such ring");
+	return NULL;
+}
+
+static int set_vring_num(struct vu_device *dev)
+{
+	const struct vhost_vring_state *s = &dev->msg.payload.state;
+	struct vu_ring *ring = ring_of(dev, s->index);
+
+	if (!ring)
+		return -EINVAL;
+	if (s->num == 0 || s->num > VU_VRING_MAX || (s->num & (s->num - 1)))
+		return refuse(dev, -EINVAL, "a ring's size must be a power of two up to 1024");
+	if (ring->running && s->num != ring->num)
+		return refuse(dev, -EBUSY, "a running ring can't change its size");
+	ring->num = s->num;
+	return DONE;
+}
+
+static int set_vring_addr(struct vu_device *dev)
+{
+	const struct vhost_vring_addr *a = &dev->msg.payload.addr;
+	struct vu_ring *ring = ring_of(dev, a->index);
+
+	if (!ring)
+		return -EINVAL;
+	if (a->desc_user_addr % VIRTQ_DESC_ALIGN || a->avail_user_addr % VIRTQ_AVAIL_ALIGN ||
+	    a->used_user_addr % VIRTQ_USED_ALIGN)
+		return refuse(dev, -EINVAL, "a ring's address is misaligned");
+	ring_pause(ring);
+	ring->place = (struct vu_vring_place){.desc = a->desc_user_addr,
+					      .avail = a->avail_user_addr,
+					      .used = a->used_user_addr};
+	ring->placed = true;
+	return DONE;
+}
+
+static int set_vring_base(struct vu_device *dev)
+{
+	const struct vhost_vring_state *s = &dev->msg.payload.state;
+	struct vu_ring *ring = ring_of(dev, s->index);
+
+	if (!ring)
+		return -EINVAL;
+	if (s->num > UINT16_MAX)
+		return refuse(dev, -EINVAL, "a ring's position is out of range");
+	if (ring->running && s->num != ring->q.last_avail)
+		return refuse(dev, -EBUSY, "a running ring can't change its position");
+	ring->base = (uint16_t)s->num;
+	return DONE;
+}
+
+static int get_vring_base(struct vu_device *dev)
+{
+	struct vhost_vring_state s = dev->msg.payload.state;
+	struct vu_ring *ring = ring_of(dev, s.index);
+	int r;
+
+	if (!ring)
+		return -EINVAL;
+	ring_stop(dev, s.index);
+	s.num = ring->base;
+	r = vu_message_reply(dev->sock, VHOST_USER_GET_VRING_BASE, &s, sizeof(s));
+	return r < 0 ? r : REPLIED;
+}
+
+/* The ring that a descriptor is for, or NULL where index, NOFD bit and descriptor don't fit. */
+static struct vu_ring *ring_of_fd(struct vu_device *dev)
+{
+	uint64_t x = dev->msg.payload.u64;
+
+	if (x & ~(uint64_t)(VHOST_USER_VRING_IDX_MASK | VHOST_USER_VRING_NOFD_MASK)) {
+		refuse(dev, -EPROTO, "unknown bits beside the ring's index");
+		return NULL;
+	}
+	if (dev->msg.n_fds != (x & VHOST_USER_VRING_NOFD_MASK ? 0 : 1)) {
+		refuse(dev, -EPROTO, "descriptor missing, or not announced");
+		return NULL;
+	}
+	return ring_of(dev, x & VHOST_USER_VRING_IDX_MASK);
+}
+
+static int set_vring_kick(struct vu_device *dev)
+{
+	struct vu_ring *ring = ring_of_fd(dev);
+	unsigned i = (unsigned)(dev->msg.payload.u64 & VHOST_USER_VRING_IDX_MASK);
+
+	if (!ring)
+		return -EPROTO;
+	if (!dev->msg.n_fds)
+		return refuse(dev, -EOPNOTSUPP, "a ring without a kick would have to be polled");
+	close_kick(dev, i);
+	ring->kick = take_fd(&dev->msg.fds[0]);
+	dev->ops->watch_kick(dev->ctx, i, ring->kick);
+	if (!ring->running)
+		ring->q.fault.what = NULL; /* the guest sets it up anew */
+	return DONE;
+}
+
+static int set_vring_call(struct vu_device *dev)
+{
+	struct vu_ring *ring = ring_of_fd(dev);
+
+	if (!ring)
+		return -EPROTO;
+	fd_close(ring->call);
+	ring->call = dev->msg.n_fds ? take_fd(&dev->msg.fds[0]) : -1;
+	return DONE;
+}
+
+/* Errors are told by the log; the descriptor is closed with the message. */
+static int set_vring_err(struct vu_device *dev)
+{
+	return ring_of_fd(dev) ? DONE : -EPROTO;
+}
+
+static int get_protocol_features(struct vu_device *dev)
+{
+	return reply_u64(dev, PROTOCOL_FEATURES);
+}
+
+static int set_protocol_features(struct vu_device *dev)
+{
+	uint64_t x = dev->msg.payload.u64;
+
+	if (x & ~PROTOCOL_FEATURES)
+		return refuse(dev, -EOPNOTSUPP, "protocol features that were not offered");
+	dev->protocol_features = x;
+	return DONE;
+}
+
+static int get_queue_num(struct vu_device *dev)
+{
+	return reply_u64(dev, 1);
+}
+
+static int set_vring_enable(struct vu_device *dev)
+{
+	const struct vhost_vring_state *s = &dev->msg.payload.state;
+	struct vu_ring *ring = ring_of(dev, s->index);
+
+	if (!ring)
+		return -EINVAL;
+	if (s->num > 1)
+		return refuse(dev, -EINVAL, "a ring is enabled by 1 and disabled by 0");
+	ring->enabled = s->num == 1;
+	return DONE;
+}
+
+static int set_status(struct vu_device *dev)
+{
+	if (dev->msg.payload.u64 > UINT8_MAX)
+		return refuse(dev, -EINVAL, "a status has eight bits");
+	dev->status = (uint8_t)dev->msg.payload.u64;
+	/* Enabling is the front-end's, not the driver's: a reset by the driver keeps it. */
+	if (dev->status == 0)
+		for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+			ring_stop(dev, i);
+	return DONE;
+}
+
+static int get_status(struct vu_device *dev)
+{
+	return reply_u64(dev, dev->status);
+}
+
+#define SIZE_OF(member) sizeof(((union vu_payload *)0)->member)
+
+static const struct request {
+	const char *name;
+	uint16_t min, max; /* bytes of payload */
+	uint8_t fds;	   /* at most; the handler says if that many is wrong here */
+	int8_t feature;	   /* the protocol feature that brings it, or -1 */
+	int (*handle)(struct vu_device *dev);
+} requests[VHOST_USER_REQUESTS] = {
+#define REQUEST(name, min, max, fds, feature, handle)                                             \
+	[VHOST_USER_##name] = {#name, min, max, fds, feature, handle}
+	REQUEST(GET_FEATURES, 0, 0, 0, -1, get_features),
+	REQUEST(SET_FEATURES, 8, 8, 0, -1, set_features),
+	REQUEST(SET_OWNER, 0, 0, 0, -1, set_owner),
+	REQUEST(RESET_OWNER, 0, 0, 0, -1, reset_device),
+	REQUEST(SET_MEM_TABLE, 8 + 32, SIZE_OF(memory), VU_MESSAGE_FDS, -1, set_mem_table),
+	REQUEST(SET_VRING_NUM, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_num),
+	REQUEST(SET_VRING_ADDR, SIZE_OF(addr), SIZE_OF(addr), 0, -1, set_vring_addr),
+	REQUEST(SET_VRING_BASE, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_base),
+	REQUEST(GET_VRING_BASE, SIZE_OF(state), SIZE_OF(state), 0, -1, get_vring_base),
+	REQUEST(SET_VRING_KICK, 8, 8, 1, -1, set_vring_kick),
+	REQUEST(SET_VRING_CALL, 8, 8, 1, -1, set_vring_call),
+	REQUEST(SET_VRING_ERR, 8, 8, 1, -1, set_vring_err),
+	REQUEST(GET_PROTOCOL_FEATURES, 0, 0, 0, -1, get_protocol_features),
+	REQUEST(SET_PROTOCOL_FEATURES, 8, 8, 0, -1, set_protocol_features),
+	REQUEST(GET_QUEUE_NUM, 0, 0, 0, VHOST_USER_PROTOCOL_F_MQ, get_queue_num),
+	REQUEST(SET_VRING_ENABLE, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_enable),
+	REQUEST(RESET_DEVICE, 0, 0, 0, VHOST_USER_PROTOCOL_F_RESET_DEVICE, reset_device),
+	REQUEST(GET_MAX_MEM_SLOTS, 0, 0, 0, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
+		get_max_mem_slots),
+	REQUEST(ADD_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
+		VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, add_mem_reg),
+	/* Some front-ends send the descriptor here too; the specification has it closed. */
+	REQUEST(REM_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
+		VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, rem_mem_reg),
+	REQUEST(SET_STATUS, 8, 8, 0, VHOST_USER_PROTOCOL_F_STATUS, set_status),
+	REQUEST(GET_STATUS, 0, 0, 0, VHOST_USER_PROTOCOL_F_STATUS, get_status),
+#undef REQUEST
+};
+
+/**
+ * vu_device_request_name() - a request's name for a log line
+ * @request:	its number, anything
+ */
+const char *vu_device_request_name(uint32_t request)
+{
+	if (request >= VHOST_USER_REQUESTS || !requests[request].name)
+		return "unknown request";
+	return requests[request].name;
+}
+
+static int dispatch(struct vu_device *dev)
+{
+	uint32_t n = dev->msg.header.request, size = dev->msg.header.size;
+	const struct request *rq = n < VHOST_USER_REQUESTS ? &requests[n] : NULL;
+	int r;
+
+	if (!rq || !rq->handle)
+		return refuse(dev, -EOPNOTSUPP, "unknown request");
+	if (rq->feature >= 0 && !(dev->protocol_features >> rq->feature & 1))
+		return refuse(dev, -EOPNOTSUPP, "request of a feature that was not agreed on");
+	if (size < rq->min || size > rq->max)
+		return refuse(dev, -EPROTO, "payload of the wrong length");
+	if (dev->msg.n_fds > rq->fds)
+		return refuse(dev, -EPROTO, "descriptors where none belong");
+	if (n == VHOST_USER_ADD_MEM_REG && dev->msg.n_fds != 1)
+		return refuse(dev, -EPROTO, "memory region without a descriptor");
+
+	pthread_mutex_lock(dev->lock);
+	r = rq->handle(dev);
+	settle(dev);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		if (r == DONE && dev->ring[i].unmapped)
+			r = NOT_RUNNING;
+	pthread_mutex_unlock(dev->lock);
+	return r;
+}
+
+/**
+ * vu_device_message() - receive and serve one message
+ * @dev:	the device, connected
+ *
+ * Return: 0; VU_DEVICE_PART where the next message is not whole yet; VU_DEVICE_END where the
+ * front-end closed the connection; a negative errno where the connection can't go on, and then
+ * @dev->refused says why, where the message and not the socket was at fault.
+ */
+int vu_device_message(struct vu_device *dev)
+{
+	bool tell;
+	int r;
+
+	dev->refused = NULL;
+	r = vu_message_receive(&dev->msg, dev->sock);
+	dev->request = dev->msg.header.request;
+	if (r < 0)
+		return r == -EPROTO || r == -EPROTONOSUPPORT || r == -EMSGSIZE
+			       ? refuse(dev, r, "not a vhost-user message")
+			       : r;
+	if (r == VU_MESSAGE_PART)
+		return VU_DEVICE_PART;
+	if (r == VU_MESSAGE_END)
+		return VU_DEVICE_END;
+
+	tell = (dev->msg.header.flags & VHOST_USER_NEED_REPLY_MASK) &&
+	       (dev->protocol_features & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK));
+	r = dispatch(dev);
+	if (r < 0 && dev->refused)
+		log_debug("vhost-user %s refused: %s", vu_device_request_name(dev->request),
+			  dev->refused);
+	if (tell && r != REPLIED && (r >= 0 || dev->refused)) {
+		r = reply_u64(dev, r == DONE ? 0 : 1);
+	}
+	vu_message_clear(&dev->msg);
+	return r < 0 ? r : 0;
+}
+
+/**
+ * vu_device_init() - a device without a connection
+ * @dev:	the device
+ * @ops:	what it asks of its owner
+ * @ctx:	given to them
+ * @lock:	what keeps other threads out of the memory and the RX ring
+ */
+void vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
+		    pthread_mutex_t *lock)
+{
+	memset(dev, 0, sizeof(*dev));
+	dev->ops = ops;
+	dev->ctx = ctx;
+	dev->lock = lock;
+	dev->sock = -1;
+	vu_message_init(&dev->msg);
+	vu_memory_init(&dev->mem);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		dev->ring[i].kick = dev->ring[i].call = -1;
+}
+
+/**
+ * vu_device_connect() - serve a new connection
+ * @dev:	the device, not connected
+ * @sock:	the connection; stays the caller's
+ */
+void vu_device_connect(struct vu_device *dev, int sock)
+{
+	dev->sock = sock;
+}
+
+/**
+ * vu_device_disconnect() - forget the connection and all that came over it
+ * @dev:	the device, connected or not
+ */
+void vu_device_disconnect(struct vu_device *dev)
+{
+	pthread_mutex_lock(dev->lock);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		ring_stop(dev, i);
+		fd_close(dev->ring[i].call);
+		dev->ring[i] = (struct vu_ring){.kick = -1, .call = -1};
+	}
+	vu_memory_clear(&dev->mem);
+	dev->features = dev->protocol_features = 0;
+	dev->status = 0;
+	dev->sock = -1;
+	pthread_mutex_unlock(dev->lock);
+	vu_message_clear(&dev->msg);
+}
+
+/**
+ * vu_device_break() - use a ring no more until the guest sets it up anew
+ * @dev:	the device
+ * @i:		which ring
+ * @what:	why, where the ring itself doesn't know; a literal
+ *
+ * With the lock held where it is the RX ring.
+ */
+void vu_device_break(struct vu_device *dev, unsigned i, const char *what)
+{
+	struct vu_ring *ring = &dev->ring[i];
+
+	if (!ring->q.fault.what)
+		ring->q.fault = (struct vu_vring_fault){.what = what};
+	ring_pause(ring);
+}

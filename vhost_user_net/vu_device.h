@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The back-end side of one vhost-user connection: features, memory, and the two rings' set-up.
+ *
+ * A ring is *ready* when it has a size, an address, a kick descriptor, is enabled, the driver agreed
+ * to VIRTIO_F_VERSION_1, and its parts are mapped; it *runs* while it is ready and not broken. Order of
+ * the requests doesn't matter. GET_VRING_BASE, RESET_OWNER, RESET_DEVICE and status 0 stop it: the
+ * kick descriptor is closed, and a new one starts it again, also where it was broken. Without the
+ * protocol-features bit rings are enabled from the start ("Starting and stopping rings").
+ *
+ * Refusing: where the front-end can be told (REPLY_ACK, and it asks), it gets a non-zero answer and the
+ * connection goes on with nothing changed. Otherwise the two sides would disagree: the connection ends.
+ *
+ * Everything that other threads see (memory, the RX ring) changes under the lock that the owner gave.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost_user_net/virtio_spec.h"
+#include "vhost_user_net/vu_memory.h"
+#include "vhost_user_net/vu_message.h"
+#include "vhost_user_net/vu_vring.h"
+
+struct vu_ring {
+	struct vu_vring q;
+	bool running;
+	bool unmapped; /* all is told, but its parts are not in the guest's memory */
+
+	unsigned num;	/* 0: not told */
+	uint16_t base;	/* as told, or where it stood when it was stopped */
+	bool placed;
+	struct vu_vring_place place;
+	bool enabled;
+	int kick, call; /* -1: none */
+	bool call_due;	/* the driver is to be signalled, and could not be yet */
+};
+
+struct vu_device_ops {
+	/* The kick descriptor of @ring changed; -1: none, the old one is closed after this returns.
+	 * Called with the lock held. */
+	void (*watch_kick)(void *ctx, unsigned ring, int fd);
+};
+
+struct vu_device {
+	const struct vu_device_ops *ops;
+	void *ctx;
+	pthread_mutex_t *lock;
+
+	int sock; /* the owner's; -1: not connected */
+	struct vu_message msg;
+	uint64_t features, protocol_features;
+	uint8_t status;
+	struct vu_memory mem;
+	struct vu_ring ring[VIRTIO_NET_RINGS];
+	const char *refused; /* why the last message was refused, for the owner's log line */
+	uint32_t request;    /* which that was */
+};
+
+/* Outcomes of vu_device_message(), beside 0. */
+enum { VU_DEVICE_PART = 1, VU_DEVICE_END };
+
+void vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
+		    pthread_mutex_t *lock);
+void vu_device_connect(struct vu_device *dev, int sock);
+void vu_device_disconnect(struct vu_device *dev);
+int vu_device_message(struct vu_device *dev);
+void vu_device_break(struct vu_device *dev, unsigned ring, const char *what);
+const char *vu_device_request_name(uint32_t request);
+
+static inline bool vu_device_has(const struct vu_device *dev, unsigned feature)
+{
+	return dev->features >> feature & 1;
+}

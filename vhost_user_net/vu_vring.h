@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One split virtqueue from the device's side (virtio 1.2, 2.7).
+ *
+ * Buffers are looked at (peek), passed on or filled by the caller, taken, put on the used ring
+ * (push) and shown to the driver (publish); then the driver is told if it wants to be (signal).
+ * Nothing stays under way between calls of the owner: between bursts, what was taken was published.
+ *
+ * All that the driver writes is read once, into locals, and checked there. A ring that breaks the
+ * rules is marked broken, with what was wrong, and yields nothing from then on; its owner reports it.
+ * A ring is used by one thread at a time; the owner sees to it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vhost_user_net/vu_memory.h"
+
+#define VU_VRING_MAX 1024
+
+/* Room that a caller of vu_vring_peek() keeps: a longest chain, and pieces at region borders. */
+#define VU_SEGMENTS (VU_VRING_MAX + VU_REGIONS)
+
+/* What a broken ring did: said with numbers, never with payload. */
+struct vu_vring_fault {
+	const char *what; /* NULL: nothing */
+	uint16_t index, flags;
+	uint64_t addr;
+	uint32_t len;
+};
+
+struct vu_vring {
+	const struct vu_memory *mem;
+	struct vu_memory_hint hint, table_hint;
+	uint8_t *desc, *avail, *used; /* NULL: not started */
+	unsigned num;
+	bool event_idx, indirect;
+
+	uint16_t last_avail;	  /* the next entry of the avail ring that is not yet taken */
+	uint16_t avail_seen;	  /* avail->idx as last read */
+	uint16_t used_idx;	  /* used->idx as last published */
+	uint16_t pushed;	  /* entries behind used_idx that are not yet published */
+	uint16_t signalled;	  /* used_idx when the driver was last thought of */
+	bool signal_due;	  /* whatever the driver says: after a start */
+	bool kicks_off;		  /* used->flags says so; without event_idx only */
+	struct vu_vring_fault fault;
+};
+
+/* One chain of descriptors, a buffer. */
+struct vu_chain {
+	uint16_t head;
+	unsigned n_segs;
+	size_t len;
+};
+
+/* Where a ring lies, in the front-end's address space. */
+struct vu_vring_place {
+	uint64_t desc, avail, used;
+};
+
+int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
+		   const struct vu_vring_place *place, unsigned num, bool event_idx,
+		   bool indirect);
+void vu_vring_stop(struct vu_vring *v);
+
+unsigned vu_vring_available(struct vu_vring *v);
+int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iovec *segs,
+		  unsigned max, struct vu_chain *ret_chain);
+void vu_vring_take(struct vu_vring *v, unsigned n);
+void vu_vring_push(struct vu_vring *v, uint16_t head, uint32_t len);
+void vu_vring_publish(struct vu_vring *v);
+
+bool vu_vring_wants_signal(struct vu_vring *v);
+void vu_vring_kicks_off(struct vu_vring *v);
+bool vu_vring_kicks_on(struct vu_vring *v, unsigned n);
+
+/* Started, and not broken. */
+static inline bool vu_vring_works(const struct vu_vring *v)
+{
+	return v->desc && !v->fault.what;
+}
