@@ -12,11 +12,16 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "daemon/config_line.h"
 #include "policy/selector.h"
 
-#define CONFIG_FILE_MAX (1024 * 1024)
-#define CONFIG_LINE_MAX 4096
-#define CONFIG_VMS_MAX	60
+#define CONFIG_FILE_MAX	   (1024 * 1024)
+#define CONFIG_VMS_MAX	   60
+#define CONFIG_DEVICES_MAX 1024
+#define CONFIG_ERRORS_MAX  50
+
+/* Outcome of config_parse() and config_load(): refused, and the errors say why. */
+enum { CONFIG_BAD = 1 };
 
 struct config_vm {
 	struct list link;
@@ -25,7 +30,7 @@ struct config_vm {
 	struct in_addr address;
 	bool has_mac;
 	uint8_t mac[6];
-	unsigned line;
+	unsigned line, address_line, mac_line;
 };
 
 struct config_device {
@@ -35,7 +40,7 @@ struct config_device {
 	bool has_vms; /* else every VM may have it */
 	char (*vms)[32];
 	size_t n_vms;
-	unsigned line;
+	unsigned line, vms_line;
 };
 
 struct config {
@@ -45,7 +50,7 @@ struct config {
 	bool isolate;
 	struct list vms;     /* of struct config_vm, in the file's order */
 	struct list devices; /* of struct config_device, in the file's order */
-	size_t n_vms;
+	size_t n_vms, n_devices;
 };
 
 /* Errors, each a line "FILE:LINE: [section] key: expected …", newline after each. */

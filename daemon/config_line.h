@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One line of the configuration, cut into its parts: what is a comment, a quote, a word. It knows
+ * the form only; which sections and keys there are is config.c's. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define CONFIG_LINE_MAX 4096
+
+enum config_line_kind { CONFIG_LINE_EMPTY, CONFIG_LINE_SECTION, CONFIG_LINE_KEY };
+
+/* Strings point into @buf. */
+struct config_line {
+	enum config_line_kind kind; /* also on error, as far as it was known */
+	const char *section; /* SECTION: all between the brackets, as written */
+	const char *key;     /* KEY; also on error, where the line got that far */
+	const char *words;   /* KEY: the value's words, unquoted, a NUL after each */
+	size_t n_words;
+	char buf[CONFIG_LINE_MAX + 2];
+};
+
+enum { CONFIG_LINE_BAD = 1 };
+
+int config_line_parse(struct config_line *line, const char *text, size_t len,
+		      const char **ret_expected);
+const char *config_line_next_word(const char *word);

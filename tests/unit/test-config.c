@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The configuration: what each good file gives, and the exact line that each bad one gets. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "daemon/config.h"
+
+#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME]"
+
+static const struct {
+	const char *text, *errors;
+} bad[] = {
+	/* The form of a line. */
+	{"[daemon\n", "f:1: expected a section's name between [ and ]\n"},
+	{"[daemon]x\n", "f:1: expected nothing after ]\n"},
+	{"[daemon] x\n", "f:1: expected nothing but a comment after ]\n"},
+	{"[daemon]\nsocket-group\n", "f:2: expected `key = value`, a [section] or a # comment\n"},
+	{"[daemon]\nsocket-group kvm\n",
+	 "f:2: expected `key = value`, a [section] or a # comment\n"},
+	{"[daemon]\n= kvm\n", "f:2: expected `key = value`, a [section] or a # comment\n"},
+	{"[daemon]\nsocket-group =\n",
+	 "f:2: [daemon] socket-group: expected a value, such as socket-group = kvm\n"},
+	{"[daemon]\nsocket-group = # none\n",
+	 "f:2: [daemon] socket-group: expected a value, such as socket-group = kvm\n"},
+	{"[daemon]\nsocket-group = a b\n",
+	 "f:2: [daemon] socket-group: expected one word, or \"quotes\" around white space, such as "
+	 "socket-group = kvm\n"},
+	{"[daemon]\nsocket-group = \"kvm\n",
+	 "f:2: [daemon] socket-group: expected a closing \" on the same line\n"},
+	{"[daemon]\nsocket-group = \"k\\vm\"\n",
+	 "f:2: [daemon] socket-group: expected \\\" or \\\\ for \" and \\ inside quotes\n"},
+	{"[daemon]\nsocket-group = kvm \\\n", "f:2: [daemon] socket-group: expected the whole "
+					      "value on one line; there are no continuation "
+					      "lines\n"},
+	{"[daemon]\nsocket-group = k\033vm\n", "f:2: expected text without control characters\n"},
+	/* Sections and keys. */
+	{"socket-group = kvm\n", "f:1: socket-group: expected a section above it, " SECTIONS "\n"},
+	{"[deamon]\nsocket-group = kvm\n", "f:1: [deamon]: expected " SECTIONS "\n"},
+	{"[daemon x]\n", "f:1: [daemon x]: expected " SECTIONS "\n"},
+	{"[]\n", "f:1: expected " SECTIONS "\n"},
+	{"[Daemon]\n", "f:1: [Daemon]: expected " SECTIONS "\n"},
+	{"[daemon]\n\n[daemon]\n",
+	 "f:3: [daemon]: expected each section once; line 1 begins it too\n"},
+	{"[vm vm1]\n[vm vm1]\n", "f:2: [vm vm1]: expected each VM once; line 1 has it too\n"},
+	{"[vm]\n", "f:1: [vm]: expected a name, such as [vm vm1]\n"},
+	{"[device]\n", "f:1: [device]: expected a name, such as [device keyboard]\n"},
+	{"[vm host]\n",
+	 "f:1: [vm host]: expected a VM's name of 1 to 31 of A-Z a-z 0-9 _ -, and none "
+	 "of host next prev all none control\n"},
+	{"[vm a b]\n",
+	 "f:1: [vm a b]: expected a VM's name of 1 to 31 of A-Z a-z 0-9 _ -, and none "
+	 "of host next prev all none control\n"},
+	{"[device 1-1]\nmatch = id=046d:c31c\n",
+	 "f:1: [device 1-1]: expected a device's name of 1 to 31 of A-Z a-z 0-9 _ -, none of host "
+	 "next "
+	 "prev all none control, and not the form of a port such as 1-1\n"},
+	{"[device a]\nmatch = id=046d:c31c\n[device a]\nmatch = id=046d:c31c\n",
+	 "f:3: [device a]: expected each device once; line 1 has it too\n"},
+	{"[device a]\n",
+	 "f:1: [device a] match: expected what the device is known by, such as match = "
+	 "id=046d:c31c; found no such line\n"},
+	{"[network]\nadress = 10.0.0.1/24\n",
+	 "f:2: [network] adress: expected one of the keys address, isolate\n"},
+	{"[network]\nisolate = no\n\nisolate = no\n",
+	 "f:4: [network] isolate: expected the key once; line 2 has it too\n"},
+	/* Words of later issues are unknown. */
+	{"[network lan]\nuplink = none\n", "f:1: [network lan]: expected " SECTIONS "\n"},
+	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTIONS "\n"},
+	{"[group desk]\n", "f:1: [group desk]: expected " SECTIONS "\n"},
+	{"[hotkey]\n", "f:1: [hotkey]: expected " SECTIONS "\n"},
+	{"[vm vm1]\ndomain = x\n", "f:2: [vm vm1] domain: expected one of the keys address, mac\n"},
+	/* Values. */
+	{"[daemon]\nruntime-directory = run\n",
+	 "f:2: [daemon] runtime-directory: expected an absolute path without . and .., such as "
+	 "/run/usbrouted; found \"run\"\n"},
+	{"[daemon]\nstate-directory = /a/../b\n",
+	 "f:2: [daemon] state-directory: expected an absolute path without . and .., such as "
+	 "/var/lib/usbrouted; found \"/a/../b\"\n"},
+	{"[daemon]\nsocket-group = -x\n",
+	 "f:2: [daemon] socket-group: expected the name of a group, such as kvm; found \"-x\"\n"},
+	{"[network]\naddress = 10.77.0.1\n",
+	 "f:2: [network] address: expected the daemon's IPv4 address in its subnet with a prefix "
+	 "length "
+	 "from 8 to 30, such as 10.77.0.1/24; found \"10.77.0.1\"\n"},
+	{"[network]\nisolate = true\n",
+	 "f:2: [network] isolate: expected yes or no; found \"true\"\n"},
+	{"[vm a]\naddress = fe80::2\n",
+	 "f:2: [vm a] address: expected an IPv4 address, such as 10.77.0.11; found \"fe80::2\"\n"},
+	{"[vm a]\nmac = 53:54:00:77:00:0b\n",
+	 "f:2: [vm a] mac: expected the MAC address of one card, such as 52:54:00:77:00:0b; found "
+	 "\"53:54:00:77:00:0b\"\n"},
+	{"[device a]\nmatch = 046d:c31c\n",
+	 "f:2: [device a] match: expected words such as id=046d:c31c serial=… port=… class=… "
+	 "product=\"…\"; found \"046d:c31c\"\n"},
+	{"[device a]\nmatch = id=46d\n",
+	 "f:2: [device a] match: expected id=VVVV:PPPP, four hexadecimal digits each, such as "
+	 "id=046d:c31c; found \"id=46d\"\n"},
+	{"[device a]\nmatch = id=046d:c31c\nvms = a,b\n",
+	 "f:3: [device a] vms: expected names of VMs, such as vms = vm1 vm2; found \"a,b\"\n"},
+	{"[vm a]\n[device k]\nmatch = id=046d:c31c\nvms = a a\n",
+	 "f:4: [device k] vms: expected each VM once; found a twice\n"},
+	{"[daemon]\nsocket-group = "
+	 "0123456789012345678901234567890123456789012345678901234567\xc3\xa4"
+	 "\xc3\xa4 # 60 bytes of it, and no half character\n",
+	 "f:2: [daemon] socket-group: expected the name of a group, such as kvm; found "
+	 "\"0123456789012345678901234567890123456789012345678901234567\xc3\xa4…\"\n"},
+	/* Between lines. */
+	{"[vm a]\naddress = 10.78.0.11\n", "f:2: [vm a] address: expected an address of a guest in "
+					   "10.77.0.0/24, the subnet of [network] "
+					   "address; found 10.78.0.11\n"},
+	{"[vm a]\naddress = 10.77.0.255\n", "f:2: [vm a] address: expected an address of a guest "
+					    "in 10.77.0.0/24, the subnet of [network] "
+					    "address; found 10.77.0.255\n"},
+	{"[vm a]\naddress = 10.77.0.0\n", "f:2: [vm a] address: expected an address of a guest in "
+					  "10.77.0.0/24, the subnet of [network] "
+					  "address; found 10.77.0.0\n"},
+	{"[vm a]\naddress = 10.0.0.5\n[network]\naddress = 10.0.0.5/8\n",
+	 "f:2: [vm a] address: expected an address of its own; 10.0.0.5 is the daemon's\n"},
+	{"[vm a]\naddress = 10.77.0.11\n[vm b]\naddress = 10.77.0.11\n",
+	 "f:4: [vm b] address: expected an address of its own; [vm a] has it in line 2\n"},
+	{"[vm a]\nmac = 52:54:00:77:00:0b\n[vm b]\nmac = 52:54:00:77:00:0B\n",
+	 "f:4: [vm b] mac: expected a MAC address of its own; [vm a] has it in line 2\n"},
+	{"[vm a]\n[vm b]\n[network]\naddress = 10.0.0.1/30\n",
+	 "f:4: [network] address: expected a subnet with room for the daemon and 2 VMs; /30 has "
+	 "room "
+	 "for 1\n"},
+	{"[device k]\nmatch = id=046d:c31c\nvms = vm1\n",
+	 "f:3: [device k] vms: expected names of VMs that have a section; found no [vm vm1]\n"},
+	{"[vm a]\n[daemon]\nruntime-directory = "
+	 "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	 "aaaaaaaaaaa"
+	 "\n",
+	 "f:3: [daemon] runtime-directory: expected a path of at most 99 bytes, so that the names "
+	 "of "
+	 "the VMs' sockets fit; found 100\n"},
+	/* All at once; a wrong network address does not blame the VMs; a refused section is passed
+	 * over. */
+	{"[network]\naddress = x\n[vm a]\naddress = 10.99.0.1\n[what]\nx = y\n[vm b]\nx = y",
+	 "f:2: [network] address: expected the daemon's IPv4 address in its subnet with a prefix "
+	 "length "
+	 "from 8 to 30, such as 10.77.0.1/24; found \"x\"\n"
+	 "f:5: [what]: expected " SECTIONS "\n"
+	 "f:8: [vm b] x: expected one of the keys address, mac\n"},
+	{"[daemon]\n[vm a\naddress = x\n", "f:2: expected a section's name between [ and ]\n"},
+};
+
+static void test_bad(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+		struct config *c = NULL;
+
+		assert_int_equal(config_parse(&c, "f", bad[i].text, strlen(bad[i].text), &errors),
+				 CONFIG_BAD);
+		assert_null(c);
+		if (strcmp(errors.text, bad[i].errors))
+			fail_msg("%s\nshould get:\n%s\nbut got:\n%s", bad[i].text, bad[i].errors,
+				 errors.text);
+		assert_int_equal(errors.len, strlen(errors.text));
+	}
+}
+
+static const char *const bad_addresses[] = {
+	"10.77.0.1/7",	"10.77.0.1/31", "10.77.0.1/024",  "10.77.0.1/",
+	"10.77.0.1/2x", "10.77.0.0/24", "10.77.0.255/24", "127.0.0.1/8",
+	"224.0.0.1/24", "0.0.0.1/8",	"10.77.1/24",	  "010.77.0.1/24",
+	"::1/24",	"/24",		"10.77.0.1 /24",  "10.77.0.1/-8",
+};
+static const char *const bad_macs[] = {
+	"00:00:00:00:00:00",	 "ff:ff:ff:ff:ff:ff", "52:54:00:77:00",	   "52:54:00:77:00:0b:0c",
+	"52-54-00-77-00-0b",	 "5254:00:77:00:0b:", "52:54:00:77:00:0g", "\"\"",
+	"\"52:54:00:77:00: b\"",
+};
+
+static void test_bad_values(void **state)
+{
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad_addresses) + ARRAY_SIZE(bad_macs); i++) {
+		_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+		struct config *c = NULL;
+
+		if (i < ARRAY_SIZE(bad_addresses))
+			snprintf(text, sizeof(text), "[network]\naddress = %s\n", bad_addresses[i]);
+		else
+			snprintf(text, sizeof(text), "[vm a]\nmac = %s\n",
+				 bad_macs[i - ARRAY_SIZE(bad_addresses)]);
+		if (config_parse(&c, "f", text, strlen(text), &errors) != CONFIG_BAD ||
+		    errors.n != 1 || strncmp(errors.text, "f:2: [", 6))
+			fail_msg("%s: %s", text, errors.text);
+	}
+}
+
+static struct config *parse(const char *text)
+{
+	_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+	struct config *c = NULL;
+
+	if (config_parse(&c, "f", text, strlen(text), &errors))
+		fail_msg("%s\n%s", text, errors.text);
+	assert_null(errors.text);
+	return c;
+}
+
+static void test_defaults(void **state)
+{
+	struct config *c = parse(" \t\n# x\n; y\n[daemon]\n[network]");
+
+	assert_string_equal(c->runtime_directory, "/run/usbrouted");
+	assert_string_equal(c->state_directory, "/var/lib/usbrouted");
+	assert_string_equal(c->socket_group, "kvm");
+	assert_int_equal(ntohl(c->address.s_addr), 0x0a4d0001);
+	assert_int_equal(c->prefix, 24);
+	assert_false(c->isolate);
+	assert_int_equal(c->n_vms, 0);
+	assert_int_equal(c->n_devices, 0);
+	config_free(c);
+}
+
+static void test_everything(void **state)
+{
+	struct config *c = parse("[daemon]\r\n"
+				 "runtime-directory=/tmp/a#b\r\n"
+				 "  state-directory = \"/var/lib/a b\"  ; comment\r\n"
+				 "socket-group = libvirt-qemu\t# comment\r\n"
+				 "[ network ] # comment\r\n"
+				 "address = 192.168.7.9/29\r\n"
+				 "isolate = \"yes\"\r\n"
+				 "[vm vm1]\r\n"
+				 "address = 192.168.7.10\r\n"
+				 "mac = 52:54:00:77:00:0B\r\n"
+				 "[vm  1-1]\r\n"
+				 "[device keyboard]\r\n"
+				 "match = id=046d:C31C product=\"USB \\\"Key\\\\board\\\" #1; *\" "
+				 "port=0000:00:14.0/usb2:1.2\r\n"
+				 "vms = vm1 1-1\r\n"
+				 "[device any]\r\n"
+				 "match = \"class=hid.mouse\" serial=a#b;c\r\n");
+	const struct config_device *d;
+	const struct config_vm *vm;
+
+	assert_string_equal(c->runtime_directory, "/tmp/a#b");
+	assert_string_equal(c->state_directory, "/var/lib/a b");
+	assert_string_equal(c->socket_group, "libvirt-qemu");
+	assert_int_equal(ntohl(c->address.s_addr), 0xc0a80709);
+	assert_int_equal(c->prefix, 29);
+	assert_true(c->isolate);
+	assert_int_equal(c->n_vms, 2);
+	vm = config_find_vm(c, "vm1");
+	assert_true(vm->has_address && vm->has_mac);
+	assert_int_equal(ntohl(vm->address.s_addr), 0xc0a8070a);
+	assert_memory_equal(vm->mac, "\x52\x54\x00\x77\x00\x0b", 6);
+	vm = config_find_vm(c, "1-1");
+	assert_false(vm->has_address || vm->has_mac);
+	assert_null(config_find_vm(c, "vm2"));
+
+	d = config_find_device(c, "keyboard");
+	assert_true(d->match.has_id && d->has_vms);
+	assert_int_equal(d->match.id_product, 0xc31c);
+	assert_string_equal(d->match.product, "USB \"Key\\board\" #1; *");
+	assert_string_equal(d->match.port, "0000:00:14.0/usb2:1.2");
+	assert_int_equal(d->n_vms, 2);
+	assert_string_equal(d->vms[1], "1-1");
+	d = config_find_device(c, "any");
+	assert_int_equal(d->match.class_, USB_CLASS_HID_MOUSE);
+	assert_string_equal(d->match.serial, "a#b;c");
+	assert_false(d->has_vms);
+	config_free(c);
+}
+
+static void test_bounds(void **state)
+{
+	_cleanup_(config_errors_deinit) struct config_errors line = {0}, many = {0}, file = {0};
+	_cleanup_free_ char *text = malloc(CONFIG_FILE_MAX + 1);
+	struct config *c = NULL;
+
+	memset(text, '#', CONFIG_FILE_MAX + 1);
+	text[CONFIG_LINE_MAX] = '\n';
+	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 1, &line), 0);
+	c = config_free(c);
+	assert_int_equal(config_parse(&c, "f", text + 100, 1, &line), 0);
+	c = config_free(c);
+	text[CONFIG_LINE_MAX] = '#';
+	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 1, &line), CONFIG_BAD);
+	assert_string_equal(line.text, "f:1: expected a line of at most 4096 bytes\n");
+	assert_int_equal(config_parse(&c, "f", text, CONFIG_FILE_MAX + 1, &file), CONFIG_BAD);
+	assert_string_equal(file.text, "f: expected a file of at most 1048576 bytes; found more\n");
+
+	for (size_t i = 0; i < CONFIG_FILE_MAX; i += 4)
+		memcpy(text + i, "[x]\n", 4);
+	assert_int_equal(config_parse(&c, "f", text, CONFIG_FILE_MAX, &many), CONFIG_BAD);
+	assert_int_equal(many.n, CONFIG_ERRORS_MAX + 1);
+	assert_non_null(strstr(many.text, "\nf: expected fewer errors; the rest is left out\n"));
+}
+
+static void test_nul(void **state)
+{
+	_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+	struct config *c = NULL;
+
+	assert_int_equal(config_parse(&c, "f", "[vm a]\n\0\n[vm b]\n", 16, &errors), CONFIG_BAD);
+	assert_string_equal(errors.text, "f:2: expected text; found a NUL byte\n");
+}
+
+static void test_load(void **state)
+{
+	_cleanup_(config_errors_deinit) struct config_errors none = {0}, missing = {0}, dir = {0},
+							     fifo = {0};
+	char path[] = "/tmp/test-config-XXXXXX", file[64];
+	struct config *c = NULL;
+
+	assert_non_null(mkdtemp(path));
+	snprintf(file, sizeof(file), "%s/f", path);
+	assert_int_equal(config_load(&c, file, false, &none), 0);
+	assert_int_equal(c->n_vms, 0);
+	c = config_free(c);
+	assert_int_equal(config_load(&c, file, true, &missing), CONFIG_BAD);
+	assert_non_null(strstr(missing.text, "/f: expected a readable file; No such file"));
+	assert_int_equal(config_load(&c, path, false, &dir), CONFIG_BAD);
+	assert_non_null(strstr(dir.text, ": expected a regular file\n"));
+	assert_int_equal(mkfifo(file, 0600), 0);
+	assert_int_equal(config_load(&c, file, false, &fifo), CONFIG_BAD);
+	assert_non_null(strstr(fifo.text, ": expected a regular file\n"));
+	unlink(file);
+	rmdir(path);
+}
+
+/* What is shipped parses, with and without its comments in front of the defaults. */
+static void test_shipped(void **state)
+{
+	_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+	const char *file = getenv("SHIPPED_CONFIG");
+	_cleanup_free_ char *text = calloc(1, CONFIG_FILE_MAX), *bare = calloc(1, CONFIG_FILE_MAX);
+	struct config *c = NULL;
+	FILE *f;
+
+	if (!file)
+		skip();
+	if (config_load(&c, file, true, &errors))
+		fail_msg("%s", errors.text);
+	assert_int_equal(c->n_vms, 0);
+	c = config_free(c);
+
+	/* "#key = value" and "#[section]" are settings; "# text" is text. */
+	f = fopen(file, "re");
+	assert_non_null(f);
+	assert_true(fread(text, 1, CONFIG_FILE_MAX - 1, f) > 0);
+	fclose(f);
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n") + 1;
+
+		if (p[0] == '#' && p[1] != ' ' && p[1] != '\n')
+			strncat(bare, p + 1, n - 1);
+		else
+			strncat(bare, p, n);
+		p += n;
+	}
+	if (config_parse(&c, file, bare, strlen(bare), &errors))
+		fail_msg("%s", errors.text);
+	assert_true(c->n_vms >= 2);
+	assert_true(c->n_devices >= 1);
+	config_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_bounds),	 cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_load),	 cmocka_unit_test(test_shipped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
