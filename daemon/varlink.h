@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Varlink (varlink.org) as the control socket speaks it: messages between NUL bytes, calls, replies,
- * errors, and the interface org.varlink.service. Over memory: the socket is the caller's. Bounds of
- * the contract: a message of at most 64 KiB, nesting of at most 16.
+ * Varlink (varlink.org) as the control socket speaks it: messages between NUL bytes, calls,
+ * replies, errors, and the interface org.varlink.service. Over memory: the socket is the caller's.
+ * Bounds of the contract: a message of at most 64 KiB, nesting of at most 16.
  *
- * The same framing serves the client in ctl/, which links none of the daemon: what both need is in
- * this header and base/varlink_wire.[ch].
+ * The framing, which the client in ctl/ needs too, is base/varlink_wire.[ch].
  */
 #pragma once
 
@@ -14,18 +13,23 @@
 #include <stddef.h>
 
 struct varlink_call {
-	char *method;	      /* "io.usbrouted.List" */
-	json_t *parameters;   /* always an object */
+	char *method;	    /* "io.usbrouted.List" */
+	json_t *parameters; /* always an object */
 	bool oneway, more;
 };
 
 /* Outcomes of varlink_call_parse(). */
 enum { VARLINK_BAD = 1 /* no JSON, or no call: close the connection */ };
 
+/* Outcomes of varlink_service_call(). */
+enum { VARLINK_NOT_SERVICE = 1 /* a method of the daemon's own interface: the caller's */ };
+
 int varlink_call_parse(struct varlink_call *ret_call, const char *message, size_t len);
 void varlink_call_deinit(struct varlink_call *call);
 
 int varlink_reply(char **ret_message, size_t *ret_len, json_t *parameters);
 int varlink_error(char **ret_message, size_t *ret_len, const char *error, json_t *parameters);
+int varlink_method_not_found(char **ret_message, size_t *ret_len, const char *method);
+int varlink_invalid_parameter(char **ret_message, size_t *ret_len, const char *parameter);
 int varlink_service_call(const struct varlink_call *call, const char *interface_name,
 			 const char *interface_text, char **ret_message, size_t *ret_len);
