@@ -19,8 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct usb_backend;
 struct usb_device;
 struct usbip_session;
+
+#define USBIP_SESSION_MAX_URBS	1024	     /* that a client has and that aren't answered */
+#define USBIP_SESSION_MAX_BYTES (64u << 20) /* of their buffers */
 
 /* Outcomes of usbip_session_receive(). */
 enum {
@@ -34,17 +38,22 @@ enum {
 };
 
 struct usbip_session_counters {
-	uint64_t submits, unlinks, in_bytes, out_bytes;
-	unsigned in_flight;
+	uint64_t submits, unlinks;
+	uint64_t in_bytes, out_bytes; /* of data: from the device, to the device */
+	unsigned in_flight;	      /* asked and without an answer */
 };
 
 int usbip_session_new(struct usbip_session **ret_session, const char *name, struct usb_device *dev,
 		      uint32_t devid, const void *early, size_t early_len);
+int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
+			 struct usb_backend *backend, uint32_t devid, const void *early,
+			 size_t early_len);
 struct usbip_session *usbip_session_free(struct usbip_session *session);
 
 int usbip_session_receive(struct usbip_session *session, int sock);
 bool usbip_session_has_answers(const struct usbip_session *session);
 int usbip_session_send(struct usbip_session *session, int sock);
 void usbip_session_close(struct usbip_session *session);
+const char *usbip_session_fault(const struct usbip_session *session);
 void usbip_session_count(const struct usbip_session *session,
 			 struct usbip_session_counters *ret_counters);

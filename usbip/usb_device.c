@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * One claimed USB device: its states, its URBs' way back, its descriptors to watch.
+ *
+ * In the user's thread, but for the worker's part of a job (usb_device_call.c). Nothing here waits:
+ * what is wanted (@end_wanted, @close_wanted) is begun as soon as no job is under way and all URBs
+ * are back; progress() is called after whatever may bring that about.
+ *
+ * libusb's notifiers of descriptors run wherever libusb adds or removes one, in the worker too: they
+ * only note it. What is watched is brought in line in the user's thread; before a job all watches go,
+ * so that libusb closes nothing that is watched. The session is told of completions, and the user of
+ * anything, outside libusb's calls: callbacks may ask for whatever they like, closing included.
+ *
+ * A job that never returns leaves the device, its session and their memory to the worker: the user
+ * forgets them.
+ */
+#include "usbip/usb_device.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "usbip/usb_device_private.h"
+
+/* Past these a call is stuck; usbfs waits 5 s for a control request that nobody answers. */
+#define DEADLINE_OPEN_MS    30000
+#define DEADLINE_REQUEST_MS 20000
+#define DEADLINE_CLOSE_MS   30000
+
+static void progress(struct usb_device *dev);
+
+/**
+ * usb_device_library_init() - prepare libusb, once in the process
+ *
+ * Before any thread: libusb 1.0.26 keeps this setting for the whole process. Without it every context
+ * would read all of sysfs and start a thread of its own.
+ *
+ * Return: 0; -EOPNOTSUPP.
+ */
+int usb_device_library_init(void)
+{
+	return libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY) == 0 ? 0 : -EOPNOTSUPP;
+}
+
+static void pin(struct usb_device *dev)
+{
+	dev->pins++;
+}
+
+static void unpin(struct usb_device *dev)
+{
+	if (--dev->pins == 0 && dev->free_wanted)
+		free(dev);
+}
+
+static void watch_fd(struct usb_device *dev, int fd, short events)
+{
+	if (dev->n_watched == MAX_WATCHED)
+		return;
+	dev->watched[dev->n_watched].fd = fd;
+	dev->watched[dev->n_watched].events = events;
+	dev->n_watched++;
+	dev->ops->watch(dev->ops_ctx, fd, events);
+}
+
+static void unwatch_all(struct usb_device *dev)
+{
+	while (dev->n_watched)
+		dev->ops->unwatch(dev->ops_ctx, dev->watched[--dev->n_watched].fd);
+}
+
+static bool still_wanted(const struct libusb_pollfd *const *fds, int fd, short events)
+{
+	for (; *fds; fds++) {
+		if ((*fds)->fd == fd && (*fds)->events == events)
+			return true;
+	}
+	return false;
+}
+
+static bool is_watched(const struct usb_device *dev, int fd)
+{
+	for (unsigned i = 0; i < dev->n_watched; i++) {
+		if (dev->watched[i].fd == fd)
+			return true;
+	}
+	return false;
+}
+
+/* Bring what is watched in line with what libusb has. */
+static void refresh_watches(struct usb_device *dev)
+{
+	const struct libusb_pollfd **fds;
+
+	if (!dev->context || !dev->ops)
+		return;
+	dev->fds_changed = false;
+	fds = libusb_get_pollfds(dev->context);
+	if (!fds)
+		return;
+	for (unsigned i = dev->n_watched; i-- > 0;) {
+		int fd = dev->watched[i].fd;
+
+		if (still_wanted(fds, fd, dev->watched[i].events))
+			continue;
+		dev->watched[i] = dev->watched[--dev->n_watched];
+		dev->ops->unwatch(dev->ops_ctx, fd);
+	}
+	for (const struct libusb_pollfd **p = fds; *p; p++) {
+		if (!is_watched(dev, (*p)->fd))
+			watch_fd(dev, (*p)->fd, (*p)->events);
+	}
+	libusb_free_pollfds(fds);
+}
+
+static void LIBUSB_CALL on_fd_added(int fd, short events, void *ctx)
+{
+	((struct usb_device *)ctx)->fds_changed = true;
+}
+
+static void LIBUSB_CALL on_fd_removed(int fd, void *ctx)
+{
+	((struct usb_device *)ctx)->fds_changed = true;
+}
+
+static void run_job(struct usb_job *job)
+{
+	usb_device_call_run(container_of(job, struct usb_device, job));
+}
+
+static void forget_client(struct usb_device *dev)
+{
+	struct usb_client *client = take_ptr(dev->backend.client);
+
+	if (client)
+		client->ops->lost(client);
+}
+
+static void cancel_all(struct usb_device *dev)
+{
+	list_for_each_safe(l, &dev->aloft)
+		usb_transfer_cancel(dev, list_entry(l, struct usb_urb, device_link));
+}
+
+static void opened(struct usb_device *dev)
+{
+	int r = dev->result;
+
+	if (r < 0) {
+		dev->state = USB_DEVICE_CLOSED;
+		if (dev->close_wanted)
+			dev->ops->closed(dev->ops_ctx);
+		else
+			dev->ops->opened(dev->ops_ctx, r, dev->reason);
+		return;
+	}
+	dev->state = USB_DEVICE_READY;
+	libusb_set_pollfd_notifiers(dev->context, on_fd_added, on_fd_removed, dev);
+	refresh_watches(dev);
+	if (!dev->close_wanted)
+		dev->ops->opened(dev->ops_ctx, 0, NULL);
+}
+
+static void request_ended(struct usb_device *dev)
+{
+	struct usb_client *client = dev->backend.client;
+
+	if (dev->result == -ENODEV)
+		dev->gone = true;
+	refresh_watches(dev);
+	list_for_each_safe(l, &dev->aloft)
+	{
+		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
+
+		if (urb->cancel_later)
+			usb_transfer_cancel(dev, urb);
+	}
+	if (dev->end_wanted || dev->close_wanted)
+		cancel_all(dev);
+	if (client)
+		client->ops->request_done(client, dev->result);
+	/* What was held may have begun the next one. */
+	if (!dev->busy)
+		dev->ops->resumed(dev->ops_ctx);
+}
+
+static void session_ended(struct usb_device *dev, int r, const char *reason)
+{
+	dev->end_wanted = false;
+	if (r == 0)
+		dev->dirty = false;
+	if (r == -ENODEV)
+		dev->gone = true;
+	forget_client(dev);
+	dev->ops->session_ended(dev->ops_ctx, r, reason);
+}
+
+/* A job has ended: in the user's thread. */
+static void job_done(struct usb_job *job)
+{
+	struct usb_device *dev = container_of(job, struct usb_device, job);
+
+	pin(dev);
+	dev->busy = false;
+	dev->backend.parked = false;
+	switch (dev->call) {
+	case USB_CALL_OPEN:
+		opened(dev);
+		break;
+	case USB_CALL_REQUEST:
+		request_ended(dev);
+		break;
+	case USB_CALL_RESTORE:
+		refresh_watches(dev);
+		session_ended(dev, dev->result, dev->result < 0 ? dev->reason : NULL);
+		break;
+	case USB_CALL_CLOSE:
+		dev->state = USB_DEVICE_CLOSED;
+		forget_client(dev);
+		dev->ops->closed(dev->ops_ctx);
+		break;
+	}
+	progress(dev);
+	unpin(dev);
+}
+
+static void start_job(struct usb_device *dev, enum usb_device_call call, const char *what,
+		      unsigned deadline_ms)
+{
+	unwatch_all(dev);
+	dev->busy = true;
+	dev->backend.parked = true;
+	dev->call = call;
+	dev->job.run = run_job;
+	dev->job.done = job_done;
+	dev->job.what = what;
+	dev->job.deadline_ms = deadline_ms;
+	dev->ops->job(dev->ops_ctx, &dev->job);
+}
+
+/* Do what is due. May end in callbacks; the caller has pinned. */
+static void progress(struct usb_device *dev)
+{
+	if (dev->busy || dev->state != USB_DEVICE_READY)
+		return;
+	if (dev->gone && !dev->gone_told && !dev->close_wanted) {
+		dev->gone_told = true;
+		dev->ops->gone(dev->ops_ctx);
+	}
+	if (dev->busy || dev->state != USB_DEVICE_READY || dev->in_flight)
+		return;
+	if (dev->close_wanted) {
+		dev->state = USB_DEVICE_CLOSING;
+		start_job(dev, USB_CALL_CLOSE, "close", DEADLINE_CLOSE_MS);
+	} else if (dev->end_wanted && dev->gone) {
+		session_ended(dev, -ENODEV, "it was unplugged");
+	} else if (dev->end_wanted) {
+		start_job(dev, USB_CALL_RESTORE, "reset", DEADLINE_CLOSE_MS);
+	}
+}
+
+static int backend_submit(struct usb_backend *backend, struct usb_urb *urb)
+{
+	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+
+	assert(!dev->busy);
+	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
+		return -ENODEV;
+	dev->dirty = true;
+	return usb_transfer_submit(dev, urb);
+}
+
+static void backend_cancel(struct usb_backend *backend, struct usb_urb *urb)
+{
+	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+
+	if (dev->busy)
+		urb->cancel_later = true;
+	else
+		usb_transfer_cancel(dev, urb);
+}
+
+static int backend_start(struct usb_backend *backend, const struct usb_request *request)
+{
+	static const char *const names[] = {
+		[USB_REQUEST_SET_CONFIGURATION] = "set the configuration",
+		[USB_REQUEST_SET_INTERFACE] = "set an interface",
+		[USB_REQUEST_CLEAR_HALT] = "clear a halt",
+		[USB_REQUEST_RESET] = "reset",
+	};
+	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+
+	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
+		return -ENODEV;
+	dev->dirty = true;
+	dev->request = *request;
+	start_job(dev, USB_CALL_REQUEST, names[request->kind], DEADLINE_REQUEST_MS);
+	return 0;
+}
+
+static const struct usb_backend_ops backend_ops = {
+	.submit = backend_submit,
+	.cancel = backend_cancel,
+	.start = backend_start,
+};
+
+/**
+ * usb_device_backend() - what a session sees of a device
+ * @dev:	the device
+ *
+ * Return: the back-end, as long as the device.
+ */
+struct usb_backend *usb_device_backend(struct usb_device *dev)
+{
+	return &dev->backend;
+}
+
+/**
+ * usb_device_new() - a device on a descriptor
+ * @ret_dev:	the device, bound to nobody
+ * @name:	for log lines
+ * @fd:		a usbfs node opened for reading and writing; the device's own on success
+ *
+ * Return: 0; -ENOMEM.
+ */
+int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
+{
+	struct usb_device *dev = calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return -ENOMEM;
+	dev->backend.ops = &backend_ops;
+	snprintf(dev->name, sizeof(dev->name), "%s", name);
+	dev->fd = fd;
+	list_init(&dev->aloft);
+	list_init(&dev->done);
+	*ret_dev = dev;
+	return 0;
+}
+
+/**
+ * usb_device_free() - forget a device
+ * @dev:	the device, closed or never opened, or NULL; may be called from its callbacks
+ *
+ * Return: NULL.
+ */
+struct usb_device *usb_device_free(struct usb_device *dev)
+{
+	if (!dev)
+		return NULL;
+	assert(dev->state == USB_DEVICE_NEW || dev->state == USB_DEVICE_CLOSED);
+	forget_client(dev);
+	dev->fd = fd_close(dev->fd);
+	if (dev->pins)
+		dev->free_wanted = true;
+	else
+		free(dev);
+	return NULL;
+}
+
+/**
+ * usb_device_bind() - say who uses a device, from now on in this thread
+ * @dev:	the device, bound to nobody
+ * @ops:	what is asked of the user
+ * @ctx:	given to @ops
+ */
+void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, void *ctx)
+{
+	assert(!dev->ops && !dev->busy);
+	dev->ops = ops;
+	dev->ops_ctx = ctx;
+	if (dev->state == USB_DEVICE_READY)
+		refresh_watches(dev);
+}
+
+/**
+ * usb_device_unbind() - the user has done with a device
+ * @dev:	the device; no job under way, no session
+ */
+void usb_device_unbind(struct usb_device *dev)
+{
+	assert(!dev->busy);
+	if (dev->ops)
+		unwatch_all(dev);
+	dev->ops = NULL;
+	dev->ops_ctx = NULL;
+}
+
+/**
+ * usb_device_open() - begin to claim a device
+ * @dev:	the device, new and bound
+ *
+ * ops->opened() tells how it ended, perhaps from within. After a failure all is rolled back and the
+ * device is closed. Where usb_device_close() overtakes it, ops->closed() comes instead.
+ */
+void usb_device_open(struct usb_device *dev)
+{
+	assert(dev->state == USB_DEVICE_NEW && dev->ops);
+	pin(dev);
+	dev->state = USB_DEVICE_OPENING;
+	start_job(dev, USB_CALL_OPEN, "open", DEADLINE_OPEN_MS);
+	unpin(dev);
+}
+
+/**
+ * usb_device_close() - begin to give a device up
+ * @dev:	the device, bound, in any state but closed
+ *
+ * Cancels and drains what is left, sets the device back where a session has used it, releases it.
+ * ops->closed() comes when nothing is under way any more, perhaps from within.
+ */
+void usb_device_close(struct usb_device *dev)
+{
+	pin(dev);
+	dev->close_wanted = true;
+	if (dev->state == USB_DEVICE_NEW) {
+		dev->state = USB_DEVICE_CLOSED;
+		dev->fd = fd_close(dev->fd);
+		dev->ops->closed(dev->ops_ctx);
+	} else if (!dev->busy && dev->state == USB_DEVICE_READY) {
+		cancel_all(dev);
+		progress(dev);
+	}
+	unpin(dev);
+}
+
+/**
+ * usb_device_end_session() - begin to bring a device back to how it was before its session
+ * @dev:	the device, ready; its session closed
+ *
+ * Cancels and drains what is left, sets the configuration that it was found in, resets.
+ * ops->session_ended() comes then, perhaps from within.
+ */
+void usb_device_end_session(struct usb_device *dev)
+{
+	pin(dev);
+	dev->end_wanted = true;
+	if (!dev->busy && dev->state == USB_DEVICE_READY) {
+		cancel_all(dev);
+		progress(dev);
+	}
+	unpin(dev);
+}
+
+static void deliver(struct usb_device *dev)
+{
+	struct usb_client *client;
+	struct list *l;
+
+	if (list_empty(&dev->done))
+		return;
+	while ((l = list_pop(&dev->done))) {
+		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
+
+		dev->in_flight--;
+		/* Each URB in flight is a session's, and a session stays until they are back. */
+		dev->backend.client->ops->completed(dev->backend.client, urb);
+	}
+	client = dev->backend.client;
+	client->ops->settled(client);
+}
+
+/**
+ * usb_device_events() - see what is ready
+ * @dev:	the device
+ *
+ * To be called when a watched descriptor is ready. Bounded: libusb reaps at most 26 URBs a call, and
+ * the descriptor stays ready while there are more. The session gets its URBs; the user sends then.
+ */
+void usb_device_events(struct usb_device *dev)
+{
+	struct timeval now = {};
+
+	if (dev->busy || dev->state != USB_DEVICE_READY)
+		return;
+	pin(dev);
+	libusb_handle_events_timeout_completed(dev->context, &now, NULL);
+	if (dev->fds_changed)
+		refresh_watches(dev);
+	deliver(dev);
+	progress(dev);
+	unpin(dev);
+}
+
+/**
+ * usb_device_ready() - can a session begin?
+ * @dev:	the device
+ *
+ * Return: whether it is open, there, and not on its way out or back.
+ */
+bool usb_device_ready(const struct usb_device *dev)
+{
+	return dev->state == USB_DEVICE_READY && !dev->gone && !dev->end_wanted && !dev->close_wanted;
+}
+
+/**
+ * usb_device_parked() - is a blocking call under way?
+ * @dev:	the device
+ *
+ * Return: whether.
+ */
+bool usb_device_parked(const struct usb_device *dev)
+{
+	return dev->busy;
+}
+
+/**
+ * usb_device_in_flight() - URBs that the kernel has
+ * @dev:	the device
+ *
+ * Return: how many.
+ */
+unsigned usb_device_in_flight(const struct usb_device *dev)
+{
+	return dev->in_flight;
+}

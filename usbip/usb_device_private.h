@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device from within: usb_device.c (its states), usb_device_call.c (what blocks) and
+ * usb_transfer.c (its transfers) share this, and nobody else includes it.
+ *
+ * While a job is under way (@busy), all but the job's @letter belongs to the worker; otherwise to
+ * the user's thread. The hand-over is the user's mailbox.
+ */
+#pragma once
+
+#include <libusb.h>
+
+#include "base/list.h"
+#include "usbip/usb_backend.h"
+#include "usbip/usb_device.h"
+#include "usbip/usb_device_backend.h"
+
+#define MAX_WATCHED    8
+#define MAX_INTERFACES 32 /* what usbfs and libusb can claim */
+
+enum usb_device_state {
+	USB_DEVICE_NEW,
+	USB_DEVICE_OPENING,
+	USB_DEVICE_READY, /* parked too; what is wanted of it is told by @end_wanted, @close_wanted */
+	USB_DEVICE_CLOSING,
+	USB_DEVICE_CLOSED,
+};
+
+enum usb_device_call { USB_CALL_OPEN, USB_CALL_REQUEST, USB_CALL_RESTORE, USB_CALL_CLOSE };
+
+struct usb_device {
+	struct usb_backend backend;
+	char name[64];
+	int fd; /* owned; libusb doesn't close it */
+	libusb_context *context;
+	libusb_device_handle *handle;
+
+	const struct usb_device_ops *ops;
+	void *ops_ctx;
+	enum usb_device_state state;
+	bool end_wanted, close_wanted; /* once drained */
+	bool gone, gone_told;
+	bool dirty; /* not as after a reset any more */
+	unsigned pins;
+	bool free_wanted; /* by a callback, while pinned */
+
+	/* The blocking call that is under way, and its result. */
+	struct usb_job job;
+	bool busy;
+	enum usb_device_call call;
+	struct usb_request request;
+	int result;
+	char reason[160];
+
+	/* What is active: 0 is no configuration. */
+	uint8_t configuration, found_configuration;
+	uint8_t n_interfaces, interfaces[MAX_INTERFACES];
+	bool never_reset;
+
+	struct list aloft; /* of usb_urb.device_link: libusb has them */
+	struct list done;  /* libusb gave them back, the session doesn't know yet */
+	unsigned in_flight;
+
+	/* Descriptors that the user watches, and whether libusb's are others meanwhile. */
+	struct {
+		int fd;
+		short events;
+	} watched[MAX_WATCHED];
+	unsigned n_watched;
+	bool fds_changed;
+};
+
+/* usb_transfer.c */
+int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb);
+void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
+
+/* usb_device_call.c: in the worker */
+void usb_device_call_run(struct usb_device *dev);

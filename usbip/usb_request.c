@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Which control requests may not go to the device as they are. Pure: a table.
+ *
+ * Passed on raw, they would leave the host's USB stack with a wrong idea of the device: stale
+ * endpoints after SET_CONFIGURATION and SET_INTERFACE, a stale data toggle after CLEAR_FEATURE. Linux's
+ * own server takes the same ones out (stub_rx.c: tweak_special_requests).
+ */
+#include "usbip/usb_request.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+
+/* USB 2.0, 9.4, and 11.24.2.13 for the hub's. */
+#define ENDPOINT_HALT	   0
+#define PORT_RESET	   4
+#define HUB_PORT_RECIPIENT 0x23
+
+static const struct {
+	uint8_t type, request;
+	enum usb_request_kind kind;
+} specials[] = {
+	{0x00, 0x05, USB_REQUEST_SET_ADDRESS},
+	{0x00, 0x09, USB_REQUEST_SET_CONFIGURATION},
+	{0x01, 0x0b, USB_REQUEST_SET_INTERFACE},
+	{0x02, 0x01, USB_REQUEST_CLEAR_HALT},
+	{HUB_PORT_RECIPIENT, 0x03, USB_REQUEST_RESET},
+};
+
+/**
+ * usb_request_read() - what a control request means to the host
+ * @setup:	the 8 bytes, as on the bus
+ *
+ * CLEAR_FEATURE(ENDPOINT_HALT) of endpoint 0 is raw: usbfs knows no endpoint 0 (devio.c:
+ * findintfep). Feature requests to a hub's port come from clients that ask for a reset in this way
+ * (usbip-win2); any but PORT_RESET is refused, for the device is no hub.
+ *
+ * Return: the request.
+ */
+struct usb_request usb_request_read(const uint8_t setup[8])
+{
+	uint16_t value = (uint16_t)(setup[2] | setup[3] << 8);
+	uint16_t index = (uint16_t)(setup[4] | setup[5] << 8);
+	struct usb_request r = {.kind = USB_REQUEST_RAW};
+
+	for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {
+		if (setup[0] == specials[i].type && setup[1] == specials[i].request)
+			r.kind = specials[i].kind;
+	}
+	switch (r.kind) {
+	case USB_REQUEST_SET_CONFIGURATION:
+		r.configuration = (uint8_t)value;
+		break;
+	case USB_REQUEST_SET_INTERFACE:
+		r.interface = (uint8_t)index;
+		r.alternate = (uint8_t)value;
+		break;
+	case USB_REQUEST_CLEAR_HALT:
+		r.endpoint = (uint8_t)index;
+		if (value != ENDPOINT_HALT || (r.endpoint & 0x0f) == 0)
+			r.kind = USB_REQUEST_RAW;
+		break;
+	case USB_REQUEST_RESET:
+		if (value != PORT_RESET)
+			r.kind = USB_REQUEST_REFUSE;
+		break;
+	default:
+		if ((setup[0] & 0x7f) == HUB_PORT_RECIPIENT)
+			r.kind = USB_REQUEST_REFUSE;
+	}
+	return r;
+}

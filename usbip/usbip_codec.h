@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The 48-byte headers after an import, between bytes and host structs. All that can be judged by a
+ * header alone is judged here; what needs the device (endpoint, devid) by the session. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define USBIP_HEADER_SIZE     48
+#define USBIP_ISO_PACKET_SIZE 16
+#define USBIP_MAX_ISO_PACKETS 1024
+#define USBIP_MAX_LENGTH      (16u << 20) /* bytes of one URB */
+
+/* transfer_flags that mean something here (include/uapi/linux/usbip.h); all others are ignored. */
+#define USBIP_URB_ZERO_PACKET 0x0040u
+
+enum usbip_command { USBIP_SUBMIT, USBIP_UNLINK };
+
+/* What a client asks, judged as far as a header can be. */
+struct usbip_request {
+	enum usbip_command command;
+	uint32_t seqnum, devid;
+	/* SUBMIT */
+	bool in; /* the wire's direction: which message carries the data */
+	uint8_t ep;
+	uint32_t flags;
+	uint32_t length; /* 0 … USBIP_MAX_LENGTH */
+	int32_t start_frame, n_packets, interval;
+	uint8_t setup[8];
+	/* UNLINK */
+	uint32_t victim; /* seqnum of the URB to give back */
+};
+
+struct usbip_submit_answer {
+	uint32_t seqnum;
+	int32_t status; /* 0 or a negative Linux errno */
+	uint32_t actual_length;
+	int32_t start_frame, n_packets, error_count;
+};
+
+/* One packet of an isochronous URB. */
+struct usbip_iso_packet {
+	uint32_t offset, length, actual_length;
+	int32_t status;
+};
+
+int usbip_codec_request(const uint8_t header[USBIP_HEADER_SIZE], struct usbip_request *ret_request,
+			const char **ret_fault);
+void usbip_codec_ret_submit(uint8_t header[USBIP_HEADER_SIZE],
+			    const struct usbip_submit_answer *answer);
+void usbip_codec_ret_unlink(uint8_t header[USBIP_HEADER_SIZE], uint32_t seqnum, int32_t status);
+struct usbip_iso_packet usbip_codec_iso_get(const uint8_t *descriptors, size_t index);
+void usbip_codec_iso_put(uint8_t *descriptors, size_t index, const struct usbip_iso_packet *packet);

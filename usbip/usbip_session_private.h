@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A session from within: usbip_session.c (its life and its stream) and usbip_session_urb.c (its
+ * URBs) share this, and nobody else includes it.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "usbip/usb_backend.h"
+#include "usbip/usb_urb_pool.h"
+#include "usbip/usbip_codec.h"
+#include "usbip/usbip_outbox.h"
+#include "usbip/usbip_session.h"
+
+#define INPUT_SIZE (64 * 1024)
+
+/* Bytes of a PDU that follow its header: where they go (NULL: nowhere), and how many still come. */
+struct incoming {
+	uint8_t *into;
+	size_t left;
+};
+
+struct usbip_session {
+	struct usb_client client;
+	struct usb_backend *backend; /* NULL once it has forgotten us */
+	uint32_t devid;
+	char name[64];
+
+	/* Bytes received, not yet looked at. */
+	uint8_t input[INPUT_SIZE];
+	size_t input_at, input_len;
+	/* The URB whose bytes are coming: its data, then its packet descriptors. */
+	struct usb_urb *arriving;
+	struct incoming incoming[2];
+
+	struct usb_urb_pool pool;
+	struct usb_urb_table table; /* all that are out */
+	struct list aloft;	    /* the device has them */
+	struct list held;	    /* behind @blocking, in order */
+	struct list answered;	    /* in the outbox */
+	unsigned n_answered;
+	struct usb_urb *blocking; /* the request that blocks, in none of the lists */
+	struct usb_request request;
+	struct usbip_outbox out;
+
+	struct usbip_session_counters counters;
+	char fault[160];
+	int broken; /* negative errno: nothing more is read or sent */
+	bool closing, freed, releasing;
+};
+
+/* usbip_session.c */
+int usbip_session_break(struct usbip_session *s, int r, const char *format, ...) _printf_(3, 4);
+void usbip_session_finish(struct usbip_session *s);
+
+/* usbip_session_urb.c */
+extern const struct usb_client_ops usbip_session_client_ops;
+int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_request *request);
+void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb);
+void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *request);
+void usbip_session_urb_sent(void *ctx, struct usb_urb *urb);
+void usbip_session_drop_all(struct usbip_session *s);

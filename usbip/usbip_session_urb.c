@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A session's URBs: taken from the stream, judged, held, given to the device, answered.
+ *
+ * What may happen to a URB and what it entails is usb_urb.c's table; here its words are carried out.
+ *
+ * Requests that block (usb_request.c) go one at a time. From the moment when one comes, all later
+ * submits are held in order. It waits until endpoint 0's earlier URBs are back, and until those are
+ * that the kernel would kill on its behalf, which are cancelled and answered -ESHUTDOWN as Linux does
+ * when an endpoint is disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks are
+ * served meanwhile, of held URBs too. Then the back-end parks.
+ *
+ * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by the
+ * endpoint; a request that can't be carried out is read whole all the same, then refused.
+ *
+ * Isochronous URBs are refused with -ESHUTDOWN: audio and video drivers end the stream on it; on
+ * errnos that they don't know they ask again at once, for ever (sound/usb/endpoint.c,
+ * uvc_video.c).
+ */
+#include "usbip/usbip_session_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define CONTROL_MAX 4096 /* bytes of data that usbfs takes for a control transfer */
+
+static void queue(struct usbip_session *s, const struct usbip_outbox_entry *entry)
+{
+	int r = usbip_outbox_add(&s->out, entry);
+
+	if (r < 0)
+		usbip_session_break(s, r, "can't be answered: no memory");
+}
+
+static void queue_ret_unlink(struct usbip_session *s, uint32_t seqnum, int status)
+{
+	struct usbip_outbox_entry entry = {};
+
+	usbip_codec_ret_unlink(entry.header, seqnum, status);
+	queue(s, &entry);
+}
+
+/* A refused isochronous URB: as many descriptors as were sent, each packet failed. */
+static void fail_packets(struct usb_urb *urb)
+{
+	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+
+		p.actual_length = 0;
+		p.status = -EXDEV;
+		usbip_codec_iso_put(urb->iso, i, &p);
+	}
+	urb->error_count = (int32_t)urb->n_descriptors;
+}
+
+static void queue_ret_submit(struct usbip_session *s, struct usb_urb *urb)
+{
+	struct usbip_outbox_entry entry = {.urb = urb};
+	struct usbip_submit_answer answer = {
+		.seqnum = urb->seqnum,
+		.status = urb->status,
+		.actual_length = min_t(uint32_t, urb->actual, urb->length),
+		.start_frame = urb->start_frame,
+		.n_packets = urb->n_packets,
+		.error_count = urb->error_count,
+	};
+
+	usbip_codec_ret_submit(entry.header, &answer);
+	if (urb->in && answer.actual_length) {
+		entry.data = urb->data;
+		entry.data_len = answer.actual_length;
+		s->counters.in_bytes += answer.actual_length;
+	} else if (!urb->in) {
+		s->counters.out_bytes += answer.actual_length;
+	}
+	if (urb->n_descriptors) {
+		entry.tail = urb->iso;
+		entry.tail_len = urb->n_descriptors * USBIP_ISO_PACKET_SIZE;
+	}
+	list_append(&s->answered, &urb->link);
+	s->n_answered++;
+	queue(s, &entry);
+}
+
+static void release(struct usbip_session *s, struct usb_urb *urb)
+{
+	list_remove(&urb->link);
+	usb_urb_table_remove(&s->table, urb);
+	usb_urb_pool_give(&s->pool, urb);
+}
+
+/* Take the step and do what it entails. @urb may be gone afterwards. */
+static void advance(struct usbip_session *s, struct usb_urb *urb, enum usb_urb_event event)
+{
+	unsigned todo = usb_urb_advance(urb, event);
+
+	if (todo & USB_URB_DO_CANCEL)
+		s->backend->ops->cancel(s->backend, urb);
+	if (todo & USB_URB_DO_RET_SUBMIT)
+		queue_ret_submit(s, urb);
+	if (todo & USB_URB_DO_UNLINK_RESET)
+		queue_ret_unlink(s, urb->unlink_seqnum, -ECONNRESET);
+	if (todo & USB_URB_DO_UNLINK_ZERO)
+		queue_ret_unlink(s, urb->unlink_seqnum, 0);
+	if (todo & USB_URB_DO_FREE)
+		release(s, urb);
+}
+
+/* Answer a URB without the device. */
+static void answer(struct usbip_session *s, struct usb_urb *urb, int status)
+{
+	urb->status = status;
+	urb->actual = 0;
+	fail_packets(urb);
+	advance(s, urb, USB_URB_ANSWER);
+}
+
+/* Has all that the blocking request waits for come back? Then start it. */
+static void try_blocking(struct usbip_session *s)
+{
+	int r;
+
+	if (!s->blocking || s->blocking->state != USB_URB_WAITING)
+		return;
+	list_for_each(l, &s->aloft)
+	{
+		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+
+		if (urb->ep == 0 || usb_request_touches(&s->request, urb))
+			return;
+	}
+	advance(s, s->blocking, USB_URB_RUN);
+	r = s->backend->ops->start(s->backend, &s->request);
+	if (r < 0)
+		s->client.ops->request_done(&s->client, r);
+}
+
+static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb_request *request)
+{
+	list_remove(&urb->link);
+	advance(s, urb, USB_URB_BLOCK);
+	s->blocking = urb;
+	s->request = *request;
+	list_for_each_safe(l, &s->aloft)
+	{
+		struct usb_urb *other = list_entry(l, struct usb_urb, link);
+
+		if (other->ep && other->state == USB_URB_FLYING && usb_request_touches(request, other))
+			advance(s, other, USB_URB_REVOKE);
+	}
+	try_blocking(s);
+}
+
+static void submit(struct usbip_session *s, struct usb_urb *urb)
+{
+	int r = s->backend->ops->submit(s->backend, urb);
+
+	if (r < 0) {
+		list_remove(&urb->link);
+		answer(s, urb, r);
+		return;
+	}
+	list_remove(&urb->link);
+	list_append(&s->aloft, &urb->link);
+	advance(s, urb, USB_URB_SUBMIT);
+}
+
+/* All of a URB is here and nothing is before it. */
+static void begin(struct usbip_session *s, struct usb_urb *urb)
+{
+	struct usb_request request;
+
+	if (urb->ep) {
+		const struct usb_endpoint *endpoint =
+			usb_backend_endpoint(s->backend, urb->endpoint);
+
+		/* What blocked may have changed the endpoints since the header came. */
+		if (!endpoint || (usb_endpoint_type(endpoint) == USB_ISOCHRONOUS) !=
+					 (urb->type == USB_ISOCHRONOUS)) {
+			answer(s, urb, -ENOENT);
+			return;
+		}
+		urb->type = usb_endpoint_type(endpoint);
+		urb->interface = endpoint->interface;
+		submit(s, urb);
+		return;
+	}
+	request = usb_request_read(urb->setup);
+	switch (request.kind) {
+	case USB_REQUEST_RAW:
+		submit(s, urb);
+		break;
+	case USB_REQUEST_SET_ADDRESS:
+		answer(s, urb, 0);
+		break;
+	case USB_REQUEST_REFUSE:
+		answer(s, urb, -EPIPE);
+		break;
+	default:
+		block(s, urb, &request);
+	}
+}
+
+/* Go on with what was held, until something blocks again. */
+static void release_held(struct usbip_session *s)
+{
+	struct list *l;
+
+	if (s->releasing)
+		return;
+	s->releasing = true;
+	while (!s->closing && !s->blocking && (l = list_pop(&s->held)))
+		begin(s, list_entry(l, struct usb_urb, link));
+	s->releasing = false;
+}
+
+/* A control request that the device must not see: 0 or the errno to refuse it with. */
+static int judge_control(const struct usb_urb *urb)
+{
+	uint32_t length = (uint32_t)(urb->setup[6] | urb->setup[7] << 8);
+	bool in = urb->setup[0] & 0x80;
+
+	/* Without data the direction bit means nothing (Linux says OUT, others as they like). */
+	if (length && in != urb->in)
+		return -EPIPE;
+	if (length > urb->length)
+		return -EPIPE;
+	if (length > CONTROL_MAX)
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* Which kind of URB this is, so which bytes follow. Return: 0, or broken. */
+static int judge(struct usbip_session *s, struct usb_urb *urb)
+{
+	const struct usb_endpoint *endpoint;
+
+	urb->type = USB_CONTROL;
+	if (urb->ep == 0) {
+		urb->refusal = judge_control(urb);
+		return 0;
+	}
+	urb->endpoint = (uint8_t)(urb->ep | (urb->in ? 0x80 : 0));
+	endpoint = usb_backend_endpoint(s->backend, urb->endpoint);
+	if (endpoint)
+		urb->type = usb_endpoint_type(endpoint);
+	else
+		/* Others say 0 (Linux) or -1 (Windows). */
+		urb->type = urb->n_packets > 0 ? USB_ISOCHRONOUS : USB_BULK;
+	if (urb->type != USB_ISOCHRONOUS)
+		return 0;
+	if (urb->n_packets < -1 || urb->n_packets > USBIP_MAX_ISO_PACKETS)
+		return usbip_session_break(s, -EPROTO, "sent a SUBMIT of %d packets",
+					   urb->n_packets);
+	urb->n_descriptors = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
+	urb->refusal = !endpoint ? -ENOENT : urb->n_descriptors ? -ESHUTDOWN : -EINVAL;
+	return 0;
+}
+
+/* Memory for what comes with a URB and for what comes back. */
+static int provide(struct usbip_session *s, struct usb_urb *urb)
+{
+	struct usb_urb_pool *pool = &s->pool;
+
+	if (urb->n_descriptors &&
+	    usb_urb_pool_add_iso(pool, urb, urb->n_descriptors * USBIP_ISO_PACKET_SIZE) < 0)
+		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
+	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
+			      usb_urb_pool_cost(urb->length) >
+				      USBIP_SESSION_MAX_BYTES -
+					      min_t(size_t, pool->live_bytes,
+						    USBIP_SESSION_MAX_BYTES) ||
+			      usb_urb_pool_add_data(pool, urb, urb->length) < 0))
+		urb->refusal = -ENOMEM;
+	return 0;
+}
+
+/**
+ * usbip_session_submit_begin() - a SUBMIT's header has come
+ * @s:		the session
+ * @request:	what it asks
+ *
+ * Return: 0: the session's arriving URB says what follows; a negative errno: broken.
+ */
+int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_request *request)
+{
+	struct usb_urb *urb;
+	int r;
+
+	if (usb_urb_table_find(&s->table, request->seqnum))
+		return usbip_session_break(s, -EPROTO, "used seqnum %u twice", request->seqnum);
+	urb = usb_urb_pool_take(&s->pool);
+	if (!urb)
+		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
+	s->arriving = urb;
+	s->counters.submits++;
+	urb->seqnum = request->seqnum;
+	urb->length = request->length;
+	urb->start_frame = request->start_frame;
+	urb->n_packets = request->n_packets;
+	memcpy(urb->setup, request->setup, sizeof(urb->setup));
+	urb->ep = request->ep;
+	urb->in = request->in;
+	urb->zero_packet = !request->in && request->flags & USBIP_URB_ZERO_PACKET;
+	usb_urb_table_add(&s->table, urb);
+	r = judge(s, urb);
+	if (r == 0)
+		r = provide(s, urb);
+	s->incoming[0] = (struct incoming){urb->data, urb->in ? 0 : urb->length};
+	s->incoming[1] = (struct incoming){urb->iso, urb->n_descriptors * USBIP_ISO_PACKET_SIZE};
+	return r;
+}
+
+/**
+ * usbip_session_submit_complete() - all bytes of a SUBMIT have come
+ * @s:		the session
+ * @urb:	the URB
+ */
+void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
+{
+	if (urb->refusal) {
+		usb_urb_pool_drop_data(&s->pool, urb);
+		answer(s, urb, urb->refusal);
+	} else if (s->blocking || !list_empty(&s->held)) {
+		list_append(&s->held, &urb->link);
+		advance(s, urb, USB_URB_HOLD);
+	} else {
+		begin(s, urb);
+	}
+}
+
+/**
+ * usbip_session_unlink() - the client wants a URB back
+ * @s:		the session
+ * @request:	the UNLINK
+ */
+void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *request)
+{
+	struct usb_urb *urb = usb_urb_table_find(&s->table, request->victim);
+	bool was_blocking = urb && urb == s->blocking;
+
+	s->counters.unlinks++;
+	if (!urb) {
+		queue_ret_unlink(s, request->seqnum, 0);
+		return;
+	}
+	if (usb_urb_look_up(urb->state, USB_URB_UNLINK).todo & USB_URB_DO_REFUSE_UNLINK)
+		queue_ret_unlink(s, request->seqnum, 0);
+	else
+		urb->unlink_seqnum = request->seqnum;
+	advance(s, urb, USB_URB_UNLINK);
+	if (was_blocking) {
+		s->blocking = NULL;
+		release_held(s);
+	}
+}
+
+/**
+ * usbip_session_urb_sent() - a RET_SUBMIT has left
+ * @ctx:	the session
+ * @urb:	its URB
+ */
+void usbip_session_urb_sent(void *ctx, struct usb_urb *urb)
+{
+	struct usbip_session *s = ctx;
+
+	s->n_answered--;
+	advance(s, urb, USB_URB_SENT);
+}
+
+static void close_list(struct usbip_session *s, struct list *urbs)
+{
+	list_for_each_safe(l, urbs)
+		advance(s, list_entry(l, struct usb_urb, link), USB_URB_CLOSE);
+}
+
+/**
+ * usbip_session_drop_all() - nobody waits for anything any more
+ * @s:		the session, closing
+ */
+void usbip_session_drop_all(struct usbip_session *s)
+{
+	struct usb_urb *blocking = s->blocking;
+
+	usbip_outbox_clear(&s->out);
+	close_list(s, &s->answered);
+	s->n_answered = 0;
+	close_list(s, &s->held);
+	if (s->arriving)
+		advance(s, take_ptr(s->arriving), USB_URB_CLOSE);
+	if (blocking && blocking->state == USB_URB_WAITING)
+		s->blocking = NULL;
+	if (blocking)
+		advance(s, blocking, USB_URB_CLOSE);
+	close_list(s, &s->aloft);
+}
+
+/* A URB is back. */
+static void on_completed(struct usb_client *client, struct usb_urb *urb)
+{
+	struct usbip_session *s = container_of(client, struct usbip_session, client);
+	bool nothing = urb->cancelled && urb->actual == 0;
+
+	list_remove(&urb->link);
+	if (urb->cancelled) {
+		/* Who asked for it decides what it is called. */
+		if (urb->state == USB_URB_UNLINKED)
+			urb->status = -ECONNRESET;
+		else if (urb->state == USB_URB_REVOKED)
+			urb->status = -ESHUTDOWN;
+		else
+			urb->status = -EPROTO;
+	}
+	advance(s, urb, nothing ? USB_URB_BACK_VOID : USB_URB_BACK);
+}
+
+static void on_settled(struct usb_client *client)
+{
+	struct usbip_session *s = container_of(client, struct usbip_session, client);
+
+	try_blocking(s);
+	usbip_session_finish(s);
+}
+
+static void on_request_done(struct usb_client *client, int r)
+{
+	struct usbip_session *s = container_of(client, struct usbip_session, client);
+
+	answer(s, take_ptr(s->blocking), r);
+	release_held(s);
+	usbip_session_finish(s);
+}
+
+static void on_lost(struct usb_client *client)
+{
+	struct usbip_session *s = container_of(client, struct usbip_session, client);
+
+	usbip_session_close(s);
+	s->backend = NULL;
+}
+
+const struct usb_client_ops usbip_session_client_ops = {
+	.completed = on_completed,
+	.settled = on_settled,
+	.request_done = on_request_done,
+	.lost = on_lost,
+};
