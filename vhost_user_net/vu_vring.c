@@ -174,7 +174,9 @@ static int add_segments(struct vu_vring *v, const struct virtq_desc *d, unsigned
 		if (!p)
 			return fault(v, "buffer is outside of the guest's memory", index, d);
 		if (chain->n_segs >= max)
-			return fault(v, "buffer is in too many pieces", index, d);
+			return max < VU_SEGMENTS
+				       ? -ENOBUFS
+				       : fault(v, "buffer is in too many pieces", index, d);
 		segs[chain->n_segs++] = (struct iovec){.iov_base = p, .iov_len = n};
 		addr += n;
 		len -= n;
@@ -243,7 +245,8 @@ static int walk(struct vu_vring *v, unsigned i, bool writable, struct iovec *seg
  * @max:	room there
  * @ret_chain:	the buffer
  *
- * Return: 1; 0 where there is no such buffer; -EPROTO where the ring is broken.
+ * Return: 1; 0 where there is no such buffer; -ENOBUFS where @max is less than VU_SEGMENTS and the
+ * buffer's pieces don't fit; -EPROTO where the ring is broken.
  */
 int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iovec *segs,
 		  unsigned max, struct vu_chain *ret_chain)
