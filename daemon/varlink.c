@@ -7,7 +7,7 @@
  */
 #include "daemon/varlink.h"
 
-#include <config.h>
+#include <build_info.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

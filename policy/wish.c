@@ -251,6 +251,37 @@ int wish_set_alias(struct wishes *wishes, const char *alias, const char *target)
 }
 
 /**
+ * wish_forget() - take back all wishes about a present device
+ * @wishes:		the list
+ * @device:		the device
+ * @pair_is_unique:	no other present device has the same id and serial
+ */
+void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique)
+{
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (wish_means(w, device, pair_is_unique))
+			wishes_remove(wishes, w);
+	}
+}
+
+/**
+ * wish_forget_alias() - take back the wish about a device that is not plugged in
+ * @wishes:	the list
+ * @alias:	the device's name in the configuration
+ */
+void wish_forget_alias(struct wishes *wishes, const char *alias)
+{
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (w->kind == WISH_ALIAS && same(w->alias, alias))
+			wishes_remove(wishes, w);
+	}
+}
+
+/**
  * wish_find() - the wish that decides about a device
  * @wishes:		the list
  * @device:		the device

@@ -50,6 +50,8 @@ int wishes_copy(struct wishes *ret_to, const struct wishes *from);
 int wish_set(struct wishes *wishes, const struct device_facts *device, bool by_port,
 	     bool pair_is_unique, const char *target);
 int wish_set_alias(struct wishes *wishes, const char *alias, const char *target);
+void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
+void wish_forget_alias(struct wishes *wishes, const char *alias);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
 			     bool pair_is_unique);
 int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines);

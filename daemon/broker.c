@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's end of the line to its broker; see broker.h. */
+#include "daemon/broker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/broker_line.h"
+
+struct broker {
+	struct loop *loop;
+	struct loop_watch watch;
+	int line;
+	uint32_t last_id;
+	struct list waiting; /* of struct broker_request */
+	void (*lost)(void *ctx);
+	void *ctx;
+};
+
+static void broker_answered(struct broker *broker, const struct broker_answer *answer, int fds[2])
+{
+	list_for_each_safe(it, &broker->waiting)
+	{
+		struct broker_request *req = list_entry(it, struct broker_request, link);
+
+		if (req->id != answer->id)
+			continue;
+		list_remove(it);
+		req->done(req, answer->r, fds, answer->text);
+		return;
+	}
+	/* Its asker has gone: what came with it goes, too. */
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+}
+
+static void broker_readable(void *ctx, int res _unused_)
+{
+	struct broker *broker = ctx;
+
+	for (;;) {
+		struct broker_answer answer = {0};
+		int fds[2] = {-1, -1};
+		unsigned n_fds;
+		ssize_t n;
+
+		n = fd_receive(broker->line, &answer, sizeof(answer), fds, 2, &n_fds, MSG_DONTWAIT);
+		if (n == -EAGAIN)
+			return;
+		if (n != sizeof(answer)) {
+			loop_cancel(broker->loop, &broker->watch);
+			broker->lost(broker->ctx);
+			return;
+		}
+		answer.text[sizeof(answer.text) - 1] = 0;
+		broker_answered(broker, &answer, fds);
+	}
+}
+
+/**
+ * broker_new() - make the daemon's end of the line
+ * @ret_broker:	the end
+ * @loop:	the control thread's loop
+ * @line:	of broker_start(); owned from here on where this succeeds
+ * @lost:	called with @ctx once the broker has died: nothing can go on without it
+ *
+ * Return: 0 or a negative errno.
+ */
+int broker_new(struct broker **ret_broker, struct loop *loop, int line, void (*lost)(void *ctx),
+	       void *ctx)
+{
+	struct broker *broker = calloc(1, sizeof(*broker));
+	int r;
+
+	if (!broker)
+		return -ENOMEM;
+	broker->loop = loop;
+	broker->line = line;
+	broker->lost = lost;
+	broker->ctx = ctx;
+	list_init(&broker->waiting);
+	r = loop_watch_fd(loop, &broker->watch, line, POLLIN, LOOP_KEEP, broker_readable, broker);
+	if (r < 0) {
+		free(broker);
+		return r;
+	}
+	*ret_broker = broker;
+	return 0;
+}
+
+/**
+ * broker_free() - close the line; the broker ends
+ * @broker:	the end, or NULL; requests under way are forgotten
+ *
+ * Return: NULL.
+ */
+struct broker *broker_free(struct broker *broker)
+{
+	if (!broker)
+		return NULL;
+	while (list_pop(&broker->waiting))
+		;
+	loop_cancel(broker->loop, &broker->watch);
+	fd_close(broker->line);
+	free(broker);
+	return NULL;
+}
+
+static int broker_send(struct broker *broker, struct broker_request *req, struct broker_ask *ask,
+		       broker_done done)
+{
+	int r;
+
+	ask->id = ++broker->last_id;
+	r = fd_send(broker->line, ask, sizeof(*ask), NULL, 0);
+	if (r < 0)
+		return r;
+	req->id = ask->id;
+	req->done = done;
+	list_append(&broker->waiting, &req->link);
+	return 0;
+}
+
+/**
+ * broker_port_add() - ask for a guest's tap and listening socket
+ * @broker:	the line
+ * @req:	embedded in the asker; broker_forget() before it is freed
+ * @port:	names and addresses
+ * @done:	called with the answer
+ *
+ * Return: 0, or a negative errno and @done is not called.
+ */
+int broker_port_add(struct broker *broker, struct broker_request *req,
+		    const struct broker_port *port, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_PORT_ADD, .port = *port};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_open() - ask for a device's usbfs node; as broker_port_add()
+ */
+int broker_open(struct broker *broker, struct broker_request *req,
+		const struct broker_device *device, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_OPEN, .device = *device};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_rebind() - have the host's drivers probe a device again; as broker_port_add()
+ */
+int broker_rebind(struct broker *broker, struct broker_request *req,
+		  const struct broker_device *device, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_REBIND, .device = *device};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_forget() - let go of a request whose object is about to be freed
+ * @broker:	the line, or NULL
+ * @req:	answered, under way, or never sent (zeroed)
+ */
+void broker_forget(struct broker *broker _unused_, struct broker_request *req)
+{
+	if (req->link.next)
+		list_remove(&req->link);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The broker: a process of its own that keeps the few rights the daemon needs, and the daemon's end
+ * of the line to it.
+ *
+ * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It owns
+ * the private network namespace. Over a SOCK_SEQPACKET pair it does three things and no other:
+ *
+ *   PORT_ADD  a tap in the namespace, with its address, route and listening USB/IP socket, for one
+ *             guest. (A port is removed by closing its tap: the kernel takes the rest along.)
+ *   OPEN      the usbfs node of a device named by what sysfs says of it, checked again after the open
+ *   REBIND    have the host's drivers probe a device's interfaces again
+ *
+ * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs in
+ * a thread of the broker's. In the daemon a request is embedded in its object and its answer a
+ * callback of the control thread's; it waits for nothing.
+ *
+ * As root the broker keeps CAP_NET_ADMIN and CAP_DAC_OVERRIDE, and drops the rest. Without root it
+ * makes a user namespace, in which it may do all this but open others' device nodes: for tests.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+
+#define BROKER_BUSID_SIZE 32
+
+/* What a device must be to be opened; all of it is compared again after the open. */
+struct broker_device {
+	char busid[BROKER_BUSID_SIZE];
+	uint16_t busnum, devnum, id_vendor, id_product;
+};
+
+struct broker_port {
+	char tap[16];		/* the tap's name in the namespace */
+	struct in_addr daemon;	/* the daemon's address on the segment */
+	struct in_addr guest;	/* the guest's: the one route over this tap */
+};
+
+struct broker;
+struct broker_request;
+
+/**
+ * typedef broker_done - an answer has come
+ * @req:	the request, free to be used again
+ * @r:		0 or a negative errno
+ * @fds:	PORT_ADD: tap, listener; OPEN: the node; the callee's. -1 where there is none
+ * @text:	what went wrong, for a person; "" on success
+ */
+typedef void (*broker_done)(struct broker_request *req, int r, int fds[2], const char *text);
+
+struct broker_request {
+	struct list link;
+	uint32_t id;
+	broker_done done;
+};
+
+int broker_start(int *ret_line, char *error, size_t error_size);
+
+int broker_new(struct broker **ret_broker, struct loop *loop, int line, void (*lost)(void *ctx),
+	       void *ctx);
+struct broker *broker_free(struct broker *broker);
+int broker_port_add(struct broker *broker, struct broker_request *req,
+		    const struct broker_port *port, broker_done done);
+int broker_open(struct broker *broker, struct broker_request *req,
+		const struct broker_device *device, broker_done done);
+int broker_rebind(struct broker *broker, struct broker_request *req,
+		  const struct broker_device *device, broker_done done);
+void broker_forget(struct broker *broker, struct broker_request *req);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Devices as the broker touches them: opened by name, and offered to drivers.
+ *
+ * Names are checked before they become paths, and what was opened is compared with what was asked
+ * for: between a look at sysfs and an open another device may have come into the same place.
+ */
+#include "daemon/broker_device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/fd.h"
+
+#define USB_DEVICE_MAJOR 189
+#define SYSFS_DEVICES	 "/sys/bus/usb/devices"
+
+/* "1-1.2": digits, a dash, digits and dots. Nothing else may become part of a path. */
+static bool busid_sound(const char busid[BROKER_BUSID_SIZE])
+{
+	size_t n = strnlen(busid, BROKER_BUSID_SIZE);
+
+	return n > 0 && n < BROKER_BUSID_SIZE && strspn(busid, "0123456789-.") == n &&
+	       busid[0] != '.' && busid[0] != '-' && !strstr(busid, "..");
+}
+
+/**
+ * broker_device_sound() - whether a device's name may be used at all
+ * @d:		as asked
+ */
+bool broker_device_sound(const struct broker_device *d)
+{
+	return busid_sound(d->busid) && d->busnum && d->devnum;
+}
+
+static int read_attr(const char *busid, const char *attr, int base, unsigned *ret_value)
+{
+	_cleanup_close_ int fd = -1;
+	char path[128], text[32] = {0};
+	char *end;
+	unsigned long v;
+
+	snprintf(path, sizeof(path), SYSFS_DEVICES "/%s/%s", busid, attr);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (read(fd, text, sizeof(text) - 1) <= 0)
+		return -ENODEV;
+	v = strtoul(text, &end, base);
+	if (end == text)
+		return -EINVAL;
+	*ret_value = (unsigned)v;
+	return 0;
+}
+
+/* 0 where sysfs still says of this device what the asker saw, else -ENODEV. */
+static int same_device(const struct broker_device *d)
+{
+	unsigned bus, dev, vendor, product;
+
+	if (read_attr(d->busid, "busnum", 10, &bus) < 0 ||
+	    read_attr(d->busid, "devnum", 10, &dev) < 0 ||
+	    read_attr(d->busid, "idVendor", 16, &vendor) < 0 ||
+	    read_attr(d->busid, "idProduct", 16, &product) < 0)
+		return -ENODEV;
+	return bus == d->busnum && dev == d->devnum && vendor == d->id_vendor &&
+			       product == d->id_product
+		       ? 0
+		       : -ENODEV;
+}
+
+/**
+ * broker_device_open() - open a device's usbfs node
+ * @d:		what the device must be; compared before and after
+ * @ret_fd:	the node
+ * @ret_text:	what went wrong; static
+ *
+ * Return: 0 or a negative errno: -ENODEV where it is not, or no longer, that device.
+ */
+int broker_device_open(const struct broker_device *d, int *ret_fd, const char **ret_text)
+{
+	_cleanup_close_ int fd = -1;
+	uint8_t desc[18];
+	struct stat st;
+	char path[64];
+	dev_t node = makedev(USB_DEVICE_MAJOR, (d->busnum - 1u) * 128u + d->devnum - 1u);
+
+	*ret_text = "the device has gone, or another is in its place";
+	if (same_device(d) < 0)
+		return -ENODEV;
+	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", d->busnum, d->devnum);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		int r = -errno;
+
+		*ret_text = r == -ENOENT || r == -ENODEV ? *ret_text : "opening its usbfs node";
+		return r;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != node) {
+		*ret_text = "its node in /dev/bus/usb is not a usbfs node";
+		return -EINVAL;
+	}
+	/* The descriptor's own words (host order here): the node now belongs to this very device. */
+	if (pread(fd, desc, sizeof(desc), 0) != sizeof(desc))
+		return -ENODEV;
+	if ((desc[8] | desc[9] << 8) != d->id_vendor || (desc[10] | desc[11] << 8) != d->id_product)
+		return -ENODEV;
+	if (same_device(d) < 0)
+		return -ENODEV;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/**
+ * broker_device_probe() - offer a device's interfaces to the host's drivers
+ * @d:		what the device must be
+ * @ret_text:	what went wrong; static
+ *
+ * Interfaces that have a driver keep it.
+ *
+ * Return: 0 or a negative errno: -ENODEV where it is not, or no longer, that device.
+ */
+int broker_device_probe(const struct broker_device *d, const char **ret_text)
+{
+	_cleanup_close_ int probe = -1;
+	unsigned configuration = 0;
+	int r = 0;
+
+	*ret_text = "the device has gone";
+	if (!broker_device_sound(d) || same_device(d) < 0)
+		return -ENODEV;
+	probe = open("/sys/bus/usb/drivers_probe", O_WRONLY | O_CLOEXEC);
+	if (probe < 0) {
+		r = -errno;
+		*ret_text = "opening drivers_probe in sysfs";
+		return r;
+	}
+	if (read_attr(d->busid, "bConfigurationValue", 10, &configuration) < 0)
+		return 0; /* not configured: no interface, no driver */
+	for (unsigned i = 0; i < 32; i++) {
+		char name[64], path[128];
+		int n = snprintf(name, sizeof(name), "%s:%u.%u", d->busid, configuration, i);
+
+		snprintf(path, sizeof(path), SYSFS_DEVICES "/%s", name);
+		if (access(path, F_OK) < 0)
+			continue;
+		if (write(probe, name, (size_t)n) < 0 && errno != ENODEV && errno != EINVAL) {
+			r = -errno;
+			*ret_text = "probing an interface's drivers";
+		}
+	}
+	return r;
+}

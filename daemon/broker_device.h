@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices as the broker touches them; see broker_device.c. */
+#pragma once
+
+#include "daemon/broker.h"
+
+bool broker_device_sound(const struct broker_device *d);
+int broker_device_open(const struct broker_device *d, int *ret_fd, const char **ret_text);
+int broker_device_probe(const struct broker_device *d, const char **ret_text);

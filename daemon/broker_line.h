@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What goes over the line between the daemon and its broker: one struct a packet, both ways. */
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "daemon/broker.h"
+
+enum broker_verb { BROKER_PORT_ADD = 1, BROKER_OPEN, BROKER_REBIND };
+
+struct broker_ask {
+	uint32_t id, verb;
+	union {
+		struct broker_device device;
+		struct broker_port port;
+	};
+};
+
+struct broker_answer {
+	uint32_t id;
+	int32_t r;
+	char text[120];
+};

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The broker's own side: a process that answers requests until the line closes; see broker.h.
+ *
+ * It reads nothing but its line, sysfs and what it opens. Its asker, the daemon, is trusted with
+ * what it asks for no further than the request's form: names are checked before they become paths.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/broker_device.h"
+#include "daemon/broker_line.h"
+#include "daemon/private_net.h"
+#include "daemon/sandbox.h"
+
+static int broker_fd; /* the line; one thread reads it, packets are sent whole by any */
+
+static void broker_reply(const struct broker_ask *ask, int r, const int *fds, unsigned n_fds,
+			 const char *text)
+{
+	struct broker_answer answer = {.id = ask->id, .r = r};
+
+	snprintf(answer.text, sizeof(answer.text), "%s", r < 0 ? text : "");
+	fd_send(broker_fd, &answer, sizeof(answer), fds, n_fds);
+}
+
+static void *broker_slow(void *arg)
+{
+	_cleanup_free_ struct broker_ask *ask = arg;
+	_cleanup_close_ int fd = -1;
+	const char *text = "";
+	int r;
+
+	if (ask->verb == BROKER_OPEN) {
+		r = broker_device_open(&ask->device, &fd, &text);
+		broker_reply(ask, r, &fd, r < 0 ? 0 : 1, text);
+	} else {
+		r = broker_device_probe(&ask->device, &text);
+		broker_reply(ask, r, NULL, 0, text);
+	}
+	return NULL;
+}
+
+static void broker_in_thread(const struct broker_ask *ask)
+{
+	struct broker_ask *copy;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	if (!broker_device_sound(&ask->device)) {
+		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a device");
+		return;
+	}
+	copy = malloc(sizeof(*copy));
+	if (!copy) {
+		broker_reply(ask, -ENOMEM, NULL, 0, "out of memory");
+		return;
+	}
+	*copy = *ask;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 128 * 1024);
+	r = pthread_create(&thread, &attr, broker_slow, copy);
+	pthread_attr_destroy(&attr);
+	if (r) {
+		broker_reply(ask, -r, NULL, 0, "no thread to be had");
+		free(copy);
+	}
+}
+
+static void broker_add_port(const struct broker_ask *ask)
+{
+	char text[100] = "";
+	int fds[2] = {-1, -1};
+	int r;
+
+	if (!memchr(ask->port.tap, 0, sizeof(ask->port.tap))) {
+		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a tap");
+		return;
+	}
+	r = private_net_port(&ask->port, &fds[0], &fds[1], text, sizeof(text));
+	broker_reply(ask, r, fds, r < 0 ? 0 : 2, text);
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+}
+
+static void broker_serve(void)
+{
+	for (;;) {
+		struct broker_ask ask;
+		ssize_t n = recv(broker_fd, &ask, sizeof(ask), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(ask))
+			return;
+		switch (ask.verb) {
+		case BROKER_PORT_ADD:
+			broker_add_port(&ask);
+			break;
+		case BROKER_OPEN:
+		case BROKER_REBIND:
+			broker_in_thread(&ask);
+			break;
+		default:
+			broker_reply(&ask, -EINVAL, NULL, 0, "no such request");
+		}
+	}
+}
+
+/* Tell the starter how it went; a first packet of the answer's form. */
+static void broker_ready(int r, const char *text)
+{
+	struct broker_ask none = {0};
+
+	broker_reply(&none, r, NULL, 0, text);
+}
+
+static _Noreturn void broker_main(int line)
+{
+	char text[100] = "";
+	sigset_t all;
+	int r;
+
+	broker_fd = line;
+	prctl(PR_SET_NAME, "usbrouted-brk");
+	/* A terminal's Ctrl-C goes to the daemon, which closes the line when it is done. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+
+	r = private_net_enter(text, sizeof(text));
+	if (r == 0) {
+		r = sandbox_keep_caps(1u << CAP_NET_ADMIN | 1u << CAP_DAC_OVERRIDE);
+		if (r < 0)
+			snprintf(text, sizeof(text), "dropping rights");
+	}
+	broker_ready(r, text);
+	if (r == 0)
+		broker_serve();
+	_exit(r < 0);
+}
+
+/**
+ * broker_start() - fork the broker
+ * @ret_line:	the daemon's end of the line
+ * @error:	what went wrong and how to mend it, for a person
+ * @error_size:	room there
+ *
+ * To be called before any thread is started and any descriptor opened. Waits until the broker
+ * stands.
+ *
+ * Return: 0 or a negative errno.
+ */
+int broker_start(int *ret_line, char *error, size_t error_size)
+{
+	struct broker_answer answer = {0};
+	_cleanup_close_ int mine = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		snprintf(error, error_size, "making a socket pair: %s", errno_text(errno));
+		return -errno;
+	}
+	mine = pair[0];
+	theirs = pair[1];
+	pid = fork();
+	if (pid < 0) {
+		snprintf(error, error_size, "starting the broker: %s", errno_text(errno));
+		return -errno;
+	}
+	if (pid == 0) {
+		close(take_fd(&mine));
+		broker_main(take_fd(&theirs));
+	}
+	theirs = fd_close(theirs);
+	if (recv(mine, &answer, sizeof(answer), 0) != sizeof(answer)) {
+		snprintf(error, error_size, "the broker ended before it stood");
+		return -EPIPE;
+	}
+	answer.text[sizeof(answer.text) - 1] = 0;
+	if (answer.r < 0) {
+		snprintf(error, error_size, "%s: %s", answer.text, errno_text(answer.r));
+		return answer.r;
+	}
+	*ret_line = take_fd(&mine);
+	return 0;
+}

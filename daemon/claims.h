@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The list of claimed devices, kept in the runtime directory: so that a start after a crash knows
+ * which devices the host's drivers don't have, and `usbrouted --release` which ones to give back.
+ *
+ * One device a line: busid, bus number, device number, vendor, product. A device of another number
+ * is another device.
+ */
+#pragma once
+
+#include "daemon/daemon.h"
+
+struct claim {
+	struct list link;
+	struct broker_device device;
+};
+
+int claims_load(const char *runtime_directory, struct list *claims);
+void claims_clear(struct list *claims);
+bool claims_take(struct list *claims, const struct device *device);
+int claims_save(struct daemon *daemon);

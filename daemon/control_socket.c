@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket; see control_socket.h.
+ *
+ * A caller's states: reading -> answering (its call waits for something, or its answer is being sent;
+ * nothing is read meanwhile) -> reading …
+ */
+#include "daemon/control_socket.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/varlink_wire.h"
+#include "daemon/daemon.h"
+#include "daemon/varlink.h"
+#include "io_usbrouted_varlink.h"
+
+#define CALLERS_MAX	     64
+#define CALLERS_MAX_PER_UID  16
+#define INTERFACE	     "io.usbrouted"
+#define CHANGERS_GROUP	     "usbrouted"
+#define GROUPS_MAX	     256
+
+struct control_socket {
+	struct daemon *daemon;
+	int listener;
+	struct loop_watch watch;
+	struct list callers;
+	unsigned n_callers;
+	gid_t changers; /* the group that may change things, or -1 */
+};
+
+struct control_caller {
+	struct list link;
+	struct control_socket *control;
+	int sock;
+	struct loop_watch watch;
+	struct varlink_wire wire;
+	struct ucred peer;
+	bool may_change;
+	char who[64];
+	bool serving; /* on the stack: what changes is seen there */
+	bool answering, oneway;
+	char *answer;
+	size_t answer_len, answer_sent;
+	void *waits_for;
+	void (*cancel)(void *what);
+};
+
+static void caller_readable(void *ctx, int res);
+static void caller_serve(struct control_caller *caller);
+
+static void caller_free(struct control_caller *caller)
+{
+	struct control_socket *control = caller->control;
+
+	if (caller->waits_for)
+		caller->cancel(take_ptr(caller->waits_for));
+	list_remove(&caller->link);
+	control->n_callers--;
+	loop_cancel(control->daemon->loop, &caller->watch);
+	fd_close(caller->sock);
+	varlink_wire_deinit(&caller->wire);
+	free(caller->answer);
+	free(caller);
+}
+
+/* ------------------------------------------------------------- answering */
+
+/* Return: whether the answer is out and the caller may be read again. */
+static bool caller_send(struct control_caller *caller)
+{
+	while (caller->answer_sent < caller->answer_len) {
+		ssize_t n = send(caller->sock, caller->answer + caller->answer_sent,
+				 caller->answer_len - caller->answer_sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n <= 0)
+			break; /* it has gone: reading tells */
+		caller->answer_sent += (size_t)n;
+	}
+	free(take_ptr(caller->answer));
+	caller->answer_len = caller->answer_sent = 0;
+	caller->answering = false;
+	return true;
+}
+
+static void caller_watch(struct control_caller *caller, short events)
+{
+	if (loop_watch_fd(caller->control->daemon->loop, &caller->watch, caller->sock,
+			  (uint32_t)events, 0, caller_readable, caller) < 0)
+		caller_free(caller);
+}
+
+static void caller_answer(struct control_caller *caller, int r, char *message, size_t len)
+{
+	caller->waits_for = NULL;
+	if (r < 0) {
+		log_err("a caller's answer can't be made: %s", errno_text(r));
+		shutdown(caller->sock, SHUT_RDWR);
+		message = NULL;
+		len = 0;
+	}
+	if (caller->oneway) {
+		free(message);
+		message = NULL;
+		len = 0;
+	}
+	caller->answer = message;
+	caller->answer_len = len;
+}
+
+/* The call that waited has its answer: go on by the loop, from where its maker has finished. */
+static void caller_resume(struct control_caller *caller)
+{
+	if (!caller->serving)
+		caller_watch(caller, POLLOUT);
+}
+
+/**
+ * control_reply() - answer a call
+ * @caller:	who called
+ * @parameters:	the reply's, taken; NULL for none
+ */
+void control_reply(struct control_caller *caller, json_t *parameters)
+{
+	char *message = NULL;
+	size_t len = 0;
+	int r = varlink_reply(&message, &len, parameters);
+
+	if (r == -EMSGSIZE)
+		r = varlink_error(&message, &len, INTERFACE ".Failed",
+				  json_pack("{s:s}", "reason", "the answer is too long"));
+	caller_answer(caller, r, message, len);
+	caller_resume(caller);
+}
+
+/**
+ * control_error() - answer a call with an error
+ * @caller:	who called
+ * @error:	"NoSuchVm", of this interface; or "InvalidParameter" or "MethodNotFound" of
+ *		org.varlink.service
+ * @parameters:	the error's, taken
+ */
+void control_error(struct control_caller *caller, const char *error, json_t *parameters)
+{
+	bool service = !strcmp(error, "InvalidParameter") || !strcmp(error, "MethodNotFound");
+	char name[96], *message = NULL;
+	size_t len = 0;
+	int r;
+
+	snprintf(name, sizeof(name), "%s.%s", service ? "org.varlink.service" : INTERFACE, error);
+	r = varlink_error(&message, &len, name, parameters);
+	caller_answer(caller, r, message, len);
+	caller_resume(caller);
+}
+
+/**
+ * control_wait() - a call's answer comes later
+ * @caller:	who called
+ * @what:	what it waits for
+ * @cancel:	called with @what where the caller goes away before
+ */
+void control_wait(struct control_caller *caller, void *what, void (*cancel)(void *what))
+{
+	caller->waits_for = what;
+	caller->cancel = cancel;
+}
+
+struct daemon *control_daemon(struct control_caller *caller)
+{
+	return caller->control->daemon;
+}
+
+bool control_may_change(const struct control_caller *caller)
+{
+	return caller->may_change;
+}
+
+const char *control_who(const struct control_caller *caller)
+{
+	return caller->who;
+}
+
+/* ------------------------------------------------------------- reading */
+
+static int caller_call(struct control_caller *caller, const char *message, size_t len)
+{
+	struct varlink_call call = {0};
+	char *answer = NULL;
+	size_t answer_len = 0;
+	int r = varlink_call_parse(&call, message, len);
+
+	if (r != 0)
+		return r;
+	caller->answering = true;
+	caller->oneway = call.oneway;
+	r = varlink_service_call(&call, INTERFACE, io_usbrouted_varlink, &answer, &answer_len);
+	if (r == VARLINK_NOT_SERVICE)
+		control_method(caller, &call);
+	else
+		caller_answer(caller, r, answer, answer_len);
+	varlink_call_deinit(&call);
+	return 0;
+}
+
+/* Serve what is there, a call at a time. May free the caller. */
+static void caller_serve(struct control_caller *caller)
+{
+	const char *message;
+	size_t len;
+
+	for (;;) {
+		if (caller->answering) {
+			if (caller->waits_for) {
+				/* Only its going away is of interest, which is always told. */
+				caller_watch(caller, 0);
+				return;
+			}
+			if (!caller_send(caller)) {
+				caller_watch(caller, POLLOUT);
+				return;
+			}
+		}
+		if (varlink_wire_next(&caller->wire, &message, &len) != 0)
+			break;
+		caller->serving = true;
+		if (caller_call(caller, message, len) != 0) {
+			caller_free(caller);
+			return;
+		}
+		caller->serving = false;
+	}
+	caller_watch(caller, POLLIN);
+}
+
+static void caller_readable(void *ctx, int res)
+{
+	struct control_caller *caller = ctx;
+	size_t room;
+	char *space;
+	ssize_t n;
+
+	if (caller->answering) {
+		if (caller->waits_for && res > 0 && (res & (POLLHUP | POLLERR)))
+			caller_free(caller);
+		else
+			caller_serve(caller);
+		return;
+	}
+	if (varlink_wire_space(&caller->wire, &space, &room) != 0) {
+		caller_free(caller);
+		return;
+	}
+	n = recv(caller->sock, space, room, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN) {
+		caller_watch(caller, POLLIN);
+		return;
+	}
+	if (n <= 0) {
+		caller_free(caller);
+		return;
+	}
+	varlink_wire_filled(&caller->wire, (size_t)n);
+	caller_serve(caller);
+}
+
+/* ------------------------------------------------------------- accepting */
+
+/* Root, and members of the group "usbrouted". */
+static bool peer_may_change(const struct control_socket *control, int sock,
+			    const struct ucred *peer)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (peer->uid == 0)
+		return true;
+	if (control->changers == (gid_t)-1)
+		return false;
+	if (peer->gid == control->changers)
+		return true;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == control->changers)
+			return true;
+	return false;
+}
+
+static bool control_has_room(const struct control_socket *control, uid_t uid)
+{
+	unsigned same = 0;
+
+	list_for_each(it, &control->callers)
+	{
+		if (list_entry(it, struct control_caller, link)->peer.uid == uid)
+			same++;
+	}
+	/* Root always finds a place, however many others have taken theirs. */
+	return uid == 0 ? same < CALLERS_MAX
+			: same < CALLERS_MAX_PER_UID && control->n_callers < CALLERS_MAX;
+}
+
+static void control_accept(void *ctx, int res _unused_)
+{
+	struct control_socket *control = ctx;
+	_cleanup_close_ int sock =
+		accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct control_caller *caller;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	loop_watch_again(control->daemon->loop, &control->watch);
+	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return;
+	if (!control_has_room(control, peer.uid))
+		return;
+	caller = calloc(1, sizeof(*caller));
+	if (!caller)
+		return;
+	caller->control = control;
+	caller->peer = peer;
+	caller->may_change = peer_may_change(control, sock, &peer);
+	snprintf(caller->who, sizeof(caller->who), "uid %u (pid %d)", peer.uid, (int)peer.pid);
+	caller->sock = take_fd(&sock);
+	list_append(&control->callers, &caller->link);
+	control->n_callers++;
+	caller_watch(caller, POLLIN);
+}
+
+/**
+ * control_socket_new() - make the control socket; nobody is served yet
+ * @ret_control:	the socket
+ * @daemon:		whom calls are about
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int control_socket_new(struct control_socket **ret_control, struct daemon *daemon)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct group *group = getgrnam(CHANGERS_GROUP);
+	struct control_socket *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return -ENOMEM;
+	control->daemon = daemon;
+	control->changers = group ? group->gr_gid : (gid_t)-1;
+	list_init(&control->callers);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/control",
+		 daemon->config->runtime_directory);
+	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->listener < 0)
+		goto fail;
+	unlink(address.sun_path);
+	if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(address.sun_path, 0666) < 0 || listen(control->listener, 16) < 0)
+		goto fail;
+	*ret_control = control;
+	return 0;
+fail:
+	r = -errno;
+	log_err("%s: %s", address.sun_path, errno_text(r));
+	fd_close(control->listener);
+	free(control);
+	return r;
+}
+
+/**
+ * control_socket_start() - serve callers
+ * @control:	the socket
+ *
+ * Return: 0 or a negative errno.
+ */
+int control_socket_start(struct control_socket *control)
+{
+	return loop_watch_fd(control->daemon->loop, &control->watch, control->listener, POLLIN, 0,
+			     control_accept, control);
+}
+
+/**
+ * control_socket_free() - drop all callers and close the socket
+ * @control:	the socket, or NULL
+ *
+ * Return: NULL.
+ */
+struct control_socket *control_socket_free(struct control_socket *control)
+{
+	char path[PATH_MAX];
+
+	if (!control)
+		return NULL;
+	while (!list_empty(&control->callers)) {
+		struct control_caller *caller =
+			list_entry(list_first(&control->callers), struct control_caller, link);
+
+		/* An answer that has just been made is still sent, as far as the socket takes it. */
+		if (caller->answering && !caller->waits_for)
+			caller_send(caller);
+		caller_free(caller);
+	}
+	loop_cancel(control->daemon->loop, &control->watch);
+	fd_close(control->listener);
+	unlink(daemon_path(path, sizeof(path), control->daemon->config->runtime_directory,
+			   "control"));
+	free(control);
+	return NULL;
+}

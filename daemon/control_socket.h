@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket: Varlink over <runtime-directory>/control.
+ *
+ * Everybody may connect and read; who may change things is judged by the peer's credentials at the
+ * time of the connection. A connection has one call under way at a time, in order; what it sends
+ * meanwhile waits in the socket. Callers are hostile: sizes, nesting, and connections a user are
+ * bounded, and a caller who doesn't read its answers is dropped.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct control_caller;
+struct control_socket;
+struct daemon;
+struct varlink_call;
+
+int control_socket_new(struct control_socket **ret_control, struct daemon *daemon);
+int control_socket_start(struct control_socket *control);
+struct control_socket *control_socket_free(struct control_socket *control);
+
+/* For the methods (control_methods.c). */
+void control_reply(struct control_caller *caller, json_t *parameters);
+void control_error(struct control_caller *caller, const char *error, json_t *parameters);
+struct daemon *control_daemon(struct control_caller *caller);
+bool control_may_change(const struct control_caller *caller);
+const char *control_who(const struct control_caller *caller);
+void control_wait(struct control_caller *caller, void *what, void (*cancel)(void *what));
+
+void control_method(struct control_caller *caller, const struct varlink_call *call);

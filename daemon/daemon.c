@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
+ *
+ * Up: sockets and files (while the rights for them are there) -> rights dropped -> the broker's line,
+ * devices listed -> ports made, threads started -> ready: control socket served, devices moved.
+ * Down: no more steps -> sessions closed, devices closed by their threads, nothing given back to the
+ * host -> the process ends; it waits for no call that is stuck in the kernel.
+ */
+#include <build_info.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/claims.h"
+#include "daemon/control_socket.h"
+#include "daemon/daemon.h"
+#include "daemon/device_registry.h"
+#include "daemon/route.h"
+#include "daemon/sandbox.h"
+#include "usbip/usb_device.h"
+#include "vhost_user_net/net_port.h"
+
+/* A call in the kernel may take 5 s to give up on a dead device; then some. */
+#define STOP_SECONDS 10
+
+/**
+ * daemon_path() - a file's path
+ * @buf:	where it goes
+ * @size:	room there
+ * @folder:	the folder
+ * @name:	the file in it
+ *
+ * Return: @buf.
+ */
+char *daemon_path(char *buf, size_t size, const char *folder, const char *name)
+{
+	snprintf(buf, size, "%s/%s", folder, name);
+	return buf;
+}
+
+static int make_folder(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return chmod(path, mode) < 0 ? -errno : 0;
+	if (errno != EEXIST)
+		return -errno;
+	if (stat(path, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+static int make_folders(const struct config *config)
+{
+	const char *path = config->runtime_directory;
+	int r = make_folder(path, 0755);
+
+	if (r == 0) {
+		path = config->state_directory;
+		r = make_folder(path, 0755);
+	}
+	if (r < 0)
+		log_err("%s: %s", path, errno_text(r));
+	return r;
+}
+
+/* ------------------------------------------------------------- down */
+
+/**
+ * daemon_maybe_done() - end the loop once nothing is left to wait for
+ * @daemon:	the daemon
+ */
+void daemon_maybe_done(struct daemon *daemon)
+{
+	if (daemon->stopping && !daemon->vms_ending)
+		daemon->done = true;
+}
+
+static void daemon_stop_late(void *ctx, int res _unused_)
+{
+	struct daemon *daemon = ctx;
+
+	log_warning("a call is stuck in the kernel; ending without it");
+	daemon->done = true;
+}
+
+/**
+ * daemon_stop() - begin to end
+ * @daemon:		the daemon
+ * @exit_status:	the process's; the first one counts
+ */
+void daemon_stop(struct daemon *daemon, int exit_status)
+{
+	if (daemon->stopping)
+		return;
+	sd_notify(0, "STOPPING=1");
+	daemon->stopping = true;
+	daemon->exit_status = exit_status;
+	routes_stop(daemon);
+	daemon->control = control_socket_free(daemon->control);
+	vms_stop(daemon);
+	loop_watch_time(daemon->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
+			daemon_stop_late, daemon);
+	daemon_maybe_done(daemon);
+}
+
+static void daemon_broker_lost(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	log_err("the broker has died; nothing can go on without it");
+	daemon_stop(daemon, 1);
+}
+
+static void daemon_signal(void *ctx, int res _unused_)
+{
+	struct daemon *daemon = ctx;
+
+	log_info("asked to stop");
+	daemon_stop(daemon, 0);
+}
+
+/* ------------------------------------------------------------- up */
+
+static void daemon_ready(struct daemon *daemon)
+{
+	unsigned n = 0;
+	int r;
+
+	daemon->ready = true;
+	list_for_each(it, &daemon->vms)
+		n++;
+	if (!n)
+		log_warning("no VM is configured: add a [vm NAME] section");
+	r = control_socket_start(daemon->control);
+	if (r < 0) {
+		log_err("the control socket can't be served: %s", errno_text(r));
+		daemon_stop(daemon, 1);
+		return;
+	}
+	routes_started(daemon);
+	log_info("ready: %u VMs", n);
+	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
+}
+
+/**
+ * daemon_vm_started() - one more VM's thread stands
+ * @daemon:	the daemon
+ */
+void daemon_vm_started(struct daemon *daemon)
+{
+	if (--daemon->vms_starting == 0 && !daemon->stopping)
+		daemon_ready(daemon);
+}
+
+static const struct device_registry_ops daemon_registry_ops = {
+	.added = route_added,
+	.changed = route_changed,
+	.removed = route_removed,
+};
+
+/* What needs the rights that are dropped afterwards. */
+static int daemon_prepare(struct daemon *daemon)
+{
+	int r = make_folders(daemon->config);
+
+	if (r == 0)
+		r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
+	if (r == 0)
+		r = vms_make_sockets(daemon);
+	if (r == 0)
+		r = control_socket_new(&daemon->control, daemon);
+	if (r == 0)
+		r = routes_load(daemon);
+	if (r < 0)
+		return r;
+	r = sandbox_keep_caps(0);
+	if (r < 0)
+		log_err("dropping rights: %s", errno_text(r));
+	return r;
+}
+
+static int daemon_begin(struct daemon *daemon)
+{
+	int r = net_switch_new(&daemon->sw);
+
+	if (r == 0)
+		r = usb_device_library_init();
+	if (r == 0)
+		r = device_registry_start(daemon->registry);
+	if (r == 0)
+		r = vms_start(daemon);
+	if (r < 0) {
+		log_err("starting: %s", errno_text(r));
+		return r;
+	}
+	if (!daemon->vms_starting)
+		daemon_ready(daemon);
+	return 0;
+}
+
+static void daemon_free(struct daemon *daemon)
+{
+	daemon->control = control_socket_free(daemon->control);
+	if (daemon->registry)
+		daemon->registry = device_registry_free(daemon->registry);
+	vms_free(daemon);
+	if (!daemon->vms_ending)
+		net_switch_free(daemon->sw);
+	broker_free(daemon->broker);
+	wishes_deinit(&daemon->wishes);
+	claims_clear(&daemon->claimed_before);
+	loop_free(daemon->loop);
+	config_free(daemon->config);
+}
+
+static int daemon_loop(struct daemon *daemon, int signals)
+{
+	struct loop_watch watch = {0};
+	int r = loop_watch_fd(daemon->loop, &watch, signals, POLLIN, 0, daemon_signal, daemon);
+
+	if (r == 0)
+		r = daemon_begin(daemon);
+	if (r < 0)
+		daemon_stop(daemon, 1);
+	while (!daemon->done) {
+		r = loop_turn(daemon->loop, true);
+		if (r < 0) {
+			log_err("the control thread's io_uring failed: %s", errno_text(r));
+			return 1;
+		}
+	}
+	loop_cancel(daemon->loop, &watch);
+	return daemon->exit_status;
+}
+
+static void explain_no_loop(int r)
+{
+	if (r == -EINVAL)
+		log_err("io_uring of this kernel is too old: Linux 6.1 is the least");
+	else if (r == -EPERM || r == -ENOSYS || r == -EACCES)
+		log_err("io_uring is switched off (%s): see sysctl kernel.io_uring_disabled",
+			errno_text(r));
+	else
+		log_err("io_uring: %s", errno_text(r));
+}
+
+/**
+ * daemon_run() - be the daemon until it is asked to stop
+ * @config:		taken
+ * @broker_line:	of broker_start(); taken
+ *
+ * Return: the process's exit status.
+ */
+int daemon_run(struct config *config, int broker_line)
+{
+	struct daemon daemon = {.config = config, .started_ns = loop_now()};
+	_cleanup_close_ int signals = -1, line = broker_line;
+	sigset_t set;
+	int r, status = 1;
+
+	list_init(&daemon.devices);
+	list_init(&daemon.vms);
+	list_init(&daemon.calls);
+	list_init(&daemon.claimed_before);
+	wishes_init(&daemon.wishes);
+
+	/* Blocked before any thread is there, so that signals come by the descriptor alone. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
+	r = loop_new(&daemon.loop);
+	if (r < 0) {
+		explain_no_loop(r);
+		config_free(config);
+		return 1;
+	}
+	r = broker_new(&daemon.broker, daemon.loop, line, daemon_broker_lost, &daemon);
+	if (r == 0) {
+		line = -1;
+		r = daemon_prepare(&daemon);
+	}
+	if (r == 0)
+		status = daemon_loop(&daemon, signals);
+	daemon_free(&daemon);
+	return status;
+}

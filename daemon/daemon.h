@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control thread's state: what there is (devices, VMs), what is wished, and what is being done
+ * about it. All of this is touched by the control thread alone, and never a URB or a frame.
+ *
+ *   struct daemon   the owner of everything; made once
+ *   struct device   a USB device that is plugged in (device_registry.c), with its route (route.c)
+ *   struct vm       a configured VM (vm_registry.c), with its thread and its USB/IP clients
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "daemon/broker.h"
+#include "daemon/config.h"
+#include "daemon/guest.h"
+#include "policy/selector.h"
+#include "policy/wish.h"
+#include "usbip/usbip_op.h"
+
+struct control_socket;
+struct device_registry;
+struct net_switch;
+
+struct daemon {
+	struct config *config;
+	struct loop *loop;
+	struct broker *broker;
+	struct net_switch *sw;
+	struct device_registry *registry;
+	struct control_socket *control;
+	struct list devices; /* of struct device, as plugged in */
+	struct list vms;     /* of struct vm, as configured */
+	struct wishes wishes;
+	struct list calls; /* of struct route_call: commands that wait */
+	struct list claimed_before; /* of struct claimed: of the last run, not seen yet */
+	uint64_t started_ns;
+	unsigned vms_starting; /* ports not yet made */
+	unsigned vms_ending;   /* threads not yet ended */
+	bool ready, stopping, done;
+	int exit_status;
+	struct loop_watch stop_deadline;
+};
+
+/* ------------------------------------------------------------- VMs */
+
+struct vm {
+	struct list link;
+	struct daemon *daemon;
+	const struct config_vm *config;
+	char name[32];
+	struct in_addr address;
+	bool has_mac, connected;
+	uint8_t mac[6];
+	struct guest *guest; /* NULL until its port is made */
+	int socket;	     /* <vm>.sock, until the guest has it */
+	int listener;	     /* its USB/IP door */
+	struct loop_watch listener_watch;
+	struct broker_request req;
+	struct list clients; /* of struct usbip_client: have not said yet what they want */
+	unsigned n_clients;
+};
+
+int vms_start(struct daemon *daemon);
+void vms_stop(struct daemon *daemon);
+void vms_free(struct daemon *daemon);
+int vms_make_sockets(struct daemon *daemon);
+struct vm *vm_find(struct daemon *daemon, const char *name);
+
+/* ------------------------------------------------------------- devices */
+
+enum route_state {
+	ROUTE_HOST,	 /* the host's drivers have it */
+	ROUTE_OPENING,	 /* the broker opens it */
+	ROUTE_GIVING,	 /* a guest's thread claims it */
+	ROUTE_HELD,	 /* a guest's thread has it, claimed: exported, where its VM is connected */
+	ROUTE_TAKING,	 /* its session ends, and the thread hands it back or closes it */
+	ROUTE_REBINDING, /* the host's drivers probe it */
+	ROUTE_FAILED,	 /* could not be had; tried again later */
+};
+
+struct route {
+	enum route_state state;
+	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING */
+	struct guest_device *gd;
+	bool importing, session; /* handed to the thread with a client; the client has it */
+	int session_dup;	 /* the client's socket, for shutdown() alone, or -1 */
+	bool was_ours;		 /* claimed when the last run ended: no driver of the host has it */
+	bool gone;		 /* libusb says so; udev will */
+	int failure;		 /* the errno of the last failure */
+	char reason[160];	 /* why it is not where it should be */
+	unsigned failures;
+	struct loop_watch retry;
+	struct broker_request req;
+};
+
+struct device {
+	struct list link;
+	struct daemon *daemon;
+	char *syspath, *busid, *stable_port;
+	char *serial, *manufacturer, *product; /* NULL: none */
+	char tag[72];			       /* alias, else "046d:c31c at 1-1.2": for log lines */
+	uint16_t id_vendor, id_product;
+	uint16_t busnum, devnum;
+	usb_class_set classes;
+	struct usbip_device_info info;
+	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
+	const struct config_device *alias;
+	struct route route;
+};
+
+struct device_facts device_facts_of(const struct device *device);
+bool device_pair_is_unique(const struct device *device);
+
+/* Outcomes of device_resolve(). */
+enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };
+
+int device_resolve(struct daemon *daemon, const char *text, struct device **ret_device,
+		   bool *ret_by_port, const char **ret_expected);
+bool device_is_meant(const struct device *device, const char *text);
+
+/* ------------------------------------------------------------- the whole */
+
+int daemon_run(struct config *config, int broker_line);
+void daemon_stop(struct daemon *daemon, int exit_status);
+void daemon_maybe_done(struct daemon *daemon);
+void daemon_vm_started(struct daemon *daemon);
+char *daemon_path(char *buf, size_t size, const char *folder, const char *name);

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which USB devices are plugged in; see device_registry.h.
+ *
+ * A device is known by its sysfs path and its number on the bus: the same path with another number
+ * is another device, whatever events were missed in between.
+ */
+#include "daemon/device_registry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libudev.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "policy/usb_class.h"
+#include "usbip/usb_descriptor.h"
+
+#define MONITOR_BUFFER (4 * 1024 * 1024)
+#define USB_CLASS_CODE_HUB 9
+
+struct device_registry {
+	struct daemon *daemon;
+	const struct device_registry_ops *ops;
+	struct udev *udev;
+	struct udev_monitor *monitor;
+	struct loop_watch watch;
+};
+
+static void udev_device_unrefp(struct udev_device **d)
+{
+	if (*d)
+		udev_device_unref(*d);
+}
+
+#define _cleanup_udev_device_ _cleanup_(udev_device_unrefp)
+
+/* ------------------------------------------------------------- one device */
+
+static struct device *device_free(struct device *d)
+{
+	if (!d)
+		return NULL;
+	free(d->syspath);
+	free(d->busid);
+	free(d->stable_port);
+	free(d->serial);
+	free(d->manufacturer);
+	free(d->product);
+	free(d);
+	return NULL;
+}
+
+static void device_freep(struct device **d)
+{
+	*d = device_free(*d);
+}
+
+static unsigned long attr_number(struct udev_device *u, const char *name, int base)
+{
+	const char *s = udev_device_get_sysattr_value(u, name);
+
+	return s ? strtoul(s, NULL, base) : 0;
+}
+
+static int attr_text(struct udev_device *u, const char *name, char **ret_text)
+{
+	const char *s = udev_device_get_sysattr_value(u, name);
+
+	if (!s || !*s)
+		return 0;
+	*ret_text = strdup(s);
+	return *ret_text ? 0 : -ENOMEM;
+}
+
+/*
+ * The stable spelling of a port: the last name above the root hub that survives a reboot, the root
+ * hub's speed, and the way from there. A platform device that the kernel numbered by itself
+ * ("xhci-hcd.1.auto") doesn't survive; its parent, named by its address, does.
+ */
+static int stable_port_of(struct udev_device *u, const char *busid, char **ret_port)
+{
+	struct udev_device *root = u, *up;
+	const char *controller, *way = strchr(busid, '-');
+	unsigned long speed;
+
+	for (;;) {
+		up = udev_device_get_parent_with_subsystem_devtype(root, "usb", "usb_device");
+		if (!up)
+			break;
+		root = up;
+	}
+	speed = attr_number(root, "speed", 10);
+	for (up = udev_device_get_parent(root); up; up = udev_device_get_parent(up)) {
+		size_t n;
+
+		controller = udev_device_get_sysname(up);
+		n = strlen(controller);
+		if (n < 5 || strcmp(controller + n - 5, ".auto"))
+			break;
+	}
+	controller = up ? udev_device_get_sysname(up) : "unknown";
+	if (asprintf(ret_port, "%s/usb%d:%s", controller, speed >= 5000 ? 3 : 2,
+		     way ? way + 1 : "0") < 0) {
+		*ret_port = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* USB/IP's number (Linux's enum usb_device_speed); above SuperSpeed clients know no more. */
+static uint32_t wire_speed(unsigned long megabits, const char *text)
+{
+	if (text && !strcmp(text, "1.5"))
+		return 1;
+	if (megabits >= 5000)
+		return 5;
+	if (megabits >= 480)
+		return 3;
+	return 2;
+}
+
+static void read_descriptors(struct device *d, const char *syspath, uint8_t configuration)
+{
+	_cleanup_free_ uint8_t *data = malloc(USB_DESCRIPTORS_MAX);
+	_cleanup_close_ int fd = -1;
+	struct usb_descriptor_fault fault = {0};
+	char path[512];
+	ssize_t n = -1;
+
+	snprintf(path, sizeof(path), "%s/descriptors", syspath);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && data)
+		n = read(fd, data, USB_DESCRIPTORS_MAX);
+	if (n < 0)
+		snprintf(d->broken, sizeof(d->broken), "its descriptors can't be read: %s",
+			 errno_text(errno));
+	else if (usb_descriptor_read(data, (size_t)n, configuration, &d->info, &fault) != 0)
+		snprintf(d->broken, sizeof(d->broken), "%s", fault.text);
+}
+
+static void set_classes(struct device *d)
+{
+	for (unsigned i = 0; i < d->info.num_interfaces && i < USBIP_MAX_INTERFACES; i++)
+		d->classes |= usb_class_of(d->info.interfaces[i].interface_class,
+					   d->info.interfaces[i].subclass,
+					   d->info.interfaces[i].protocol);
+	if (!d->classes)
+		d->classes = usb_class_of(d->info.device_class, d->info.device_subclass,
+					  d->info.device_protocol);
+}
+
+static void set_alias(struct device *d)
+{
+	struct device_facts facts = device_facts_of(d);
+
+	d->alias = NULL;
+	list_for_each(it, &d->daemon->config->devices)
+	{
+		struct config_device *c = list_entry(it, struct config_device, link);
+
+		if (selector_matches(&c->match, &facts)) {
+			d->alias = c;
+			break;
+		}
+	}
+	if (d->alias)
+		snprintf(d->tag, sizeof(d->tag), "%s", d->alias->name);
+	else
+		snprintf(d->tag, sizeof(d->tag), "%04x:%04x at %s", d->id_vendor, d->id_product,
+			 d->busid);
+}
+
+static int device_read(struct device **ret_device, struct daemon *daemon, struct udev_device *u)
+{
+	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
+	const char *syspath = udev_device_get_syspath(u);
+	const char *speed = udev_device_get_sysattr_value(u, "speed");
+	const char *busid = udev_device_get_sysname(u);
+
+	if (!d)
+		return -ENOMEM;
+	list_init(&d->link);
+	d->daemon = daemon;
+	d->syspath = strdup(syspath);
+	d->busid = strdup(busid);
+	if (!d->syspath || !d->busid || stable_port_of(u, busid, &d->stable_port) ||
+	    attr_text(u, "serial", &d->serial) || attr_text(u, "product", &d->product) ||
+	    attr_text(u, "manufacturer", &d->manufacturer))
+		return -ENOMEM;
+	d->id_vendor = (uint16_t)attr_number(u, "idVendor", 16);
+	d->id_product = (uint16_t)attr_number(u, "idProduct", 16);
+	d->busnum = (uint16_t)attr_number(u, "busnum", 10);
+	d->devnum = (uint16_t)attr_number(u, "devnum", 10);
+	if (!d->busnum || !d->devnum)
+		return -ENODEV; /* it is on its way out */
+	read_descriptors(d, syspath, (uint8_t)attr_number(u, "bConfigurationValue", 10));
+	snprintf(d->info.path, sizeof(d->info.path), "%.255s", syspath);
+	snprintf(d->info.busid, sizeof(d->info.busid), "%.31s", busid);
+	/* The stock tool keeps 8 bits of each; on the wire they only have to be consistent. */
+	d->info.busnum = (d->busnum - 1u) % 255 + 1;
+	d->info.devnum = (d->devnum - 1u) % 255 + 1;
+	d->info.speed = wire_speed(speed ? strtoul(speed, NULL, 10) : 0, speed);
+	set_classes(d);
+	set_alias(d);
+	d->route.session_dup = -1;
+	*ret_device = take_ptr(d);
+	return 0;
+}
+
+/* ------------------------------------------------------------- the list */
+
+static struct device *registry_find(struct device_registry *registry, const char *syspath)
+{
+	list_for_each(it, &registry->daemon->devices)
+	{
+		struct device *d = list_entry(it, struct device, link);
+
+		if (!strcmp(d->syspath, syspath))
+			return d;
+	}
+	return NULL;
+}
+
+static void registry_remove(struct device_registry *registry, struct device *d)
+{
+	log_info("%s: unplugged", d->tag);
+	list_remove(&d->link);
+	registry->ops->removed(d);
+	device_free(d);
+}
+
+static bool registry_wants(struct udev_device *u)
+{
+	const char *type = udev_device_get_devtype(u);
+	const char *path = udev_device_get_syspath(u);
+
+	if (!type || strcmp(type, "usb_device"))
+		return false;
+	if (strstr(path, "/vhci_hcd"))
+		return false;
+	return attr_number(u, "bDeviceClass", 16) != USB_CLASS_CODE_HUB;
+}
+
+/* A device is there, or has changed: bring the list to what sysfs says. */
+static void registry_update(struct device_registry *registry, struct udev_device *u)
+{
+	struct device *old, *d;
+	int r;
+
+	if (!registry_wants(u))
+		return;
+	old = registry_find(registry, udev_device_get_syspath(u));
+	r = device_read(&d, registry->daemon, u);
+	if (r < 0) {
+		if (r != -ENODEV)
+			log_err("%s: %s", udev_device_get_sysname(u), errno_text(r));
+		return;
+	}
+	if (old && old->devnum == d->devnum) {
+		/* Another configuration, perhaps: what is told of it follows. */
+		old->info = d->info;
+		old->classes = d->classes;
+		memcpy(old->broken, d->broken, sizeof(old->broken));
+		device_free(d);
+		registry->ops->changed(old);
+		return;
+	}
+	if (old)
+		registry_remove(registry, old);
+	list_append(&registry->daemon->devices, &d->link);
+	if (d->broken[0])
+		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
+	else
+		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", d->tag, d->id_vendor,
+			 d->id_product, d->product ? d->product : "", d->stable_port);
+	registry->ops->added(d);
+}
+
+static int registry_enumerate(struct device_registry *registry)
+{
+	struct udev_enumerate *e = udev_enumerate_new(registry->udev);
+	struct udev_list_entry *entry;
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	udev_enumerate_add_match_subsystem(e, "usb");
+	udev_enumerate_add_match_property(e, "DEVTYPE", "usb_device");
+	r = udev_enumerate_scan_devices(e);
+	/* What has gone without a word. */
+	list_for_each_safe(it, &registry->daemon->devices)
+	{
+		struct device *d = list_entry(it, struct device, link);
+
+		if (access(d->syspath, F_OK) < 0)
+			registry_remove(registry, d);
+	}
+	for (entry = udev_enumerate_get_list_entry(e); entry && r >= 0;
+	     entry = udev_list_entry_get_next(entry)) {
+		_cleanup_udev_device_ struct udev_device *u = udev_device_new_from_syspath(
+			registry->udev, udev_list_entry_get_name(entry));
+
+		if (u)
+			registry_update(registry, u);
+	}
+	udev_enumerate_unref(e);
+	return r < 0 ? r : 0;
+}
+
+static void registry_event(struct device_registry *registry, struct udev_device *u)
+{
+	const char *action = udev_device_get_action(u);
+	struct device *d;
+
+	if (action && !strcmp(action, "remove")) {
+		d = registry_find(registry, udev_device_get_syspath(u));
+		if (d)
+			registry_remove(registry, d);
+		return;
+	}
+	registry_update(registry, u);
+}
+
+static void registry_readable(void *ctx, int res _unused_)
+{
+	struct device_registry *registry = ctx;
+
+	for (;;) {
+		_cleanup_udev_device_ struct udev_device *u = NULL;
+
+		errno = 0;
+		u = udev_monitor_receive_device(registry->monitor);
+		if (u) {
+			registry_event(registry, u);
+			continue;
+		}
+		if (errno == ENOBUFS) {
+			log_warning("hotplug events were lost; looking at all devices anew");
+			registry_enumerate(registry);
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		return;
+	}
+}
+
+/**
+ * device_registry_new() - listen for hotplug
+ * @ret_registry:	the registry
+ * @daemon:		whose list of devices it keeps
+ * @ops:		what it calls
+ *
+ * Return: 0 or a negative errno.
+ */
+int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,
+			const struct device_registry_ops *ops)
+{
+	struct device_registry *registry = calloc(1, sizeof(*registry));
+
+	if (!registry)
+		return -ENOMEM;
+	registry->daemon = daemon;
+	registry->ops = ops;
+	registry->udev = udev_new();
+	if (!registry->udev)
+		goto fail;
+	registry->monitor = udev_monitor_new_from_netlink(registry->udev, "udev");
+	if (!registry->monitor)
+		goto fail;
+	/* Needs a right that is dropped later; without it events may be lost, which is handled. */
+	udev_monitor_set_receive_buffer_size(registry->monitor, MONITOR_BUFFER);
+	if (udev_monitor_filter_add_match_subsystem_devtype(registry->monitor, "usb",
+							    "usb_device") < 0 ||
+	    udev_monitor_enable_receiving(registry->monitor) < 0)
+		goto fail;
+	*ret_registry = registry;
+	return 0;
+fail:
+	device_registry_free(registry);
+	return -EIO;
+}
+
+/**
+ * device_registry_free() - stop listening, and forget all devices
+ * @registry:	the registry, or NULL
+ *
+ * Return: NULL.
+ */
+struct device_registry *device_registry_free(struct device_registry *registry)
+{
+	if (!registry)
+		return NULL;
+	while (!list_empty(&registry->daemon->devices)) {
+		struct device *d =
+			list_entry(list_pop(&registry->daemon->devices), struct device, link);
+
+		registry->ops->removed(d);
+		device_free(d);
+	}
+	loop_cancel(registry->daemon->loop, &registry->watch);
+	if (registry->monitor)
+		udev_monitor_unref(registry->monitor);
+	if (registry->udev)
+		udev_unref(registry->udev);
+	free(registry);
+	return NULL;
+}
+
+/**
+ * device_registry_start() - list what is there, and go on with what comes
+ * @registry:	the registry; the daemon's loop must be there
+ *
+ * Return: 0 or a negative errno.
+ */
+int device_registry_start(struct device_registry *registry)
+{
+	int r = loop_watch_fd(registry->daemon->loop, &registry->watch,
+			      udev_monitor_get_fd(registry->monitor), POLLIN, LOOP_KEEP,
+			      registry_readable, registry);
+
+	return r < 0 ? r : registry_enumerate(registry);
+}

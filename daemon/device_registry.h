@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which USB devices are plugged in: libudev's enumeration and its monitor, as struct device.
+ *
+ * Hubs, and devices that themselves come over vhci_hcd (a loop), are never listed. All that is known
+ * of a device comes from sysfs; nothing is opened to learn it. Where the monitor lost events, all is
+ * enumerated again and compared.
+ */
+#pragma once
+
+struct daemon;
+struct device;
+struct device_registry;
+
+/* Called in the control thread. */
+struct device_registry_ops {
+	void (*added)(struct device *device);
+	void (*changed)(struct device *device);
+	void (*removed)(struct device *device); /* freed right afterwards */
+};
+
+int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,
+			const struct device_registry_ops *ops);
+struct device_registry *device_registry_free(struct device_registry *registry);
+int device_registry_start(struct device_registry *registry);

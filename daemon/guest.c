@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's thread and its card; see guest.h.
+ *
+ * One turn: wait for the ring; take the TX ring's frames to the tap and at once receive what they
+ * carried to the sessions; send all answers that came about in one go a session; read the tap, where
+ * those answers are now, into the RX ring; interrupt the guest once. Each step is bounded, and what
+ * is left over makes the next turn not wait.
+ */
+#include "daemon/guest.h"
+
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/guest_private.h"
+
+#define LINK_UP (1ull << 63)
+
+static void guest_disconnect(struct guest *guest);
+static void guest_accept(void *ctx, int res);
+
+/* ------------------------------------------------------------- letters to control */
+
+static void guest_link_delivered(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, link_event);
+	uint64_t word;
+	uint8_t mac[6];
+
+	atomic_store(&guest->link_posted, false);
+	word = atomic_load(&guest->link_word);
+	for (unsigned i = 0; i < 6; i++)
+		mac[i] = (uint8_t)(word >> (8 * (5 - i)));
+	guest->events->link(guest->ctx, word & LINK_UP, mac);
+}
+
+static void guest_tell_link(struct guest *guest, uint64_t word)
+{
+	atomic_store(&guest->link_word, word);
+	if (!atomic_exchange(&guest->link_posted, true))
+		loop_post(guest->control, &guest->link_event, guest_link_delivered);
+}
+
+static void guest_ended_delivered(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, ended);
+
+	guest->events->ended(guest->ctx);
+}
+
+/* ------------------------------------------------------------- what the card asks for */
+
+static void guest_kicked(struct guest *guest, unsigned ring)
+{
+	net_port_kicked(guest->port, ring);
+	if (ring == 0)
+		guest->tap_ready = true;
+	else
+		guest->tx_ready = true;
+}
+
+static void guest_kicked_rx(void *ctx, int res _unused_)
+{
+	guest_kicked(ctx, 0);
+}
+
+static void guest_kicked_tx(void *ctx, int res _unused_)
+{
+	guest_kicked(ctx, 1);
+}
+
+static void guest_watch_kick(void *ctx, unsigned ring, int fd)
+{
+	struct guest *guest = ctx;
+
+	loop_cancel(guest->loop, &guest->kick_watch[ring]);
+	if (fd < 0)
+		return;
+	/* Edges will do: a counter that nobody reads still wakes at each write. */
+	if (loop_watch_fd(guest->loop, &guest->kick_watch[ring], fd, POLLIN, LOOP_KEEP,
+			  ring ? guest_kicked_tx : guest_kicked_rx, guest) < 0)
+		log_err("%s: no room to watch its rings", guest->cfg.name);
+	/* Serve what is there already: after a restart under a running guest no kick may come. */
+	guest_kicked(guest, ring);
+}
+
+static int guest_call(void *ctx, unsigned line, int fd)
+{
+	struct guest *guest = ctx;
+
+	return loop_signal(guest->loop, line, fd);
+}
+
+static void guest_link(void *ctx, bool up, unsigned tun_offload)
+{
+	struct guest *guest = ctx;
+	uint64_t word = atomic_load(&guest->link_word);
+
+	guest->link_up = up;
+	if (up) {
+		if (ioctl(guest->cfg.tap, TUNSETOFFLOAD, (unsigned long)tun_offload) < 0)
+			log_warning("%s: the tap's offloads can't be set: %s", guest->cfg.name,
+				    errno_text(errno));
+		guest->tx_ready = guest->tap_ready = true;
+		guest_tell_link(guest, word | LINK_UP);
+		return;
+	}
+	guest->tx_ready = guest->tap_ready = false;
+	/* The rings are what says that a guest lives: its sessions end here, not with TCP. */
+	guest_sessions_close(guest, "the guest has gone");
+	guest_tell_link(guest, word & ~LINK_UP);
+}
+
+static void guest_mac(void *ctx, const uint8_t mac[6])
+{
+	struct guest *guest = ctx;
+	uint64_t word = atomic_load(&guest->link_word) & LINK_UP;
+
+	for (unsigned i = 0; i < 6; i++)
+		word |= (uint64_t)mac[i] << (8 * (5 - i));
+	guest_tell_link(guest, word);
+}
+
+static void guest_poked(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, poke);
+
+	atomic_store(&guest->poke_posted, false);
+	if (net_port_check(guest->port) < 0)
+		guest_disconnect(guest);
+}
+
+/* Any guest's thread. */
+static void guest_poke(void *ctx)
+{
+	struct guest *guest = ctx;
+
+	if (!atomic_exchange(&guest->poke_posted, true))
+		loop_post(guest->loop, &guest->poke, guest_poked);
+}
+
+static const struct net_port_ops guest_port_ops = {
+	.watch_kick = guest_watch_kick,
+	.call = guest_call,
+	.link = guest_link,
+	.mac = guest_mac,
+	.poke = guest_poke,
+};
+
+/* ------------------------------------------------------------- the vhost-user connection */
+
+static void guest_disconnect(struct guest *guest)
+{
+	if (guest->sock < 0)
+		return;
+	loop_cancel(guest->loop, &guest->sock_watch);
+	net_port_disconnect(guest->port);
+	guest->sock = fd_close(guest->sock);
+	log_info("%s: its virtual machine has disconnected", guest->cfg.name);
+	if (!guest->stopping)
+		loop_watch_fd(guest->loop, &guest->listener_watch, guest->cfg.listener, POLLIN, 0,
+			      guest_accept, guest);
+}
+
+static void guest_message(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+	int r = net_port_message(guest->port);
+
+	if (r != 0)
+		guest_disconnect(guest);
+}
+
+/*
+ * One connection at a time; a second one waits in the backlog until the first has gone, so that a
+ * virtual machine that is started again gets its card however the two events are ordered.
+ */
+static void guest_accept(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+	_cleanup_close_ int sock = -1;
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+	int r;
+
+	sock = accept4(guest->cfg.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (sock < 0) {
+		loop_watch_again(guest->loop, &guest->listener_watch);
+		return;
+	}
+	r = net_port_connect(guest->port, sock);
+	if (r < 0) {
+		log_err("%s: its card can't be connected: %s", guest->cfg.name, errno_text(r));
+		loop_watch_again(guest->loop, &guest->listener_watch);
+		return;
+	}
+	guest->sock = take_fd(&sock);
+	getsockopt(guest->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	log_info("%s: a virtual machine has connected (pid %d)", guest->cfg.name, (int)peer.pid);
+	loop_cancel(guest->loop, &guest->listener_watch);
+	r = loop_watch_fd(guest->loop, &guest->sock_watch, guest->sock, POLLIN, LOOP_KEEP,
+			  guest_message, guest);
+	if (r < 0)
+		guest_disconnect(guest);
+}
+
+static void guest_tap(void *ctx, int res)
+{
+	struct guest *guest = ctx;
+
+	if (res > 0 && (res & POLLIN))
+		guest->tap_ready = true;
+}
+
+/* ------------------------------------------------------------- the thread */
+
+/* Return: whether there is more to do without waiting. */
+static bool guest_turn(struct guest *guest)
+{
+	bool moved = false, sent = false, more;
+
+	if (guest->link_up && guest->tx_ready) {
+		guest->tx_ready = net_port_transmit(guest->port, guest->cfg.tap);
+		moved = true;
+	}
+	more = guest_sessions_turn(guest, moved, &sent);
+	if (guest->link_up && (guest->tap_ready || moved || sent))
+		guest->tap_ready = net_port_receive(guest->port, guest->cfg.tap);
+	if (guest->sock >= 0) {
+		net_port_flush(guest->port);
+		if (net_port_check(guest->port) < 0)
+			guest_disconnect(guest);
+	}
+	return more || (guest->link_up && (guest->tx_ready || guest->tap_ready));
+}
+
+static int guest_set_up(struct guest *guest)
+{
+	struct net_port_config port = {
+		.name = guest->cfg.name,
+		.address = guest->cfg.address,
+		.daemon = guest->cfg.daemon,
+		.prefix = guest->cfg.prefix,
+		.isolate = guest->cfg.isolate,
+	};
+	int r;
+
+	memcpy(port.mac, guest->cfg.mac, sizeof(port.mac));
+	r = loop_new(&guest->loop);
+	if (r < 0)
+		return r;
+	r = net_port_new(&guest->port, guest->cfg.sw, &port, &guest_port_ops, guest);
+	if (r < 0)
+		return r;
+	r = loop_watch_fd(guest->loop, &guest->listener_watch, guest->cfg.listener, POLLIN, 0,
+			  guest_accept, guest);
+	if (r < 0)
+		return r;
+	return loop_watch_fd(guest->loop, &guest->tap_watch, guest->cfg.tap, POLLIN, LOOP_KEEP,
+			     guest_tap, guest);
+}
+
+/* With nothing left to let go of, the thread ends. */
+void guest_maybe_done(struct guest *guest)
+{
+	if (guest->stopping && list_empty(&guest->devices))
+		guest->done = true;
+}
+
+static void guest_stop_delivered(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, stop);
+
+	guest->stopping = true;
+	loop_cancel(guest->loop, &guest->listener_watch);
+	guest_disconnect(guest);
+	guest_devices_stop(guest);
+	guest_maybe_done(guest);
+}
+
+static void *guest_main(void *arg)
+{
+	struct guest *guest = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%.15s", guest->cfg.name);
+	prctl(PR_SET_NAME, name);
+	guest->start_result = guest_set_up(guest);
+	sem_post(&guest->started);
+	if (guest->start_result == 0) {
+		bool more = false;
+
+		while (!guest->done) {
+			int r = loop_turn(guest->loop, !more);
+
+			if (r < 0) {
+				log_err("%s: its thread's io_uring failed: %s", guest->cfg.name,
+					errno_text(r));
+				abort();
+			}
+			more = guest_turn(guest);
+		}
+	}
+	guest->port = net_port_free(guest->port);
+	if (guest->start_result == 0)
+		loop_post(guest->control, &guest->ended, guest_ended_delivered);
+	return NULL;
+}
+
+/**
+ * guest_start() - start a guest's thread
+ * @ret_guest:	the guest; freed by guest_free() after @events->ended
+ * @config:	copied; its descriptors are the guest's where this succeeds
+ * @control:	the caller's loop
+ * @events:	called in the caller's thread with @ctx
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
+		const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+	int r;
+
+	if (!guest)
+		return -ENOMEM;
+	guest->cfg = *config;
+	guest->sock = -1;
+	guest->control = control;
+	guest->events = events;
+	guest->ctx = ctx;
+	list_init(&guest->devices);
+	sem_init(&guest->started, 0, 0);
+	r = -pthread_create(&guest->thread, NULL, guest_main, guest);
+	if (r == 0) {
+		while (sem_wait(&guest->started) < 0)
+			;
+		r = guest->start_result;
+		if (r < 0)
+			pthread_join(guest->thread, NULL);
+	}
+	if (r < 0) {
+		loop_free(guest->loop);
+		sem_destroy(&guest->started);
+		free(guest);
+		return r;
+	}
+	*ret_guest = guest;
+	return 0;
+}
+
+/**
+ * guest_stop() - have a guest's thread let go of everything and end
+ * @guest:	the guest; @events->ended follows, unless a call is stuck in the kernel
+ */
+void guest_stop(struct guest *guest)
+{
+	loop_post(guest->loop, &guest->stop, guest_stop_delivered);
+}
+
+/**
+ * guest_free() - free a guest whose thread has ended
+ * @guest:	the guest, after its "ended" event; or NULL
+ *
+ * Return: NULL.
+ */
+struct guest *guest_free(struct guest *guest)
+{
+	if (!guest)
+		return NULL;
+	pthread_join(guest->thread, NULL);
+	loop_free(guest->loop);
+	fd_close(guest->cfg.listener);
+	fd_close(guest->cfg.tap);
+	sem_destroy(&guest->started);
+	free(guest);
+	return NULL;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's thread: all that moves for one VM.
+ *
+ * It owns the VM's vhost-user socket and listener, its card (net_port), its tap, the devices that are
+ * routed to the VM and their USB/IP sessions; from a key press to the guest's interrupt nothing
+ * leaves this thread. Control talks to it by letters, which are embedded in struct guest and struct
+ * guest_device, and hears from it by letters, too; neither ever waits for the other.
+ *
+ * Who may touch what: struct guest's fields are the thread's, once it runs; control keeps the pointer
+ * for its letters. A struct guest_device is control's while it is in no guest (made, handed back),
+ * the thread's between guest_give() and the "taken" event; its fields marked "fixed" may be read by
+ * both.
+ *
+ * A device's way through a guest's thread:
+ *   guest_give() -> opened (claimed, or why not) -> { guest_import() -> imported -> session ended }
+ *   -> … -> guest_take() -> taken (unbound and ready for another guest, or closed)
+ * "gone" may come at any time in between; the device still has to be taken.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "usbip/usbip_op.h"
+
+struct guest;
+struct guest_device;
+struct net_switch;
+struct usb_device;
+struct usbip_session;
+
+struct guest_config {
+	char name[32];
+	struct in_addr address, daemon;
+	unsigned prefix;
+	uint8_t mac[6];
+	bool isolate;
+	int listener; /* of <vm>.sock; the guest's from guest_start() on */
+	int tap;      /* the guest's from guest_start() on */
+	struct net_switch *sw;
+};
+
+/* What control hears; all are called in control's thread. @ctx is the device's or guest's. */
+struct guest_events {
+	void (*link)(void *ctx, bool up, const uint8_t mac[6]);
+	void (*ended)(void *ctx); /* the thread has let go of everything */
+};
+
+struct guest_device_events {
+	void (*opened)(void *ctx, int r, const char *reason);
+	void (*imported)(void *ctx, int r); /* < 0: the client had gone, or the device had */
+	void (*session_ended)(void *ctx, int r, const char *reason);
+	void (*gone)(void *ctx);
+	void (*stuck)(void *ctx, const char *what); /* the device is given up: a call never ended */
+	/* @closed: the device was closed (asked for, or it could not be kept) and is free to go. */
+	void (*taken)(void *ctx, bool closed, int r, const char *reason);
+};
+
+struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
+				      int fd, struct loop *control,
+				      const struct guest_device_events *events, void *ctx);
+struct guest_device *guest_device_free(struct guest_device *gd);
+void guest_device_forget(struct guest_device *gd);
+
+int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
+		const struct guest_events *events, void *ctx);
+void guest_stop(struct guest *guest);
+struct guest *guest_free(struct guest *guest);
+
+void guest_give(struct guest *guest, struct guest_device *gd);
+void guest_import(struct guest *guest, struct guest_device *gd, int sock,
+		  const struct usbip_op *op);
+void guest_take(struct guest *guest, struct guest_device *gd, bool close_it);

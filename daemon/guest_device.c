@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device in a guest's thread, and its USB/IP session; see guest.h.
+ *
+ * States and what moves them (all in the thread):
+ *
+ *   AWAY --give--> OPENING --opened--> IDLE --import--> SESSION --closed, cut, gone--> ENDING
+ *     --at rest--> IDLE; OPENING, ENDING --failed--> FAILED
+ *   IDLE or FAILED, with "taking" set -> AWAY (handed back) or CLOSING -> AWAY (closed)
+ *
+ * "taking" may be set in any state; it is acted upon when the state next comes to rest. A device that
+ * is given back opened keeps its claim: the next guest's thread goes straight to IDLE.
+ *
+ * A session's socket has one writer, this thread. Control holds a duplicate for shutdown() alone.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/guest_private.h"
+
+static void gd_rest(struct guest_device *gd);
+
+/* ------------------------------------------------------------- events to control */
+
+static void gd_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
+		     int r, const char *reason)
+{
+	ev->r = r;
+	ev->text[0] = 0;
+	if (reason)
+		snprintf(ev->text, sizeof(ev->text), "%s", reason);
+	loop_post(gd->control, &ev->letter, deliver);
+}
+
+#define GD_DELIVER(member, call)                                                                  \
+	static void gd_deliver_##member(struct letter *letter)                                    \
+	{                                                                                         \
+		struct guest_device *gd =                                                         \
+			container_of(letter, struct guest_device, ev_##member.letter);            \
+		const struct guest_device_event *ev _unused_ = &gd->ev_##member;                  \
+		if (gd->events)                                                                   \
+			call;                                                                     \
+	}
+
+GD_DELIVER(opened, gd->events->opened(gd->ctx, ev->r, ev->text))
+GD_DELIVER(imported, gd->events->imported(gd->ctx, ev->r))
+GD_DELIVER(ended, gd->events->session_ended(gd->ctx, ev->r, ev->text))
+GD_DELIVER(gone, gd->events->gone(gd->ctx))
+GD_DELIVER(stuck, gd->events->stuck(gd->ctx, ev->text))
+
+static void gd_deliver_taken(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, ev_taken.letter);
+	const struct guest_device_event *ev = &gd->ev_taken;
+
+	gd->guest = NULL;
+	if (gd->events)
+		gd->events->taken(gd->ctx, ev->closed, ev->r, ev->text);
+	else if (ev->closed)
+		guest_device_free(gd);
+}
+
+/* ------------------------------------------------------------- what the device asks for */
+
+static void gd_stuck(void *ctx, int res _unused_)
+{
+	struct guest_device *gd = ctx;
+	const char *what = gd->worker.job ? gd->worker.job->what : "a call";
+
+	gd->stuck = true;
+	log_err("%s: %s: \"%s\" is stuck in the kernel; the device is given up", gd->guest->cfg.name,
+		gd->name, what);
+	gd_event(gd, &gd->ev_stuck, gd_deliver_stuck, -ETIMEDOUT, what);
+}
+
+static void gd_job_back(void *ctx)
+{
+	struct guest_device *gd = ctx;
+
+	loop_cancel(gd->guest->loop, &gd->job_timer);
+}
+
+static void gd_job(void *ctx, struct usb_job *job)
+{
+	struct guest_device *gd = ctx;
+
+	loop_watch_time(gd->guest->loop, &gd->job_timer, job->deadline_ms * 1000000ull, gd_stuck,
+			gd);
+	worker_run(&gd->worker, job, gd->guest->loop, gd_job_back, gd);
+}
+
+static void gd_fd_ready(void *ctx, int res _unused_)
+{
+	struct guest_device_fd *entry = ctx;
+	struct guest_device *gd = entry->gd;
+
+	usb_device_events(gd->usb);
+	/* Level-triggered by arming again: libusb reaps so many at a time and no more. */
+	if (entry->fd >= 0)
+		loop_watch_again(gd->guest->loop, &entry->watch);
+}
+
+static void gd_watch(void *ctx, int fd, short events)
+{
+	struct guest_device *gd = ctx;
+
+	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++) {
+		if (gd->fds[i].fd >= 0)
+			continue;
+		gd->fds[i].gd = gd;
+		gd->fds[i].fd = fd;
+		if (loop_watch_fd(gd->guest->loop, &gd->fds[i].watch, fd, (uint32_t)events, 0,
+				  gd_fd_ready, &gd->fds[i]) < 0)
+			log_err("%s: %s: no room to watch it", gd->guest->cfg.name, gd->name);
+		return;
+	}
+	log_err("%s: %s: libusb has more descriptors than were expected", gd->guest->cfg.name,
+		gd->name);
+}
+
+static void gd_unwatch(void *ctx, int fd)
+{
+	struct guest_device *gd = ctx;
+
+	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++) {
+		if (gd->fds[i].fd != fd)
+			continue;
+		loop_cancel(gd->guest->loop, &gd->fds[i].watch);
+		gd->fds[i].fd = -1;
+	}
+}
+
+static void gd_opened(void *ctx, int r, const char *reason)
+{
+	struct guest_device *gd = ctx;
+
+	gd->opened = r == 0;
+	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
+	gd_event(gd, &gd->ev_opened, gd_deliver_opened, r, reason);
+	gd_rest(gd);
+}
+
+static void gd_session_ended(void *ctx, int r, const char *reason)
+{
+	struct guest_device *gd = ctx;
+
+	gd->session = usbip_session_free(gd->session);
+	gd->end_result = r;
+	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
+	gd_event(gd, &gd->ev_ended, gd_deliver_ended, r, reason);
+	gd_rest(gd);
+}
+
+static void gd_closed(void *ctx)
+{
+	struct guest_device *gd = ctx;
+	struct guest *guest = gd->guest;
+
+	loop_cancel(guest->loop, &gd->job_timer);
+	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
+		gd_unwatch(gd, gd->fds[i].fd);
+	gd->usb = usb_device_free(gd->usb);
+	gd->opened = false;
+	gd->state = GD_AWAY;
+	gd->taking = false;
+	list_remove(&gd->link);
+	gd->ev_taken.closed = true;
+	gd_event(gd, &gd->ev_taken, gd_deliver_taken, gd->end_result, NULL);
+	guest_maybe_done(guest);
+}
+
+static void gd_session_close(struct guest_device *gd, const char *why)
+{
+	if (gd->state != GD_SESSION)
+		return;
+	log_info("%s: %s: session over (%s)", gd->guest->cfg.name, gd->name, why);
+	loop_cancel(gd->guest->loop, &gd->in_watch);
+	loop_cancel(gd->guest->loop, &gd->out_watch);
+	shutdown(gd->sock, SHUT_RDWR); /* control's duplicate must not keep it up */
+	gd->sock = fd_close(gd->sock);
+	gd->readable = gd->blocked = gd->held = false;
+	gd->state = GD_ENDING;
+	usbip_session_close(gd->session);
+	usb_device_end_session(gd->usb);
+}
+
+static void gd_gone(void *ctx)
+{
+	struct guest_device *gd = ctx;
+
+	gd->gone = true;
+	gd_event(gd, &gd->ev_gone, gd_deliver_gone, 0, NULL);
+	gd_session_close(gd, "the device is gone");
+}
+
+static void gd_resumed(void *ctx)
+{
+	struct guest_device *gd = ctx;
+
+	gd->readable = true;
+}
+
+static const struct usb_device_ops gd_ops = {
+	.job = gd_job,
+	.watch = gd_watch,
+	.unwatch = gd_unwatch,
+	.opened = gd_opened,
+	.session_ended = gd_session_ended,
+	.closed = gd_closed,
+	.gone = gd_gone,
+	.resumed = gd_resumed,
+};
+
+/* ------------------------------------------------------------- given and taken */
+
+/* Nothing is under way: go where the device was told to. */
+static void gd_rest(struct guest_device *gd)
+{
+	struct guest *guest = gd->guest;
+
+	if (!gd->taking || (gd->state != GD_IDLE && gd->state != GD_FAILED))
+		return;
+	if (gd->close_it || gd->gone || gd->state == GD_FAILED) {
+		gd->state = GD_CLOSING;
+		usb_device_close(gd->usb);
+		return;
+	}
+	usb_device_unbind(gd->usb);
+	gd->state = GD_AWAY;
+	gd->taking = false;
+	list_remove(&gd->link);
+	gd->ev_taken.closed = false;
+	gd_event(gd, &gd->ev_taken, gd_deliver_taken, 0, NULL);
+	guest_maybe_done(guest);
+}
+
+static void gd_take(struct guest_device *gd, bool close_it)
+{
+	gd->taking = true;
+	gd->close_it = gd->close_it || close_it;
+	gd_session_close(gd, "it is routed elsewhere");
+	gd_rest(gd);
+}
+
+static void gd_give_delivered(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, give);
+
+	gd->guest = gd->give_to;
+	gd->close_it = false;
+	gd->end_result = 0;
+	list_append(&gd->guest->devices, &gd->link);
+	usb_device_bind(gd->usb, &gd_ops, gd);
+	if (gd->opened) {
+		gd_opened(gd, 0, NULL);
+	} else {
+		gd->state = GD_OPENING;
+		usb_device_open(gd->usb);
+	}
+	if (gd->guest->stopping)
+		gd_take(gd, true);
+}
+
+static void gd_take_delivered(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, take);
+
+	/* The thread may have closed it by itself, on its way out. */
+	if (gd->state != GD_AWAY && gd->state != GD_CLOSING)
+		gd_take(gd, gd->take_close);
+}
+
+/**
+ * guest_give() - give a device to a guest's thread
+ * @guest:	the guest
+ * @gd:		in no guest; "opened" follows
+ *
+ * Control's thread.
+ */
+void guest_give(struct guest *guest, struct guest_device *gd)
+{
+	gd->give_to = guest;
+	gd->guest = guest;
+	loop_post(guest->loop, &gd->give, gd_give_delivered);
+}
+
+/**
+ * guest_take() - take a device away from a guest's thread
+ * @guest:	the guest that has it
+ * @gd:		the device; its session ends, then "taken" follows
+ * @close_it:	close it, else hand it over claimed where that is possible
+ *
+ * Control's thread; not again before "taken".
+ */
+void guest_take(struct guest *guest, struct guest_device *gd, bool close_it)
+{
+	gd->take_close = close_it;
+	loop_post(guest->loop, &gd->take, gd_take_delivered);
+}
+
+/* The thread is to end: everything goes. */
+void guest_devices_stop(struct guest *guest)
+{
+	list_for_each_safe(it, &guest->devices)
+		gd_take(list_entry(it, struct guest_device, link), true);
+}
+
+/* ------------------------------------------------------------- sessions */
+
+static void gd_readable(void *ctx, int res _unused_)
+{
+	struct guest_device *gd = ctx;
+
+	gd->readable = true;
+}
+
+static void gd_writable(void *ctx, int res _unused_)
+{
+	struct guest_device *gd = ctx;
+
+	gd->blocked = false;
+}
+
+/*
+ * Small answers at once, and no verdict from silence: a paused guest keeps its devices, so TCP must
+ * not give up on it (24 days is what the option can say). That a guest is gone is known otherwise.
+ */
+static void gd_socket_options(int sock)
+{
+	int one = 1, patience_ms = INT_MAX;
+
+	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(sock, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms));
+}
+
+static int gd_session_begin(struct guest_device *gd, int sock)
+{
+	uint8_t reply[USBIP_OP_IMPORT_REPLY_SIZE];
+	size_t n;
+	int r;
+
+	gd_socket_options(sock);
+	r = usbip_session_new(&gd->session, gd->name, gd->usb, usbip_devid(&gd->info), NULL, 0);
+	if (r < 0)
+		return r;
+	gd->sock = sock;
+	r = loop_watch_fd(gd->guest->loop, &gd->in_watch, sock, POLLIN, LOOP_KEEP, gd_readable, gd);
+	n = usbip_op_import_reply(reply, sizeof(reply), &gd->import_op, &gd->info);
+	/* A fresh socket's buffer takes this; where it does not, the client is no client. */
+	if (r == 0 && send(sock, reply, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
+		r = -EPIPE;
+	if (r < 0) {
+		loop_cancel(gd->guest->loop, &gd->in_watch);
+		gd->session = usbip_session_free(gd->session);
+		gd->sock = -1;
+		return r;
+	}
+	gd->state = GD_SESSION;
+	gd->readable = true;
+	gd->blocked = false;
+	return 0;
+}
+
+static void gd_import_delivered(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, import);
+	int sock = take_fd(&gd->import_sock);
+	uint8_t refusal[16];
+	size_t n;
+	int r = -ENODEV;
+
+	if (gd->state == GD_IDLE && !gd->taking && !gd->gone && gd->guest->link_up &&
+	    usb_device_ready(gd->usb))
+		r = gd_session_begin(gd, sock);
+	if (r < 0) {
+		n = usbip_op_refuse(refusal, sizeof(refusal), &gd->import_op, USBIP_ST_NODEV);
+		if (send(sock, refusal, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+			/* It has gone already. */
+		}
+		fd_close(sock);
+	} else {
+		log_info("%s: %s: imported", gd->guest->cfg.name, gd->name);
+	}
+	gd_event(gd, &gd->ev_imported, gd_deliver_imported, r, NULL);
+}
+
+/**
+ * guest_import() - hand a client that may import a device to the thread that has the device
+ * @guest:	the guest that the client is in
+ * @gd:		the device, which this guest has
+ * @sock:	the client; the thread's from here on
+ * @op:		what it asked, for the reply
+ *
+ * Control's thread; "imported" follows, and after a good one "session_ended".
+ */
+void guest_import(struct guest *guest, struct guest_device *gd, int sock, const struct usbip_op *op)
+{
+	gd->import_sock = sock;
+	gd->import_op = *op;
+	loop_post(guest->loop, &gd->import, gd_import_delivered);
+}
+
+/* Return: whether there is more to read that will not announce itself. */
+static bool gd_receive(struct guest_device *gd)
+{
+	int r = usbip_session_receive(gd->session, gd->sock);
+
+	gd->readable = false;
+	gd->held = r == USBIP_SESSION_HELD;
+	switch (r) {
+	case 0:
+	case USBIP_SESSION_HELD: /* "resumed", or room to send, comes first */
+		return false;
+	case USBIP_SESSION_MORE:
+		gd->readable = true;
+		return true;
+	case USBIP_SESSION_CLOSED:
+		gd_session_close(gd, "the guest has detached");
+		return false;
+	default:
+		log_warning("%s: %s: %s", gd->guest->cfg.name, gd->name,
+			    r == -EPROTO ? usbip_session_fault(gd->session) : errno_text(r));
+		gd_session_close(gd, "broken");
+		return false;
+	}
+}
+
+static void gd_send(struct guest_device *gd)
+{
+	int r = usbip_session_send(gd->session, gd->sock);
+
+	if (r == USBIP_SESSION_BLOCKED) {
+		gd->blocked = true;
+		if (loop_watching(&gd->out_watch))
+			loop_watch_again(gd->guest->loop, &gd->out_watch);
+		else
+			loop_watch_fd(gd->guest->loop, &gd->out_watch, gd->sock, POLLOUT, 0,
+				      gd_writable, gd);
+	} else if (r < 0) {
+		gd_session_close(gd, errno_text(r));
+	} else if (gd->held) {
+		/* Room again: what was held back for it may be read. */
+		gd->readable = true;
+	}
+}
+
+/**
+ * guest_sessions_turn() - one turn's work for all sessions of a guest
+ * @guest:	the guest
+ * @look:	frames of the guest have just gone into the tap: look at every session
+ * @ret_sent:	whether something was sent
+ *
+ * Return: whether there is more to do without waiting.
+ */
+bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
+{
+	bool more = false;
+
+	list_for_each(it, &guest->devices)
+	{
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (gd->state == GD_SESSION && (look || gd->readable))
+			more |= gd_receive(gd);
+		if (gd->state == GD_SESSION && !gd->blocked &&
+		    usbip_session_has_answers(gd->session)) {
+			gd_send(gd);
+			*ret_sent = true;
+			more |= gd->readable;
+		}
+	}
+	return more;
+}
+
+/* The guest has gone, or its rings: whatever it had imported is over. */
+void guest_sessions_close(struct guest *guest, const char *why)
+{
+	list_for_each(it, &guest->devices)
+		gd_session_close(list_entry(it, struct guest_device, link), why);
+}
+
+/* ------------------------------------------------------------- made and freed by control */
+
+/**
+ * guest_device_new() - make a device that may be given to a guest's thread
+ * @name:	for log lines
+ * @info:	what USB/IP tells of it
+ * @fd:		its usbfs node; owned from here on where this succeeds
+ * @control:	the caller's loop
+ * @events:	called in the caller's thread with @ctx
+ *
+ * Return: the device, or NULL without memory.
+ */
+struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
+				      int fd, struct loop *control,
+				      const struct guest_device_events *events, void *ctx)
+{
+	struct guest_device *gd = calloc(1, sizeof(*gd));
+
+	if (!gd)
+		return NULL;
+	if (usb_device_new(&gd->usb, name, fd) < 0) {
+		free(gd);
+		return NULL;
+	}
+	snprintf(gd->name, sizeof(gd->name), "%s", name);
+	gd->info = *info;
+	gd->control = control;
+	gd->events = events;
+	gd->ctx = ctx;
+	gd->sock = gd->import_sock = -1;
+	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
+		gd->fds[i].fd = -1;
+	list_init(&gd->link);
+	return gd;
+}
+
+/**
+ * guest_device_free() - free a device that was closed, or never given
+ * @gd:		the device, or NULL
+ *
+ * Return: NULL.
+ */
+struct guest_device *guest_device_free(struct guest_device *gd)
+{
+	if (!gd)
+		return NULL;
+	usb_device_free(gd->usb);
+	free(gd);
+	return NULL;
+}
+
+/**
+ * guest_device_forget() - hear nothing more of a device
+ * @gd:		the device; it frees itself once it was taken and closed
+ *
+ * Control's thread.
+ */
+void guest_device_forget(struct guest_device *gd)
+{
+	gd->events = NULL;
+	gd->ctx = NULL;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What guest.c (the thread, its card) and guest_device.c (its devices, their sessions) share. */
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "daemon/guest.h"
+#include "daemon/worker.h"
+#include "usbip/usb_device.h"
+#include "usbip/usbip_session.h"
+#include "vhost_user_net/net_port.h"
+
+#define GUEST_DEVICE_FDS 8 /* descriptors that libusb may have in one device's context */
+
+struct guest {
+	struct guest_config cfg;
+	struct loop *loop;    /* the thread's */
+	struct loop *control; /* where events go */
+	pthread_t thread;
+	const struct guest_events *events;
+	void *ctx;
+
+	/* The card. */
+	struct net_port *port;
+	int sock; /* the vhost-user connection, or -1 */
+	struct loop_watch listener_watch, sock_watch, tap_watch, kick_watch[2];
+	bool tx_ready;	/* the TX ring may have frames */
+	bool tap_ready; /* the tap may have frames, and the RX ring room */
+	bool link_up;
+
+	/* USB. */
+	struct list devices; /* of struct guest_device */
+
+	bool stopping, done;
+
+	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks. */
+	struct letter stop, poke, link_event, ended;
+	atomic_bool poke_posted, link_posted;
+	_Atomic uint64_t link_word; /* up:1 at bit 63, MAC:48 below */
+
+	/* Start-up only. */
+	sem_t started;
+	int start_result;
+};
+
+struct guest_device_event {
+	struct letter letter;
+	int r;
+	bool closed;
+	const char *reason;
+	char text[128];
+};
+
+/* One descriptor of libusb's, in the thread's ring; fd is -1 where the entry is free. */
+struct guest_device_fd {
+	struct loop_watch watch;
+	struct guest_device *gd;
+	int fd;
+};
+
+enum guest_device_state {
+	GD_AWAY,      /* in no guest: control's */
+	GD_OPENING,   /* being claimed */
+	GD_IDLE,      /* claimed, no session */
+	GD_SESSION,   /* imported */
+	GD_ENDING,    /* the session is over; the device is being brought to rest */
+	GD_FAILED,    /* could not be claimed or brought to rest: only to be taken */
+	GD_CLOSING,   /* on its way out */
+};
+
+struct guest_device {
+	struct list link;
+	struct guest *guest;
+	/* Fixed. */
+	char name[64];
+	struct usbip_device_info info;
+	struct loop *control;
+	/* Control's. */
+	const struct guest_device_events *events; /* NULL: forgotten */
+	void *ctx;
+
+	/* The thread's. */
+	enum guest_device_state state;
+	struct usb_device *usb;
+	bool opened, gone, taking, close_it, stuck;
+	struct worker worker;
+	struct loop_watch job_timer;
+	struct guest_device_fd fds[GUEST_DEVICE_FDS];
+	struct usbip_session *session;
+	int sock;
+	struct loop_watch in_watch, out_watch;
+	bool readable, blocked, held;
+	int end_result;
+
+	/* Letters to the thread … */
+	struct letter give, import, take;
+	struct guest *give_to; /* for the letter's delivery */
+	int import_sock;
+	struct usbip_op import_op;
+	bool take_close;
+	/* … and to control. */
+	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_gone, ev_stuck, ev_taken;
+};
+
+bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent);
+void guest_sessions_close(struct guest *guest, const char *why);
+void guest_devices_stop(struct guest *guest);
+void guest_maybe_done(struct guest *guest);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The private network namespace: one tap a guest, each with the daemon's address, one route and one
+ * listening socket. The broker's; joined to nothing, forwarding nothing.
+ *
+ * Which listener a connection arrived at says which guest it is: the listener is bound to the tap
+ * (SO_BINDTODEVICE), and so is every connection that it accepts.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct broker_port;
+
+int private_net_enter(char *text, size_t size);
+int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_listener, char *text,
+		     size_t size);

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where each device should be, where it is, and the steps in between; see route.h. Commands are in
+ * route_call.c.
+ *
+ *             open            give            opened
+ *   HOST ----------> OPENING ------> GIVING ----------> HELD <----------------.
+ *    ^                  | failed        | failed          | take              | give
+ *    | rebound          v               v                 v        handed over|
+ *   REBINDING <----- (closed) <------ TAKING <------------+-------------------'
+ *                       |                     (failed: gone, stuck, not at rest)
+ *                       v
+ *                    FAILED --later, or wished elsewhere--> OPENING, REBINDING
+ *
+ * Invariants: gd is there in GIVING, HELD and TAKING, and only there; at is the VM whose thread has
+ * it; at most one step is under way.
+ */
+#include "daemon/route.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/claims.h"
+#include "daemon/route_call.h"
+#include "daemon/state_file.h"
+
+#define NS_PER_SECOND	1000000000ull
+#define RETRY_MAX_SECONDS 60
+
+static void route_reconcile(struct device *device);
+static void route_take(struct device *device, bool close_it);
+
+/* ------------------------------------------------------------- what is wanted */
+
+/* What was wished, whether it can be or not: a VM's name or "host". */
+static const char *route_wish(const struct device *device, const char **ret_by)
+{
+	struct device_facts facts = device_facts_of(device);
+	const struct wish *w =
+		wish_find(&device->daemon->wishes, &facts, device_pair_is_unique(device));
+
+	*ret_by = w ? "command" : "default";
+	return w ? w->target : "host";
+}
+
+/**
+ * route_permits() - whether the policy lets a VM have what goes by an alias
+ * @alias:	the device's section, or NULL
+ * @vm:		the VM's name
+ */
+bool route_permits(const struct config_device *alias, const char *vm)
+{
+	if (!alias || !alias->has_vms)
+		return true;
+	for (size_t i = 0; i < alias->n_vms; i++)
+		if (!strcmp(alias->vms[i], vm))
+			return true;
+	return false;
+}
+
+/* The VM that a device is to go to now; NULL: the host. */
+static struct vm *route_target(const struct device *device)
+{
+	const char *by, *wish = route_wish(device, &by);
+
+	if (device->broken[0] || !route_permits(device->alias, wish))
+		return NULL;
+	return vm_find(device->daemon, wish);
+}
+
+/* ------------------------------------------------------------- failures */
+
+static void route_retry(void *ctx, int res _unused_)
+{
+	struct device *device = ctx;
+
+	if (device->route.state == ROUTE_FAILED) {
+		device->route.state = ROUTE_HOST;
+		device->route.was_ours = true;
+	}
+	route_reconcile(device);
+}
+
+static void route_fail(struct device *device, int r, const char *reason)
+{
+	struct route *route = &device->route;
+	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
+
+	route->state = ROUTE_FAILED;
+	route->at = NULL;
+	route->failure = r;
+	route->failures++;
+	if (reason != route->reason)
+		snprintf(route->reason, sizeof(route->reason), "%s",
+			 reason && *reason ? reason : errno_text(r));
+	seconds = min_t(unsigned, seconds, RETRY_MAX_SECONDS);
+	log_warning("%s: %s; trying again in %u s", device->tag, route->reason, seconds);
+	loop_watch_time(device->daemon->loop, &route->retry, seconds * NS_PER_SECOND, route_retry,
+			device);
+	claims_save(device->daemon);
+	route_calls_check(device);
+}
+
+/* ------------------------------------------------------------- what the guest's thread tells */
+
+static void route_opened(void *ctx, int r, const char *reason)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+
+	if (route->state != ROUTE_GIVING)
+		return; /* given only to be closed */
+	if (r < 0) {
+		route->failure = r;
+		snprintf(route->reason, sizeof(route->reason), "%s", reason);
+		route_take(device, true);
+		return;
+	}
+	route->state = ROUTE_HELD;
+	route->failures = 0;
+	route->failure = 0;
+	route->was_ours = false;
+	route->reason[0] = 0;
+	log_info("%s: claimed for %s", device->tag, route->at->name);
+	route_reconcile(device);
+}
+
+static void route_imported(void *ctx, int r)
+{
+	struct device *device = ctx;
+
+	device->route.importing = false;
+	device->route.session = r == 0;
+	if (r < 0)
+		device->route.session_dup = fd_close(device->route.session_dup);
+	route_reconcile(device);
+}
+
+static void route_session_ended(void *ctx, int r, const char *reason)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+
+	route->session = false;
+	route->session_dup = fd_close(route->session_dup);
+	if (r < 0 && route->state == ROUTE_HELD) {
+		route->failure = r;
+		snprintf(route->reason, sizeof(route->reason), "%s", reason);
+		route_take(device, true);
+		return;
+	}
+	route_reconcile(device);
+}
+
+static void route_gone(void *ctx)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+
+	if (route->state == ROUTE_HELD) {
+		route->failure = -ENODEV;
+		snprintf(route->reason, sizeof(route->reason), "the device is gone");
+		route_take(device, true);
+	}
+}
+
+static void route_let_go(struct device *device)
+{
+	struct route *route = &device->route;
+
+	guest_device_forget(route->gd);
+	route->gd = NULL;
+	route->importing = route->session = false;
+	route->session_dup = fd_close(route->session_dup);
+}
+
+static void route_stuck(void *ctx, const char *what)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+	char text[160];
+
+	/* It frees itself, should the call ever end; we go on as if it were not there. */
+	if (route->state != ROUTE_TAKING)
+		guest_take(route->at->guest, route->gd, true);
+	route_let_go(device);
+	snprintf(text, sizeof(text), "stuck in the kernel (%s)", what);
+	route->failures = 6;
+	route_fail(device, -ETIMEDOUT, text);
+}
+
+static void route_taken(void *ctx, bool closed, int r, const char *reason _unused_)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+	struct vm *to = route_target(device);
+
+	if (device->daemon->stopping) {
+		if (closed)
+			route->gd = guest_device_free(route->gd);
+		return;
+	}
+	if (!closed) {
+		/* Claimed and at rest. No thread has it, and one must, even if only to close it. */
+		if (to) {
+			route->state = ROUTE_GIVING;
+			route->at = to;
+			guest_give(to->guest, route->gd);
+		} else {
+			guest_give(route->at->guest, route->gd);
+			guest_take(route->at->guest, route->gd, true);
+		}
+		return;
+	}
+	route->gd = guest_device_free(route->gd);
+	route->at = NULL;
+	if (r < 0 && !route->failure) {
+		route->failure = r;
+		snprintf(route->reason, sizeof(route->reason), "%s", errno_text(r));
+	}
+	if (route->failure) {
+		route_fail(device, route->failure, route->reason);
+		return;
+	}
+	route->state = ROUTE_HOST;
+	route->was_ours = true;
+	route_reconcile(device);
+}
+
+static const struct guest_device_events route_events = {
+	.opened = route_opened,
+	.imported = route_imported,
+	.session_ended = route_session_ended,
+	.gone = route_gone,
+	.stuck = route_stuck,
+	.taken = route_taken,
+};
+
+/* ------------------------------------------------------------- steps */
+
+static struct broker_device route_identity(const struct device *device)
+{
+	struct broker_device d = {
+		.busnum = device->busnum,
+		.devnum = device->devnum,
+		.id_vendor = device->id_vendor,
+		.id_product = device->id_product,
+	};
+
+	snprintf(d.busid, sizeof(d.busid), "%s", device->busid);
+	return d;
+}
+
+static void route_node_opened(struct broker_request *req, int r, int fds[2], const char *text)
+{
+	struct device *device = container_of(req, struct device, route.req);
+	struct route *route = &device->route;
+	struct vm *to = route_target(device);
+	char reason[160];
+
+	if (r == 0 && to && !device->daemon->stopping) {
+		route->gd = guest_device_new(device->tag, &device->info, fds[0],
+					     device->daemon->loop, &route_events, device);
+		if (route->gd) {
+			route->state = ROUTE_GIVING;
+			route->at = to;
+			guest_give(to->guest, route->gd);
+			return;
+		}
+		r = -ENOMEM;
+		text = "no memory for it";
+	}
+	fd_close(fds[0]);
+	if (r < 0) {
+		snprintf(reason, sizeof(reason), "%s: %s", text, errno_text(r));
+		route_fail(device, r, reason);
+		return;
+	}
+	/* Wished back meanwhile: nothing of the host's was touched. */
+	route->state = ROUTE_HOST;
+	route_reconcile(device);
+}
+
+static void route_open(struct device *device)
+{
+	struct broker_device identity = route_identity(device);
+	int r;
+
+	device->route.state = ROUTE_OPENING;
+	device->route.failure = 0;
+	/* Before the host's driver is taken off it: whoever comes after a crash must know. */
+	r = claims_save(device->daemon);
+	if (r == 0)
+		r = broker_open(device->daemon->broker, &device->route.req, &identity,
+				route_node_opened);
+	if (r < 0)
+		route_fail(device, r, "asking the broker for it");
+}
+
+static void route_rebound(struct broker_request *req, int r, int fds[2] _unused_, const char *text)
+{
+	struct device *device = container_of(req, struct device, route.req);
+	char reason[160];
+
+	if (r < 0) {
+		snprintf(reason, sizeof(reason), "giving it back to the host: %s: %s", text,
+			 errno_text(r));
+		route_fail(device, r, reason);
+		return;
+	}
+	device->route.state = ROUTE_HOST;
+	device->route.was_ours = false;
+	device->route.failures = 0;
+	device->route.reason[0] = 0;
+	claims_save(device->daemon);
+	log_info("%s: given back to the host's drivers", device->tag);
+	route_reconcile(device);
+}
+
+static void route_rebind(struct device *device)
+{
+	struct broker_device identity = route_identity(device);
+	int r;
+
+	device->route.state = ROUTE_REBINDING;
+	r = broker_rebind(device->daemon->broker, &device->route.req, &identity, route_rebound);
+	if (r < 0)
+		route_fail(device, r, "asking the broker for its drivers");
+}
+
+static void route_take(struct device *device, bool close_it)
+{
+	struct route *route = &device->route;
+
+	route->state = ROUTE_TAKING;
+	/* The guest hears of it now, whatever its thread is at. */
+	if (route->session_dup >= 0)
+		shutdown(route->session_dup, SHUT_RDWR);
+	guest_take(route->at->guest, route->gd, close_it);
+}
+
+/* Take the one next step from actual to wanted, and tell who waits for it. */
+static void route_reconcile(struct device *device)
+{
+	struct route *route = &device->route;
+	struct vm *to;
+
+	if (!device->daemon->ready || device->daemon->stopping)
+		return;
+	to = route_target(device);
+	switch (route->state) {
+	case ROUTE_HOST:
+		/*
+		 * A device stays with the host until its VM is there for the first time, or nobody
+		 * could type the command that starts it; once claimed it stays so while the VM is
+		 * away, or what is typed meanwhile would go to the host's console.
+		 */
+		if (to && (to->connected || route->was_ours))
+			route_open(device);
+		else if (!to && route->was_ours)
+			route_rebind(device);
+		break;
+	case ROUTE_HELD:
+		if (to != route->at)
+			route_take(device, !to);
+		break;
+	case ROUTE_OPENING:
+	case ROUTE_GIVING:
+	case ROUTE_TAKING:
+	case ROUTE_REBINDING:
+	case ROUTE_FAILED:
+		break;
+	}
+	route_calls_check(device);
+}
+
+/**
+ * route_wish_changed() - a command has wished a device elsewhere
+ * @device:	the device; what failed before is tried at once
+ */
+void route_wish_changed(struct device *device)
+{
+	device->route.failures = 0;
+	device->route.failure = 0;
+	if (device->route.state == ROUTE_FAILED) {
+		loop_cancel(device->daemon->loop, &device->route.retry);
+		route_retry(device, 0);
+	} else {
+		route_reconcile(device);
+	}
+}
+
+/* ------------------------------------------------------------- who calls from outside */
+
+/**
+ * routes_load() - read what was wished, and what was claimed, before this start
+ * @daemon:	the daemon
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int routes_load(struct daemon *daemon)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+	unsigned bad = 0;
+	size_t len;
+	int r;
+
+	daemon_path(path, sizeof(path), daemon->config->runtime_directory, "wishes");
+	r = state_file_read(path, &text, &len);
+	if (r == 0)
+		r = wishes_parse(&daemon->wishes, text, len, &bad);
+	if (r < 0 && r != -ENOENT) {
+		log_err("%s: %s", path, errno_text(r));
+		return r;
+	}
+	if (bad)
+		log_warning("%s: %u lines say nothing and were left out", path, bad);
+	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
+}
+
+/**
+ * routes_started() - all VMs' threads stand: begin
+ * @daemon:	the daemon, ready
+ */
+void routes_started(struct daemon *daemon)
+{
+	/* What was claimed and is not there any more needs nothing. */
+	claims_clear(&daemon->claimed_before);
+	list_for_each_safe(it, &daemon->devices)
+		route_reconcile(list_entry(it, struct device, link));
+}
+
+/**
+ * routes_stop() - the daemon ends: no more steps, and nobody waits any longer
+ * @daemon:	the daemon, stopping
+ */
+void routes_stop(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->devices)
+	{
+		struct device *d = list_entry(it, struct device, link);
+
+		loop_cancel(daemon->loop, &d->route.retry);
+	}
+	route_calls_end(daemon);
+}
+
+/**
+ * route_added() - a device is there
+ * @device:	in the list
+ */
+void route_added(struct device *device)
+{
+	device->route.was_ours = claims_take(&device->daemon->claimed_before, device);
+	route_calls_added(device);
+	route_reconcile(device);
+}
+
+/**
+ * route_changed() - what is known of a device has changed
+ * @device:	the device
+ */
+void route_changed(struct device *device)
+{
+	route_reconcile(device);
+}
+
+/**
+ * route_removed() - a device was unplugged, and is freed right afterwards
+ * @device:	no longer in the list
+ */
+void route_removed(struct device *device)
+{
+	struct route *route = &device->route;
+
+	loop_cancel(device->daemon->loop, &route->retry);
+	broker_forget(device->daemon->broker, &route->req);
+	if (route->gd) {
+		if (route->state != ROUTE_TAKING)
+			guest_take(route->at->guest, route->gd, true);
+		route_let_go(device);
+	}
+	route_calls_removed(device);
+}
+
+/**
+ * route_vm_changed() - a VM's card came up or went down
+ * @vm:		the VM
+ */
+void route_vm_changed(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->devices)
+		route_reconcile(list_entry(it, struct device, link));
+}
+
+/**
+ * route_exported_to() - whether a VM may see and import a device now
+ * @device:	the device
+ * @vm:		the VM
+ */
+bool route_exported_to(const struct device *device, const struct vm *vm)
+{
+	return device->route.state == ROUTE_HELD && device->route.at == vm && vm->connected &&
+	       route_target(device) == vm;
+}
+
+/**
+ * route_import() - hand a client that asked for a device to the device's thread
+ * @device:	exported to @vm
+ * @vm:		the VM that the client is in
+ * @sock:	the client; taken over where this succeeds
+ * @op:		what it asked
+ *
+ * Return: 0, -EBUSY where the VM holds it already, -ENODEV where it is not exported to it.
+ */
+int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op)
+{
+	struct route *route = &device->route;
+
+	if (!route_exported_to(device, vm))
+		return -ENODEV;
+	if (route->session || route->importing)
+		return -EBUSY;
+	route->session_dup = fcntl(sock, F_DUPFD_CLOEXEC, 3);
+	route->importing = true;
+	guest_import(vm->guest, route->gd, sock, op);
+	return 0;
+}
+
+/* ------------------------------------------------------------- for people */
+
+/**
+ * route_wanted() - where a device is wished to be
+ * @device:	the device
+ * @ret_by:	"default" or "command"
+ *
+ * Return: a VM's name or "host".
+ */
+const char *route_wanted(const struct device *device, const char **ret_by)
+{
+	return route_wish(device, ret_by);
+}
+
+/**
+ * route_actual() - where a device is
+ * @device:	the device
+ *
+ * Return: the name of the VM that it is exported to or attached in, else "host": also where it is
+ * claimed for a VM that is away.
+ */
+const char *route_actual(const struct device *device)
+{
+	const struct route *route = &device->route;
+
+	return route->state == ROUTE_HELD && route->at->connected ? route->at->name : "host";
+}
+
+/**
+ * route_state_name() - a device's state, as the contract names it
+ * @device:	the device
+ * @reason:	why it is not where it is wanted; "" where it is
+ * @size:	room there
+ */
+const char *route_state_name(const struct device *device, char *reason, size_t size)
+{
+	const struct route *route = &device->route;
+	const char *by, *wish = route_wish(device, &by);
+	const struct vm *vm = vm_find(device->daemon, wish);
+
+	*reason = 0;
+	if (device->broken[0]) {
+		snprintf(reason, size, "%s", device->broken);
+		return "broken";
+	}
+	switch (route->state) {
+	case ROUTE_HOST:
+		if (!strcmp(wish, "host"))
+			return "present";
+		if (!route_permits(device->alias, wish)) {
+			snprintf(reason, size, "[device %s] vms does not name %s",
+				 device->alias->name, wish);
+			return "denied";
+		}
+		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured", wish);
+		return "pending";
+	case ROUTE_OPENING:
+	case ROUTE_GIVING:
+		snprintf(reason, size, "it is being claimed");
+		return "pending";
+	case ROUTE_HELD:
+		if (route->session)
+			return "attached";
+		if (route->at->connected)
+			return "exported";
+		snprintf(reason, size, "%s is not connected", route->at->name);
+		return "claimed";
+	case ROUTE_TAKING:
+	case ROUTE_REBINDING:
+		return "draining";
+	case ROUTE_FAILED:
+		break;
+	}
+	snprintf(reason, size, "%s", route->reason);
+	return "failed";
+}

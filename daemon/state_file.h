@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Small files that must survive: read whole, with a bound; written whole or not at all (written
+ * aside, fsync, rename, fsync of the folder), so that what was acknowledged is not lost.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define STATE_FILE_MAX (1024 * 1024)
+
+int state_file_read(const char *path, char **ret_text, size_t *ret_len);
+int state_file_write(const char *path, const char *text, size_t len);

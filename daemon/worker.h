@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Workers: a thread for the length of one call that may block in the kernel.
+ *
+ * The call's owner goes on with everything else; what the call works on is left alone meanwhile. A
+ * worker is never waited for: where the kernel keeps one, its object is given up, and the process's
+ * exit takes it along.
+ */
+#pragma once
+
+#include "base/loop.h"
+
+struct usb_job;
+
+/* Embedded in the object that the call is about: one call at a time. */
+struct worker {
+	struct letter letter;
+	struct usb_job *job;
+	struct loop *home;
+	void (*back)(void *ctx);
+	void *ctx;
+};
+
+void worker_run(struct worker *worker, struct usb_job *job, struct loop *home,
+		void (*back)(void *ctx), void *ctx);
