@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* See script-backend.h. */
+#include "script-backend.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void note(struct script *script, const char *what, uint32_t number)
+{
+	size_t used = strlen(script->log);
+
+	if (used + 16 < sizeof(script->log))
+		snprintf(script->log + used, sizeof(script->log) - used, "%s%s%u", used ? " " : "",
+			 what, number);
+}
+
+static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
+{
+	struct script *script = container_of(backend, struct script, backend);
+
+	assert(!backend->parked);
+	if (script->submit_result < 0)
+		return script->submit_result;
+	note(script, "+", urb->seqnum);
+	list_append(&script->aloft, &urb->device_link);
+	script->n_aloft++;
+	return 0;
+}
+
+static void script_cancel(struct usb_backend *backend, struct usb_urb *urb)
+{
+	struct script *script = container_of(backend, struct script, backend);
+
+	assert(script_find(script, urb->seqnum) == urb);
+	note(script, "-", urb->seqnum);
+}
+
+static int script_start(struct usb_backend *backend, const struct usb_request *request)
+{
+	struct script *script = container_of(backend, struct script, backend);
+
+	assert(!backend->parked);
+	if (script->start_result < 0)
+		return script->start_result;
+	note(script, "#", request->kind);
+	script->request = *request;
+	backend->parked = true;
+	if (script->finish_at_once)
+		script_finish(script, 0);
+	return 0;
+}
+
+static const struct usb_backend_ops script_ops = {
+	.submit = script_submit,
+	.cancel = script_cancel,
+	.start = script_start,
+};
+
+static void add_endpoint(struct script *script, uint8_t address, uint8_t interface,
+			 enum usb_transfer_type type)
+{
+	script->backend.endpoints.at[usb_endpoint_slot(address)] = (struct usb_endpoint){
+		.exists = true,
+		.interface = interface,
+		.attributes = (uint8_t)type,
+		.max_packet = 64,
+	};
+}
+
+void script_init(struct script *script)
+{
+	memset(script, 0, sizeof(*script));
+	script->backend.ops = &script_ops;
+	list_init(&script->aloft);
+	add_endpoint(script, 0x81, 0, USB_INTERRUPT);
+	add_endpoint(script, 0x02, 1, USB_BULK);
+	add_endpoint(script, 0x82, 1, USB_BULK);
+	add_endpoint(script, 0x83, 2, USB_ISOCHRONOUS);
+	add_endpoint(script, 0x04, 2, USB_ISOCHRONOUS);
+}
+
+/* The URB of a seqnum that the device has. */
+struct usb_urb *script_find(struct script *script, uint32_t seqnum)
+{
+	list_for_each(l, &script->aloft)
+	{
+		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
+
+		if (urb->seqnum == seqnum)
+			return urb;
+	}
+	return NULL;
+}
+
+/* Give a URB back; IN data are the bytes seqnum, seqnum + 1, … */
+bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_t actual,
+		     bool cancelled)
+{
+	struct usb_urb *urb = script_find(script, seqnum);
+
+	if (!urb)
+		return false;
+	list_remove(&urb->device_link);
+	script->n_aloft--;
+	urb->status = status;
+	urb->actual = actual;
+	urb->cancelled = cancelled;
+	for (uint32_t i = 0; urb->in && i < actual; i++)
+		urb->data[i] = (uint8_t)(seqnum + i);
+	script->backend.client->ops->completed(script->backend.client, urb);
+	return true;
+}
+
+/* A batch of completions ends. */
+void script_settle(struct script *script)
+{
+	if (script->backend.client)
+		script->backend.client->ops->settled(script->backend.client);
+}
+
+/* The request that parks it has ended. */
+void script_finish(struct script *script, int r)
+{
+	assert(script->backend.parked);
+	script->backend.parked = false;
+	script->backend.client->ops->request_done(script->backend.client, r);
+}
+
+static void put_u32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+uint32_t pdu_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+size_t pdu_submit(uint8_t *buf, const struct pdu_submit *s)
+{
+	memset(buf, 0, 48);
+	put_u32(buf, 1);
+	put_u32(buf + 4, s->seqnum);
+	put_u32(buf + 8, s->devid ? s->devid : SCRIPT_DEVID);
+	put_u32(buf + 12, s->in);
+	put_u32(buf + 16, s->ep);
+	put_u32(buf + 20, s->flags);
+	put_u32(buf + 24, (uint32_t)s->length);
+	put_u32(buf + 32, (uint32_t)s->n_packets);
+	memcpy(buf + 40, s->setup, 8);
+	return 48;
+}
+
+size_t pdu_unlink(uint8_t *buf, uint32_t seqnum, uint32_t victim)
+{
+	memset(buf, 0, 48);
+	put_u32(buf, 2);
+	put_u32(buf + 4, seqnum);
+	put_u32(buf + 8, SCRIPT_DEVID);
+	put_u32(buf + 20, victim);
+	return 48;
+}

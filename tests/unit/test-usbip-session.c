@@ -1,0 +1,853 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A session on a scripted device, spoken to over a socketpair: what the client sees and what the
+ * device is asked, for each order in which things can happen.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "script-backend.h"
+#include "usbip/usb_urb_pool.h"
+
+struct world {
+	struct script script;
+	struct usbip_session *session;
+	int server, client;
+	char seen[16384]; /* what the client was answered: "S1=0/4 U101=-104" */
+};
+
+static void open_world(struct world *w)
+{
+	int sv[2], size = 4 << 20;
+
+	memset(w, 0, sizeof(*w));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	setsockopt(sv[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(sv[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	w->server = sv[0];
+	w->client = sv[1];
+	script_init(&w->script);
+	assert_int_equal(usbip_session_new_on(&w->session, "test", &w->script.backend, SCRIPT_DEVID,
+					      NULL, 0),
+			 0);
+}
+
+static void close_world(struct world *w)
+{
+	w->session = usbip_session_free(w->session);
+	while (!list_empty(&w->script.aloft)) {
+		struct usb_urb *urb =
+			list_entry(list_first(&w->script.aloft), struct usb_urb, device_link);
+
+		script_complete(&w->script, urb->seqnum, -ESHUTDOWN, 0, true);
+	}
+	if (w->script.backend.parked)
+		script_finish(&w->script, 0);
+	script_settle(&w->script);
+	assert_null(w->script.backend.client);
+	w->server = fd_close(w->server);
+	w->client = fd_close(w->client);
+}
+
+static void put(struct world *w, const void *data, size_t len)
+{
+	assert_int_equal(write(w->client, data, len), len);
+}
+
+static void ask(struct world *w, const struct pdu_submit *s, const void *payload)
+{
+	uint8_t header[48];
+
+	put(w, header, pdu_submit(header, s));
+	if (payload)
+		put(w, payload, (size_t)s->length);
+}
+
+static int receive(struct world *w)
+{
+	return usbip_session_receive(w->session, w->server);
+}
+
+/* Take what the client gets and write it down. IN data have to be seqnum, seqnum + 1, … */
+static void listen_to(struct world *w)
+{
+	static uint8_t buf[4 << 20];
+	size_t have = 0, at = 0;
+	ssize_t n;
+
+	while ((n = recv(w->client, buf + have, sizeof(buf) - have, MSG_DONTWAIT)) > 0)
+		have += (size_t)n;
+	while (have - at >= 48) {
+		uint32_t command = pdu_u32(buf + at), seqnum = pdu_u32(buf + at + 4);
+		int status = (int)pdu_u32(buf + at + 20);
+		uint32_t actual = pdu_u32(buf + at + 24);
+		size_t used = strlen(w->seen);
+
+		at += 48;
+		if (command == 3) {
+			snprintf(w->seen + used, sizeof(w->seen) - used, "%sS%u=%d/%u",
+				 used ? " " : "", seqnum, status, actual);
+			/* Odd seqnums are IN in these tests. */
+			if (seqnum & 1) {
+				assert_true(have - at >= actual);
+				for (uint32_t i = 0; i < actual; i++)
+					assert_int_equal(buf[at + i], (uint8_t)(seqnum + i));
+				at += actual;
+			}
+		} else {
+			assert_int_equal(command, 4);
+			snprintf(w->seen + used, sizeof(w->seen) - used, "%sU%u=%d",
+				 used ? " " : "", seqnum, status);
+		}
+	}
+	assert_int_equal(at, have);
+}
+
+static int send_all(struct world *w)
+{
+	int r;
+
+	do {
+		r = usbip_session_send(w->session, w->server);
+		listen_to(w);
+	} while (r == USBIP_SESSION_BLOCKED);
+	return r;
+}
+
+static const struct pdu_submit bulk_in = {.in = true, .ep = 2, .length = 64};
+static const struct pdu_submit intr_in = {.in = true, .ep = 1, .length = 8};
+static const struct pdu_submit get_descriptor = {
+	.in = true, .length = 18, .setup = {0x80, 6, 0, 1, 0, 0, 18, 0}};
+static const struct pdu_submit set_configuration = {.setup = {0, 9, 1}};
+static const struct pdu_submit set_interface = {.setup = {1, 11, 1, 0, 1}};
+static const struct pdu_submit clear_halt = {.setup = {2, 1, 0, 0, 0x82}};
+static const struct pdu_submit port_reset = {.setup = {0x23, 3, 4, 0, 1}};
+
+static void ask_kind(struct world *w, char kind, uint32_t seqnum)
+{
+	static const struct {
+		char kind;
+		const struct pdu_submit *pdu;
+	} kinds[] = {
+		{'b', &bulk_in},	   {'i', &intr_in},    {'e', &get_descriptor},
+		{'C', &set_configuration}, {'I', &set_interface}, {'H', &clear_halt},
+		{'R', &port_reset},
+	};
+	static const uint8_t payload[512];
+
+	if (kind == 'o') {
+		ask(w, &(struct pdu_submit){.seqnum = seqnum, .ep = 2, .length = 512}, payload);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct pdu_submit pdu = *kinds[i].pdu;
+
+		pdu.seqnum = seqnum;
+		if (kinds[i].kind == kind)
+			ask(w, &pdu, NULL);
+	}
+}
+
+/*
+ * One story: words of a letter and a seqnum.
+ * Client:  b bulk IN, o bulk OUT, i interrupt IN, e control IN; C I H R requests that block;
+ *	    u unlink (own seqnum 100 + n), v a second one (200 + n).
+ * Device:  d done with 4 bytes, z done with none, s stall, x cancelled, p cancelled after 2 bytes,
+ *	    g gone, ! the blocking request is done, ? it has failed.
+ * Us:	    . send.
+ */
+static void play(struct world *w, const char *story)
+{
+	uint8_t header[48];
+	const char *p = story;
+
+	while (*p) {
+		char what = *p++;
+		uint32_t n = (uint32_t)strtoul(p, (char **)(uintptr_t)&p, 10);
+		struct script *script = &w->script;
+
+		while (*p == ' ')
+			p++;
+		switch (what) {
+		case 'u':
+			put(w, header, pdu_unlink(header, 100 + n, n));
+			break;
+		case 'v':
+			put(w, header, pdu_unlink(header, 200 + n, n));
+			break;
+		case 'd':
+			assert_true(script_complete(script, n, 0, 4, false));
+			break;
+		case 'z':
+			assert_true(script_complete(script, n, 0, 0, false));
+			break;
+		case 's':
+			assert_true(script_complete(script, n, -EPIPE, 0, false));
+			break;
+		case 'x':
+			assert_true(script_complete(script, n, -ECONNRESET, 0, true));
+			break;
+		case 'p':
+			assert_true(script_complete(script, n, -ECONNRESET, 2, true));
+			break;
+		case 'g':
+			assert_true(script_complete(script, n, -ESHUTDOWN, 0, false));
+			break;
+		case '!':
+			script_finish(script, 0);
+			break;
+		case '?':
+			script_finish(script, -EPIPE);
+			break;
+		case '.':
+			send_all(w);
+			break;
+		default:
+			ask_kind(w, what, n);
+		}
+		if (strchr("dzsxpg", what))
+			script_settle(script);
+		assert_true(receive(w) >= 0);
+	}
+	send_all(w);
+}
+
+struct row {
+	const char *what, *story, *answers, *device;
+};
+
+static const struct row unlinks[] = {
+	{"in flight", "b1 u1 x1", "U101=-104", "+1 -1"},
+	{"held keys: interrupt", "i1 u1 x1", "U101=-104", "+1 -1"},
+	{"control", "e1 u1 x1", "U101=-104", "+1 -1"},
+	{"answered and sent", "b1 d1 . u1", "S1=0/4 U101=0", "+1"},
+	{"answered and not sent", "b1 d1 u1", "S1=0/4 U101=0", "+1"},
+	{"stalled and not sent", "b1 s1 u1", "S1=-32/0 U101=0", "+1"},
+	{"never heard of", "u9", "U109=0", ""},
+	{"done while cancelling", "b1 u1 d1", "S1=0/4 U101=0", "+1 -1"},
+	{"done empty while cancelling", "b1 u1 z1", "S1=0/0 U101=0", "+1 -1"},
+	{"stalled while cancelling", "b1 u1 s1", "S1=-32/0 U101=0", "+1 -1"},
+	{"cancelled after some bytes in", "b1 u1 p1", "S1=-104/2 U101=0", "+1 -1"},
+	{"cancelled after some bytes out", "o2 u2 p2", "S2=-104/2 U102=0", "+2 -2"},
+	{"gone while cancelling", "b1 u1 g1", "S1=-108/0 U101=0", "+1 -1"},
+	{"gone, then unlinked", "b1 g1 u1", "S1=-108/0 U101=0", "+1"},
+	{"twice", "b1 u1 v1 x1", "U201=0 U101=-104", "+1 -1"},
+	{"twice, done meanwhile", "b1 u1 v1 d1", "U201=0 U101=-104", "+1 -1"},
+	{"twice, some bytes", "b1 u1 v1 p1", "U201=0 U101=-104", "+1 -1"},
+	{"twice, between", "b1 u1 x1 v1", "U101=-104 U201=0", "+1 -1"},
+	{"three times", "b1 u1 v1 v1 x1", "U201=0 U201=0 U101=-104", "+1 -1"},
+	{"answered, unlinked twice", "b1 d1 u1 v1", "S1=0/4 U101=0 U201=0", "+1"},
+	{"one of a queue", "b1 b3 b5 u3 x3 d1 d5", "U103=-104 S1=0/4 S5=0/4", "+1 +3 +5 -3"},
+	{"two of a queue", "b1 b3 b5 u1 u3 x1 d5 x3", "U101=-104 S5=0/4 U103=-104",
+	 "+1 +3 +5 -1 -3"},
+	{"others answer meanwhile", "b1 i3 u1 d3 x1", "S3=0/4 U101=-104", "+1 +3 -1"},
+	{"an answer's seqnum again", "b1 d1 . b1 u1 x1", "S1=0/4 U101=-104", "+1 +1 -1"},
+	{"an unlinked seqnum again", "b1 u1 x1 b1 d1", "U101=-104 S1=0/4", "+1 -1 +1"},
+	/* behind and among requests that block */
+	{"held", "e1 C2 b3 u3 d1 !0", "U103=-104 S1=0/4 S2=0/0", "+1 #3"},
+	{"held, of two", "e1 C2 b3 b5 u3 d1 !0 d5", "U103=-104 S1=0/4 S2=0/0 S5=0/4",
+	 "+1 #3 +5"},
+	{"the blocking one, waiting", "e1 C2 u2 d1", "U102=-104 S1=0/4", "+1"},
+	{"the blocking one, and the held go on", "e1 C2 b3 u2 d3 d1", "U102=-104 S3=0/4 S1=0/4",
+	 "+1 +3"},
+	{"what the blocking one waits for", "e1 C2 u1 x1 !0", "U101=-104 S2=0/0", "+1 -1 #3"},
+	{"the blocking one, done", "C2 !0 u2", "S2=0/0 U102=0", "#3"},
+	{"while it runs: afterwards", "C2 b3 u3 !0 x3", "S2=0/0 U103=-104", "#3 +3 -3"},
+	{"revoked", "b1 C2 u1 x1 !0", "U101=-104 S2=0/0", "+1 -1 #3"},
+	{"revoked, done meanwhile", "b1 C2 u1 d1 !0", "S1=0/4 U101=0 S2=0/0", "+1 -1 #3"},
+	{"unlinked, then to be revoked", "b1 u1 C2 x1 !0", "U101=-104 S2=0/0", "+1 -1 #3"},
+	{"revoked and answered", "b1 C2 x1 u1 !0", "S1=-108/0 S2=0/0 U101=0", "+1 -1 #3"},
+};
+
+static const struct row blocking[] = {
+	{"alone", "C2 !0", "S2=0/0", "#3"},
+	{"failed", "C2 ?0", "S2=-32/0", "#3"},
+	{"waits for control before it", "e1 C2 d1 !0", "S1=0/4 S2=0/0", "+1 #3"},
+	{"waits for all control before it", "e1 e3 C2 d3 d1 !0", "S3=0/4 S1=0/4 S2=0/0", "+1 +3 #3"},
+	{"kills all for a configuration", "b1 i3 C2 x3 x1 !0", "S3=-108/0 S1=-108/0 S2=0/0",
+	 "+1 +3 -1 -3 #3"},
+	{"kills all for a reset", "b1 i3 R2 x1 x3 !0", "S1=-108/0 S3=-108/0 S2=0/0",
+	 "+1 +3 -1 -3 #6"},
+	{"kills its own for an interface", "b1 i3 I2 x1 !0 d3", "S1=-108/0 S2=0/0 S3=0/4",
+	 "+1 +3 -1 #4"},
+	{"kills none for a halt", "b1 i3 H2 !0 d1 d3", "S2=0/0 S1=0/4 S3=0/4", "+1 +3 #5"},
+	{"killed with some bytes", "b1 C2 p1 !0", "S1=-108/2 S2=0/0", "+1 -1 #3"},
+	{"killed too late", "b1 C2 d1 !0", "S1=0/4 S2=0/0", "+1 -1 #3"},
+	{"later ones wait, in order", "e1 C2 b3 e5 o6 d1 !0 d5 d3 z6",
+	 "S1=0/4 S2=0/0 S5=0/4 S3=0/4 S6=0/0", "+1 #3 +3 +5 +6"},
+	{"one blocks behind another", "C2 I4 e5 !0 !0 d5", "S2=0/0 S4=0/0 S5=0/4", "#3 #4 +5"},
+	{"… and waits for what is between", "C2 e5 I4 b7 !0 d5 !0 d7",
+	 "S2=0/0 S5=0/4 S4=0/0 S7=0/4", "#3 +5 #4 +7"},
+	{"failed, and the held go on", "e1 I2 b3 d1 ?0 d3", "S1=0/4 S2=-32/0 S3=0/4", "+1 #4 +3"},
+	{"the device is cancelled by itself", "b1 x1", "S1=-71/0", "+1"},
+};
+
+static void play_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct usbip_session_counters counters;
+		struct world w;
+
+		open_world(&w);
+		play(&w, rows[i].story);
+		if (strcmp(w.seen, rows[i].answers) || strcmp(w.script.log, rows[i].device))
+			print_error("%s: %s\n  answers %s\n  wanted  %s\n  device %s\n  wanted %s\n",
+				    rows[i].what, rows[i].story, w.seen, rows[i].answers,
+				    w.script.log, rows[i].device);
+		assert_string_equal(w.seen, rows[i].answers);
+		assert_string_equal(w.script.log, rows[i].device);
+		usbip_session_count(w.session, &counters);
+		assert_int_equal(counters.in_flight, 0);
+		close_world(&w);
+		/* The same, and the client goes away after each word. */
+		for (const char *p = rows[i].story; (p = strchr(p, ' ')); p++) {
+			char part[128];
+
+			snprintf(part, sizeof(part), "%.*s", (int)(p - rows[i].story), rows[i].story);
+			open_world(&w);
+			play(&w, part);
+			usbip_session_close(w.session);
+			assert_int_equal(receive(&w), USBIP_SESSION_CLOSED);
+			assert_false(usbip_session_has_answers(w.session));
+			close_world(&w);
+		}
+	}
+}
+
+static void unlink_orders(void **state)
+{
+	play_rows(unlinks, ARRAY_SIZE(unlinks));
+}
+
+static void blocking_orders(void **state)
+{
+	play_rows(blocking, ARRAY_SIZE(blocking));
+}
+
+/* A device whose blocking requests end at once, hundreds of them in a row. */
+static void blocking_in_a_row(void **state)
+{
+	struct world w;
+
+	open_world(&w);
+	play(&w, "e1");
+	for (uint32_t i = 0; i < 300; i++)
+		ask_kind(&w, 'I', 1000 + 2 * i);
+	while (receive(&w) > 0)
+		;
+	w.script.finish_at_once = true;
+	play(&w, "d1");
+	assert_string_equal(w.script.log + strlen(w.script.log) - 2, "#4");
+	assert_non_null(strstr(w.seen, "S1598=0/0"));
+	close_world(&w);
+}
+
+/* Not while it is parked: nothing is read; the closing waits for the worker. */
+static void parked(void **state)
+{
+	struct world w;
+
+	open_world(&w);
+	play(&w, "i1 I2");
+	assert_true(w.script.backend.parked);
+	assert_int_equal(receive(&w), USBIP_SESSION_HELD);
+	put(&w, "garbage", 7);
+	assert_int_equal(receive(&w), USBIP_SESSION_HELD);
+	usbip_session_close(w.session);
+	assert_string_equal(w.script.log, "+1 #4 -1");
+	w.session = usbip_session_free(w.session);
+	assert_non_null(w.script.backend.client);
+	script_finish(&w.script, 0);
+	assert_non_null(w.script.backend.client);
+	close_world(&w);
+}
+
+static void start_refused(void **state)
+{
+	struct world w;
+
+	open_world(&w);
+	w.script.start_result = -ENODEV;
+	play(&w, "C2 b1 d1");
+	assert_string_equal(w.seen, "S2=-19/0 S1=0/4");
+	w.script.submit_result = -ENOMEM;
+	play(&w, "b3");
+	assert_string_equal(w.seen, "S2=-19/0 S1=0/4 S3=-12/0");
+	close_world(&w);
+}
+
+struct refusal {
+	const char *what;
+	struct pdu_submit pdu;
+	const char *answer;
+};
+
+/* Read whole, refused, and the stream goes on. */
+static void refusals(void **state)
+{
+	static const struct refusal rows[] = {
+		{"no such endpoint, out", {.ep = 9, .length = 700}, "S50=-2/0"},
+		{"no such endpoint, in", {.in = true, .ep = 9, .length = 700}, "S50=-2/0"},
+		{"the endpoint's other direction", {.ep = 1, .length = 8}, "S50=-2/0"},
+		{"direction out, request in",
+		 {.length = 18, .setup = {0x80, 6, 0, 1, 0, 0, 18, 0}}, "S50=-32/0"},
+		{"direction in, request out",
+		 {.in = true, .length = 8, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}}, "S50=-32/0"},
+		{"more than the buffer", {.length = 7, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}},
+		 "S50=-32/0"},
+		{"more than 4096", {.length = 4097, .setup = {0x40, 1, 0, 0, 0, 0, 1, 16}},
+		 "S50=-90/0"},
+		{"address", {.setup = {0, 5, 9}}, "S50=0/0"},
+		{"a hub's port", {.setup = {0x23, 1, 16, 0, 1}}, "S50=-32/0"},
+	};
+	static const uint8_t payload[8192];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pdu_submit pdu = rows[i].pdu;
+		struct world w;
+
+		pdu.seqnum = 50;
+		open_world(&w);
+		ask(&w, &pdu, pdu.in ? NULL : payload);
+		play(&w, "b1 d1");
+		if (strncmp(w.seen, rows[i].answer, strlen(rows[i].answer)))
+			print_error("%s: %s\n", rows[i].what, w.seen);
+		assert_memory_equal(w.seen, rows[i].answer, strlen(rows[i].answer));
+		assert_string_equal(w.seen + strlen(rows[i].answer), " S1=0/4");
+		assert_string_equal(w.script.log, "+1");
+		close_world(&w);
+	}
+}
+
+static void control_details(void **state)
+{
+	struct pdu_submit out = {
+		.seqnum = 2, .length = 16, .setup = {0x21, 9, 0, 2, 0, 0, 1, 0}};
+	struct pdu_submit empty_in = {.seqnum = 4, .in = true, .setup = {0x80, 0, 0, 0, 0, 0, 0, 0}};
+	struct usb_urb *urb;
+	struct world w;
+
+	/* wLength below the buffer's length: all is read, and wLength counts. */
+	open_world(&w);
+	ask(&w, &out, "0123456789abcdef");
+	ask(&w, &empty_in, NULL);
+	play(&w, "b1");
+	urb = script_find(&w.script, 2);
+	assert_non_null(urb);
+	assert_int_equal(urb->type, USB_CONTROL);
+	assert_int_equal(urb->length, 16);
+	assert_memory_equal(urb->data, "0123456789abcdef", 16);
+	assert_memory_equal(urb->setup, out.setup, 8);
+	assert_non_null(script_find(&w.script, 4));
+	close_world(&w);
+}
+
+static void zero_packet(void **state)
+{
+	struct pdu_submit out = {.seqnum = 2, .ep = 2, .length = 64, .flags = 0x40 | 0x1 | 0x40000};
+	struct pdu_submit in = bulk_in;
+	uint8_t payload[64] = {};
+	struct world w;
+
+	open_world(&w);
+	ask(&w, &out, payload);
+	in.seqnum = 1;
+	in.flags = 0x40;
+	ask(&w, &in, NULL);
+	assert_int_equal(receive(&w), 0);
+	assert_true(script_find(&w.script, 2)->zero_packet);
+	assert_false(script_find(&w.script, 1)->zero_packet);
+	close_world(&w);
+}
+
+static void check_packets(const uint8_t *buf, size_t at, uint32_t n)
+{
+	assert_int_equal(pdu_u32(buf + at + 20), (uint32_t)-ESHUTDOWN);
+	assert_int_equal(pdu_u32(buf + at + 24), 0);
+	assert_int_equal(pdu_u32(buf + at + 32), n);
+	assert_int_equal(pdu_u32(buf + at + 36), n);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *d = buf + at + 48 + (size_t)i * 16;
+
+		assert_int_equal(pdu_u32(d), i * 192);
+		assert_int_equal(pdu_u32(d + 4), 192);
+		assert_int_equal(pdu_u32(d + 8), 0);
+		assert_int_equal(pdu_u32(d + 12), (uint32_t)-EXDEV);
+	}
+}
+
+/* Isochronous, refused: payload and descriptors are read, the descriptors come back. */
+static void isochronous(void **state)
+{
+	struct pdu_submit out = {.seqnum = 2, .ep = 4, .length = 1920, .n_packets = 10};
+	struct pdu_submit in = {.seqnum = 4, .in = true, .ep = 3, .length = 1920, .n_packets = 10};
+	struct pdu_submit none = {.seqnum = 6, .in = true, .ep = 3, .length = 0, .n_packets = 0};
+	uint8_t payload[1920] = {}, descriptors[160] = {}, buf[1024];
+	struct world w;
+
+	for (uint32_t i = 0; i < 10; i++) {
+		descriptors[i * 16 + 2] = (uint8_t)(i * 192 >> 8);
+		descriptors[i * 16 + 3] = (uint8_t)(i * 192);
+		descriptors[i * 16 + 7] = 192;
+		descriptors[i * 16 + 11] = 77;
+	}
+	open_world(&w);
+	ask(&w, &out, payload);
+	put(&w, descriptors, sizeof(descriptors));
+	ask(&w, &in, NULL);
+	put(&w, descriptors, sizeof(descriptors));
+	ask(&w, &none, NULL);
+	assert_int_equal(receive(&w), 0);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	assert_int_equal(recv(w.client, buf, sizeof(buf), MSG_DONTWAIT), 2 * (48 + 160) + 48);
+	check_packets(buf, 0, 10);
+	check_packets(buf, 208, 10);
+	assert_int_equal(pdu_u32(buf + 416 + 20), (uint32_t)-EINVAL);
+	assert_int_equal(pdu_u32(buf + 416 + 32), 0);
+	assert_string_equal(w.script.log, "");
+	close_world(&w);
+}
+
+/* What can't be followed any more: an error, and its text. */
+static void faults(void **state)
+{
+	static const struct {
+		struct pdu_submit pdu;
+		const char *fault;
+	} rows[] = {
+		{{.devid = 5, .ep = 2}, "named device 0x5, which it doesn't have"},
+		{{.ep = 16}, "sent a SUBMIT to an endpoint above 15"},
+		{{.ep = 2, .length = -1}, "sent a SUBMIT whose length is negative or above 16 MiB"},
+		{{.ep = 2, .length = (16 << 20) + 1},
+		 "sent a SUBMIT whose length is negative or above 16 MiB"},
+		{{.ep = 4, .n_packets = 1025}, "sent a SUBMIT of 1025 packets"},
+		{{.ep = 4, .n_packets = -2}, "sent a SUBMIT of -2 packets"},
+		{{.ep = 9, .n_packets = 70000}, "sent a SUBMIT of 70000 packets"},
+		{{.seqnum = 1, .in = true, .ep = 2, .length = 64}, "used seqnum 1 twice"},
+	};
+	uint8_t header[48];
+	struct world w;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		open_world(&w);
+		play(&w, "b1");
+		assert_string_equal(usbip_session_fault(w.session), "");
+		ask(&w, &rows[i].pdu, NULL);
+		assert_int_equal(receive(&w), -EPROTO);
+		assert_string_equal(usbip_session_fault(w.session), rows[i].fault);
+		/* It stays so. */
+		assert_int_equal(receive(&w), -EPROTO);
+		assert_int_equal(usbip_session_send(w.session, w.server), -EPROTO);
+		close_world(&w);
+	}
+	open_world(&w);
+	memset(header, 0x47, sizeof(header));
+	put(&w, header, sizeof(header));
+	assert_int_equal(receive(&w), -EPROTO);
+	assert_string_equal(usbip_session_fault(w.session), "sent an unknown command");
+	close_world(&w);
+}
+
+static void client_closes(void **state)
+{
+	struct world w;
+	uint8_t header[48];
+
+	open_world(&w);
+	play(&w, "b1");
+	pdu_submit(header, &bulk_in);
+	put(&w, header, 20);
+	w.client = fd_close(w.client);
+	assert_int_equal(receive(&w), USBIP_SESSION_CLOSED);
+	script_complete(&w.script, 1, 0, 4, false);
+	assert_true(usbip_session_send(w.session, w.server) < 0);
+	close_world(&w);
+}
+
+/* Each byte by itself. */
+static void byte_by_byte_in(void **state)
+{
+	uint8_t bytes[48 + 700 + 48 + 48], *p = bytes;
+	struct pdu_submit out = {.seqnum = 2, .ep = 2, .length = 700};
+	struct pdu_submit in = bulk_in;
+	struct usb_urb *urb;
+	struct world w;
+
+	in.seqnum = 1;
+	p += pdu_submit(p, &out);
+	for (unsigned i = 0; i < 700; i++)
+		*p++ = (uint8_t)i;
+	p += pdu_submit(p, &in);
+	p += pdu_unlink(p, 101, 1);
+	open_world(&w);
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		put(&w, bytes + i, 1);
+		assert_int_equal(receive(&w), 0);
+	}
+	assert_string_equal(w.script.log, "+2 +1 -1");
+	urb = script_find(&w.script, 2);
+	for (unsigned i = 0; i < 700; i++)
+		assert_int_equal(urb->data[i], (uint8_t)i);
+	close_world(&w);
+}
+
+/* Bytes that came with the IMPORT; and payloads larger than the input buffer. */
+static void early_and_large(void **state)
+{
+	static uint8_t payload[1 << 20];
+	struct pdu_submit out = {.seqnum = 2, .ep = 2, .length = sizeof(payload)};
+	uint8_t early[48 + 100];
+	struct usb_urb *urb;
+	struct world w;
+	size_t at = 100;
+
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)(i * 7 >> 3);
+	open_world(&w);
+	close_world(&w);
+	open_world(&w);
+	usbip_session_free(w.session);
+	pdu_submit(early, &out);
+	memcpy(early + 48, payload, 100);
+	assert_int_equal(usbip_session_new_on(&w.session, "test", &w.script.backend, SCRIPT_DEVID,
+					      early, sizeof(early)),
+			 0);
+	while (at < sizeof(payload)) {
+		ssize_t n = send(w.client, payload + at, sizeof(payload) - at, MSG_DONTWAIT);
+
+		if (n > 0)
+			at += (size_t)n;
+		assert_true(receive(&w) >= 0);
+	}
+	play(&w, "b1");
+	urb = script_find(&w.script, 2);
+	assert_memory_equal(urb->data, payload, sizeof(payload));
+	assert_non_null(script_find(&w.script, 1));
+	close_world(&w);
+}
+
+/* A socket that takes little at a time, and a client that reads byte by byte. */
+static void byte_by_byte_out(void **state)
+{
+	static uint8_t got[600000];
+	size_t have = 0, wanted = 3 * 48 + 40000 + 0 + 500000, sends = 0;
+	struct pdu_submit in = bulk_in;
+	int small = 4096, r;
+	struct world w;
+
+	open_world(&w);
+	setsockopt(w.server, SOL_SOCKET, SO_SNDBUFFORCE, &small, sizeof(small));
+	in.length = 500000;
+	for (uint32_t seqnum = 1; seqnum <= 5; seqnum += 2) {
+		in.seqnum = seqnum;
+		ask(&w, &in, NULL);
+	}
+	assert_int_equal(receive(&w), 0);
+	script_complete(&w.script, 5, 0, 40000, false);
+	script_complete(&w.script, 3, -EPIPE, 0, false);
+	script_complete(&w.script, 1, 0, 500000, false);
+	do {
+		ssize_t n;
+
+		r = usbip_session_send(w.session, w.server);
+		assert_true(r >= 0);
+		sends++;
+		n = recv(w.client, got + have, sends % 3 ? 1 : 7001, MSG_DONTWAIT);
+		if (n > 0)
+			have += (size_t)n;
+	} while (have < wanted);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	assert_int_equal(pdu_u32(got + 4), 5);
+	for (uint32_t i = 0; i < 40000; i++)
+		assert_int_equal(got[48 + i], (uint8_t)(5 + i));
+	assert_int_equal(pdu_u32(got + 48 + 40000 + 4), 3);
+	assert_int_equal(pdu_u32(got + 96 + 40000 + 4), 1);
+	for (uint32_t i = 0; i < 500000; i++)
+		assert_int_equal(got[3 * 48 + 40000 + i], (uint8_t)(1 + i));
+	close_world(&w);
+}
+
+/* The 1025th URB is refused, and accepted again after one was answered. */
+static void too_many(void **state)
+{
+	struct usbip_session_counters counters;
+	struct pdu_submit in = bulk_in;
+	struct world w;
+
+	open_world(&w);
+	for (uint32_t i = 0; i < USBIP_SESSION_MAX_URBS; i++) {
+		in.seqnum = 1 + 2 * i;
+		ask(&w, &in, NULL);
+		assert_true(receive(&w) >= 0);
+	}
+	usbip_session_count(w.session, &counters);
+	assert_int_equal(counters.in_flight, USBIP_SESSION_MAX_URBS);
+	play(&w, "o60000");
+	assert_string_equal(w.seen, "S60000=-12/0");
+	play(&w, "d1 . o60002 z60002");
+	assert_string_equal(w.seen, "S60000=-12/0 S1=0/4 S60002=0/0");
+	close_world(&w);
+}
+
+static void too_many_bytes(void **state)
+{
+	struct pdu_submit in = bulk_in;
+	struct world w;
+
+	open_world(&w);
+	in.length = 16 << 20;
+	for (uint32_t i = 0; i < 5; i++) {
+		in.seqnum = 1 + 2 * i;
+		ask(&w, &in, NULL);
+	}
+	assert_int_equal(receive(&w), 0);
+	send_all(&w);
+	assert_string_equal(w.seen, "S9=-12/0");
+	play(&w, "u1 x1 b11 d11");
+	assert_string_equal(w.seen, "S9=-12/0 U101=-104 S11=0/4");
+	close_world(&w);
+}
+
+/* A client that asks and never reads: at some point nothing is read from it any more. */
+static void never_reads(void **state)
+{
+	static uint8_t pdus[4096 * 48];
+	struct usbip_session_counters counters;
+	struct world w;
+	int r = 0;
+
+	open_world(&w);
+	for (uint32_t i = 0; i < 4096; i++)
+		pdu_unlink(pdus + i * 48, i, 70000);
+	for (unsigned round = 0; round < 50 && r != USBIP_SESSION_HELD; round++) {
+		ssize_t n = send(w.client, pdus, sizeof(pdus), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		(void)n;
+		do
+			r = receive(&w);
+		while (r == USBIP_SESSION_MORE);
+	}
+	assert_int_equal(r, USBIP_SESSION_HELD);
+	usbip_session_count(w.session, &counters);
+	assert_true(counters.unlinks <= 600);
+	close_world(&w);
+}
+
+/* Work of one call is bounded. */
+static void bounded(void **state)
+{
+	struct world w;
+	uint8_t header[48];
+
+	open_world(&w);
+	for (uint32_t i = 0; i < 300; i++)
+		put(&w, header, pdu_unlink(header, i, 70000));
+	assert_int_equal(receive(&w), USBIP_SESSION_MORE);
+	send_all(&w);
+	while (receive(&w) == USBIP_SESSION_MORE)
+		send_all(&w);
+	send_all(&w);
+	assert_non_null(strstr(w.seen, "U299=0"));
+	close_world(&w);
+}
+
+/* Reused memory: the same buffers again and again. */
+static void steady(void **state)
+{
+	struct usb_urb_pool pool;
+	struct usb_urb *urb;
+	void *first;
+
+	usb_urb_pool_init(&pool);
+	urb = usb_urb_pool_take(&pool);
+	assert_int_equal(usb_urb_pool_add_data(&pool, urb, 100000), 0);
+	first = urb->data;
+	for (unsigned i = 0; i < 100; i++) {
+		struct usb_urb *again;
+
+		urb->state = USB_URB_IDLE;
+		usb_urb_pool_give(&pool, urb);
+		again = usb_urb_pool_take(&pool);
+		assert_ptr_equal(again, urb);
+		assert_int_equal(usb_urb_pool_add_data(&pool, again, 70000), 0);
+		assert_ptr_equal(again->data, first);
+	}
+	urb->state = USB_URB_IDLE;
+	usb_urb_pool_give(&pool, urb);
+	assert_int_equal(pool.live_bytes, 0);
+	/* What lies idle is bounded. */
+	for (unsigned round = 0; round < 2; round++) {
+		struct usb_urb *urbs[8];
+
+		for (unsigned i = 0; i < 8; i++) {
+			urbs[i] = usb_urb_pool_take(&pool);
+			assert_int_equal(usb_urb_pool_add_data(&pool, urbs[i], 1 << 20), 0);
+		}
+		for (unsigned i = 0; i < 8; i++) {
+			urbs[i]->state = USB_URB_IDLE;
+			usb_urb_pool_give(&pool, urbs[i]);
+		}
+		assert_true(pool.kept <= USB_URB_POOL_KEEP);
+	}
+	usb_urb_pool_deinit(&pool);
+}
+
+/* The table's promises, for each state and event. */
+static void table(void **state)
+{
+	for (unsigned s = 0; s < USB_URB_STATES; s++) {
+		assert_string_not_equal(usb_urb_state_name(s), "?");
+		for (unsigned e = 0; e < USB_URB_EVENTS; e++) {
+			struct usb_urb_step step = usb_urb_look_up(s, e);
+			bool answers = step.todo & USB_URB_DO_RET_SUBMIT;
+
+			if (step.next == USB_URB_NOWHERE) {
+				assert_int_equal(step.todo, 0);
+				continue;
+			}
+			/* Freed exactly when idle; an answer is queued exactly on becoming answered. */
+			assert_int_equal(!!(step.todo & USB_URB_DO_FREE), step.next == USB_URB_IDLE);
+			assert_int_equal(answers, step.next == USB_URB_ANSWERED && s != step.next);
+			/* Cancelled once, on leaving FLYING. */
+			assert_int_equal(!!(step.todo & USB_URB_DO_CANCEL),
+					 s == USB_URB_FLYING && step.next != USB_URB_ANSWERED);
+			/* Given back to the client by one of the two. */
+			assert_false(answers && step.todo & USB_URB_DO_UNLINK_RESET);
+			if (e == USB_URB_CLOSE)
+				assert_int_equal(step.todo & ~(USB_URB_DO_CANCEL | USB_URB_DO_FREE),
+						 0);
+		}
+		/* What the device has can come back, and can be closed. */
+		if (s >= USB_URB_FLYING && s <= USB_URB_ABANDONED) {
+			assert_int_not_equal(usb_urb_look_up(s, USB_URB_BACK).next, 0);
+			assert_int_not_equal(usb_urb_look_up(s, USB_URB_BACK_VOID).next, 0);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table),	     cmocka_unit_test(unlink_orders),
+		cmocka_unit_test(blocking_orders),   cmocka_unit_test(blocking_in_a_row),
+		cmocka_unit_test(parked),	     cmocka_unit_test(start_refused),
+		cmocka_unit_test(refusals),	     cmocka_unit_test(control_details),
+		cmocka_unit_test(zero_packet),	     cmocka_unit_test(isochronous),
+		cmocka_unit_test(faults),	     cmocka_unit_test(client_closes),
+		cmocka_unit_test(byte_by_byte_in),   cmocka_unit_test(early_and_large),
+		cmocka_unit_test(byte_by_byte_out),  cmocka_unit_test(too_many),
+		cmocka_unit_test(too_many_bytes),    cmocka_unit_test(never_reads),
+		cmocka_unit_test(bounded),	     cmocka_unit_test(steady),
+	};
+
+	return cmocka_run_group_tests_name("usbip-session", tests, NULL, NULL);
+}
