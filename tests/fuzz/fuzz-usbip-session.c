@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A client's bytes after the import, and a device that answers as the input says.
+ *
+ * Input: pieces of a byte that says what happens and, for some, bytes for the client to send:
+ * 0x00 … 0xbf, that many bytes follow; 0xc0 … 0xff, something happens to the oldest or newest URB
+ * that the device has, or to the request that runs, or answers leave.
+ *
+ * Checked beside the sanitizers: the URB table's assertions, and that nothing is left when all is
+ * back.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../unit/script-backend.h"
+#include "base/mem.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct usb_urb *pick(struct script *script, bool newest)
+{
+	struct list *l = newest ? script->aloft.prev : script->aloft.next;
+
+	return l == &script->aloft ? NULL : list_entry(l, struct usb_urb, device_link);
+}
+
+static void happen(struct script *script, uint8_t what)
+{
+	struct usb_urb *urb = pick(script, what & 1);
+
+	if (script->backend.parked) {
+		if (what & 8)
+			script_finish(script, what & 2 ? -32 : 0);
+		return;
+	}
+	if (!urb)
+		return;
+	switch (what >> 1 & 3) {
+	case 0:
+		script_complete(script, urb->seqnum, 0, min_t(uint32_t, urb->length, 100), false);
+		break;
+	case 1:
+		script_complete(script, urb->seqnum, -32, 0, false);
+		break;
+	case 2:
+		script_complete(script, urb->seqnum, -104, 0, true);
+		break;
+	case 3:
+		script_complete(script, urb->seqnum, -104, min_t(uint32_t, urb->length, 1), true);
+		break;
+	}
+	script_settle(script);
+}
+
+static void drain(int sock)
+{
+	uint8_t buf[65536];
+
+	while (recv(sock, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct usbip_session *session;
+	struct script script;
+	struct usb_urb *urb;
+	int sv[2];
+
+	script_init(&script);
+	script.log[sizeof(script.log) - 1] = '\0';
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0)
+		return 0;
+	if (usbip_session_new_on(&session, "fuzz", &script.backend, SCRIPT_DEVID, NULL, 0) < 0)
+		abort();
+	while (size) {
+		uint8_t what = *data++;
+
+		size--;
+		if (what < 0xc0) {
+			size_t n = min_t(size_t, what, size);
+
+			if (n && send(sv[1], data, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+				break;
+			data += n;
+			size -= n;
+		} else if (what >= 0xf0) {
+			usbip_session_send(session, sv[0]);
+			drain(sv[1]);
+		} else {
+			happen(&script, what);
+		}
+		if (usbip_session_receive(session, sv[0]) < 0)
+			break;
+	}
+	session = usbip_session_free(session);
+	if (script.backend.parked)
+		script_finish(&script, 0);
+	while ((urb = pick(&script, false)))
+		script_complete(&script, urb->seqnum, -108, 0, true);
+	script_settle(&script);
+	assert(!script.backend.client);
+	close(sv[0]);
+	close(sv[1]);
+	return 0;
+}
