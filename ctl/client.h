@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A client of the control socket: connect, one call, one reply.
+ */
+#pragma once
+
+#include <jansson.h>
+
+/* How a call ended, beside 0: the method's reply. */
+enum client_outcome {
+	CLIENT_ERROR = 1, /* the method's error */
+	CLIENT_NO_DAEMON, /* nothing to connect to */
+	CLIENT_DENIED,	  /* the socket may not be opened */
+	CLIENT_LATE,	  /* no reply in time */
+	CLIENT_LOST,	  /* the connection ended before the reply */
+	CLIENT_GARBAGE,	  /* what came is no reply */
+};
+
+struct client_ask {
+	const char *socket;
+	const char *method;
+	json_t *parameters;			   /* an object or NULL; taken */
+	double timeout_seconds;			   /* for all of it */
+	void (*tick)(void *ctx, unsigned seconds); /* once a second while waiting; may be NULL */
+	void *ctx;
+};
+
+struct client_answer {
+	char *error;	    /* CLIENT_ERROR: its whole name */
+	json_t *parameters; /* 0 and CLIENT_ERROR: an object */
+	int reason;	    /* CLIENT_NO_DAEMON: errno */
+};
+
+int client_call(const struct client_ask *ask, struct client_answer *ret_answer);
+void client_answer_deinit(struct client_answer *answer);

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Commands that look: list, show, vms, status, version. They change nothing.
+ */
+#include "ctl/ctl.h"
+
+#include <config.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/table.h"
+
+#define DEVICE_TEXT_MAX 1024
+
+/* A device in words: who made it and what it is, or what kind of thing it is. */
+static void device_words(const json_t *d, char *buf, size_t size)
+{
+	const char *maker = ctl_text(d, "manufacturer"), *product = ctl_text(d, "product");
+	char classes[128];
+
+	ctl_words(json_object_get(d, "classes"), " ", classes, sizeof(classes));
+	if (!*product)
+		snprintf(buf, size, "%s%s(%s)", maker, *maker ? " " : "",
+			 *classes ? classes : "unknown");
+	else if (!*maker || !strncasecmp(product, maker, strlen(maker)))
+		snprintf(buf, size, "%s", product);
+	else
+		snprintf(buf, size, "%s %s", maker, product);
+}
+
+static enum colour state_colour(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum colour colour;
+	} colours[] = {
+		{"attached", COLOUR_GREEN}, {"exported", COLOUR_YELLOW},
+		{"pending", COLOUR_YELLOW}, {"draining", COLOUR_YELLOW},
+		{"denied", COLOUR_RED},	    {"failed", COLOUR_RED},
+		{"broken", COLOUR_RED},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
+		if (!strcmp(colours[i].state, state))
+			return colours[i].colour;
+	return COLOUR_NONE;
+}
+
+static void state_words(const json_t *d, char *buf, size_t size)
+{
+	const char *reason = ctl_text(d, "reason");
+
+	snprintf(buf, size, "%s%s%s", ctl_text(d, "state"), *reason ? ": " : "", reason);
+}
+
+/* "host" says something only where somebody wished it. */
+static const char *wanted_words(const json_t *d)
+{
+	return strcmp(ctl_text(d, "wanted_by"), "default") ? ctl_text(d, "wanted") : "-";
+}
+
+static int add_device(struct table *t, const json_t *d)
+{
+	char words[DEVICE_TEXT_MAX], state[DEVICE_TEXT_MAX];
+	int r = 0;
+
+	device_words(d, words, sizeof(words));
+	state_words(d, state, sizeof(state));
+	r |= table_add(t, ctl_text(d, "alias"), COLOUR_NONE);
+	r |= table_add(t, ctl_text(d, "id"), COLOUR_NONE);
+	r |= table_add(t, ctl_text(d, "port"), COLOUR_NONE);
+	r |= table_add(t, words, COLOUR_NONE);
+	r |= table_add(t, ctl_text(d, "speed"), COLOUR_NONE);
+	r |= table_add(t, wanted_words(d), COLOUR_NONE);
+	r |= table_add(t, ctl_text(d, "actual"), COLOUR_NONE);
+	r |= table_add(t, state, state_colour(ctl_text(d, "state")));
+	return r;
+}
+
+/* Below the table, for a person only: a script would have to skip it. */
+static void print_sum(const struct ctl *ctl, const json_t *devices)
+{
+	size_t n = json_array_size(devices), i, attached = 0, waiting = 0;
+	const json_t *d;
+
+	if (!ctl->width)
+		return;
+	json_array_foreach(devices, i, d) {
+		attached += !strcmp(ctl_text(d, "state"), "attached");
+		waiting += strcmp(ctl_text(d, "wanted"), ctl_text(d, "actual")) != 0;
+	}
+	printf("%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show "
+	       "DEVICE\n",
+	       n, n == 1 ? "" : "s", attached, waiting);
+}
+
+static enum status out_of_memory(void)
+{
+	ctl_error("failed", "no memory");
+	return STATUS_FAILED;
+}
+
+/**
+ * ctl_list() - `list`: all devices
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_list(struct ctl *ctl)
+{
+	static const char *const titles[] = {"ALIAS", "ID",   "PORT", "DEVICE",
+					     "SPEED", "WANT", "NOW",  "STATE"};
+	_cleanup_(client_answer_deinit) struct client_answer answer;
+	_cleanup_(table_freep) struct table *t = NULL;
+	enum status status =
+		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.List"}, &answer);
+	const json_t *devices = json_object_get(answer.parameters, "devices"), *d;
+	size_t i;
+
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	if (table_new(&t, titles, ARRAY_SIZE(titles), 3) < 0)
+		return out_of_memory();
+	json_array_foreach(devices, i, d)
+		if (add_device(t, d) < 0)
+			return out_of_memory();
+	table_print(t, stdout, ctl->width, ctl->colours);
+	print_sum(ctl, devices);
+	return STATUS_DONE;
+}
+
+/* One row of `show` or `status`; rows without a value are left out. */
+static int add_row(struct table *t, const char *name, const char *value, enum colour colour)
+{
+	if (!*value)
+		return 0;
+	return table_add(t, name, COLOUR_NONE) | table_add(t, value, colour);
+}
+
+static int add_device_rows(struct table *t, const json_t *d)
+{
+	const char *state = ctl_text(d, "state");
+	char wanted[128], classes[128];
+	int r = 0;
+
+	ctl_words(json_object_get(d, "classes"), " ", classes, sizeof(classes));
+	snprintf(wanted, sizeof(wanted), "%s (%s)", ctl_text(d, "wanted"),
+		 ctl_text(d, "wanted_by"));
+	r |= add_row(t, "id", ctl_text(d, "id"), COLOUR_NONE);
+	r |= add_row(t, "serial", ctl_text(d, "serial"), COLOUR_NONE);
+	r |= add_row(t, "manufacturer", ctl_text(d, "manufacturer"), COLOUR_NONE);
+	r |= add_row(t, "product", ctl_text(d, "product"), COLOUR_NONE);
+	r |= add_row(t, "classes", classes, COLOUR_NONE);
+	r |= add_row(t, "speed", ctl_text(d, "speed"), COLOUR_NONE);
+	r |= add_row(t, "port", ctl_text(d, "port"), COLOUR_NONE);
+	r |= add_row(t, "stable port", ctl_text(d, "stable_port"), COLOUR_NONE);
+	r |= add_row(t, "busid", ctl_text(d, "busid"), COLOUR_NONE);
+	r |= add_row(t, "wanted", wanted, COLOUR_NONE);
+	r |= add_row(t, "now", ctl_text(d, "actual"), COLOUR_NONE);
+	r |= add_row(t, "state", state, state_colour(state));
+	r |= add_row(t, "reason", ctl_text(d, "reason"), COLOUR_NONE);
+	return r;
+}
+
+/**
+ * ctl_show() - `show DEVICE`: all about one device
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_show(struct ctl *ctl)
+{
+	_cleanup_(client_answer_deinit) struct client_answer answer;
+	_cleanup_(table_freep) struct table *t = NULL;
+	enum status status = ctl_call(
+		ctl,
+		&(struct client_ask){.method = "io.usbrouted.Show",
+				     .parameters = json_pack("{s:s}", "device", ctl->args[0])},
+		&answer);
+	const json_t *d = json_object_get(answer.parameters, "device");
+	const char *alias = ctl_text(d, "alias");
+
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	if (table_new(&t, (const char *const[]){"alias", *alias ? alias : "-"}, 2, 1) < 0 ||
+	    add_device_rows(t, d) < 0)
+		return out_of_memory();
+	table_print(t, stdout, 0, ctl->colours);
+	return STATUS_DONE;
+}
+
+/**
+ * ctl_vms() - `vms`: all VMs
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_vms(struct ctl *ctl)
+{
+	static const char *const titles[] = {"VM", "LINK", "AGENT", "ADDRESS", "MAC", "DEVICES"};
+	_cleanup_(client_answer_deinit) struct client_answer answer;
+	_cleanup_(table_freep) struct table *t = NULL;
+	enum status status =
+		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms"}, &answer);
+	const json_t *vms = json_object_get(answer.parameters, "vms"), *v;
+	size_t i;
+
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	if (table_new(&t, titles, ARRAY_SIZE(titles), 5) < 0)
+		return out_of_memory();
+	json_array_foreach(vms, i, v) {
+		bool up = json_is_true(json_object_get(v, "connected"));
+		char devices[DEVICE_TEXT_MAX];
+		int r = 0;
+
+		ctl_words(json_object_get(v, "devices"), " ", devices, sizeof(devices));
+		r |= table_add(t, ctl_text(v, "name"), COLOUR_NONE);
+		r |= table_add(t, up ? "up" : "off", up ? COLOUR_GREEN : COLOUR_NONE);
+		r |= table_add(t, ctl_text(v, "agent"), COLOUR_NONE);
+		r |= table_add(t, ctl_text(v, "address"), COLOUR_NONE);
+		r |= table_add(t, ctl_text(v, "mac"), COLOUR_NONE);
+		r |= table_add(t, devices, COLOUR_NONE);
+		if (r < 0)
+			return out_of_memory();
+	}
+	table_print(t, stdout, ctl->width, ctl->colours);
+	return STATUS_DONE;
+}
+
+static void duration_words(long long seconds, char *buf, size_t size)
+{
+	if (seconds >= 2 * 86400)
+		snprintf(buf, size, "%lld d %lld h", seconds / 86400, seconds % 86400 / 3600);
+	else if (seconds >= 2 * 3600)
+		snprintf(buf, size, "%lld h %lld min", seconds / 3600, seconds % 3600 / 60);
+	else if (seconds >= 2 * 60)
+		snprintf(buf, size, "%lld min %lld s", seconds / 60, seconds % 60);
+	else
+		snprintf(buf, size, "%lld s", seconds);
+}
+
+/**
+ * ctl_status() - `status`: the daemon itself
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_status(struct ctl *ctl)
+{
+	_cleanup_(client_answer_deinit) struct client_answer answer;
+	enum status status =
+		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Status"}, &answer);
+	const json_t *warnings = json_object_get(answer.parameters, "warnings"), *w;
+	char up[64], version[128];
+	size_t i;
+
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	duration_words(json_integer_value(json_object_get(answer.parameters, "uptime_seconds")), up,
+		       sizeof(up));
+	snprintf(version, sizeof(version), "usbrouted %s, up %s",
+		 ctl_text(answer.parameters, "version"), up);
+	ctl_print_clean(version);
+	printf("devices   %lld\nVMs       %lld\n",
+	       json_integer_value(json_object_get(answer.parameters, "devices")),
+	       json_integer_value(json_object_get(answer.parameters, "vms")));
+	if (!json_array_size(warnings))
+		puts("warnings  none");
+	json_array_foreach(warnings, i, w) {
+		fputs("warning   ", stdout);
+		ctl_print_clean(json_string_value(w) ? json_string_value(w) : "?");
+	}
+	return STATUS_DONE;
+}
+
+/**
+ * ctl_version() - `version`: of this program and of the daemon
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_version(struct ctl *ctl)
+{
+	_cleanup_(client_answer_deinit) struct client_answer answer;
+	enum status status;
+
+	if (!ctl->json) {
+		puts("usbroutectl " USBROUTED_VERSION);
+		fflush(stdout);
+	}
+	status = ctl_call(ctl, &(struct client_ask){.method = "org.varlink.service.GetInfo"},
+			  &answer);
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	fputs("usbrouted   ", stdout);
+	ctl_print_clean(ctl_text(answer.parameters, "version"));
+	return STATUS_DONE;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One run of usbroutectl: what was asked for, and how it ends.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "ctl/client.h"
+
+/* Exit statuses; scripts depend on them. */
+enum status {
+	STATUS_DONE,
+	STATUS_FAILED,
+	STATUS_USAGE,
+	STATUS_NOT_FOUND,
+	STATUS_AMBIGUOUS,
+	STATUS_DENIED,
+	STATUS_BUSY,
+	STATUS_PENDING, /* not within the wait */
+	STATUS_NO_DAEMON,
+};
+
+struct ctl {
+	const char *socket;
+	bool json;
+	bool has_wait;
+	double wait_seconds;
+	const struct command *command;
+	char **args; /* the command's own words, as many as it takes */
+	bool colours, progress;
+	size_t width; /* of the terminal that stdout is; 0: it is none */
+};
+
+/* Options beside those that every command takes. */
+enum { COMMAND_WAITS = 1 };
+
+struct command {
+	const char *name, *args;
+	unsigned n_args, options;
+	const char *help;    /* one line */
+	const char *details; /* for COMMAND --help */
+	enum status (*run)(struct ctl *ctl);
+};
+
+#define CALL_TIMEOUT_SECONDS 30
+
+enum status ctl_list(struct ctl *ctl);
+enum status ctl_show(struct ctl *ctl);
+enum status ctl_vms(struct ctl *ctl);
+enum status ctl_status(struct ctl *ctl);
+enum status ctl_version(struct ctl *ctl);
+enum status ctl_attach(struct ctl *ctl);
+enum status ctl_detach(struct ctl *ctl);
+
+/* problem.c */
+enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
+		     struct client_answer *ret_answer);
+void ctl_error(const char *kind, const char *format, ...) _printf_(2, 3);
+void ctl_try(const char *format, ...) _printf_(1, 2);
+
+/* print.c */
+enum status ctl_print_json(const json_t *parameters);
+void ctl_print_clean(const char *text);
+const char *ctl_text(const json_t *object, const char *key);
+void ctl_words(const json_t *array, const char *separator, char *buf, size_t size);

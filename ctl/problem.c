@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What went wrong, for people and for scripts: `error[KIND]: what, to which object, why`, the
+ * command that mends it where there is one, and the exit status. It goes to stderr, also with
+ * --json: stdout has a reply or nothing.
+ */
+#include "ctl/ctl.h"
+
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ctl/text.h"
+
+#define OURS	"io.usbrouted."
+#define SERVICE "org.varlink.service."
+
+/**
+ * ctl_error() - print an error
+ * @kind:	its kind, one word
+ * @format:	what, to which object, why; cleaned, and may have several lines
+ */
+void ctl_error(const char *kind, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	clean = text ? text_clean(text, true) : NULL;
+	fprintf(stderr, "error[%s]: %s\n", kind, clean ? clean : "no memory");
+}
+
+/**
+ * ctl_try() - print what to type, below an error
+ * @format:	the command
+ */
+void ctl_try(const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	clean = text ? text_clean(text, false) : NULL;
+	if (clean)
+		fprintf(stderr, "  try: %s\n", clean);
+}
+
+static const char *device_of(const struct ctl *ctl)
+{
+	return ctl->command->n_args > 0 ? ctl->args[0] : "";
+}
+
+/* "DEVICE: REASON", where the reason does not begin so already. */
+static void error_about_device(const struct ctl *ctl, const char *kind, const char *reason)
+{
+	const char *device = device_of(ctl);
+	size_t len = strlen(device);
+
+	if (!len || (!strncmp(reason, device, len) && (reason[len] == ':' || reason[len] == ' ')))
+		ctl_error(kind, "%s", reason);
+	else
+		ctl_error(kind, "%s: %s", device, reason);
+}
+
+static void no_such_device(struct ctl *ctl, const json_t *p)
+{
+	ctl_error("not-found",
+		  "no device \"%s\" is plugged in, and none is configured by that name",
+		  ctl_text(p, "device"));
+	ctl_try("usbroutectl list");
+}
+
+static void no_such_vm(struct ctl *ctl, const json_t *p)
+{
+	ctl_error("not-found", "no VM \"%s\" is configured", ctl_text(p, "vm"));
+	ctl_try("usbroutectl vms");
+}
+
+static void ambiguous(struct ctl *ctl, const json_t *p)
+{
+	const json_t *candidates = json_object_get(p, "candidates"), *c;
+	_cleanup_free_ char *lines = NULL;
+	size_t i, size = 0;
+	const char *first;
+	FILE *f = open_memstream(&lines, &size);
+
+	if (!f)
+		return;
+	json_array_foreach(candidates, i, c)
+		fprintf(f, "\n  %s", json_string_value(c) ? json_string_value(c) : "?");
+	fclose(f);
+	ctl_error("ambiguous", "%zu devices match %s:%s", json_array_size(candidates),
+		  device_of(ctl), lines ? lines : "");
+	first = json_string_value(json_array_get(candidates, 0));
+	if (first)
+		ctl_try("usbroutectl %s %.*s%s%s", ctl->command->name, (int)strcspn(first, " "),
+			first, ctl->command->n_args > 1 ? " " : "",
+			ctl->command->n_args > 1 ? ctl->args[1] : "");
+}
+
+/* Whether it is the caller's rights that the daemon may have missed. */
+static bool caller_is_nobody(void)
+{
+	const struct group *g = getgrnam("usbrouted");
+	gid_t groups[128];
+	int n = getgroups(ARRAY_SIZE(groups), groups);
+
+	if (!geteuid() || (g && getegid() == g->gr_gid))
+		return false;
+	for (int i = 0; g && i < n; i++)
+		if (groups[i] == g->gr_gid)
+			return false;
+	return true;
+}
+
+static void denied(struct ctl *ctl, const json_t *p)
+{
+	if (ctl->command->n_args > 1)
+		ctl_error("denied", "%s may not go to %s: %s", ctl->args[0], ctl->args[1],
+			  ctl_text(p, "by"));
+	else
+		error_about_device(ctl, "denied", ctl_text(p, "by"));
+	if (caller_is_nobody())
+		ctl_try("sudo usbroutectl %s %s%s%s", ctl->command->name, device_of(ctl),
+			ctl->command->n_args > 1 ? " " : "",
+			ctl->command->n_args > 1 ? ctl->args[1] : "");
+}
+
+static void busy(struct ctl *ctl, const json_t *p)
+{
+	error_about_device(ctl, "busy", ctl_text(p, "reason"));
+}
+
+static void pending(struct ctl *ctl, const json_t *p)
+{
+	error_about_device(ctl, "pending", ctl_text(p, "reason"));
+	fprintf(stderr, "  The wish stays. usbroutectl list shows when it has come true.\n");
+}
+
+static void superseded(struct ctl *ctl, const json_t *p)
+{
+	error_about_device(ctl, "superseded",
+			   "a newer command about it came while this one waited");
+	ctl_try("usbroutectl show %s", device_of(ctl));
+}
+
+static void failed(struct ctl *ctl, const json_t *p)
+{
+	error_about_device(ctl, "failed", ctl_text(p, "reason"));
+}
+
+static void invalid_parameter(struct ctl *ctl, const json_t *p)
+{
+	const char *name = ctl_text(p, "parameter");
+
+	if (!strcmp(name, "device"))
+		ctl_error("usage",
+			  "DEVICE: expected an alias, an id such as 046d:c31c, or one of serial=… "
+			  "port=… class=… product=…; found \"%s\"",
+			  device_of(ctl));
+	else if (!strcmp(name, "vm") && ctl->command->n_args > 1)
+		ctl_error("usage", "VM: expected a VM's name; found \"%s\"", ctl->args[1]);
+	else
+		ctl_error("usage", "the daemon does not take this %s", name);
+	ctl_try("usbroutectl %s --help", ctl->command->name);
+}
+
+static const struct {
+	const char *error;
+	enum status status;
+	void (*tell)(struct ctl *ctl, const json_t *parameters);
+} problems[] = {
+	{OURS "NoSuchDevice", STATUS_NOT_FOUND, no_such_device},
+	{OURS "NoSuchVm", STATUS_NOT_FOUND, no_such_vm},
+	{OURS "Ambiguous", STATUS_AMBIGUOUS, ambiguous},
+	{OURS "Denied", STATUS_DENIED, denied},
+	{OURS "Busy", STATUS_BUSY, busy},
+	{OURS "Pending", STATUS_PENDING, pending},
+	{OURS "Superseded", STATUS_FAILED, superseded},
+	{OURS "Failed", STATUS_FAILED, failed},
+	{SERVICE "InvalidParameter", STATUS_USAGE, invalid_parameter},
+};
+
+static enum status tell_error(struct ctl *ctl, const struct client_answer *answer)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(problems); i++)
+		if (!strcmp(answer->error, problems[i].error)) {
+			problems[i].tell(ctl, answer->parameters);
+			return problems[i].status;
+		}
+	ctl_error("failed", "the daemon at %s answered %s: it is not of this usbroutectl's version",
+		  ctl->socket, answer->error);
+	ctl_try("systemctl restart usbrouted");
+	return STATUS_FAILED;
+}
+
+static enum status tell_connection(struct ctl *ctl, int r, int reason)
+{
+	switch (r) {
+	case CLIENT_NO_DAEMON:
+		ctl_error("no-daemon", "usbrouted does not answer at %s: %s", ctl->socket,
+			  errno_text(reason));
+		ctl_try("systemctl start usbrouted");
+		return STATUS_NO_DAEMON;
+	case CLIENT_DENIED:
+		ctl_error("denied", "%s: you may not open it", ctl->socket);
+		return STATUS_DENIED;
+	case CLIENT_LATE:
+		ctl_error("failed",
+			  "usbrouted did not answer in time; what was asked may be done yet");
+		ctl_try("usbroutectl status");
+		return STATUS_FAILED;
+	case CLIENT_LOST:
+		ctl_error("failed", "usbrouted closed the connection; what was asked may be done");
+		ctl_try("systemctl status usbrouted");
+		return STATUS_FAILED;
+	case CLIENT_GARBAGE:
+		ctl_error("failed", "what answers at %s is not usbrouted", ctl->socket);
+		return STATUS_FAILED;
+	default:
+		ctl_error("failed", "usbrouted at %s: %s", ctl->socket, errno_text(r));
+		return STATUS_FAILED;
+	}
+}
+
+/**
+ * ctl_call() - call a method of the daemon, and say what went wrong
+ * @ctl:	the run
+ * @ask:	what to call; its socket is filled in here, its parameters are taken
+ * @ret_answer:	the reply, to be freed with client_answer_deinit() whatever is returned
+ *
+ * Return: STATUS_DONE with a reply; else the exit status, and it has been said why.
+ */
+enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
+		     struct client_answer *ret_answer)
+{
+	struct client_ask full = *ask;
+	int r;
+
+	full.socket = ctl->socket;
+	if (full.timeout_seconds <= 0)
+		full.timeout_seconds = CALL_TIMEOUT_SECONDS;
+	r = client_call(&full, ret_answer);
+	if (ctl->progress && ask->tick)
+		fputs("\r\033[K", stderr);
+	if (!r)
+		return STATUS_DONE;
+	if (r == CLIENT_ERROR)
+		return tell_error(ctl, ret_answer);
+	return tell_connection(ctl, r, ret_answer->reason);
+}

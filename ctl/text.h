@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text that a device or the daemon chose, made fit for a terminal. A product's name may hold
+ * anything: what a terminal would obey, or what would hide or turn around other text, becomes "?".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void text_init(void);
+char *text_clean(const char *text, bool lines);
+size_t text_width(const char *text);
+size_t text_fit(const char *text, size_t width);

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program usbroutectl against a scripted daemon: what it asks, what it prints where, and its
+ * exit status. $USBROUTECTL names the program.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+#define DEVICE                                                                                \
+	"{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"serial\":null,\"port\":\"1-1.2\","    \
+	"\"stable_port\":\"0000:00:14.0/usb2:1.2\",\"busid\":\"1-1.2\",\"manufacturer\":"     \
+	"\"Logitech\",\"product\":\"Logitech K\\u001b[2J\",\"speed\":\"low\",\"classes\":"    \
+	"[\"hid\",\"hid.keyboard\"],\"wanted\":\"vm1\",\"wanted_by\":\"command\",\"actual\":" \
+	"\"host\",\"state\":\"pending\",\"reason\":\"vm1 is not connected\"}"
+#define STICK                                                                                      \
+	"{\"alias\":null,\"id\":\"0951:1666\",\"serial\":\"E0D5\",\"port\":\"2-2\","               \
+	"\"stable_port\":\"0000:00:14.0/usb3:2\",\"busid\":\"2-2\",\"manufacturer\":\"Kingston\"," \
+	"\"product\":null,\"speed\":\"super\",\"classes\":[\"storage\"],\"wanted\":\"host\","      \
+	"\"wanted_by\":\"default\",\"actual\":\"host\",\"state\":\"present\",\"reason\":null}"
+#define ERROR(name, parameters) \
+	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
+#define CALL(method, parameters) \
+	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
+#define ATTACH_K1 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
+
+static char directory[] = "/tmp/test-ctl-XXXXXX", socket_path[64];
+static int listener = -1;
+
+static const struct {
+	const char *args[8];
+	const char *call;  /* NULL: it does not even connect */
+	const char *reply; /* NULL: the connection is closed */
+	int status;
+	const char *out, *err; /* err: how it begins */
+} runs[] = {
+	{{"list"},
+	 CALL("List", "{}"),
+	 "{\"parameters\":{\"devices\":[" DEVICE "," STICK "]}}",
+	 0,
+	 "ALIAS     ID         PORT   DEVICE              SPEED  WANT  NOW   STATE\n"
+	 "keyboard  046d:c31c  1-1.2  Logitech K?[2J      low    vm1   host  pending: vm1 is not "
+	 "connected\n"
+	 "-         0951:1666  2-2    Kingston (storage)  super  -     host  present\n",
+	 ""},
+	{{"list"},
+	 CALL("List", "{}"),
+	 "{\"parameters\":{\"devices\":[]}}",
+	 0,
+	 "ALIAS  ID  PORT  DEVICE  SPEED  WANT  NOW  STATE\n",
+	 ""},
+	{{"--json", "list"},
+	 CALL("List", "{}"),
+	 "{\"parameters\":{\"devices\":[],\"new\":1.5,\"a\":\"\xc3\xa4\"}}",
+	 0,
+	 "{\"devices\":[],\"new\":1.5,\"a\":\"\xc3\xa4\"}\n",
+	 ""},
+	{{"show", "port=2-2"},
+	 CALL("Show", "{\"device\":\"port=2-2\"}"),
+	 "{\"parameters\":{\"device\":" STICK "}}",
+	 0,
+	 "alias         -\n"
+	 "id            0951:1666\n"
+	 "serial        E0D5\n"
+	 "manufacturer  Kingston\n"
+	 "classes       storage\n"
+	 "speed         super\n"
+	 "port          2-2\n"
+	 "stable port   0000:00:14.0/usb3:2\n"
+	 "busid         2-2\n"
+	 "wanted        host (default)\n"
+	 "now           host\n"
+	 "state         present\n",
+	 ""},
+	{{"vms"},
+	 CALL("Vms", "{}"),
+	 "{\"parameters\":{\"vms\":[{\"name\":\"vm1\",\"connected\":true,\"address\":\"10.77.0."
+	 "11\","
+	 "\"mac\":\"52:54:00:77:00:0b\",\"agent\":null,\"devices\":[\"keyboard\",\"1-1.4\"]},"
+	 "{\"name\":\"vm2\",\"connected\":false,\"address\":\"10.77.0.12\",\"mac\":null,\"agent\":"
+	 "null,\"devices\":[]}]}}",
+	 0,
+	 "VM   LINK  AGENT  ADDRESS     MAC                DEVICES\n"
+	 "vm1  up    -      10.77.0.11  52:54:00:77:00:0b  keyboard 1-1.4\n"
+	 "vm2  off   -      10.77.0.12  -                  -\n",
+	 ""},
+	{{"status"},
+	 CALL("Status", "{}"),
+	 "{\"parameters\":{\"version\":\"1.2\",\"uptime_seconds\":7300,\"devices\":5,\"vms\":2,"
+	 "\"warnings\":[\"one\\u0007\",\"two\"]}}",
+	 0,
+	 "usbrouted 1.2, up 2 h 1 min\n"
+	 "devices   5\n"
+	 "VMs       2\n"
+	 "warning   one?\n"
+	 "warning   two\n",
+	 ""},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 "{\"parameters\":{\"device\":" DEVICE
+	 ",\"message\":\"keyboard: host -> vm1\\nIn vm1, type: "
+	 "usbip attach -r 10.77.0.1 -b keyboard\",\"milliseconds\":null}}",
+	 0,
+	 "keyboard: host -> vm1\nIn vm1, type: usbip attach -r 10.77.0.1 -b keyboard\n",
+	 ""},
+	{{"attach", "keyboard", "vm1", "--wait", "2.5"},
+	 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\",\"wait_seconds\":2.5}"),
+	 ERROR("Pending", "{\"reason\":\"vm1 is not connected\"}"),
+	 7,
+	 "",
+	 "error[pending]: keyboard: vm1 is not connected\n  The wish stays."},
+	{{"attach", "--no-wait", "keyboard", "vm1"},
+	 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\",\"wait_seconds\":0.0}"),
+	 "{\"parameters\":{\"device\":" DEVICE ",\"message\":\"pending: vm1 is not connected\"}}",
+	 0,
+	 "pending: vm1 is not connected\n",
+	 ""},
+	{{"detach", "046d:c31c"},
+	 CALL("Detach", "{\"device\":\"046d:c31c\"}"),
+	 "{\"parameters\":{\"device\":" STICK "}}",
+	 0,
+	 "046d:c31c: with the host\n",
+	 ""},
+	{{"version"},
+	 "{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{}}",
+	 "{\"parameters\":{\"version\":\"9.9\"}}",
+	 0,
+	 "usbroutectl VERSION\nusbrouted   9.9\n",
+	 ""},
+	/* Errors of the daemon. */
+	{{"show", "nix"},
+	 CALL("Show", "{\"device\":\"nix\"}"),
+	 ERROR("NoSuchDevice", "{\"device\":\"nix\"}"),
+	 3,
+	 "",
+	 "error[not-found]: no device \"nix\" is plugged in, and none is configured by that name\n"
+	 "  try: usbroutectl list\n"},
+	{{"--json", "attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("NoSuchVm", "{\"vm\":\"vm1\"}"),
+	 3,
+	 "",
+	 "error[not-found]: no VM \"vm1\" is configured\n  try: usbroutectl vms\n"},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("Ambiguous", "{\"candidates\":[\"port=1-1.2 mouse\",\"port=1-3 \\u001b\"]}"),
+	 4,
+	 "",
+	 "error[ambiguous]: 2 devices match keyboard:\n  port=1-1.2 mouse\n  port=1-3 ?\n"
+	 "  try: usbroutectl attach port=1-1.2 vm1\n"},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("Denied", "{\"by\":\"[device keyboard] vms\"}"),
+	 5,
+	 "",
+	 "error[denied]: keyboard may not go to vm1: [device keyboard] vms\n"},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("Busy", "{\"reason\":\"keyboard: claimed by qemu\"}"),
+	 6,
+	 "",
+	 "error[busy]: keyboard: claimed by qemu\n"},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("Superseded", "{}"),
+	 1,
+	 "",
+	 "error[superseded]: keyboard: a newer command about it came while this one waited\n"},
+	{{"attach", "keyboard", "vm1"},
+	 ATTACH_K1,
+	 ERROR("Failed", "{\"reason\":\"it is broken\"}"),
+	 1,
+	 "",
+	 "error[failed]: keyboard: it is broken\n"},
+	{{"show", "class=x"},
+	 CALL("Show", "{\"device\":\"class=x\"}"),
+	 "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+	 "\"device\"}}",
+	 2,
+	 "",
+	 "error[usage]: DEVICE: expected an alias"},
+	{{"status"},
+	 CALL("Status", "{}"),
+	 "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{}}",
+	 1,
+	 "",
+	 "error[failed]: the daemon at "},
+	/* No daemon, or one that is none. */
+	{{"list"},
+	 CALL("List", "{}"),
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: usbrouted closed the connection"},
+	{{"list"}, CALL("List", "{}"), "hello", 1, "", "error[failed]: what answers at "},
+	{{"list"},
+	 CALL("List", "{}"),
+	 "{\"parameters\":[]}",
+	 1,
+	 "",
+	 "error[failed]: what answers at "},
+	{{"--socket", "/nonexistent/control", "list"},
+	 NULL,
+	 NULL,
+	 8,
+	 "",
+	 "error[no-daemon]: usbrouted does not answer at /nonexistent/control: No such file or "
+	 "directory\n  try: systemctl start usbrouted\n"},
+	/* Words. */
+	{{NULL}, NULL, NULL, 2, "", "error[usage]: expected a command: list show"},
+	{{"atach"}, NULL, NULL, 2, "", "error[usage]: \"atach\": there is no such command\n"},
+	{{"attach", "keyboard"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: attach: expected DEVICE VM after it\n  try: usbroutectl attach --help\n"},
+	{{"list", "all"}, NULL, NULL, 2, "", "error[usage]: list: expected nothing more after it"},
+	{{"list", "--wait", "1"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: list: it does not take --wait\n"},
+	{{"attach", "a", "b", "--wait", "1", "--no-wait"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: --wait and"},
+	{{"attach", "a", "b", "--wait", "inf"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: --wait: expected"},
+	{{"attach", "a", "b", "--wait", "-1"}, NULL, NULL, 2, "", "error[usage]: --wait: expected"},
+	{{"attach", "a", "b", "--wait"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: --wait: expected seconds"},
+	{{"--what", "list"}, NULL, NULL, 2, "", "error[usage]: --what: there is no such option\n"},
+	{{"--version"}, NULL, NULL, 0, "usbroutectl VERSION\n", ""},
+	/* Words of later issues. */
+	{{"assign", "a", "b"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: \"assign\": there is no such command"},
+	{{"attach", "a", "b", "--force"}, NULL, NULL, 2, "", "error[usage]: --force: there is no"},
+};
+
+/* Start the program with its output in pipes. */
+static pid_t start(const char *const *args, int *ret_out, int *ret_err)
+{
+	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
+	int out[2], err[2];
+	pid_t pid;
+
+	for (unsigned i = 0; args[i]; i++)
+		argv[i + 3] = args[i];
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err[1], STDERR_FILENO);
+		execv(getenv("USBROUTECTL"), (char **)argv);
+		_exit(99);
+	}
+	close(out[1]);
+	close(err[1]);
+	*ret_out = out[0];
+	*ret_err = err[0];
+	return pid;
+}
+
+/* Be the daemon for one call. */
+static void serve(const char *call, const char *reply)
+{
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+	char text[4096];
+	size_t len = 0;
+	int fd;
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	do {
+		ssize_t n = recv(fd, text + len, sizeof(text) - len, 0);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+	} while (text[len - 1]);
+	assert_string_equal(text, call);
+	if (reply)
+		assert_int_equal(send(fd, reply, strlen(reply) + 1, MSG_NOSIGNAL),
+				 strlen(reply) + 1);
+	close(fd);
+}
+
+static void read_all(int fd, char *text, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(fd);
+}
+
+/* The version stands for itself. */
+static void hide_version(char *text)
+{
+	char *v = strstr(text, "usbroutectl ");
+	size_t n;
+
+	if (!v || v != text)
+		return;
+	v += strlen("usbroutectl ");
+	n = strcspn(v, "\n");
+	if (n >= strlen("VERSION"))
+		return;
+	memmove(v + strlen("VERSION"), v + n, strlen(v + n) + 1);
+	memcpy(v, "VERSION", strlen("VERSION"));
+}
+
+static void test_runs(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
+		char out[8192], err[8192];
+		int out_fd, err_fd, status;
+		pid_t pid = start(runs[i].args, &out_fd, &err_fd);
+
+		if (runs[i].call)
+			serve(runs[i].call, runs[i].reply);
+		read_all(out_fd, out, sizeof(out));
+		read_all(err_fd, err, sizeof(err));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		hide_version(out);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != runs[i].status ||
+		    strcmp(out, runs[i].out) || strncmp(err, runs[i].err, strlen(runs[i].err)) ||
+		    (!*runs[i].err && *err))
+			fail_msg("run %zu, %s %s: status %#x\n%s---\n%s", i,
+				 runs[i].args[0] ? runs[i].args[0] : "",
+				 runs[i].args[0] && runs[i].args[1] ? runs[i].args[1] : "", status,
+				 out, err);
+	}
+}
+
+static void test_every_command_has_help(void **state)
+{
+	static const char *const names[] = {"list",   "show",	"vms",	  "status",
+					    "attach", "detach", "version"};
+	char out[8192], err[8192], line[64];
+	int out_fd, err_fd, status;
+
+	for (size_t i = 0; i <= ARRAY_SIZE(names); i++) {
+		const char *args[] = {i < ARRAY_SIZE(names) ? names[i] : "--help", "--help", NULL};
+		pid_t pid = start(args, &out_fd, &err_fd);
+
+		read_all(out_fd, out, sizeof(out));
+		read_all(err_fd, err, sizeof(err));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_string_equal(err, "");
+		if (i < ARRAY_SIZE(names)) {
+			snprintf(line, sizeof(line),
+				 "usage: usbroutectl [--json] [--socket PATH] %s", names[i]);
+			assert_memory_equal(out, line, strlen(line));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(line, sizeof(line), "\n  %s ", names[i]);
+		assert_non_null(strstr(out, line));
+	}
+}
+
+static int setup(void **state)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!getenv("USBROUTECTL") || !mkdtemp(directory))
+		return -1;
+	snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
+	strcpy(sa.sun_path, socket_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return bind(listener, (struct sockaddr *)&sa, sizeof(sa)) || listen(listener, 4);
+}
+
+static int teardown(void **state)
+{
+	listener = fd_close(listener);
+	unlink(socket_path);
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_every_command_has_help),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
