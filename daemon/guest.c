@@ -89,7 +89,10 @@ static void guest_watch_kick(void *ctx, unsigned ring, int fd)
 			  ring ? guest_kicked_tx : guest_kicked_rx, guest) < 0)
 		log_err("%s: no room to watch its rings", guest->cfg.name);
 	/* Serve what is there already: after a restart under a running guest no kick may come. */
-	guest_kicked(guest, ring);
+	if (ring == 0)
+		guest->tap_ready = true;
+	else
+		guest->tx_ready = true;
 }
 
 static int guest_call(void *ctx, unsigned line, int fd)
