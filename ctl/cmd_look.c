@@ -4,7 +4,7 @@
  */
 #include "ctl/ctl.h"
 
-#include <config.h>
+#include <build_info.h>
 #include <stdio.h>
 #include <string.h>
 

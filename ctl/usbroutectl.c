@@ -7,7 +7,7 @@
  */
 #include "ctl/ctl.h"
 
-#include <config.h>
+#include <build_info.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <config.h>
+#include <build_info.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
