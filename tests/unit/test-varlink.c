@@ -131,8 +131,7 @@ static void test_good_calls(void **state)
 	static const char *const texts[] = {
 		"{\"method\":\"a.B\"}",
 		" {\"method\":\"a.B\",\"parameters\":null,\"what\":[1]}\n",
-		"{\"method\":\"a.B\",\"parameters\":{},\"oneway\":false,\"more\":false,\"upgrade\":"
-		"false}",
+		"{\"method\":\"a.B\",\"parameters\":{},\"oneway\":false,\"upgrade\":false}",
 	};
 	const char *more = "{\"method\":\"a.B\",\"more\":true,\"parameters\":{\"x\":1}}";
 	struct varlink_call call;
