@@ -221,7 +221,6 @@ static void job_done(struct usb_job *job)
 		break;
 	case USB_CALL_CLOSE:
 		dev->state = USB_DEVICE_CLOSED;
-		forget_client(dev);
 		dev->ops->closed(dev->ops_ctx);
 		break;
 	}
@@ -256,6 +255,8 @@ static void progress(struct usb_device *dev)
 		return;
 	if (dev->close_wanted) {
 		dev->state = USB_DEVICE_CLOSING;
+		/* Before the handle goes: the session's transfers name it. */
+		forget_client(dev);
 		start_job(dev, USB_CALL_CLOSE, "close", DEADLINE_CLOSE_MS);
 	} else if (dev->end_wanted && dev->gone) {
 		session_ended(dev, -ENODEV, "it was unplugged");

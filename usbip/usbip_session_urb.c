@@ -439,6 +439,8 @@ static void on_lost(struct usb_client *client)
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
 	usbip_session_close(s);
+	/* The idle URBs' transfers are the back-end's kind. */
+	usb_urb_pool_deinit(&s->pool);
 	s->backend = NULL;
 }
 

@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A device on libusb, on a mocked usbfs node, with a user as the daemon's threads are: jobs in a
+ * worker, their end by mailbox, one turn after the other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../unit/script-backend.h"
+#include "base/fd.h"
+#include "base/mailbox.h"
+#include "mock-device.h"
+#include "usbip/usb_device.h"
+#include "usbip/usbip_session.h"
+
+struct user {
+	struct mock mock;
+	struct mailbox box;
+	struct usb_device *dev;
+	struct usbip_session *session;
+	int fd, server, client;
+	pthread_t worker;
+	struct usb_job *job;
+	struct pollfd watched[8];
+	unsigned n_watched;
+	/* what was told */
+	int opened, ended;
+	bool was_opened, was_ended, was_closed, run_at_once;
+	unsigned n_gone, n_resumed;
+	char reason[160];
+	/* what the client has */
+	uint8_t got[65536];
+	size_t n_got;
+};
+
+static void deliver_job(struct letter *letter)
+{
+	struct usb_job *job = container_of(letter, struct usb_job, letter);
+
+	job->done(job);
+}
+
+static void *work(void *arg)
+{
+	struct user *u = arg;
+
+	u->job->run(u->job);
+	mailbox_post(&u->box, &u->job->letter, deliver_job);
+	return NULL;
+}
+
+static void on_job(void *ctx, struct usb_job *job)
+{
+	struct user *u = ctx;
+
+	assert_int_equal(u->n_watched, 0);
+	assert_true(job->deadline_ms > 0);
+	assert_non_null(job->what);
+	if (u->run_at_once) {
+		job->run(job);
+		job->done(job);
+		return;
+	}
+	if (u->worker)
+		pthread_join(u->worker, NULL);
+	u->job = job;
+	assert_int_equal(pthread_create(&u->worker, NULL, work, u), 0);
+}
+
+static void on_watch(void *ctx, int fd, short events)
+{
+	struct user *u = ctx;
+
+	assert_true(u->n_watched < 8);
+	u->watched[u->n_watched++] = (struct pollfd){.fd = fd, .events = events};
+}
+
+static void on_unwatch(void *ctx, int fd)
+{
+	struct user *u = ctx;
+
+	for (unsigned i = 0; i < u->n_watched; i++) {
+		if (u->watched[i].fd == fd) {
+			u->watched[i] = u->watched[--u->n_watched];
+			/* Still open when it is told. */
+			assert_int_not_equal(fcntl(fd, F_GETFD), -1);
+			return;
+		}
+	}
+	fail_msg("not watched: %d", fd);
+}
+
+static void on_opened(void *ctx, int r, const char *reason)
+{
+	struct user *u = ctx;
+
+	assert_false(u->was_opened);
+	u->was_opened = true;
+	u->opened = r;
+	snprintf(u->reason, sizeof(u->reason), "%s", reason ? reason : "");
+}
+
+static void on_ended(void *ctx, int r, const char *reason)
+{
+	struct user *u = ctx;
+
+	u->was_ended = true;
+	u->ended = r;
+	snprintf(u->reason, sizeof(u->reason), "%s", reason ? reason : "");
+}
+
+static void on_closed(void *ctx)
+{
+	struct user *u = ctx;
+
+	assert_false(u->was_closed);
+	u->was_closed = true;
+	/* From within, as the daemon does. */
+	u->dev = usb_device_free(u->dev);
+}
+
+static void on_gone(void *ctx)
+{
+	((struct user *)ctx)->n_gone++;
+}
+
+static void on_resumed(void *ctx)
+{
+	((struct user *)ctx)->n_resumed++;
+}
+
+static const struct usb_device_ops ops = {
+	.job = on_job,
+	.watch = on_watch,
+	.unwatch = on_unwatch,
+	.opened = on_opened,
+	.session_ended = on_ended,
+	.closed = on_closed,
+	.gone = on_gone,
+	.resumed = on_resumed,
+};
+
+/* One turn of the user's thread. */
+static void turn(struct user *u)
+{
+	struct pollfd box = {.fd = u->box.wake, .events = POLLIN};
+
+	poll(&box, 1, 1);
+	mailbox_deliver(&u->box);
+	if (u->dev && u->n_watched && poll(u->watched, u->n_watched, 0) > 0)
+		usb_device_events(u->dev);
+	if (u->session) {
+		ssize_t n;
+		int r;
+
+		do
+			r = usbip_session_receive(u->session, u->server);
+		while (r == USBIP_SESSION_MORE);
+		usbip_session_send(u->session, u->server);
+		n = recv(u->client, u->got + u->n_got, sizeof(u->got) - u->n_got, MSG_DONTWAIT);
+		if (n > 0)
+			u->n_got += (size_t)n;
+	}
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+#define turn_until(u, condition)                                                                  \
+	do {                                                                                      \
+		double start_ = now();                                                            \
+		while (!(condition)) {                                                            \
+			turn(u);                                                                  \
+			if (now() - start_ > 20)                                                  \
+				fail_msg("never: %s", #condition);                                \
+		}                                                                                 \
+	} while (0)
+
+static struct user *user_new(uint16_t vendor, uint16_t product)
+{
+	struct user *u = calloc(1, sizeof(*u));
+
+	mock_new(&u->mock, vendor, product);
+	assert_int_equal(mailbox_init(&u->box), 0);
+	u->server = u->client = -1;
+	u->fd = mock_open();
+	assert_true(u->fd >= 0);
+	assert_int_equal(usb_device_new(&u->dev, "keyboard", u->fd), 0);
+	usb_device_bind(u->dev, &ops, u);
+	return u;
+}
+
+static void user_open(struct user *u)
+{
+	usb_device_open(u->dev);
+	turn_until(u, u->was_opened);
+	assert_string_equal(u->reason, "");
+	assert_int_equal(u->opened, 0);
+	assert_true(usb_device_ready(u->dev));
+}
+
+static void user_attach(struct user *u)
+{
+	int sv[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	u->server = sv[0];
+	u->client = sv[1];
+	u->n_got = 0;
+	assert_int_equal(usbip_session_new(&u->session, "vm1", u->dev, SCRIPT_DEVID, NULL, 0), 0);
+}
+
+static void user_detach(struct user *u)
+{
+	usbip_session_close(u->session);
+	u->server = fd_close(u->server);
+	u->client = fd_close(u->client);
+	u->session = usbip_session_free(u->session);
+}
+
+static void user_free(struct user *u)
+{
+	if (u->session)
+		user_detach(u);
+	if (u->dev) {
+		u->was_closed = false;
+		usb_device_close(u->dev);
+		turn_until(u, u->was_closed);
+	}
+	/* libusb doesn't close it, so we do. */
+	assert_int_equal(fcntl(u->fd, F_GETFD), -1);
+	assert_int_equal(u->n_watched, 0);
+	assert_false(mock_logged(&u->mock, "KILLED"));
+	if (u->worker)
+		pthread_join(u->worker, NULL);
+	mailbox_deinit(&u->box);
+	mock_free(&u->mock);
+	free(u);
+}
+
+static void ask(struct user *u, struct pdu_submit pdu, const void *payload)
+{
+	uint8_t header[48];
+
+	pdu_submit(header, &pdu);
+	assert_int_equal(write(u->client, header, 48), 48);
+	if (payload)
+		assert_int_equal(write(u->client, payload, (size_t)pdu.length), pdu.length);
+}
+
+static void unlink_urb(struct user *u, uint32_t seqnum, uint32_t victim)
+{
+	uint8_t header[48];
+
+	pdu_unlink(header, seqnum, victim);
+	assert_int_equal(write(u->client, header, 48), 48);
+}
+
+/* Wait for one answer and check it; its data, if any, are copied to @data. */
+static void expect(struct user *u, uint32_t command, uint32_t seqnum, int status, uint32_t data_len,
+		   uint8_t *data)
+{
+	size_t whole = 48 + data_len;
+
+	turn_until(u, u->n_got >= whole);
+	assert_int_equal(pdu_u32(u->got), command);
+	assert_int_equal(pdu_u32(u->got + 4), seqnum);
+	assert_int_equal((int)pdu_u32(u->got + 20), status);
+	if (data_len) {
+		assert_int_equal(pdu_u32(u->got + 24), data_len);
+		memcpy(data, u->got + 48, data_len);
+	}
+	u->n_got -= whole;
+	memmove(u->got, u->got + whole, u->n_got);
+}
+
+static const struct pdu_submit interrupt_in = {.in = true, .ep = 1, .length = 8};
+static const struct pdu_submit get_descriptor = {
+	.in = true, .length = 64, .setup = {0x80, 6, 0, 1, 0, 0, 64, 0}};
+
+static struct pdu_submit with_seqnum(struct pdu_submit pdu, uint32_t seqnum)
+{
+	pdu.seqnum = seqnum;
+	return pdu;
+}
+
+static void open_and_close(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	assert_true(mock_logged(&u->mock, "claim0 claim1 release0 release1 reset claim0 claim1"));
+	assert_false(usb_device_parked(u->dev));
+	mock_forget(&u->mock);
+	usb_device_close(u->dev);
+	turn_until(u, u->was_closed);
+	/* Nobody has used it: no second reset. */
+	assert_string_equal(u->mock.log, "release0 release1 ");
+	user_free(u);
+}
+
+static void claimed_by_another(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	mock_set(&u->mock, &u->mock.claim_errno, EBUSY);
+	usb_device_open(u->dev);
+	turn_until(u, u->was_opened);
+	assert_int_equal(u->opened, -EBUSY);
+	assert_string_equal(u->reason, "its interface 0 is claimed by another program");
+	assert_int_equal(fcntl(u->fd, F_GETFD), -1);
+	assert_false(usb_device_ready(u->dev));
+	u->dev = usb_device_free(u->dev);
+	user_free(u);
+}
+
+static void reset_fails(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	mock_set(&u->mock, &u->mock.reset_errno, EIO);
+	user_open(u);
+	/* Claimed again, though libusb believes that it still is. */
+	assert_true(mock_logged(&u->mock, "reset claim0 claim1"));
+	user_free(u);
+
+	u = user_new(0x046d, 0xc31c);
+	mock_set(&u->mock, &u->mock.reset_errno, ENODEV);
+	usb_device_open(u->dev);
+	turn_until(u, u->was_opened);
+	assert_int_equal(u->opened, -ENODEV);
+	assert_string_equal(u->reason, "it didn't come back from a reset");
+	u->dev = usb_device_free(u->dev);
+	user_free(u);
+}
+
+static void never_reset(void **state)
+{
+	struct user *u = user_new(0x1210, 0x001c);
+
+	user_open(u);
+	assert_false(mock_logged(&u->mock, "reset"));
+	user_free(u);
+}
+
+static void unconfigured(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	u->mock.configuration = 0;
+	user_open(u);
+	assert_false(mock_logged(&u->mock, "claim"));
+	user_attach(u);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	expect(u, 3, 1, -ENOENT, 0, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {0, 9, 1}}, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	assert_true(mock_logged(&u->mock, "configuration1 claim0 claim1"));
+	ask(u, with_seqnum(interrupt_in, 3), NULL);
+	turn_until(u, mock_key(&u->mock, 4));
+	expect(u, 3, 3, 0, 8, (uint8_t[8]){});
+	/* And back to none at the end. */
+	mock_forget(&u->mock);
+	user_detach(u);
+	usb_device_end_session(u->dev);
+	turn_until(u, u->was_ended);
+	assert_int_equal(u->ended, 0);
+	assert_true(mock_logged(&u->mock, "configuration0 reset"));
+	user_free(u);
+}
+
+static void close_while_opening(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	usb_device_open(u->dev);
+	usb_device_close(u->dev);
+	turn_until(u, u->was_closed);
+	assert_false(u->was_opened);
+	user_free(u);
+
+	u = user_new(0x046d, 0xc31c);
+	usb_device_close(u->dev);
+	assert_true(u->was_closed);
+	user_free(u);
+}
+
+static void without_threads(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	u->run_at_once = true;
+	usb_device_open(u->dev);
+	assert_true(u->was_opened);
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {1, 11}}, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	user_free(u);
+}
+
+static void control_transfers(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+	uint8_t data[64], leds = 5;
+
+	user_open(u);
+	user_attach(u);
+	/* 64 asked, 18 come. */
+	ask(u, with_seqnum(get_descriptor, 1), NULL);
+	expect(u, 3, 1, 0, 18, data);
+	assert_int_equal(data[0], 18);
+	assert_int_equal(data[8] | data[9] << 8, 0x046d);
+	/* SET_IDLE stalls. */
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {0x21, 10}}, NULL);
+	expect(u, 3, 2, -EPIPE, 0, NULL);
+	/* LEDs, with a buffer that is longer than wLength. */
+	ask(u, (struct pdu_submit){.seqnum = 3, .length = 1, .setup = {0x21, 9, 0, 2, 0, 0, 1, 0}},
+	    &leds);
+	expect(u, 3, 3, 0, 0, NULL);
+	assert_int_equal(u->mock.leds, 5);
+	ask(u, (struct pdu_submit){.seqnum = 4, .ep = 2, .length = 3}, "abc");
+	expect(u, 3, 4, 0, 0, NULL);
+	user_free(u);
+}
+
+static void keys(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+	uint8_t report[8];
+
+	user_open(u);
+	user_attach(u);
+	for (uint32_t i = 0; i < 200; i++) {
+		ask(u, with_seqnum(interrupt_in, i), NULL);
+		turn_until(u, mock_key(&u->mock, (uint8_t)i));
+		expect(u, 3, i, 0, 8, report);
+		assert_int_equal(report[2], (uint8_t)i);
+	}
+	user_free(u);
+}
+
+static void unlinked(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	unlink_urb(u, 2, 1);
+	expect(u, 4, 2, -ECONNRESET, 0, NULL);
+	assert_int_equal(usb_device_in_flight(u->dev), 0);
+	assert_int_equal(u->mock.n_discarded, 1);
+	user_free(u);
+}
+
+static void blocking_requests(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	mock_forget(&u->mock);
+	/* The other setting has endpoint 3 instead of 1. */
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {1, 11, 1, 0, 0, 0}}, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 3, .in = true, .ep = 3, .length = 8}, NULL);
+	expect(u, 3, 1, -ESHUTDOWN, 0, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	assert_true(mock_logged(&u->mock, "setting1"));
+	assert_int_equal(u->n_resumed, 1);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	ask(u, with_seqnum(interrupt_in, 4), NULL);
+	expect(u, 3, 4, -ENOENT, 0, NULL);
+	assert_true(mock_key(&u->mock, 9));
+	expect(u, 3, 3, 0, 8, (uint8_t[8]){});
+	/* Clear a halt; endpoint 0's goes to the device, which stalls. */
+	ask(u, (struct pdu_submit){.seqnum = 5, .setup = {2, 1, 0, 0, 0x82}}, NULL);
+	expect(u, 3, 5, 0, 0, NULL);
+	assert_true(mock_logged(&u->mock, "unhalt130"));
+	ask(u, (struct pdu_submit){.seqnum = 6, .setup = {2, 1}}, NULL);
+	expect(u, 3, 6, -EPIPE, 0, NULL);
+	/* Another configuration: the bulk interface isn't there. */
+	mock_forget(&u->mock);
+	ask(u, (struct pdu_submit){.seqnum = 7, .setup = {0, 9, 2}}, NULL);
+	expect(u, 3, 7, 0, 0, NULL);
+	assert_string_equal(u->mock.log, "release0 release1 configuration2 claim0 ");
+	ask(u, (struct pdu_submit){.seqnum = 8, .in = true, .ep = 2, .length = 8}, NULL);
+	expect(u, 3, 8, -ENOENT, 0, NULL);
+	/* A reset, as usbip-win2 asks for it. */
+	ask(u, (struct pdu_submit){.seqnum = 9, .setup = {0x23, 3, 4, 0, 1}}, NULL);
+	expect(u, 3, 9, 0, 0, NULL);
+	assert_true(mock_logged(&u->mock, "reset"));
+	/* Refused by the device. */
+	mock_set(&u->mock, &u->mock.set_interface_errno, EPIPE);
+	ask(u, (struct pdu_submit){.seqnum = 10, .setup = {1, 11, 1, 0, 0, 0}}, NULL);
+	expect(u, 3, 10, -EPIPE, 0, NULL);
+	mock_set(&u->mock, &u->mock.set_configuration_errno, EINVAL);
+	ask(u, (struct pdu_submit){.seqnum = 11, .setup = {0, 9, 7}}, NULL);
+	expect(u, 3, 11, -EPIPE, 0, NULL);
+	ask(u, with_seqnum(interrupt_in, 12), NULL);
+	turn_until(u, mock_key(&u->mock, 9));
+	expect(u, 3, 12, 0, 8, (uint8_t[8]){});
+	user_free(u);
+}
+
+/* One session after the other: in between the device is as it was found. */
+static void sessions(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	for (unsigned i = 0; i < 3; i++) {
+		user_attach(u);
+		ask(u, (struct pdu_submit){.seqnum = 1, .setup = {0, 9, 2}}, NULL);
+		expect(u, 3, 1, 0, 0, NULL);
+		ask(u, with_seqnum(interrupt_in, 2), NULL);
+		turn_until(u, usb_device_in_flight(u->dev) == 1);
+		mock_forget(&u->mock);
+		u->was_ended = false;
+		user_detach(u);
+		usb_device_end_session(u->dev);
+		assert_false(usb_device_ready(u->dev));
+		turn_until(u, u->was_ended);
+		assert_int_equal(u->ended, 0);
+		assert_int_equal(usb_device_in_flight(u->dev), 0);
+		assert_true(mock_logged(&u->mock, "configuration1 claim0 claim1"));
+		assert_true(mock_logged(&u->mock, "reset"));
+		assert_true(usb_device_ready(u->dev));
+		/* Another thread may have it now. */
+		usb_device_unbind(u->dev);
+		assert_int_equal(u->n_watched, 0);
+		usb_device_bind(u->dev, &ops, u);
+		assert_true(u->n_watched > 0);
+	}
+	user_free(u);
+}
+
+static void end_while_parked(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 1, .in = true, .ep = 2, .length = 8}, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {1, 11, 1, 0, 0, 0}}, NULL);
+	turn_until(u, usb_device_parked(u->dev));
+	user_detach(u);
+	usb_device_end_session(u->dev);
+	turn_until(u, u->was_ended);
+	assert_int_equal(u->ended, 0);
+	user_free(u);
+}
+
+static void close_with_session(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	mock_forget(&u->mock);
+	usb_device_close(u->dev);
+	turn_until(u, u->was_closed);
+	assert_true(mock_logged(&u->mock, "reset"));
+	assert_int_equal(usbip_session_receive(u->session, u->server), USBIP_SESSION_CLOSED);
+	user_free(u);
+}
+
+static void unplugged(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	mock_unplug(&u->mock);
+	expect(u, 3, 1, -ESHUTDOWN, 0, NULL);
+	turn_until(u, u->n_gone);
+	/* The client goes on until it is cut off. */
+	ask(u, with_seqnum(interrupt_in, 2), NULL);
+	expect(u, 3, 2, -ENODEV, 0, NULL);
+	unlink_urb(u, 3, 2);
+	expect(u, 4, 3, 0, 0, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 4, .setup = {0, 9, 2}}, NULL);
+	expect(u, 3, 4, -ENODEV, 0, NULL);
+	assert_int_equal(u->n_gone, 1);
+	assert_false(usb_device_ready(u->dev));
+	user_detach(u);
+	usb_device_end_session(u->dev);
+	turn_until(u, u->was_ended);
+	assert_int_equal(u->ended, -ENODEV);
+	assert_string_equal(u->reason, "it was unplugged");
+	user_free(u);
+}
+
+/* Seen first by a submit. */
+static void unplugged_at_submit(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	mock_set(&u->mock, &u->mock.submit_errno, ENODEV);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	expect(u, 3, 1, -ENODEV, 0, NULL);
+	turn_until(u, u->n_gone);
+	user_free(u);
+}
+
+static void gone_at_reset(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	mock_set(&u->mock, &u->mock.reset_errno, ENODEV);
+	user_detach(u);
+	usb_device_end_session(u->dev);
+	turn_until(u, u->was_ended);
+	assert_int_equal(u->ended, -ENODEV);
+	assert_string_equal(u->reason, "it didn't come back from a reset");
+	turn_until(u, u->n_gone);
+	user_free(u);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(open_and_close),     cmocka_unit_test(claimed_by_another),
+		cmocka_unit_test(reset_fails),	      cmocka_unit_test(never_reset),
+		cmocka_unit_test(unconfigured),	      cmocka_unit_test(close_while_opening),
+		cmocka_unit_test(without_threads),    cmocka_unit_test(control_transfers),
+		cmocka_unit_test(keys),		      cmocka_unit_test(unlinked),
+		cmocka_unit_test(blocking_requests),  cmocka_unit_test(sessions),
+		cmocka_unit_test(end_while_parked),   cmocka_unit_test(close_with_session),
+		cmocka_unit_test(unplugged),	      cmocka_unit_test(unplugged_at_submit),
+		cmocka_unit_test(gone_at_reset),
+	};
+
+	if (usb_device_library_init() < 0)
+		return 1;
+	return cmocka_run_group_tests_name("usb-device", tests, NULL, NULL);
+}
