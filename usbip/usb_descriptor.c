@@ -111,8 +111,8 @@ static int read_interface(const void *bytes, unsigned value, size_t at, struct s
 	if (see(seen, d.bInterfaceNumber))
 		return 0;
 	if (d.bInterfaceNumber >= USBIP_MAX_INTERFACES)
-		return fault(f, "configuration %u: interface number %u at byte %zu is above %u", value,
-			     d.bInterfaceNumber, at, USBIP_MAX_INTERFACES - 1);
+		return fault(f, "configuration %u: interface number %u at byte %zu is above %u",
+			     value, d.bInterfaceNumber, at, USBIP_MAX_INTERFACES - 1);
 	/* Numbers below the bound, each once: there is room. */
 	info->interfaces[info->num_interfaces].interface_class = d.bInterfaceClass;
 	info->interfaces[info->num_interfaces].subclass = d.bInterfaceSubClass;
@@ -144,18 +144,20 @@ static int read_configuration(struct cursor c, unsigned value, struct usbip_devi
 		int r;
 
 		if (!h)
-			return fault(f, "configuration %u: one byte is left over at byte %zu", value,
-				     at);
+			return fault(f, "configuration %u: one byte is left over at byte %zu",
+				     value, at);
 		if (h->bLength < sizeof(*h))
 			return fault(f, "configuration %u: descriptor at byte %zu is %u bytes long",
 				     value, at, h->bLength);
 		if (h->bLength > c.left)
-			return fault(f, "configuration %u: descriptor at byte %zu goes beyond the end",
+			return fault(f,
+				     "configuration %u: descriptor at byte %zu goes beyond the end",
 				     value, at);
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 			if (h->bDescriptorType == known[i].type && h->bLength < known[i].min)
 				return fault(f,
-					     "configuration %u: %s descriptor at byte %zu is %u bytes long",
+					     "configuration %u: %s descriptor at byte %zu is %u "
+					     "bytes long",
 					     value, known[i].name, at, h->bLength);
 		}
 		if (h->bDescriptorType == USB_DT_INTERFACE) {
@@ -185,7 +187,8 @@ static int read_configurations(struct cursor c, unsigned count, uint8_t wanted,
 			return fault(f, "%u configurations are announced, %u are there", count, i);
 		memcpy(&d, p, sizeof(d));
 		if (d.bDescriptorType != USB_DT_CONFIG || d.bLength < sizeof(d))
-			return fault(f, "where configuration number %u is due, there is none", i + 1);
+			return fault(f, "where configuration number %u is due, there is none",
+				     i + 1);
 		length = le16_get(d.wTotalLength);
 		if (length < d.bLength)
 			return fault(f, "configuration %u says that it is %zu bytes long",
@@ -218,8 +221,8 @@ static int read_configurations(struct cursor c, unsigned count, uint8_t wanted,
  *		busnum, devnum and speed are the caller's
  * @ret_fault:	set on failure, in words
  *
- * USB 2.0, 9.6. Interfaces are told in the order in which they come, with the classes of the setting
- * that comes first.
+ * USB 2.0, 9.6. Interfaces are told in the order in which they come, with the classes of the
+ *setting that comes first.
  *
  * Return: 0; -EBADMSG where the descriptors are broken.
  */
@@ -236,8 +239,8 @@ int usb_descriptor_read(const void *data, size_t len, uint8_t configuration,
 		return fault(ret_fault, "the device descriptor is cut off after %zu bytes", len);
 	memcpy(&d, p, sizeof(d));
 	if (d.bLength != sizeof(d) || d.bDescriptorType != USB_DT_DEVICE)
-		return fault(ret_fault, "the device descriptor has length %u and type %u", d.bLength,
-			     d.bDescriptorType);
+		return fault(ret_fault, "the device descriptor has length %u and type %u",
+			     d.bLength, d.bDescriptorType);
 	out = *info;
 	out.id_vendor = le16_get(d.idVendor);
 	out.id_product = le16_get(d.idProduct);

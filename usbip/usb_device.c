@@ -6,10 +6,11 @@
  * what is wanted (@end_wanted, @close_wanted) is begun as soon as no job is under way and all URBs
  * are back; progress() is called after whatever may bring that about.
  *
- * libusb's notifiers of descriptors run wherever libusb adds or removes one, in the worker too: they
- * only note it. What is watched is brought in line in the user's thread; before a job all watches go,
- * so that libusb closes nothing that is watched. The session is told of completions, and the user of
- * anything, outside libusb's calls: callbacks may ask for whatever they like, closing included.
+ * libusb's notifiers of descriptors run wherever libusb adds or removes one, in the worker too:
+ * they only note it. What is watched is brought in line in the user's thread; before a job all
+ * watches go, so that libusb closes nothing that is watched. The session is told of completions,
+ * and the user of anything, outside libusb's calls: callbacks may ask for whatever they like,
+ * closing included.
  *
  * A job that never returns leaves the device, its session and their memory to the worker: the user
  * forgets them.
@@ -37,8 +38,8 @@ static void progress(struct usb_device *dev);
 /**
  * usb_device_library_init() - prepare libusb, once in the process
  *
- * Before any thread: libusb 1.0.26 keeps this setting for the whole process. Without it every context
- * would read all of sysfs and start a thread of its own.
+ * Before any thread: libusb 1.0.26 keeps this setting for the whole process. Without it every
+ * context would read all of sysfs and start a thread of its own.
  *
  * Return: 0; -EOPNOTSUPP.
  */
@@ -173,8 +174,7 @@ static void request_ended(struct usb_device *dev)
 	if (dev->result == -ENODEV)
 		dev->gone = true;
 	refresh_watches(dev);
-	list_for_each_safe(l, &dev->aloft)
-	{
+	list_for_each_safe(l, &dev->aloft) {
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
 		if (urb->cancel_later)
@@ -470,8 +470,9 @@ static void deliver(struct usb_device *dev)
  * usb_device_events() - see what is ready
  * @dev:	the device
  *
- * To be called when a watched descriptor is ready. Bounded: libusb reaps at most 26 URBs a call, and
- * the descriptor stays ready while there are more. The session gets its URBs; the user sends then.
+ * To be called when a watched descriptor is ready. Bounded: libusb reaps at most 26 URBs a call,
+ * and the descriptor stays ready while there are more. The session gets its URBs; the user sends
+ * then.
  */
 void usb_device_events(struct usb_device *dev)
 {
@@ -496,7 +497,8 @@ void usb_device_events(struct usb_device *dev)
  */
 bool usb_device_ready(const struct usb_device *dev)
 {
-	return dev->state == USB_DEVICE_READY && !dev->gone && !dev->end_wanted && !dev->close_wanted;
+	return dev->state == USB_DEVICE_READY && !dev->gone && !dev->end_wanted &&
+	       !dev->close_wanted;
 }
 
 /**

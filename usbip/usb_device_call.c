@@ -240,7 +240,8 @@ static int restore(struct usb_device *dev)
 	if (dev->configuration != dev->found_configuration) {
 		r = configure(dev, dev->found_configuration);
 		if (r < 0)
-			return fail(dev, errno_of(r), "it can't be set back to configuration %u: %s",
+			return fail(dev, errno_of(r),
+				    "it can't be set back to configuration %u: %s",
 				    dev->found_configuration, libusb_strerror(r));
 	}
 	if (dev->never_reset)

@@ -3,8 +3,8 @@
  * Which control requests may not go to the device as they are. Pure: a table.
  *
  * Passed on raw, they would leave the host's USB stack with a wrong idea of the device: stale
- * endpoints after SET_CONFIGURATION and SET_INTERFACE, a stale data toggle after CLEAR_FEATURE. Linux's
- * own server takes the same ones out (stub_rx.c: tweak_special_requests).
+ * endpoints after SET_CONFIGURATION and SET_INTERFACE, a stale data toggle after CLEAR_FEATURE.
+ * Linux's own server takes the same ones out (stub_rx.c: tweak_special_requests).
  */
 #include "usbip/usb_request.h"
 
@@ -22,10 +22,8 @@ static const struct {
 	uint8_t type, request;
 	enum usb_request_kind kind;
 } specials[] = {
-	{0x00, 0x05, USB_REQUEST_SET_ADDRESS},
-	{0x00, 0x09, USB_REQUEST_SET_CONFIGURATION},
-	{0x01, 0x0b, USB_REQUEST_SET_INTERFACE},
-	{0x02, 0x01, USB_REQUEST_CLEAR_HALT},
+	{0x00, 0x05, USB_REQUEST_SET_ADDRESS},	       {0x00, 0x09, USB_REQUEST_SET_CONFIGURATION},
+	{0x01, 0x0b, USB_REQUEST_SET_INTERFACE},       {0x02, 0x01, USB_REQUEST_CLEAR_HALT},
 	{HUB_PORT_RECIPIENT, 0x03, USB_REQUEST_RESET},
 };
 

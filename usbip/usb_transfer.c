@@ -59,8 +59,8 @@ static void fill(struct usb_device *dev, struct usb_urb *urb, struct libusb_tran
 		t->type = LIBUSB_TRANSFER_TYPE_CONTROL;
 		return;
 	}
-	t->type = urb->type == USB_BULK ? LIBUSB_TRANSFER_TYPE_BULK
-					: LIBUSB_TRANSFER_TYPE_INTERRUPT;
+	t->type =
+		urb->type == USB_BULK ? LIBUSB_TRANSFER_TYPE_BULK : LIBUSB_TRANSFER_TYPE_INTERRUPT;
 	if (urb->zero_packet)
 		t->flags |= LIBUSB_TRANSFER_ADD_ZERO_PACKET;
 }

@@ -27,6 +27,8 @@
 #define REFUSE	     USB_URB_DO_REFUSE_UNLINK
 #define FREE	     USB_URB_DO_FREE
 
+/* A table, kept as such: */
+/* clang-format off */
 static const struct usb_urb_step steps[USB_URB_STATES][USB_URB_EVENTS] = {
 	[USB_URB_IDLE] = {
 		[USB_URB_ARRIVE] = {USB_URB_ARRIVING, 0},
@@ -92,6 +94,7 @@ static const struct usb_urb_step steps[USB_URB_STATES][USB_URB_EVENTS] = {
 		[USB_URB_CLOSE] = {USB_URB_IDLE, FREE},
 	},
 };
+/* clang-format on */
 
 static const char *const state_names[] = {
 	[USB_URB_NOWHERE] = "nowhere",	   [USB_URB_IDLE] = "idle",

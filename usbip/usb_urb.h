@@ -20,17 +20,18 @@ enum usb_transfer_type {
 
 /* Where a URB stands. */
 enum usb_urb_state {
-	USB_URB_NOWHERE,   /* what a forbidden step leads to */
-	USB_URB_IDLE,	   /* in the pool */
-	USB_URB_ARRIVING,  /* its header is read; payload is under way, or it is being judged */
-	USB_URB_HELD,	   /* waits behind a request that blocks */
-	USB_URB_WAITING,   /* is that request: others have to come back first */
-	USB_URB_RUNNING,   /* is that request: a worker calls the kernel */
-	USB_URB_FLYING,	   /* the device has it */
-	USB_URB_REVOKED,   /* the device has it, cancelled because a blocking request would kill it */
+	USB_URB_NOWHERE,  /* what a forbidden step leads to */
+	USB_URB_IDLE,	  /* in the pool */
+	USB_URB_ARRIVING, /* its header is read; payload is under way, or it is being judged */
+	USB_URB_HELD,	  /* waits behind a request that blocks */
+	USB_URB_WAITING,  /* is that request: others have to come back first */
+	USB_URB_RUNNING,  /* is that request: a worker calls the kernel */
+	USB_URB_FLYING,	  /* the device has it */
+	USB_URB_REVOKED, /* the device has it, cancelled because a blocking request would kill it */
 	USB_URB_UNLINKED,  /* the device has it, cancelled by the client, whom we owe an answer */
 	USB_URB_FORSAKEN,  /* the same, and a second unlink was answered: no RET_SUBMIT any more */
-	USB_URB_ABANDONED, /* the device or a worker has it, and nobody waits for it: session closed */
+	USB_URB_ABANDONED, /* the device or a worker has it, and nobody waits for it: session closed
+			    */
 	USB_URB_ANSWERED,  /* its RET_SUBMIT is queued or on its way */
 	USB_URB_STATES
 };
@@ -68,7 +69,7 @@ struct usb_urb_step {
 };
 
 struct usb_urb {
-	struct list link;	/* of the session: in flight, held, or in the pool */
+	struct list link;	 /* of the session: in flight, held, or in the pool */
 	struct list device_link; /* of the device while it has the URB */
 	struct usb_urb *next_by_seqnum;
 	enum usb_urb_state state;

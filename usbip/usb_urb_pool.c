@@ -21,8 +21,7 @@
 static_assert(HEADROOM >= USB_URB_SETUP_SIZE, "room for the setup packet");
 
 static const size_t class_size[USB_URB_CLASSES] = {
-	512,	   2048,	8192,	    32768,	 131072,
-	512 << 10, 1088 << 10, 4 << 20, USB_URB_MAX_BYTES,
+	512, 2048, 8192, 32768, 131072, 512 << 10, 1088 << 10, 4 << 20, USB_URB_MAX_BYTES,
 };
 
 static unsigned class_of(size_t size)
@@ -108,7 +107,8 @@ static void buffer_give(struct usb_urb_pool *pool, uint8_t *data, unsigned c)
  * usb_urb_pool_take() - a URB for a header that came
  * @pool:	the pool
  *
- * Return: the URB, ARRIVING, all fields zero but its transfer; without buffers. NULL without memory.
+ * Return: the URB, ARRIVING, all fields zero but its transfer; without buffers. NULL without
+ * memory.
  */
 struct usb_urb *usb_urb_pool_take(struct usb_urb_pool *pool)
 {

@@ -178,8 +178,8 @@ size_t usbip_op_devlist_size(const struct usbip_device_info *const *infos, size_
  *
  * Return: bytes written; 0 where @size is too small.
  */
-size_t usbip_op_devlist_reply(uint8_t *buf, size_t size, const struct usbip_device_info *const *infos,
-			      size_t n)
+size_t usbip_op_devlist_reply(uint8_t *buf, size_t size,
+			      const struct usbip_device_info *const *infos, size_t n)
 {
 	struct op_devlist_reply reply = {.ndev = be32_of((uint32_t)n)};
 	uint8_t *p = buf;

@@ -6,10 +6,10 @@
  * come, the rest is received straight into the URB's buffer, and what follows it into the input
  * buffer by the same call. Out: see usbip_outbox.c.
  *
- * Bounds, all a client's own doing: URBs without an answer and their bytes (beyond these a SUBMIT is
- * read whole and answered -ENOMEM), and answers that the client doesn't read (beyond these nothing is
- * read from it). A client that breaks the protocol can't be followed any more: the session is broken,
- * its fault says why in words, and the user closes it.
+ * Bounds, all a client's own doing: URBs without an answer and their bytes (beyond these a SUBMIT
+ * is read whole and answered -ENOMEM), and answers that the client doesn't read (beyond these
+ * nothing is read from it). A client that breaks the protocol can't be followed any more: the
+ * session is broken, its fault says why in words, and the user closes it.
  *
  * One thread, the guest's. Freed while the device still has URBs of it, a session stays until the
  * last of them is back.

@@ -23,14 +23,14 @@ struct usb_backend;
 struct usb_device;
 struct usbip_session;
 
-#define USBIP_SESSION_MAX_URBS	1024	     /* that a client has and that aren't answered */
+#define USBIP_SESSION_MAX_URBS	1024	    /* that a client has and that aren't answered */
 #define USBIP_SESSION_MAX_BYTES (64u << 20) /* of their buffers */
 
 /* Outcomes of usbip_session_receive(). */
 enum {
 	USBIP_SESSION_MORE = 1, /* its bound of work is reached: call again next turn */
-	USBIP_SESSION_HELD,	/* reads again after ops->resumed() of the device, or after sending */
-	USBIP_SESSION_CLOSED,	/* the client has closed */
+	USBIP_SESSION_HELD,   /* reads again after ops->resumed() of the device, or after sending */
+	USBIP_SESSION_CLOSED, /* the client has closed */
 };
 /* Outcomes of usbip_session_send(). */
 enum {

@@ -2,16 +2,17 @@
 /*
  * A session's URBs: taken from the stream, judged, held, given to the device, answered.
  *
- * What may happen to a URB and what it entails is usb_urb.c's table; here its words are carried out.
+ * What may happen to a URB and what it entails is usb_urb.c's table; here its words are carried
+ * out.
  *
  * Requests that block (usb_request.c) go one at a time. From the moment when one comes, all later
  * submits are held in order. It waits until endpoint 0's earlier URBs are back, and until those are
- * that the kernel would kill on its behalf, which are cancelled and answered -ESHUTDOWN as Linux does
- * when an endpoint is disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks are
- * served meanwhile, of held URBs too. Then the back-end parks.
+ * that the kernel would kill on its behalf, which are cancelled and answered -ESHUTDOWN as Linux
+ * does when an endpoint is disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks
+ * are served meanwhile, of held URBs too. Then the back-end parks.
  *
- * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by the
- * endpoint; a request that can't be carried out is read whole all the same, then refused.
+ * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by
+ * the endpoint; a request that can't be carried out is read whole all the same, then refused.
  *
  * Isochronous URBs are refused with -ESHUTDOWN: audio and video drivers end the stream on it; on
  * errnos that they don't know they ask again at once, for ever (sound/usb/endpoint.c,
@@ -125,8 +126,7 @@ static void try_blocking(struct usbip_session *s)
 
 	if (!s->blocking || s->blocking->state != USB_URB_WAITING)
 		return;
-	list_for_each(l, &s->aloft)
-	{
+	list_for_each(l, &s->aloft) {
 		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
 
 		if (urb->ep == 0 || usb_request_touches(&s->request, urb))
@@ -144,11 +144,11 @@ static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb
 	advance(s, urb, USB_URB_BLOCK);
 	s->blocking = urb;
 	s->request = *request;
-	list_for_each_safe(l, &s->aloft)
-	{
+	list_for_each_safe(l, &s->aloft) {
 		struct usb_urb *other = list_entry(l, struct usb_urb, link);
 
-		if (other->ep && other->state == USB_URB_FLYING && usb_request_touches(request, other))
+		if (other->ep && other->state == USB_URB_FLYING &&
+		    usb_request_touches(request, other))
 			advance(s, other, USB_URB_REVOKE);
 	}
 	try_blocking(s);
@@ -270,9 +270,8 @@ static int provide(struct usbip_session *s, struct usb_urb *urb)
 		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
 	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
 			      usb_urb_pool_cost(urb->length) >
-				      USBIP_SESSION_MAX_BYTES -
-					      min_t(size_t, pool->live_bytes,
-						    USBIP_SESSION_MAX_BYTES) ||
+				      USBIP_SESSION_MAX_BYTES - min_t(size_t, pool->live_bytes,
+								      USBIP_SESSION_MAX_BYTES) ||
 			      usb_urb_pool_add_data(pool, urb, urb->length) < 0))
 		urb->refusal = -ENOMEM;
 	return 0;

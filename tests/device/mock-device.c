@@ -14,6 +14,7 @@
 
 /* A device with a boot keyboard, which has a second setting, and a bulk interface; in two
  * configurations, of which the second has the keyboard alone. Numbers at 8 … 11 are set later. */
+/* clang-format off */
 static uint8_t descriptors[] = {
 	18, 1, 0x00, 0x02, 0, 0, 0, 8, 0, 0, 0, 0, 0x02, 0x64, 0, 0, 0, 2,
 	9, 2, 73, 0, 2, 1, 0, 0xa0, 49,
@@ -30,6 +31,7 @@ static uint8_t descriptors[] = {
 	9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0,
 	7, 5, 0x81, 3, 8, 0, 10,
 };
+/* clang-format on */
 
 static void note(struct mock *mock, const char *what, int number)
 {
@@ -142,7 +144,8 @@ static int discard(struct mock *mock, UMockdevIoctlData *arg)
 	return EINVAL;
 }
 
-/* The kernel kills what belongs to an interface that is released or set, or, at a reset, all (-1). */
+/* The kernel kills what belongs to an interface that is released or set, or, at a reset, all (-1).
+ */
 static void kill_urbs(struct mock *mock, int interface)
 {
 	for (unsigned i = 0; i < mock->n_urbs; i++) {

@@ -23,7 +23,7 @@ struct mock_urb {
 struct mock {
 	UMockdevTestbed *testbed;
 	UMockdevIoctlBase *handler;
-	pthread_mutex_t lock; /* all below */
+	pthread_mutex_t lock;		     /* all below */
 	struct mock_urb urbs[MOCK_MAX_URBS]; /* in the order of submission */
 	unsigned n_urbs;
 	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno;

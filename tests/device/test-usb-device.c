@@ -182,14 +182,14 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-#define turn_until(u, condition)                                                                  \
-	do {                                                                                      \
-		double start_ = now();                                                            \
-		while (!(condition)) {                                                            \
-			turn(u);                                                                  \
-			if (now() - start_ > 20)                                                  \
-				fail_msg("never: %s", #condition);                                \
-		}                                                                                 \
+#define turn_until(u, condition)                                   \
+	do {                                                       \
+		double start_ = now();                             \
+		while (!(condition)) {                             \
+			turn(u);                                   \
+			if (now() - start_ > 20)                   \
+				fail_msg("never: %s", #condition); \
+		}                                                  \
 	} while (0)
 
 static struct user *user_new(uint16_t vendor, uint16_t product)
@@ -645,14 +645,22 @@ static void gone_at_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(open_and_close),     cmocka_unit_test(claimed_by_another),
-		cmocka_unit_test(reset_fails),	      cmocka_unit_test(never_reset),
-		cmocka_unit_test(unconfigured),	      cmocka_unit_test(close_while_opening),
-		cmocka_unit_test(without_threads),    cmocka_unit_test(control_transfers),
-		cmocka_unit_test(keys),		      cmocka_unit_test(unlinked),
-		cmocka_unit_test(blocking_requests),  cmocka_unit_test(sessions),
-		cmocka_unit_test(end_while_parked),   cmocka_unit_test(close_with_session),
-		cmocka_unit_test(unplugged),	      cmocka_unit_test(unplugged_at_submit),
+		cmocka_unit_test(open_and_close),
+		cmocka_unit_test(claimed_by_another),
+		cmocka_unit_test(reset_fails),
+		cmocka_unit_test(never_reset),
+		cmocka_unit_test(unconfigured),
+		cmocka_unit_test(close_while_opening),
+		cmocka_unit_test(without_threads),
+		cmocka_unit_test(control_transfers),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(unlinked),
+		cmocka_unit_test(blocking_requests),
+		cmocka_unit_test(sessions),
+		cmocka_unit_test(end_while_parked),
+		cmocka_unit_test(close_with_session),
+		cmocka_unit_test(unplugged),
+		cmocka_unit_test(unplugged_at_submit),
 		cmocka_unit_test(gone_at_reset),
 	};
 

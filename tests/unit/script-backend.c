@@ -85,8 +85,7 @@ void script_init(struct script *script)
 /* The URB of a seqnum that the device has. */
 struct usb_urb *script_find(struct script *script, uint32_t seqnum)
 {
-	list_for_each(l, &script->aloft)
-	{
+	list_for_each(l, &script->aloft) {
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
 		if (urb->seqnum == seqnum)

@@ -11,17 +11,18 @@
 #include "base/mem.h"
 #include "usbip/usb_descriptor.h"
 
-#define DEVICE(configurations)                                                                    \
+#define DEVICE(configurations) \
 	18, 1, 0x00, 0x02, 0, 0, 0, 8, 0x6d, 0x04, 0x1c, 0xc3, 0x02, 0x64, 1, 2, 0, configurations
 #define CONFIG(total, interfaces, value) 9, 2, total, 0, interfaces, value, 0, 0xa0, 49
-#define INTERFACE(number, alternate, endpoints, class, sub, protocol)                             \
+#define INTERFACE(number, alternate, endpoints, class, sub, protocol) \
 	9, 4, number, alternate, endpoints, class, sub, protocol, 0
-#define HID	      9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0
+#define HID	    9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0
 #define ENDPOINT(a) 7, 5, a, 3, 8, 0, 10
 
 static const uint8_t keyboard[] = {
-	DEVICE(1), CONFIG(59, 2, 1), INTERFACE(0, 0, 1, 3, 1, 1), HID, ENDPOINT(0x81),
-	INTERFACE(1, 0, 1, 3, 0, 0), HID, ENDPOINT(0x82),
+	DEVICE(1), CONFIG(59, 2, 1), INTERFACE(0, 0, 1, 3, 1, 1),
+	HID,	   ENDPOINT(0x81),   INTERFACE(1, 0, 1, 3, 0, 0),
+	HID,	   ENDPOINT(0x82),
 };
 
 static int read(const void *data, size_t len, uint8_t configuration, struct usbip_device_info *info,
@@ -59,8 +60,12 @@ static void good(void **state)
 static void second_configuration(void **state)
 {
 	static const uint8_t two[] = {
-		DEVICE(2),	  CONFIG(18, 1, 1), INTERFACE(0, 0, 0, 3, 0, 0),
-		CONFIG(36, 2, 5), INTERFACE(0, 0, 0, 8, 6, 80), INTERFACE(3, 0, 0, 2, 2, 1),
+		DEVICE(2),
+		CONFIG(18, 1, 1),
+		INTERFACE(0, 0, 0, 3, 0, 0),
+		CONFIG(36, 2, 5),
+		INTERFACE(0, 0, 0, 8, 6, 80),
+		INTERFACE(3, 0, 0, 2, 2, 1),
 		INTERFACE(3, 1, 0, 10, 0, 0),
 	};
 	struct usb_descriptor_fault fault;
@@ -141,7 +146,8 @@ static void broken(void **state)
 /* Announced and found numbers of interfaces differ: those that are there count. */
 static void tolerated(void **state)
 {
-	static const uint8_t fewer[] = {DEVICE(1), CONFIG(18, 9, 1), INTERFACE(0, 0, 0, 3, 0, 0), 0};
+	static const uint8_t fewer[] = {DEVICE(1), CONFIG(18, 9, 1), INTERFACE(0, 0, 0, 3, 0, 0),
+					0};
 	static const uint8_t more[] = {DEVICE(1), CONFIG(27, 1, 1), INTERFACE(0, 0, 0, 3, 0, 0),
 				       INTERFACE(1, 0, 0, 8, 0, 0)};
 	struct usb_descriptor_fault fault;
@@ -173,9 +179,9 @@ static void mutations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good),	       cmocka_unit_test(second_configuration),
+		cmocka_unit_test(good),		cmocka_unit_test(second_configuration),
 		cmocka_unit_test(every_length), cmocka_unit_test(broken),
-		cmocka_unit_test(tolerated),    cmocka_unit_test(mutations),
+		cmocka_unit_test(tolerated),	cmocka_unit_test(mutations),
 	};
 
 	return cmocka_run_group_tests_name("usb-descriptor", tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include "usbip/usbip_op.h"
 
 static const uint8_t devlist_request[] = {0x01, 0x11, 0x80, 0x05, 0, 0, 0, 0};
-static const uint8_t import_request[40] = {0x01, 0x11, 0x80, 0x03, 0,	0,   0,	  0,
+static const uint8_t import_request[40] = {0x01, 0x11, 0x80, 0x03, 0,	0,    0,   0,
 					   '1',	 '-',  '1',  '.',  '2', '\0', 'x', 'y'};
 
 static void parse_devlist(void **state)
@@ -113,7 +113,8 @@ static void import_reply(void **state)
 	assert_string_equal((char *)buf + 8, keyboard.path);
 	assert_memory_equal(buf + 8 + strlen(keyboard.path), zero, 256 - strlen(keyboard.path));
 	/* The busid that was asked for, not the device's own. */
-	assert_memory_equal(buf + 264, "keyboard\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32);
+	assert_memory_equal(buf + 264, "keyboard\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+			    32);
 	assert_memory_equal(buf + 296, keyboard_tail, sizeof(keyboard_tail));
 	assert_int_equal(buf[320], 0xaa);
 	assert_int_equal(usbip_devid(&keyboard), 0x00010007);
@@ -143,13 +144,13 @@ static void devlist_reply(void **state)
 
 /* SUBMIT of a GET_DESCRIPTOR, as Linux 6.1 sends it. */
 static const uint8_t submit[48] = {
-	0,   0,	   0, 1, 0x00, 0x00, 0x0d, 0x05, 0x00, 0x01, 0x00, 0x07, 0,    0,    0,	   1,
-	0,   0,	   0, 0, 0x00, 0x00, 0x02, 0x00, 0,    0,    0,	   0x12, 0,    0,    0,	   0,
-	0,   0,	   0, 0, 0,    0,    0,	   0,	 0x80, 0x06, 0x00, 0x01, 0x00, 0x00, 0x12, 0x00,
+	0, 0, 0, 1, 0x00, 0x00, 0x0d, 0x05, 0x00, 0x01, 0x00, 0x07, 0,	  0,	0,    1,
+	0, 0, 0, 0, 0x00, 0x00, 0x02, 0x00, 0,	  0,	0,    0x12, 0,	  0,	0,    0,
+	0, 0, 0, 0, 0,	  0,	0,    0,    0x80, 0x06, 0x00, 0x01, 0x00, 0x00, 0x12, 0x00,
 };
 static const uint8_t unlink_pdu[48] = {
-	0, 0, 0, 2, 0x00, 0x00, 0x0d, 0x06, 0x00, 0x01, 0x00, 0x07, 0, 0, 0, 0,
-	0, 0, 0, 0, 0x00, 0x00, 0x0d, 0x05,
+	0, 0, 0, 2, 0x00, 0x00, 0x0d, 0x06, 0x00, 0x01, 0x00, 0x07,
+	0, 0, 0, 0, 0,	  0,	0,    0,    0x00, 0x00, 0x0d, 0x05,
 };
 
 static void read_submit(void **state)
@@ -174,9 +175,9 @@ static void read_submit(void **state)
 static void read_submit_windows(void **state)
 {
 	static const uint8_t bytes[48] = {
-		0, 0, 0, 1, 0x00, 0x00, 0x00, 0x2b, 0x00, 0x01, 0x00, 0x07, 0,	  0,	0,    1,
-		0, 0, 0, 1, 0x00, 0x00, 0x00, 0x00, 0,	  0,	0,    0x08, 0,	  0,	0,    0,
-		0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x0a,
+		0, 0, 0, 1, 0x00, 0x00, 0x00, 0x2b, 0x00, 0x01, 0x00, 0x07, 0, 0,
+		0, 1, 0, 0, 0,	  1,	0x00, 0x00, 0x00, 0x00, 0,    0,    0, 0x08,
+		0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0,	  0,	0,    0x0a,
 	};
 	struct usbip_request request;
 	const char *fault;
@@ -204,10 +205,10 @@ static void read_faults(void **state)
 		size_t at;
 		uint8_t byte;
 	} faults[] = {
-		{3, 0}, {3, 3}, {3, 4}, {0, 1}, /* command */
-		{15, 2}, {12, 0x80},		/* direction */
-		{19, 16}, {16, 0xff},		/* endpoint */
-		{24, 0x80}, {24, 0x01},		/* length: negative, 16 MiB and some */
+		{3, 0},	    {3, 3},	{3, 4}, {0, 1}, /* command */
+		{15, 2},    {12, 0x80},			/* direction */
+		{19, 16},   {16, 0xff},			/* endpoint */
+		{24, 0x80}, {24, 0x01},			/* length: negative, 16 MiB and some */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
@@ -225,13 +226,13 @@ static void read_faults(void **state)
 static void write_answers(void **state)
 {
 	static const uint8_t ret_submit[48] = {
-		0,    0,    0,	  3,	0x00, 0x00, 0x0d, 0x05, 0, 0, 0, 0, 0,	  0,	0,    0,
-		0,    0,    0,	  0,	0xff, 0xff, 0xff, 0xe0, 0, 0, 0, 8, 0x01, 0x02, 0x03, 0x04,
-		0xff, 0xff, 0xff, 0xff, 0,    0,    0,	  2,
+		0,    0,    0,	  3,	0x00, 0x00, 0x0d, 0x05, 0,    0,    0, 0, 0, 0,
+		0,    0,    0,	  0,	0,    0,    0xff, 0xff, 0xff, 0xe0, 0, 0, 0, 8,
+		0x01, 0x02, 0x03, 0x04, 0xff, 0xff, 0xff, 0xff, 0,    0,    0, 2,
 	};
 	static const uint8_t ret_unlink[48] = {
-		0, 0, 0, 4, 0x00, 0x00, 0x0d, 0x06, 0, 0, 0, 0, 0, 0, 0, 0,
-		0, 0, 0, 0, 0xff, 0xff, 0xff, 0x98,
+		0, 0, 0, 4, 0x00, 0x00, 0x0d, 0x06, 0,	  0,	0,    0,
+		0, 0, 0, 0, 0,	  0,	0,    0,    0xff, 0xff, 0xff, 0x98,
 	};
 	uint8_t buf[48];
 
@@ -253,8 +254,8 @@ static void write_answers(void **state)
 static void packets(void **state)
 {
 	static const uint8_t bytes[32] = {
-		[19] = 0x10, [22] = 0x01, [23] = 0x02, [27] = 0x33, [28] = 0xff,
-		[29] = 0xff, [30] = 0xff, [31] = 0xee,
+		[19] = 0x10, [22] = 0x01, [23] = 0x02, [27] = 0x33,
+		[28] = 0xff, [29] = 0xff, [30] = 0xff, [31] = 0xee,
 	};
 	struct usbip_iso_packet p = usbip_codec_iso_get(bytes, 1);
 	uint8_t buf[32] = {};
@@ -317,20 +318,13 @@ static void statuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parse_devlist),
-		cmocka_unit_test(parse_import),
-		cmocka_unit_test(parse_garbage),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(import_reply),
-		cmocka_unit_test(devlist_reply),
-		cmocka_unit_test(read_submit),
-		cmocka_unit_test(read_submit_windows),
-		cmocka_unit_test(read_unlink),
-		cmocka_unit_test(read_faults),
-		cmocka_unit_test(write_answers),
-		cmocka_unit_test(packets),
-		cmocka_unit_test(special_requests),
-		cmocka_unit_test(statuses),
+		cmocka_unit_test(parse_devlist),    cmocka_unit_test(parse_import),
+		cmocka_unit_test(parse_garbage),    cmocka_unit_test(refusals),
+		cmocka_unit_test(import_reply),	    cmocka_unit_test(devlist_reply),
+		cmocka_unit_test(read_submit),	    cmocka_unit_test(read_submit_windows),
+		cmocka_unit_test(read_unlink),	    cmocka_unit_test(read_faults),
+		cmocka_unit_test(write_answers),    cmocka_unit_test(packets),
+		cmocka_unit_test(special_requests), cmocka_unit_test(statuses),
 	};
 
 	return cmocka_run_group_tests_name("usbip-codec", tests, NULL, NULL);

@@ -138,7 +138,7 @@ static void ask_kind(struct world *w, char kind, uint32_t seqnum)
 		char kind;
 		const struct pdu_submit *pdu;
 	} kinds[] = {
-		{'b', &bulk_in},	   {'i', &intr_in},    {'e', &get_descriptor},
+		{'b', &bulk_in},	   {'i', &intr_in},	  {'e', &get_descriptor},
 		{'C', &set_configuration}, {'I', &set_interface}, {'H', &clear_halt},
 		{'R', &port_reset},
 	};
@@ -254,8 +254,7 @@ static const struct row unlinks[] = {
 	{"an unlinked seqnum again", "b1 u1 x1 b1 d1", "U101=-104 S1=0/4", "+1 -1 +1"},
 	/* behind and among requests that block */
 	{"held", "e1 C2 b3 u3 d1 !0", "U103=-104 S1=0/4 S2=0/0", "+1 #3"},
-	{"held, of two", "e1 C2 b3 b5 u3 d1 !0 d5", "U103=-104 S1=0/4 S2=0/0 S5=0/4",
-	 "+1 #3 +5"},
+	{"held, of two", "e1 C2 b3 b5 u3 d1 !0 d5", "U103=-104 S1=0/4 S2=0/0 S5=0/4", "+1 #3 +5"},
 	{"the blocking one, waiting", "e1 C2 u2 d1", "U102=-104 S1=0/4", "+1"},
 	{"the blocking one, and the held go on", "e1 C2 b3 u2 d3 d1", "U102=-104 S3=0/4 S1=0/4",
 	 "+1 +3"},
@@ -272,7 +271,8 @@ static const struct row blocking[] = {
 	{"alone", "C2 !0", "S2=0/0", "#3"},
 	{"failed", "C2 ?0", "S2=-32/0", "#3"},
 	{"waits for control before it", "e1 C2 d1 !0", "S1=0/4 S2=0/0", "+1 #3"},
-	{"waits for all control before it", "e1 e3 C2 d3 d1 !0", "S3=0/4 S1=0/4 S2=0/0", "+1 +3 #3"},
+	{"waits for all control before it", "e1 e3 C2 d3 d1 !0", "S3=0/4 S1=0/4 S2=0/0",
+	 "+1 +3 #3"},
 	{"kills all for a configuration", "b1 i3 C2 x3 x1 !0", "S3=-108/0 S1=-108/0 S2=0/0",
 	 "+1 +3 -1 -3 #3"},
 	{"kills all for a reset", "b1 i3 R2 x1 x3 !0", "S1=-108/0 S3=-108/0 S2=0/0",
@@ -300,9 +300,10 @@ static void play_rows(const struct row *rows, size_t n)
 		open_world(&w);
 		play(&w, rows[i].story);
 		if (strcmp(w.seen, rows[i].answers) || strcmp(w.script.log, rows[i].device))
-			print_error("%s: %s\n  answers %s\n  wanted  %s\n  device %s\n  wanted %s\n",
-				    rows[i].what, rows[i].story, w.seen, rows[i].answers,
-				    w.script.log, rows[i].device);
+			print_error(
+				"%s: %s\n  answers %s\n  wanted  %s\n  device %s\n  wanted %s\n",
+				rows[i].what, rows[i].story, w.seen, rows[i].answers, w.script.log,
+				rows[i].device);
 		assert_string_equal(w.seen, rows[i].answers);
 		assert_string_equal(w.script.log, rows[i].device);
 		usbip_session_count(w.session, &counters);
@@ -312,7 +313,8 @@ static void play_rows(const struct row *rows, size_t n)
 		for (const char *p = rows[i].story; (p = strchr(p, ' ')); p++) {
 			char part[128];
 
-			snprintf(part, sizeof(part), "%.*s", (int)(p - rows[i].story), rows[i].story);
+			snprintf(part, sizeof(part), "%.*s", (int)(p - rows[i].story),
+				 rows[i].story);
 			open_world(&w);
 			play(&w, part);
 			usbip_session_close(w.session);
@@ -399,12 +401,16 @@ static void refusals(void **state)
 		{"no such endpoint, in", {.in = true, .ep = 9, .length = 700}, "S50=-2/0"},
 		{"the endpoint's other direction", {.ep = 1, .length = 8}, "S50=-2/0"},
 		{"direction out, request in",
-		 {.length = 18, .setup = {0x80, 6, 0, 1, 0, 0, 18, 0}}, "S50=-32/0"},
-		{"direction in, request out",
-		 {.in = true, .length = 8, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}}, "S50=-32/0"},
-		{"more than the buffer", {.length = 7, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}},
+		 {.length = 18, .setup = {0x80, 6, 0, 1, 0, 0, 18, 0}},
 		 "S50=-32/0"},
-		{"more than 4096", {.length = 4097, .setup = {0x40, 1, 0, 0, 0, 0, 1, 16}},
+		{"direction in, request out",
+		 {.in = true, .length = 8, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}},
+		 "S50=-32/0"},
+		{"more than the buffer",
+		 {.length = 7, .setup = {0x21, 9, 0, 2, 0, 0, 8, 0}},
+		 "S50=-32/0"},
+		{"more than 4096",
+		 {.length = 4097, .setup = {0x40, 1, 0, 0, 0, 0, 1, 16}},
 		 "S50=-90/0"},
 		{"address", {.setup = {0, 5, 9}}, "S50=0/0"},
 		{"a hub's port", {.setup = {0x23, 1, 16, 0, 1}}, "S50=-32/0"},
@@ -430,9 +436,9 @@ static void refusals(void **state)
 
 static void control_details(void **state)
 {
-	struct pdu_submit out = {
-		.seqnum = 2, .length = 16, .setup = {0x21, 9, 0, 2, 0, 0, 1, 0}};
-	struct pdu_submit empty_in = {.seqnum = 4, .in = true, .setup = {0x80, 0, 0, 0, 0, 0, 0, 0}};
+	struct pdu_submit out = {.seqnum = 2, .length = 16, .setup = {0x21, 9, 0, 2, 0, 0, 1, 0}};
+	struct pdu_submit empty_in = {
+		.seqnum = 4, .in = true, .setup = {0x80, 0, 0, 0, 0, 0, 0, 0}};
 	struct usb_urb *urb;
 	struct world w;
 
@@ -814,8 +820,10 @@ static void table(void **state)
 				assert_int_equal(step.todo, 0);
 				continue;
 			}
-			/* Freed exactly when idle; an answer is queued exactly on becoming answered. */
-			assert_int_equal(!!(step.todo & USB_URB_DO_FREE), step.next == USB_URB_IDLE);
+			/* Freed exactly when idle; an answer is queued exactly on becoming
+			 * answered. */
+			assert_int_equal(!!(step.todo & USB_URB_DO_FREE),
+					 step.next == USB_URB_IDLE);
 			assert_int_equal(answers, step.next == USB_URB_ANSWERED && s != step.next);
 			/* Cancelled once, on leaving FLYING. */
 			assert_int_equal(!!(step.todo & USB_URB_DO_CANCEL),
@@ -837,16 +845,26 @@ static void table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table),	     cmocka_unit_test(unlink_orders),
-		cmocka_unit_test(blocking_orders),   cmocka_unit_test(blocking_in_a_row),
-		cmocka_unit_test(parked),	     cmocka_unit_test(start_refused),
-		cmocka_unit_test(refusals),	     cmocka_unit_test(control_details),
-		cmocka_unit_test(zero_packet),	     cmocka_unit_test(isochronous),
-		cmocka_unit_test(faults),	     cmocka_unit_test(client_closes),
-		cmocka_unit_test(byte_by_byte_in),   cmocka_unit_test(early_and_large),
-		cmocka_unit_test(byte_by_byte_out),  cmocka_unit_test(too_many),
-		cmocka_unit_test(too_many_bytes),    cmocka_unit_test(never_reads),
-		cmocka_unit_test(bounded),	     cmocka_unit_test(steady),
+		cmocka_unit_test(table),
+		cmocka_unit_test(unlink_orders),
+		cmocka_unit_test(blocking_orders),
+		cmocka_unit_test(blocking_in_a_row),
+		cmocka_unit_test(parked),
+		cmocka_unit_test(start_refused),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(control_details),
+		cmocka_unit_test(zero_packet),
+		cmocka_unit_test(isochronous),
+		cmocka_unit_test(faults),
+		cmocka_unit_test(client_closes),
+		cmocka_unit_test(byte_by_byte_in),
+		cmocka_unit_test(early_and_large),
+		cmocka_unit_test(byte_by_byte_out),
+		cmocka_unit_test(too_many),
+		cmocka_unit_test(too_many_bytes),
+		cmocka_unit_test(never_reads),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(steady),
 	};
 
 	return cmocka_run_group_tests_name("usbip-session", tests, NULL, NULL);
