@@ -73,9 +73,10 @@ static void error_about_device(const struct ctl *ctl, const char *kind, const ch
 
 static void no_such_device(struct ctl *ctl, const json_t *p)
 {
-	ctl_error("not-found",
-		  "no device \"%s\" is plugged in, and none is configured by that name",
-		  ctl_text(p, "device"));
+	/* A command about where it should be takes a device that is configured but not plugged in.
+	 */
+	ctl_error("not-found", "no device \"%s\" is plugged in%s", ctl_text(p, "device"),
+		  ctl->command->run == ctl_show ? "" : ", and none is configured by that name");
 	ctl_try("usbroutectl list");
 }
 

@@ -218,8 +218,10 @@ static void parse_one_line(struct config_parser *p, struct config_line *line, co
 				   line->key && *p->section_text ? p->section_text : NULL,
 				   line->key, "%s", expected);
 		/* What follows a section that can't be read is not the last one's. */
-		if (line->kind == CONFIG_LINE_SECTION)
+		if (line->kind == CONFIG_LINE_SECTION) {
 			end_section(p);
+			p->section_text[0] = '\0';
+		}
 	} else if (line->kind == CONFIG_LINE_SECTION) {
 		begin_section(p, line->section);
 	} else if (line->kind == CONFIG_LINE_KEY) {

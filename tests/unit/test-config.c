@@ -150,6 +150,9 @@ static const struct {
 	 "from 8 to 30, such as 10.77.0.1/24; found \"x\"\n"
 	 "f:5: [what]: expected " SECTIONS "\n"
 	 "f:8: [vm b] x: expected one of the keys address, mac\n"},
+	{"[daemon]\n[vm a\naddress = x\nmac = \"\n",
+	 "f:2: expected a section's name between [ and ]\n"
+	 "f:4: mac: expected a closing \" on the same line\n"},
 	{"[daemon]\n[vm a\naddress = x\n", "f:2: expected a section's name between [ and ]\n"},
 };
 

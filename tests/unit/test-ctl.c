@@ -147,6 +147,12 @@ static const struct {
 	 ERROR("NoSuchDevice", "{\"device\":\"nix\"}"),
 	 3,
 	 "",
+	 "error[not-found]: no device \"nix\" is plugged in\n  try: usbroutectl list\n"},
+	{{"detach", "nix"},
+	 CALL("Detach", "{\"device\":\"nix\"}"),
+	 ERROR("NoSuchDevice", "{\"device\":\"nix\"}"),
+	 3,
+	 "",
 	 "error[not-found]: no device \"nix\" is plugged in, and none is configured by that name\n"
 	 "  try: usbroutectl list\n"},
 	{{"--json", "attach", "keyboard", "vm1"},
