@@ -10,9 +10,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -299,28 +302,39 @@ static pid_t start(const char *const *args, int *ret_out, int *ret_err)
 	return pid;
 }
 
-/* Be the daemon for one call. */
-static void serve(const char *call, const char *reply)
+static int caller = -1;
+
+/* Be the daemon for one call: up to the call, and from there on. */
+static void serve_begin(const char *call)
 {
 	struct pollfd p = {.fd = listener, .events = POLLIN};
 	char text[4096];
 	size_t len = 0;
-	int fd;
 
 	assert_int_equal(poll(&p, 1, 10000), 1);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(fd >= 0);
+	caller = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(caller >= 0);
 	do {
-		ssize_t n = recv(fd, text + len, sizeof(text) - len, 0);
+		ssize_t n = recv(caller, text + len, sizeof(text) - len, 0);
 
 		assert_true(n > 0);
 		len += (size_t)n;
 	} while (text[len - 1]);
 	assert_string_equal(text, call);
+}
+
+static void serve_end(const char *reply)
+{
 	if (reply)
-		assert_int_equal(send(fd, reply, strlen(reply) + 1, MSG_NOSIGNAL),
+		assert_int_equal(send(caller, reply, strlen(reply) + 1, MSG_NOSIGNAL),
 				 strlen(reply) + 1);
-	close(fd);
+	caller = fd_close(caller);
+}
+
+static void serve(const char *call, const char *reply)
+{
+	serve_begin(call);
+	serve_end(reply);
 }
 
 static void read_all(int fd, char *text, size_t size)
@@ -401,6 +415,89 @@ static void test_every_command_has_help(void **state)
 	}
 }
 
+/* What a terminal of @columns shows of a run, with CR LF as LF. */
+static int run_on_terminal(unsigned short columns, const char *const *args, const char *call,
+			   const char *reply, bool late, char *text, size_t size)
+{
+	struct winsize ws = {.ws_row = 24, .ws_col = columns};
+	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
+	int terminal, status;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	for (unsigned i = 0; args[i]; i++)
+		argv[i + 3] = args[i];
+	pid = forkpty(&terminal, NULL, NULL, &ws);
+	assert_true(pid >= 0);
+	if (!pid) {
+		setenv("TERM", "xterm", 1);
+		execv(getenv("USBROUTECTL"), (char **)argv);
+		_exit(99);
+	}
+	if (late) {
+		char first = 0;
+
+		/* The reply comes only once there is progress to be seen. */
+		serve_begin(call);
+		assert_int_equal(read(terminal, &first, 1), 1);
+		text[len++] = first;
+		serve_end(reply);
+	} else {
+		serve(call, reply);
+	}
+	while ((n = read(terminal, text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	for (char *p = text; (p = strstr(p, "\r\n"));)
+		memmove(p, p + 1, strlen(p));
+	close(terminal);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static void test_terminal(void **state)
+{
+	static const char *const list[] = {"list", NULL}, *const json[] = {"--json", "list", NULL};
+	static const char reply[] = "{\"parameters\":{\"devices\":[" STICK "," DEVICE "]}}";
+	char text[8192];
+
+	unsetenv("NO_COLOR");
+	assert_int_equal(
+		run_on_terminal(80, list, CALL("List", "{}"), reply, false, text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "\033[33mpending: vm1 is"));
+	assert_non_null(strstr(text, "…\033[0m\n"));
+	assert_non_null(strstr(text, "\n2 devices, 0 attached, 1 not where wanted."));
+	assert_null(strstr(text, "\033[2J"));
+
+	setenv("NO_COLOR", "1", 1);
+	assert_int_equal(
+		run_on_terminal(80, list, CALL("List", "{}"), reply, false, text, sizeof(text)), 0);
+	assert_null(strchr(text, '\033'));
+
+	/* JSON for a person to read: nothing that the terminal would obey. */
+	assert_int_equal(run_on_terminal(80, json, CALL("List", "{}"),
+					 "{\"parameters\":{\"devices\":[],\"a\":\"\xc2\x9b\"}}",
+					 false, text, sizeof(text)),
+			 0);
+	assert_string_equal(text, "{\"devices\":[],\"a\":\"\\u009B\"}\n");
+}
+
+static void test_progress(void **state)
+{
+	static const char *const attach[] = {"attach", "keyboard", "vm1", "--wait", "60", NULL};
+	const char *call =
+		CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\",\"wait_seconds\":60.0}");
+	char text[8192];
+
+	assert_int_equal(run_on_terminal(80, attach, call,
+					 ERROR("Pending", "{\"reason\":\"not yet\"}"), true, text,
+					 sizeof(text)),
+			 7);
+	assert_non_null(strstr(text, "\r\033[Kkeyboard: waiting for vm1 … "));
+	assert_non_null(strstr(text, "\r\033[Kerror[pending]: keyboard: not yet\n"));
+}
+
 static int setup(void **state)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -426,6 +523,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_every_command_has_help),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_progress),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

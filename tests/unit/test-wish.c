@@ -133,6 +133,27 @@ static void test_alias_waits_for_its_device(void **state)
 	assert_int_equal(wish_set_alias(&w, "1-1", "vm1"), -EINVAL);
 }
 
+static void test_forget(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w;
+	struct device_facts d = device(1, "S1", PORT_A), other = device(2, NULL, PORT_B);
+
+	wishes_init(&w);
+	assert_int_equal(wish_set(&w, &d, false, true, "vm1"), 0);
+	assert_int_equal(wish_set(&w, &other, false, true, "vm2"), 0);
+	assert_int_equal(wish_set_alias(&w, "mouse", "vm3"), 0);
+	wish_forget(&w, &d, true);
+	wish_forget(&w, &d, true);
+	assert_int_equal(w.n, 2);
+	assert_target(&w, d, true, NULL);
+	assert_target(&w, other, true, "vm2");
+	wish_forget_alias(&w, "keyboard");
+	assert_int_equal(w.n, 2);
+	wish_forget_alias(&w, "mouse");
+	assert_int_equal(w.n, 1);
+	assert_target(&w, other, true, "vm2");
+}
+
 static void test_refused_changes_nothing(void **state)
 {
 	_cleanup_(wishes_deinit) struct wishes w;
@@ -235,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_port_means_the_port),
 		cmocka_unit_test(test_newest_decides),
 		cmocka_unit_test(test_alias_waits_for_its_device),
+		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
 		cmocka_unit_test(test_bad_lines_cost_only_themselves),
