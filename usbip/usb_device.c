@@ -126,7 +126,13 @@ static void LIBUSB_CALL on_fd_added(int fd, short events, void *ctx)
 
 static void LIBUSB_CALL on_fd_removed(int fd, void *ctx)
 {
-	((struct usb_device *)ctx)->fds_changed = true;
+	struct usb_device *dev = ctx;
+
+	dev->fds_changed = true;
+	/* While the handle is open, only an unplugged device's goes. With no URB in flight it is
+	 * all that tells. */
+	if (fd == dev->fd)
+		dev->gone = true;
 }
 
 static void run_job(struct usb_job *job)

@@ -237,7 +237,8 @@ static int restore(struct usb_device *dev)
 {
 	int r;
 
-	if (dev->configuration != dev->found_configuration) {
+	/* For a device that stands no reset, its configuration anew comes nearest to one. */
+	if (dev->configuration != dev->found_configuration || dev->never_reset) {
 		r = configure(dev, dev->found_configuration);
 		if (r < 0)
 			return fail(dev, errno_of(r),

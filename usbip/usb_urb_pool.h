@@ -14,7 +14,7 @@
 
 #define USB_URB_SETUP_SIZE 8	       /* room in front of each buffer */
 #define USB_URB_POOL_KEEP  (2u << 20)  /* bytes of idle buffers that are kept */
-#define USB_URB_KEEP	   128	       /* idle URBs that are kept */
+#define USB_URB_KEEP	   512	       /* idle URBs that are kept */
 #define USB_URB_MAX_BYTES  (16u << 20) /* of one buffer */
 #define USB_URB_CLASSES	   9
 

@@ -3,6 +3,7 @@
  * A device on libusb, on a mocked usbfs node, with a user as the daemon's threads are: jobs in a
  * worker, their end by mailbox, one turn after the other.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -300,11 +301,36 @@ static struct pdu_submit with_seqnum(struct pdu_submit pdu, uint32_t seqnum)
 	return pdu;
 }
 
+/* Is there a thread of that name in this process? */
+static bool has_thread(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	bool found = false;
+	struct dirent *e;
+
+	assert_non_null(tasks);
+	while ((e = readdir(tasks))) {
+		char path[300], comm[32] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(comm, sizeof(comm), f) && !strncmp(comm, name, strlen(name)))
+			found = true;
+		fclose(f);
+	}
+	closedir(tasks);
+	return found;
+}
+
 static void open_and_close(void **state)
 {
 	struct user *u = user_new(0x046d, 0xc31c);
 
 	user_open(u);
+	assert_false(has_thread("libusb"));
 	assert_true(mock_logged(&u->mock, "claim0 claim1 release0 release1 reset claim0 claim1"));
 	assert_false(usb_device_parked(u->dev));
 	mock_forget(&u->mock);
@@ -355,6 +381,15 @@ static void never_reset(void **state)
 	struct user *u = user_new(0x1210, 0x001c);
 
 	user_open(u);
+	assert_false(mock_logged(&u->mock, "reset"));
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 1, .setup = {0x23, 3, 4, 0, 1}}, NULL);
+	expect(u, 3, 1, 0, 0, NULL);
+	user_detach(u);
+	usb_device_end_session(u->dev);
+	turn_until(u, u->was_ended);
+	assert_int_equal(u->ended, 0);
+	assert_true(mock_logged(&u->mock, "configuration1 claim0 claim1"));
 	assert_false(mock_logged(&u->mock, "reset"));
 	user_free(u);
 }
