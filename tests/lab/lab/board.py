@@ -74,8 +74,7 @@ class Board:
         agent_near, agent_far = socket.socketpair()
         monitor_near, monitor_far = socket.socketpair()
         command = [
-            "qemu-system-x86_64", *accelerator.options(self.kernel),
-            "-machine", "q35,i8042=off", "-smp", "2", "-m", str(self._memory),
+            *accelerator.command(self.kernel), "-machine", "q35,i8042=off", "-m", str(self._memory),
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs.file('board.log')}",
             "-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel),

@@ -1,0 +1,130 @@
+"""usbrouted on the board. Owns its process there, its configuration file and its log."""
+
+import json
+import shlex
+import signal
+
+from . import LabError, LabTimeout, paths
+from .board import EVENT_SECONDS
+
+CONFIG = "/run/lab/usbrouted.conf"
+STATE = "/run/lab/state"            # kept over a restart of the daemon, not over one of the board
+RUNTIME = "/run/usbrouted"
+ADDRESS = "10.77.0.1"
+PORT = 3240
+START_SECONDS = 60
+
+DEFAULT_CONFIG = f"""\
+[daemon]
+state-directory = {STATE}
+[network]
+address = {ADDRESS}/24
+[vm vm1]
+address = 10.77.0.11
+[vm vm2]
+address = 10.77.0.12
+[vm vm3]
+address = 10.77.0.13
+[device keyboard]
+match = id=0627:0001 product="QEMU USB Keyboard"
+[device mouse]
+match = id=0627:0001 product="QEMU USB Mouse"
+[device disk]
+match = serial=LAB-DISK-1
+"""
+
+
+class Daemon:
+    """daemon = Daemon(board); daemon.start(); daemon.ctl("attach keyboard vm1"); daemon.stop()"""
+
+    def __init__(self, board, config=DEFAULT_CONFIG, wrapper=""):
+        self.board = board
+        self.config = config
+        self.wrapper = wrapper          # words in front of it, as `strace -f -o FILE`
+        self._job = None
+
+    @staticmethod
+    def built():
+        return paths.DAEMON.exists() and paths.CTL.exists()
+
+    def running(self):
+        return bool(self._job and self._job.running())
+
+    def start(self):
+        """Start it and wait until its control socket answers."""
+        if self.running():
+            raise LabError("the daemon runs already")
+        self.board.write(CONFIG, self.config)
+        self.board.run(f"mkdir -p {STATE}", check=True)
+        command = f"exec {self.wrapper} {shlex.quote(str(paths.DAEMON))} --config {CONFIG}"
+        self._job = self.board.follow(command, "usbrouted.log")
+        self.wait_ready()
+
+    def wait_ready(self, timeout=START_SECONDS):
+        ready = self.board.spawn(f"until {shlex.quote(str(paths.CTL))} status >/dev/null 2>&1;"
+                                 " do sleep 0.1; done", stdin=b"")
+        tries = int(timeout)
+        for _ in range(tries):
+            try:
+                ready.wait(1)
+                return
+            except LabTimeout:
+                if not self.running():
+                    break
+        ready.kill()
+        why = f"ended with {self._job.rc}" if not self.running() else f"is not ready in {timeout} s"
+        raise LabError(f"the daemon {why}\n{self.board.logs.tails()}")
+
+    def stop(self, timeout=EVENT_SECONDS):
+        """SIGTERM, and wait for its end; returns its exit status."""
+        if not self._job:
+            return None
+        if self.running():
+            self._job.kill(signal.SIGTERM)
+        return self._job.wait(timeout)
+
+    def kill(self):
+        """kill -9, the broker with it: all of its session. Waits until it is gone."""
+        if self._job:
+            self._job.kill(signal.SIGKILL)
+            self._job.wait()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    # Control
+
+    def ctl(self, words, timeout=EVENT_SECONDS):
+        """usbroutectl with these words (shell syntax): Result(rc, out, err)."""
+        return self.board.run(f"{shlex.quote(str(paths.CTL))} {words}", timeout=timeout)
+
+    def ctl_ok(self, words, timeout=EVENT_SECONDS):
+        """The same; it must end with 0. Returns its output as text."""
+        rc, out, err = self.ctl(words, timeout)
+        if rc:
+            raise LabError(f"usbroutectl {words}: {rc}: {(err + out).decode(errors='replace').strip()}")
+        return out.decode()
+
+    def json(self, words, timeout=EVENT_SECONDS):
+        return json.loads(self.ctl_ok(f"--json {words}", timeout))
+
+    def device(self, name):
+        """The Device of the contract, by any name of it."""
+        return self.json(f"show {name}")["device"]
+
+    def wait_device(self, name, timeout=EVENT_SECONDS, **fields):
+        """Wait until the device's fields have these values (state="attached", actual="vm1"…)."""
+        tests = " and ".join(f"d.get({key!r}) == {value!r}" for key, value in fields.items())
+        check = f"import json,sys; d = json.load(sys.stdin)['device']; sys.exit(not ({tests}))"
+        self.board.wait(f"{shlex.quote(str(paths.CTL))} --json show {name} 2>/dev/null | "
+                        f"/usr/bin/python3 -S -c {shlex.quote(check)} 2>/dev/null",
+                        timeout, f"{name} with {fields}")
+        return self.device(name)
+
+    def pid(self):
+        return self.board.text("pgrep -o -x usbrouted").split()[0]
+
+    def log(self):
+        log = self.board.logs.file("usbrouted.log")
+        return log.read_text(errors="replace") if log.exists() else ""
