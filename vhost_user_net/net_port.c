@@ -411,9 +411,12 @@ int net_port_check(struct net_port *port)
 
 	pthread_mutex_lock(port->dev.lock);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
-		if (vu_memory_lost(&port->dev.mem) && port->dev.ring[i].running)
+		const struct vu_ring *ring = &port->dev.ring[i];
+
+		/* Zeros in place of the ring look like all sorts of faults. */
+		if (vu_memory_lost(&port->dev.mem) && (ring->running || ring->q.fault.what))
 			vu_device_break(&port->dev, i, "the guest's memory was cut off");
-		else if (port->dev.ring[i].q.fault.what)
+		else if (ring->q.fault.what)
 			vu_device_break(&port->dev, i, NULL);
 	}
 	broken = port->dev.ring[0].q.fault.what || port->dev.ring[1].q.fault.what;

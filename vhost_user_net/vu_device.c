@@ -540,7 +540,7 @@ void vu_device_disconnect(struct vu_device *dev)
  * vu_device_break() - use a ring no more until the guest sets it up anew
  * @dev:	the device
  * @i:		which ring
- * @what:	why, where the ring itself doesn't know; a literal
+ * @what:	why, a literal; NULL: as the ring itself says
  *
  * With the lock held where it is the RX ring.
  */
@@ -548,7 +548,7 @@ void vu_device_break(struct vu_device *dev, unsigned i, const char *what)
 {
 	struct vu_ring *ring = &dev->ring[i];
 
-	if (!ring->q.fault.what)
+	if (what)
 		ring->q.fault = (struct vu_vring_fault){.what = what};
 	ring_pause(ring);
 }

@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ports and switch: where frames go, what receivers are spared, who is told and when. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "vhost_user_net/net_checksum.h"
+#include "vhost_user_net/net_rules.h"
+#include "vhost_user_net/net_spec.h"
+#include "vu-frontend.h"
+
+#define BIT(n) (1ull << (n))
+
+static const uint8_t everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+static struct net_switch *sw;
+static struct fe a, b, c;
+
+static uint8_t buf[70000];
+static struct virtio_net_hdr hdr;
+
+static int set_up(void **state _unused_)
+{
+	struct net_port_config config;
+
+	assert_int_equal(net_switch_new(&sw), 0);
+	config = fe_config(0);
+	fe_open(&a, sw, &config);
+	config = fe_config(1);
+	fe_open(&b, sw, &config);
+	config = fe_config(2);
+	fe_open(&c, sw, &config);
+	return 0;
+}
+
+static int tear_down(void **state _unused_)
+{
+	fe_close(&a);
+	fe_close(&b);
+	fe_close(&c);
+	sw = net_switch_free(sw);
+	return 0;
+}
+
+/* A frame of guest @from to @dst: UDP between the guests' addresses, payload counting up. */
+static size_t udp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload)
+{
+	struct ethernet_header eth = {.source = {2, 0, 0, 0, 0, (uint8_t)(10 + from)},
+				      .type = be16_of(ETHERTYPE_IPV4)};
+	struct ipv4_header ip = {.version_ihl = 0x45,
+				 .total_length = be16_of((uint16_t)(28 + payload)),
+				 .ttl = 64,
+				 .protocol = IP_UDP,
+				 .source = {10, 77, 0, (uint8_t)(10 + from)},
+				 .destination = {10, 77, 0, 99}};
+	struct udp_header udp = {.source_port = be16_of(1000),
+				 .destination_port = be16_of(2000),
+				 .length = be16_of((uint16_t)(8 + payload))};
+
+	memcpy(eth.destination, dst, 6);
+	memcpy(f, &eth, 14);
+	memcpy(f + 14, &ip, 20);
+	memcpy(f + 34, &udp, 8);
+	for (size_t i = 0; i < payload; i++)
+		f[42 + i] = (uint8_t)(i * 7 + from);
+	return 42 + payload;
+}
+
+static size_t tcp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload)
+{
+	size_t len = udp_frame(f, from, dst, payload + 12);
+	struct ipv4_header *ip = (void *)(f + 14);
+	struct tcp_header *tcp = (void *)(f + 34);
+	uint16_t sum;
+
+	ip->protocol = IP_TCP;
+	ip->identification = be16_of(0xfffe);
+	*tcp = (struct tcp_header){.sequence = be32_of(0xfffffff0u), .offset = 0x50,
+				   .flags = TCP_PSH | TCP_CWR | 0x10};
+	for (size_t i = 0; i < payload; i++)
+		f[54 + i] = (uint8_t)(i * 7 + from);
+	/* As a driver leaves it: the pseudo-header's sum, not inverted. */
+	sum = (uint16_t)~net_checksum_fold(
+		net_checksum_pseudo4(ip->source, ip->destination, IP_TCP, 20 + payload));
+	tcp->checksum = be16_of(sum);
+	return len;
+}
+
+static const uint8_t *mac_of(unsigned n)
+{
+	static uint8_t mac[NET_PORTS][6];
+
+	mac[n][0] = 2;
+	mac[n][5] = (uint8_t)(10 + n);
+	return mac[n];
+}
+
+static void start(struct fe *fe, uint64_t features)
+{
+	fe_start(fe, features, 256);
+	assert_true(net_port_up(fe->port));
+	fe_rx_fill(fe, 256, 2048);
+	net_port_transmit(fe->port, fe->tap);
+	net_port_receive(fe->port, fe->tap);
+	assert_false(net_port_flush(fe->port));
+}
+
+static void send_frame(struct fe *fe, const struct virtio_net_hdr *h, const void *f, size_t len)
+{
+	fe_tx(fe, h, f, len);
+	net_port_kicked(fe->port, VIRTIO_NET_TX);
+	assert_false(net_port_transmit(fe->port, fe->tap));
+}
+
+static struct net_port_counters counters(struct fe *fe)
+{
+	struct net_port_counters n;
+
+	net_port_count(fe->port, &n);
+	return n;
+}
+
+static void assert_received(struct fe *fe, const void *f, size_t len)
+{
+	assert_int_equal(fe_rx(fe, &hdr, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, f, len);
+}
+
+static void assert_nothing(struct fe *fe)
+{
+	assert_int_equal(fe_rx(fe, &hdr, buf, sizeof(buf)), 0);
+}
+
+static void frames_find_their_card(void **state _unused_)
+{
+	uint8_t f[2000];
+	size_t len;
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	start(&c, FE_FEATURES);
+	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+
+	/* Nobody's address is known: to all cards that could have it, and not to the tap. */
+	len = udp_frame(f, 0, mac_of(1), 100);
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(a.macs, 1);
+	assert_memory_equal(a.mac, mac_of(0), 6);
+	assert_received(&b, f, len);
+	assert_received(&c, f, len);
+	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
+
+	/* b's is known now. */
+	len = udp_frame(f, 1, mac_of(0), 60);
+	send_frame(&b, NULL, f, len);
+	assert_received(&a, f, len);
+	assert_nothing(&c);
+	len = udp_frame(f, 0, mac_of(1), 1400);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+	assert_nothing(&c);
+
+	/* To all, and the own tap. */
+	len = udp_frame(f, 0, everyone, 10);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+	assert_received(&c, f, len);
+	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, f, len);
+	assert_int_equal(fe_tap_out(&b, &hdr, buf, sizeof(buf)), 0);
+
+	/* To the daemon: the own tap alone. */
+	len = udp_frame(f, 0, net_daemon_mac, 10);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&b);
+	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+
+	/* Nobody, once all are known. */
+	len = udp_frame(f, 2, mac_of(0), 10);
+	send_frame(&c, NULL, f, len);
+	assert_received(&a, f, len);
+	len = udp_frame(f, 0, mac_of(9), 10);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&b);
+	assert_nothing(&c);
+	assert_int_equal(counters(&a).tx_nowhere, 1);
+
+	/* A card that is down has no address to send to. */
+	fe_send_state(&b, VHOST_USER_GET_VRING_BASE, 0, 0);
+	assert_int_equal(fe_message(&b), 0);
+	assert_false(net_port_up(b.port));
+	len = udp_frame(f, 0, mac_of(1), 10);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&c);
+	assert_int_equal(counters(&a).tx_nowhere, 2);
+}
+
+static void one_card_cannot_take_another_ones_address(void **state _unused_)
+{
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, everyone, 10);
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+	/* b's address for IP, a's for Ethernet. */
+	len = udp_frame(f, 1, everyone, 10);
+	memcpy(f + 6, mac_of(0), 6);
+	send_frame(&b, NULL, f, len);
+	assert_nothing(&a);
+	assert_int_equal(b.macs, 0);
+	assert_int_equal(counters(&b).tx_refused, 1);
+	/* Its own is still free to it. */
+	len = udp_frame(f, 1, everyone, 10);
+	send_frame(&b, NULL, f, len);
+	assert_received(&a, f, len);
+	assert_int_equal(b.macs, 1);
+}
+
+static void isolated_guests_reach_the_daemon_alone(void **state _unused_)
+{
+	struct net_port_config config = fe_config(3);
+	uint8_t f[200];
+	struct fe d;
+	size_t len;
+
+	config.isolate = true;
+	memcpy(config.mac, mac_of(3), 6);
+	fe_open(&d, sw, &config);
+	start(&a, FE_FEATURES);
+	start(&d, FE_FEATURES);
+	assert_int_equal(d.macs, 1);
+	len = udp_frame(f, 3, everyone, 10);
+	send_frame(&d, NULL, f, len);
+	assert_nothing(&a);
+	assert_int_equal(fe_tap_out(&d, &hdr, buf, sizeof(buf)), len);
+	len = udp_frame(f, 0, everyone, 10);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&d);
+	len = udp_frame(f, 0, mac_of(3), 10);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&d);
+	assert_int_equal(counters(&a).tx_nowhere, 1);
+	fe_close(&d);
+}
+
+static const struct virtio_net_hdr tso4 = {
+	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+	.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+	.hdr_len = {{0xff, 0xff}}, /* a lie: recomputed */
+	.gso_size = {{0xe8, 0x03}},
+	.csum_start = {{34, 0}},
+	.csum_offset = {{16, 0}},
+};
+
+static void long_frames_go_whole_to_those_who_take_them(void **state _unused_)
+{
+	static uint8_t f[70000];
+	size_t len = tcp_frame(f, 0, mac_of(1), 60000);
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	send_frame(&a, &tso4, f, len);
+	assert_received(&b, f, len);
+	assert_int_equal(le16_get(hdr.num_buffers), (12 + len + 2047) / 2048);
+	assert_int_equal(hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	assert_int_equal(le16_get(hdr.gso_size), 1000);
+	assert_int_equal(le16_get(hdr.hdr_len), 54);
+
+	memcpy(f, net_daemon_mac, 6);
+	send_frame(&a, &tso4, f, len);
+	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, f, len);
+	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+}
+
+static void assert_checksums(const uint8_t *f, size_t len)
+{
+	const struct ipv4_header *ip = (const void *)(f + 14);
+	size_t n = len - 34;
+	uint32_t sum = net_checksum_pseudo4(ip->source, ip->destination, ip->protocol, n);
+
+	assert_int_equal(net_checksum_fold(net_checksum_add(sum, f + 34, n)), 0);
+}
+
+static void others_get_segments_and_checksums(void **state _unused_)
+{
+	static uint8_t f[70000];
+	size_t len = tcp_frame(f, 0, mac_of(1), 2500);
+
+	start(&a, FE_FEATURES);
+	start(&b, BIT(VIRTIO_F_VERSION_1)); /* nothing but the least */
+	send_frame(&a, &tso4, f, len);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t n = i < 2 ? 1000 : 500;
+		const struct ipv4_header *ip = (const void *)(buf + 14);
+		const struct tcp_header *tcp = (const void *)(buf + 34);
+
+		assert_int_equal(fe_rx(&b, &hdr, buf, sizeof(buf)), 54 + n);
+		assert_int_equal(hdr.flags, 0);
+		assert_int_equal(hdr.gso_type, 0);
+		assert_memory_equal(buf + 54, f + 54 + i * 1000, n);
+		assert_int_equal(be32_get(tcp->sequence), 0xfffffff0u + i * 1000);
+		assert_int_equal(tcp->flags & TCP_CWR, i == 0 ? TCP_CWR : 0);
+		assert_int_equal(tcp->flags & TCP_PSH, i == 2 ? TCP_PSH : 0);
+		assert_int_equal(be16_get(ip->total_length), 40 + n);
+		assert_int_equal(be16_get(ip->identification), (0xfffe + i) & 0xffff);
+		assert_int_equal(net_checksum_fold(net_checksum_add(0, ip, 20)), 0);
+		assert_checksums(buf, 54 + n);
+	}
+	assert_nothing(&b);
+
+	/* A checksum alone. */
+	struct virtio_net_hdr csum = tso4;
+
+	csum.gso_type = 0;
+	len = tcp_frame(f, 0, mac_of(1), 999);
+	send_frame(&a, &csum, f, len);
+	assert_int_equal(fe_rx(&b, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(hdr.flags, 0);
+	assert_checksums(buf, len);
+	assert_memory_equal(buf + 54, f + 54, 999);
+
+	/* More segments than anyone sends. */
+	csum = tso4;
+	csum.gso_size = le16_of(1);
+	len = tcp_frame(f, 0, mac_of(1), 2500);
+	send_frame(&a, &csum, f, len);
+	assert_nothing(&b);
+}
+
+static void a_full_ring_costs_the_frame_alone(void **state _unused_)
+{
+	uint8_t f[2000];
+	size_t len = udp_frame(f, 0, mac_of(1), 1000);
+
+	start(&a, FE_FEATURES);
+	fe_start(&b, FE_FEATURES, 256);
+	fe_rx_fill(&b, 3, 512); /* room for one */
+	send_frame(&a, NULL, f, len);
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(counters(&b).rx_frames, 1);
+	assert_int_equal(counters(&b).rx_full, 1);
+	assert_received(&b, f, len);
+	assert_int_equal(le16_get(hdr.num_buffers), 2 + 1);
+	assert_nothing(&b);
+}
+
+static void the_tap_is_read_straight_into_buffers(void **state _unused_)
+{
+	static uint8_t f[70000];
+	struct virtio_net_hdr h = tso4;
+
+	start(&a, FE_FEATURES);
+	/* Short and long by turns, so that what was looked up beforehand is too little, and too much. */
+	for (unsigned i = 0; i < 100; i++) {
+		size_t len = tcp_frame(f, 5, mac_of(0), i % 7 == 3 ? 64000 - i : 50 + i * 11);
+
+		fe_tap_in(&a, &h, f, len);
+		net_port_receive(a.port, a.tap);
+		assert_received(&a, f, len);
+		assert_int_equal(le16_get(hdr.num_buffers), (12 + len + 2047) / 2048);
+		assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	}
+	assert_int_equal(counters(&a).rx_frames, 100);
+	assert_int_equal(counters(&a).rx_full, 0);
+}
+
+static void the_tap_waits_for_room(void **state _unused_)
+{
+	uint8_t f[2000];
+	size_t len = udp_frame(f, 5, mac_of(0), 100);
+	uint16_t event;
+
+	fe_start(&a, FE_FEATURES, 256);
+	fe_rx_fill(&a, 2, 2048);
+	fe_tap_in(&a, NULL, f, len);
+	assert_false(net_port_receive(a.port, a.tap));
+	assert_nothing(&a);
+	/* 64 KiB in buffers of 2 KiB are 33; the guest is to kick when it has posted so many. */
+	event = le16toh(*fe_used_word(&a, 0, VIRTQ_USED_RING + 8 * 256));
+	assert_int_equal(event, 33 - 1);
+	fe_rx_fill(&a, 40, 2048);
+	net_port_kicked(a.port, VIRTIO_NET_RX);
+	assert_false(net_port_receive(a.port, a.tap));
+	assert_received(&a, f, len);
+
+	/* Without the event index: by the flag, which is on only while the tap waits. */
+	fe_connect(&b);
+	fe_start(&b, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX), 256);
+	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
+	fe_tap_in(&b, NULL, f, len);
+	assert_false(net_port_receive(b.port, b.tap));
+	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), 0);
+	fe_rx_fill(&b, 100, 2048);
+	net_port_kicked(b.port, VIRTIO_NET_RX);
+	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
+	assert_false(net_port_receive(b.port, b.tap));
+	assert_received(&b, f, len);
+
+	/* A ring of 16 never has room for the longest frame: shorter ones pass all the same. */
+	fe_start(&c, FE_FEATURES, 16);
+	fe_rx_fill(&c, 16, 1536);
+	fe_tap_in(&c, NULL, f, len);
+	assert_false(net_port_receive(c.port, c.tap));
+	assert_received(&c, f, len);
+}
+
+static void buffers_without_merging_must_hold_the_frame(void **state _unused_)
+{
+	uint8_t f[2000];
+	size_t len = udp_frame(f, 0, mac_of(1), 1000);
+
+	start(&a, FE_FEATURES);
+	fe_start(&b, FE_FEATURES & ~BIT(VIRTIO_NET_F_MRG_RXBUF), 256);
+	fe_rx_fill(&b, 10, 800);
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(counters(&b).rx_full, 1);
+	len = udp_frame(f, 0, mac_of(1), 700);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+}
+
+static unsigned rx_calls(struct fe *receiver, struct fe *sender, unsigned line)
+{
+	unsigned n = sender->calls[line];
+
+	(void)receiver;
+	net_port_flush(sender->port);
+	return sender->calls[line] - n;
+}
+
+static void set_used_event(struct fe *fe, unsigned ring, uint16_t x)
+{
+	__atomic_store_n(fe_avail_word(fe, ring, VIRTQ_AVAIL_RING + 2 * fe->ring[ring].num),
+			 htole16(x), __ATOMIC_RELAXED);
+}
+
+static void guests_are_told_when_they_want_to_be(void **state _unused_)
+{
+	const unsigned line = 1 * 2 + VIRTIO_NET_RX; /* b is the second port */
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, mac_of(1), 10);
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	/* From the start on the ring's whole number range and over its wrap. */
+	for (unsigned i = 0; i < 70000; i++) {
+		uint16_t used = fe_used_idx(&b, VIRTIO_NET_RX);
+
+		/* every third frame wants an interrupt */
+		set_used_event(&b, VIRTIO_NET_RX, (uint16_t)(i % 3 == 0 ? used : used + 5));
+		send_frame(&a, NULL, f, len);
+		assert_int_equal(rx_calls(&b, &a, line), i % 3 == 0);
+		assert_received(&b, f, len);
+		assert_true(fe_used(&a, VIRTIO_NET_TX, &(uint32_t){0}, &(uint32_t){0}));
+		if (i == 300)
+			assert_int_equal(rx_calls(&b, &a, line), 0);
+	}
+
+	/* Several in a turn are one interrupt. */
+	set_used_event(&b, VIRTIO_NET_RX, fe_used_idx(&b, VIRTIO_NET_RX));
+	for (unsigned i = 0; i < 5; i++)
+		send_frame(&a, NULL, f, len);
+	assert_int_equal(rx_calls(&b, &a, line), 1);
+
+	/* A descriptor that isn't ready is asked again. */
+	set_used_event(&b, VIRTIO_NET_RX, fe_used_idx(&b, VIRTIO_NET_RX));
+	send_frame(&a, NULL, f, len);
+	a.call_busy = true;
+	assert_true(net_port_flush(a.port));
+	assert_true(net_port_flush(a.port));
+	a.call_busy = false;
+	assert_int_equal(rx_calls(&b, &a, line), 1);
+	assert_false(net_port_flush(a.port));
+}
+
+static void guests_are_told_by_the_flag_too(void **state _unused_)
+{
+	const unsigned line = 1 * 2 + VIRTIO_NET_RX;
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, mac_of(1), 10);
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX));
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(rx_calls(&b, &a, line), 1);
+	assert_int_equal(rx_calls(&b, &a, line), 0);
+	*fe_avail_word(&b, 0, VIRTQ_AVAIL_FLAGS) = htole16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(rx_calls(&b, &a, line), 0);
+}
+
+static void kicks_are_off_while_the_ring_is_served(void **state _unused_)
+{
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, net_daemon_mac, 10);
+
+	start(&a, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX));
+	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), 0);
+	for (unsigned i = 0; i < 100; i++)
+		fe_tx(&a, NULL, f, len);
+	/* More than a burst: there is more, and no kick is asked for. */
+	assert_true(net_port_transmit(a.port, a.tap));
+	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
+	assert_false(net_port_transmit(a.port, a.tap));
+	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), 0);
+	assert_int_equal(fe_used_idx(&a, 1), 100);
+
+	/* With the event index: the next buffer. */
+	start(&b, FE_FEATURES);
+	fe_tx(&b, NULL, f, len);
+	assert_false(net_port_transmit(b.port, b.tap));
+	assert_int_equal(le16toh(*fe_used_word(&b, 1, VIRTQ_USED_RING + 8 * 256)), 1);
+}
+
+static void dhcp_is_answered_and_goes_nowhere(void **state _unused_)
+{
+	uint8_t f[600];
+	struct udp_header *udp = (void *)(f + 34);
+	struct dhcp_message m = {.op = 1, .htype = 1, .hlen = 6, .xid = be32_of(7),
+				 .cookie = be32_of(DHCP_COOKIE)};
+	size_t len = udp_frame(f, 0, everyone, sizeof(m) + 4);
+	const struct dhcp_message *r = (const void *)(buf + 42);
+
+	memset(f + 26, 0, 4);
+	udp->source_port = be16_of(68);
+	udp->destination_port = be16_of(67);
+	memcpy(m.chaddr, mac_of(0), 6);
+	memcpy(f + 42, &m, sizeof(m));
+	memcpy(f + 42 + sizeof(m), "\x35\x01\x01\xff", 4);
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	send_frame(&a, &(struct virtio_net_hdr){.flags = 1, .csum_start = {{34}}, .csum_offset = {{6}}},
+		   f, len);
+	assert_nothing(&b);
+	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_rx(&a, &hdr, buf, sizeof(buf)), 342);
+	assert_memory_equal(r->yiaddr, "\x0a\x4d\x00\x0a", 4);
+	assert_checksums(buf, 342);
+}
+
+/* Fields of the virtio-net header that would make someone write or read where he must not. */
+static void bad_headers_cost_the_frame(void **state _unused_)
+{
+	static const struct {
+		uint8_t flags, gso;
+		uint16_t size, start, offset;
+	} bad[] = {
+		{1, 1, 0, 34, 16},	     /* segments of no length */
+		{0, 1, 1000, 34, 16},	     /* segmentation without a checksum */
+		{1, 3, 1000, 34, 16},	     /* UDP fragmentation: not offered */
+		{1, 5, 1000, 34, 16},	     /* unknown */
+		{1, 0x81, 1000, 34, 16},     /* ECN: not agreed on here */
+		{1, 4, 1000, 34, 16},	     /* IPv6 in IPv4 */
+		{1, 0, 0, 34, 6},	     /* UDP's place in TCP */
+		{1, 0, 0, 14, 12},	     /* into the source address */
+		{1, 0, 0, 0, 28},	     /* the same from the start */
+		{1, 0, 0, 35, 15},	     /* odd place in the header */
+		{1, 0, 0, 60000, 16},	     /* beyond the end */
+		{1, 0, 0, 34, 60000},
+		{1, 0, 0, 0xffff, 0xffff},
+		{1, 0, 0, 152, 1},	     /* the last byte and the one behind it */
+		{1, 0, 0, 154, 0},
+	};
+	uint8_t f[200];
+	size_t len = tcp_frame(f, 0, mac_of(1), 100);
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	assert_int_equal(len, 154);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct virtio_net_hdr h = {.flags = bad[i].flags,
+					   .gso_type = bad[i].gso,
+					   .gso_size = le16_of(bad[i].size),
+					   .csum_start = le16_of(bad[i].start),
+					   .csum_offset = le16_of(bad[i].offset)};
+
+		send_frame(&a, &h, f, len);
+		assert_nothing(&b);
+		assert_int_equal(counters(&a).tx_refused, i + 1);
+		assert_true(net_port_up(a.port));
+	}
+	/* The last place that fits. */
+	send_frame(&a,
+		   &(struct virtio_net_hdr){.flags = 1,
+					    .csum_start = le16_of(150),
+					    .csum_offset = le16_of(2)},
+		   f, len);
+	assert_received(&b, f, len);
+	/* Too short for a header, for a frame; a header in pieces of one byte. */
+	fe_put_desc(&a, 1, 200, FE_GPA + FE_TX_BUF, 5, 0, 0);
+	fe_post(&a, 1, 200);
+	fe_put_desc(&a, 1, 201, FE_GPA + FE_TX_BUF, 25, 0, 0);
+	fe_post(&a, 1, 201);
+	memset(fe_at(&a, FE_GPA + FE_TX_BUF), 0, 12);
+	memcpy(fe_at(&a, FE_GPA + FE_TX_BUF + 12), f, len);
+	for (unsigned i = 0; i < 30; i++)
+		fe_put_desc(&a, 1, 210 + i, FE_GPA + FE_TX_BUF + i, i < 29 ? 1 : 12 + 154 - 29,
+			    i < 29 ? VIRTQ_DESC_F_NEXT : 0, 210 + i + 1);
+	fe_post(&a, 1, 210);
+	assert_false(net_port_transmit(a.port, a.tap));
+	assert_received(&b, f, len);
+	assert_int_equal(counters(&a).tx_refused, ARRAY_SIZE(bad) + 2);
+	assert_true(net_port_up(a.port));
+}
+
+static void a_broken_receiver_is_its_own_trouble(void **state _unused_)
+{
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, everyone, 10);
+
+	start(&a, FE_FEATURES);
+	start(&c, FE_FEATURES);
+	fe_start(&b, FE_FEATURES, 256);
+	fe_put_desc(&b, 0, 0, FE_GPA, 2048, 0, 0); /* not writable */
+	fe_post(&b, 0, 0);
+	send_frame(&a, NULL, f, len);
+	assert_received(&c, f, len);
+	assert_int_equal(b.pokes, 1);
+	send_frame(&a, NULL, f, len);
+	assert_received(&c, f, len);
+	assert_int_equal(b.pokes, 1);
+	assert_int_equal(net_port_check(b.port), -EPROTO);
+	assert_false(net_port_up(b.port));
+	assert_int_equal(b.downs, 1);
+
+	/* The guest resets its card. */
+	fe_send_state(&b, VHOST_USER_GET_VRING_BASE, 0, 0);
+	fe_send_state(&b, VHOST_USER_GET_VRING_BASE, 1, 0);
+	start(&b, FE_FEATURES);
+	assert_int_equal(b.ups, 2);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+	assert_int_equal(net_port_check(b.port), 0);
+}
+
+/* cmocka has its own idea of SIGBUS; ours is taken before it starts. */
+static struct sigaction guard;
+
+static void memory_that_is_cut_off_costs_its_owner_alone(void **state _unused_)
+{
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, everyone, 10);
+	struct sigaction cmockas;
+
+	sigaction(SIGBUS, &guard, &cmockas);
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	start(&c, FE_FEATURES);
+	/* b's receive buffers are in both halves, rings in the file's second. */
+	assert_int_equal(ftruncate(b.memfd, FE_HALF), 0);
+	send_frame(&a, NULL, f, len);
+	assert_received(&c, f, len);
+	assert_int_equal(b.pokes, 1);
+	assert_int_equal(net_port_check(b.port), -EPROTO);
+	assert_false(net_port_up(b.port));
+
+	/* And where its own thread finds out. */
+	len = udp_frame(f, 2, everyone, 10);
+	fe_tx(&c, NULL, f, len);
+	assert_int_equal(ftruncate(c.memfd, 0), 0);
+	assert_false(net_port_transmit(c.port, c.tap));
+	assert_false(net_port_up(c.port));
+	assert_nothing(&a);
+	assert_true(net_port_up(a.port));
+
+	/* The tap's read doesn't raise the signal, but fails. */
+	assert_int_equal(ftruncate(a.memfd, FE_HALF + 0x140000), 0);
+	fe_tap_in(&a, NULL, f, len);
+	assert_false(net_port_receive(a.port, a.tap));
+	assert_false(net_port_up(a.port));
+	sigaction(SIGBUS, &cmockas, NULL);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(frames_find_their_card),
+		T(one_card_cannot_take_another_ones_address),
+		T(isolated_guests_reach_the_daemon_alone),
+		T(long_frames_go_whole_to_those_who_take_them),
+		T(others_get_segments_and_checksums),
+		T(a_full_ring_costs_the_frame_alone),
+		T(the_tap_is_read_straight_into_buffers),
+		T(the_tap_waits_for_room),
+		T(buffers_without_merging_must_hold_the_frame),
+		T(guests_are_told_when_they_want_to_be),
+		T(guests_are_told_by_the_flag_too),
+		T(kicks_are_off_while_the_ring_is_served),
+		T(dhcp_is_answered_and_goes_nowhere),
+		T(bad_headers_cost_the_frame),
+		T(a_broken_receiver_is_its_own_trouble),
+		T(memory_that_is_cut_off_costs_its_owner_alone),
+	};
+
+	if (net_switch_new(&sw) < 0 || sigaction(SIGBUS, NULL, &guard) < 0)
+		return 1;
+	net_switch_free(sw);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

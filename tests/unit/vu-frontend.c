@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vu-frontend.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+#define RING_AT(ring) (FE_RINGS + (ring) * 0x10000u)
+#define AVAIL	      0x4000u
+#define USED	      0x6000u
+
+static void must(bool what, const char *name)
+{
+	if (!what) {
+		fprintf(stderr, "front-end: %s failed: %s\n", name, strerror(errno));
+		abort();
+	}
+}
+#define MUST(what) must(what, #what)
+
+static void on_watch_kick(void *ctx, unsigned ring, int fd)
+{
+	((struct fe *)ctx)->watched[ring] = fd;
+}
+
+static int on_call(void *ctx, unsigned line, int fd)
+{
+	struct fe *fe = ctx;
+
+	if (fe->call_busy)
+		return 1;
+	fe->calls[line]++;
+	eventfd_write(fd, 1);
+	return 0;
+}
+
+static void on_link(void *ctx, bool up, unsigned tun_offload)
+{
+	struct fe *fe = ctx;
+
+	if (up)
+		fe->ups++;
+	else
+		fe->downs++;
+	fe->offload = tun_offload;
+}
+
+static void on_mac(void *ctx, const uint8_t mac[6])
+{
+	struct fe *fe = ctx;
+
+	fe->macs++;
+	memcpy(fe->mac, mac, 6);
+}
+
+static void on_poke(void *ctx)
+{
+	atomic_fetch_add(&((struct fe *)ctx)->pokes, 1);
+}
+
+static const struct net_port_ops ops = {
+	.watch_kick = on_watch_kick,
+	.call = on_call,
+	.link = on_link,
+	.mac = on_mac,
+	.poke = on_poke,
+};
+
+/* Guest N: 10.77.0.(10 + N), card 02:00:00:00:00:(10 + N), to be learned. */
+struct net_port_config fe_config(unsigned n)
+{
+	static char names[NET_PORTS][8];
+	struct net_port_config c = {.name = names[n], .prefix = 24};
+
+	snprintf(names[n], sizeof(names[n]), "vm%u", n);
+	c.address.s_addr = htonl(0x0a4d000au + n);
+	c.daemon.s_addr = htonl(0x0a4d0001u);
+	return c;
+}
+
+void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config)
+{
+	int pair[2];
+
+	memset(fe, 0, sizeof(*fe));
+	fe->sock = fe->back_sock = -1;
+	fe->ring[0].kick = fe->ring[0].call = fe->ring[1].kick = fe->ring[1].call = -1;
+	fe->watched[0] = fe->watched[1] = -1;
+	fe->memfd = memfd_create("guest", MFD_CLOEXEC);
+	MUST(fe->memfd >= 0 && ftruncate(fe->memfd, FE_SIZE) == 0);
+	fe->mem = mmap(NULL, FE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->memfd, 0);
+	MUST(fe->mem != MAP_FAILED);
+	MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	fe->tap = pair[0];
+	fe->host = pair[1];
+	MUST(net_port_new(&fe->port, sw, config, &ops, fe) == 0);
+	fe_connect(fe);
+}
+
+/* A new connection; the old one, and what the guest knows of its rings, is forgotten. */
+void fe_connect(struct fe *fe)
+{
+	int pair[2], size = 1 << 20;
+
+	if (fe->back_sock >= 0)
+		net_port_disconnect(fe->port);
+	fd_close(fe->sock);
+	fd_close(fe->back_sock);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	fe->sock = pair[0];
+	fe->back_sock = pair[1];
+	setsockopt(fe->sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	fe->reply_ack = false;
+	MUST(net_port_connect(fe->port, fe->back_sock) == 0);
+}
+
+void fe_close(struct fe *fe)
+{
+	fe->port = net_port_free(fe->port);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		fd_close(fe->ring[i].kick);
+		fd_close(fe->ring[i].call);
+	}
+	fd_close(fe->sock);
+	fd_close(fe->back_sock);
+	fd_close(fe->tap);
+	fd_close(fe->host);
+	fd_close(fe->memfd);
+	munmap(fe->mem, FE_SIZE);
+}
+
+void fe_send(struct fe *fe, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	     const int *fds, unsigned n_fds)
+{
+	struct vhost_user_header h = {.request = request, .flags = flags, .size = size};
+	uint8_t buf[1024];
+
+	memcpy(buf, &h, sizeof(h));
+	if (size)
+		memcpy(buf + sizeof(h), payload, size);
+	MUST(fd_send(fe->sock, buf, sizeof(h) + size, fds, n_fds) == 0);
+}
+
+void fe_send_u64(struct fe *fe, uint32_t request, uint64_t x)
+{
+	fe_send(fe, request, VHOST_USER_VERSION, &x, sizeof(x), NULL, 0);
+}
+
+void fe_send_state(struct fe *fe, uint32_t request, uint32_t index, uint32_t num)
+{
+	struct vhost_vring_state s = {.index = index, .num = num};
+
+	fe_send(fe, request, VHOST_USER_VERSION, &s, sizeof(s), NULL, 0);
+}
+
+void fe_send_fd(struct fe *fe, uint32_t request, unsigned index, int fd)
+{
+	uint64_t x = index;
+
+	fe_send(fe, request, VHOST_USER_VERSION, &x, sizeof(x), &fd, 1);
+}
+
+int fe_message(struct fe *fe)
+{
+	return net_port_message(fe->port);
+}
+
+/* The answer that has arrived; its first eight bytes. */
+uint64_t fe_reply(struct fe *fe, uint32_t request)
+{
+	struct {
+		struct vhost_user_header h;
+		uint64_t x;
+	} __attribute__((packed)) m;
+	ssize_t n = recv(fe->sock, &m, sizeof(m), MSG_DONTWAIT);
+
+	MUST(n == sizeof(m) && m.h.request == request && m.h.size == 8 &&
+	     m.h.flags == (VHOST_USER_VERSION | VHOST_USER_REPLY_MASK));
+	return m.x;
+}
+
+void fe_set_features(struct fe *fe, uint64_t features)
+{
+	fe->features = features;
+	fe_send(fe, VHOST_USER_SET_OWNER, VHOST_USER_VERSION, NULL, 0, NULL, 0);
+	fe_send_u64(fe, VHOST_USER_SET_FEATURES, features);
+}
+
+void fe_set_memory(struct fe *fe)
+{
+	struct vhost_user_memory m = {
+		.nregions = 2,
+		.regions = {{FE_GPA, FE_HALF, FE_UVA, FE_HALF},
+			    {FE_GPA + FE_HALF, FE_HALF, FE_UVA + (1ull << 30), 0}},
+	};
+	int fds[2] = {fe->memfd, fe->memfd};
+
+	fe_send(fe, VHOST_USER_SET_MEM_TABLE, VHOST_USER_VERSION, &m, 8 + 2 * 32, fds, 2);
+}
+
+void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base)
+{
+	struct fe_ring *r = &fe->ring[ring];
+	struct vhost_vring_addr addr = {
+		.index = ring,
+		.desc_user_addr = FE_UVA + RING_AT(ring),
+		.avail_user_addr = FE_UVA + RING_AT(ring) + AVAIL,
+		.used_user_addr = FE_UVA + RING_AT(ring) + USED,
+	};
+
+	r->num = num;
+	if (r->kick < 0)
+		r->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (r->call < 0)
+		r->call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	fe_send_state(fe, VHOST_USER_SET_VRING_NUM, ring, num);
+	fe_send_state(fe, VHOST_USER_SET_VRING_BASE, ring, base);
+	fe_send(fe, VHOST_USER_SET_VRING_ADDR, VHOST_USER_VERSION, &addr, sizeof(addr), NULL, 0);
+	fe_send_fd(fe, VHOST_USER_SET_VRING_CALL, ring, r->call);
+	fe_send_fd(fe, VHOST_USER_SET_VRING_KICK, ring, r->kick);
+	if (fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		fe_send_state(fe, VHOST_USER_SET_VRING_ENABLE, ring, 1);
+}
+
+/* The whole set-up, as of a guest that has just started. */
+void fe_start(struct fe *fe, uint64_t features, unsigned num)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		memset(fe_at(fe, FE_GPA + RING_AT(i)), 0, 0x10000);
+		fe->ring[i].avail_idx = fe->ring[i].used_seen = fe->ring[i].next_desc = 0;
+	}
+	fe_set_features(fe, features);
+	fe_set_memory(fe);
+	fe_set_ring(fe, VIRTIO_NET_RX, num, 0);
+	fe_set_ring(fe, VIRTIO_NET_TX, num, 0);
+	MUST(fe_message(fe) == 0);
+}
+
+uint8_t *fe_at(struct fe *fe, uint64_t gpa)
+{
+	uint64_t at = gpa - FE_GPA;
+
+	return fe->mem + (at < FE_HALF ? at + FE_HALF : at - FE_HALF);
+}
+
+void fe_put_desc(struct fe *fe, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
+		 unsigned flags, unsigned next)
+{
+	struct virtq_desc d = {le64_of(gpa), le32_of(len), le16_of((uint16_t)flags),
+			       le16_of((uint16_t)next)};
+
+	memcpy(fe_at(fe, FE_GPA + RING_AT(ring)) + sizeof(d) * i, &d, sizeof(d));
+}
+
+uint16_t *fe_avail_word(struct fe *fe, unsigned ring, size_t at)
+{
+	return (uint16_t *)(void *)(fe_at(fe, FE_GPA + RING_AT(ring) + AVAIL) + at);
+}
+
+uint16_t *fe_used_word(struct fe *fe, unsigned ring, size_t at)
+{
+	return (uint16_t *)(void *)(fe_at(fe, FE_GPA + RING_AT(ring) + USED) + at);
+}
+
+void fe_post(struct fe *fe, unsigned ring, unsigned head)
+{
+	struct fe_ring *r = &fe->ring[ring];
+	size_t at = VIRTQ_AVAIL_RING + 2u * (r->avail_idx & (r->num - 1));
+
+	__atomic_store_n(fe_avail_word(fe, ring, at), htole16((uint16_t)head), __ATOMIC_RELAXED);
+	r->avail_idx++;
+	__atomic_store_n(fe_avail_word(fe, ring, VIRTQ_AVAIL_IDX), htole16(r->avail_idx),
+			 __ATOMIC_RELEASE);
+}
+
+uint16_t fe_used_idx(struct fe *fe, unsigned ring)
+{
+	return le16toh(__atomic_load_n(fe_used_word(fe, ring, VIRTQ_USED_IDX), __ATOMIC_ACQUIRE));
+}
+
+bool fe_used(struct fe *fe, unsigned ring, uint32_t *ret_head, uint32_t *ret_len)
+{
+	struct fe_ring *r = &fe->ring[ring];
+	struct virtq_used_elem e;
+
+	if (fe_used_idx(fe, ring) == r->used_seen)
+		return false;
+	memcpy(&e,
+	       (uint8_t *)fe_used_word(fe, ring, VIRTQ_USED_RING) +
+		       sizeof(e) * (r->used_seen & (r->num - 1)),
+	       sizeof(e));
+	r->used_seen++;
+	*ret_head = le32_get(e.id);
+	*ret_len = le32_get(e.len);
+	return true;
+}
+
+/* Post a frame: header and frame in one buffer, or the header apart, by turns. */
+void fe_tx(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len)
+{
+	struct fe_ring *r = &fe->ring[VIRTIO_NET_TX];
+	unsigned i = r->next_desc, j = (i + 1) & (r->num - 1);
+	uint64_t gpa = FE_GPA + FE_TX_BUF + (i % 8) * 0x20000u;
+	static const struct virtio_net_hdr none;
+
+	if (len > 2048)
+		gpa = FE_GPA + FE_TX_BUF;
+	else
+		gpa = FE_GPA + FE_TX_BUF + i * 2048u % 0x100000u;
+	memcpy(fe_at(fe, gpa), hdr ? hdr : &none, sizeof(*hdr));
+	memcpy(fe_at(fe, gpa) + sizeof(*hdr), frame, len);
+	if (i & 1) {
+		fe_put_desc(fe, VIRTIO_NET_TX, i, gpa, (uint32_t)(sizeof(*hdr) + len), 0, 0);
+		r->next_desc = (uint16_t)j;
+	} else {
+		fe_put_desc(fe, VIRTIO_NET_TX, i, gpa, sizeof(*hdr), VIRTQ_DESC_F_NEXT, j);
+		fe_put_desc(fe, VIRTIO_NET_TX, j, gpa + sizeof(*hdr), (uint32_t)len, 0, 0);
+		r->next_desc = (uint16_t)((j + 1) & (r->num - 1));
+	}
+	fe_post(fe, VIRTIO_NET_TX, i);
+}
+
+/* Post so many receive buffers of one size: descriptors 0 to n - 1. */
+void fe_rx_fill(struct fe *fe, unsigned n, unsigned size)
+{
+	fe->rx_size = size;
+	for (unsigned i = 0; i < n; i++) {
+		fe_put_desc(fe, VIRTIO_NET_RX, i, FE_GPA + FE_RX_BUF + (uint64_t)i * size, size,
+			    VIRTQ_DESC_F_WRITE, 0);
+		fe_post(fe, VIRTIO_NET_RX, i);
+	}
+}
+
+/* One received frame, 0 where there is none; its buffers are posted again. */
+size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size)
+{
+	static _Thread_local uint8_t buf[1 << 17];
+	uint32_t head, len;
+	size_t at = 0;
+	unsigned left = 1;
+
+	while (left--) {
+		if (!fe_used(fe, VIRTIO_NET_RX, &head, &len)) {
+			MUST(at == 0);
+			return 0;
+		}
+		MUST(len <= fe->rx_size && at + len <= sizeof(buf));
+		for (uint32_t i = 0; i < len; i++)
+			buf[at + i] = *fe_at(fe, FE_GPA + FE_RX_BUF +
+							 (uint64_t)head * fe->rx_size + i);
+		if (at == 0) {
+			memcpy(ret_hdr, buf, sizeof(*ret_hdr));
+			left = le16_get(ret_hdr->num_buffers) - 1u;
+		}
+		at += len;
+		fe_post(fe, VIRTIO_NET_RX, head);
+	}
+	at -= sizeof(*ret_hdr);
+	MUST(at <= size);
+	memcpy(frame, buf + sizeof(*ret_hdr), at);
+	return at;
+}
+
+size_t fe_tap_out(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size)
+{
+	struct iovec iov[2] = {{ret_hdr, sizeof(*ret_hdr)}, {frame, size}};
+	ssize_t n = readv(fe->host, iov, 2);
+
+	return n < 0 ? 0 : (size_t)n - sizeof(*ret_hdr);
+}
+
+void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len)
+{
+	static const struct virtio_net_hdr none;
+	struct iovec iov[2] = {{(void *)(hdr ? hdr : &none), sizeof(*hdr)}, {(void *)frame, len}};
+
+	MUST(writev(fe->host, iov, 2) == (ssize_t)(sizeof(*hdr) + len));
+}
+
+unsigned fe_open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	MUST(d != NULL);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}

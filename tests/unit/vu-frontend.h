@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small front-end and guest driver in one, for tests: shared memory from a memfd, rings made by hand,
+ * a socketpair, and a port of the daemon at its other end. The tap is a datagram socketpair: one
+ * message a frame, as with the real one.
+ *
+ * Memory: two regions side by side in the guest's addresses, whose places in the file are exchanged, so
+ * that what crosses from one to the other doesn't lie in one piece for the back-end.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhost_user_net/net_port.h"
+#include "vhost_user_net/vhost_user_spec.h"
+#include "vhost_user_net/virtio_spec.h"
+
+#define FE_HALF	  (2u << 20)
+#define FE_SIZE	  (2 * FE_HALF)
+#define FE_GPA	  0x40000000ull
+#define FE_UVA	  0x7f1200000000ull
+#define FE_RINGS  0x0
+#define FE_TX_BUF 0x40000u  /* a guest's frames, 128 KiB each */
+#define FE_RX_BUF 0x140000u /* its receive buffers; they cross into the second region */
+
+#define FE_FEATURES                                                                               \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX | \
+	 1ull << VHOST_USER_F_PROTOCOL_FEATURES | 1ull << VIRTIO_NET_F_MRG_RXBUF |                \
+	 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_GUEST_CSUM |                            \
+	 1ull << VIRTIO_NET_F_HOST_TSO4 | 1ull << VIRTIO_NET_F_HOST_TSO6 |                        \
+	 1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6)
+
+struct fe_ring {
+	unsigned num;
+	uint16_t avail_idx, used_seen, next_desc;
+	int kick, call;
+};
+
+struct fe {
+	struct net_port *port;
+	int sock, back_sock; /* the two ends of the connection */
+	int tap, host;	     /* the two ends of the tap */
+	int memfd;
+	uint8_t *mem;
+	uint64_t features;
+	bool reply_ack;
+	struct fe_ring ring[VIRTIO_NET_RINGS];
+	unsigned rx_size;
+
+	/* What the port asked for. */
+	unsigned ups, downs, macs, offload;
+	uint8_t mac[6];
+	int watched[VIRTIO_NET_RINGS];
+	atomic_uint pokes;
+	unsigned calls[2 * NET_PORTS];
+	bool call_busy;
+};
+
+struct net_port_config fe_config(unsigned n);
+void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config);
+void fe_connect(struct fe *fe);
+void fe_close(struct fe *fe);
+
+void fe_send(struct fe *fe, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	     const int *fds, unsigned n_fds);
+void fe_send_u64(struct fe *fe, uint32_t request, uint64_t x);
+void fe_send_state(struct fe *fe, uint32_t request, uint32_t index, uint32_t num);
+void fe_send_fd(struct fe *fe, uint32_t request, unsigned index, int fd);
+int fe_message(struct fe *fe);
+uint64_t fe_reply(struct fe *fe, uint32_t request);
+
+void fe_set_features(struct fe *fe, uint64_t features);
+void fe_set_memory(struct fe *fe);
+void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base);
+void fe_start(struct fe *fe, uint64_t features, unsigned num);
+
+uint8_t *fe_at(struct fe *fe, uint64_t gpa);
+void fe_put_desc(struct fe *fe, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
+		 unsigned flags, unsigned next);
+void fe_post(struct fe *fe, unsigned ring, unsigned head);
+uint16_t fe_used_idx(struct fe *fe, unsigned ring);
+uint16_t *fe_avail_word(struct fe *fe, unsigned ring, size_t at);
+uint16_t *fe_used_word(struct fe *fe, unsigned ring, size_t at);
+bool fe_used(struct fe *fe, unsigned ring, uint32_t *ret_head, uint32_t *ret_len);
+
+void fe_tx(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
+void fe_rx_fill(struct fe *fe, unsigned n, unsigned size);
+size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
+size_t fe_tap_out(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
+void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
+
+unsigned fe_open_fds(void);
