@@ -114,6 +114,9 @@ class Board:
             self._lock.close()
             self._lock = None
 
+    def running(self):
+        return bool(self._qemu and self._qemu.poll() is None)
+
     def __enter__(self):
         self.start()
         return self

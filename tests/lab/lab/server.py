@@ -62,8 +62,7 @@ class Server:
 
         threading.Thread(target=accept, daemon=True).start()
         while not self._down.wait(1):
-            if self.board._qemu.poll() is not None:
-                self.board.logs.append("server.log", b"the board's QEMU has ended\n")
+            if not self.board.running():
                 break
         self.board.stop()
 
@@ -84,7 +83,10 @@ class Server:
         except Exception:       # a mistake in the lab: show it where it is seen
             say(error=traceback.format_exc())
         finally:
-            stream.close()
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass            # the asker went away, as by Ctrl-C
             connection.close()
 
     def _do(self, request, say, connection):
@@ -104,10 +106,12 @@ class Server:
         elif operation == "vm":
             self._vm(request["name"], request["what"], request.get("card"))
         elif operation == "down":
-            self._down.set()
+            self.board.stop()       # before the answer, so that the next `up` finds the lock free
         else:
             raise LabError(f"no operation {operation}")
         say(rc=rc)
+        if operation == "down":
+            self._down.set()
 
     def _vm(self, name, what, card):
         guest = self.board.guests.get(name)
