@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Which control requests may not go to the device as they are. Pure: a table.
+ * Which control requests may not go to the device as they are, and which reply not to the guest.
+ * Pure.
  *
  * Passed on raw, they would leave the host's USB stack with a wrong idea of the device: stale
  * endpoints after SET_CONFIGURATION and SET_INTERFACE, a stale data toggle after CLEAR_FEATURE.
@@ -17,6 +18,13 @@
 #define ENDPOINT_HALT	   0
 #define PORT_RESET	   4
 #define HUB_PORT_RECIPIENT 0x23
+
+/* USB 2.0, 9.4.3 and 9.6.3. */
+#define GET_DESCRIPTOR	   6
+#define DT_CONFIG	   2
+#define DT_OTHER_SPEED	   7
+#define CONFIG_ATTRIBUTES  7 /* place of bmAttributes */
+#define ATTR_REMOTE_WAKEUP 0x20
 
 static const struct {
 	uint8_t type, request;
@@ -69,4 +77,21 @@ struct usb_request usb_request_read(const uint8_t setup[8])
 			r.kind = USB_REQUEST_REFUSE;
 	}
 	return r;
+}
+
+/**
+ * usb_request_amend_reply() - take out of a reply what USB/IP can't carry
+ * @setup:	the request
+ * @data:	what the device replied
+ * @len:	bytes of it
+ *
+ * A device's own wake-up has no message in USB/IP. A guest that believes in it suspends a keyboard
+ * (systemd's rules say so for many) and never hears of it again. So configurations say that they
+ * can't: what QEMU and usbipd-win do as well.
+ */
+void usb_request_amend_reply(const uint8_t setup[8], uint8_t *data, size_t len)
+{
+	if (setup[0] == 0x80 && setup[1] == GET_DESCRIPTOR &&
+	    (setup[3] == DT_CONFIG || setup[3] == DT_OTHER_SPEED) && len > CONFIG_ATTRIBUTES)
+		data[CONFIG_ATTRIBUTES] &= (uint8_t)~ATTR_REMOTE_WAKEUP;
 }

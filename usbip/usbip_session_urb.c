@@ -413,6 +413,9 @@ static void on_completed(struct usb_client *client, struct usb_urb *urb)
 		else
 			urb->status = -EPROTO;
 	}
+	if (urb->type == USB_CONTROL && urb->in)
+		usb_request_amend_reply(urb->setup, urb->data,
+					min_t(uint32_t, urb->actual, urb->length));
 	advance(s, urb, nothing ? USB_URB_BACK_VOID : USB_URB_BACK);
 }
 

@@ -298,6 +298,19 @@ static void special_requests(void **state)
 	assert_int_equal(usb_request_read(rows[4].setup).endpoint, 0x81);
 }
 
+static void amended_replies(void **state)
+{
+	static const uint8_t get_config[] = {0x80, 6, 0, 2, 0, 0, 9, 0};
+	static const uint8_t get_device[] = {0x80, 6, 0, 1, 0, 0, 18, 0};
+	uint8_t data[9] = {9, 2, 34, 0, 1, 1, 0, 0xa0, 49};
+
+	usb_request_amend_reply(get_device, data, 9);
+	usb_request_amend_reply(get_config, data, 7);
+	assert_int_equal(data[7], 0xa0);
+	usb_request_amend_reply(get_config, data, 8);
+	assert_int_equal(data[7], 0x80);
+}
+
 static void statuses(void **state)
 {
 	assert_int_equal(usb_status_of_transfer(LIBUSB_TRANSFER_COMPLETED), 0);
@@ -324,7 +337,8 @@ int main(void)
 		cmocka_unit_test(read_submit),	    cmocka_unit_test(read_submit_windows),
 		cmocka_unit_test(read_unlink),	    cmocka_unit_test(read_faults),
 		cmocka_unit_test(write_answers),    cmocka_unit_test(packets),
-		cmocka_unit_test(special_requests), cmocka_unit_test(statuses),
+		cmocka_unit_test(special_requests), cmocka_unit_test(amended_replies),
+		cmocka_unit_test(statuses),
 	};
 
 	return cmocka_run_group_tests_name("usbip-codec", tests, NULL, NULL);
