@@ -48,15 +48,25 @@ int usb_device_library_init(void)
 	return libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY) == 0 ? 0 : -EOPNOTSUPP;
 }
 
-static void pin(struct usb_device *dev)
+static void enter(struct usb_device_guard *guard, struct usb_device *dev)
 {
-	dev->pins++;
+	guard->dev = dev;
+	guard->outer = dev->guard;
+	dev->guard = guard;
 }
 
-static void unpin(struct usb_device *dev)
+static void leave(struct usb_device_guard *guard)
 {
-	if (--dev->pins == 0 && dev->free_wanted)
-		free(dev);
+	if (guard->dev)
+		guard->dev->guard = guard->outer;
+}
+
+/* The device is somebody else's from now on, or nobody's. */
+static void let_go(struct usb_device *dev)
+{
+	for (struct usb_device_guard *g = dev->guard; g; g = g->outer)
+		g->dev = NULL;
+	dev->guard = NULL;
 }
 
 static void watch_fd(struct usb_device *dev, int fd, short events)
@@ -176,7 +186,9 @@ static void opened(struct usb_device *dev)
 static void request_ended(struct usb_device *dev)
 {
 	struct usb_client *client = dev->backend.client;
+	struct usb_device_guard guard;
 
+	enter(&guard, dev);
 	if (dev->result == -ENODEV)
 		dev->gone = true;
 	refresh_watches(dev);
@@ -191,8 +203,9 @@ static void request_ended(struct usb_device *dev)
 	if (client)
 		client->ops->request_done(client, dev->result);
 	/* What was held may have begun the next one. */
-	if (!dev->busy)
+	if (guard.dev && !dev->busy)
 		dev->ops->resumed(dev->ops_ctx);
+	leave(&guard);
 }
 
 static void session_ended(struct usb_device *dev, int r, const char *reason)
@@ -210,8 +223,9 @@ static void session_ended(struct usb_device *dev, int r, const char *reason)
 static void job_done(struct usb_job *job)
 {
 	struct usb_device *dev = container_of(job, struct usb_device, job);
+	struct usb_device_guard guard;
 
-	pin(dev);
+	enter(&guard, dev);
 	dev->busy = false;
 	dev->backend.parked = false;
 	switch (dev->call) {
@@ -230,8 +244,9 @@ static void job_done(struct usb_job *job)
 		dev->ops->closed(dev->ops_ctx);
 		break;
 	}
-	progress(dev);
-	unpin(dev);
+	if (guard.dev)
+		progress(dev);
+	leave(&guard);
 }
 
 static void start_job(struct usb_device *dev, enum usb_device_call call, const char *what,
@@ -248,14 +263,20 @@ static void start_job(struct usb_device *dev, enum usb_device_call call, const c
 	dev->ops->job(dev->ops_ctx, &dev->job);
 }
 
-/* Do what is due. May end in callbacks; the caller has pinned. */
+/* Do what is due. Ends in callbacks: afterwards the device may be somebody else's. */
 static void progress(struct usb_device *dev)
 {
-	if (dev->busy || dev->state != USB_DEVICE_READY)
+	if (dev->busy || dev->state != USB_DEVICE_READY || !dev->ops)
 		return;
 	if (dev->gone && !dev->gone_told && !dev->close_wanted) {
+		struct usb_device_guard guard;
+
 		dev->gone_told = true;
+		enter(&guard, dev);
 		dev->ops->gone(dev->ops_ctx);
+		if (!guard.dev)
+			return;
+		leave(&guard);
 	}
 	if (dev->busy || dev->state != USB_DEVICE_READY || dev->in_flight)
 		return;
@@ -362,11 +383,9 @@ struct usb_device *usb_device_free(struct usb_device *dev)
 		return NULL;
 	assert(dev->state == USB_DEVICE_NEW || dev->state == USB_DEVICE_CLOSED);
 	forget_client(dev);
+	let_go(dev);
 	dev->fd = fd_close(dev->fd);
-	if (dev->pins)
-		dev->free_wanted = true;
-	else
-		free(dev);
+	free(dev);
 	return NULL;
 }
 
@@ -387,7 +406,9 @@ void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, v
 
 /**
  * usb_device_unbind() - the user has done with a device
- * @dev:	the device; no job under way, no session
+ * @dev:	the device; no job under way, no session. From callbacks too
+ *
+ * On return another thread may bind it.
  */
 void usb_device_unbind(struct usb_device *dev)
 {
@@ -396,6 +417,7 @@ void usb_device_unbind(struct usb_device *dev)
 		unwatch_all(dev);
 	dev->ops = NULL;
 	dev->ops_ctx = NULL;
+	let_go(dev);
 }
 
 /**
@@ -408,10 +430,8 @@ void usb_device_unbind(struct usb_device *dev)
 void usb_device_open(struct usb_device *dev)
 {
 	assert(dev->state == USB_DEVICE_NEW && dev->ops);
-	pin(dev);
 	dev->state = USB_DEVICE_OPENING;
 	start_job(dev, USB_CALL_OPEN, "open", DEADLINE_OPEN_MS);
-	unpin(dev);
 }
 
 /**
@@ -423,7 +443,6 @@ void usb_device_open(struct usb_device *dev)
  */
 void usb_device_close(struct usb_device *dev)
 {
-	pin(dev);
 	dev->close_wanted = true;
 	if (dev->state == USB_DEVICE_NEW) {
 		dev->state = USB_DEVICE_CLOSED;
@@ -433,7 +452,6 @@ void usb_device_close(struct usb_device *dev)
 		cancel_all(dev);
 		progress(dev);
 	}
-	unpin(dev);
 }
 
 /**
@@ -445,13 +463,11 @@ void usb_device_close(struct usb_device *dev)
  */
 void usb_device_end_session(struct usb_device *dev)
 {
-	pin(dev);
 	dev->end_wanted = true;
 	if (!dev->busy && dev->state == USB_DEVICE_READY) {
 		cancel_all(dev);
 		progress(dev);
 	}
-	unpin(dev);
 }
 
 static void deliver(struct usb_device *dev)
@@ -482,17 +498,19 @@ static void deliver(struct usb_device *dev)
  */
 void usb_device_events(struct usb_device *dev)
 {
+	struct usb_device_guard guard;
 	struct timeval now = {};
 
 	if (dev->busy || dev->state != USB_DEVICE_READY)
 		return;
-	pin(dev);
+	enter(&guard, dev);
 	libusb_handle_events_timeout_completed(dev->context, &now, NULL);
 	if (dev->fds_changed)
 		refresh_watches(dev);
 	deliver(dev);
-	progress(dev);
-	unpin(dev);
+	if (guard.dev)
+		progress(dev);
+	leave(&guard);
 }
 
 /**

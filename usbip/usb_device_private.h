@@ -27,6 +27,15 @@ enum usb_device_state {
 	USB_DEVICE_CLOSED,
 };
 
+/*
+ * On the stack of whoever calls the user back and means to go on with the device: the user may have
+ * freed it from within, or unbound it, and then another thread has it already.
+ */
+struct usb_device_guard {
+	struct usb_device *dev; /* NULL: hands off */
+	struct usb_device_guard *outer;
+};
+
 enum usb_device_call { USB_CALL_OPEN, USB_CALL_REQUEST, USB_CALL_RESTORE, USB_CALL_CLOSE };
 
 struct usb_device {
@@ -42,8 +51,7 @@ struct usb_device {
 	bool end_wanted, close_wanted; /* once drained */
 	bool gone, gone_told;
 	bool dirty; /* not as after a reset any more */
-	unsigned pins;
-	bool free_wanted; /* by a callback, while pinned */
+	struct usb_device_guard *guard; /* the innermost */
 
 	/* The blocking call that is under way, and its result. */
 	struct usb_job job;

@@ -37,9 +37,12 @@ struct user {
 	unsigned n_watched;
 	/* what was told */
 	int opened, ended;
-	bool was_opened, was_ended, was_closed, run_at_once;
+	bool was_opened, was_ended, was_closed, run_at_once, hand_over;
 	unsigned n_gone, n_resumed;
 	char reason[160];
+	/* who has the device next */
+	const struct usb_device_ops *next_ops;
+	struct user *next;
 	/* what the client has */
 	uint8_t got[65536];
 	size_t n_got;
@@ -119,6 +122,11 @@ static void on_ended(void *ctx, int r, const char *reason)
 	u->was_ended = true;
 	u->ended = r;
 	snprintf(u->reason, sizeof(u->reason), "%s", reason ? reason : "");
+	if (u->hand_over) {
+		usb_device_unbind(u->dev);
+		usb_device_bind(u->dev, u->next_ops, u->next);
+		u->dev = NULL;
+	}
 }
 
 static void on_closed(void *ctx)
@@ -587,6 +595,38 @@ static void sessions(void **state)
 	user_free(u);
 }
 
+/* From the callback that tells of the end, with and without threads. */
+static void handed_over(void **state)
+{
+	for (unsigned at_once = 0; at_once < 2; at_once++) {
+		struct user *u = user_new(0x046d, 0xc31c), *next = calloc(1, sizeof(*next));
+		struct usb_device *dev = u->dev;
+
+		assert_int_equal(mailbox_init(&next->box), 0);
+		u->hand_over = true;
+		u->next = next;
+		u->next_ops = &ops;
+		user_open(u);
+		user_attach(u);
+		ask(u, with_seqnum(interrupt_in, 1), NULL);
+		turn_until(u, usb_device_in_flight(u->dev) == 1);
+		user_detach(u);
+		u->run_at_once = at_once;
+		usb_device_end_session(u->dev);
+		turn_until(u, u->was_ended);
+		assert_int_equal(u->n_watched, 0);
+		assert_true(next->n_watched > 0);
+		assert_true(usb_device_ready(dev));
+		next->dev = dev;
+		usb_device_close(dev);
+		turn_until(next, next->was_closed);
+		pthread_join(next->worker, NULL);
+		mailbox_deinit(&next->box);
+		free(next);
+		user_free(u);
+	}
+}
+
 static void end_while_parked(void **state)
 {
 	struct user *u = user_new(0x046d, 0xc31c);
@@ -692,6 +732,7 @@ int main(void)
 		cmocka_unit_test(unlinked),
 		cmocka_unit_test(blocking_requests),
 		cmocka_unit_test(sessions),
+		cmocka_unit_test(handed_over),
 		cmocka_unit_test(end_while_parked),
 		cmocka_unit_test(close_with_session),
 		cmocka_unit_test(unplugged),
