@@ -51,8 +51,7 @@ uint32_t net_checksum_add(uint32_t sum, const void *data, size_t len)
  * @proto:	protocol
  * @len:	of header and payload of the transport, bytes
  */
-uint32_t net_checksum_pseudo4(const uint8_t src[4], const uint8_t dst[4], uint8_t proto,
-			      size_t len)
+uint32_t net_checksum_pseudo4(const uint8_t src[4], const uint8_t dst[4], uint8_t proto, size_t len)
 {
 	uint32_t sum = net_checksum_add(0, src, 4);
 

@@ -12,14 +12,14 @@
 
 struct request {
 	const struct dhcp_message *msg;
-	uint8_t type;	      /* 0: none, BOOTP */
-	const uint8_t *asked; /* option 50, or NULL */
+	uint8_t type;	       /* 0: none, BOOTP */
+	const uint8_t *asked;  /* option 50, or NULL */
 	const uint8_t *server; /* option 54, or NULL */
 };
 
 /*
- * The options field alone; sname and file are not read (option 52, overload, is for servers with more
- * to say). The first of several counts.
+ * The options field alone; sname and file are not read (option 52, overload, is for servers with
+ * more to say). The first of several counts.
  */
 static bool read_options(struct cursor c, struct request *rq)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The DHCP server of one guest (RFC 2131): its one address, always. Pure: a request's frame goes in,
- * the answer's frame comes out; there is no state, so a restart loses nothing.
+ * The DHCP server of one guest (RFC 2131): its one address, always. Pure: a request's frame goes
+ * in, the answer's frame comes out; there is no state, so a restart loses nothing.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A frame on its way out of a guest: a private copy of its virtio-net header and of its first bytes,
- * judged; and the rest, still in the guest's memory, of which nobody here believes anything.
+ * A frame on its way out of a guest: a private copy of its virtio-net header and of its first
+ * bytes, judged; and the rest, still in the guest's memory, of which nobody here believes anything.
  */
 #pragma once
 

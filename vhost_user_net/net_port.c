@@ -24,8 +24,8 @@ static struct vu_ring *rx_ring(struct net_port *port)
  * @port:	whose thread this is; what it held before is let go
  * @index:	the slot
  *
- * Return: the port there, to be used until net_port_let_go(); NULL where the slot is empty or its card
- * is down, and then nothing is held.
+ * Return: the port there, to be used until net_port_let_go(); NULL where the slot is empty or its
+ * card is down, and then nothing is held.
  */
 struct net_port *net_port_hold(struct net_port *port, unsigned index)
 {
@@ -79,7 +79,8 @@ static unsigned tun_offload(const struct vu_device *dev)
 {
 	unsigned flags = TUN_F_CSUM;
 
-	/* TUNSETOFFLOAD takes segmentation only together with checksums, as virtio does (5.1.3.1). */
+	/* TUNSETOFFLOAD takes segmentation only together with checksums, as virtio does (5.1.3.1).
+	 */
 	if (!vu_device_has(dev, VIRTIO_NET_F_GUEST_CSUM))
 		return 0;
 	if (vu_device_has(dev, VIRTIO_NET_F_GUEST_TSO4))
@@ -130,11 +131,12 @@ static void report_faults(struct net_port *port)
 		if (port->reported[i])
 			continue;
 		port->reported[i] = true;
-		log_limited(&port->limit, LOG_LEVEL_WARNING,
-			    "%s: the guest's %s ring is broken: %s (index %u, address 0x%llx, length "
-			    "%u, flags 0x%x); its card is down until the guest sets it up anew",
-			    port->name, i == VIRTIO_NET_RX ? "RX" : "TX", f.what, f.index,
-			    (unsigned long long)f.addr, f.len, f.flags);
+		log_limited(
+			&port->limit, LOG_LEVEL_WARNING,
+			"%s: the guest's %s ring is broken: %s (index %u, address 0x%llx, length "
+			"%u, flags 0x%x); its card is down until the guest sets it up anew",
+			port->name, i == VIRTIO_NET_RX ? "RX" : "TX", f.what, f.index,
+			(unsigned long long)f.addr, f.len, f.flags);
 	}
 }
 
@@ -166,7 +168,8 @@ static void tell_unusable(struct net_port *port)
 		why = "its rings are not in the memory that it shares";
 	else if (ring[0].kick >= 0 && ring[0].placed && port->dev.features &&
 		 !vu_device_has(&port->dev, VIRTIO_F_VERSION_1))
-		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, or "
+		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, "
+		      "or "
 		      "give the card disable-legacy=on";
 	if (!why)
 		return;
@@ -190,9 +193,9 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
  * @ops:	what it asks of its user; outlives it
  * @ctx:	given to them
  *
- * Any thread; from then on all calls come from one thread. None of @ops is called yet, but poke() by
- * other ports' threads may be at any time from the first link-up on, with a lock held: it must not call
- * back, nor wait.
+ * Any thread; from then on all calls come from one thread. None of @ops is called yet, but poke()
+ * by other ports' threads may be at any time from the first link-up on, with a lock held: it must
+ * not call back, nor wait.
  *
  * Return: 0; -ENOMEM; -ENOSPC where the switch is full; -EADDRINUSE where another port has the
  * configured card address; -EINVAL where that is no card's address, or the daemon's.
@@ -287,12 +290,13 @@ int net_port_connect(struct net_port *port, int sock)
  * net_port_message() - serve what arrived over the connection
  * @port:	the port, connected
  *
- * At most 64 messages a call; while there are more, the socket stays readable. Where the card goes up,
- * link() was called on the way; then net_port_transmit(), net_port_receive() and net_port_flush() want
- * to be called in the same turn, as after kicks: buffers may have been waiting since before a restart.
+ * At most 64 messages a call; while there are more, the socket stays readable. Where the card goes
+ * up, link() was called on the way; then net_port_transmit(), net_port_receive() and
+ * net_port_flush() want to be called in the same turn, as after kicks: buffers may have been
+ * waiting since before a restart.
  *
- * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it can't
- * go on. In both cases net_port_disconnect() is due.
+ * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it
+ * can't go on. In both cases net_port_disconnect() is due.
  */
 int net_port_message(struct net_port *port)
 {
@@ -312,8 +316,7 @@ int net_port_message(struct net_port *port)
 				log_limited(&port->limit, LOG_LEVEL_WARNING,
 					    "%s: connection closed: vhost-user message %s (%u) "
 					    "refused: %s",
-					    port->name,
-					    vu_device_request_name(port->dev.request),
+					    port->name, vu_device_request_name(port->dev.request),
 					    port->dev.request, port->dev.refused);
 			return r;
 		}
@@ -400,8 +403,8 @@ bool net_port_flush(struct net_port *port)
  * net_port_check() - see whether somebody found this port broken
  * @port:	the port
  *
- * Logs what is wrong, once, and takes the card down. To be called after ops->poke(); the port does it
- * by itself where its own thread finds the fault.
+ * Logs what is wrong, once, and takes the card down. To be called after ops->poke(); the port does
+ * it by itself where its own thread finds the fault.
  *
  * Return: 0; -EPROTO where a ring is broken.
  */

@@ -31,8 +31,8 @@ struct net_port {
 	const struct net_port_ops *ops;
 	void *ctx;
 
-	struct vu_device dev; /* [lock]: memory and RX ring */
-	bool up;	      /* [lock] */
+	struct vu_device dev;		 /* [lock]: memory and RX ring */
+	bool up;			 /* [lock] */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
 	struct log_limit limit;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames into a guest: from other guests' threads, copied once into its RX ring; from its own tap, read
- * straight into it.
+ * Frames into a guest: from other guests' threads, copied once into its RX ring; from its own tap,
+ * read straight into it.
  *
- * Mergeable buffers (virtio 1.2, 5.1.6.4): a frame may take several buffers, the number stands in the
- * first one's header.
+ * Mergeable buffers (virtio 1.2, 5.1.6.4): a frame may take several buffers, the number stands in
+ * the first one's header.
  */
 #include "vhost_user_net/net_port_private.h"
 
@@ -15,10 +15,10 @@
 #include "base/mem.h"
 #include "vhost_user_net/net_spec.h"
 
-#define HDR	     sizeof(struct virtio_net_hdr)
-#define NUM_BUFFERS  offsetof(struct virtio_net_hdr, num_buffers)
-#define ORDINARY     (HDR + 14 + 1500)
-#define LONGEST	     (HDR + NET_FRAME_MAX)
+#define HDR	      sizeof(struct virtio_net_hdr)
+#define NUM_BUFFERS   offsetof(struct virtio_net_hdr, num_buffers)
+#define ORDINARY      (HDR + 14 + 1500)
+#define LONGEST	      (HDR + NET_FRAME_MAX)
 #define SMALL_AT_ONCE 16 /* so many short frames, and a long one isn't expected any more */
 
 /* Buffers looked up and not yet taken: what they hold, piece by piece. */
@@ -33,8 +33,8 @@ static unsigned most_chains(const struct net_port *port)
 }
 
 /*
- * Look up buffers of @of until there is room for @want bytes. Return: 1; 0 where there isn't as much;
- * -EPROTO where the ring is broken.
+ * Look up buffers of @of until there is room for @want bytes. Return: 1; 0 where there isn't as
+ * much; -EPROTO where the ring is broken.
  */
 static int find_room(struct net_port *port, struct net_port *of, size_t want, struct room *room)
 {
@@ -237,9 +237,9 @@ static int read_one(struct net_port *port, int tap)
  * @port:	the port
  * @tap:	the guest's tap, with IFF_VNET_HDR and headers of 12 bytes, non-blocking
  *
- * A burst of bounded length. Where the guest has no room for the next frame it is left in the tap, and
- * the guest asked to kick its RX ring when it has: then net_port_kicked() and this again. So the tap is
- * to be watched for edges, not levels: it may stay readable.
+ * A burst of bounded length. Where the guest has no room for the next frame it is left in the tap,
+ * and the guest asked to kick its RX ring when it has: then net_port_kicked() and this again. So
+ * the tap is to be watched for edges, not levels: it may stay readable.
  *
  * Return: true where there may be more: call again next turn.
  */

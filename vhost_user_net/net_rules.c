@@ -143,7 +143,8 @@ static enum net_verdict judge_icmpv6(struct judge *j)
 	}
 }
 
-/* A fragment header: NET_PASS where the chain goes on behind it. @ret_later: nothing is behind it. */
+/* A fragment header: NET_PASS where the chain goes on behind it. @ret_later: nothing is behind it.
+ */
 static enum net_verdict judge_fragment(struct judge *j, uint8_t *next, bool *ret_later)
 {
 	const struct ipv6_fragment_header *f = cursor_take(&j->c, sizeof(*f));
@@ -249,11 +250,13 @@ static enum net_verdict judge_ipv6(struct judge *j)
  * Return: the verdict.
  */
 enum net_verdict net_rules_judge(const struct net_rules *rules, const uint8_t *head,
-				 size_t head_len, size_t frame_len,
-				 struct net_headers *ret_headers)
+				 size_t head_len, size_t frame_len, struct net_headers *ret_headers)
 {
-	struct judge j = {.rules = rules, .h = ret_headers, .c = cursor_of(head, head_len),
-			  .head = head, .frame_len = frame_len};
+	struct judge j = {.rules = rules,
+			  .h = ret_headers,
+			  .c = cursor_of(head, head_len),
+			  .head = head,
+			  .frame_len = frame_len};
 	const struct ethernet_header *eth = cursor_take(&j.c, sizeof(*eth));
 
 	*ret_headers = (struct net_headers){.l3 = sizeof(*eth)};

@@ -2,9 +2,9 @@
 /*
  * What a guest may send. Pure: a copy of a frame's first bytes goes in, a verdict comes out.
  *
- * The rules are those of the contract ("From a guest's port the private switch takes"): nobody on the
- * segment can pose as the daemon, or as another card. Whatever can't be read to its end within the
- * copy is refused, so that what is passed on is what was judged.
+ * The rules are those of the contract ("From a guest's port the private switch takes"): nobody on
+ * the segment can pose as the daemon, or as another card. Whatever can't be read to its end within
+ * the copy is refused, so that what is passed on is what was judged.
  */
 #pragma once
 
@@ -19,7 +19,10 @@
 #define NET_FRAME_MAX (14 + 40 + 65535)
 
 /* The daemon's card on the segment: the same on every guest's tap, locally administered. */
-#define NET_DAEMON_MAC {0x02, 0x75, 0x73, 0x62, 0x72, 0x64}
+#define NET_DAEMON_MAC                             \
+	{                                          \
+		0x02, 0x75, 0x73, 0x62, 0x72, 0x64 \
+	}
 extern const uint8_t net_daemon_mac[6];
 
 struct net_rules {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Software segmentation: each segment repeats the headers, with lengths, sequence number, flags, IPv4
- * identification and all checksums its own.
+ * Software segmentation: each segment repeats the headers, with lengths, sequence number, flags,
+ * IPv4 identification and all checksums its own.
  */
 #include "vhost_user_net/net_segment.h"
 
@@ -38,8 +38,7 @@ static uint32_t finish_ip(const struct net_segmenter *s, uint8_t *head, size_t p
 		struct ipv4_header *ip = (void *)(head + l3);
 
 		ip->total_length = be16_of((uint16_t)(l4 - l3 + transport));
-		ip->identification =
-			be16_of((uint16_t)(be16_get(ip->identification) + s->index));
+		ip->identification = be16_of((uint16_t)(be16_get(ip->identification) + s->index));
 		ip->checksum = be16_of(0);
 		ip->checksum = be16_of(net_checksum_fold(net_checksum_add(0, ip, l4 - l3)));
 		return net_checksum_pseudo4(ip->source, ip->destination, IP_TCP, transport);
@@ -74,7 +73,7 @@ size_t net_segment_next(struct net_segmenter *s, uint8_t head[NET_RULES_HEAD],
 	sum = finish_ip(s, head, n);
 	tcp->sequence = be32_of(be32_get(tcp->sequence) + (uint32_t)(s->at - hdr_len));
 	if (s->at + n < s->len)
-		tcp->flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		tcp->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	if (s->index > 0)
 		tcp->flags &= (uint8_t)~TCP_CWR;
 	tcp->checksum = be16_of(0);

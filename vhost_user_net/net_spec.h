@@ -61,18 +61,18 @@ struct ipv6_fragment_header {
 };
 static_assert(sizeof(struct ipv6_fragment_header) == 8, "RFC 8200, 4.5");
 
-#define IP_HOP_BY_HOP	0
-#define IP_TCP		6
-#define IP_UDP		17
-#define IP_ROUTING	43
-#define IP_FRAGMENT	44
-#define IP_AUTH		51
-#define IP_ICMPV6	58
-#define IP_NO_NEXT	59
-#define IP_DESTINATION	60
-#define IP_MOBILITY	135
-#define IP_HIP		139
-#define IP_SHIM6	140
+#define IP_HOP_BY_HOP  0
+#define IP_TCP	       6
+#define IP_UDP	       17
+#define IP_ROUTING     43
+#define IP_FRAGMENT    44
+#define IP_AUTH	       51
+#define IP_ICMPV6      58
+#define IP_NO_NEXT     59
+#define IP_DESTINATION 60
+#define IP_MOBILITY    135
+#define IP_HIP	       139
+#define IP_SHIM6       140
 
 /* RFC 9293 */
 struct tcp_header {
@@ -96,10 +96,10 @@ static_assert(sizeof(struct udp_header) == 8, "RFC 768");
 #define UDP_DHCPV6_SERVER 547
 
 /* RFC 4861, 4: type, code, checksum, 32 bits, and from some types a target address */
-#define ICMPV6_HEADER		     8
-#define ICMPV6_ROUTER_ADVERTISEMENT  134
+#define ICMPV6_HEADER		      8
+#define ICMPV6_ROUTER_ADVERTISEMENT   134
 #define ICMPV6_NEIGHBOR_ADVERTISEMENT 136
-#define ICMPV6_REDIRECT		     137
+#define ICMPV6_REDIRECT		      137
 
 /* RFC 2131, 2 */
 struct dhcp_message {
@@ -116,16 +116,16 @@ static_assert(sizeof(struct dhcp_message) == 240, "RFC 2131, 2");
 #define DHCP_BROADCAST	 0x8000
 #define DHCP_COOKIE	 0x63825363u
 /* RFC 2132 */
-#define DHCP_PAD	    0
-#define DHCP_SUBNET_MASK    1
-#define DHCP_REQUESTED	    50
-#define DHCP_LEASE_TIME	    51
-#define DHCP_MESSAGE_TYPE   53
-#define DHCP_SERVER_ID	    54
-#define DHCP_END	    255
-#define DHCP_DISCOVER	    1
-#define DHCP_OFFER	    2
-#define DHCP_REQUEST	    3
-#define DHCP_ACK	    5
-#define DHCP_NAK	    6
-#define DHCP_INFORM	    8
+#define DHCP_PAD	  0
+#define DHCP_SUBNET_MASK  1
+#define DHCP_REQUESTED	  50
+#define DHCP_LEASE_TIME	  51
+#define DHCP_MESSAGE_TYPE 53
+#define DHCP_SERVER_ID	  54
+#define DHCP_END	  255
+#define DHCP_DISCOVER	  1
+#define DHCP_OFFER	  2
+#define DHCP_REQUEST	  3
+#define DHCP_ACK	  5
+#define DHCP_NAK	  6
+#define DHCP_INFORM	  8

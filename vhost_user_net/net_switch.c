@@ -11,8 +11,8 @@
  * net_switch_new() - a switch without ports
  * @ret_sw:	the switch
  *
- * Also sees to it that a guest that cuts off its memory doesn't take the process with it: SIGBUS gets
- * a handler.
+ * Also sees to it that a guest that cuts off its memory doesn't take the process with it: SIGBUS
+ * gets a handler.
  *
  * Return: 0 or a negative errno.
  */

@@ -3,9 +3,9 @@
  * The switch: a table of slots, one a port. Each slot has the lock of its port's RX ring, and one
  * atomic word that says who is there, so that finding a destination takes no lock.
  *
- * Locks: a thread holds at most one slot's lock, so there is no order to keep. The table's own lock is
- * for adding, removing and learning; nothing else is taken while it is held. A slot's lock lives as
- * long as the switch: a sender that comes late finds the slot empty.
+ * Locks: a thread holds at most one slot's lock, so there is no order to keep. The table's own lock
+ * is for adding, removing and learning; nothing else is taken while it is held. A slot's lock lives
+ * as long as the switch: a sender that comes late finds the slot empty.
  */
 #pragma once
 
@@ -23,8 +23,8 @@
 
 struct net_slot {
 	pthread_mutex_t lock;
-	struct net_port *port;	     /* under the lock */
-	_Atomic(uint64_t) key;	     /* written under the table's lock */
+	struct net_port *port; /* under the lock */
+	_Atomic(uint64_t) key; /* written under the table's lock */
 };
 
 struct net_switch {

@@ -95,12 +95,13 @@ static bool to_port(struct net_port *port, unsigned index)
 	else if (o->csum && !has(to, VIRTIO_NET_F_GUEST_CSUM))
 		place_filled(port, to);
 	else
-		net_port_place(port, to, o, port->out_segs,
-			       frame_parts(port, port->out_segs), port->frame.len);
+		net_port_place(port, to, o, port->out_segs, frame_parts(port, port->out_segs),
+			       port->frame.len);
 	return true;
 }
 
-/* Return: -EFAULT where the guest's memory isn't there; else 0, also for a frame that was dropped. */
+/* Return: -EFAULT where the guest's memory isn't there; else 0, also for a frame that was dropped.
+ */
 static int to_tap(struct net_port *port, int tap)
 {
 	struct net_frame *f = &port->frame;
@@ -132,7 +133,8 @@ static int to_tap(struct net_port *port, int tap)
 	return 0;
 }
 
-/* To all cards that are up, or to those alone whose address isn't known. Return: whether any was. */
+/* To all cards that are up, or to those alone whose address isn't known. Return: whether any was.
+ */
 static bool to_others(struct net_port *port, bool unknown_only)
 {
 	unsigned n = atomic_load_explicit(&port->sw->n, memory_order_acquire);
@@ -272,7 +274,8 @@ bool net_port_transmit(struct net_port *port, int tap)
 		vu_vring_take(q, 1);
 		vu_vring_push(q, chain.head, 0);
 		if (r < 0) {
-			vu_device_break(&port->dev, VIRTIO_NET_TX, "the guest's memory was cut off");
+			vu_device_break(&port->dev, VIRTIO_NET_TX,
+					"the guest's memory was cut off");
 			break;
 		}
 	}

@@ -50,12 +50,12 @@ enum vhost_user_request {
 };
 
 /* The feature bit by which protocol features exist at all, and those, by number. */
-#define VHOST_USER_F_PROTOCOL_FEATURES		 30
-#define VHOST_USER_PROTOCOL_F_MQ		 0
-#define VHOST_USER_PROTOCOL_F_REPLY_ACK		 3
-#define VHOST_USER_PROTOCOL_F_RESET_DEVICE	 13
+#define VHOST_USER_F_PROTOCOL_FEATURES		  30
+#define VHOST_USER_PROTOCOL_F_MQ		  0
+#define VHOST_USER_PROTOCOL_F_REPLY_ACK		  3
+#define VHOST_USER_PROTOCOL_F_RESET_DEVICE	  13
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
-#define VHOST_USER_PROTOCOL_F_STATUS		 16
+#define VHOST_USER_PROTOCOL_F_STATUS		  16
 
 /* "A vring state description" */
 struct vhost_vring_state {

@@ -12,22 +12,21 @@
 
 #define BIT(n) (1ull << (n))
 
-#define FEATURES                                                                                  \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |        \
-	 BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                      \
-	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |    \
-	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) |                               \
-	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |                            \
-	 BIT(VIRTIO_NET_F_GUEST_ECN))
+#define FEATURES                                                                                   \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |         \
+	 BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                       \
+	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |     \
+	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
+	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
 
-#define PROTOCOL_FEATURES                                                                         \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                   \
-	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                                                \
+#define PROTOCOL_FEATURES                                                       \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
+	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                              \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 /*
- * What the handler did. A refusal is a negative errno; a reply was sent by the handler itself; taken,
- * but a ring that should run now can't.
+ * What the handler did. A refusal is a negative errno; a reply was sent by the handler itself;
+ * taken, but a ring that should run now can't.
  */
 enum { DONE, REPLIED, NOT_RUNNING };
 
@@ -233,9 +232,8 @@ static int set_vring_addr(struct vu_device *dev)
 	    a->used_user_addr % VIRTQ_USED_ALIGN)
 		return refuse(dev, -EINVAL, "a ring's address is misaligned");
 	ring_pause(ring);
-	ring->place = (struct vu_vring_place){.desc = a->desc_user_addr,
-					      .avail = a->avail_user_addr,
-					      .used = a->used_user_addr};
+	ring->place = (struct vu_vring_place){
+		.desc = a->desc_user_addr, .avail = a->avail_user_addr, .used = a->used_user_addr};
 	ring->placed = true;
 	return DONE;
 }
@@ -378,7 +376,7 @@ static const struct request {
 	int8_t feature;	   /* the protocol feature that brings it, or -1 */
 	int (*handle)(struct vu_device *dev);
 } requests[VHOST_USER_REQUESTS] = {
-#define REQUEST(name, min, max, fds, feature, handle)                                             \
+#define REQUEST(name, min, max, fds, feature, handle) \
 	[VHOST_USER_##name] = {#name, min, max, fds, feature, handle}
 	REQUEST(GET_FEATURES, 0, 0, 0, -1, get_features),
 	REQUEST(SET_FEATURES, 8, 8, 0, -1, set_features),

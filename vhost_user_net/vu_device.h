@@ -2,16 +2,19 @@
 /*
  * The back-end side of one vhost-user connection: features, memory, and the two rings' set-up.
  *
- * A ring is *ready* when it has a size, an address, a kick descriptor, is enabled, the driver agreed
- * to VIRTIO_F_VERSION_1, and its parts are mapped; it *runs* while it is ready and not broken. Order of
- * the requests doesn't matter. GET_VRING_BASE, RESET_OWNER, RESET_DEVICE and status 0 stop it: the
- * kick descriptor is closed, and a new one starts it again, also where it was broken. Without the
- * protocol-features bit rings are enabled from the start ("Starting and stopping rings").
+ * A ring is *ready* when it has a size, an address, a kick descriptor, is enabled, the driver
+ * agreed to VIRTIO_F_VERSION_1, and its parts are mapped; it *runs* while it is ready and not
+ * broken. Order of the requests doesn't matter. GET_VRING_BASE, RESET_OWNER, RESET_DEVICE and
+ * status 0 stop it: the kick descriptor is closed, and a new one starts it again, also where it was
+ * broken. Without the protocol-features bit rings are enabled from the start ("Starting and
+ * stopping rings").
  *
- * Refusing: where the front-end can be told (REPLY_ACK, and it asks), it gets a non-zero answer and the
- * connection goes on with nothing changed. Otherwise the two sides would disagree: the connection ends.
+ * Refusing: where the front-end can be told (REPLY_ACK, and it asks), it gets a non-zero answer and
+ * the connection goes on with nothing changed. Otherwise the two sides would disagree: the
+ * connection ends.
  *
- * Everything that other threads see (memory, the RX ring) changes under the lock that the owner gave.
+ * Everything that other threads see (memory, the RX ring) changes under the lock that the owner
+ * gave.
  */
 #pragma once
 
@@ -29,8 +32,8 @@ struct vu_ring {
 	bool running;
 	bool unmapped; /* all is told, but its parts are not in the guest's memory */
 
-	unsigned num;	/* 0: not told */
-	uint16_t base;	/* as told, or where it stood when it was stopped */
+	unsigned num;  /* 0: not told */
+	uint16_t base; /* as told, or where it stood when it was stopped */
 	bool placed;
 	struct vu_vring_place place;
 	bool enabled;

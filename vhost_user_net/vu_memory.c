@@ -3,13 +3,13 @@
  * Mapping and translating a guest's memory.
  *
  * The guard: a front-end may cut its file off at any time, and the next touch of the mapping raises
- * SIGBUS in whichever thread it was. One process-wide handler looks the address up in a table of all
- * mapped regions, puts anonymous memory over the whole region, and marks its owner's memory lost; the
- * interrupted copy goes on with zeros, and the owner finds the mark after its burst. The table is read
- * without locks: a slot's length and owner are written before its start, and a region is out of the
- * table before it is unmapped. A region is touched only by threads that its removal keeps out, so a
- * slot that a fault hit can't change meanwhile. Any other SIGBUS takes its default action. SIGBUS must
- * not be blocked in threads that touch guests' memory.
+ * SIGBUS in whichever thread it was. One process-wide handler looks the address up in a table of
+ * all mapped regions, puts anonymous memory over the whole region, and marks its owner's memory
+ * lost; the interrupted copy goes on with zeros, and the owner finds the mark after its burst. The
+ * table is read without locks: a slot's length and owner are written before its start, and a region
+ * is out of the table before it is unmapped. A region is touched only by threads that its removal
+ * keeps out, so a slot that a fault hit can't change meanwhile. Any other SIGBUS takes its default
+ * action. SIGBUS must not be blocked in threads that touch guests' memory.
  */
 #include "vhost_user_net/vu_memory.h"
 
@@ -143,8 +143,8 @@ void vu_memory_clear(struct vu_memory *m)
 }
 
 /*
- * Touching a mapping must not wait for anyone: a file system whose server is somebody's program could
- * stop every thread that sends to this guest. Anything but these is refused.
+ * Touching a mapping must not wait for anyone: a file system whose server is somebody's program
+ * could stop every thread that sends to this guest. Anything but these is refused.
  */
 static bool file_system_fit(int fd)
 {
@@ -197,8 +197,7 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 		return -errno;
 	if (!S_ISREG(st.st_mode) || !file_system_fit(fd))
 		return -EMEDIUMTYPE;
-	if (st.st_size < 0 || size > (uint64_t)st.st_size ||
-	    offset > (uint64_t)st.st_size - size)
+	if (st.st_size < 0 || size > (uint64_t)st.st_size || offset > (uint64_t)st.st_size - size)
 		return -EINVAL;
 
 	/* Huge pages are mapped, and later replaced, whole; their file's block is the page. */
@@ -210,7 +209,8 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 	if (size > SIZE_MAX - skip - align)
 		return -EINVAL;
 	r.map_len = (size_t)((size + skip + align - 1) & ~(align - 1));
-	r.map = mmap(NULL, r.map_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(offset - skip));
+	r.map = mmap(NULL, r.map_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		     (off_t)(offset - skip));
 	if (r.map == MAP_FAILED)
 		return -errno;
 	/* A daemon's core dump is no place for its guests' memory. */

@@ -3,9 +3,10 @@
  * A guest's memory as its front-end shares it: regions mapped from files, and the only way from an
  * address that a peer named to bytes that may be touched.
  *
- * Invariants: regions never overlap in guest-physical addresses; each lies wholly in its file at the
- * time of mapping. A file that is cut off later costs no more than its own memory: see
- * vu_memory_guard(). Readers may be several threads; adding and removing needs all of them kept out.
+ * Invariants: regions never overlap in guest-physical addresses; each lies wholly in its file at
+ * the time of mapping. A file that is cut off later costs no more than its own memory: see
+ * vu_memory_guard(). Readers may be several threads; adding and removing needs all of them kept
+ * out.
  */
 #pragma once
 

@@ -82,17 +82,17 @@ static int fault(struct vu_vring *v, const char *what, unsigned index, const str
  * @indirect:	VIRTIO_F_RING_INDIRECT_DESC was agreed on
  *
  * The position is used->idx: this device never keeps a buffer between bursts, so all entries before
- * it are finished, and all after it are not, whoever served the ring before and however he ended. The
- * front-end's idea (SET_VRING_BASE) is the same number in every orderly case; where a back-end died
- * between taking and publishing it is the larger one, and going by it would lose those buffers for
- * ever. The driver is told once, whatever it asked for, since a signal may have died with the last
- * user. Kicks are off.
+ * it are finished, and all after it are not, whoever served the ring before and however he ended.
+ * The front-end's idea (SET_VRING_BASE) is the same number in every orderly case; where a back-end
+ * died between taking and publishing it is the larger one, and going by it would lose those buffers
+ * for ever. The driver is told once, whatever it asked for, since a signal may have died with the
+ * last user. Kicks are off.
  *
- * Return: 0; -EINVAL for a bad @num; -EFAULT where a part is not mapped in one piece, or misaligned.
+ * Return: 0; -EINVAL for a bad @num; -EFAULT where a part is not mapped in one piece, or
+ * misaligned.
  */
 int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx,
-		   bool indirect)
+		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect)
 {
 	size_t event = event_idx ? 2 : 0;
 

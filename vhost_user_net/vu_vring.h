@@ -7,8 +7,8 @@
  * Nothing stays under way between calls of the owner: between bursts, what was taken was published.
  *
  * All that the driver writes is read once, into locals, and checked there. A ring that breaks the
- * rules is marked broken, with what was wrong, and yields nothing from then on; its owner reports it.
- * A ring is used by one thread at a time; the owner sees to it.
+ * rules is marked broken, with what was wrong, and yields nothing from then on; its owner reports
+ * it. A ring is used by one thread at a time; the owner sees to it.
  */
 #pragma once
 
@@ -38,13 +38,13 @@ struct vu_vring {
 	unsigned num;
 	bool event_idx, indirect;
 
-	uint16_t last_avail;	  /* the next entry of the avail ring that is not yet taken */
-	uint16_t avail_seen;	  /* avail->idx as last read */
-	uint16_t used_idx;	  /* used->idx as last published */
-	uint16_t pushed;	  /* entries behind used_idx that are not yet published */
-	uint16_t signalled;	  /* used_idx when the driver was last thought of */
-	bool signal_due;	  /* whatever the driver says: after a start */
-	bool kicks_off;		  /* used->flags says so; without event_idx only */
+	uint16_t last_avail; /* the next entry of the avail ring that is not yet taken */
+	uint16_t avail_seen; /* avail->idx as last read */
+	uint16_t used_idx;   /* used->idx as last published */
+	uint16_t pushed;     /* entries behind used_idx that are not yet published */
+	uint16_t signalled;  /* used_idx when the driver was last thought of */
+	bool signal_due;     /* whatever the driver says: after a start */
+	bool kicks_off;	     /* used->flags says so; without event_idx only */
 	struct vu_vring_fault fault;
 };
 
@@ -61,8 +61,7 @@ struct vu_vring_place {
 };
 
 int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx,
-		   bool indirect);
+		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect);
 void vu_vring_stop(struct vu_vring *v);
 
 unsigned vu_vring_available(struct vu_vring *v);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A front-end and a driver that do anything: messages, and the contents of the memory that the rings
- * are in. Input: a sequence of steps, each a byte that says what, and what it needs.
+ * A front-end and a driver that do anything: messages, and the contents of the memory that the
+ * rings are in. Input: a sequence of steps, each a byte that says what, and what it needs.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -46,8 +46,8 @@ static void message(struct cursor *c)
 	payload = cursor_take(c, h[1]);
 	if (!payload)
 		return;
-	fe_send(&fe, h[0] % 44, h[2] & 0x0f ? VHOST_USER_VERSION | (h[2] & 8u) : h[2], payload, h[1],
-		h[2] & 0x40 ? fds + 1 : fds, h[2] >> 4 & 3 ? 1 + (h[2] >> 5 & 1u) : 0);
+	fe_send(&fe, h[0] % 44, h[2] & 0x0f ? VHOST_USER_VERSION | (h[2] & 8u) : h[2], payload,
+		h[1], h[2] & 0x40 ? fds + 1 : fds, h[2] >> 4 & 3 ? 1 + (h[2] >> 5 & 1u) : 0);
 	if (fe_message(&fe) != 0)
 		fe_connect(&fe);
 	/* Answers are of no interest, but their socket may fill. */
@@ -111,7 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 2: /* a descriptor: ring and index, place, length, flags, next */
 			p = cursor_take(&c, 10);
 			if (p)
-				fe_put_desc(&fe, p[0] & 1, p[1], FE_GPA + (p[2] | (unsigned)p[3] << 8) * 64u,
+				fe_put_desc(&fe, p[0] & 1, p[1],
+					    FE_GPA + (p[2] | (unsigned)p[3] << 8) * 64u,
 					    p[4] | (unsigned)p[5] << 8 | (unsigned)p[6] << 16,
 					    p[7] & 7, p[8] | (p[9] & 1u) << 8);
 			break;

@@ -14,14 +14,14 @@
 #include "vhost_user_net/net_rules.h"
 #include "vhost_user_net/net_spec.h"
 
-#define OUR    "\x0a\x4d\x00\x0b"
-#define OTHER  "\x0a\x4d\x00\x0c"
-#define DAEMON "\x0a\x4d\x00\x01"
-#define NONE   "\0\0\0\0"
-#define OPT(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
-#define TYPE(n) 53, 1, n
+#define OUR	  "\x0a\x4d\x00\x0b"
+#define OTHER	  "\x0a\x4d\x00\x0c"
+#define DAEMON	  "\x0a\x4d\x00\x01"
+#define NONE	  "\0\0\0\0"
+#define OPT(...)  (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+#define TYPE(n)	  53, 1, n
 #define SERVER(n) 54, 4, 10, 77, 0, n
-#define ASK(n) 50, 4, 10, 77, 0, n
+#define ASK(n)	  50, 4, 10, 77, 0, n
 
 static const struct net_dhcp dhcp = {
 	.mac = {2, 0, 0, 0, 0, 10},
@@ -47,7 +47,8 @@ static const struct {
 	{"discover, overload", OPT(52, 1, 3, TYPE(1), 255), DHCP_OFFER, NONE, 0, OUR},
 	{"request, selecting", OPT(TYPE(3), SERVER(1), ASK(11), 255), DHCP_ACK, NONE, 0, OUR},
 	{"request, another server", OPT(TYPE(3), SERVER(2), ASK(11), 255), 0, NONE, 0, NULL},
-	{"request, another address", OPT(TYPE(3), SERVER(1), ASK(12), 255), DHCP_NAK, NONE, 0, NULL},
+	{"request, another address", OPT(TYPE(3), SERVER(1), ASK(12), 255), DHCP_NAK, NONE, 0,
+	 NULL},
 	{"request, rebooting", OPT(TYPE(3), ASK(11), 255), DHCP_ACK, NONE, 0x8000, NULL},
 	{"request, rebooting elsewhere", OPT(TYPE(3), ASK(200), 255), DHCP_NAK, NONE, 0, NULL},
 	{"request, renewing", OPT(TYPE(3), 255), DHCP_ACK, OUR, 0, OUR},
@@ -67,7 +68,10 @@ static const struct {
 
 static struct dhcp_message message(void)
 {
-	struct dhcp_message m = {.op = 1, .htype = 1, .hlen = 6, .xid = be32_of(0x12345678),
+	struct dhcp_message m = {.op = 1,
+				 .htype = 1,
+				 .hlen = 6,
+				 .xid = be32_of(0x12345678),
 				 .cookie = be32_of(DHCP_COOKIE)};
 
 	memcpy(m.chaddr, dhcp.mac, 6);
@@ -135,12 +139,16 @@ static void each_request_gets_its_answer(void **state _unused_)
 			assert_int_equal(option(r, DHCP_LEASE_TIME, 4) == NULL, inform);
 			assert_memory_equal(option(r, DHCP_SUBNET_MASK, 4), "\xff\xff\xff\0", 4);
 		}
-		assert_memory_equal(r, cases[i].destination ? dhcp.mac
-							    : (const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6);
+		assert_memory_equal(r,
+				    cases[i].destination
+					    ? dhcp.mac
+					    : (const uint8_t *)"\xff\xff\xff\xff\xff\xff",
+				    6);
 		assert_memory_equal(r + 6, net_daemon_mac, 6);
 		assert_memory_equal(ip->source, DAEMON, 4);
-		assert_memory_equal(ip->destination,
-				    cases[i].destination ? cases[i].destination : "\xff\xff\xff\xff", 4);
+		assert_memory_equal(
+			ip->destination,
+			cases[i].destination ? cases[i].destination : "\xff\xff\xff\xff", 4);
 		assert_int_equal(net_checksum_fold(net_checksum_add(0, ip, 20)), 0);
 		assert_int_equal(net_checksum_fold(net_checksum_add(
 					 net_checksum_pseudo4(ip->source, ip->destination, 17, 308),
@@ -159,11 +167,11 @@ static void bad_messages_get_no_answer(void **state _unused_)
 		m = message();
 		assert_int_equal(ask(&m, n, discover, 0, r), 0);
 	}
-#define BAD(change)                                                                               \
-	do {                                                                                      \
-		m = message();                                                                    \
-		change;                                                                           \
-		assert_int_equal(ask(&m, sizeof(m), discover, 4, r), 0);                          \
+#define BAD(change)                                                      \
+	do {                                                             \
+		m = message();                                           \
+		change;                                                  \
+		assert_int_equal(ask(&m, sizeof(m), discover, 4, r), 0); \
 	} while (0)
 	BAD(m.op = 2);
 	BAD(m.htype = 6);

@@ -84,7 +84,8 @@ static size_t tcp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t 
 
 	ip->protocol = IP_TCP;
 	ip->identification = be16_of(0xfffe);
-	*tcp = (struct tcp_header){.sequence = be32_of(0xfffffff0u), .offset = 0x50,
+	*tcp = (struct tcp_header){.sequence = be32_of(0xfffffff0u),
+				   .offset = 0x50,
 				   .flags = TCP_PSH | TCP_CWR | 0x10};
 	for (size_t i = 0; i < payload; i++)
 		f[54 + i] = (uint8_t)(i * 7 + from);
@@ -363,7 +364,8 @@ static void the_tap_is_read_straight_into_buffers(void **state _unused_)
 	struct virtio_net_hdr h = tso4;
 
 	start(&a, FE_FEATURES);
-	/* Short and long by turns, so that what was looked up beforehand is too little, and too much. */
+	/* Short and long by turns, so that what was looked up beforehand is too little, and too
+	 * much. */
 	for (unsigned i = 0; i < 100; i++) {
 		size_t len = tcp_frame(f, 5, mac_of(0), i % 7 == 3 ? 64000 - i : 50 + i * 11);
 
@@ -529,8 +531,8 @@ static void dhcp_is_answered_and_goes_nowhere(void **state _unused_)
 {
 	uint8_t f[600];
 	struct udp_header *udp = (void *)(f + 34);
-	struct dhcp_message m = {.op = 1, .htype = 1, .hlen = 6, .xid = be32_of(7),
-				 .cookie = be32_of(DHCP_COOKIE)};
+	struct dhcp_message m = {
+		.op = 1, .htype = 1, .hlen = 6, .xid = be32_of(7), .cookie = be32_of(DHCP_COOKIE)};
 	size_t len = udp_frame(f, 0, everyone, sizeof(m) + 4);
 	const struct dhcp_message *r = (const void *)(buf + 42);
 
@@ -542,7 +544,8 @@ static void dhcp_is_answered_and_goes_nowhere(void **state _unused_)
 	memcpy(f + 42 + sizeof(m), "\x35\x01\x01\xff", 4);
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES);
-	send_frame(&a, &(struct virtio_net_hdr){.flags = 1, .csum_start = {{34}}, .csum_offset = {{6}}},
+	send_frame(&a,
+		   &(struct virtio_net_hdr){.flags = 1, .csum_start = {{34}}, .csum_offset = {{6}}},
 		   f, len);
 	assert_nothing(&b);
 	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
@@ -558,20 +561,19 @@ static void bad_headers_cost_the_frame(void **state _unused_)
 		uint8_t flags, gso;
 		uint16_t size, start, offset;
 	} bad[] = {
-		{1, 1, 0, 34, 16},	     /* segments of no length */
-		{0, 1, 1000, 34, 16},	     /* segmentation without a checksum */
-		{1, 3, 1000, 34, 16},	     /* UDP fragmentation: not offered */
-		{1, 5, 1000, 34, 16},	     /* unknown */
-		{1, 0x81, 1000, 34, 16},     /* ECN: not agreed on here */
-		{1, 4, 1000, 34, 16},	     /* IPv6 in IPv4 */
-		{1, 0, 0, 34, 6},	     /* UDP's place in TCP */
-		{1, 0, 0, 14, 12},	     /* into the source address */
-		{1, 0, 0, 0, 28},	     /* the same from the start */
-		{1, 0, 0, 35, 15},	     /* odd place in the header */
-		{1, 0, 0, 60000, 16},	     /* beyond the end */
-		{1, 0, 0, 34, 60000},
-		{1, 0, 0, 0xffff, 0xffff},
-		{1, 0, 0, 152, 1},	     /* the last byte and the one behind it */
+		{1, 1, 0, 34, 16},	 /* segments of no length */
+		{0, 1, 1000, 34, 16},	 /* segmentation without a checksum */
+		{1, 3, 1000, 34, 16},	 /* UDP fragmentation: not offered */
+		{1, 5, 1000, 34, 16},	 /* unknown */
+		{1, 0x81, 1000, 34, 16}, /* ECN: not agreed on here */
+		{1, 4, 1000, 34, 16},	 /* IPv6 in IPv4 */
+		{1, 0, 0, 34, 6},	 /* UDP's place in TCP */
+		{1, 0, 0, 14, 12},	 /* into the source address */
+		{1, 0, 0, 0, 28},	 /* the same from the start */
+		{1, 0, 0, 35, 15},	 /* odd place in the header */
+		{1, 0, 0, 60000, 16},	 /* beyond the end */
+		{1, 0, 0, 34, 60000},	 {1, 0, 0, 0xffff, 0xffff},
+		{1, 0, 0, 152, 1}, /* the last byte and the one behind it */
 		{1, 0, 0, 154, 0},
 	};
 	uint8_t f[200];
@@ -594,9 +596,8 @@ static void bad_headers_cost_the_frame(void **state _unused_)
 	}
 	/* The last place that fits. */
 	send_frame(&a,
-		   &(struct virtio_net_hdr){.flags = 1,
-					    .csum_start = le16_of(150),
-					    .csum_offset = le16_of(2)},
+		   &(struct virtio_net_hdr){
+			   .flags = 1, .csum_start = le16_of(150), .csum_offset = le16_of(2)},
 		   f, len);
 	assert_received(&b, f, len);
 	/* Too short for a header, for a frame; a header in pieces of one byte. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two guests' threads that send to each other while a third comes, goes, changes its memory and breaks.
- * Worth most under ThreadSanitizer.
+ * Two guests' threads that send to each other while a third comes, goes, changes its memory and
+ * breaks. Worth most under ThreadSanitizer.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,7 +151,8 @@ static void guests_talk_while_another_makes_trouble(void **state _unused_)
 		start(&g[i]);
 	}
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, i < 2 ? talk : trouble, &g[i]), 0);
+		assert_int_equal(pthread_create(&thread[i], NULL, i < 2 ? talk : trouble, &g[i]),
+				 0);
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	atomic_store(&over, true);

@@ -130,7 +130,8 @@ static void bad_messages_end_the_connection(void **state _unused_)
 				c->cmsg_type = SCM_RIGHTS;
 				c->cmsg_len = CMSG_LEN(bad[i].fds * sizeof(int));
 				for (unsigned k = 0; k < bad[i].fds; k++)
-					memcpy(CMSG_DATA(c) + k * sizeof(int), &fe.memfd, sizeof(int));
+					memcpy(CMSG_DATA(c) + k * sizeof(int), &fe.memfd,
+					       sizeof(int));
 			}
 			assert_true(sendmsg(fe.sock, &m, 0) > 0);
 			assert_true(fe_message(&fe) < 0);
@@ -265,8 +266,16 @@ static void memory_tables_are_checked(void **state _unused_)
 		{1, 2, {{0, K, 0, 0}, {K, K, K, 0}}, false},
 		{9, 8, {{0, K, 0, 0}}, false},
 		{0x08000001u, 1, {{0, K, 0, 0}}, false}, /* times 32 is 32 */
-		{8, 8, {{0, K, 0, 0}, {K, K, 0, 0}, {2 * K, K, 0, 0}, {3 * K, K, 0, 0},
-			{4 * K, K, 0, 0}, {5 * K, K, 0, 0}, {6 * K, K, 0, 0}, {7 * K, K, 0, 0}},
+		{8,
+		 8,
+		 {{0, K, 0, 0},
+		  {K, K, 0, 0},
+		  {2 * K, K, 0, 0},
+		  {3 * K, K, 0, 0},
+		  {4 * K, K, 0, 0},
+		  {5 * K, K, 0, 0},
+		  {6 * K, K, 0, 0},
+		  {7 * K, K, 0, 0}},
 		 true},
 	};
 	unsigned before = fe_open_fds();
@@ -282,8 +291,8 @@ static void memory_tables_are_checked(void **state _unused_)
 		memcpy(m.regions, tables[i].r, sizeof(m.regions));
 		if (tables[i].n == 0x08000001u)
 			n = 1;
-		if (tables[i].good != (ack(VHOST_USER_SET_MEM_TABLE, &m, 8 + 32 * n, fds,
-					   tables[i].fds) == 0))
+		if (tables[i].good !=
+		    (ack(VHOST_USER_SET_MEM_TABLE, &m, 8 + 32 * n, fds, tables[i].fds) == 0))
 			fail_msg("table %u", i);
 		assert_int_equal(fe_open_fds(), before);
 	}
@@ -328,7 +337,8 @@ static void memory_comes_and_goes_by_slots(void **state _unused_)
 
 static void rings_start_in_any_order(void **state _unused_)
 {
-	static const char *orders[] = {"FMNABKE", "EKANMF", "KMFNAE", "EMNBAKF", "FKEANM", "MFAENK"};
+	static const char *orders[] = {"FMNABKE", "EKANMF", "KMFNAE",
+				       "EMNBAKF", "FKEANM", "MFAENK"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(orders); i++) {
 		fe_connect(&fe);
@@ -429,16 +439,17 @@ static void rings_must_lie_in_memory(void **state _unused_)
 				 !places[i].accepted);
 		if (!places[i].accepted)
 			continue;
-		assert_int_equal(ack(VHOST_USER_SET_VRING_KICK, &(uint64_t){1}, 8,
-				     &fe.ring[1].kick, 1),
-				 !places[i].up);
+		assert_int_equal(
+			ack(VHOST_USER_SET_VRING_KICK, &(uint64_t){1}, 8, &fe.ring[1].kick, 1),
+			!places[i].up);
 		assert_int_equal(net_port_up(fe.port), places[i].up);
 	}
 }
 
 static const uint8_t frame[60] = {
-	0x02, 0x75, 0x73, 0x62, 0x72, 0x64, 2,	0, 0, 0, 0, 10, 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1,
-	2,    0,    0,	  0,	0,    10,   10, 77, 0, 10, 0, 0, 0, 0, 0, 0, 10, 77, 0, 1,
+	0x02, 0x75, 0x73, 0x62, 0x72, 0x64, 2, 0, 0, 0, 0,  10, 0x08, 0x06,
+	0,    1,    8,	  0,	6,    4,    0, 1, 2, 0, 0,  0,	0,    10,
+	10,   77,   0,	  10,	0,    0,    0, 0, 0, 0, 10, 77, 0,    1,
 };
 
 static unsigned frames_out(void)

@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
-#define RING_AT(ring) (FE_RINGS + (ring) * 0x10000u)
+#define RING_AT(ring) (FE_RINGS + (ring)*0x10000u)
 #define AVAIL	      0x4000u
 #define USED	      0x6000u
 
@@ -358,8 +358,8 @@ size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t 
 		}
 		MUST(len <= fe->rx_size && at + len <= sizeof(buf));
 		for (uint32_t i = 0; i < len; i++)
-			buf[at + i] = *fe_at(fe, FE_GPA + FE_RX_BUF +
-							 (uint64_t)head * fe->rx_size + i);
+			buf[at + i] =
+				*fe_at(fe, FE_GPA + FE_RX_BUF + (uint64_t)head * fe->rx_size + i);
 		if (at == 0) {
 			memcpy(ret_hdr, buf, sizeof(*ret_hdr));
 			left = le16_get(ret_hdr->num_buffers) - 1u;

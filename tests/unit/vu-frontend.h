@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small front-end and guest driver in one, for tests: shared memory from a memfd, rings made by hand,
- * a socketpair, and a port of the daemon at its other end. The tap is a datagram socketpair: one
- * message a frame, as with the real one.
+ * A small front-end and guest driver in one, for tests: shared memory from a memfd, rings made by
+ * hand, a socketpair, and a port of the daemon at its other end. The tap is a datagram socketpair:
+ * one message a frame, as with the real one.
  *
- * Memory: two regions side by side in the guest's addresses, whose places in the file are exchanged, so
- * that what crosses from one to the other doesn't lie in one piece for the back-end.
+ * Memory: two regions side by side in the guest's addresses, whose places in the file are
+ * exchanged, so that what crosses from one to the other doesn't lie in one piece for the back-end.
  */
 #pragma once
 
@@ -26,12 +26,13 @@
 #define FE_TX_BUF 0x40000u  /* a guest's frames, 128 KiB each */
 #define FE_RX_BUF 0x140000u /* its receive buffers; they cross into the second region */
 
-#define FE_FEATURES                                                                               \
-	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX | \
-	 1ull << VHOST_USER_F_PROTOCOL_FEATURES | 1ull << VIRTIO_NET_F_MRG_RXBUF |                \
-	 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_GUEST_CSUM |                            \
-	 1ull << VIRTIO_NET_F_HOST_TSO4 | 1ull << VIRTIO_NET_F_HOST_TSO6 |                        \
-	 1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6)
+#define FE_FEATURES                                                            \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC |         \
+	 1ull << VIRTIO_F_EVENT_IDX | 1ull << VHOST_USER_F_PROTOCOL_FEATURES | \
+	 1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_NET_F_CSUM |          \
+	 1ull << VIRTIO_NET_F_GUEST_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4 |    \
+	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_GUEST_TSO4 |    \
+	 1ull << VIRTIO_NET_F_GUEST_TSO6)
 
 struct fe_ring {
 	unsigned num;
