@@ -165,6 +165,17 @@ int broker_rebind(struct broker *broker, struct broker_request *req,
 }
 
 /**
+ * broker_hang_up() - have a guest told that an old connection is dead; as broker_port_add()
+ */
+int broker_hang_up(struct broker *broker, struct broker_request *req,
+		   const struct broker_call *call, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_HANG_UP, .call = *call};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
  * broker_forget() - let go of a request whose object is about to be freed
  * @broker:	the line, or NULL
  * @req:	answered, under way, or never sent (zeroed)

@@ -4,12 +4,13 @@
  * of the line to it.
  *
  * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It owns
- * the private network namespace. Over a SOCK_SEQPACKET pair it does three things and no other:
+ * the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
  *
  *   PORT_ADD  a tap in the namespace, with its address, route and listening USB/IP socket, for one
  *             guest. (A port is removed by closing its tap: the kernel takes the rest along.)
  *   OPEN      the usbfs node of a device named by what sysfs says of it, checked again after the open
  *   REBIND    have the host's drivers probe a device's interfaces again
+ *   HANG_UP   tell a guest that a connection which the last daemon left behind is dead
  *
  * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs in
  * a thread of the broker's. In the daemon a request is embedded in its object and its answer a
@@ -41,6 +42,17 @@ struct broker_port {
 	struct in_addr guest;	/* the guest's: the one route over this tap */
 };
 
+/*
+ * A connection of a daemon that was killed: the guest's kernel still believes in it, and keeps the
+ * device. A SYN between the same two ends makes it acknowledge what it believes in (RFC 9293, 3.5.1,
+ * half-open connections), and our kernel answers that with the reset that ends it.
+ */
+struct broker_call {
+	char tap[16];
+	struct in_addr daemon;	   /* our end, for IPv4 */
+	struct sockaddr_in6 guest; /* its end; an IPv4 address as ::ffff:a.b.c.d */
+};
+
 struct broker;
 struct broker_request;
 
@@ -70,4 +82,6 @@ int broker_open(struct broker *broker, struct broker_request *req,
 		const struct broker_device *device, broker_done done);
 int broker_rebind(struct broker *broker, struct broker_request *req,
 		  const struct broker_device *device, broker_done done);
+int broker_hang_up(struct broker *broker, struct broker_request *req,
+		   const struct broker_call *call, broker_done done);
 void broker_forget(struct broker *broker, struct broker_request *req);

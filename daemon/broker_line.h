@@ -7,13 +7,14 @@
 
 #include "daemon/broker.h"
 
-enum broker_verb { BROKER_PORT_ADD = 1, BROKER_OPEN, BROKER_REBIND };
+enum broker_verb { BROKER_PORT_ADD = 1, BROKER_OPEN, BROKER_REBIND, BROKER_HANG_UP };
 
 struct broker_ask {
 	uint32_t id, verb;
 	union {
 		struct broker_device device;
 		struct broker_port port;
+		struct broker_call call;
 	};
 };
 

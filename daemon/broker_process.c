@@ -93,6 +93,15 @@ static void broker_add_port(const struct broker_ask *ask)
 	fd_close(fds[1]);
 }
 
+static void broker_hang_up_now(const struct broker_ask *ask)
+{
+	int r = -EINVAL;
+
+	if (memchr(ask->call.tap, 0, sizeof(ask->call.tap)))
+		r = private_net_hang_up(&ask->call);
+	broker_reply(ask, r, NULL, 0, "hanging up an old connection");
+}
+
 static void broker_serve(void)
 {
 	for (;;) {
@@ -110,6 +119,9 @@ static void broker_serve(void)
 		case BROKER_OPEN:
 		case BROKER_REBIND:
 			broker_in_thread(&ask);
+			break;
+		case BROKER_HANG_UP:
+			broker_hang_up_now(&ask);
 			break;
 		default:
 			broker_reply(&ask, -EINVAL, NULL, 0, "no such request");

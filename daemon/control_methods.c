@@ -168,10 +168,10 @@ static void answer_ambiguous(struct control_caller *caller, const char *text)
 }
 
 /*
- * The device that a parameter means. @ret_device is NULL for an alias that is not plugged in, where
- * @absent_ok. False, and answered, where there is none.
+ * The device that a parameter means; NULL for an alias that is configured and not plugged in. False,
+ * and answered, where there is none.
  */
-static bool device_parameter(struct control_caller *caller, const char *text, bool absent_ok,
+static bool device_parameter(struct control_caller *caller, const char *text,
 			     struct device **ret_device, bool *ret_by_port)
 {
 	const char *expected = NULL;
@@ -180,7 +180,7 @@ static bool device_parameter(struct control_caller *caller, const char *text, bo
 	if (r == 0)
 		return true;
 	*ret_device = NULL;
-	if (r == RESOLVE_ABSENT && absent_ok)
+	if (r == RESOLVE_ABSENT)
 		return true;
 	if (r == RESOLVE_AMBIGUOUS)
 		answer_ambiguous(caller, text);
@@ -216,8 +216,11 @@ static void method_show(struct control_caller *caller, const struct varlink_call
 	if (!only_parameters(caller, call, names))
 		return;
 	text = text_parameter(caller, call, "device");
-	if (text && device_parameter(caller, text, false, &d, &by_port))
-		control_reply(caller, json_pack("{s:o}", "device", json_device(d)));
+	if (text && device_parameter(caller, text, &d, &by_port))
+		control_reply(caller,
+			      json_pack("{s:o}", "device",
+					d ? json_device(d)
+					  : json_absent(control_daemon(caller), text)));
 }
 
 static void method_vms(struct control_caller *caller, const struct varlink_call *call)
@@ -393,7 +396,7 @@ static void method_attach(struct control_caller *caller, const struct varlink_ca
 		}
 	}
 	if (!change_allowed(caller) ||
-	    !device_parameter(caller, device, true, &ask.device, &ask.by_port))
+	    !device_parameter(caller, device, &ask.device, &ask.by_port))
 		return;
 	ask.vm = vm_find(control_daemon(caller), vm);
 	if (!ask.vm)
@@ -412,7 +415,7 @@ static void method_detach(struct control_caller *caller, const struct varlink_ca
 		return;
 	device = text_parameter(caller, call, "device");
 	if (device && change_allowed(caller) &&
-	    device_parameter(caller, device, true, &ask.device, &ask.by_port))
+	    device_parameter(caller, device, &ask.device, &ask.by_port))
 		change_begin(caller, device, &ask, false);
 }
 

@@ -359,7 +359,7 @@ int control_socket_new(struct control_socket **ret_control, struct daemon *daemo
 	control->daemon = daemon;
 	control->changers = group ? group->gr_gid : (gid_t)-1;
 	list_init(&control->callers);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/control",
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control",
 		 daemon->config->runtime_directory);
 	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->listener < 0)

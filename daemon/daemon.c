@@ -24,6 +24,7 @@
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
 #include "daemon/device_registry.h"
+#include "daemon/old_sessions.h"
 #include "daemon/route.h"
 #include "daemon/sandbox.h"
 #include "usbip/usb_device.h"
@@ -184,6 +185,7 @@ static int daemon_prepare(struct daemon *daemon)
 		r = routes_load(daemon);
 	if (r < 0)
 		return r;
+	old_sessions_load(daemon);
 	r = sandbox_keep_caps(0);
 	if (r < 0)
 		log_err("dropping rights: %s", errno_text(r));
@@ -214,6 +216,7 @@ static void daemon_free(struct daemon *daemon)
 	daemon->control = control_socket_free(daemon->control);
 	if (daemon->registry)
 		daemon->registry = device_registry_free(daemon->registry);
+	old_sessions_free(daemon);
 	vms_free(daemon);
 	if (!daemon->vms_ending)
 		net_switch_free(daemon->sw);
@@ -273,6 +276,7 @@ int daemon_run(struct config *config, int broker_line)
 	list_init(&daemon.vms);
 	list_init(&daemon.calls);
 	list_init(&daemon.claimed_before);
+	list_init(&daemon.old_sessions);
 	wishes_init(&daemon.wishes);
 
 	/* Blocked before any thread is there, so that signals come by the descriptor alone. */

@@ -36,7 +36,8 @@ struct daemon {
 	struct list vms;     /* of struct vm, as configured */
 	struct wishes wishes;
 	struct list calls; /* of struct route_call: commands that wait */
-	struct list claimed_before; /* of struct claimed: of the last run, not seen yet */
+	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
+	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
 	uint64_t started_ns;
 	unsigned vms_starting; /* ports not yet made */
 	unsigned vms_ending;   /* threads not yet ended */
@@ -51,7 +52,7 @@ struct vm {
 	struct list link;
 	struct daemon *daemon;
 	const struct config_vm *config;
-	char name[32];
+	char name[32], tap[16];
 	struct in_addr address;
 	bool has_mac, connected;
 	uint8_t mac[6];

@@ -22,6 +22,7 @@
 
 #define MONITOR_BUFFER (4 * 1024 * 1024)
 #define USB_CLASS_CODE_HUB 9
+#define TEXT_MAX	   126 /* bytes; as many UTF-16 units fit a string descriptor */
 
 struct device_registry {
 	struct daemon *daemon;
@@ -67,13 +68,22 @@ static unsigned long attr_number(struct udev_device *u, const char *name, int ba
 	return s ? strtoul(s, NULL, base) : 0;
 }
 
+/* What a device says of itself, as far as TEXT_MAX: lists of devices must fit a message. */
 static int attr_text(struct udev_device *u, const char *name, char **ret_text)
 {
 	const char *s = udev_device_get_sysattr_value(u, name);
+	size_t n;
 
 	if (!s || !*s)
 		return 0;
-	*ret_text = strdup(s);
+	n = strnlen(s, TEXT_MAX + 1);
+	if (n > TEXT_MAX) {
+		n = TEXT_MAX;
+		/* Not in the middle of a UTF-8 sequence. */
+		while (n && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
+	}
+	*ret_text = strndup(s, n);
 	return *ret_text ? 0 : -ENOMEM;
 }
 

@@ -284,7 +284,6 @@ static void guest_stop_delivered(struct letter *letter)
 
 	guest->stopping = true;
 	loop_cancel(guest->loop, &guest->listener_watch);
-	guest_disconnect(guest);
 	guest_devices_stop(guest);
 	guest_maybe_done(guest);
 }
@@ -311,6 +310,13 @@ static void *guest_main(void *arg)
 			}
 			more = guest_turn(guest);
 		}
+	}
+	if (guest->sock >= 0) {
+		/* The ends of its connections are in the tap: the guest must see them, or it keeps
+		 * devices that nobody serves any more. */
+		net_port_receive(guest->port, guest->cfg.tap);
+		net_port_flush(guest->port);
+		guest_disconnect(guest);
 	}
 	guest->port = net_port_free(guest->port);
 	if (guest->start_result == 0)

@@ -422,7 +422,7 @@ static bool gd_receive(struct guest_device *gd)
 		gd->readable = true;
 		return true;
 	case USBIP_SESSION_CLOSED:
-		gd_session_close(gd, "the guest has detached");
+		gd_session_close(gd, "its connection has closed");
 		return false;
 	default:
 		log_warning("%s: %s: %s", gd->guest->cfg.name, gd->name,

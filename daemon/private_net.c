@@ -11,6 +11,7 @@
 #include <net/if_arp.h>
 #include <net/route.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -203,7 +204,9 @@ static int listen_on(const char *tap, int *ret_listener, char *text, size_t size
 	}
 	if (fd < 0)
 		goto fail;
+	/* REUSEPORT lets private_net_hang_up() speak from the listener's port. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, tap, (socklen_t)strlen(tap)) < 0)
 		goto fail;
 	if (any6.sin6_family == AF_INET6
@@ -247,4 +250,42 @@ int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_list
 		return r;
 	*ret_tap = take_fd(&tap);
 	return 0;
+}
+
+/**
+ * private_net_hang_up() - tell a guest that a connection of the last daemon's is dead
+ * @call:	its two ends
+ *
+ * What the attempt to connect comes to is of no interest: its first segment does the work, and the
+ * guest's answer is met with a reset, whether this socket is still there by then or not.
+ *
+ * Return: 0 or a negative errno.
+ */
+int private_net_hang_up(const struct broker_call *call)
+{
+	struct sockaddr_in from4 = {.sin_family = AF_INET, .sin_port = htons(USBIP_PORT),
+				    .sin_addr = call->daemon};
+	struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = call->guest.sin6_port};
+	struct sockaddr_in6 from6 = {.sin6_family = AF_INET6, .sin6_port = htons(USBIP_PORT)};
+	struct sockaddr_in6 to6 = call->guest;
+	bool v4 = IN6_IS_ADDR_V4MAPPED(&call->guest.sin6_addr);
+	struct sockaddr *from = v4 ? (struct sockaddr *)&from4 : (struct sockaddr *)&from6;
+	struct sockaddr *to = v4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6;
+	socklen_t len = v4 ? sizeof(from4) : sizeof(from6);
+	_cleanup_close_ int fd = -1;
+	int one = 1;
+
+	memcpy(&to4.sin_addr, &call->guest.sin6_addr.s6_addr[12], sizeof(to4.sin_addr));
+	inet_pton(AF_INET6, "fe80::1", &from6.sin6_addr);
+	from6.sin6_scope_id = to6.sin6_scope_id = if_nametoindex(call->tap);
+	to6.sin6_family = AF_INET6;
+
+	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, call->tap,
+		       (socklen_t)strlen(call->tap)) < 0 ||
+	    bind(fd, from, len) < 0)
+		return -errno;
+	return connect(fd, to, len) < 0 && errno != EINPROGRESS ? -errno : 0;
 }

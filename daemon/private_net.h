@@ -10,8 +10,10 @@
 
 #include <stddef.h>
 
+struct broker_call;
 struct broker_port;
 
 int private_net_enter(char *text, size_t size);
 int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_listener, char *text,
 		     size_t size);
+int private_net_hang_up(const struct broker_call *call);

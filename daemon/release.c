@@ -19,7 +19,7 @@ static bool daemon_runs(const char *runtime_directory)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/control", runtime_directory);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control", runtime_directory);
 	return sock >= 0 && connect(sock, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 

@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/claims.h"
+#include "daemon/old_sessions.h"
 #include "daemon/route_call.h"
 #include "daemon/state_file.h"
 
@@ -139,6 +140,8 @@ static void route_imported(void *ctx, int r)
 	device->route.session = r == 0;
 	if (r < 0)
 		device->route.session_dup = fd_close(device->route.session_dup);
+	else
+		old_sessions_save(device->daemon);
 	route_reconcile(device);
 }
 
@@ -149,6 +152,7 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 
 	route->session = false;
 	route->session_dup = fd_close(route->session_dup);
+	old_sessions_save(device->daemon);
 	if (r < 0 && route->state == ROUTE_HELD) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s", reason);

@@ -28,7 +28,7 @@ struct route_call {
 	struct route_ask ask;
 	char alias[32];	    /* what ask.alias points at */
 	char from[32];	    /* where the device was */
-	char old_target[32]; /* the wish that goes back in place after a failure; "" for none */
+	struct wishes before; /* to go back to after a failure */
 	uint64_t started_ns;
 	bool moved; /* something had to be done at all */
 	struct loop_watch deadline;
@@ -36,6 +36,12 @@ struct route_call {
 	void *ctx;
 	struct route_call **handle;
 };
+
+static void call_free(struct route_call *call)
+{
+	wishes_deinit(&call->before);
+	free(call);
+}
 
 static void call_end(struct route_call *call, enum route_outcome outcome, double ms,
 		     const char *format, ...) _printf_(4, 5);
@@ -54,7 +60,7 @@ static void call_end(struct route_call *call, enum route_outcome outcome, double
 	if (call->handle)
 		*call->handle = NULL;
 	call->done(call->ctx, outcome, call->ask.device, text, ms);
-	free(call);
+	call_free(call);
 }
 
 static const char *call_name(const struct route_call *call)
@@ -83,47 +89,72 @@ static int wishes_save(struct daemon *daemon, const struct wishes *wishes)
 	return state_file_write(path, text, len);
 }
 
-/* Set, or with target NULL forget, what is wished for a device or an alias. All or nothing. */
-static int wish_commit(struct daemon *daemon, const struct route_ask *ask, const char *target)
+/* Make a changed copy of the wishes the wishes, once it is written; it is taken either way. */
+static int wishes_commit(struct daemon *daemon, struct wishes *next)
 {
+	struct wishes copy;
+	int r = wishes_save(daemon, next);
+
+	if (r == 0)
+		r = wishes_copy(&copy, next);
+	if (r == 0) {
+		struct list *l;
+
+		wishes_deinit(&daemon->wishes);
+		while ((l = list_pop(&copy.all)))
+			list_append(&daemon->wishes.all, l);
+		daemon->wishes.n = copy.n;
+	}
+	wishes_deinit(next);
+	return r;
+}
+
+static int call_wish(struct route_call *call)
+{
+	const struct route_ask *ask = &call->ask;
+	const char *target = ask->vm ? ask->vm->name : "host";
+	struct daemon *daemon = call->daemon;
 	struct wishes next;
 	int r;
 
-	wishes_init(&next);
-	r = wishes_copy(&next, &daemon->wishes);
-	if (r == 0) {
-		struct device_facts facts =
-			ask->device ? device_facts_of(ask->device) : (struct device_facts){0};
-		bool unique = ask->device && device_pair_is_unique(ask->device);
+	r = wishes_copy(&call->before, &daemon->wishes);
+	if (r == 0)
+		r = wishes_copy(&next, &daemon->wishes);
+	if (r < 0)
+		return r;
+	if (ask->device) {
+		struct device_facts facts = device_facts_of(ask->device);
 
-		if (!target && ask->device)
-			wish_forget(&next, &facts, unique);
-		else if (!target)
-			wish_forget_alias(&next, ask->alias);
-		else if (ask->device)
-			r = wish_set(&next, &facts, ask->by_port, unique, target);
-		else
-			r = wish_set_alias(&next, ask->alias, target);
+		r = wish_set(&next, &facts, ask->by_port, device_pair_is_unique(ask->device),
+			     target);
+	} else {
+		r = wish_set_alias(&next, ask->alias, target);
 	}
 	if (r == 0)
-		r = wishes_save(daemon, &next);
-	if (r == 0) {
-		wishes_deinit(&daemon->wishes);
-		wishes_init(&daemon->wishes);
-		r = wishes_copy(&daemon->wishes, &next);
-	}
+		return wishes_commit(daemon, &next);
 	wishes_deinit(&next);
 	return r;
 }
 
 static void call_roll_back(struct route_call *call)
 {
-	const char *old = call->old_target[0] ? call->old_target : NULL;
-	int r = wish_commit(call->daemon, &call->ask, old);
+	struct device *d = call->ask.device;
+	struct device_facts facts = device_facts_of(d);
+	struct wishes next;
+	const char *by;
+	int r;
 
-	log_notice("%s: back to %s, where it was", call_name(call), old ? old : "the host");
+	r = wishes_copy(&next, &call->daemon->wishes);
+	if (r == 0) {
+		r = wish_restore(&next, &call->before, &facts, device_pair_is_unique(d));
+		if (r == 0)
+			r = wishes_commit(call->daemon, &next);
+		else
+			wishes_deinit(&next);
+	}
 	if (r < 0)
-		log_err("%s: the old wish can't be written: %s", call_name(call), errno_text(r));
+		log_err("%s: the old wish can't be written: %s", d->tag, errno_text(r));
+	log_notice("%s: wanted at %s again, as before", d->tag, route_wanted(d, &by));
 }
 
 /* ------------------------------------------------------------- the answer */
@@ -257,21 +288,6 @@ static void calls_supersede(struct daemon *daemon, const struct route_ask *ask)
 	}
 }
 
-/* What the wish was, to go back to; "" for none of a command's. */
-static void call_remember(struct route_call *call)
-{
-	struct device *d = call->ask.device;
-	const char *by, *target;
-
-	snprintf(call->from, sizeof(call->from), "host");
-	if (!d)
-		return;
-	snprintf(call->from, sizeof(call->from), "%s", route_actual(d));
-	target = route_wanted(d, &by);
-	if (!strcmp(by, "command"))
-		snprintf(call->old_target, sizeof(call->old_target), "%s", target);
-}
-
 static bool call_is_there(const struct route_call *call)
 {
 	const struct device *d = call->ask.device;
@@ -325,14 +341,16 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	call->started_ns = loop_now();
 	call->done = done;
 	call->ctx = ctx;
-	call_remember(call);
+	snprintf(call->from, sizeof(call->from), "%s",
+		 ask->device ? route_actual(ask->device) : "host");
 	call->moved = !call_is_there(call);
 
-	r = wish_commit(daemon, &call->ask, call_to(call));
+	wishes_init(&call->before);
+	r = call_wish(call);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "%s/wishes can't be written: %s; nothing was changed",
 			 daemon->config->runtime_directory, errno_text(r));
-		free(call);
+		call_free(call);
 		done(ctx, ROUTE_NOT_DONE, ask->device, text, -1);
 		return;
 	}
@@ -361,7 +379,7 @@ void route_call_cancel(struct route_call *call)
 	loop_cancel(call->daemon->loop, &call->deadline);
 	if (call->handle)
 		*call->handle = NULL;
-	free(call);
+	call_free(call);
 }
 
 /* ------------------------------------------------------------- what happens meanwhile */

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/old_sessions.h"
 #include "daemon/route.h"
 #include "daemon/state_file.h"
 #include "daemon/usbip_client.h"
@@ -254,7 +255,9 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 		return;
 	vm->connected = up;
 	log_info("%s: its card is %s", vm->name, up ? "up" : "down");
-	if (!up)
+	if (up)
+		old_sessions_hang_up(vm);
+	else
 		usbip_clients_close(vm);
 	route_vm_changed(vm);
 }
@@ -325,7 +328,8 @@ int vms_start(struct daemon *daemon)
 		struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
 		int r;
 
-		snprintf(port.tap, sizeof(port.tap), "vm%u", n++);
+		snprintf(vm->tap, sizeof(vm->tap), "vm%u", n++);
+		memcpy(port.tap, vm->tap, sizeof(port.tap));
 		r = broker_port_add(daemon->broker, &vm->req, &port, vm_port_made);
 		if (r < 0) {
 			log_err("%s: asking the broker: %s", vm->name, errno_text(r));

@@ -266,19 +266,40 @@ void wish_forget(struct wishes *wishes, const struct device_facts *device, bool 
 	}
 }
 
-/**
- * wish_forget_alias() - take back the wish about a device that is not plugged in
- * @wishes:	the list
- * @alias:	the device's name in the configuration
- */
-void wish_forget_alias(struct wishes *wishes, const char *alias)
+static int restore(struct wishes *wishes, const struct wishes *before,
+		   const struct device_facts *device, bool pair_is_unique)
 {
-	list_for_each_safe(it, &wishes->all) {
-		struct wish *w = list_entry(it, struct wish, link);
+	list_for_each(it, &before->all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+		struct wish *c;
+		int r;
 
-		if (w->kind == WISH_ALIAS && same(w->alias, alias))
-			wishes_remove(wishes, w);
+		if (!wish_means(w, device, pair_is_unique))
+			continue;
+		r = wish_new(&c, w->kind, w->target, w->serial, w->port, w->alias);
+		if (r < 0)
+			return r;
+		c->id_vendor = w->id_vendor;
+		c->id_product = w->id_product;
+		wishes_add(wishes, c);
 	}
+	return 0;
+}
+
+/**
+ * wish_restore() - put what was wished for a present device back to what it was
+ * @wishes:		the list
+ * @before:		an earlier copy of it
+ * @device:		the device
+ * @pair_is_unique:	no other present device has the same id and serial
+ *
+ * Return: 0 or -ENOMEM, and then @wishes is to be thrown away.
+ */
+int wish_restore(struct wishes *wishes, const struct wishes *before,
+		 const struct device_facts *device, bool pair_is_unique)
+{
+	wish_forget(wishes, device, pair_is_unique);
+	return restore(wishes, before, device, pair_is_unique);
 }
 
 /**

@@ -51,7 +51,8 @@ int wish_set(struct wishes *wishes, const struct device_facts *device, bool by_p
 	     bool pair_is_unique, const char *target);
 int wish_set_alias(struct wishes *wishes, const char *alias, const char *target);
 void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
-void wish_forget_alias(struct wishes *wishes, const char *alias);
+int wish_restore(struct wishes *wishes, const struct wishes *before,
+		 const struct device_facts *device, bool pair_is_unique);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
 			     bool pair_is_unique);
 int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines);

@@ -147,11 +147,29 @@ static void test_forget(void **state)
 	assert_int_equal(w.n, 2);
 	assert_target(&w, d, true, NULL);
 	assert_target(&w, other, true, "vm2");
-	wish_forget_alias(&w, "keyboard");
+}
+
+static void test_restored_as_it_was(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w, before;
+	struct device_facts d = device(1, "S1", PORT_A), other = device(2, NULL, PORT_B);
+
+	/* A wish on the port comes back as one on the port; what else changed meanwhile stays. */
+	wishes_init(&w);
+	assert_int_equal(wish_set(&w, &d, true, true, "vm1"), 0);
+	assert_int_equal(wishes_copy(&before, &w), 0);
+	assert_int_equal(wish_set(&w, &d, false, true, "vm2"), 0);
+	assert_int_equal(wish_set(&w, &other, false, true, "vm3"), 0);
+	assert_int_equal(wish_restore(&w, &before, &d, true), 0);
 	assert_int_equal(w.n, 2);
-	wish_forget_alias(&w, "mouse");
-	assert_int_equal(w.n, 1);
-	assert_target(&w, other, true, "vm2");
+	assert_target(&w, d, true, "vm1");
+	assert_int_equal(wish_find(&w, &d, true)->kind, WISH_PORT);
+	assert_target(&w, other, true, "vm3");
+	/* Where nothing was wished, nothing is again. */
+	wishes_deinit(&before);
+	wishes_init(&before);
+	assert_int_equal(wish_restore(&w, &before, &d, true), 0);
+	assert_target(&w, d, true, NULL);
 }
 
 static void test_refused_changes_nothing(void **state)
@@ -257,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_newest_decides),
 		cmocka_unit_test(test_alias_waits_for_its_device),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_restored_as_it_was),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
 		cmocka_unit_test(test_bad_lines_cost_only_themselves),

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The USB/IP connections that are up, kept in the runtime directory, so that a start after a crash can
+ * tell the guests that theirs are dead: a guest's kernel waits for a key on a connection for ever.
+ *
+ * One connection a line: VM, the guest's address, its port.
+ */
+#pragma once
+
+struct daemon;
+struct vm;
+
+void old_sessions_load(struct daemon *daemon);
+void old_sessions_save(struct daemon *daemon);
+void old_sessions_hang_up(struct vm *vm);
+void old_sessions_free(struct daemon *daemon);
