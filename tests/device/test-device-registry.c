@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which devices are listed, and what is known of them: libudev on a sysfs that umockdev pretends,
+ * of a PC and of a board whose controller is a platform device.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <umockdev.h>
+
+#include "daemon/daemon.h"
+#include "daemon/device_registry.h"
+
+static const uint8_t keyboard_descriptors[] = {
+	18, 1, 0x00, 0x02, 0, 0,  0, 8,	   0x6d, 0x04, 0x1c, 0xc3, 0, 1, 1, 2, 0, 1, /* device */
+	9,  2, 34,   0,	   1, 1,  0, 0xa0, 49,					     /* configuration */
+	9,  4, 0,    0,	   1, 3,  1, 1,	   0,					     /* interface */
+	9,  0x21, 0x10, 1, 0, 1, 0x22, 65, 0, 7, 5, 0x81, 3, 8, 0, 10,
+};
+
+struct board {
+	UMockdevTestbed *bed;
+	struct daemon daemon;
+	unsigned added, changed, removed;
+};
+
+static struct board *current;
+
+static void on_added(struct device *device)
+{
+	current->added++;
+}
+
+static void on_changed(struct device *device)
+{
+	current->changed++;
+}
+
+static void on_removed(struct device *device)
+{
+	current->removed++;
+}
+
+static const struct device_registry_ops ops = {on_added, on_changed, on_removed};
+
+static char *add_device(struct board *b, const char *parent, const char *name, const char *class,
+			const char *speed, const char *devnum, const void *descriptors, size_t len)
+{
+	char *path = umockdev_testbed_add_device(
+		b->bed, "usb", name, parent, "idVendor", "046d", "idProduct", "c31c", "busnum", "1",
+		"devnum", devnum, "speed", speed, "bDeviceClass", class, "bConfigurationValue", "1",
+		"product", "USB Keyboard", NULL, "DEVTYPE", "usb_device", "SUBSYSTEM", "usb", NULL);
+
+	if (descriptors)
+		umockdev_testbed_set_attribute_binary(b->bed, path, "descriptors",
+						      (guint8 *)descriptors, (int)len);
+	return path;
+}
+
+static int set_up(void **state)
+{
+	static struct board b;
+
+	memset(&b, 0, sizeof(b));
+	b.bed = umockdev_testbed_new();
+	list_init(&b.daemon.devices);
+	list_init(&b.daemon.vms);
+	assert_int_equal(config_new_default(&b.daemon.config), 0);
+	assert_int_equal(loop_new(&b.daemon.loop), 0);
+	current = &b;
+	*state = &b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct board *b = *state;
+
+	device_registry_free(b->daemon.registry);
+	loop_free(b->daemon.loop);
+	config_free(b->daemon.config);
+	g_object_unref(b->bed);
+	return 0;
+}
+
+static void start(struct board *b)
+{
+	assert_int_equal(device_registry_new(&b->daemon.registry, &b->daemon, &ops), 0);
+	assert_int_equal(device_registry_start(b->daemon.registry), 0);
+}
+
+static struct device *only_device(struct board *b)
+{
+	struct list *l = list_first(&b->daemon.devices);
+
+	assert_non_null(l);
+	assert_ptr_equal(l->next, &b->daemon.devices);
+	return list_entry(l, struct device, link);
+}
+
+static void a_pc_s_port_is_named_by_its_controller(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *hub = add_device(b, root, "1-1", "09", "480", "2", NULL, 0);
+	char *keyboard = add_device(b, hub, "1-1.2", "00", "1.5", "3", keyboard_descriptors,
+				    sizeof(keyboard_descriptors));
+	struct device *d;
+
+	start(b);
+	d = only_device(b); /* neither root hub nor hub */
+	assert_string_equal(d->busid, "1-1.2");
+	assert_string_equal(d->stable_port, "0000:00:14.0/usb2:1.2");
+	assert_int_equal(d->id_vendor, 0x046d);
+	assert_int_equal(d->info.speed, 1);
+	assert_int_equal(d->info.num_interfaces, 1);
+	assert_int_equal(d->classes, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_KEYBOARD);
+	assert_string_equal(d->broken, "");
+	g_free(pci);
+	g_free(root);
+	g_free(hub);
+	g_free(keyboard);
+}
+
+static void a_board_s_port_is_named_by_what_survives(void **state)
+{
+	struct board *b = *state;
+	char *soc = umockdev_testbed_add_device(b->bed, "platform", "38100000.usb", NULL, NULL, NULL);
+	char *xhci = umockdev_testbed_add_device(b->bed, "platform", "xhci-hcd.1.auto", soc, NULL,
+						 NULL);
+	char *root = add_device(b, xhci, "usb2", "09", "5000", "1", NULL, 0);
+	char *disk = add_device(b, root, "2-1", "00", "5000", "2", keyboard_descriptors,
+				sizeof(keyboard_descriptors));
+	struct device *d;
+
+	start(b);
+	d = only_device(b);
+	assert_string_equal(d->stable_port, "38100000.usb/usb3:1");
+	assert_int_equal(d->info.speed, 5);
+	g_free(soc);
+	g_free(xhci);
+	g_free(root);
+	g_free(disk);
+}
+
+static void what_comes_over_vhci_is_not_listed(void **state)
+{
+	struct board *b = *state;
+	char *vhci = umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL, NULL, NULL);
+	char *root = add_device(b, vhci, "usb3", "09", "480", "1", NULL, 0);
+	char *keyboard = add_device(b, root, "3-1", "00", "480", "2", keyboard_descriptors,
+				    sizeof(keyboard_descriptors));
+
+	start(b);
+	assert_true(list_empty(&b->daemon.devices));
+	g_free(vhci);
+	g_free(root);
+	g_free(keyboard);
+}
+
+static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	uint8_t broken[sizeof(keyboard_descriptors)];
+	char *bad, *good;
+	unsigned n_broken = 0, n = 0;
+
+	memcpy(broken, keyboard_descriptors, sizeof(broken));
+	broken[27] = 0; /* an interface descriptor without length: a reader that trusts it stays */
+	bad = add_device(b, root, "1-1", "00", "480", "2", broken, sizeof(broken));
+	good = add_device(b, root, "1-2", "00", "480", "3", keyboard_descriptors,
+			  sizeof(keyboard_descriptors));
+	start(b);
+	list_for_each(it, &b->daemon.devices)
+	{
+		struct device *d = list_entry(it, struct device, link);
+
+		n++;
+		if (d->broken[0]) {
+			n_broken++;
+			assert_string_equal(d->busid, "1-1");
+		}
+	}
+	assert_int_equal(n, 2);
+	assert_int_equal(n_broken, 1);
+	g_free(pci);
+	g_free(root);
+	g_free(bad);
+	g_free(good);
+}
+
+static void turn_until(struct board *b, const unsigned *n, unsigned want)
+{
+	while (*n < want)
+		assert_true(loop_turn(b->daemon.loop, true) >= 0);
+}
+
+static void another_number_in_the_same_port_is_another_device(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *keyboard = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors,
+				    sizeof(keyboard_descriptors));
+
+	start(b);
+	assert_int_equal(b->added, 1);
+	umockdev_testbed_uevent(b->bed, keyboard, "bind");
+	turn_until(b, &b->changed, 1);
+	assert_int_equal(b->added, 1);
+	/* Unplugged and plugged in between two looks: no "remove" was seen. */
+	umockdev_testbed_set_attribute(b->bed, keyboard, "devnum", "7");
+	umockdev_testbed_uevent(b->bed, keyboard, "add");
+	turn_until(b, &b->added, 2);
+	assert_int_equal(b->removed, 1);
+	assert_int_equal(only_device(b)->devnum, 7);
+	umockdev_testbed_uevent(b->bed, keyboard, "remove");
+	turn_until(b, &b->removed, 2);
+	assert_true(list_empty(&b->daemon.devices));
+	g_free(pci);
+	g_free(root);
+	g_free(keyboard);
+}
+
+static void twins_are_told_apart(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *one = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors,
+			       sizeof(keyboard_descriptors));
+	char *two = add_device(b, root, "1-2", "00", "480", "3", keyboard_descriptors,
+			       sizeof(keyboard_descriptors));
+	struct device *d = NULL;
+	const char *expected;
+	bool by_port;
+
+	start(b);
+	assert_int_equal(device_resolve(&b->daemon, "046d:c31c", &d, &by_port, &expected),
+			 RESOLVE_AMBIGUOUS);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by_port, &expected), 0);
+	assert_string_equal(d->busid, "1-2");
+	assert_true(by_port);
+	assert_int_equal(device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by_port,
+					&expected),
+			 0);
+	assert_string_equal(d->busid, "1-1");
+	assert_int_equal(device_resolve(&b->daemon, "046d:0000", &d, &by_port, &expected),
+			 RESOLVE_UNKNOWN);
+	assert_int_equal(device_resolve(&b->daemon, "class=nonsense", &d, &by_port, &expected),
+			 -EINVAL);
+	g_free(pci);
+	g_free(root);
+	g_free(one);
+	g_free(two);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(a_pc_s_port_is_named_by_its_controller),
+		T(a_board_s_port_is_named_by_what_survives),
+		T(what_comes_over_vhci_is_not_listed),
+		T(broken_descriptors_are_told_of_and_nothing_else_suffers),
+		T(another_number_in_the_same_port_is_another_device),
+		T(twins_are_told_apart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
