@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-/* Messages a call; a front-end's whole set-up is some forty. */
-#define MESSAGES 64
+/* Messages that may wait at once; a front-end's whole set-up is some forty. */
+#define MESSAGES 1024
 
 static struct vu_ring *rx_ring(struct net_port *port)
 {
@@ -290,10 +290,10 @@ int net_port_connect(struct net_port *port, int sock)
  * net_port_message() - serve what arrived over the connection
  * @port:	the port, connected
  *
- * At most 64 messages a call; while there are more, the socket stays readable. Where the card goes
- * up, link() was called on the way; then net_port_transmit(), net_port_receive() and
- * net_port_flush() want to be called in the same turn, as after kicks: buffers may have been
- * waiting since before a restart.
+ * All of it, so that edges will do to watch the socket; a front-end that sends faster than it is
+ * served is let go. Where the card goes up, link() was called on the way; then net_port_transmit(),
+ * net_port_receive() and net_port_flush() want to be called in the same turn, as after kicks:
+ * buffers may have been waiting since before a restart.
  *
  * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it
  * can't go on. In both cases net_port_disconnect() is due.
@@ -321,7 +321,11 @@ int net_port_message(struct net_port *port)
 			return r;
 		}
 	}
-	return 0;
+	log_limited(&port->limit, LOG_LEVEL_WARNING,
+		    "%s: connection closed: more vhost-user messages at once than any front-end "
+		    "sends",
+		    port->name);
+	return -EOVERFLOW;
 }
 
 /**
@@ -410,7 +414,7 @@ bool net_port_flush(struct net_port *port)
  */
 int net_port_check(struct net_port *port)
 {
-	bool broken;
+	bool broken, up;
 
 	pthread_mutex_lock(port->dev.lock);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
@@ -423,8 +427,10 @@ int net_port_check(struct net_port *port)
 			vu_device_break(&port->dev, i, NULL);
 	}
 	broken = port->dev.ring[0].q.fault.what || port->dev.ring[1].q.fault.what;
+	up = port->dev.ring[0].running && port->dev.ring[1].running;
 	pthread_mutex_unlock(port->dev.lock);
-	follow(port);
+	if (broken || up != port->up)
+		follow(port);
 	return broken ? -EPROTO : 0;
 }
 

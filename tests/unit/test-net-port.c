@@ -10,6 +10,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -685,6 +688,26 @@ static void memory_that_is_cut_off_costs_its_owner_alone(void **state _unused_)
 	sigaction(SIGBUS, &cmockas, NULL);
 }
 
+/* A fault that no guest's memory is to blame for still ends the process, as it would have. */
+static void any_other_bus_error_is_fatal(void **state _unused_)
+{
+	int status, fd = memfd_create("short", MFD_CLOEXEC);
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct rlimit none = {0};
+		volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+		setrlimit(RLIMIT_CORE, &none);
+		sigaction(SIGBUS, &guard, NULL);
+		_exit(*p);
+	}
+	close(fd);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -705,6 +728,7 @@ int main(void)
 		T(bad_headers_cost_the_frame),
 		T(a_broken_receiver_is_its_own_trouble),
 		T(memory_that_is_cut_off_costs_its_owner_alone),
+		T(any_other_bus_error_is_fatal),
 	};
 
 	if (net_switch_new(&sw) < 0 || sigaction(SIGBUS, NULL, &guard) < 0)

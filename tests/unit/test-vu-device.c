@@ -589,6 +589,19 @@ static void answers_that_nobody_reads_are_not_waited_for(void **state _unused_)
 	assert_int_equal(r, -EAGAIN);
 }
 
+static void all_that_waits_is_served_within_reason(void **state _unused_)
+{
+	int r;
+
+	for (unsigned i = 0; i < 500; i++)
+		fe_send_state(&fe, VHOST_USER_SET_VRING_BASE, 0, i);
+	assert_int_equal(fe_message(&fe), 0);
+	assert_int_equal(recv(fe.back_sock, &r, 1, MSG_DONTWAIT), -1);
+	for (unsigned i = 0; i < 1025; i++)
+		fe_send_state(&fe, VHOST_USER_SET_VRING_BASE, 0, i);
+	assert_int_equal(fe_message(&fe), -EOVERFLOW);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -609,6 +622,7 @@ int main(void)
 		T(resets_stop_the_rings),
 		T(a_thousand_reconnects_leave_nothing),
 		T(answers_that_nobody_reads_are_not_waited_for),
+		T(all_that_waits_is_served_within_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
