@@ -13,11 +13,10 @@ from . import initramfs, paths
 KVM = ["-accel", "kvm", "-cpu", "host"]
 KVM_CPUS = 2
 EMULATED = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt"]
-# QEMU's emulated SVM (7.2, svm_helper.c) changes a CPU's interrupt_request at every entry to and exit from a
-# nested guest without the lock that others hold. So interrupts get lost (the board stands still for a
-# minute) or come from nowhere (its kernel is corrupted): within seconds with two emulated CPUs, within a
-# few guests with one. On one host CPU each such change is one instruction that nothing can come between:
-# 12 of 12 guests came up. So: one emulated CPU, and all of QEMU's threads on one CPU of the host.
+# With two emulated CPUs the board loses interrupts (it stands still for a minute) or its kernel is corrupted,
+# within seconds of running guests; with one, within a few guests; with one and all of QEMU's threads on one
+# CPU of the host, 12 of 12 guests came up. The cause is not known. A guess from these symptoms: QEMU's
+# emulated SVM (7.2) changes a CPU's interrupt_request at a guest's entry and exit without the lock that others hold.
 EMULATED_CPUS = 1
 PROBE_SECONDS = 40
 

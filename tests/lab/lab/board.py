@@ -41,9 +41,11 @@ class Board:
     def __init__(self, devices=("keyboard",), memory=3072, disk=None):
         self.logs = Logs()
         self.kernel = Kernel()
+        self.name = "board"
         self.guests = {}
         self.boot_seconds = None
         self._devices = list(devices)
+        self._plugged = set()
         self._memory = memory
         self._disk = disk
         self._qemu = None
@@ -170,12 +172,14 @@ class Board:
                                file={"driver": "file", "filename": str(self._disk)})
             arguments["drive"] = node
         self._monitor.call("device_add", **arguments)
+        self._plugged.add(name)
 
     def unplug(self, name):
         """Pull a device out, and wait until it is out."""
         since = len(self._monitor.events)
         self._monitor.call("device_del", id=name)
         self._monitor.wait_event("DEVICE_DELETED", since, EVENT_SECONDS, device=name)
+        self._plugged.discard(name)
         nodes = self._monitor.call("query-named-block-nodes")
         if any(node.get("node-name") == f"{name}-image" for node in nodes):
             self._monitor.call("blockdev-del", node_name=f"{name}-image")
@@ -195,17 +199,22 @@ class Board:
         self.hold(code)
         self.release(code)
 
+    def has(self, name):
+        """Whether a device is plugged in under this name."""
+        return name in self._plugged
+
     def events(self):
-        return Events(self._channel, "/run/lab/evwatch")
+        return Events(self, "/run/lab/evwatch")
 
 
 class Events:
     """Key events as a machine's kernel reports them. Owns the evwatch that prints them."""
 
-    def __init__(self, channel, program="evwatch"):
+    def __init__(self, machine, program="evwatch"):
+        self.machine = machine
         self.seen = []
-        self._job = channel.spawn(program)
-        self._name = channel.name
+        self._job = machine.spawn(program)
+        self._name = machine.name
         self.wait(["ready"])
 
     def wait(self, words, timeout=EVENT_SECONDS):

@@ -1,8 +1,10 @@
 """usbrouted on the board. Owns its process there, its configuration file and its log."""
 
 import json
+import re
 import shlex
 import signal
+import time
 
 from . import LabError, LabTimeout, paths
 from .board import EVENT_SECONDS
@@ -95,9 +97,13 @@ class Daemon:
 
     # Control
 
+    def command(self, words):
+        """The shell command that is usbroutectl with these words."""
+        return f"{shlex.quote(str(paths.CTL))} {words}"
+
     def ctl(self, words, timeout=EVENT_SECONDS):
         """usbroutectl with these words (shell syntax): Result(rc, out, err)."""
-        return self.board.run(f"{shlex.quote(str(paths.CTL))} {words}", timeout=timeout)
+        return self.board.run(self.command(words), timeout=timeout)
 
     def ctl_ok(self, words, timeout=EVENT_SECONDS):
         """The same; it must end with 0. Returns its output as text."""
@@ -113,17 +119,52 @@ class Daemon:
         """The Device of the contract, by any name of it."""
         return self.json(f"show {name}")["device"]
 
+    def find(self, name):
+        """The Device with this alias, busid or id; None where there is none."""
+        for device in self.json("list")["devices"]:
+            if name in (device["alias"], device["busid"], device["id"]):
+                return device
+        return None
+
     def wait_device(self, name, timeout=EVENT_SECONDS, **fields):
-        """Wait until the device's fields have these values (state="attached", actual="vm1"…)."""
-        tests = " and ".join(f"d.get({key!r}) == {value!r}" for key, value in fields.items())
-        check = f"import json,sys; d = json.load(sys.stdin)['device']; sys.exit(not ({tests}))"
-        self.board.wait(f"{shlex.quote(str(paths.CTL))} --json show {name} 2>/dev/null | "
-                        f"/usr/bin/python3 -S -c {shlex.quote(check)} 2>/dev/null",
-                        timeout, f"{name} with {fields}")
-        return self.device(name)
+        """Wait until the device's fields have these values: state="attached", actual="vm1", or
+        state=("exported", "claimed"), or state=lambda s: s != "attached"."""
+        def as_wanted(device):
+            for key, value in fields.items():
+                have = device[key]
+                if not (value(have) if callable(value) else
+                        have in value if isinstance(value, tuple) else have == value):
+                    return False
+            return True
+
+        limit = time.monotonic() + timeout
+        while True:
+            device = self.find(name)
+            if device and as_wanted(device):
+                return device
+            if time.monotonic() > limit:
+                raise LabTimeout(f"{name} has not {fields} within {timeout} s; it is {device}")
+            time.sleep(0.1)
+
+    def wait_log(self, pattern, since=0, timeout=EVENT_SECONDS):
+        """Wait for a line of its log (from this many characters on) in which the pattern is found."""
+        limit = time.monotonic() + timeout
+        while True:
+            for line in self.log()[since:].splitlines():
+                if re.search(pattern, line):
+                    return line
+            if time.monotonic() > limit:
+                raise LabTimeout(f"the daemon does not log /{pattern}/ within {timeout} s; it logged:\n"
+                                 f"{self.log()[since:]}")
+            time.sleep(0.1)
 
     def pid(self):
-        return self.board.text("pgrep -o -x usbrouted").split()[0]
+        """The daemon proper's process."""
+        return int(self.board.text("pgrep -x usbrouted"))
+
+    def processes(self):
+        """All processes of it by number: the daemon and its broker."""
+        return [int(word) for word in self.board.text("pgrep '^usbrouted'").split()]
 
     def log(self):
         log = self.board.logs.file("usbrouted.log")

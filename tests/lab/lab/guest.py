@@ -141,7 +141,7 @@ class Guest:
         wait_in(self._channel, condition, timeout, what)
 
     def events(self):
-        return Events(self._channel)
+        return Events(self)
 
     def dmesg(self):
         return self.text("dmesg")

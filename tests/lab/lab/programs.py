@@ -13,7 +13,7 @@ def build(name):
     binary = paths.cache("programs") / f"{name}-{key}"
     if not binary.exists():
         partial = binary.with_suffix(".new")
-        built = subprocess.run(["gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-static",
+        built = subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static",
                                 "-o", partial, source], capture_output=True, text=True)
         if built.returncode:
             raise LabError(f"{source.name} does not build:\n{built.stderr}")

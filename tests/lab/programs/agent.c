@@ -16,7 +16,6 @@
  * The side outside always reads, so writing to the port may block; writing to
  * a job's stdin may not, because a stuck job would then stop all others.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
