@@ -132,13 +132,16 @@ static void guest_mac(void *ctx, const uint8_t mac[6])
 	guest_tell_link(guest, word);
 }
 
+/*
+ * A broken ring takes the card down, and link() tells. The connection stays: QEMU would come back at
+ * once with the same ring, for ever; the guest's reset mends it.
+ */
 static void guest_poked(struct letter *letter)
 {
 	struct guest *guest = container_of(letter, struct guest, poke);
 
 	atomic_store(&guest->poke_posted, false);
-	if (net_port_check(guest->port) < 0)
-		guest_disconnect(guest);
+	net_port_check(guest->port);
 }
 
 /* Any guest's thread. */
@@ -237,11 +240,8 @@ static bool guest_turn(struct guest *guest)
 	more = guest_sessions_turn(guest, moved, &sent);
 	if (guest->link_up && (guest->tap_ready || moved || sent))
 		guest->tap_ready = net_port_receive(guest->port, guest->cfg.tap);
-	if (guest->sock >= 0) {
+	if (guest->sock >= 0)
 		net_port_flush(guest->port);
-		if (net_port_check(guest->port) < 0)
-			guest_disconnect(guest);
-	}
 	return more || (guest->link_up && (guest->tx_ready || guest->tap_ready));
 }
 
