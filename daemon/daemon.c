@@ -9,11 +9,13 @@
  */
 #include <build_info.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -170,13 +172,36 @@ static const struct device_registry_ops daemon_registry_ops = {
 	.removed = route_removed,
 };
 
+/* One daemon a runtime directory: a second one would take the first one's sockets away. */
+static int take_lock(struct daemon *daemon)
+{
+	const char *folder = daemon->config->runtime_directory;
+	char path[PATH_MAX];
+	int r;
+
+	daemon->lock = open(daemon_path(path, sizeof(path), folder, "lock"),
+			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (daemon->lock >= 0 && flock(daemon->lock, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	r = -errno;
+	if (r == -EWOULDBLOCK)
+		log_err("another usbrouted is running on %s; try: systemctl restart usbrouted",
+			folder);
+	else
+		log_err("%s: %s", path, errno_text(r));
+	return r;
+}
+
 /* What needs the rights that are dropped afterwards. */
 static int daemon_prepare(struct daemon *daemon)
 {
 	int r = make_folders(daemon->config);
 
 	if (r == 0)
-		r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
+		r = take_lock(daemon);
+	if (r < 0)
+		return r;
+	r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
 	if (r == 0)
 		r = vms_make_sockets(daemon);
 	if (r == 0)
@@ -214,6 +239,7 @@ static int daemon_begin(struct daemon *daemon)
 static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
+	fd_close(daemon->lock);
 	if (daemon->registry)
 		daemon->registry = device_registry_free(daemon->registry);
 	old_sessions_free(daemon);
@@ -267,7 +293,7 @@ static void explain_no_loop(int r)
  */
 int daemon_run(struct config *config, int broker_line)
 {
-	struct daemon daemon = {.config = config, .started_ns = loop_now()};
+	struct daemon daemon = {.config = config, .started_ns = loop_now(), .lock = -1};
 	_cleanup_close_ int signals = -1, line = broker_line;
 	sigset_t set;
 	int r, status = 1;

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""The real daemon as a process, on this machine's kernel and without any device: starting, stopping,
+being killed, being refused. usage: test-daemon-process.py USBROUTED USBROUTECTL"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+DAEMON, CTL = sys.argv[1:3]
+SECONDS = 60
+
+
+class Daemon:
+    def __init__(self, folder, config):
+        self.folder = pathlib.Path(folder)
+        self.run = self.folder / "run"
+        self.config = self.folder / "usbrouted.conf"
+        self.config.write_text(f"[daemon]\nruntime-directory = {self.run}\n"
+                               f"state-directory = {self.folder}/state\n{config}")
+
+    def start(self):
+        """Start it and wait until it says READY, as systemd would."""
+        path = self.folder / "notify"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(path))
+            notify.settimeout(SECONDS)
+            self.process = subprocess.Popen([DAEMON, "--config", self.config], stderr=subprocess.PIPE,
+                                            env={**os.environ, "NOTIFY_SOCKET": str(path)})
+            while b"READY=1" not in notify.recv(4096):
+                pass
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, errors.decode()
+
+    def fails(self):
+        """Start it where it can't run: its exit status and its words."""
+        done = subprocess.run([DAEMON, "--config", self.config], capture_output=True, text=True,
+                              timeout=SECONDS)
+        return done.returncode, done.stderr
+
+    def ctl(self, *words):
+        done = subprocess.run([CTL, "--json", "--socket", self.run / "control", *words],
+                              capture_output=True, text=True, timeout=SECONDS)
+        return done.returncode, done.stdout, done.stderr
+
+
+def network():
+    return [subprocess.run(words, capture_output=True, text=True).stdout
+            for words in (["ip", "-d", "link"], ["ip", "route"], ["ip", "-6", "route"],
+                          ["ss", "-Hlntuw"])]
+
+
+class Process(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.daemon = Daemon(self.folder.name, "[vm vm1]\n[vm vm2]\naddress = 10.77.0.99\n")
+
+    def test_serves_and_stops(self):
+        before = network()
+        daemon = self.daemon.start()
+        try:
+            self.assertEqual(network(), before)
+            for name, mode in ("vm1.sock", 0o660), ("vm2.sock", 0o660), ("control", 0o666):
+                found = (daemon.run / name).stat().st_mode
+                self.assertTrue(stat.S_ISSOCK(found))
+                self.assertEqual(stat.S_IMODE(found), mode, name)
+            status, out, _ = daemon.ctl("vms")
+            self.assertEqual(status, 0)
+            self.assertEqual([(vm["name"], vm["address"], vm["connected"])
+                              for vm in json.loads(out)["vms"]],
+                             [("vm1", "10.77.0.11", False), ("vm2", "10.77.0.99", False)])
+            text = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
+            self.assertIn("CapEff:\t0000000000000000", text)
+            self.assertIn("NoNewPrivs:\t1", text)
+        finally:
+            status, errors = daemon.stop()
+        self.assertEqual(status, 0, errors)
+        self.assertFalse((daemon.run / "control").exists())
+        self.assertFalse((daemon.run / "vm1.sock").exists())
+
+    def test_no_second_one_on_the_same_folder(self):
+        daemon = self.daemon.start()
+        try:
+            status, errors = daemon.fails()
+            self.assertEqual(status, 1)
+            self.assertIn("another usbrouted is running", errors)
+            self.assertEqual(daemon.ctl("status")[0], 0)  # the first one has lost nothing
+        finally:
+            self.assertEqual(daemon.stop()[0], 0)
+
+    def test_killed_and_started_again(self):
+        daemon = self.daemon.start()
+        self.assertEqual(daemon.stop(signal.SIGKILL)[0], -signal.SIGKILL)
+        daemon.start()
+        try:
+            self.assertEqual(daemon.ctl("status")[0], 0)
+        finally:
+            self.assertEqual(daemon.stop()[0], 0)
+
+    def test_addresses_are_kept(self):
+        daemon = self.daemon.start()
+        self.assertEqual(daemon.stop()[0], 0)
+        # A VM put in front takes no other one's address.
+        again = Daemon(self.folder.name, "[vm vm0]\n[vm vm1]\n").start()
+        try:
+            vms = json.loads(again.ctl("vms")[1])["vms"]
+            self.assertEqual({vm["name"]: vm["address"] for vm in vms},
+                             {"vm0": "10.77.0.12", "vm1": "10.77.0.11"})
+        finally:
+            self.assertEqual(again.stop()[0], 0)
+
+    def test_wishes_are_kept_and_a_spoilt_file_costs_a_line(self):
+        daemon = Daemon(self.folder.name, "[vm vm1]\n[device keyboard]\nmatch = id=046d:c31c\n").start()
+        status, out, _ = daemon.ctl("attach", "keyboard", "vm1")
+        self.assertEqual(status, 0)
+        self.assertTrue(json.loads(out)["message"].startswith("pending: "))
+        self.assertEqual(daemon.stop()[0], 0)
+        with open(daemon.run / "wishes", "a") as file:
+            file.write("V1\tnonsense\n")
+        daemon.start()
+        try:
+            shown = json.loads(daemon.ctl("show", "keyboard")[1])["device"]
+            self.assertEqual((shown["wanted"], shown["state"]), ("vm1", "pending"))
+        finally:
+            status, errors = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertIn("1 lines say nothing", errors)
+
+    def test_a_wish_that_cannot_be_written_changes_nothing(self):
+        daemon = Daemon(self.folder.name, "[vm vm1]\n[device keyboard]\nmatch = id=046d:c31c\n").start()
+        try:
+            (daemon.run / "wishes.new").mkdir()  # in the way of the file that is written aside
+            status, _, errors = daemon.ctl("attach", "keyboard", "vm1")
+            self.assertEqual(status, 1)
+            self.assertIn("nothing was changed", errors)
+            shown = json.loads(daemon.ctl("show", "keyboard")[1])["device"]
+            self.assertEqual(shown["wanted"], "host")
+        finally:
+            self.assertEqual(daemon.stop()[0], 0)
+
+    def test_bad_configuration_starts_nothing(self):
+        status, errors = Daemon(self.folder.name, "[vm vm1]\ncolour = red\n").fails()
+        self.assertEqual(status, 1)
+        self.assertIn("usbrouted.conf:5: [vm vm1] colour: expected", errors)
+        self.assertFalse((self.daemon.run / "control").exists())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
