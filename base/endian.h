@@ -25,19 +25,19 @@ typedef struct {
 	uint8_t b[8];
 } le64;
 
-#define ENDIAN_ACCESS(type, bits, conv_get, conv_put)                                             \
-	static inline uint##bits##_t type##_get(type v)                                           \
-	{                                                                                         \
-		uint##bits##_t x;                                                                 \
-		memcpy(&x, v.b, sizeof(x));                                                       \
-		return conv_get(x);                                                               \
-	}                                                                                         \
-	static inline type type##_of(uint##bits##_t x)                                            \
-	{                                                                                         \
-		type v;                                                                           \
-		x = conv_put(x);                                                                  \
-		memcpy(v.b, &x, sizeof(x));                                                       \
-		return v;                                                                         \
+#define ENDIAN_ACCESS(type, bits, conv_get, conv_put)   \
+	static inline uint##bits##_t type##_get(type v) \
+	{                                               \
+		uint##bits##_t x;                       \
+		memcpy(&x, v.b, sizeof(x));             \
+		return conv_get(x);                     \
+	}                                               \
+	static inline type type##_of(uint##bits##_t x)  \
+	{                                               \
+		type v;                                 \
+		x = conv_put(x);                        \
+		memcpy(v.b, &x, sizeof(x));             \
+		return v;                               \
 	}
 
 ENDIAN_ACCESS(be16, 16, be16toh, htobe16)

@@ -13,7 +13,10 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(l) {&(l), &(l)}
+#define LIST_INIT(l)       \
+	{                  \
+		&(l), &(l) \
+	}
 
 static inline void list_init(struct list *l)
 {
@@ -60,6 +63,6 @@ static inline struct list *list_pop(struct list *head)
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 
 /* As list_for_each, and @it may be removed meanwhile. */
-#define list_for_each_safe(it, head)                                                              \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                 \
+#define list_for_each_safe(it, head)                                              \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)

@@ -13,8 +13,13 @@
 
 #include "base/mem.h"
 
-enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6,
-		 LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+	LOG_LEVEL_ERR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_NOTICE = 5,
+	LOG_LEVEL_INFO = 6,
+	LOG_LEVEL_DEBUG = 7
+};
 
 /* One source of lines that a peer can trigger: at most 5, then one in ten seconds. */
 struct log_limit {
@@ -27,19 +32,19 @@ void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
 bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed);
 const char *errno_text(int r);
 
-#define log_err(...)     log_line(LOG_LEVEL_ERR, __VA_ARGS__)
+#define log_err(...)	 log_line(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_notice(...)  log_line(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_notice(...)	 log_line(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)	 log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-#define log_limited(limit, level, format, ...)                                                    \
-	do {                                                                                      \
-		unsigned suppressed_;                                                             \
-		if (log_limit_pass(limit, &suppressed_)) {                                        \
-			log_line(level, format, ##__VA_ARGS__);                                   \
-			if (suppressed_)                                                          \
-				log_line(level, "(%u more lines like this were left out)",        \
-					 suppressed_);                                            \
-		}                                                                                 \
+#define log_limited(limit, level, format, ...)                                             \
+	do {                                                                               \
+		unsigned suppressed_;                                                      \
+		if (log_limit_pass(limit, &suppressed_)) {                                 \
+			log_line(level, format, ##__VA_ARGS__);                            \
+			if (suppressed_)                                                   \
+				log_line(level, "(%u more lines like this were left out)", \
+					 suppressed_);                                     \
+		}                                                                          \
 	} while (0)

@@ -23,7 +23,7 @@
 #include "base/log.h"
 
 #define LOOP_ENTRIES 128
-#define LOOP_CQ      1024
+#define LOOP_CQ	     1024
 #define LOOP_SLOTS   1024
 #define LOOP_LINES   256
 

@@ -48,9 +48,8 @@ void mailbox_post(struct mailbox *box, struct letter *letter, letter_fn deliver)
 	letter->deliver = deliver;
 	do {
 		letter->next = old;
-	} while (!atomic_compare_exchange_weak_explicit(&box->newest, &old, letter,
-							memory_order_release,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&box->newest, &old, letter, memory_order_release, memory_order_relaxed));
 	if (!old)
 		eventfd_write(wake, 1);
 }

@@ -20,23 +20,23 @@
 #define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 
-#define min_t(type, a, b)                             \
-	({                                            \
-		type a_ = (a), b_ = (b);              \
-		a_ < b_ ? a_ : b_;                    \
+#define min_t(type, a, b)                \
+	({                               \
+		type a_ = (a), b_ = (b); \
+		a_ < b_ ? a_ : b_;       \
 	})
-#define max_t(type, a, b)                             \
-	({                                            \
-		type a_ = (a), b_ = (b);              \
-		a_ > b_ ? a_ : b_;                    \
+#define max_t(type, a, b)                \
+	({                               \
+		type a_ = (a), b_ = (b); \
+		a_ > b_ ? a_ : b_;       \
 	})
 
 /* Hand a pointer over: its value, and NULL is left behind. */
-#define take_ptr(p)                                   \
-	({                                            \
-		__typeof__(p) p_ = (p);               \
-		(p) = NULL;                           \
-		p_;                                   \
+#define take_ptr(p)                     \
+	({                              \
+		__typeof__(p) p_ = (p); \
+		(p) = NULL;             \
+		p_;                     \
 	})
 
 static inline void freep(void *p)

@@ -23,8 +23,7 @@ struct broker {
 
 static void broker_answered(struct broker *broker, const struct broker_answer *answer, int fds[2])
 {
-	list_for_each_safe(it, &broker->waiting)
-	{
+	list_for_each_safe(it, &broker->waiting) {
 		struct broker_request *req = list_entry(it, struct broker_request, link);
 
 		if (req->id != answer->id)

@@ -3,17 +3,17 @@
  * The broker: a process of its own that keeps the few rights the daemon needs, and the daemon's end
  * of the line to it.
  *
- * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It owns
- * the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
+ * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It
+ * owns the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
  *
  *   PORT_ADD  a tap in the namespace, with its address, route and listening USB/IP socket, for one
  *             guest. (A port is removed by closing its tap: the kernel takes the rest along.)
- *   OPEN      the usbfs node of a device named by what sysfs says of it, checked again after the open
- *   REBIND    have the host's drivers probe a device's interfaces again
- *   HANG_UP   tell a guest that a connection which the last daemon left behind is dead
+ *   OPEN      the usbfs node of a device named by what sysfs says of it, checked again after the
+ * open REBIND    have the host's drivers probe a device's interfaces again HANG_UP   tell a guest
+ * that a connection which the last daemon left behind is dead
  *
- * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs in
- * a thread of the broker's. In the daemon a request is embedded in its object and its answer a
+ * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs
+ * in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
  * callback of the control thread's; it waits for nothing.
  *
  * As root the broker keeps CAP_NET_ADMIN and CAP_DAC_OVERRIDE, and drops the rest. Without root it
@@ -37,15 +37,15 @@ struct broker_device {
 };
 
 struct broker_port {
-	char tap[16];		/* the tap's name in the namespace */
-	struct in_addr daemon;	/* the daemon's address on the segment */
-	struct in_addr guest;	/* the guest's: the one route over this tap */
+	char tap[16];	       /* the tap's name in the namespace */
+	struct in_addr daemon; /* the daemon's address on the segment */
+	struct in_addr guest;  /* the guest's: the one route over this tap */
 };
 
 /*
  * A connection of a daemon that was killed: the guest's kernel still believes in it, and keeps the
- * device. A SYN between the same two ends makes it acknowledge what it believes in (RFC 9293, 3.5.1,
- * half-open connections), and our kernel answers that with the reset that ends it.
+ * device. A SYN between the same two ends makes it acknowledge what it believes in (RFC
+ * 9293, 3.5.1, half-open connections), and our kernel answers that with the reset that ends it.
  */
 struct broker_call {
 	char tap[16];

@@ -104,7 +104,8 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
 		*ret_text = "its node in /dev/bus/usb is not a usbfs node";
 		return -EINVAL;
 	}
-	/* The descriptor's own words (host order here): the node now belongs to this very device. */
+	/* The descriptor's own words (host order here): the node now belongs to this very device.
+	 */
 	if (pread(fd, desc, sizeof(desc), 0) != sizeof(desc))
 		return -ENODEV;
 	if ((desc[8] | desc[9] << 8) != d->id_vendor || (desc[10] | desc[11] << 8) != d->id_product)

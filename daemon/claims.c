@@ -69,8 +69,7 @@ void claims_clear(struct list *claims)
  */
 bool claims_take(struct list *claims, const struct device *device)
 {
-	list_for_each(it, claims)
-	{
+	list_for_each(it, claims) {
 		struct claim *c = list_entry(it, struct claim, link);
 
 		if (strcmp(c->device.busid, device->busid) || c->device.busnum != device->busnum ||
@@ -101,8 +100,7 @@ int claims_save(struct daemon *daemon)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (d->route.state == ROUTE_HOST && !d->route.was_ours)

@@ -14,9 +14,9 @@ enum config_line_kind { CONFIG_LINE_EMPTY, CONFIG_LINE_SECTION, CONFIG_LINE_KEY 
 /* Strings point into @buf. */
 struct config_line {
 	enum config_line_kind kind; /* also on error, as far as it was known */
-	const char *section; /* SECTION: all between the brackets, as written */
-	const char *key;     /* KEY; also on error, where the line got that far */
-	const char *words;   /* KEY: the value's words, unquoted, a NUL after each */
+	const char *section;	    /* SECTION: all between the brackets, as written */
+	const char *key;	    /* KEY; also on error, where the line got that far */
+	const char *words;	    /* KEY: the value's words, unquoted, a NUL after each */
 	size_t n_words;
 	char buf[CONFIG_LINE_MAX + 2];
 };

@@ -10,8 +10,15 @@
 #define CONFIG_KEYS_MAX	 4
 #define CONFIG_FOUND_MAX 60
 
-enum config_section { SECTION_NONE, SECTION_REFUSED, SECTION_DAEMON, SECTION_NETWORK, SECTION_VM,
-		      SECTION_DEVICE, SECTIONS };
+enum config_section {
+	SECTION_NONE,
+	SECTION_REFUSED,
+	SECTION_DAEMON,
+	SECTION_NETWORK,
+	SECTION_VM,
+	SECTION_DEVICE,
+	SECTIONS
+};
 
 struct config_parser {
 	const char *file;
@@ -40,8 +47,8 @@ void config_errors_add(struct config_errors *errors, const char *format, ...) _p
 void config_complain_at(struct config_parser *p, unsigned line, const char *section,
 			const char *key, const char *format, ...) _printf_(5, 6);
 
-#define config_complain(p, key, ...)                                                              \
-	config_complain_at(p, (p)->line, *(p)->section_text ? (p)->section_text : NULL, key,      \
+#define config_complain(p, key, ...)                                                         \
+	config_complain_at(p, (p)->line, *(p)->section_text ? (p)->section_text : NULL, key, \
 			   __VA_ARGS__)
 
 static inline uint32_t config_network_mask(unsigned prefix)

@@ -57,14 +57,14 @@ static json_t *json_device(const struct device *d)
 
 	snprintf(id, sizeof(id), "%04x:%04x", d->id_vendor, d->id_product);
 	state = route_state_name(d, reason, sizeof(reason));
-	return json_pack("{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:o}",
-			 "alias", json_text(d->alias ? d->alias->name : NULL), "id", id, "serial",
-			 json_text(d->serial), "port", d->busid, "stable_port", d->stable_port,
-			 "busid", d->busid, "manufacturer", json_text(d->manufacturer), "product",
-			 json_text(d->product), "speed", speed_name(d->info.speed), "classes",
-			 json_classes(d->classes), "wanted", wanted, "wanted_by", by, "actual",
-			 route_actual(d), "state", state, "reason",
-			 json_text(reason[0] ? reason : NULL));
+	return json_pack(
+		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:o}",
+		"alias", json_text(d->alias ? d->alias->name : NULL), "id", id, "serial",
+		json_text(d->serial), "port", d->busid, "stable_port", d->stable_port, "busid",
+		d->busid, "manufacturer", json_text(d->manufacturer), "product",
+		json_text(d->product), "speed", speed_name(d->info.speed), "classes",
+		json_classes(d->classes), "wanted", wanted, "wanted_by", by, "actual",
+		route_actual(d), "state", state, "reason", json_text(reason[0] ? reason : NULL));
 }
 
 /* A device that is configured and not plugged in, as far as one can speak of it. */
@@ -77,11 +77,12 @@ static json_t *json_absent(struct daemon *daemon, const char *alias)
 
 	if (c && c->match.has_id)
 		snprintf(id, sizeof(id), "%04x:%04x", c->match.id_vendor, c->match.id_product);
-	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:s, s:s, s:s, s:s, s:s}",
-			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
-			 "", "manufacturer", "product", "speed", "full", "classes", "wanted",
-			 w ? w->target : "host", "wanted_by", w ? "command" : "default", "actual",
-			 "host", "state", "pending", "reason", "it is not plugged in");
+	return json_pack(
+		"{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:s, s:s, s:s, s:s, s:s}",
+		"alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid", "",
+		"manufacturer", "product", "speed", "full", "classes", "wanted",
+		w ? w->target : "host", "wanted_by", w ? "command" : "default", "actual", "host",
+		"state", "pending", "reason", "it is not plugged in");
 }
 
 static json_t *json_vm(struct vm *vm)
@@ -89,8 +90,7 @@ static json_t *json_vm(struct vm *vm)
 	char address[INET_ADDRSTRLEN], mac[18];
 	json_t *devices = json_array();
 
-	list_for_each(it, &vm->daemon->devices)
-	{
+	list_for_each(it, &vm->daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
@@ -119,8 +119,7 @@ static bool only_parameters(struct control_caller *caller, const struct varlink_
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(call->parameters, key, value)
-	{
+	json_object_foreach(call->parameters, key, value) {
 		bool known = false;
 
 		for (const char *const *n = names; *n; n++)
@@ -152,24 +151,23 @@ static void answer_ambiguous(struct control_caller *caller, const char *text)
 {
 	json_t *candidates = json_array();
 
-	list_for_each(it, &control_daemon(caller)->devices)
-	{
+	list_for_each(it, &control_daemon(caller)->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		char line[400];
 
 		if (!device_is_meant(d, text))
 			continue;
 		snprintf(line, sizeof(line), "port=%s  %04x:%04x  %s%s%s", d->busid, d->id_vendor,
-			 d->id_product, d->product ? d->product : "",
-			 d->serial ? "  serial=" : "", d->serial ? d->serial : "");
+			 d->id_product, d->product ? d->product : "", d->serial ? "  serial=" : "",
+			 d->serial ? d->serial : "");
 		json_array_append_new(candidates, json_text(line));
 	}
 	control_error(caller, "Ambiguous", json_pack("{s:o}", "candidates", candidates));
 }
 
 /*
- * The device that a parameter means; NULL for an alias that is configured and not plugged in. False,
- * and answered, where there is none.
+ * The device that a parameter means; NULL for an alias that is configured and not plugged in.
+ * False, and answered, where there is none.
  */
 static bool device_parameter(struct control_caller *caller, const char *text,
 			     struct device **ret_device, bool *ret_by_port)
@@ -217,10 +215,9 @@ static void method_show(struct control_caller *caller, const struct varlink_call
 		return;
 	text = text_parameter(caller, call, "device");
 	if (text && device_parameter(caller, text, &d, &by_port))
-		control_reply(caller,
-			      json_pack("{s:o}", "device",
-					d ? json_device(d)
-					  : json_absent(control_daemon(caller), text)));
+		control_reply(caller, json_pack("{s:o}", "device",
+						d ? json_device(d)
+						  : json_absent(control_daemon(caller), text)));
 }
 
 static void method_vms(struct control_caller *caller, const struct varlink_call *call)
@@ -259,14 +256,14 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 	if (!only_parameters(caller, call, names))
 		return;
 	warnings = json_array();
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		char reason[256];
 		const char *state = route_state_name(d, reason, sizeof(reason));
 
 		devices++;
-		if (!strcmp(state, "broken") || !strcmp(state, "failed") || !strcmp(state, "denied"))
+		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
+		    !strcmp(state, "denied"))
 			warn(warnings, "%s: %s: %s", d->tag, state, reason);
 	}
 	list_for_each(it, &daemon->vms)
@@ -307,8 +304,7 @@ static json_t *change_reply(const struct change *change, const struct device *d,
 	if (!change->attach)
 		return json_pack("{s:o}", "device", device);
 	return json_pack("{s:o, s:o, s:o}", "device", device, "message", json_text(text),
-			 "milliseconds",
-			 ms < 0 ? json_null() : json_real(round(ms * 10) / 10));
+			 "milliseconds", ms < 0 ? json_null() : json_real(round(ms * 10) / 10));
 }
 
 static void change_done(void *ctx, enum route_outcome outcome, struct device *d, const char *text,
@@ -395,8 +391,7 @@ static void method_attach(struct control_caller *caller, const struct varlink_ca
 			return;
 		}
 	}
-	if (!change_allowed(caller) ||
-	    !device_parameter(caller, device, &ask.device, &ask.by_port))
+	if (!change_allowed(caller) || !device_parameter(caller, device, &ask.device, &ask.by_port))
 		return;
 	ask.vm = vm_find(control_daemon(caller), vm);
 	if (!ask.vm)

@@ -2,8 +2,8 @@
 /*
  * The control socket; see control_socket.h.
  *
- * A caller's states: reading -> answering (its call waits for something, or its answer is being sent;
- * nothing is read meanwhile) -> reading …
+ * A caller's states: reading -> answering (its call waits for something, or its answer is being
+ * sent; nothing is read meanwhile) -> reading …
  */
 #include "daemon/control_socket.h"
 
@@ -24,11 +24,11 @@
 #include "daemon/varlink.h"
 #include "io_usbrouted_varlink.h"
 
-#define CALLERS_MAX	     64
-#define CALLERS_MAX_PER_UID  16
-#define INTERFACE	     "io.usbrouted"
-#define CHANGERS_GROUP	     "usbrouted"
-#define GROUPS_MAX	     256
+#define CALLERS_MAX	    64
+#define CALLERS_MAX_PER_UID 16
+#define INTERFACE	    "io.usbrouted"
+#define CHANGERS_GROUP	    "usbrouted"
+#define GROUPS_MAX	    256
 
 struct control_socket {
 	struct daemon *daemon;
@@ -80,9 +80,9 @@ static void caller_free(struct control_caller *caller)
 static bool caller_send(struct control_caller *caller)
 {
 	while (caller->answer_sent < caller->answer_len) {
-		ssize_t n = send(caller->sock, caller->answer + caller->answer_sent,
-				 caller->answer_len - caller->answer_sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(caller->sock, caller->answer + caller->answer_sent,
+			     caller->answer_len - caller->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN)
 			return false;
@@ -303,8 +303,7 @@ static bool control_has_room(const struct control_socket *control, uid_t uid)
 {
 	unsigned same = 0;
 
-	list_for_each(it, &control->callers)
-	{
+	list_for_each(it, &control->callers) {
 		if (list_entry(it, struct control_caller, link)->peer.uid == uid)
 			same++;
 	}
@@ -406,7 +405,8 @@ struct control_socket *control_socket_free(struct control_socket *control)
 		struct control_caller *caller =
 			list_entry(list_first(&control->callers), struct control_caller, link);
 
-		/* An answer that has just been made is still sent, as far as the socket takes it. */
+		/* An answer that has just been made is still sent, as far as the socket takes it.
+		 */
 		if (caller->answering && !caller->waits_for)
 			caller_send(caller);
 		caller_free(caller);

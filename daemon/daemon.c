@@ -2,10 +2,10 @@
 /*
  * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
  *
- * Up: sockets and files (while the rights for them are there) -> rights dropped -> the broker's line,
- * devices listed -> ports made, threads started -> ready: control socket served, devices moved.
- * Down: no more steps -> sessions closed, devices closed by their threads, nothing given back to the
- * host -> the process ends; it waits for no call that is stuck in the kernel.
+ * Up: sockets and files (while the rights for them are there) -> rights dropped -> the broker's
+ * line, devices listed -> ports made, threads started -> ready: control socket served, devices
+ * moved. Down: no more steps -> sessions closed, devices closed by their threads, nothing given
+ * back to the host -> the process ends; it waits for no call that is stuck in the kernel.
  */
 #include <build_info.h>
 #include <errno.h>

@@ -35,10 +35,10 @@ struct daemon {
 	struct list devices; /* of struct device, as plugged in */
 	struct list vms;     /* of struct vm, as configured */
 	struct wishes wishes;
-	struct list calls; /* of struct route_call: commands that wait */
+	struct list calls;	    /* of struct route_call: commands that wait */
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
 	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
-	int lock; /* of the runtime directory */
+	int lock;		    /* of the runtime directory */
 	uint64_t started_ns;
 	unsigned vms_starting; /* ports not yet made */
 	unsigned vms_ending;   /* threads not yet ended */

@@ -32,8 +32,7 @@ bool device_pair_is_unique(const struct device *device)
 {
 	if (!device->serial)
 		return false;
-	list_for_each(it, &device->daemon->devices)
-	{
+	list_for_each(it, &device->daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (d != device && d->id_vendor == device->id_vendor &&
@@ -94,8 +93,7 @@ int device_resolve(struct daemon *daemon, const char *text, struct device **ret_
 		if (r < 0)
 			return name_valid(text) ? RESOLVE_UNKNOWN : -EINVAL;
 	}
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!device_is_meant(d, text))

@@ -20,7 +20,7 @@
 #include "policy/usb_class.h"
 #include "usbip/usb_descriptor.h"
 
-#define MONITOR_BUFFER (4 * 1024 * 1024)
+#define MONITOR_BUFFER	   (4 * 1024 * 1024)
 #define USB_CLASS_CODE_HUB 9
 #define TEXT_MAX	   126 /* bytes; as many UTF-16 units fit a string descriptor */
 
@@ -169,8 +169,7 @@ static void set_alias(struct device *d)
 	struct device_facts facts = device_facts_of(d);
 
 	d->alias = NULL;
-	list_for_each(it, &d->daemon->config->devices)
-	{
+	list_for_each(it, &d->daemon->config->devices) {
 		struct config_device *c = list_entry(it, struct config_device, link);
 
 		if (selector_matches(&c->match, &facts)) {
@@ -226,8 +225,7 @@ static int device_read(struct device **ret_device, struct daemon *daemon, struct
 
 static struct device *registry_find(struct device_registry *registry, const char *syspath)
 {
-	list_for_each(it, &registry->daemon->devices)
-	{
+	list_for_each(it, &registry->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->syspath, syspath))
@@ -303,8 +301,7 @@ static int registry_enumerate(struct device_registry *registry)
 	udev_enumerate_add_match_property(e, "DEVTYPE", "usb_device");
 	r = udev_enumerate_scan_devices(e);
 	/* What has gone without a word. */
-	list_for_each_safe(it, &registry->daemon->devices)
-	{
+	list_for_each_safe(it, &registry->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (access(d->syspath, F_OK) < 0)

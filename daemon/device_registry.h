@@ -2,9 +2,9 @@
 /*
  * Which USB devices are plugged in: libudev's enumeration and its monitor, as struct device.
  *
- * Hubs, and devices that themselves come over vhci_hcd (a loop), are never listed. All that is known
- * of a device comes from sysfs; nothing is opened to learn it. Where the monitor lost events, all is
- * enumerated again and compared.
+ * Hubs, and devices that themselves come over vhci_hcd (a loop), are never listed. All that is
+ * known of a device comes from sysfs; nothing is opened to learn it. Where the monitor lost events,
+ * all is enumerated again and compared.
  */
 #pragma once
 

@@ -3,9 +3,9 @@
  * A guest's thread and its card; see guest.h.
  *
  * One turn: wait for the ring; take the TX ring's frames to the tap and at once receive what they
- * carried to the sessions; send all answers that came about in one go a session; read the tap, where
- * those answers are now, into the RX ring; interrupt the guest once. Each step is bounded, and what
- * is left over makes the next turn not wait.
+ * carried to the sessions; send all answers that came about in one go a session; read the tap,
+ * where those answers are now, into the RX ring; interrupt the guest once. Each step is bounded,
+ * and what is left over makes the next turn not wait.
  */
 #include "daemon/guest.h"
 
@@ -133,8 +133,8 @@ static void guest_mac(void *ctx, const uint8_t mac[6])
 }
 
 /*
- * A broken ring takes the card down, and link() tells. The connection stays: QEMU would come back at
- * once with the same ring, for ever; the guest's reset mends it.
+ * A broken ring takes the card down, and link() tells. The connection stays: QEMU would come back
+ * at once with the same ring, for ever; the guest's reset mends it.
  */
 static void guest_poked(struct letter *letter)
 {

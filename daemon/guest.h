@@ -2,15 +2,15 @@
 /*
  * A guest's thread: all that moves for one VM.
  *
- * It owns the VM's vhost-user socket and listener, its card (net_port), its tap, the devices that are
- * routed to the VM and their USB/IP sessions; from a key press to the guest's interrupt nothing
+ * It owns the VM's vhost-user socket and listener, its card (net_port), its tap, the devices that
+ * are routed to the VM and their USB/IP sessions; from a key press to the guest's interrupt nothing
  * leaves this thread. Control talks to it by letters, which are embedded in struct guest and struct
  * guest_device, and hears from it by letters, too; neither ever waits for the other.
  *
- * Who may touch what: struct guest's fields are the thread's, once it runs; control keeps the pointer
- * for its letters. A struct guest_device is control's while it is in no guest (made, handed back),
- * the thread's between guest_give() and the "taken" event; its fields marked "fixed" may be read by
- * both.
+ * Who may touch what: struct guest's fields are the thread's, once it runs; control keeps the
+ * pointer for its letters. A struct guest_device is control's while it is in no guest (made, handed
+ * back), the thread's between guest_give() and the "taken" event; its fields marked "fixed" may be
+ * read by both.
  *
  * A device's way through a guest's thread:
  *   guest_give() -> opened (claimed, or why not) -> { guest_import() -> imported -> session ended }

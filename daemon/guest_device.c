@@ -8,8 +8,8 @@
  *     --at rest--> IDLE; OPENING, ENDING --failed--> FAILED
  *   IDLE or FAILED, with "taking" set -> AWAY (handed back) or CLOSING -> AWAY (closed)
  *
- * "taking" may be set in any state; it is acted upon when the state next comes to rest. A device that
- * is given back opened keeps its claim: the next guest's thread goes straight to IDLE.
+ * "taking" may be set in any state; it is acted upon when the state next comes to rest. A device
+ * that is given back opened keeps its claim: the next guest's thread goes straight to IDLE.
  *
  * A session's socket has one writer, this thread. Control holds a duplicate for shutdown() alone.
  */
@@ -39,14 +39,14 @@ static void gd_event(struct guest_device *gd, struct guest_device_event *ev, let
 	loop_post(gd->control, &ev->letter, deliver);
 }
 
-#define GD_DELIVER(member, call)                                                                  \
-	static void gd_deliver_##member(struct letter *letter)                                    \
-	{                                                                                         \
-		struct guest_device *gd =                                                         \
-			container_of(letter, struct guest_device, ev_##member.letter);            \
-		const struct guest_device_event *ev _unused_ = &gd->ev_##member;                  \
-		if (gd->events)                                                                   \
-			call;                                                                     \
+#define GD_DELIVER(member, call)                                                       \
+	static void gd_deliver_##member(struct letter *letter)                         \
+	{                                                                              \
+		struct guest_device *gd =                                              \
+			container_of(letter, struct guest_device, ev_##member.letter); \
+		const struct guest_device_event *ev _unused_ = &gd->ev_##member;       \
+		if (gd->events)                                                        \
+			call;                                                          \
 	}
 
 GD_DELIVER(opened, gd->events->opened(gd->ctx, ev->r, ev->text))
@@ -75,8 +75,8 @@ static void gd_stuck(void *ctx, int res _unused_)
 	const char *what = gd->worker.job ? gd->worker.job->what : "a call";
 
 	gd->stuck = true;
-	log_err("%s: %s: \"%s\" is stuck in the kernel; the device is given up", gd->guest->cfg.name,
-		gd->name, what);
+	log_err("%s: %s: \"%s\" is stuck in the kernel; the device is given up",
+		gd->guest->cfg.name, gd->name, what);
 	gd_event(gd, &gd->ev_stuck, gd_deliver_stuck, -ETIMEDOUT, what);
 }
 
@@ -463,8 +463,7 @@ bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
 {
 	bool more = false;
 
-	list_for_each(it, &guest->devices)
-	{
+	list_for_each(it, &guest->devices) {
 		struct guest_device *gd = list_entry(it, struct guest_device, link);
 
 		if (gd->state == GD_SESSION && (look || gd->readable))

@@ -35,7 +35,8 @@ struct guest {
 
 	bool stopping, done;
 
-	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks. */
+	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
+	 */
 	struct letter stop, poke, link_event, ended;
 	atomic_bool poke_posted, link_posted;
 	_Atomic uint64_t link_word; /* up:1 at bit 63, MAC:48 below */
@@ -61,13 +62,13 @@ struct guest_device_fd {
 };
 
 enum guest_device_state {
-	GD_AWAY,      /* in no guest: control's */
-	GD_OPENING,   /* being claimed */
-	GD_IDLE,      /* claimed, no session */
-	GD_SESSION,   /* imported */
-	GD_ENDING,    /* the session is over; the device is being brought to rest */
-	GD_FAILED,    /* could not be claimed or brought to rest: only to be taken */
-	GD_CLOSING,   /* on its way out */
+	GD_AWAY,    /* in no guest: control's */
+	GD_OPENING, /* being claimed */
+	GD_IDLE,    /* claimed, no session */
+	GD_SESSION, /* imported */
+	GD_ENDING,  /* the session is over; the device is being brought to rest */
+	GD_FAILED,  /* could not be claimed or brought to rest: only to be taken */
+	GD_CLOSING, /* on its way out */
 };
 
 struct guest_device {

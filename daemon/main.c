@@ -89,8 +89,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 static int load(struct config **ret_config, const struct options *o)
 {
 	struct config_errors errors = {0};
-	int r = config_load(ret_config, o->config ? o->config : USBROUTED_CONFIG,
-			    o->config != NULL, &errors);
+	int r = config_load(ret_config, o->config ? o->config : USBROUTED_CONFIG, o->config != NULL,
+			    &errors);
 
 	if (errors.text)
 		fputs(errors.text, stderr);

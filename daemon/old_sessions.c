@@ -81,8 +81,7 @@ void old_sessions_save(struct daemon *daemon)
 
 	if (!f)
 		return;
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct sockaddr_in6 peer = {0};
 		socklen_t peer_len = sizeof(peer);
@@ -129,8 +128,7 @@ static void old_session_told(struct broker_request *req, int r, int fds[2] _unus
  */
 void old_sessions_hang_up(struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->old_sessions)
-	{
+	list_for_each_safe(it, &vm->daemon->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
 		struct broker_call call = {.daemon = vm->daemon->config->address,
 					   .guest = s->guest};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The USB/IP connections that are up, kept in the runtime directory, so that a start after a crash can
- * tell the guests that theirs are dead: a guest's kernel waits for a key on a connection for ever.
+ * The USB/IP connections that are up, kept in the runtime directory, so that a start after a crash
+ * can tell the guests that theirs are dead: a guest's kernel waits for a key on a connection for
+ * ever.
  *
  * One connection a line: VM, the guest's address, its port.
  */

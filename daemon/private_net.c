@@ -60,8 +60,9 @@ static int interface_up(int sock, const char *name)
  */
 int private_net_enter(char *text, size_t size)
 {
-	/* What new interfaces are born with. A guest's advertisements configure nothing here, an ARP
-	 * request is answered on the interface that has the address, and a path need not lead back. */
+	/* What new interfaces are born with. A guest's advertisements configure nothing here, an
+	 * ARP request is answered on the interface that has the address, and a path need not lead
+	 * back. */
 	static const char *const sysctls[][2] = {
 		{"/proc/sys/net/ipv4/conf/default/rp_filter", "0"},
 		{"/proc/sys/net/ipv4/conf/all/rp_filter", "0"},
@@ -209,9 +210,8 @@ static int listen_on(const char *tap, int *ret_listener, char *text, size_t size
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, tap, (socklen_t)strlen(tap)) < 0)
 		goto fail;
-	if (any6.sin6_family == AF_INET6
-		    ? bind(fd, (struct sockaddr *)&any6, sizeof(any6)) < 0
-		    : bind(fd, (struct sockaddr *)&any4, sizeof(any4)) < 0)
+	if (any6.sin6_family == AF_INET6 ? bind(fd, (struct sockaddr *)&any6, sizeof(any6)) < 0
+					 : bind(fd, (struct sockaddr *)&any4, sizeof(any4)) < 0)
 		goto fail;
 	if (listen(fd, LISTEN_BACKLOG) < 0)
 		goto fail;
@@ -263,8 +263,8 @@ int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_list
  */
 int private_net_hang_up(const struct broker_call *call)
 {
-	struct sockaddr_in from4 = {.sin_family = AF_INET, .sin_port = htons(USBIP_PORT),
-				    .sin_addr = call->daemon};
+	struct sockaddr_in from4 = {
+		.sin_family = AF_INET, .sin_port = htons(USBIP_PORT), .sin_addr = call->daemon};
 	struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = call->guest.sin6_port};
 	struct sockaddr_in6 from6 = {.sin6_family = AF_INET6, .sin6_port = htons(USBIP_PORT)};
 	struct sockaddr_in6 to6 = call->guest;
@@ -283,8 +283,8 @@ int private_net_hang_up(const struct broker_call *call)
 	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, call->tap,
-		       (socklen_t)strlen(call->tap)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, call->tap, (socklen_t)strlen(call->tap)) <
+		    0 ||
 	    bind(fd, from, len) < 0)
 		return -errno;
 	return connect(fd, to, len) < 0 && errno != EINPROGRESS ? -errno : 0;

@@ -45,8 +45,7 @@ int release_claimed(const char *runtime_directory)
 		log_err("reading the list of claimed devices: %s", errno_text(r));
 		return r;
 	}
-	list_for_each(it, &claims)
-	{
+	list_for_each(it, &claims) {
 		const struct broker_device *d = &list_entry(it, struct claim, link)->device;
 
 		r = broker_device_probe(d, &text);

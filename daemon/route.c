@@ -31,7 +31,7 @@
 #include "daemon/route_call.h"
 #include "daemon/state_file.h"
 
-#define NS_PER_SECOND	1000000000ull
+#define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
 
 static void route_reconcile(struct device *device);
@@ -447,8 +447,7 @@ void routes_started(struct daemon *daemon)
  */
 void routes_stop(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		loop_cancel(daemon->loop, &d->route.retry);

@@ -3,9 +3,10 @@
  * Where each device should be, where it is, and the way from the one to the other.
  *
  * *Wanted* is decided anew at every step from the wishes and the policy; *actual* is the route's
- * state. route_reconcile() takes the one next step that leads from actual to wanted, if none is under
- * way; whatever ends a step calls it again. Each device has its own: one that fails, or waits, holds
- * up no other. What failed is tried again after 1, 2, 4 … 60 s, or when it is wished elsewhere.
+ * state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
+ * under way; whatever ends a step calls it again. Each device has its own: one that fails, or
+ * waits, holds up no other. What failed is tried again after 1, 2, 4 … 60 s, or when it is wished
+ * elsewhere.
  *
  * A command that moves a device is a transaction: its wish is written before anything is done, and
  * where the device can't be had for the new guest, wish and device go back to where they were.
@@ -42,13 +43,13 @@ typedef void (*route_done)(void *ctx, enum route_outcome outcome, struct device 
 
 /* What a command asks. */
 struct route_ask {
-	struct device *device;	 /* NULL: not plugged in, but @alias is configured */
+	struct device *device; /* NULL: not plugged in, but @alias is configured */
 	const char *alias;
 	bool by_port;
-	struct vm *vm;		 /* NULL: the host */
-	bool has_wait;		 /* else: until the device is exported */
-	double wait_seconds;	 /* 0: not at all; else until the guest has it */
-	char who[64];		 /* for the log: "uid 0 (pid 123)" */
+	struct vm *vm;	     /* NULL: the host */
+	bool has_wait;	     /* else: until the device is exported */
+	double wait_seconds; /* 0: not at all; else until the guest has it */
+	char who[64];	     /* for the log: "uid 0 (pid 123)" */
 };
 
 void route_command(struct daemon *daemon, const struct route_ask *ask, route_done done, void *ctx,

@@ -2,8 +2,8 @@
 /*
  * Commands: attach and detach, from the wish that is written down to the answer.
  *
- * A command whose wish was written is answered once: when the device is where it was wished, when the
- * wait is over, when it can't be had (then the wish goes back to what it was: the transaction's
+ * A command whose wish was written is answered once: when the device is where it was wished, when
+ * the wait is over, when it can't be had (then the wish goes back to what it was: the transaction's
  * rollback), or when a newer command on the same device overtakes it.
  */
 #include <arpa/inet.h>
@@ -26,8 +26,8 @@ struct route_call {
 	struct list link;
 	struct daemon *daemon;
 	struct route_ask ask;
-	char alias[32];	    /* what ask.alias points at */
-	char from[32];	    /* where the device was */
+	char alias[32];	      /* what ask.alias points at */
+	char from[32];	      /* where the device was */
 	struct wishes before; /* to go back to after a failure */
 	uint64_t started_ns;
 	bool moved; /* something had to be done at all */
@@ -184,8 +184,10 @@ static void call_check_vm(struct route_call *call)
 
 	if (!d) {
 		if (!waits)
-			call_end(call, ROUTE_DONE, -1, "pending: %s is not plugged in; it goes to %s "
-				 "when it is", call_name(call), vm->name);
+			call_end(call, ROUTE_DONE, -1,
+				 "pending: %s is not plugged in; it goes to %s "
+				 "when it is",
+				 call_name(call), vm->name);
 		return;
 	}
 	if (d->route.state == ROUTE_FAILED) {
@@ -229,8 +231,10 @@ static void call_check_host(struct route_call *call)
 	struct device *d = call->ask.device;
 
 	if (!d) {
-		call_end(call, ROUTE_DONE, -1, "%s: not plugged in; it stays with the host when it "
-			 "is", call_name(call));
+		call_end(call, ROUTE_DONE, -1,
+			 "%s: not plugged in; it stays with the host when it "
+			 "is",
+			 call_name(call));
 	} else if (d->route.state == ROUTE_HOST && !d->route.was_ours) {
 		if (call->moved)
 			call_end(call, ROUTE_DONE, call_ms(call), "%s: %s -> host", d->tag,
@@ -277,14 +281,13 @@ static void call_late(void *ctx, int res _unused_)
 /* A newer command on the same device takes the older one's place. */
 static void calls_supersede(struct daemon *daemon, const struct route_ask *ask)
 {
-	list_for_each_safe(it, &daemon->calls)
-	{
+	list_for_each_safe(it, &daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (ask->device ? call->ask.device == ask->device
 				: !call->ask.device && !strcmp(call->alias, ask->alias))
-			call_end(call, ROUTE_SUPERSEDED, -1,
-				 "a newer command wants %s elsewhere", call_name(call));
+			call_end(call, ROUTE_SUPERSEDED, -1, "a newer command wants %s elsewhere",
+				 call_name(call));
 	}
 }
 
@@ -309,9 +312,8 @@ static bool call_is_there(const struct route_call *call)
 void route_command(struct daemon *daemon, const struct route_ask *ask, route_done done, void *ctx,
 		   struct route_call **ret_call)
 {
-	const struct config_device *alias = ask->device ? ask->device->alias
-						       : config_find_device(daemon->config,
-									    ask->alias);
+	const struct config_device *alias =
+		ask->device ? ask->device->alias : config_find_device(daemon->config, ask->alias);
 	struct route_call *call = NULL;
 	char text[200];
 	double seconds = ask->has_wait ? ask->wait_seconds : EXPORT_SECONDS;
@@ -359,8 +361,8 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	call->handle = ret_call;
 	*ret_call = call;
 	list_append(&daemon->calls, &call->link);
-	loop_watch_time(daemon->loop, &call->deadline,
-			(uint64_t)(seconds * 1e9) + 1, call_late, call);
+	loop_watch_time(daemon->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1, call_late,
+			call);
 	if (call->ask.device)
 		route_wish_changed(call->ask.device); /* checks the call, too */
 	else
@@ -387,8 +389,7 @@ void route_call_cancel(struct route_call *call)
 /* A device's route has moved on. A command's answer may start another round: one at a time. */
 void route_calls_check(struct device *device)
 {
-	list_for_each(it, &device->daemon->calls)
-	{
+	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (call->ask.device == device) {
@@ -401,8 +402,7 @@ void route_calls_check(struct device *device)
 /* A device was plugged in that a waiting command may have meant. */
 void route_calls_added(struct device *device)
 {
-	list_for_each(it, &device->daemon->calls)
-	{
+	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (!call->ask.device && device->alias &&
@@ -416,8 +416,7 @@ void route_calls_added(struct device *device)
 /* A device is about to be freed. */
 void route_calls_removed(struct device *device)
 {
-	list_for_each_safe(it, &device->daemon->calls)
-	{
+	list_for_each_safe(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (call->ask.device != device)
@@ -430,8 +429,7 @@ void route_calls_removed(struct device *device)
 /* The daemon ends. */
 void route_calls_end(struct daemon *daemon)
 {
-	list_for_each_safe(it, &daemon->calls)
-	{
+	list_for_each_safe(it, &daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		call_end(call, ROUTE_NOT_DONE, -1, "the daemon is being stopped; the wish stands");

@@ -3,8 +3,9 @@
  * A USB/IP client that has not imported anything yet; see usbip_client.h.
  *
  * States: asking (its request is being read, no further than its end, so that nothing of what
- * follows an IMPORT is read here) -> listing (a DEVLIST's answer is being sent), or probing (it asks
- * for a device that it holds already: the old connection is being asked whether it lives) -> gone.
+ * follows an IMPORT is read here) -> listing (a DEVLIST's answer is being sent), or probing (it
+ * asks for a device that it holds already: the old connection is being asked whether it lives) ->
+ * gone.
  */
 #include "daemon/usbip_client.h"
 
@@ -20,12 +21,12 @@
 #include "daemon/daemon.h"
 #include "daemon/route.h"
 
-#define CLIENTS_MAX	  8
-#define CLIENT_SECONDS	  5
-#define CLIENT_REQUEST	  40 /* bytes of the longest request */
-#define PROBE_STEP_NS	  100000000ull
-#define PROBE_STEPS	  40 /* two keepalives, a second apart, and some */
-#define NS_PER_SECOND	  1000000000ull
+#define CLIENTS_MAX    8
+#define CLIENT_SECONDS 5
+#define CLIENT_REQUEST 40 /* bytes of the longest request */
+#define PROBE_STEP_NS  100000000ull
+#define PROBE_STEPS    40 /* two keepalives, a second apart, and some */
+#define NS_PER_SECOND  1000000000ull
 
 struct usbip_client {
 	struct list link;
@@ -99,8 +100,7 @@ static void client_list(struct usbip_client *c)
 		client_free(c);
 		return;
 	}
-	list_for_each(it, &daemon->devices)
-	{
+	list_for_each(it, &daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, c->vm) && !d->route.session && !d->route.importing)
@@ -120,8 +120,7 @@ static void client_list(struct usbip_client *c)
 
 static struct device *client_device(struct usbip_client *c)
 {
-	list_for_each(it, &c->vm->daemon->devices)
-	{
+	list_for_each(it, &c->vm->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!route_exported_to(d, c->vm))
@@ -134,9 +133,9 @@ static struct device *client_device(struct usbip_client *c)
 }
 
 /*
- * Ask the connection that holds the device whether its other end still knows it. The guest lives, for
- * it is asking; so its kernel answers a keepalive at once: by an acknowledgement, or by a reset where
- * it was restarted and knows nothing of the connection.
+ * Ask the connection that holds the device whether its other end still knows it. The guest lives,
+ * for it is asking; so its kernel answers a keepalive at once: by an acknowledgement, or by a reset
+ * where it was restarted and knows nothing of the connection.
  */
 static void client_probe_begin(const struct device *d)
 {
@@ -247,8 +246,7 @@ void usbip_client_accept(void *ctx, int res _unused_)
 {
 	struct vm *vm = ctx;
 	struct loop *loop = vm->daemon->loop;
-	_cleanup_close_ int sock =
-		accept4(vm->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	_cleanup_close_ int sock = accept4(vm->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct usbip_client *c;
 
 	loop_watch_again(loop, &vm->listener_watch);

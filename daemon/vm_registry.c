@@ -31,8 +31,7 @@
 
 struct vm *vm_find(struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!strcmp(vm->name, name))
@@ -47,8 +46,7 @@ static bool address_taken(struct daemon *daemon, struct in_addr address)
 {
 	if (address.s_addr == daemon->config->address.s_addr)
 		return true;
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		if (list_entry(it, struct vm, link)->address.s_addr == address.s_addr)
 			return true;
 	}
@@ -114,8 +112,7 @@ static int addresses_save(struct daemon *daemon, const char *path)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);
 		char dotted[INET_ADDRSTRLEN];
 
@@ -136,8 +133,7 @@ static int addresses_assign(struct daemon *daemon)
 
 	daemon_path(path, sizeof(path), daemon->config->state_directory, "addresses");
 	addresses_load(daemon, path);
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->address.s_addr)
@@ -211,8 +207,7 @@ int vms_make_sockets(struct daemon *daemon)
 		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
 			    "the VMs' sockets",
 			    group_name);
-	list_for_each(it, &daemon->config->vms)
-	{
+	list_for_each(it, &daemon->config->vms) {
 		struct config_vm *c = list_entry(it, struct config_vm, link);
 		struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -230,8 +225,7 @@ int vms_make_sockets(struct daemon *daemon)
 	r = addresses_assign(daemon);
 	if (r < 0)
 		return r;
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		r = vm_make_socket(list_entry(it, struct vm, link),
 				   group ? group->gr_gid : (gid_t)-1);
 		if (r < 0)
@@ -322,8 +316,7 @@ int vms_start(struct daemon *daemon)
 {
 	unsigned n = 0;
 
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);
 		struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
 		int r;
@@ -346,8 +339,7 @@ int vms_start(struct daemon *daemon)
  */
 void vms_stop(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->vms)
-	{
+	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		loop_cancel(daemon->loop, &vm->listener_watch);

@@ -17,10 +17,11 @@
 #include "daemon/device_registry.h"
 
 static const uint8_t keyboard_descriptors[] = {
-	18, 1, 0x00, 0x02, 0, 0,  0, 8,	   0x6d, 0x04, 0x1c, 0xc3, 0, 1, 1, 2, 0, 1, /* device */
-	9,  2, 34,   0,	   1, 1,  0, 0xa0, 49,					     /* configuration */
-	9,  4, 0,    0,	   1, 3,  1, 1,	   0,					     /* interface */
-	9,  0x21, 0x10, 1, 0, 1, 0x22, 65, 0, 7, 5, 0x81, 3, 8, 0, 10,
+	18, 1,	  0x00, 0x02, 0, 0, 0,	  8,	0x6d, 0x04, 0x1c, 0xc3, 0, 1, 1, 2,
+	0,  1,					    /* device */
+	9,  2,	  34,	0,    1, 1, 0,	  0xa0, 49, /* configuration */
+	9,  4,	  0,	0,    1, 3, 1,	  1,	0,  /* interface */
+	9,  0x21, 0x10, 1,    0, 1, 0x22, 65,	0,    7,    5,	  0x81, 3, 8, 0, 10,
 };
 
 struct board {
@@ -131,9 +132,10 @@ static void a_pc_s_port_is_named_by_its_controller(void **state)
 static void a_board_s_port_is_named_by_what_survives(void **state)
 {
 	struct board *b = *state;
-	char *soc = umockdev_testbed_add_device(b->bed, "platform", "38100000.usb", NULL, NULL, NULL);
-	char *xhci = umockdev_testbed_add_device(b->bed, "platform", "xhci-hcd.1.auto", soc, NULL,
-						 NULL);
+	char *soc =
+		umockdev_testbed_add_device(b->bed, "platform", "38100000.usb", NULL, NULL, NULL);
+	char *xhci =
+		umockdev_testbed_add_device(b->bed, "platform", "xhci-hcd.1.auto", soc, NULL, NULL);
 	char *root = add_device(b, xhci, "usb2", "09", "5000", "1", NULL, 0);
 	char *disk = add_device(b, root, "2-1", "00", "5000", "2", keyboard_descriptors,
 				sizeof(keyboard_descriptors));
@@ -152,7 +154,8 @@ static void a_board_s_port_is_named_by_what_survives(void **state)
 static void what_comes_over_vhci_is_not_listed(void **state)
 {
 	struct board *b = *state;
-	char *vhci = umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL, NULL, NULL);
+	char *vhci =
+		umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL, NULL, NULL);
 	char *root = add_device(b, vhci, "usb3", "09", "480", "1", NULL, 0);
 	char *keyboard = add_device(b, root, "3-1", "00", "480", "2", keyboard_descriptors,
 				    sizeof(keyboard_descriptors));
@@ -179,8 +182,7 @@ static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state
 	good = add_device(b, root, "1-2", "00", "480", "3", keyboard_descriptors,
 			  sizeof(keyboard_descriptors));
 	start(b);
-	list_for_each(it, &b->daemon.devices)
-	{
+	list_for_each(it, &b->daemon.devices) {
 		struct device *d = list_entry(it, struct device, link);
 
 		n++;
@@ -249,9 +251,8 @@ static void twins_are_told_apart(void **state)
 	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by_port, &expected), 0);
 	assert_string_equal(d->busid, "1-2");
 	assert_true(by_port);
-	assert_int_equal(device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by_port,
-					&expected),
-			 0);
+	assert_int_equal(
+		device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by_port, &expected), 0);
 	assert_string_equal(d->busid, "1-1");
 	assert_int_equal(device_resolve(&b->daemon, "046d:0000", &d, &by_port, &expected),
 			 RESOLVE_UNKNOWN);

@@ -135,7 +135,8 @@ static void a_signal_never_blocks(void **state _unused_)
 	assert_int_equal(eventfd_read(ev, &v), 0);
 	assert_int_equal(v, 1);
 
-	/* A full pipe in blocking mode, in place of an eventfd: what a hostile peer might hand in. */
+	/* A full pipe in blocking mode, in place of an eventfd: what a hostile peer might hand in.
+	 */
 	assert_int_equal(pipe(p), 0);
 	assert_int_equal(fcntl(p[1], F_SETFL, O_NONBLOCK), 0);
 	while (write(p[1], buf, sizeof(buf)) > 0)
