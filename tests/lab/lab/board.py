@@ -44,6 +44,7 @@ class Board:
         self.name = "board"
         self.guests = {}
         self.boot_seconds = None
+        self.started = False            # whether it was powered on at all
         self._devices = list(devices)
         self._plugged = set()
         self._memory = memory
@@ -93,6 +94,7 @@ class Board:
             self._qemu = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True,
                 pass_fds=(agent_far.fileno(), monitor_far.fileno()), preexec_fn=_die_with_parent)
+        self.started = True
         agent_far.close()
         monitor_far.close()
         self._monitor = Qmp(monitor_near, "board")
@@ -232,6 +234,14 @@ class Events:
             have = line.split()
             if len(have) >= len(words) and all(w in ("*", h) for w, h in zip(map(str, words), have)):
                 return line
+
+    def wait_keyboard(self):
+        """The next input device, ready for keys; its line. While a HID driver's probe runs, the kernel drops
+        what the device reports (hid_input_report() takes driver_input_lock by trial only), and the
+        input device is there before the probe's end. Asking for a probe waits for the running one."""
+        line = self.wait(["device", "*", "add"])
+        self.machine.run("for d in /sys/bus/hid/devices/*; do echo ${d##*/} > /sys/bus/hid/drivers_probe; done")
+        return line
 
     def now(self):
         """All lines that have come by now."""

@@ -14,7 +14,10 @@ class Logs:
         runs = paths.cache("runs")
         for old in sorted(entry for entry in runs.iterdir() if entry.is_dir())[:-KEPT_RUNS]:
             shutil.rmtree(old, ignore_errors=True)
-        self.folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        while (runs / name).exists():       # the second boot of one run
+            name += "+"
+        self.folder = runs / name
         self.folder.mkdir()
         last = runs / "last"
         last.unlink(missing_ok=True)

@@ -164,7 +164,7 @@ class Lab:
         """Route the keyboard to the guest, import it there, wait until its kernel has it; its events."""
         events = events or self.events(guest)
         self.importing(guest, self.route("keyboard", guest))
-        events.wait(["device", "*", "add"])
+        events.wait_keyboard()
         return events
 
     def key(self, events, key="a"):

@@ -23,7 +23,7 @@ def _replug(lab, events):
     lab.board.plug("keyboard")
     lab.daemon.wait_device("keyboard", wanted="vm1", state="exported")
     lab.importing(lab.vm1, LINE)
-    events.wait(["device", "*", "add"])
+    events.wait_keyboard()
     lab.key(events)
     at = len(on_board.seen)
     lab.key(events, "b")
@@ -71,7 +71,7 @@ def _daemon_again(lab, end, status):
     lab.vm2.wait_ping(ADDRESS)
     lab.daemon.wait_device("keyboard", wanted="vm1", wanted_by="command", state="exported")
     lab.importing(lab.vm1, LINE)
-    events.wait(["device", "*", "add"])
+    events.wait_keyboard()
     # What the keyboard kept while nobody read it comes first.
     lab.settle(events)
     lab.key(events, "b")
@@ -94,7 +94,7 @@ def guest_kill(lab):
     lab.daemon.wait_device("keyboard", wanted="vm1", state="exported")
     events = lab.events(lab.vm1)
     lab.importing(lab.vm1, LINE)
-    events.wait(["device", "*", "add"])
+    events.wait_keyboard()
     lab.key(events, "b")
 
 
@@ -108,7 +108,7 @@ def guest_reboot(lab):
     lab.guests_up()
     events = lab.events(lab.vm1)
     lab.importing(lab.vm1, LINE)
-    events.wait(["device", "*", "add"])
+    events.wait_keyboard()
     lab.key(events)
 
 

@@ -87,7 +87,7 @@ def hostile_card(lab):
     odd = {name: what for name, what in results.items() if what not in ALIVE}
     check(not odd, f"not answered and not closed: {odd}")
     kept = [name for name, what in results.items()
-            if what == "kept" and name.startswith(("header-", "memory-none", "ring-", "fds-")) ]
+            if what == "kept" and name.startswith(("header-", "memory-none", "ring-", "fds-", "broken-"))]
     check(not kept, f"not closed: {kept}")
     lab.say(f"{len(results)} cases: {sum(what == 'closed' for what in results.values())} closed")
     check(lab.vm2.ping(ADDRESS, 3) == 3, "vm2 has lost the daemon")
