@@ -343,8 +343,9 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	call->started_ns = loop_now();
 	call->done = done;
 	call->ctx = ctx;
+	/* Who has it, and be it on its way out of there. */
 	snprintf(call->from, sizeof(call->from), "%s",
-		 ask->device ? route_actual(ask->device) : "host");
+		 ask->device && ask->device->route.at ? ask->device->route.at->name : "host");
 	call->moved = !call_is_there(call);
 
 	wishes_init(&call->before);
