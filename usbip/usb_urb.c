@@ -38,6 +38,8 @@ static const struct usb_urb_step steps[USB_URB_STATES][USB_URB_EVENTS] = {
 		[USB_URB_BLOCK] = {USB_URB_WAITING, 0},
 		[USB_URB_SUBMIT] = {USB_URB_FLYING, 0},
 		[USB_URB_ANSWER] = {USB_URB_ANSWERED, RET_SUBMIT},
+		/* The unlink came before it. */
+		[USB_URB_UNLINK] = {USB_URB_IDLE, UNLINK_RESET | FREE},
 		[USB_URB_CLOSE] = {USB_URB_IDLE, FREE},
 	},
 	[USB_URB_HELD] = {

@@ -42,6 +42,13 @@ struct usbip_session {
 	struct usb_urb *blocking; /* the request that blocks, in none of the lists */
 	struct usb_request request;
 	struct usbip_outbox out;
+	/* Unlinks that have overtaken their submits, and the newest submit's seqnum. */
+	struct {
+		uint32_t seqnum, victim;
+	} early[32];
+	unsigned n_early;
+	uint32_t newest;
+	bool has_newest;
 
 	struct usbip_session_counters counters;
 	char fault[160];

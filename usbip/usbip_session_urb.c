@@ -14,6 +14,12 @@
  * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by
  * the endpoint; a request that can't be carried out is read whole all the same, then refused.
  *
+ * An unlink may overtake its submit: Linux's vhci_tx sends all unlinks that are queued before it
+ * looks for submits again (vhci_tx.c; seen with usbtest 11). Answered 0 it would give the URB back,
+ * and the RET_SUBMIT that follows would cost the client its device. Seqnums of a connection's
+ * submits go up, so a victim above the newest one is still to come: its unlink waits for it, and
+ * takes it.
+ *
  * Isochronous URBs are refused with -ESHUTDOWN: audio and video drivers end the stream on it; on
  * errnos that they don't know they ask again at once, for ever (sound/usb/endpoint.c,
  * uvc_video.c).
@@ -277,6 +283,53 @@ static int provide(struct usbip_session *s, struct usb_urb *urb)
 	return 0;
 }
 
+static bool is_after(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+static void forget_early(struct usbip_session *s, unsigned i)
+{
+	s->early[i] = s->early[--s->n_early];
+}
+
+/* A submit comes: unlinks of what should have come before it are of what never was. */
+static void note_submit(struct usbip_session *s, uint32_t seqnum)
+{
+	for (unsigned i = s->n_early; i-- > 0;) {
+		if (!is_after(seqnum, s->early[i].victim))
+			continue;
+		queue_ret_unlink(s, s->early[i].seqnum, 0);
+		forget_early(s, i);
+	}
+	if (!s->has_newest || is_after(seqnum, s->newest))
+		s->newest = seqnum;
+	s->has_newest = true;
+}
+
+/* Was it unlinked before it came? Then it has gone. */
+static bool taken_early(struct usbip_session *s, struct usb_urb *urb)
+{
+	uint32_t seqnum = urb->seqnum;
+	bool taken = false;
+
+	for (unsigned i = s->n_early; i-- > 0;) {
+		uint32_t unlink = s->early[i].seqnum;
+
+		if (s->early[i].victim != seqnum)
+			continue;
+		forget_early(s, i);
+		if (taken) {
+			queue_ret_unlink(s, unlink, 0);
+			continue;
+		}
+		urb->unlink_seqnum = unlink;
+		advance(s, urb, USB_URB_UNLINK);
+		taken = true;
+	}
+	return taken;
+}
+
 /**
  * usbip_session_submit_begin() - a SUBMIT's header has come
  * @s:		the session
@@ -296,6 +349,7 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
 		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
 	s->arriving = urb;
 	s->counters.submits++;
+	note_submit(s, request->seqnum);
 	urb->seqnum = request->seqnum;
 	urb->length = request->length;
 	urb->start_frame = request->start_frame;
@@ -320,6 +374,8 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
  */
 void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
 {
+	if (taken_early(s, urb))
+		return;
 	if (urb->refusal) {
 		usb_urb_pool_drop_data(&s->pool, urb);
 		answer(s, urb, urb->refusal);
@@ -342,6 +398,13 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
 	bool was_blocking = urb && urb == s->blocking;
 
 	s->counters.unlinks++;
+	if (!urb && s->has_newest && is_after(request->victim, s->newest) &&
+	    s->n_early < ARRAY_SIZE(s->early)) {
+		s->early[s->n_early].seqnum = request->seqnum;
+		s->early[s->n_early].victim = request->victim;
+		s->n_early++;
+		return;
+	}
 	if (!urb) {
 		queue_ret_unlink(s, request->seqnum, 0);
 		return;
