@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "daemon/broker.h"
 #include "daemon/config.h"
@@ -64,6 +65,7 @@ struct vm {
 	struct broker_request req;
 	struct list clients; /* of struct usbip_client: have not said yet what they want */
 	unsigned n_clients;
+	struct log_limit limit; /* of lines that the guest can trigger */
 };
 
 int vms_start(struct daemon *daemon);

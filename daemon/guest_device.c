@@ -425,8 +425,8 @@ static bool gd_receive(struct guest_device *gd)
 		gd_session_close(gd, "its connection has closed");
 		return false;
 	default:
-		log_warning("%s: %s: %s", gd->guest->cfg.name, gd->name,
-			    r == -EPROTO ? usbip_session_fault(gd->session) : errno_text(r));
+		log_limited(&gd->guest->limit, LOG_LEVEL_WARNING, "%s: %s: its client %s",
+			    gd->guest->cfg.name, gd->name, usbip_session_fault(gd->session));
 		gd_session_close(gd, "broken");
 		return false;
 	}

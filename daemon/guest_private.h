@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "daemon/guest.h"
 #include "daemon/worker.h"
 #include "usbip/usb_device.h"
@@ -34,6 +35,7 @@ struct guest {
 	struct list devices; /* of struct guest_device */
 
 	bool stopping, done;
+	struct log_limit limit; /* of lines that the guest can trigger */
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */

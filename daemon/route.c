@@ -101,7 +101,9 @@ static void route_fail(struct device *device, int r, const char *reason)
 		snprintf(route->reason, sizeof(route->reason), "%s",
 			 reason && *reason ? reason : errno_text(r));
 	seconds = min_t(unsigned, seconds, RETRY_MAX_SECONDS);
-	log_warning("%s: %s; trying again in %u s", device->tag, route->reason, seconds);
+	/* Of what was unplugged the hotplug event tells, in a moment. */
+	if (r != -ENODEV)
+		log_warning("%s: %s; trying again in %u s", device->tag, route->reason, seconds);
 	loop_watch_time(device->daemon->loop, &route->retry, seconds * NS_PER_SECOND, route_retry,
 			device);
 	claims_save(device->daemon);

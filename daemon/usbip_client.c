@@ -163,8 +163,9 @@ static void client_import(void *ctx, int res _unused_)
 	int r;
 
 	if (!d) {
-		log_info("%s: asked for \"%s\", which is not routed to it", c->vm->name,
-			 c->op.busid);
+		log_limited(&c->vm->limit, LOG_LEVEL_INFO,
+			    "%s: asked for \"%s\", which is not routed to it", c->vm->name,
+			    c->op.busid);
 		client_refuse(c, USBIP_ST_NODEV);
 		return;
 	}
@@ -193,7 +194,8 @@ static void client_late(void *ctx, int res _unused_)
 {
 	struct usbip_client *c = ctx;
 
-	log_info("%s: a USB/IP client said nothing for %d s", c->vm->name, CLIENT_SECONDS);
+	log_limited(&c->vm->limit, LOG_LEVEL_INFO, "%s: a USB/IP client said nothing for %d s",
+		    c->vm->name, CLIENT_SECONDS);
 	client_free(c);
 }
 
@@ -223,8 +225,9 @@ static void client_readable(void *ctx, int res _unused_)
 			continue;
 		}
 		if (r != 0) {
-			log_info("%s: a USB/IP client sent something else than a request",
-				 c->vm->name);
+			log_limited(&c->vm->limit, LOG_LEVEL_INFO,
+				    "%s: a USB/IP client sent something else than a request",
+				    c->vm->name);
 			client_free(c);
 			return;
 		}
@@ -252,8 +255,12 @@ void usbip_client_accept(void *ctx, int res _unused_)
 	loop_watch_again(loop, &vm->listener_watch);
 	if (sock < 0)
 		return;
-	if (vm->n_clients >= CLIENTS_MAX)
+	if (vm->n_clients >= CLIENTS_MAX) {
+		log_limited(&vm->limit, LOG_LEVEL_WARNING,
+			    "%s: %d USB/IP clients at a time are enough; one more was hung up on",
+			    vm->name, CLIENTS_MAX);
 		return;
+	}
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return;
