@@ -170,7 +170,8 @@ static void guest_disconnect(struct guest *guest)
 	loop_cancel(guest->loop, &guest->sock_watch);
 	net_port_disconnect(guest->port);
 	guest->sock = fd_close(guest->sock);
-	log_info("%s: its virtual machine has disconnected", guest->cfg.name);
+	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected",
+		    guest->cfg.name);
 	if (!guest->stopping)
 		loop_watch_fd(guest->loop, &guest->listener_watch, guest->cfg.listener, POLLIN, 0,
 			      guest_accept, guest);
@@ -210,7 +211,8 @@ static void guest_accept(void *ctx, int res _unused_)
 	}
 	guest->sock = take_fd(&sock);
 	getsockopt(guest->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	log_info("%s: a virtual machine has connected (pid %d)", guest->cfg.name, (int)peer.pid);
+	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: a virtual machine has connected (pid %d)",
+		    guest->cfg.name, (int)peer.pid);
 	loop_cancel(guest->loop, &guest->listener_watch);
 	r = loop_watch_fd(guest->loop, &guest->sock_watch, guest->sock, POLLIN, LOOP_KEEP,
 			  guest_message, guest);

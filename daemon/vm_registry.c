@@ -248,7 +248,7 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 	if (vm->connected == up)
 		return;
 	vm->connected = up;
-	log_info("%s: its card is %s", vm->name, up ? "up" : "down");
+	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
 	if (up)
 		old_sessions_hang_up(vm);
 	else

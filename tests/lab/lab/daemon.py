@@ -126,6 +126,11 @@ class Daemon:
                 return device
         return None
 
+    def absent(self, name):
+        """A Device that is not plugged in, by its alias; None where `show` has none."""
+        rc, out, _ = self.ctl(f"--json show {name}")
+        return json.loads(out)["device"] if rc == 0 else None
+
     def wait_device(self, name, timeout=EVENT_SECONDS, **fields):
         """Wait until the device's fields have these values: state="attached", actual="vm1", or
         state=("exported", "claimed"), or state=lambda s: s != "attached"."""
@@ -139,7 +144,7 @@ class Daemon:
 
         limit = time.monotonic() + timeout
         while True:
-            device = self.find(name)
+            device = self.find(name) or self.absent(name)
             if device and as_wanted(device):
                 return device
             if time.monotonic() > limit:

@@ -144,7 +144,7 @@ class Lab:
 
     def spawn(self, machine, command, stdin=b""):
         """A command in the background, ended with the scenario."""
-        job = machine.spawn(command, stdin)
+        job = machine.spawn(command, stdin=stdin)
         self._jobs.append(job)
         return job
 
