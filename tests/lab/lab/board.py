@@ -47,6 +47,7 @@ class Board:
         self.started = False            # whether it was powered on at all
         self._devices = list(devices)
         self._plugged = set()
+        self._ports = {}
         self._memory = memory
         self._disk = disk
         self._qemu = None
@@ -165,7 +166,9 @@ class Board:
 
     def plug(self, name, device=None, **properties):
         """Plug in a device of DEVICES under a name of its own (or that of the device)."""
-        arguments = dict(DEVICES[device or name], id=name, bus="xhci.0", **properties)
+        # Always the same port for the same name: QEMU's serial numbers contain it.
+        port = self._ports.setdefault(name, len(self._ports) + 1)
+        arguments = dict(DEVICES[device or name], id=name, bus="xhci.0", port=str(port), **properties)
         if "drive" in arguments:
             node = f"{name}-image"
             if self._disk is None:

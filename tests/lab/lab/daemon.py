@@ -126,10 +126,13 @@ class Daemon:
                 return device
         return None
 
-    def absent(self, name):
-        """A Device that is not plugged in, by its alias; None where `show` has none."""
-        rc, out, _ = self.ctl(f"--json show {name}")
-        return json.loads(out)["device"] if rc == 0 else None
+    def wait_gone(self, name, timeout=EVENT_SECONDS):
+        """Wait until no such device is listed."""
+        limit = time.monotonic() + timeout
+        while device := self.find(name):
+            if time.monotonic() > limit:
+                raise LabTimeout(f"{name} is still listed after {timeout} s: {device}")
+            time.sleep(0.1)
 
     def wait_device(self, name, timeout=EVENT_SECONDS, **fields):
         """Wait until the device's fields have these values: state="attached", actual="vm1", or
@@ -144,7 +147,7 @@ class Daemon:
 
         limit = time.monotonic() + timeout
         while True:
-            device = self.find(name) or self.absent(name)
+            device = self.find(name)
             if device and as_wanted(device):
                 return device
             if time.monotonic() > limit:

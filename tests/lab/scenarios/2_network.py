@@ -13,7 +13,8 @@ def _send(lab, source, target):
     wanted = source.text("sha256sum /tmp/sent").split()[0]
     frames = "cat /sys/class/net/eth0/statistics/rx_packets"
     before = int(target.text(frames))
-    receiver = lab.spawn(target, "nc -l -p 5000 > /tmp/got")
+    # Its stdin stays open: at its end nc would hang up.
+    receiver = lab.spawn(target, "nc -l -p 5000 > /tmp/got", stdin=None)
     target.wait("netstat -ltn | grep -q :5000", what="nc listening")
     source.run(f"nc {target.address} 5000 < /tmp/sent", timeout=180, check=True)
     receiver.wait(120)
