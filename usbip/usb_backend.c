@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The endpoints that a device has now, and which URBs a blocking request has to do with. Pure.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Descriptors of a device as the kernel hands them out, read as hostile bytes. Pure.
  *

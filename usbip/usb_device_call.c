@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What blocks in the kernel: open, claim, configure, reset, release, close. Run by a worker, which
  * owns the device meanwhile; no transfer is under way that these calls would kill.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which control requests may not go to the device as they are, and which reply not to the guest.
  * Pure.

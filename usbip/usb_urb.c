@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of a URB: one table of what may happen in which state, where it leads, and what has to
  * be done. Pure. The session does what the table says and decides nothing of its own, so that what

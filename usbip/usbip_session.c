@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A session's life and its stream of bytes, both ways. What its URBs do: usbip_session_urb.c.
  *

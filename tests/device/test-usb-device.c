@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A device on libusb, on a mocked usbfs node, with a user as the daemon's threads are: jobs in a
  * worker, their end by mailbox, one turn after the other.

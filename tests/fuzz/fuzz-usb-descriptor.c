@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A device's descriptors; the first byte is the active configuration. */
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A connection's first message from anybody. */
 #include <assert.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Descriptors, good and broken. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Every message of USB/IP as bytes, both ways; what a first message or a header may not say. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A session on a scripted device, spoken to over a socketpair: what the client sees and what the
  * device is asked, for each order in which things can happen.
