@@ -128,9 +128,17 @@ static void daemon_broker_lost(void *ctx)
 static void daemon_signal(void *ctx, int res _unused_)
 {
 	struct daemon *daemon = ctx;
+	struct signalfd_siginfo info;
 
-	log_info("asked to stop");
-	daemon_stop(daemon, 0);
+	while (read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			log_warning("the configuration is read at the start only; try: systemctl "
+				    "restart usbrouted");
+			continue;
+		}
+		log_info("asked to stop");
+		daemon_stop(daemon, 0);
+	}
 }
 
 /* ------------------------------------------------------------- up */
@@ -240,6 +248,7 @@ static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
 	fd_close(daemon->lock);
+	fd_close(daemon->signals);
 	if (daemon->registry)
 		daemon->registry = device_registry_free(daemon->registry);
 	old_sessions_free(daemon);
@@ -253,10 +262,11 @@ static void daemon_free(struct daemon *daemon)
 	config_free(daemon->config);
 }
 
-static int daemon_loop(struct daemon *daemon, int signals)
+static int daemon_loop(struct daemon *daemon)
 {
 	struct loop_watch watch = {0};
-	int r = loop_watch_fd(daemon->loop, &watch, signals, POLLIN, 0, daemon_signal, daemon);
+	int r = loop_watch_fd(daemon->loop, &watch, daemon->signals, POLLIN, LOOP_KEEP,
+			      daemon_signal, daemon);
 
 	if (r == 0)
 		r = daemon_begin(daemon);
@@ -293,8 +303,9 @@ static void explain_no_loop(int r)
  */
 int daemon_run(struct config *config, int broker_line)
 {
-	struct daemon daemon = {.config = config, .started_ns = loop_now(), .lock = -1};
-	_cleanup_close_ int signals = -1, line = broker_line;
+	struct daemon daemon = {
+		.config = config, .started_ns = loop_now(), .lock = -1, .signals = -1};
+	_cleanup_close_ int line = broker_line;
 	sigset_t set;
 	int r, status = 1;
 
@@ -309,9 +320,10 @@ int daemon_run(struct config *config, int broker_line)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	daemon.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	r = loop_new(&daemon.loop);
 	if (r < 0) {
@@ -325,7 +337,7 @@ int daemon_run(struct config *config, int broker_line)
 		r = daemon_prepare(&daemon);
 	}
 	if (r == 0)
-		status = daemon_loop(&daemon, signals);
+		status = daemon_loop(&daemon);
 	daemon_free(&daemon);
 	return status;
 }

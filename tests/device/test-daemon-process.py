@@ -90,6 +90,14 @@ class Process(unittest.TestCase):
         self.assertFalse((daemon.run / "control").exists())
         self.assertFalse((daemon.run / "vm1.sock").exists())
 
+    def test_sighup_neither_kills_nor_changes(self):
+        daemon = self.daemon.start()
+        daemon.process.send_signal(signal.SIGHUP)
+        self.assertEqual(daemon.ctl("status")[0], 0)
+        status, errors = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertIn("read at the start only", errors)
+
     def test_no_second_one_on_the_same_folder(self):
         daemon = self.daemon.start()
         try:
