@@ -52,7 +52,8 @@ struct usb_backend_ops {
 };
 
 struct usb_client_ops {
-	/* A URB is back: its status, cancelled, actual and error_count are set. */
+	/* A URB is back: its status and cancelled are set, and what has moved: actual, or each
+	 * isochronous packet's actual_length and status. */
 	void (*completed)(struct usb_client *client, struct usb_urb *urb);
 	/* A batch of completions has been told. */
 	void (*settled)(struct usb_client *client);

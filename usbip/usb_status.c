@@ -39,6 +39,22 @@ int usb_status_of_transfer(enum libusb_transfer_status status)
 }
 
 /**
+ * usb_status_of_packet() - how one isochronous packet ended
+ * @status:	as libusb tells it
+ *
+ * libusb's ERROR is -EXDEV here: what Linux sets before a packet's turn comes, and what drivers
+ * take for a packet that was missed.
+ *
+ * Return: 0 or a negative errno.
+ */
+int usb_status_of_packet(enum libusb_transfer_status status)
+{
+	int r = usb_status_of_transfer(status);
+
+	return r == -EPROTO ? -EXDEV : r;
+}
+
+/**
  * usb_status_of_submit() - why a transfer could not be started
  * @error:	libusb's error, negative
  *

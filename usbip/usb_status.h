@@ -7,5 +7,6 @@
 #include <libusb.h>
 
 int usb_status_of_transfer(enum libusb_transfer_status status);
+int usb_status_of_packet(enum libusb_transfer_status status);
 int usb_status_of_submit(int error);
 int usb_status_of_call(int error);

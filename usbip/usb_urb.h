@@ -88,16 +88,19 @@ struct usb_urb {
 	uint8_t endpoint;  /* address with direction bit; 0 for control */
 	uint8_t interface; /* whose endpoint it is */
 	enum usb_transfer_type type;
-	unsigned n_descriptors; /* packet descriptors in @iso; 0 unless isochronous */
-	int refusal;		/* negative errno: answered with it once all bytes are here */
+	unsigned n_descriptors;	 /* packet descriptors in @iso; 0 unless isochronous */
+	uint32_t packets_length; /* … and the sum of their lengths: bytes on the bus */
+	int refusal;		 /* negative errno: answered with it once all bytes are here */
 
-	/* as it ended, set by the device */
+	/* as it ended, set by the device; of an isochronous URB it sets each packet's
+	 * actual_length and status instead of @actual and @error_count */
 	int status; /* 0 or a negative errno */
 	bool cancelled;
 	uint32_t actual;
 	int32_t error_count;
 
-	/* Memory: @data has room for a setup packet in front of it. */
+	/* Memory: @data has room for a setup packet in front of it. Isochronous packets lie in
+	 * @data back to back while the device has it; @iso is as on the wire. */
 	uint8_t *data, *iso;
 	unsigned data_class, iso_class;
 
@@ -105,6 +108,7 @@ struct usb_urb {
 	void *device;
 	bool cancel_later; /* asked while parked */
 	void *transfer;
+	unsigned transfer_packets; /* that it has room for */
 	void (*transfer_free)(void *transfer);
 };
 

@@ -121,6 +121,7 @@ struct usb_urb *usb_urb_pool_take(struct usb_urb_pool *pool)
 		urb = list_entry(l, struct usb_urb, link);
 		pool->n_idle--;
 		fresh.transfer = urb->transfer;
+		fresh.transfer_packets = urb->transfer_packets;
 		fresh.transfer_free = urb->transfer_free;
 		*urb = fresh;
 	} else {

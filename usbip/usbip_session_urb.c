@@ -20,9 +20,9 @@
  * submits go up, so a victim above the newest one is still to come: its unlink waits for it, and
  * takes it.
  *
- * Isochronous URBs are refused with -ESHUTDOWN: audio and video drivers end the stream on it; on
- * errnos that they don't know they ask again at once, for ever (sound/usb/endpoint.c,
- * uvc_video.c).
+ * Isochronous packets: see usbip_iso.c. Their errors are the packets' own and the URB's status is
+ * 0: audio and video drivers end the stream on some errnos, on others they ask again at once
+ * (sound/usb/endpoint.c, uvc_video.c).
  */
 #include "usbip/usbip_session_private.h"
 
@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "usbip/usbip_iso.h"
 
 #define CONTROL_MAX 4096 /* bytes of data that usbfs takes for a control transfer */
 
@@ -48,19 +49,6 @@ static void queue_ret_unlink(struct usbip_session *s, uint32_t seqnum, int statu
 
 	usbip_codec_ret_unlink(entry.header, seqnum, status);
 	queue(s, &entry);
-}
-
-/* A refused isochronous URB: as many descriptors as were sent, each packet failed. */
-static void fail_packets(struct usb_urb *urb)
-{
-	for (unsigned i = 0; i < urb->n_descriptors; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
-
-		p.actual_length = 0;
-		p.status = -EXDEV;
-		usbip_codec_iso_put(urb->iso, i, &p);
-	}
-	urb->error_count = (int32_t)urb->n_descriptors;
 }
 
 static void queue_ret_submit(struct usbip_session *s, struct usb_urb *urb)
@@ -121,7 +109,8 @@ static void answer(struct usbip_session *s, struct usb_urb *urb, int status)
 {
 	urb->status = status;
 	urb->actual = 0;
-	fail_packets(urb);
+	usbip_iso_fail(urb->iso, urb->n_descriptors);
+	urb->error_count = (int32_t)urb->n_descriptors;
 	advance(s, urb, USB_URB_ANSWER);
 }
 
@@ -262,7 +251,7 @@ static int judge(struct usbip_session *s, struct usb_urb *urb)
 		return usbip_session_break(s, -EPROTO, "sent a SUBMIT of %d packets",
 					   urb->n_packets);
 	urb->n_descriptors = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
-	urb->refusal = !endpoint ? -ENOENT : urb->n_descriptors ? -ESHUTDOWN : -EINVAL;
+	urb->refusal = !endpoint ? -ENOENT : urb->n_descriptors ? 0 : -EINVAL;
 	return 0;
 }
 
@@ -280,6 +269,32 @@ static int provide(struct usbip_session *s, struct usb_urb *urb)
 								      USBIP_SESSION_MAX_BYTES) ||
 			      usb_urb_pool_add_data(pool, urb, urb->length) < 0))
 		urb->refusal = -ENOMEM;
+	return 0;
+}
+
+/*
+ * All of an isochronous URB is here: are its packets sound, and do they lie as the device takes
+ * them? Return: 0 or the errno to refuse it with.
+ */
+static int arrange(struct usbip_session *s, struct usb_urb *urb)
+{
+	struct usb_urb gathered = {};
+	int r;
+
+	r = usbip_iso_check(urb->iso, urb->n_descriptors, urb->length, &urb->packets_length);
+	if (r < 0 || urb->in)
+		return r;
+	if (usbip_iso_in_place(urb->iso, urb->n_descriptors)) {
+		usbip_iso_gather(urb->data, urb->data, urb->iso, urb->n_descriptors);
+		return 0;
+	}
+	/* Packets in another order than their offsets': through a second buffer. */
+	if (usb_urb_pool_add_data(&s->pool, &gathered, urb->length) < 0)
+		return -ENOMEM;
+	usbip_iso_gather(gathered.data, urb->data, urb->iso, urb->n_descriptors);
+	usb_urb_pool_drop_data(&s->pool, urb);
+	urb->data = gathered.data;
+	urb->data_class = gathered.data_class;
 	return 0;
 }
 
@@ -376,6 +391,8 @@ void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
 {
 	if (taken_early(s, urb))
 		return;
+	if (urb->n_descriptors && !urb->refusal)
+		urb->refusal = arrange(s, urb);
 	if (urb->refusal) {
 		usb_urb_pool_drop_data(&s->pool, urb);
 		answer(s, urb, urb->refusal);
@@ -464,9 +481,13 @@ void usbip_session_drop_all(struct usbip_session *s)
 static void on_completed(struct usb_client *client, struct usb_urb *urb)
 {
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
-	bool nothing = urb->cancelled && urb->actual == 0;
+	bool nothing;
 
 	list_remove(&urb->link);
+	if (urb->n_descriptors)
+		urb->actual = usbip_iso_finish(urb->iso, urb->n_descriptors,
+					       urb->in ? urb->data : NULL, &urb->error_count);
+	nothing = urb->cancelled && urb->actual == 0;
 	if (urb->cancelled) {
 		/* Who asked for it decides what it is called. */
 		if (urb->state == USB_URB_UNLINKED)

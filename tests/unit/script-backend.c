@@ -3,10 +3,12 @@
 #include "script-backend.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "usbip/usbip_codec.h"
 
 static void note(struct script *script, const char *what, uint32_t number)
 {
@@ -22,6 +24,7 @@ static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 	struct script *script = container_of(backend, struct script, backend);
 
 	assert(!backend->parked);
+	script->n_asked++;
 	if (script->submit_result < 0)
 		return script->submit_result;
 	note(script, "+", urb->seqnum);
@@ -94,6 +97,19 @@ struct usb_urb *script_find(struct script *script, uint32_t seqnum)
 	return NULL;
 }
 
+/* An isochronous URB's packets are filled one after the other. */
+static void fill_packets(struct usb_urb *urb, uint32_t actual)
+{
+	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+
+		p.actual_length = min_t(uint32_t, p.length, actual);
+		p.status = urb->cancelled && !p.actual_length ? -EXDEV : 0;
+		actual -= p.actual_length;
+		usbip_codec_iso_put(urb->iso, i, &p);
+	}
+}
+
 /* Give a URB back; IN data are the bytes seqnum, seqnum + 1, … */
 bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_t actual,
 		     bool cancelled)
@@ -107,8 +123,35 @@ bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_
 	urb->status = status;
 	urb->actual = actual;
 	urb->cancelled = cancelled;
+	fill_packets(urb, actual);
 	for (uint32_t i = 0; urb->in && i < actual; i++)
 		urb->data[i] = (uint8_t)(seqnum + i);
+	script->backend.client->ops->completed(script->backend.client, urb);
+	return true;
+}
+
+/* The same, for an isochronous URB whose packets fare as told; those of IN carry the bytes
+ * 16 * packet, 16 * packet + 1, … */
+bool script_complete_packets(struct script *script, uint32_t seqnum,
+			     const struct script_packet *packets)
+{
+	struct usb_urb *urb = script_find(script, seqnum);
+	uint32_t at = 0;
+
+	if (!urb)
+		return false;
+	list_remove(&urb->device_link);
+	script->n_aloft--;
+	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+
+		p.actual_length = packets[i].actual;
+		p.status = packets[i].status;
+		for (uint32_t k = 0; urb->in && k < p.length; k++)
+			urb->data[at + k] = (uint8_t)(16 * i + k);
+		at += p.length;
+		usbip_codec_iso_put(urb->iso, i, &p);
+	}
 	script->backend.client->ops->completed(script->backend.client, urb);
 	return true;
 }
@@ -136,6 +179,14 @@ static void put_u32(uint8_t *p, uint32_t v)
 	p[3] = (uint8_t)v;
 }
 
+size_t pdu_packet(uint8_t *buf, uint32_t offset, uint32_t length)
+{
+	memset(buf, 0, 16);
+	put_u32(buf, offset);
+	put_u32(buf + 4, length);
+	return 16;
+}
+
 uint32_t pdu_u32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -151,6 +202,7 @@ size_t pdu_submit(uint8_t *buf, const struct pdu_submit *s)
 	put_u32(buf + 16, s->ep);
 	put_u32(buf + 20, s->flags);
 	put_u32(buf + 24, (uint32_t)s->length);
+	put_u32(buf + 28, (uint32_t)s->start_frame);
 	put_u32(buf + 32, (uint32_t)s->n_packets);
 	memcpy(buf + 40, s->setup, 8);
 	return 48;

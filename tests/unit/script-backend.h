@@ -18,8 +18,8 @@
  * of interface 2. */
 struct script {
 	struct usb_backend backend;
-	struct list aloft; /* of usb_urb.device_link */
-	unsigned n_aloft;
+	struct list aloft;		 /* of usb_urb.device_link */
+	unsigned n_aloft, n_asked;	 /* URBs that it has; submits, refused ones too */
 	int submit_result, start_result; /* of the next ones */
 	bool finish_at_once;
 	struct usb_request request; /* that parks it */
@@ -30,6 +30,12 @@ void script_init(struct script *script);
 struct usb_urb *script_find(struct script *script, uint32_t seqnum);
 bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_t actual,
 		     bool cancelled);
+struct script_packet {
+	uint32_t actual;
+	int status;
+};
+bool script_complete_packets(struct script *script, uint32_t seqnum,
+			     const struct script_packet *packets);
 void script_settle(struct script *script);
 void script_finish(struct script *script, int r);
 
@@ -37,10 +43,11 @@ struct pdu_submit {
 	uint32_t seqnum, devid, flags;
 	bool in;
 	uint32_t ep;
-	int32_t length, n_packets;
+	int32_t length, start_frame, n_packets;
 	uint8_t setup[8];
 };
 
 size_t pdu_submit(uint8_t *buf, const struct pdu_submit *s);
+size_t pdu_packet(uint8_t *buf, uint32_t offset, uint32_t length);
 size_t pdu_unlink(uint8_t *buf, uint32_t seqnum, uint32_t victim);
 uint32_t pdu_u32(const uint8_t *p);
