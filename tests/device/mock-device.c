@@ -12,20 +12,23 @@
 
 #define NODE "/dev/bus/usb/001/002"
 
-/* A device with a boot keyboard, which has a second setting, and a bulk interface; in two
+/* A device with a boot keyboard, which has a second setting, and an interface of bulk and
+ * isochronous endpoints; in two
  * configurations, of which the second has the keyboard alone. Numbers at 8 … 11 are set later. */
 /* clang-format off */
 static uint8_t descriptors[] = {
 	18, 1, 0x00, 0x02, 0, 0, 0, 8, 0, 0, 0, 0, 0x02, 0x64, 0, 0, 0, 2,
-	9, 2, 73, 0, 2, 1, 0, 0xa0, 49,
+	9, 2, 87, 0, 2, 1, 0, 0xa0, 49,
 	9, 4, 0, 0, 1, 3, 1, 1, 0,
 	9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0,
 	7, 5, 0x81, 3, 8, 0, 10,
 	9, 4, 0, 1, 1, 3, 1, 1, 0,
 	7, 5, 0x83, 3, 8, 0, 10,
-	9, 4, 1, 0, 2, 255, 0, 0, 0,
+	9, 4, 1, 0, 4, 255, 0, 0, 0,
 	7, 5, 0x02, 2, 64, 0, 0,
 	7, 5, 0x82, 2, 64, 0, 0,
+	7, 5, 0x84, 5, 64, 0, 1,
+	7, 5, 0x05, 9, 64, 0, 1,
 	9, 2, 34, 0, 1, 2, 0, 0xa0, 49,
 	9, 4, 0, 0, 1, 3, 1, 1, 0,
 	9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0,
@@ -56,6 +59,9 @@ static void finish(struct mock_urb *u, int status, const void *data, int len)
 	struct usbdevfs_urb *urb = (void *)u->urb->data;
 	int offset = urb->type == USBDEVFS_URB_TYPE_CONTROL ? 8 : 0;
 
+	for (int i = 0; urb->type == USBDEVFS_URB_TYPE_ISO && status && i < urb->number_of_packets;
+	     i++)
+		urb->iso_frame_desc[i].status = (unsigned)status;
 	if (len > urb->buffer_length - offset)
 		len = urb->buffer_length - offset;
 	if (data && len)
@@ -81,6 +87,32 @@ static void control(struct mock *mock, struct mock_urb *u)
 	}
 }
 
+/* A struct usbdevfs_urb with the packets behind it. */
+static size_t urb_size(UMockdevIoctlData *arg)
+{
+	const struct usbdevfs_urb *theirs;
+
+	/* The handler's thread is in the same process. */
+	memcpy(&theirs, arg->data, sizeof(theirs));
+	return sizeof(*theirs) +
+	       (theirs->type == USBDEVFS_URB_TYPE_ISO
+			? (size_t)theirs->number_of_packets * sizeof(theirs->iso_frame_desc[0])
+			: 0);
+}
+
+/* As usbfs: no more than 128 packets, and their lengths are the buffer's. */
+static bool sound_packets(const struct usbdevfs_urb *urb)
+{
+	unsigned total = 0;
+
+	if (urb->type != USBDEVFS_URB_TYPE_ISO)
+		return true;
+	for (int i = 0; i < urb->number_of_packets; i++)
+		total += urb->iso_frame_desc[i].length;
+	return urb->number_of_packets > 0 && urb->number_of_packets <= 128 &&
+	       total == (unsigned)urb->buffer_length && urb->flags & USBDEVFS_URB_ISO_ASAP;
+}
+
 static int submit(struct mock *mock, UMockdevIoctlData *arg)
 {
 	struct usbdevfs_urb *urb;
@@ -91,15 +123,20 @@ static int submit(struct mock *mock, UMockdevIoctlData *arg)
 	if (mock->n_urbs == MOCK_MAX_URBS)
 		return ENOMEM;
 	u = &mock->urbs[mock->n_urbs++];
-	u->urb = umockdev_ioctl_data_resolve(arg, 0, sizeof(*urb), NULL);
+	u->urb = umockdev_ioctl_data_resolve(arg, 0, urb_size(arg), NULL);
 	urb = (void *)u->urb->data;
+	if (!sound_packets(urb)) {
+		g_clear_object(&u->urb);
+		mock->n_urbs--;
+		return EINVAL;
+	}
 	u->buffer = umockdev_ioctl_data_resolve(u->urb, offsetof(struct usbdevfs_urb, buffer),
 						(size_t)urb->buffer_length, NULL);
 	u->done = false;
 	mock->n_submitted++;
 	if (urb->type == USBDEVFS_URB_TYPE_CONTROL)
 		control(mock, u);
-	else if (!(urb->endpoint & 0x80))
+	else if (!(urb->endpoint & 0x80) && urb->type != USBDEVFS_URB_TYPE_ISO)
 		finish(u, 0, NULL, urb->buffer_length);
 	return 0;
 }
@@ -150,7 +187,7 @@ static void kill_urbs(struct mock *mock, int interface)
 {
 	for (unsigned i = 0; i < mock->n_urbs; i++) {
 		struct usbdevfs_urb *urb = (void *)mock->urbs[i].urb->data;
-		int of = (urb->endpoint & 0x0f) == 2;
+		int of = urb->type == USBDEVFS_URB_TYPE_BULK || urb->type == USBDEVFS_URB_TYPE_ISO;
 
 		if (!mock->urbs[i].done && (interface < 0 || interface == of)) {
 			note(mock, "KILLED", -1);
@@ -339,6 +376,45 @@ bool mock_key(struct mock *mock, uint8_t key)
 	}
 	pthread_mutex_unlock(&mock->lock);
 	return heard;
+}
+
+/* The oldest isochronous URB's time comes; false where there is none. Of packets in, each fifth is
+ * lost, others have up to two bytes less than there is room for, all bytes counted up; bytes out
+ * are kept. */
+bool mock_packets(struct mock *mock)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&mock->lock);
+	for (unsigned i = 0; i < mock->n_urbs && !found; i++) {
+		struct usbdevfs_urb *urb = (void *)mock->urbs[i].urb->data;
+		uint8_t *at = mock->urbs[i].buffer->data;
+
+		if (mock->urbs[i].done || urb->type != USBDEVFS_URB_TYPE_ISO)
+			continue;
+		for (int k = 0; k < urb->number_of_packets; k++) {
+			struct usbdevfs_iso_packet_desc *d = &urb->iso_frame_desc[k];
+
+			d->actual_length = d->length;
+			d->status = 0;
+			if (!(urb->endpoint & 0x80)) {
+				for (unsigned b = 0; b < d->length; b++)
+					mock->out[mock->n_out++ % sizeof(mock->out)] = at[b];
+			} else if (mock->n_packets++ % 5 == 4) {
+				d->actual_length = 0;
+				d->status = (unsigned)-EXDEV;
+			} else {
+				d->actual_length -= mock->n_packets % 3;
+				for (unsigned b = 0; b < d->actual_length; b++)
+					at[b] = mock->next_byte++;
+			}
+			at += d->length;
+		}
+		urb->status = 0;
+		mock->urbs[i].done = found = true;
+	}
+	pthread_mutex_unlock(&mock->lock);
+	return found;
 }
 
 /* As the kernel at unplugging: what is under way comes back, nothing new is taken. */

@@ -30,6 +30,10 @@ struct mock {
 	uint8_t configuration;
 	uint8_t leds;
 	unsigned n_submitted, n_discarded;
+	unsigned n_packets; /* isochronous ones in, so far */
+	uint8_t next_byte;
+	uint8_t out[4096]; /* isochronous bytes out */
+	size_t n_out;
 	char log[8192]; /* calls but for transfers: "claim0 reset release0" … */
 };
 
@@ -37,6 +41,7 @@ void mock_new(struct mock *mock, uint16_t vendor, uint16_t product);
 void mock_free(struct mock *mock);
 int mock_open(void);
 bool mock_key(struct mock *mock, uint8_t key);
+bool mock_packets(struct mock *mock);
 void mock_unplug(struct mock *mock);
 void mock_set(struct mock *mock, int *field, int value);
 bool mock_logged(struct mock *mock, const char *what);

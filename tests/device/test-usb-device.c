@@ -498,6 +498,133 @@ static void keys(void **state)
 	user_free(u);
 }
 
+/* Ask for @n packets of @length bytes with @gap between them. */
+static void ask_packets(struct user *u, uint32_t seqnum, bool in, uint32_t n, uint32_t length,
+			uint32_t gap)
+{
+	static uint8_t payload[131072], descriptors[16 * 1024];
+	struct pdu_submit pdu = {.seqnum = seqnum,
+				 .in = in,
+				 .ep = in ? 4 : 5,
+				 .length = (int32_t)(n * (length + gap)),
+				 .n_packets = (int32_t)n};
+
+	for (uint32_t i = 0; i < n; i++) {
+		pdu_packet(descriptors + 16 * (size_t)i, i * (length + gap), length);
+		memset(payload + i * (length + gap), 0xee, length + gap);
+		for (uint32_t b = 0; b < length; b++)
+			payload[i * (length + gap) + b] = (uint8_t)(i * length + b);
+	}
+	ask(u, pdu, in ? NULL : payload);
+	assert_int_equal(write(u->client, descriptors, 16 * (size_t)n), 16 * n);
+}
+
+/* Wait for the answer to ask_packets() of mock_packets(). */
+static void expect_packets(struct user *u, uint32_t seqnum, bool in, uint32_t n, uint32_t length,
+			   uint32_t gap, uint32_t *n_seen, uint8_t *next)
+{
+	uint32_t actual, errors = 0, sum = 0;
+	size_t data, whole;
+
+	turn_until(u, u->n_got >= 48);
+	actual = pdu_u32(u->got + 24);
+	data = in ? actual : 0;
+	whole = 48 + data + 16 * (size_t)n;
+	turn_until(u, u->n_got >= whole);
+	assert_int_equal(pdu_u32(u->got), 3);
+	assert_int_equal(pdu_u32(u->got + 4), seqnum);
+	assert_int_equal(pdu_u32(u->got + 20), 0);
+	assert_int_equal(pdu_u32(u->got + 32), n);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *d = u->got + 48 + data + 16 * (size_t)i;
+		bool lost = in && (*n_seen)++ % 5 == 4;
+		uint32_t wanted = lost ? 0 : in ? length - *n_seen % 3 : length;
+
+		assert_int_equal(pdu_u32(d), i * (length + gap));
+		assert_int_equal(pdu_u32(d + 4), length);
+		assert_int_equal(pdu_u32(d + 8), wanted);
+		assert_int_equal((int)pdu_u32(d + 12), lost ? -EXDEV : 0);
+		sum += wanted;
+		errors += lost;
+	}
+	assert_int_equal(actual, sum);
+	assert_int_equal(pdu_u32(u->got + 36), errors);
+	for (uint32_t i = 0; i < data; i++)
+		assert_int_equal(u->got[48 + i], (*next)++);
+	u->n_got -= whole;
+	memmove(u->got, u->got + whole, u->n_got);
+}
+
+/* Three URBs in flight, of one usbfs URB each and of several; out with gaps, in with losses. */
+static void isochronous(void **state)
+{
+	static const uint32_t counts[] = {1, 8, 128, 129, 300};
+	struct user *u = user_new(0x046d, 0xc31c);
+	uint32_t n_seen = 0, seqnum = 1;
+	uint8_t next = 0;
+
+	user_open(u);
+	user_attach(u);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		uint32_t n = counts[i], first = seqnum;
+
+		while (seqnum < first + 3)
+			ask_packets(u, seqnum++, true, n, 10, 6);
+		turn_until(u, usb_device_in_flight(u->dev) == 3);
+		while (mock_packets(&u->mock))
+			;
+		for (uint32_t s = first; s < seqnum; s++)
+			expect_packets(u, s, true, n, 10, 6, &n_seen, &next);
+		u->mock.n_out = 0;
+		ask_packets(u, seqnum, false, n, 10, 3);
+		turn_until(u, usb_device_in_flight(u->dev) == 1);
+		while (mock_packets(&u->mock))
+			;
+		expect_packets(u, seqnum++, false, n, 10, 3, NULL, NULL);
+		assert_int_equal(u->mock.n_out, n * 10);
+		for (uint32_t b = 0; b < n * 10; b++)
+			assert_int_equal(u->mock.out[b], (uint8_t)b);
+	}
+	user_free(u);
+}
+
+static void isochronous_errors(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	/* Unlinked; nothing has moved. */
+	ask_packets(u, 1, true, 8, 10, 0);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	unlink_urb(u, 2, 1);
+	expect(u, 4, 2, -ECONNRESET, 0, NULL);
+	/* Of three parts one is done: whose bytes are whose isn't known. */
+	ask_packets(u, 3, true, 300, 10, 0);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	pthread_mutex_lock(&u->mock.lock);
+	assert_int_equal(u->mock.n_urbs, 3);
+	pthread_mutex_unlock(&u->mock.lock);
+	unlink_urb(u, 4, 3);
+	expect(u, 4, 4, -ECONNRESET, 0, NULL);
+	/* More than usbfs takes for one packet, and what it refuses itself. */
+	ask_packets(u, 5, true, 1, 98305, 0);
+	turn_until(u, u->n_got >= 64);
+	assert_int_equal(pdu_u32(u->got + 4), 5);
+	assert_int_equal((int)pdu_u32(u->got + 20), -EMSGSIZE);
+	assert_int_equal(pdu_u32(u->got + 36), 1);
+	assert_int_equal((int)pdu_u32(u->got + 48 + 12), -EXDEV);
+	u->n_got = 0;
+	/* An unplugged device's. */
+	ask_packets(u, 6, true, 2, 10, 0);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	mock_unplug(&u->mock);
+	turn_until(u, u->n_got >= 80);
+	assert_int_equal((int)pdu_u32(u->got + 20), -ESHUTDOWN);
+	assert_int_equal(pdu_u32(u->got + 36), 2);
+	user_free(u);
+}
+
 static void unlinked(void **state)
 {
 	struct user *u = user_new(0x046d, 0xc31c);
@@ -729,6 +856,8 @@ int main(void)
 		cmocka_unit_test(without_threads),
 		cmocka_unit_test(control_transfers),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(isochronous),
+		cmocka_unit_test(isochronous_errors),
 		cmocka_unit_test(unlinked),
 		cmocka_unit_test(blocking_requests),
 		cmocka_unit_test(sessions),
