@@ -40,6 +40,7 @@ struct daemon {
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
 	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
 	int lock;		    /* of the runtime directory */
+	int signals;		    /* a signalfd */
 	uint64_t started_ns;
 	unsigned vms_starting; /* ports not yet made */
 	unsigned vms_ending;   /* threads not yet ended */
