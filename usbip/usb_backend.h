@@ -42,7 +42,7 @@ static inline unsigned usb_endpoint_slot(uint8_t address)
 
 struct usb_backend_ops {
 	/* Start a transfer. 0: completed() comes later, never from within. Else a negative errno,
-	 * and it isn't started. */
+	 * and it isn't started; -ENOMEM may be another when something has come back. */
 	int (*submit)(struct usb_backend *backend, struct usb_urb *urb);
 	/* End a started transfer soon; completed() comes all the same. */
 	void (*cancel)(struct usb_backend *backend, struct usb_urb *urb);

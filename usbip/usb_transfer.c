@@ -156,9 +156,13 @@ int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb)
 	fill(dev, urb, urb->transfer);
 	urb->device = dev;
 	urb->cancel_later = false;
+	errno = 0;
 	r = libusb_submit_transfer(urb->transfer);
 	if (r == LIBUSB_ERROR_NO_DEVICE)
 		dev->gone = true;
+	/* libusb calls it ERROR_IO, but leaves errno as it was (linux_usbfs.c). */
+	if (r == LIBUSB_ERROR_IO && errno == ENOMEM)
+		return -ENOMEM;
 	/* A packet that is too large for the endpoint or for usbfs. */
 	if (r == LIBUSB_ERROR_INVALID_PARAM && urb->type == USB_ISOCHRONOUS)
 		return -EMSGSIZE;

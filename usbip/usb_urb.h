@@ -23,7 +23,7 @@ enum usb_urb_state {
 	USB_URB_NOWHERE,  /* what a forbidden step leads to */
 	USB_URB_IDLE,	  /* in the pool */
 	USB_URB_ARRIVING, /* its header is read; payload is under way, or it is being judged */
-	USB_URB_HELD,	  /* waits behind a request that blocks */
+	USB_URB_HELD,	  /* waits behind a request that blocks, or for the kernel's memory */
 	USB_URB_WAITING,  /* is that request: others have to come back first */
 	USB_URB_RUNNING,  /* is that request: a worker calls the kernel */
 	USB_URB_FLYING,	  /* the device has it */
@@ -39,7 +39,7 @@ enum usb_urb_state {
 /* What happens to a URB. */
 enum usb_urb_event {
 	USB_URB_ARRIVE,	   /* taken from the pool for a header that came */
-	USB_URB_HOLD,	   /* something blocks */
+	USB_URB_HOLD,	   /* something blocks, or the kernel has no memory for it now */
 	USB_URB_BLOCK,	   /* it is a request that blocks */
 	USB_URB_RUN,	   /* … and all that it waited for is back */
 	USB_URB_SUBMIT,	   /* the device took it */
@@ -72,6 +72,7 @@ struct usb_urb {
 	struct list link;	 /* of the session: in flight, held, or in the pool */
 	struct list device_link; /* of the device while it has the URB */
 	struct usb_urb *next_by_seqnum;
+	bool starved; /* HELD: for want of memory */
 	enum usb_urb_state state;
 
 	/* as asked */

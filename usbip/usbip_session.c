@@ -72,6 +72,7 @@ int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
 	usb_urb_pool_init(&s->pool);
 	list_init(&s->aloft);
 	list_init(&s->held);
+	list_init(&s->starved);
 	list_init(&s->answered);
 	usbip_outbox_init(&s->out, usbip_session_urb_sent, s);
 	backend->client = &s->client;

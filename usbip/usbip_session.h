@@ -11,6 +11,10 @@
  * it would kill: later submits are held in order, unlinks are served at once); parked (it runs:
  * nothing is read); closing (URBs being cancelled, nothing is read or sent).
  *
+ * The kernel's memory for USB requests of programs (usbfs_memory_mb: 16 MiB) is shared by all
+ * devices of all programs. URBs that it has no room for wait in order until one comes back, where
+ * the user helps: see usbip_session_set_retries().
+ *
  * In steady state no URB costs an allocation.
  */
 #pragma once
@@ -54,6 +58,9 @@ int usbip_session_receive(struct usbip_session *session, int sock);
 bool usbip_session_has_answers(const struct usbip_session *session);
 int usbip_session_send(struct usbip_session *session, int sock);
 void usbip_session_close(struct usbip_session *session);
+void usbip_session_set_retries(struct usbip_session *session, unsigned retries);
+bool usbip_session_starved(const struct usbip_session *session);
+void usbip_session_retry(struct usbip_session *session);
 const char *usbip_session_fault(const struct usbip_session *session);
 void usbip_session_count(const struct usbip_session *session,
 			 struct usbip_session_counters *ret_counters);

@@ -37,7 +37,10 @@ struct usbip_session {
 	struct usb_urb_table table; /* all that are out */
 	struct list aloft;	    /* the device has them */
 	struct list held;	    /* behind @blocking, in order */
-	struct list answered;	    /* in the outbox */
+	struct list starved; /* before @blocking: the kernel has no memory for them, in order */
+	unsigned n_starved;
+	unsigned retries, retries_left; /* usbip_session_retry() calls that they wait for */
+	struct list answered;		/* in the outbox */
 	unsigned n_answered;
 	struct usb_urb *blocking; /* the request that blocks, in none of the lists */
 	struct usb_request request;

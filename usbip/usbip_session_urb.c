@@ -20,6 +20,12 @@
  * submits go up, so a victim above the newest one is still to come: its unlink waits for it, and
  * takes it.
  *
+ * URBs that the kernel has no memory for are starved: they are tried again whenever something of
+ * the session comes back and whenever the user says so, for who holds the memory may be another
+ * session or another program. Those of one endpoint keep their order; other endpoints' go on. They
+ * came before a request that blocks, so it waits for endpoint 0's, and those that it would kill are
+ * answered as if it had.
+ *
  * Isochronous packets: see usbip_iso.c. Their errors are the packets' own and the URB's status is
  * 0: audio and video drivers end the stream on some errnos, on others they ask again at once
  * (sound/usb/endpoint.c, uvc_video.c).
@@ -114,6 +120,12 @@ static void answer(struct usbip_session *s, struct usb_urb *urb, int status)
 	advance(s, urb, USB_URB_ANSWER);
 }
 
+/* Does the blocking request have to wait for this URB? */
+static bool is_waited_for(const struct usbip_session *s, const struct usb_urb *urb)
+{
+	return urb->ep == 0 || usb_request_touches(&s->request, urb);
+}
+
 /* Has all that the blocking request waits for come back? Then start it. */
 static void try_blocking(struct usbip_session *s)
 {
@@ -122,15 +134,45 @@ static void try_blocking(struct usbip_session *s)
 	if (!s->blocking || s->blocking->state != USB_URB_WAITING)
 		return;
 	list_for_each(l, &s->aloft) {
-		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
-
-		if (urb->ep == 0 || usb_request_touches(&s->request, urb))
+		if (is_waited_for(s, list_entry(l, struct usb_urb, link)))
+			return;
+	}
+	list_for_each(l, &s->starved) {
+		if (is_waited_for(s, list_entry(l, struct usb_urb, link)))
 			return;
 	}
 	advance(s, s->blocking, USB_URB_RUN);
 	r = s->backend->ops->start(s->backend, &s->request);
 	if (r < 0)
 		s->client.ops->request_done(&s->client, r);
+}
+
+static bool is_starved(const struct usbip_session *s, uint8_t endpoint)
+{
+	list_for_each(l, &s->starved) {
+		if (list_entry(l, struct usb_urb, link)->endpoint == endpoint)
+			return true;
+	}
+	return false;
+}
+
+static void starve(struct usbip_session *s, struct usb_urb *urb)
+{
+	if (list_empty(&s->starved))
+		s->retries_left = s->retries;
+	list_remove(&urb->link);
+	list_append(&s->starved, &urb->link);
+	s->n_starved++;
+	urb->starved = true;
+	if (urb->state == USB_URB_ARRIVING)
+		advance(s, urb, USB_URB_HOLD);
+}
+
+static void unstarve(struct usbip_session *s, struct usb_urb *urb)
+{
+	list_remove(&urb->link);
+	s->n_starved--;
+	urb->starved = false;
 }
 
 static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb_request *request)
@@ -146,13 +188,27 @@ static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb
 		    usb_request_touches(request, other))
 			advance(s, other, USB_URB_REVOKE);
 	}
+	list_for_each_safe(l, &s->starved) {
+		struct usb_urb *other = list_entry(l, struct usb_urb, link);
+
+		if (other->ep && usb_request_touches(request, other)) {
+			unstarve(s, other);
+			answer(s, other, -ESHUTDOWN);
+		}
+	}
 	try_blocking(s);
 }
 
 static void submit(struct usbip_session *s, struct usb_urb *urb)
 {
-	int r = s->backend->ops->submit(s->backend, urb);
+	int r = -ENOMEM;
 
+	if (!is_starved(s, urb->endpoint))
+		r = s->backend->ops->submit(s->backend, urb);
+	if (r == -ENOMEM && s->retries) {
+		starve(s, urb);
+		return;
+	}
 	if (r < 0) {
 		list_remove(&urb->link);
 		answer(s, urb, r);
@@ -197,6 +253,26 @@ static void begin(struct usbip_session *s, struct usb_urb *urb)
 	default:
 		block(s, urb, &request);
 	}
+}
+
+/* Try what is starved again. */
+static void feed(struct usbip_session *s)
+{
+	unsigned n = s->n_starved, retries_left = s->retries_left;
+	struct list waiting, *l;
+
+	list_init(&waiting);
+	while ((l = list_pop(&s->starved)))
+		list_append(&waiting, l);
+	while ((l = list_pop(&waiting))) {
+		struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+
+		unstarve(s, urb);
+		begin(s, urb);
+	}
+	s->retries_left = retries_left;
+	if (s->n_starved < n)
+		s->retries_left = s->retries;
 }
 
 /* Go on with what was held, until something blocks again. */
@@ -430,11 +506,65 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
 		queue_ret_unlink(s, request->seqnum, 0);
 	else
 		urb->unlink_seqnum = request->seqnum;
+	if (urb->starved)
+		unstarve(s, urb);
 	advance(s, urb, USB_URB_UNLINK);
 	if (was_blocking) {
 		s->blocking = NULL;
 		release_held(s);
 	}
+	/* It may have waited for a starved one. */
+	try_blocking(s);
+}
+
+/**
+ * usbip_session_set_retries() - let URBs wait for the kernel's memory
+ * @session:	the session
+ * @retries:	how often usbip_session_retry() may find no room for any of them until they are
+ *		answered -ENOMEM; 0, as at first: at once
+ *
+ * The user promises to call usbip_session_retry() every now and then, some milliseconds apart,
+ * while usbip_session_starved() says so. Else they might wait for ever: all memory may be with
+ * others, and what of the session itself is in flight may be an idle keyboard's.
+ */
+void usbip_session_set_retries(struct usbip_session *session, unsigned retries)
+{
+	session->retries = retries;
+}
+
+/**
+ * usbip_session_starved() - do URBs wait for the kernel's memory?
+ * @session:	the session
+ *
+ * Return: whether. Changes in usbip_session_receive(), usbip_session_retry() and the device's
+ * events.
+ */
+bool usbip_session_starved(const struct usbip_session *session)
+{
+	return !session->closing && session->n_starved > 0;
+}
+
+/**
+ * usbip_session_retry() - try URBs again that wait for the kernel's memory
+ * @session:	the session; may have answers afterwards
+ */
+void usbip_session_retry(struct usbip_session *session)
+{
+	struct usbip_session *s = session;
+
+	if (!usbip_session_starved(s) || s->backend->parked)
+		return;
+	if (s->retries_left) {
+		s->retries_left--;
+		feed(s);
+	}
+	while (!s->retries_left && s->n_starved) {
+		struct usb_urb *urb = list_entry(list_first(&s->starved), struct usb_urb, link);
+
+		unstarve(s, urb);
+		answer(s, urb, -ENOMEM);
+	}
+	try_blocking(s);
 }
 
 /**
@@ -468,6 +598,8 @@ void usbip_session_drop_all(struct usbip_session *s)
 	close_list(s, &s->answered);
 	s->n_answered = 0;
 	close_list(s, &s->held);
+	close_list(s, &s->starved);
+	s->n_starved = 0;
 	if (s->arriving)
 		advance(s, take_ptr(s->arriving), USB_URB_CLOSE);
 	if (blocking && blocking->state == USB_URB_WAITING)
@@ -507,6 +639,8 @@ static void on_settled(struct usb_client *client)
 {
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
+	if (!s->closing)
+		feed(s);
 	try_blocking(s);
 	usbip_session_finish(s);
 }
@@ -516,6 +650,8 @@ static void on_request_done(struct usb_client *client, int r)
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
 	answer(s, take_ptr(s->blocking), r);
+	if (!s->closing)
+		feed(s);
 	release_held(s);
 	usbip_session_finish(s);
 }

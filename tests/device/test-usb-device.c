@@ -786,6 +786,36 @@ static void close_with_session(void **state)
 	user_free(u);
 }
 
+/* usbfs' memory is used up: told as such, for each type, and waited for. */
+static void no_memory(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+
+	user_open(u);
+	user_attach(u);
+	mock_set(&u->mock, &u->mock.submit_errno, ENOMEM);
+	ask(u, with_seqnum(interrupt_in, 1), NULL);
+	expect(u, 3, 1, -ENOMEM, 0, NULL);
+	ask(u, with_seqnum(get_descriptor, 2), NULL);
+	expect(u, 3, 2, -ENOMEM, 0, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 3, .ep = 2, .length = 3}, "abc");
+	expect(u, 3, 3, -ENOMEM, 0, NULL);
+	ask_packets(u, 4, true, 1, 10, 0);
+	turn_until(u, u->n_got >= 64);
+	assert_int_equal((int)pdu_u32(u->got + 20), -ENOMEM);
+	u->n_got = 0;
+	usbip_session_set_retries(u->session, 1000);
+	ask(u, (struct pdu_submit){.seqnum = 5, .ep = 2, .length = 3}, "abc");
+	turn_until(u, usbip_session_starved(u->session));
+	usbip_session_retry(u->session);
+	assert_true(usbip_session_starved(u->session));
+	mock_set(&u->mock, &u->mock.submit_errno, 0);
+	usbip_session_retry(u->session);
+	assert_false(usbip_session_starved(u->session));
+	expect(u, 3, 5, 0, 0, NULL);
+	user_free(u);
+}
+
 static void unplugged(void **state)
 {
 	struct user *u = user_new(0x046d, 0xc31c);
@@ -864,6 +894,7 @@ int main(void)
 		cmocka_unit_test(handed_over),
 		cmocka_unit_test(end_while_parked),
 		cmocka_unit_test(close_with_session),
+		cmocka_unit_test(no_memory),
 		cmocka_unit_test(unplugged),
 		cmocka_unit_test(unplugged_at_submit),
 		cmocka_unit_test(gone_at_reset),

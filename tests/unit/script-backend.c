@@ -27,6 +27,8 @@ static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 	script->n_asked++;
 	if (script->submit_result < 0)
 		return script->submit_result;
+	if (script->submit_limit && script->n_aloft >= script->submit_limit)
+		return -ENOMEM;
 	note(script, "+", urb->seqnum);
 	list_append(&script->aloft, &urb->device_link);
 	script->n_aloft++;

@@ -21,6 +21,7 @@ struct script {
 	struct list aloft;		 /* of usb_urb.device_link */
 	unsigned n_aloft, n_asked;	 /* URBs that it has; submits, refused ones too */
 	int submit_result, start_result; /* of the next ones */
+	unsigned submit_limit;		 /* URBs that there is memory for; 0: any number */
 	bool finish_at_once;
 	struct usb_request request; /* that parks it */
 	char log[8192];		    /* "+1 -1 #set_interface" … */

@@ -163,7 +163,8 @@ static void ask_kind(struct world *w, char kind, uint32_t seqnum)
  *	    u unlink (own seqnum 100 + n), v a second one (200 + n).
  * Device:  d done with 4 bytes, z done with none, s stall, x cancelled, p cancelled after 2 bytes,
  *	    g gone, ! the blocking request is done, ? it has failed.
- * Us:	    . send.
+ *	    m its memory is used up (from now on 3 retries), M no more.
+ * Us:	    . send, t retry.
  */
 static void play(struct world *w, const char *story)
 {
@@ -207,6 +208,16 @@ static void play(struct world *w, const char *story)
 			break;
 		case '?':
 			script_finish(script, -EPIPE);
+			break;
+		case 'm':
+			script->submit_result = -ENOMEM;
+			usbip_session_set_retries(w->session, 3);
+			break;
+		case 'M':
+			script->submit_result = 0;
+			break;
+		case 't':
+			usbip_session_retry(w->session);
 			break;
 		case '.':
 			send_all(w);
@@ -391,6 +402,54 @@ static void start_refused(void **state)
 	w.script.submit_result = -ENOMEM;
 	play(&w, "b3");
 	assert_string_equal(w.seen, "S2=-19/0 S1=0/4 S3=-12/0");
+	close_world(&w);
+}
+
+/* The kernel's memory is used up, and comes back: m and M in the stories, t a retry. */
+static const struct row starved[] = {
+	{"until it comes back", "b1 m0 b3 M0 d1 d3", "S1=0/4 S3=0/4", "+1 +3"},
+	{"in order", "b1 m0 b3 b5 b7 M0 d1 d3 d5 d7", "S1=0/4 S3=0/4 S5=0/4 S7=0/4", "+1 +3 +5 +7"},
+	{"not yet", "b1 i9 m0 b3 b5 d9 M0 d1 d3 d5", "S9=0/4 S1=0/4 S3=0/4 S5=0/4", "+1 +9 +3 +5"},
+	{"one endpoint's order, another's go on", "b1 m0 b3 M0 b5 i7 d7 d3 d5 d1",
+	 "S7=0/4 S3=0/4 S5=0/4 S1=0/4", "+1 +7 +3 +5"},
+	{"by a retry", "m0 b1 t0 M0 t0 d1", "S1=0/4", "+1"},
+	{"never", "m0 b1 i3 t0 t0 t0 M0 b5 d5", "S1=-12/0 S3=-12/0 S5=0/4", "+5"},
+	{"unlinked", "b1 m0 b3 b5 u3 M0 d1 d5", "U103=-104 S1=0/4 S5=0/4", "+1 +5"},
+	{"control before what blocks", "b1 m0 e3 H2 u1 M0 x1 d3 !0", "U101=-104 S3=0/4 S2=0/0",
+	 "+1 -1 +3 #5"},
+	{"control before what blocks, unlinked", "b1 m0 e3 H2 u3 !0 M0 d1",
+	 "U103=-104 S2=0/0 S1=0/4", "+1 #5"},
+	{"control before what blocks, by a retry", "m0 e3 C2 M0 t0 d3 !0", "S3=0/4 S2=0/0",
+	 "+3 #3"},
+	{"control before what blocks, never", "m0 e3 C2 t0 t0 t0 !0", "S3=-12/0 S2=0/0", "#3"},
+	{"killed by what blocks", "i1 m0 b3 I2 M0 !0 d1", "S3=-108/0 S2=0/0 S1=0/4", "+1 #4"},
+	{"not killed by what blocks", "b1 m0 i3 I2 x1 M0 !0 d3", "S1=-108/0 S2=0/0 S3=0/4",
+	 "+1 -1 #4 +3"},
+	{"and held", "b1 m0 i3 H2 b5 M0 !0 d1 d3 d5", "S2=0/0 S1=0/4 S3=0/4 S5=0/4", "+1 #5 +3 +5"},
+};
+
+static void starved_orders(void **state)
+{
+	play_rows(starved, ARRAY_SIZE(starved));
+}
+
+/* Where the user doesn't promise retries, they are refused at once; see start_refused(). Progress
+ * of one lets the others wait on. */
+static void starved_patience(void **state)
+{
+	struct world w;
+
+	open_world(&w);
+	play(&w, "m0 b1 i3 e5 t0 t0");
+	assert_true(usbip_session_starved(w.session));
+	assert_int_equal(w.script.n_asked, 9);
+	w.script.submit_result = 0;
+	w.script.submit_limit = 1;
+	play(&w, "t0");
+	assert_string_equal(w.script.log, "+1");
+	play(&w, "t0 t0 t0");
+	assert_string_equal(w.seen, "S3=-12/0 S5=-12/0");
+	assert_false(usbip_session_starved(w.session));
 	close_world(&w);
 }
 
@@ -1122,6 +1181,8 @@ int main(void)
 		cmocka_unit_test(blocking_in_a_row),
 		cmocka_unit_test(parked),
 		cmocka_unit_test(start_refused),
+		cmocka_unit_test(starved_orders),
+		cmocka_unit_test(starved_patience),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(control_details),
 		cmocka_unit_test(zero_packet),
