@@ -180,6 +180,15 @@ class Lab:
         have = [one for one in have if one[1] != "2"]
         check(have == [[str(code), "1"], [str(code), "0"]], f"{key} pressed once came as {have}")
 
+    def settled(self, log, last):
+        """Wait until a log of this run, which another thread writes, has this last line."""
+        for _ in range(100):
+            lines = self.board.logs.file(log).read_text(errors="replace").splitlines()
+            if lines and lines[-1] == last:
+                return
+            time.sleep(0.1)
+        raise Failed(f"{log} does not end with `{last}`")
+
     def settle(self, events):
         """What had come to the machine is in events.seen afterwards."""
         events.machine.run("true")
