@@ -244,6 +244,7 @@ static bool guest_turn(struct guest *guest)
 		guest->tap_ready = net_port_receive(guest->port, guest->cfg.tap);
 	if (guest->sock >= 0)
 		net_port_flush(guest->port);
+	guest_devices_leave(guest);
 	return more || (guest->link_up && (guest->tx_ready || guest->tap_ready));
 }
 
@@ -287,7 +288,6 @@ static void guest_stop_delivered(struct letter *letter)
 	guest->stopping = true;
 	loop_cancel(guest->loop, &guest->listener_watch);
 	guest_devices_stop(guest);
-	guest_maybe_done(guest);
 }
 
 static void *guest_main(void *arg)
@@ -349,6 +349,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 	guest->events = events;
 	guest->ctx = ctx;
 	list_init(&guest->devices);
+	list_init(&guest->leaving);
 	sem_init(&guest->started, 0, 0);
 	r = -pthread_create(&guest->thread, NULL, guest_main, guest);
 	if (r == 0) {

@@ -158,22 +158,45 @@ static void gd_session_ended(void *ctx, int r, const char *reason)
 	gd_rest(gd);
 }
 
+/*
+ * The thread has done with a device. Whoever is on the stack may still look at it; control, and the
+ * next guest's thread, hear of it at the end of the turn.
+ */
+static void gd_leave(struct guest_device *gd, bool closed)
+{
+	gd->state = GD_AWAY;
+	gd->taking = false;
+	gd->ev_taken.closed = closed;
+	list_remove(&gd->link);
+	list_append(&gd->guest->leaving, &gd->link);
+}
+
+/**
+ * guest_devices_leave() - tell control of the devices that this turn has done with
+ * @guest:	the guest; at the end of a turn
+ */
+void guest_devices_leave(struct guest *guest)
+{
+	struct list *l;
+
+	while ((l = list_pop(&guest->leaving))) {
+		struct guest_device *gd = list_entry(l, struct guest_device, link);
+
+		gd_event(gd, &gd->ev_taken, gd_deliver_taken, gd->end_result, NULL);
+	}
+	guest_maybe_done(guest);
+}
+
 static void gd_closed(void *ctx)
 {
 	struct guest_device *gd = ctx;
-	struct guest *guest = gd->guest;
 
-	loop_cancel(guest->loop, &gd->job_timer);
+	loop_cancel(gd->guest->loop, &gd->job_timer);
 	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
 		gd_unwatch(gd, gd->fds[i].fd);
 	gd->usb = usb_device_free(gd->usb);
 	gd->opened = false;
-	gd->state = GD_AWAY;
-	gd->taking = false;
-	list_remove(&gd->link);
-	gd->ev_taken.closed = true;
-	gd_event(gd, &gd->ev_taken, gd_deliver_taken, gd->end_result, NULL);
-	guest_maybe_done(guest);
+	gd_leave(gd, true);
 }
 
 static void gd_session_close(struct guest_device *gd, const char *why)
@@ -223,8 +246,6 @@ static const struct usb_device_ops gd_ops = {
 /* Nothing is under way: go where the device was told to. */
 static void gd_rest(struct guest_device *gd)
 {
-	struct guest *guest = gd->guest;
-
 	if (!gd->taking || (gd->state != GD_IDLE && gd->state != GD_FAILED))
 		return;
 	if (gd->close_it || gd->gone || gd->state == GD_FAILED) {
@@ -233,12 +254,7 @@ static void gd_rest(struct guest_device *gd)
 		return;
 	}
 	usb_device_unbind(gd->usb);
-	gd->state = GD_AWAY;
-	gd->taking = false;
-	list_remove(&gd->link);
-	gd->ev_taken.closed = false;
-	gd_event(gd, &gd->ev_taken, gd_deliver_taken, 0, NULL);
-	guest_maybe_done(guest);
+	gd_leave(gd, false);
 }
 
 static void gd_take(struct guest_device *gd, bool close_it)
@@ -463,7 +479,7 @@ bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
 {
 	bool more = false;
 
-	list_for_each(it, &guest->devices) {
+	list_for_each_safe(it, &guest->devices) {
 		struct guest_device *gd = list_entry(it, struct guest_device, link);
 
 		if (gd->state == GD_SESSION && (look || gd->readable))
@@ -481,7 +497,7 @@ bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
 /* The guest has gone, or its rings: whatever it had imported is over. */
 void guest_sessions_close(struct guest *guest, const char *why)
 {
-	list_for_each(it, &guest->devices)
+	list_for_each_safe(it, &guest->devices)
 		gd_session_close(list_entry(it, struct guest_device, link), why);
 }
 

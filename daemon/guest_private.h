@@ -33,6 +33,7 @@ struct guest {
 
 	/* USB. */
 	struct list devices; /* of struct guest_device */
+	struct list leaving; /* of struct guest_device: control hears of them after this turn */
 
 	bool stopping, done;
 	struct log_limit limit; /* of lines that the guest can trigger */
@@ -110,4 +111,5 @@ struct guest_device {
 bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent);
 void guest_sessions_close(struct guest *guest, const char *why);
 void guest_devices_stop(struct guest *guest);
+void guest_devices_leave(struct guest *guest);
 void guest_maybe_done(struct guest *guest);
