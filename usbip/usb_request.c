@@ -21,6 +21,7 @@
 
 /* USB 2.0, 9.4.3 and 9.6.3. */
 #define GET_DESCRIPTOR	   6
+#define STANDARD_IN_MASK   0xe0 /* of bmRequestType: direction and type */
 #define DT_CONFIG	   2
 #define DT_OTHER_SPEED	   7
 #define CONFIG_ATTRIBUTES  7 /* place of bmAttributes */
@@ -77,6 +78,25 @@ struct usb_request usb_request_read(const uint8_t setup[8])
 			r.kind = USB_REQUEST_REFUSE;
 	}
 	return r;
+}
+
+/**
+ * usb_request_shorten() - ask for less, where less is an answer too
+ * @setup:	a request with more data than can be carried; changed on success
+ * @max:	bytes of data that can be
+ *
+ * Whoever reads a descriptor expects it to be shorter than the buffer, and Linux goes on with the
+ * part of a configuration that it got (core/config.c: "descriptor too short").
+ *
+ * Return: whether it was one of those.
+ */
+bool usb_request_shorten(uint8_t setup[8], uint16_t max)
+{
+	if ((setup[0] & STANDARD_IN_MASK) != 0x80 || setup[1] != GET_DESCRIPTOR)
+		return false;
+	setup[6] = (uint8_t)max;
+	setup[7] = (uint8_t)(max >> 8);
+	return true;
 }
 
 /**

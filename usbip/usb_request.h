@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct usb_request {
 };
 
 struct usb_request usb_request_read(const uint8_t setup[8]);
+bool usb_request_shorten(uint8_t setup[8], uint16_t max);
 void usb_request_amend_reply(const uint8_t setup[8], uint8_t *data, size_t len);
 
 static inline int usb_request_blocks(enum usb_request_kind kind)

@@ -39,7 +39,16 @@
 #include "base/mem.h"
 #include "usbip/usbip_iso.h"
 
-#define CONTROL_MAX 4096 /* bytes of data that usbfs takes for a control transfer */
+/*
+ * Bytes of data of a control request. libusb takes no more (linux_usbfs.c: MAX_CTRL_BUFFER_LENGTH),
+ * nor does the kernel by USBDEVFS_CONTROL (devio.c: do_proc_control, a page). By USBDEVFS_SUBMITURB
+ * the kernel takes all 64 KiB, but nobody beside libusb can reap a URB on libusb's descriptor
+ * without reaping libusb's as well, and a second descriptor can't claim the interfaces.
+ *
+ * More is refused as a device would, by a stall: drivers know that for "can't do it", and no driver
+ * clears a halt of endpoint 0. Requests for descriptors are cut down instead.
+ */
+#define CONTROL_MAX 4096
 
 static void queue(struct usbip_session *s, const struct usbip_outbox_entry *entry)
 {
@@ -289,7 +298,7 @@ static void release_held(struct usbip_session *s)
 }
 
 /* A control request that the device must not see: 0 or the errno to refuse it with. */
-static int judge_control(const struct usb_urb *urb)
+static int judge_control(struct usb_urb *urb)
 {
 	uint32_t length = (uint32_t)(urb->setup[6] | urb->setup[7] << 8);
 	bool in = urb->setup[0] & 0x80;
@@ -299,8 +308,8 @@ static int judge_control(const struct usb_urb *urb)
 		return -EPIPE;
 	if (length > urb->length)
 		return -EPIPE;
-	if (length > CONTROL_MAX)
-		return -EMSGSIZE;
+	if (length > CONTROL_MAX && !usb_request_shorten(urb->setup, CONTROL_MAX))
+		return -EPIPE;
 	return 0;
 }
 

@@ -77,7 +77,10 @@ static void control(struct mock *mock, struct mock_urb *u)
 	const uint8_t *setup = u->buffer->data;
 	int length = setup[6] | setup[7] << 8;
 
-	if (setup[0] == 0x80 && setup[1] == 6 && setup[3] == 1) {
+	mock->control_length = length;
+	if (setup[0] == 0x40) {
+		finish(u, 0, NULL, length);
+	} else if (setup[0] == 0x80 && setup[1] == 6 && setup[3] == 1) {
 		finish(u, 0, descriptors, length < 18 ? length : 18);
 	} else if (setup[0] == 0x21 && setup[1] == 9) {
 		mock->leds = setup[8];

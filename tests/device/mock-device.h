@@ -29,6 +29,7 @@ struct mock {
 	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno;
 	uint8_t configuration;
 	uint8_t leds;
+	int control_length; /* wLength of the last control request */
 	unsigned n_submitted, n_discarded;
 	unsigned n_packets; /* isochronous ones in, so far */
 	uint8_t next_byte;

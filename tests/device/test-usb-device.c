@@ -482,6 +482,36 @@ static void control_transfers(void **state)
 	user_free(u);
 }
 
+/* As much as libusb takes, and more. */
+static void long_control(void **state)
+{
+	struct user *u = user_new(0x046d, 0xc31c);
+	static const uint8_t payload[65535];
+
+	user_open(u);
+	user_attach(u);
+	ask(u,
+	    (struct pdu_submit){.seqnum = 1, .length = 4096, .setup = {0x40, 1, 0, 0, 0, 0, 0, 16}},
+	    payload);
+	expect(u, 3, 1, 0, 0, NULL);
+	assert_int_equal(u->mock.control_length, 4096);
+	ask(u,
+	    (struct pdu_submit){
+		    .seqnum = 2, .length = 65535, .setup = {0x40, 1, 0, 0, 0, 0, 255, 255}},
+	    payload);
+	expect(u, 3, 2, -EPIPE, 0, NULL);
+	assert_int_equal(u->mock.control_length, 4096);
+	ask(u,
+	    (struct pdu_submit){.seqnum = 3,
+				.in = true,
+				.length = 5000,
+				.setup = {0x80, 6, 0, 1, 0, 0, 5000 & 255, 5000 >> 8}},
+	    NULL);
+	expect(u, 3, 3, 0, 18, (uint8_t[18]){});
+	assert_int_equal(u->mock.control_length, 4096);
+	user_free(u);
+}
+
 static void keys(void **state)
 {
 	struct user *u = user_new(0x046d, 0xc31c);
@@ -885,6 +915,7 @@ int main(void)
 		cmocka_unit_test(close_while_opening),
 		cmocka_unit_test(without_threads),
 		cmocka_unit_test(control_transfers),
+		cmocka_unit_test(long_control),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(isochronous),
 		cmocka_unit_test(isochronous_errors),

@@ -298,6 +298,30 @@ static void special_requests(void **state)
 	assert_int_equal(usb_request_read(rows[4].setup).endpoint, 0x81);
 }
 
+static void shortened(void **state)
+{
+	static const struct {
+		uint8_t setup[8];
+		bool can;
+	} rows[] = {
+		{{0x80, 6, 0, 2, 0, 0, 0xff, 0xff}, true},
+		{{0x81, 6, 0, 0x22, 0, 0, 0xff, 0xff}, true},
+		{{0xa1, 6, 0, 2, 0, 0, 0xff, 0xff}, false},
+		{{0xc0, 6, 0, 2, 0, 0, 0xff, 0xff}, false},
+		{{0x00, 6, 0, 2, 0, 0, 0xff, 0xff}, false},
+		{{0x80, 7, 0, 2, 0, 0, 0xff, 0xff}, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t setup[8];
+
+		memcpy(setup, rows[i].setup, 8);
+		assert_int_equal(usb_request_shorten(setup, 4096), rows[i].can);
+		assert_memory_equal(setup, rows[i].setup, 6);
+		assert_int_equal(setup[6] | setup[7] << 8, rows[i].can ? 4096 : 0xffff);
+	}
+}
+
 static void amended_replies(void **state)
 {
 	static const uint8_t get_config[] = {0x80, 6, 0, 2, 0, 0, 9, 0};
@@ -319,6 +343,9 @@ static void statuses(void **state)
 	assert_int_equal(usb_status_of_transfer(LIBUSB_TRANSFER_OVERFLOW), -EOVERFLOW);
 	assert_int_equal(usb_status_of_transfer(LIBUSB_TRANSFER_TIMED_OUT), -ETIMEDOUT);
 	assert_int_equal(usb_status_of_transfer(LIBUSB_TRANSFER_NO_DEVICE), -ESHUTDOWN);
+	assert_int_equal(usb_status_of_packet(LIBUSB_TRANSFER_COMPLETED), 0);
+	assert_int_equal(usb_status_of_packet(LIBUSB_TRANSFER_ERROR), -EXDEV);
+	assert_int_equal(usb_status_of_packet(LIBUSB_TRANSFER_OVERFLOW), -EOVERFLOW);
 	assert_int_equal(usb_status_of_submit(LIBUSB_ERROR_NO_DEVICE), -ENODEV);
 	assert_int_equal(usb_status_of_submit(LIBUSB_ERROR_NO_MEM), -ENOMEM);
 	assert_int_equal(usb_status_of_submit(LIBUSB_ERROR_NOT_FOUND), -ENOENT);
@@ -338,7 +365,7 @@ int main(void)
 		cmocka_unit_test(read_unlink),	    cmocka_unit_test(read_faults),
 		cmocka_unit_test(write_answers),    cmocka_unit_test(packets),
 		cmocka_unit_test(special_requests), cmocka_unit_test(amended_replies),
-		cmocka_unit_test(statuses),
+		cmocka_unit_test(statuses),	    cmocka_unit_test(shortened),
 	};
 
 	return cmocka_run_group_tests_name("usbip-codec", tests, NULL, NULL);

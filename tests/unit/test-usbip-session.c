@@ -477,7 +477,10 @@ static void refusals(void **state)
 		 "S50=-32/0"},
 		{"more than 4096",
 		 {.length = 4097, .setup = {0x40, 1, 0, 0, 0, 0, 1, 16}},
-		 "S50=-90/0"},
+		 "S50=-32/0"},
+		{"all that wLength can say",
+		 {.in = true, .length = 65535, .setup = {0xc0, 1, 0, 0, 0, 0, 255, 255}},
+		 "S50=-32/0"},
 		{"address", {.setup = {0, 5, 9}}, "S50=0/0"},
 		{"a hub's port", {.setup = {0x23, 1, 16, 0, 1}}, "S50=-32/0"},
 	};
@@ -503,6 +506,10 @@ static void refusals(void **state)
 static void control_details(void **state)
 {
 	struct pdu_submit out = {.seqnum = 2, .length = 16, .setup = {0x21, 9, 0, 2, 0, 0, 1, 0}};
+	struct pdu_submit long_config = {.seqnum = 5,
+					 .in = true,
+					 .length = 9000,
+					 .setup = {0x80, 6, 0, 2, 0, 0, 9000 & 255, 9000 >> 8}};
 	struct pdu_submit empty_in = {
 		.seqnum = 4, .in = true, .setup = {0x80, 0, 0, 0, 0, 0, 0, 0}};
 	struct usb_urb *urb;
@@ -520,6 +527,13 @@ static void control_details(void **state)
 	assert_memory_equal(urb->data, "0123456789abcdef", 16);
 	assert_memory_equal(urb->setup, out.setup, 8);
 	assert_non_null(script_find(&w.script, 4));
+	/* A long configuration: what can be had of it. The whole buffer stays the client's. */
+	ask(&w, &long_config, NULL);
+	assert_int_equal(receive(&w), 0);
+	urb = script_find(&w.script, 5);
+	assert_non_null(urb);
+	assert_int_equal(urb->length, 9000);
+	assert_int_equal(urb->setup[6] | urb->setup[7] << 8, 4096);
 	close_world(&w);
 }
 
