@@ -657,6 +657,108 @@ static void iso_in_golden(void **state)
 	close_world(&w);
 }
 
+/* As usbip-win2 checks what comes back for an isochronous IN (wsk_receive.cpp). */
+static void check_as_windows(const uint8_t *request, const uint8_t *answer, size_t len)
+{
+	uint32_t n = pdu_u32(request + 32), actual = pdu_u32(answer + 24), sum = 0;
+
+	assert_int_equal(pdu_u32(answer + 4), pdu_u32(request + 4));
+	assert_int_equal(pdu_u32(answer + 32), n);
+	assert_true(actual <= pdu_u32(request + 24));
+	assert_int_equal(len, 48 + actual + 16 * n);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *asked = request + 48 + (size_t)i * 16;
+		const uint8_t *got = answer + 48 + actual + (size_t)i * 16;
+
+		assert_int_equal(pdu_u32(got), pdu_u32(asked));
+		assert_true(pdu_u32(got + 8) <= pdu_u32(asked + 4));
+		assert_true(pdu_u32(got) + pdu_u32(got + 8) <= pdu_u32(request + 24));
+		sum += pdu_u32(got + 8);
+	}
+	assert_int_equal(sum, actual);
+}
+
+/* usbip-win2, by bytes: the direction is the seqnum's lowest bit (1 is IN), URBs that aren't
+ * isochronous have -1 packets, a reset is SET_FEATURE(PORT_RESET), unlinks are numbered as well. */
+static void windows_golden(void **state)
+{
+	static const uint8_t interrupt_in[48] = {
+		0, 0, 0, 1, 0, 0, 0, 0x2b, 0, 3, 0, 7, 0,    0,	   0,	 1,    0, 0, 0, 1,
+		0, 0, 0, 1, 0, 0, 0, 8,	   0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 10,
+	};
+	static const uint8_t interrupt_answer[56] = {
+		0, 0, 0, 3, 0, 0, 0, 0x2b, 0, 0, 0,    0,    0,	   0,	 0,    0,    0,	   0,	 0,
+		0, 0, 0, 0, 0, 0, 0, 0,	   8, 0, 0,    0,    0,	   0xff, 0xff, 0xff, 0xff, 0,	 0,
+		0, 0, 0, 0, 0, 0, 0, 0,	   0, 0, 0x2b, 0x2c, 0x2d, 0x2e, 0x2f, 0x30, 0x31, 0x32,
+	};
+	static const uint8_t reset[48] = {
+		0,    0,    0,	  1,	0, 0, 0, 0x2c, 0,    3, 0, 7, 0, 0, 0, 0,
+		0,    0,    0,	  0,	0, 0, 0, 0,    0,    0, 0, 0, 0, 0, 0, 0,
+		0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0,    0x23, 3, 4, 0, 1, 0, 0, 0,
+	};
+	static const uint8_t reset_answer[48] = {
+		0, 0, 0, 3, 0, 0, 0, 0x2c, 0, 0, 0, 0, 0, 0, 0,	   0,	 0,    0,
+		0, 0, 0, 0, 0, 0, 0, 0,	   0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+	};
+	static const uint8_t interrupt_again[48] = {
+		0, 0, 0, 1, 0, 0, 0, 0x2f, 0, 3, 0, 7, 0,    0,	   0,	 1,    0, 0, 0, 1,
+		0, 0, 0, 1, 0, 0, 0, 8,	   0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 10,
+	};
+	static const uint8_t unlink_in[48] = {
+		0, 0, 0, 2, 0, 0, 0, 0x31, 0, 3, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f,
+	};
+	static const uint8_t unlink_answer[48] = {
+		0, 0, 0, 4, 0, 0, 0, 0x31, 0,	 0,    0,    0,
+		0, 0, 0, 0, 0, 0, 0, 0,	   0xff, 0xff, 0xff, 0x98,
+	};
+	static const uint8_t iso_in[48 + 48] = {
+		0, 0, 0, 1,  0, 0, 0, 0x33, 0, 3, 0, 7,	 0, 0, 0, 1,  0, 0, 0, 3,  0, 0, 0, 2,
+		0, 0, 0, 48, 0, 0, 0, 0,    0, 0, 0, 3,	 0, 0, 0, 1,  0, 0, 0, 0,  0, 0, 0, 0,
+		0, 0, 0, 0,  0, 0, 0, 16,   0, 0, 0, 0,	 0, 0, 0, 0,  0, 0, 0, 16, 0, 0, 0, 16,
+		0, 0, 0, 0,  0, 0, 0, 0,    0, 0, 0, 32, 0, 0, 0, 16, 0, 0, 0, 0,  0, 0, 0, 0,
+	};
+	static const struct script_packet done[] = {{16, 0}, {0, -EXDEV}, {5, 0}};
+	uint8_t buf[256];
+	struct world w;
+	ssize_t n;
+
+	open_world(&w);
+	put(&w, interrupt_in, 48);
+	assert_int_equal(receive(&w), 0);
+	assert_true(script_complete(&w.script, 0x2b, 0, 8, false));
+	script_settle(&w.script);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	assert_int_equal(recv(w.client, buf, sizeof(buf), MSG_DONTWAIT), 56);
+	assert_memory_equal(buf, interrupt_answer, 56);
+
+	put(&w, reset, 48);
+	assert_int_equal(receive(&w), USBIP_SESSION_HELD);
+	assert_int_equal(w.script.request.kind, USB_REQUEST_RESET);
+	script_finish(&w.script, 0);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	assert_int_equal(recv(w.client, buf, sizeof(buf), MSG_DONTWAIT), 48);
+	assert_memory_equal(buf, reset_answer, 48);
+
+	put(&w, interrupt_again, 48);
+	put(&w, unlink_in, 48);
+	assert_int_equal(receive(&w), 0);
+	assert_true(script_complete(&w.script, 0x2f, -ECONNRESET, 0, true));
+	script_settle(&w.script);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	assert_int_equal(recv(w.client, buf, sizeof(buf), MSG_DONTWAIT), 48);
+	assert_memory_equal(buf, unlink_answer, 48);
+
+	put(&w, iso_in, sizeof(iso_in));
+	assert_int_equal(receive(&w), 0);
+	assert_true(script_complete_packets(&w.script, 0x33, done));
+	script_settle(&w.script);
+	assert_int_equal(usbip_session_send(w.session, w.server), 0);
+	n = recv(w.client, buf, sizeof(buf), MSG_DONTWAIT);
+	assert_int_equal(n, 48 + 21 + 48);
+	check_as_windows(iso_in, buf, (size_t)n);
+	close_world(&w);
+}
+
 /* Packets in any order, and twice the same bytes. */
 static void iso_out_gathered(void **state)
 {
@@ -1202,6 +1304,7 @@ int main(void)
 		cmocka_unit_test(zero_packet),
 		cmocka_unit_test(iso_out_golden),
 		cmocka_unit_test(iso_in_golden),
+		cmocka_unit_test(windows_golden),
 		cmocka_unit_test(iso_out_gathered),
 		cmocka_unit_test(iso_hostile),
 		cmocka_unit_test(iso_stream),
