@@ -3,8 +3,9 @@
  * A client's bytes after the import, and a device that answers as the input says.
  *
  * Input: pieces of a byte that says what happens and, for some, bytes for the client to send:
- * 0x00 … 0xbf, that many bytes follow; 0xc0 … 0xff, something happens to the oldest or newest URB
- * that the device has, or to the request that runs, or answers leave.
+ * 0x00 … 0xbf, that many bytes follow; 0xc0 … 0xdf, something happens to the oldest or newest URB
+ * that the device has, or to the request that runs; 0xe0 … 0xef, the kernel's memory is used up or
+ * there again, or what waits for it is tried again; from 0xf0, answers leave.
  *
  * Checked beside the sanitizers: the URB table's assertions, and that nothing is left when all is
  * back.
@@ -17,6 +18,7 @@
 
 #include "../unit/script-backend.h"
 #include "base/mem.h"
+#include "usbip/usbip_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,8 +31,12 @@ static struct usb_urb *pick(struct script *script, bool newest)
 
 static void happen(struct script *script, uint8_t what)
 {
+	static struct script_packet packets[USBIP_MAX_ISO_PACKETS];
 	struct usb_urb *urb = pick(script, what & 1);
 
+	/* Short ones, failed ones, and ones that claim more than they may. */
+	for (uint32_t i = 0; i < USBIP_MAX_ISO_PACKETS; i++)
+		packets[i] = (struct script_packet){i * 7 % 50, i % 5 ? 0 : -18};
 	if (script->backend.parked) {
 		if (what & 8)
 			script_finish(script, what & 2 ? -32 : 0);
@@ -40,6 +46,10 @@ static void happen(struct script *script, uint8_t what)
 		return;
 	switch (what >> 1 & 3) {
 	case 0:
+		if (urb->n_descriptors) {
+			script_complete_packets(script, urb->seqnum, packets);
+			break;
+		}
 		script_complete(script, urb->seqnum, 0, min_t(uint32_t, urb->length, 100), false);
 		break;
 	case 1:
@@ -76,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (usbip_session_new_on(&session, "fuzz", &script.backend, SCRIPT_DEVID, NULL, 0) < 0)
 		abort();
+	usbip_session_set_retries(session, 3);
 	while (size) {
 		uint8_t what = *data++;
 
@@ -90,6 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		} else if (what >= 0xf0) {
 			usbip_session_send(session, sv[0]);
 			drain(sv[1]);
+		} else if (what >= 0xe0) {
+			script.submit_result = what & 1 ? -12 : 0;
+			if (what & 2)
+				usbip_session_retry(session);
 		} else {
 			happen(&script, what);
 		}
