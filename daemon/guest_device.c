@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device in a guest's thread, and its USB/IP session; see guest.h.
+ * A device in a guest's thread; see guest.h. Its session is in guest_session.c.
  *
  * States and what moves them (all in the thread):
  *
@@ -10,16 +10,10 @@
  *
  * "taking" may be set in any state; it is acted upon when the state next comes to rest. A device
  * that is given back opened keeps its claim: the next guest's thread goes straight to IDLE.
- *
- * A session's socket has one writer, this thread. Control holds a duplicate for shutdown() alone.
  */
 #include <errno.h>
-#include <limits.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -29,8 +23,9 @@ static void gd_rest(struct guest_device *gd);
 
 /* ------------------------------------------------------------- events to control */
 
-static void gd_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
-		     int r, const char *reason)
+/* Tell control. */
+void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
+			int r, const char *reason)
 {
 	ev->r = r;
 	ev->text[0] = 0;
@@ -50,7 +45,6 @@ static void gd_event(struct guest_device *gd, struct guest_device_event *ev, let
 	}
 
 GD_DELIVER(opened, gd->events->opened(gd->ctx, ev->r, ev->text))
-GD_DELIVER(imported, gd->events->imported(gd->ctx, ev->r))
 GD_DELIVER(ended, gd->events->session_ended(gd->ctx, ev->r, ev->text))
 GD_DELIVER(gone, gd->events->gone(gd->ctx))
 GD_DELIVER(stuck, gd->events->stuck(gd->ctx, ev->text))
@@ -77,7 +71,7 @@ static void gd_stuck(void *ctx, int res _unused_)
 	gd->stuck = true;
 	log_err("%s: %s: \"%s\" is stuck in the kernel; the device is given up",
 		gd->guest->cfg.name, gd->name, what);
-	gd_event(gd, &gd->ev_stuck, gd_deliver_stuck, -ETIMEDOUT, what);
+	guest_device_event(gd, &gd->ev_stuck, gd_deliver_stuck, -ETIMEDOUT, what);
 }
 
 static void gd_job_back(void *ctx)
@@ -143,7 +137,7 @@ static void gd_opened(void *ctx, int r, const char *reason)
 
 	gd->opened = r == 0;
 	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
-	gd_event(gd, &gd->ev_opened, gd_deliver_opened, r, reason);
+	guest_device_event(gd, &gd->ev_opened, gd_deliver_opened, r, reason);
 	gd_rest(gd);
 }
 
@@ -154,7 +148,7 @@ static void gd_session_ended(void *ctx, int r, const char *reason)
 	gd->session = usbip_session_free(gd->session);
 	gd->end_result = r;
 	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
-	gd_event(gd, &gd->ev_ended, gd_deliver_ended, r, reason);
+	guest_device_event(gd, &gd->ev_ended, gd_deliver_ended, r, reason);
 	gd_rest(gd);
 }
 
@@ -182,7 +176,7 @@ void guest_devices_leave(struct guest *guest)
 	while ((l = list_pop(&guest->leaving))) {
 		struct guest_device *gd = list_entry(l, struct guest_device, link);
 
-		gd_event(gd, &gd->ev_taken, gd_deliver_taken, gd->end_result, NULL);
+		guest_device_event(gd, &gd->ev_taken, gd_deliver_taken, gd->end_result, NULL);
 	}
 	guest_maybe_done(guest);
 }
@@ -199,28 +193,13 @@ static void gd_closed(void *ctx)
 	gd_leave(gd, true);
 }
 
-static void gd_session_close(struct guest_device *gd, const char *why)
-{
-	if (gd->state != GD_SESSION)
-		return;
-	log_info("%s: %s: session over (%s)", gd->guest->cfg.name, gd->name, why);
-	loop_cancel(gd->guest->loop, &gd->in_watch);
-	loop_cancel(gd->guest->loop, &gd->out_watch);
-	shutdown(gd->sock, SHUT_RDWR); /* control's duplicate must not keep it up */
-	gd->sock = fd_close(gd->sock);
-	gd->readable = gd->blocked = gd->held = false;
-	gd->state = GD_ENDING;
-	usbip_session_close(gd->session);
-	usb_device_end_session(gd->usb);
-}
-
 static void gd_gone(void *ctx)
 {
 	struct guest_device *gd = ctx;
 
 	gd->gone = true;
-	gd_event(gd, &gd->ev_gone, gd_deliver_gone, 0, NULL);
-	gd_session_close(gd, "the device is gone");
+	guest_device_event(gd, &gd->ev_gone, gd_deliver_gone, 0, NULL);
+	guest_session_close(gd, "the device is gone");
 }
 
 static void gd_resumed(void *ctx)
@@ -261,7 +240,7 @@ static void gd_take(struct guest_device *gd, bool close_it)
 {
 	gd->taking = true;
 	gd->close_it = gd->close_it || close_it;
-	gd_session_close(gd, "it is routed elsewhere");
+	guest_session_close(gd, "it is routed elsewhere");
 	gd_rest(gd);
 }
 
@@ -326,179 +305,6 @@ void guest_devices_stop(struct guest *guest)
 {
 	list_for_each_safe(it, &guest->devices)
 		gd_take(list_entry(it, struct guest_device, link), true);
-}
-
-/* ------------------------------------------------------------- sessions */
-
-static void gd_readable(void *ctx, int res _unused_)
-{
-	struct guest_device *gd = ctx;
-
-	gd->readable = true;
-}
-
-static void gd_writable(void *ctx, int res _unused_)
-{
-	struct guest_device *gd = ctx;
-
-	gd->blocked = false;
-}
-
-/*
- * Small answers at once, and no verdict from silence: a paused guest keeps its devices, so TCP must
- * not give up on it (24 days is what the option can say). That a guest is gone is known otherwise.
- */
-static void gd_socket_options(int sock)
-{
-	int one = 1, patience_ms = INT_MAX;
-
-	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(sock, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms));
-}
-
-static int gd_session_begin(struct guest_device *gd, int sock)
-{
-	uint8_t reply[USBIP_OP_IMPORT_REPLY_SIZE];
-	size_t n;
-	int r;
-
-	gd_socket_options(sock);
-	r = usbip_session_new(&gd->session, gd->name, gd->usb, usbip_devid(&gd->info), NULL, 0);
-	if (r < 0)
-		return r;
-	gd->sock = sock;
-	r = loop_watch_fd(gd->guest->loop, &gd->in_watch, sock, POLLIN, LOOP_KEEP, gd_readable, gd);
-	n = usbip_op_import_reply(reply, sizeof(reply), &gd->import_op, &gd->info);
-	/* A fresh socket's buffer takes this; where it does not, the client is no client. */
-	if (r == 0 && send(sock, reply, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
-		r = -EPIPE;
-	if (r < 0) {
-		loop_cancel(gd->guest->loop, &gd->in_watch);
-		gd->session = usbip_session_free(gd->session);
-		gd->sock = -1;
-		return r;
-	}
-	gd->state = GD_SESSION;
-	gd->readable = true;
-	gd->blocked = false;
-	return 0;
-}
-
-static void gd_import_delivered(struct letter *letter)
-{
-	struct guest_device *gd = container_of(letter, struct guest_device, import);
-	int sock = take_fd(&gd->import_sock);
-	uint8_t refusal[16];
-	size_t n;
-	int r = -ENODEV;
-
-	if (gd->state == GD_IDLE && !gd->taking && !gd->gone && gd->guest->link_up &&
-	    usb_device_ready(gd->usb))
-		r = gd_session_begin(gd, sock);
-	if (r < 0) {
-		n = usbip_op_refuse(refusal, sizeof(refusal), &gd->import_op, USBIP_ST_NODEV);
-		if (send(sock, refusal, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-			/* It has gone already. */
-		}
-		fd_close(sock);
-	} else {
-		log_info("%s: %s: imported", gd->guest->cfg.name, gd->name);
-	}
-	gd_event(gd, &gd->ev_imported, gd_deliver_imported, r, NULL);
-}
-
-/**
- * guest_import() - hand a client that may import a device to the thread that has the device
- * @guest:	the guest that the client is in
- * @gd:		the device, which this guest has
- * @sock:	the client; the thread's from here on
- * @op:		what it asked, for the reply
- *
- * Control's thread; "imported" follows, and after a good one "session_ended".
- */
-void guest_import(struct guest *guest, struct guest_device *gd, int sock, const struct usbip_op *op)
-{
-	gd->import_sock = sock;
-	gd->import_op = *op;
-	loop_post(guest->loop, &gd->import, gd_import_delivered);
-}
-
-/* Return: whether there is more to read that will not announce itself. */
-static bool gd_receive(struct guest_device *gd)
-{
-	int r = usbip_session_receive(gd->session, gd->sock);
-
-	gd->readable = false;
-	gd->held = r == USBIP_SESSION_HELD;
-	switch (r) {
-	case 0:
-	case USBIP_SESSION_HELD: /* "resumed", or room to send, comes first */
-		return false;
-	case USBIP_SESSION_MORE:
-		gd->readable = true;
-		return true;
-	case USBIP_SESSION_CLOSED:
-		gd_session_close(gd, "its connection has closed");
-		return false;
-	default:
-		log_limited(&gd->guest->limit, LOG_LEVEL_WARNING, "%s: %s: its client %s",
-			    gd->guest->cfg.name, gd->name, usbip_session_fault(gd->session));
-		gd_session_close(gd, "broken");
-		return false;
-	}
-}
-
-static void gd_send(struct guest_device *gd)
-{
-	int r = usbip_session_send(gd->session, gd->sock);
-
-	if (r == USBIP_SESSION_BLOCKED) {
-		gd->blocked = true;
-		if (loop_watching(&gd->out_watch))
-			loop_watch_again(gd->guest->loop, &gd->out_watch);
-		else
-			loop_watch_fd(gd->guest->loop, &gd->out_watch, gd->sock, POLLOUT, 0,
-				      gd_writable, gd);
-	} else if (r < 0) {
-		gd_session_close(gd, errno_text(r));
-	} else if (gd->held) {
-		/* Room again: what was held back for it may be read. */
-		gd->readable = true;
-	}
-}
-
-/**
- * guest_sessions_turn() - one turn's work for all sessions of a guest
- * @guest:	the guest
- * @look:	frames of the guest have just gone into the tap: look at every session
- * @ret_sent:	whether something was sent
- *
- * Return: whether there is more to do without waiting.
- */
-bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
-{
-	bool more = false;
-
-	list_for_each_safe(it, &guest->devices) {
-		struct guest_device *gd = list_entry(it, struct guest_device, link);
-
-		if (gd->state == GD_SESSION && (look || gd->readable))
-			more |= gd_receive(gd);
-		if (gd->state == GD_SESSION && !gd->blocked &&
-		    usbip_session_has_answers(gd->session)) {
-			gd_send(gd);
-			*ret_sent = true;
-			more |= gd->readable;
-		}
-	}
-	return more;
-}
-
-/* The guest has gone, or its rings: whatever it had imported is over. */
-void guest_sessions_close(struct guest *guest, const char *why)
-{
-	list_for_each_safe(it, &guest->devices)
-		gd_session_close(list_entry(it, struct guest_device, link), why);
 }
 
 /* ------------------------------------------------------------- made and freed by control */

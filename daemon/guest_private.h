@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What guest.c (the thread, its card) and guest_device.c (its devices, their sessions) share. */
+/* What guest.c (the thread, its card), guest_device.c (its devices) and guest_session.c (their
+ * sessions) share. */
 #pragma once
 
 #include <pthread.h>
@@ -108,6 +109,9 @@ struct guest_device {
 	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_gone, ev_stuck, ev_taken;
 };
 
+void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
+			int r, const char *reason);
+void guest_session_close(struct guest_device *gd, const char *why);
 bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent);
 void guest_sessions_close(struct guest *guest, const char *why);
 void guest_devices_stop(struct guest *guest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where each device should be, where it is, and the steps in between; see route.h. Commands are in
- * route_call.c.
+ * route_call.c, words for people in route_view.c.
  *
  *             open            give            opened
  *   HOST ----------> OPENING ------> GIVING ----------> HELD <----------------.
@@ -39,17 +39,6 @@ static void route_take(struct device *device, bool close_it);
 
 /* ------------------------------------------------------------- what is wanted */
 
-/* What was wished, whether it can be or not: a VM's name or "host". */
-static const char *route_wish(const struct device *device, const char **ret_by)
-{
-	struct device_facts facts = device_facts_of(device);
-	const struct wish *w =
-		wish_find(&device->daemon->wishes, &facts, device_pair_is_unique(device));
-
-	*ret_by = w ? "command" : "default";
-	return w ? w->target : "host";
-}
-
 /**
  * route_permits() - whether the policy lets a VM have what goes by an alias
  * @alias:	the device's section, or NULL
@@ -68,7 +57,7 @@ bool route_permits(const struct config_device *alias, const char *vm)
 /* The VM that a device is to go to now; NULL: the host. */
 static struct vm *route_target(const struct device *device)
 {
-	const char *by, *wish = route_wish(device, &by);
+	const char *by, *wish = route_wanted(device, &by);
 
 	if (device->broken[0] || !route_permits(device->alias, wish))
 		return NULL;
@@ -537,81 +526,4 @@ int route_import(struct device *device, struct vm *vm, int sock, const struct us
 	route->importing = true;
 	guest_import(vm->guest, route->gd, sock, op);
 	return 0;
-}
-
-/* ------------------------------------------------------------- for people */
-
-/**
- * route_wanted() - where a device is wished to be
- * @device:	the device
- * @ret_by:	"default" or "command"
- *
- * Return: a VM's name or "host".
- */
-const char *route_wanted(const struct device *device, const char **ret_by)
-{
-	return route_wish(device, ret_by);
-}
-
-/**
- * route_actual() - where a device is
- * @device:	the device
- *
- * Return: the name of the VM that it is exported to or attached in, else "host": also where it is
- * claimed for a VM that is away.
- */
-const char *route_actual(const struct device *device)
-{
-	const struct route *route = &device->route;
-
-	return route->state == ROUTE_HELD && route->at->connected ? route->at->name : "host";
-}
-
-/**
- * route_state_name() - a device's state, as the contract names it
- * @device:	the device
- * @reason:	why it is not where it is wanted; "" where it is
- * @size:	room there
- */
-const char *route_state_name(const struct device *device, char *reason, size_t size)
-{
-	const struct route *route = &device->route;
-	const char *by, *wish = route_wish(device, &by);
-	const struct vm *vm = vm_find(device->daemon, wish);
-
-	*reason = 0;
-	if (device->broken[0]) {
-		snprintf(reason, size, "%s", device->broken);
-		return "broken";
-	}
-	switch (route->state) {
-	case ROUTE_HOST:
-		if (!strcmp(wish, "host"))
-			return "present";
-		if (!route_permits(device->alias, wish)) {
-			snprintf(reason, size, "[device %s] vms does not name %s",
-				 device->alias->name, wish);
-			return "denied";
-		}
-		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured", wish);
-		return "pending";
-	case ROUTE_OPENING:
-	case ROUTE_GIVING:
-		snprintf(reason, size, "it is being claimed");
-		return "pending";
-	case ROUTE_HELD:
-		if (route->session)
-			return "attached";
-		if (route->at->connected)
-			return "exported";
-		snprintf(reason, size, "%s is not connected", route->at->name);
-		return "claimed";
-	case ROUTE_TAKING:
-	case ROUTE_REBINDING:
-		return "draining";
-	case ROUTE_FAILED:
-		break;
-	}
-	snprintf(reason, size, "%s", route->reason);
-	return "failed";
 }
