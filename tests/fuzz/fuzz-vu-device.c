@@ -124,7 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 4:
 			/* A full tap loses it, as the real one does. */
 			(void)!send(fe.host, frame, sizeof(frame), MSG_DONTWAIT);
-			/* fall through */
+			run();
+			break;
 		default:
 			run();
 			break;
