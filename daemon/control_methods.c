@@ -71,8 +71,7 @@ static json_t *json_device(const struct device *d)
 static json_t *json_absent(struct daemon *daemon, const char *alias)
 {
 	const struct config_device *c = config_find_device(daemon->config, alias);
-	const struct device_facts facts = {.alias = alias};
-	const struct wish *w = wish_find(&daemon->wishes, &facts, false);
+	const struct wish *w = c ? wish_find_absent(&daemon->wishes, &c->match, alias) : NULL;
 	char id[16] = "";
 
 	if (c && c->match.has_id)

@@ -324,6 +324,45 @@ const struct wish *wish_find(const struct wishes *wishes, const struct device_fa
 	return found;
 }
 
+/* Could this wish be about a device that @selector describes? Product and class aren't in it. */
+static bool wish_may_mean(const struct wish *w, const struct selector *selector, const char *alias)
+{
+	if (w->kind == WISH_ALIAS)
+		return same(w->alias, alias);
+	if (!selector->has_id && !selector->serial && !selector->port)
+		return false;
+	if (selector->has_id && (w->kind == WISH_PORT || w->id_vendor != selector->id_vendor ||
+				 w->id_product != selector->id_product))
+		return false;
+	if (selector->serial && !(w->serial && pattern_matches(selector->serial, w->serial)))
+		return false;
+	return !selector->port || same(selector->port, w->port);
+}
+
+/**
+ * wish_find_absent() - what seems to be wished for a configured device that is not plugged in
+ * @wishes:	the list
+ * @selector:	what the configuration says of the device
+ * @alias:	its name there
+ *
+ * Which wish it really is shows when the device is plugged in; this is for telling people.
+ *
+ * Return: the newest wish that may mean it, owned by the list, or NULL.
+ */
+const struct wish *wish_find_absent(const struct wishes *wishes, const struct selector *selector,
+				    const char *alias)
+{
+	const struct wish *found = NULL;
+
+	list_for_each(it, &wishes->all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+
+		if (wish_may_mean(w, selector, alias))
+			found = w;
+	}
+	return found;
+}
+
 static int hex_value(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -55,5 +55,7 @@ int wish_restore(struct wishes *wishes, const struct wishes *before,
 		 const struct device_facts *device, bool pair_is_unique);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
 			     bool pair_is_unique);
+const struct wish *wish_find_absent(const struct wishes *wishes, const struct selector *selector,
+				    const char *alias);
 int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines);
 int wishes_format(const struct wishes *wishes, char **ret_text, size_t *ret_len);

@@ -149,6 +149,29 @@ static void test_forget(void **state)
 	assert_target(&w, other, true, "vm2");
 }
 
+static void test_absent(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w;
+	struct device_facts d = device(1, "S1", PORT_A), other = device(2, "S2", PORT_B);
+	struct selector s = SELECTOR_INIT;
+
+	wishes_init(&w);
+	assert_null(wish_find_absent(&w, &s, "keyboard"));
+	assert_int_equal(wish_set(&w, &d, false, true, "vm1"), 0);
+	assert_int_equal(wish_set(&w, &other, false, true, "vm2"), 0);
+	/* A class or a product alone says nothing of which wish it is. */
+	s.class_ = USB_CLASS_HID;
+	assert_null(wish_find_absent(&w, &s, "keyboard"));
+	s.has_id = true;
+	s.id_vendor = d.id_vendor;
+	s.id_product = d.id_product;
+	assert_string_equal(wish_find_absent(&w, &s, "keyboard")->target, "vm1");
+	s.serial = (char *)"S2*";
+	assert_null(wish_find_absent(&w, &s, "keyboard"));
+	assert_int_equal(wish_set_alias(&w, "keyboard", "vm3"), 0);
+	assert_string_equal(wish_find_absent(&w, &s, "keyboard")->target, "vm3");
+}
+
 static void test_restored_as_it_was(void **state)
 {
 	_cleanup_(wishes_deinit) struct wishes w, before;
@@ -276,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_alias_waits_for_its_device),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_restored_as_it_was),
+		cmocka_unit_test(test_absent),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
 		cmocka_unit_test(test_bad_lines_cost_only_themselves),
