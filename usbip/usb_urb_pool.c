@@ -4,8 +4,9 @@
  *
  * Buffers come in classes of size (512 bytes, then times four up to 16 MiB), so that a guest whose
  * requests are alike finds a fitting one each time: no allocation a URB in steady state. What lies
- * idle is bounded; above that it goes back to the heap. A pool belongs to one session, so a buffer
- * never carries one client's bytes to another.
+ * idle is bounded; above that it goes back to the heap. A URB keeps its transfer, which is at most
+ * 12 KiB large, for 1024 isochronous packets. A pool belongs to one session, so a buffer never
+ * carries one client's bytes to another.
  */
 #include "usbip/usb_urb_pool.h"
 
