@@ -3,6 +3,7 @@
 #include "base/mailbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
@@ -18,6 +19,7 @@
 int mailbox_init(struct mailbox *box)
 {
 	atomic_init(&box->newest, NULL);
+	atomic_init(&box->posting, 0);
 	box->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return box->wake < 0 ? -errno : 0;
 }
@@ -25,9 +27,14 @@ int mailbox_init(struct mailbox *box)
 /**
  * mailbox_deinit() - close a box that nobody sends to any more
  * @box:	the box; letters still in it are left to their objects' owners
+ *
+ * A sender whose letter has been read may not have come to the end of mailbox_post() yet; it is
+ * waited for, which takes no longer than one write to an eventfd.
  */
 void mailbox_deinit(struct mailbox *box)
 {
+	while (atomic_load_explicit(&box->posting, memory_order_acquire))
+		sched_yield();
 	box->wake = fd_close(box->wake);
 }
 
@@ -42,16 +49,17 @@ void mailbox_deinit(struct mailbox *box)
 void mailbox_post(struct mailbox *box, struct letter *letter, letter_fn deliver)
 {
 	struct letter *old = atomic_load_explicit(&box->newest, memory_order_relaxed);
-	/* Once pushed, the receiver may run the letter and even close the box's owner down. */
-	int wake = box->wake;
 
+	atomic_fetch_add_explicit(&box->posting, 1, memory_order_relaxed);
 	letter->deliver = deliver;
 	do {
 		letter->next = old;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&box->newest, &old, letter, memory_order_release, memory_order_relaxed));
 	if (!old)
-		eventfd_write(wake, 1);
+		eventfd_write(box->wake, 1);
+	/* The last thing that is done to the box: see mailbox_deinit(). */
+	atomic_fetch_sub_explicit(&box->posting, 1, memory_order_release);
 }
 
 /**

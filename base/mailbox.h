@@ -22,7 +22,9 @@ struct letter {
 
 struct mailbox {
 	_Atomic(struct letter *) newest;
-	int wake; /* eventfd, owned by the box */
+	_Atomic unsigned
+		posting; /* senders that are still at it: their letter may be read already */
+	int wake;	 /* eventfd, owned by the box */
 };
 
 int mailbox_init(struct mailbox *box);

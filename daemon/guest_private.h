@@ -95,7 +95,7 @@ struct guest_device {
 	struct guest_device_fd fds[GUEST_DEVICE_FDS];
 	struct usbip_session *session;
 	int sock;
-	struct loop_watch in_watch, out_watch;
+	struct loop_watch in_watch, out_watch, memory_timer;
 	bool readable, blocked, held;
 	int end_result;
 

@@ -16,6 +16,10 @@
 #include "base/log.h"
 #include "daemon/guest_private.h"
 
+/* How often, and at what distance, a URB that found no memory in the kernel is tried again. */
+#define MEMORY_RETRIES	1000
+#define MEMORY_RETRY_NS 5000000ull
+
 /**
  * guest_session_close() - end a device's session, where it has one
  * @gd:		the device; it is brought to rest next
@@ -28,6 +32,7 @@ void guest_session_close(struct guest_device *gd, const char *why)
 	log_info("%s: %s: session over (%s)", gd->guest->cfg.name, gd->name, why);
 	loop_cancel(gd->guest->loop, &gd->in_watch);
 	loop_cancel(gd->guest->loop, &gd->out_watch);
+	loop_cancel(gd->guest->loop, &gd->memory_timer);
 	shutdown(gd->sock, SHUT_RDWR); /* control's duplicate must not keep it up */
 	gd->sock = fd_close(gd->sock);
 	gd->readable = gd->blocked = gd->held = false;
@@ -92,6 +97,7 @@ static int gd_session_begin(struct guest_device *gd, int sock)
 		gd->sock = -1;
 		return r;
 	}
+	usbip_session_set_retries(gd->session, MEMORY_RETRIES);
 	gd->state = GD_SESSION;
 	gd->readable = true;
 	gd->blocked = false;
@@ -181,6 +187,23 @@ static void gd_send(struct guest_device *gd)
 	}
 }
 
+static void gd_memory_again(void *ctx, int res _unused_)
+{
+	struct guest_device *gd = ctx;
+
+	usbip_session_retry(gd->session);
+}
+
+/* usbfs's memory is shared by all devices: a URB that finds none waits in its place. */
+static void gd_watch_memory(struct guest_device *gd)
+{
+	if (!usbip_session_starved(gd->session) || loop_watching(&gd->memory_timer))
+		return;
+	if (loop_watch_time(gd->guest->loop, &gd->memory_timer, MEMORY_RETRY_NS, gd_memory_again,
+			    gd) < 0)
+		guest_session_close(gd, "no room to watch it");
+}
+
 /**
  * guest_sessions_turn() - one turn's work for all sessions of a guest
  * @guest:	the guest
@@ -204,6 +227,8 @@ bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
 			*ret_sent = true;
 			more |= gd->readable;
 		}
+		if (gd->state == GD_SESSION)
+			gd_watch_memory(gd);
 	}
 	return more;
 }

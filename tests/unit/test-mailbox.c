@@ -66,6 +66,34 @@ static void many_senders_lose_nothing(void **state _unused_)
 	mailbox_deinit(&box);
 }
 
+static void note_arrival(struct letter *l)
+{
+	delivered++;
+}
+
+static void *send_one(void *arg)
+{
+	mailbox_post(&box, arg, note_arrival);
+	return NULL;
+}
+
+/* The owner reads the letter and closes the box while its sender is still inside (for TSan). */
+static void a_box_may_close_as_soon_as_its_last_letter_is_read(void **state _unused_)
+{
+	for (unsigned i = 0; i < 500; i++) {
+		struct letter l;
+		pthread_t t;
+
+		assert_int_equal(mailbox_init(&box), 0);
+		delivered = 0;
+		assert_int_equal(pthread_create(&t, NULL, send_one, &l), 0);
+		while (!delivered)
+			mailbox_deliver(&box);
+		mailbox_deinit(&box);
+		pthread_join(t, NULL);
+	}
+}
+
 static unsigned again_left;
 
 static void deliver_again(struct letter *l)
@@ -92,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_senders_lose_nothing),
+		cmocka_unit_test(a_box_may_close_as_soon_as_its_last_letter_is_read),
 		cmocka_unit_test(a_letter_may_be_sent_again_while_it_is_delivered),
 	};
 
