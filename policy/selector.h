@@ -31,7 +31,10 @@ struct selector {
 	int class_;		/* enum usb_class, or -1 */
 };
 
-#define SELECTOR_INIT {.class_ = -1}
+#define SELECTOR_INIT        \
+	{                    \
+		.class_ = -1 \
+	}
 
 int selector_add(struct selector *selector, const char *key, const char *value,
 		 const char **ret_expected);

@@ -11,9 +11,9 @@
  * States: new -> opening (job) -> ready <-> parked (job) -> draining -> closing (job) -> closed.
  * From any of them: gone (unplugged; URBs come back with -ESHUTDOWN), which still has to be closed.
  *
- * Between sessions a device is as after a reset: usb_device_end_session() cancels and drains what is
- * left, sets the configuration back to the one it was found in, and resets; only then is the next
- * session begun. Host drivers stay detached until the descriptor's opener binds them again.
+ * Between sessions a device is as after a reset: usb_device_end_session() cancels and drains what
+ * is left, sets the configuration back to the one it was found in, and resets; only then is the
+ * next session begun. Host drivers stay detached until the descriptor's opener binds them again.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct usb_job {
 	struct letter letter; /* for the user's way back */
 	void (*run)(struct usb_job *job);
 	void (*done)(struct usb_job *job);
-	const char *what;	 /* for log lines: "reset" … */
+	const char *what;     /* for log lines: "reset" … */
 	unsigned deadline_ms; /* past it the call counts as stuck in the kernel */
 };
 
@@ -43,8 +43,8 @@ struct usb_device_ops {
 	/* Have a worker call job->run(job), then job->done(job) in this thread. May not fail: where
 	 * no thread can be had, call run() here. */
 	void (*job)(void *ctx, struct usb_job *job);
-	/* Call usb_device_events() when @fd is ready (EPOLLIN/EPOLLOUT, level: once, then armed again
-	 * after each handling) / no more, called before the descriptor is closed. */
+	/* Call usb_device_events() when @fd is ready (EPOLLIN/EPOLLOUT, level: once, then armed
+	 * again after each handling) / no more, called before the descriptor is closed. */
 	void (*watch)(void *ctx, int fd, short events);
 	void (*unwatch)(void *ctx, int fd);
 	/* Opening ended: 0, or a negative errno with @reason (static or the device's own text). */

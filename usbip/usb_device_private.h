@@ -50,7 +50,7 @@ struct usb_device {
 	enum usb_device_state state;
 	bool end_wanted, close_wanted; /* once drained */
 	bool gone, gone_told;
-	bool dirty; /* not as after a reset any more */
+	bool dirty;			/* not as after a reset any more */
 	struct usb_device_guard *guard; /* the innermost */
 
 	/* The blocking call that is under way, and its result. */

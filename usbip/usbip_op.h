@@ -35,7 +35,7 @@ struct usbip_op {
 struct usbip_device_info {
 	char path[256], busid[USBIP_BUSID_SIZE]; /* terminated */
 	uint32_t busnum, devnum;		 /* 1 to 255 each: the stock tool keeps 8 bits */
-	uint32_t speed;				 /* enum usb_device_speed of Linux: 1 low … 5 super */
+	uint32_t speed; /* enum usb_device_speed of Linux: 1 low … 5 super */
 	uint16_t id_vendor, id_product, bcd_device;
 	uint8_t device_class, device_subclass, device_protocol;
 	uint8_t configuration_value, num_configurations, num_interfaces;
@@ -57,5 +57,5 @@ size_t usbip_op_refuse(uint8_t *buf, size_t size, const struct usbip_op *op,
 size_t usbip_op_import_reply(uint8_t *buf, size_t size, const struct usbip_op *op,
 			     const struct usbip_device_info *info);
 size_t usbip_op_devlist_size(const struct usbip_device_info *const *infos, size_t n);
-size_t usbip_op_devlist_reply(uint8_t *buf, size_t size, const struct usbip_device_info *const *infos,
-			      size_t n);
+size_t usbip_op_devlist_reply(uint8_t *buf, size_t size,
+			      const struct usbip_device_info *const *infos, size_t n);

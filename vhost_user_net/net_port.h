@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One guest's network card: the vhost-user connection, the two rings, the port's rules, its place in
- * the switch, and the answers of its DHCP.
+ * One guest's network card: the vhost-user connection, the two rings, the port's rules, its place
+ * in the switch, and the answers of its DHCP.
  *
  * A port owns what arrives over the connection (memory map, kick and call descriptors), never the
  * connection's own socket, the tap or the loop: those are its user's, one guest's thread. All
@@ -30,12 +30,12 @@ struct net_switch;
 struct net_port;
 
 struct net_port_config {
-	const char *name;	     /* for log lines; copied */
-	struct in_addr address;	     /* the guest's, given by DHCP, the only IPv4 source it may use */
-	struct in_addr daemon;	     /* the daemon's address on the segment */
-	unsigned prefix;	     /* length of the segment's prefix, bits */
-	uint8_t mac[6];		     /* all zero: the first source address after link-up */
-	bool isolate;		     /* no frames to or from other guests */
+	const char *name;	/* for log lines; copied */
+	struct in_addr address; /* the guest's, given by DHCP, the only IPv4 source it may use */
+	struct in_addr daemon;	/* the daemon's address on the segment */
+	unsigned prefix;	/* length of the segment's prefix, bits */
+	uint8_t mac[6];		/* all zero: the first source address after link-up */
+	bool isolate;		/* no frames to or from other guests */
 };
 
 /* What a port asks of its user. @ctx is as given to net_port_new(). */
@@ -61,11 +61,11 @@ struct net_port_ops {
 };
 
 struct net_port_counters {
-	uint64_t tx_frames, tx_bytes;	 /* from the guest */
-	uint64_t rx_frames, rx_bytes;	 /* to the guest */
-	uint64_t tx_refused;		 /* by the port's rules */
-	uint64_t rx_full;		 /* dropped, the guest had no buffer */
-	uint64_t tx_nowhere;		 /* no such card, or its card is down */
+	uint64_t tx_frames, tx_bytes; /* from the guest */
+	uint64_t rx_frames, rx_bytes; /* to the guest */
+	uint64_t tx_refused;	      /* by the port's rules */
+	uint64_t rx_full;	      /* dropped, the guest had no buffer */
+	uint64_t tx_nowhere;	      /* no such card, or its card is down */
 };
 
 /* Outcomes of net_port_message(). */
