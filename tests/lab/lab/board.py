@@ -27,6 +27,7 @@ DEVICES = {
     "mouse": {"driver": "usb-mouse"},
     "tablet": {"driver": "usb-tablet"},
     "hub": {"driver": "usb-hub"},
+    "uas": {"driver": "usb-uas", "lun": {"driver": "scsi-hd", "serial": "LAB-UAS-1"}},
     "disk": {"driver": "usb-storage", "drive": "disk", "serial": "LAB-DISK-1", "removable": True},
 }
 
@@ -168,15 +169,24 @@ class Board:
         """Plug in a device of DEVICES under a name of its own (or that of the device)."""
         # Always the same port for the same name: QEMU's serial numbers contain it.
         port = self._ports.setdefault(name, len(self._ports) + 1)
-        arguments = dict(DEVICES[device or name], id=name, bus="xhci.0", port=str(port), **properties)
-        if "drive" in arguments:
+        arguments = {**DEVICES[device or name], "id": name, "bus": "xhci.0", "port": str(port), **properties}
+        disk = arguments.pop("lun", None)
+        if disk:
+            disk = dict(disk, id=f"{name}-lun", bus=f"{name}.0")
+        if "drive" in arguments or disk:
             node = f"{name}-image"
             if self._disk is None:
                 raise LabError("no image for the disk: Board(disk=PATH)")
             self._monitor.call("blockdev-add", node_name=node, driver="raw", read_only=False,
                                file={"driver": "file", "filename": str(self._disk)})
-            arguments["drive"] = node
+            (disk or arguments)["drive"] = node
         self._monitor.call("device_add", **arguments)
+        if disk:
+            # Out while its disk is put in: a kernel looks for disks once.
+            attached = {"path": f"/machine/peripheral/{name}", "property": "attached"}
+            self._monitor.call("qom-set", value=False, **attached)
+            self._monitor.call("device_add", **disk)
+            self._monitor.call("qom-set", value=True, **attached)
         self._plugged.add(name)
 
     def unplug(self, name):
@@ -193,6 +203,12 @@ class Board:
         event = {"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": code}}}
         self._monitor.call("input-send-event", events=[event])
 
+    def pointer(self, *moves):
+        """What a pointer does: ("rel", "x", 5), ("abs", "y", 1000), ("btn", "left", True); one report each."""
+        for kind, what, value in moves:
+            data = {"button": what, "down": value} if kind == "btn" else {"axis": what, "value": value}
+            self._monitor.call("input-send-event", events=[{"type": kind, "data": data}])
+
     def hold(self, code):
         self._key(code, True)
 
@@ -207,6 +223,14 @@ class Board:
     def has(self, name):
         """Whether a device is plugged in under this name."""
         return name in self._plugged
+
+    def port(self, name):
+        """The port of the board's controller that a name has."""
+        return self._ports[name]
+
+    def plugged(self):
+        """The names of what is plugged in."""
+        return sorted(self._plugged)
 
     def events(self):
         return Events(self, "/run/lab/evwatch")

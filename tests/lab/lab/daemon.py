@@ -33,6 +33,12 @@ match = id=0627:0001 product="QEMU USB Keyboard"
 match = id=0627:0001 product="QEMU USB Mouse"
 [device disk]
 match = serial=LAB-DISK-1
+[device tablet]
+match = id=0627:0001 product="QEMU USB Tablet"
+[device uas]
+match = id=46f4:0003
+[device gadget]
+match = serial=LAB-GADGET-1
 """
 
 

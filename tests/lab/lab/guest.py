@@ -51,7 +51,7 @@ class Guest:
             "-machine", "q35,memory-backend=mem,i8042=off,smbus=off,sata=off,hpet=off",
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", str(kernel.image), "-initrd", str(initramfs.guest(kernel)),
-            "-append", f"console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nokaslr lab.name={self.name}",
+            "-append", f"console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nokaslr preempt=full lab.name={self.name}",
             "-serial", "stdio",
             "-qmp", f"unix:{self._folder}/monitor,server=on,wait=off",
             "-chardev", f"socket,id=agent,path={self._folder}/agent,server=on,wait=off",

@@ -17,8 +17,9 @@ BOARD_KVM = ["kvm_amd", "kvm_intel"]
 GUEST_LOAD = ["virtio_pci", "virtio_console", "virtio_net", "vhci-hcd", "evdev", "usbhid",
               "hid-generic", "usb-storage", "uas", "sd_mod"]
 # There when asked for: modprobe in the guest finds them.
-GUEST_MORE = ["usbtest", "ext4", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_acm",
-              "usbmon", "af_packet", "ftdi_sio", "usbserial", "snd-usb-audio", "usblp"]
+GUEST_MORE = ["usbtest", "ext4", "crc32c_generic", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_ncm",
+              "rndis_host", "cdc_acm", "usbmon", "af_packet", "ftdi_sio", "usbserial", "snd-usb-audio",
+              "usblp"]
 
 
 def _saved(name, cpio_maker, *inputs):

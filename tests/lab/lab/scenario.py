@@ -17,11 +17,14 @@ import time
 from . import LabError, paths
 from .board import Board, Events
 from .daemon import ADDRESS, Daemon
+from .gadget import Gadget, prepare
 from .guest import Guest
 
-Scenario = collections.namedtuple("Scenario", "name does quick")
+Scenario = collections.namedtuple("Scenario", "name does quick seconds")
 SCENARIOS = []
 GUESTS = ("vm1", "vm2")
+# Past all waits that a scenario has of its own; for what hangs without one.
+SCENARIO_SECONDS = 600
 DISK_BYTES = 8 << 20
 NETWORK = ("ip -d link; ip -4 addr; ip -6 addr; ip route show table all; ip -6 route show table all; ip rule; "
            "ss -Hlntuw")
@@ -34,9 +37,9 @@ class Failed(Exception):
     """What a scenario asserts does not hold."""
 
 
-def scenario(name, quick=True):
+def scenario(name, quick=True, seconds=SCENARIO_SECONDS):
     def register(does):
-        SCENARIOS.append(Scenario(name, does, quick))
+        SCENARIOS.append(Scenario(name, does, quick, seconds))
         return does
     return register
 
@@ -55,6 +58,8 @@ class Lab:
         self.network_before = None
         self._events = []
         self._jobs = []
+        self._gadgets = []
+        self._gadgets_ready = False
         self.disk = paths.cache() / "scenario-disk.img"
 
     vm1 = property(lambda self: self.board.guests["vm1"])
@@ -118,8 +123,12 @@ class Lab:
                 self.daemon.ctl(f"detach {device['alias'] or 'port=' + device['busid']}")
         if not self.board.has("keyboard"):
             self.board.plug("keyboard")
-        if self.board.has("disk"):
-            self.board.unplug("disk")
+        for name in self.board.plugged():
+            if name != "keyboard":
+                self.board.unplug(name)
+        for gadget in self._gadgets:
+            gadget.remove()
+        self._gadgets = []
         self.guests_up()
         self.daemon.wait_device("keyboard", state="present", actual="host")
 
@@ -154,6 +163,17 @@ class Lab:
         found = re.search(r"usbip attach \S.*", said)
         check(found, f"`attach {device} {guest.name}` tells no line to type in the guest: {said!r}")
         return found.group(0).strip()
+
+    def gadget(self, name, functions, *more, **properties):
+        """A gadget, plugged in and listed as `gadget`; gone with the scenario."""
+        if not self._gadgets_ready:
+            prepare(self.board)
+            self._gadgets_ready = True
+        gadget = Gadget(self.board, name, functions, *more, **properties)
+        self._gadgets.append(gadget)
+        gadget.plug()
+        self.daemon.wait_device("gadget", state="present", actual="host")
+        return gadget
 
     def importing(self, guest, line=f"usbip attach -r {ADDRESS} -b keyboard"):
         """The line typed in the guest; it must work."""

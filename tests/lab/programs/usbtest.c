@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * usbtest - runs cases of the kernel's usbtest driver on one device, as the kernel's own testusb does.
+ *
+ *	usbtest SERIAL [SECONDS] <CASES		a case a line: TEST ITERATIONS LENGTH VARY SGLEN
+ *
+ * Prints a line for each as it ends, and "done" at the end:
+ *	TEST ITERATIONS LENGTH VARY SGLEN ok MICROSECONDS
+ *	TEST ITERATIONS LENGTH VARY SGLEN error ERRNO
+ *	TEST ITERATIONS LENGTH VARY SGLEN stuck		(not over within SECONDS; nothing follows but "done")
+ * The device is looked up again for each case, because a case may leave it with another number.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/usbdevice_fs.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct usbtest_param {
+	uint32_t test_num;
+	uint32_t iterations;
+	uint32_t length;
+	uint32_t vary;
+	uint32_t sglen;
+	int32_t duration_sec;
+	int32_t duration_usec;
+};
+
+#define USBTEST_REQUEST _IOWR('U', 100, struct usbtest_param)
+
+static int read_text(const char *device, const char *name, char *text, size_t size)
+{
+	char path[512];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/usb/devices/%s/%s", device, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, size - 1);
+	close(fd);
+	if (n < 0)
+		return -1;
+	text[n] = 0;
+	text[strcspn(text, "\n")] = 0;
+	return 0;
+}
+
+static int open_device(const char *serial)
+{
+	DIR *dir = opendir("/sys/bus/usb/devices");
+	struct dirent *entry;
+	char text[256], bus[32], number[32], path[128];
+	int fd = -1;
+
+	while (fd < 0 && dir && (entry = readdir(dir))) {
+		if (read_text(entry->d_name, "serial", text, sizeof(text)) || strcmp(text, serial) ||
+		    read_text(entry->d_name, "busnum", bus, sizeof(bus)) ||
+		    read_text(entry->d_name, "devnum", number, sizeof(number)))
+			continue;
+		snprintf(path, sizeof(path), "/dev/bus/usb/%03d/%03d", atoi(bus), atoi(number));
+		fd = open(path, O_RDWR);
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+/* In a process of its own: what never ends costs that process. */
+static void run_case(const char *serial, struct usbtest_param param, const char *name)
+{
+	struct usbdevfs_ioctl request = { .ifno = 0, .ioctl_code = USBTEST_REQUEST, .data = &param };
+	int fd = open_device(serial);
+
+	if (fd < 0)
+		printf("%s error %d\n", name, ENODEV);
+	else if (ioctl(fd, USBDEVFS_IOCTL, &request) < 0)
+		printf("%s error %d\n", name, errno);
+	else
+		printf("%s ok %lld\n", name, param.duration_sec * 1000000ll + param.duration_usec);
+	fflush(stdout);
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	int seconds = argc > 2 ? atoi(argv[2]) : 60;
+	char line[128];
+	sigset_t mask;
+
+	if (argc < 2)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	while (fgets(line, sizeof(line), stdin)) {
+		struct usbtest_param param = { 0 };
+		struct timespec limit = { .tv_sec = seconds };
+		pid_t child;
+
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "%u %u %u %u %u", &param.test_num, &param.iterations, &param.length, &param.vary,
+			   &param.sglen) != 5)
+			continue;
+		child = fork();
+		if (child == 0)
+			run_case(argv[1], param, line);
+		if (sigtimedwait(&mask, NULL, &limit) < 0) {
+			kill(child, SIGKILL);
+			printf("%s stuck\n", line);
+			break;
+		}
+		waitpid(child, NULL, 0);
+	}
+	printf("done\n");
+	return 0;
+}
