@@ -683,8 +683,8 @@ static void explore_all(const struct plan *plans, size_t n)
 }
 
 /*
- * Two URBs, and all that can happen. Kinds that are alike to the session stand once. Not under TSan:
- * one thread has no races, and worlds are slow to make there.
+ * Two URBs, and all that can happen. Kinds that are alike to the session stand once. Not under
+ * TSan: one thread has no races, and worlds are slow to make there.
  */
 #ifndef __SANITIZE_THREAD__
 static void two(void **state)

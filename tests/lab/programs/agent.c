@@ -30,17 +30,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_JOBS	64
-#define CHUNK		32768
-#define MAX_FRAME	(4u << 20)
+#define MAX_JOBS  64
+#define CHUNK	  32768
+#define MAX_FRAME (4u << 20)
 
 struct job {
 	unsigned int id;
-	pid_t pid;		/* 0: the slot is free */
-	int in, out, err;	/* -1: closed */
-	char *pending;		/* bytes for stdin that the pipe did not take yet */
+	pid_t pid;	  /* 0: the slot is free */
+	int in, out, err; /* -1: closed */
+	char *pending;	  /* bytes for stdin that the pipe did not take yet */
 	size_t pending_len;
-	bool in_eof;		/* close stdin once pending is written */
+	bool in_eof; /* close stdin once pending is written */
 };
 
 static struct job jobs[MAX_JOBS];
@@ -57,7 +57,7 @@ static int write_all(int fd, const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = { .fd = fd, .events = POLLOUT };
+			struct pollfd p = {.fd = fd, .events = POLLOUT};
 
 			poll(&p, 1, 1000);
 			continue;
@@ -117,7 +117,7 @@ static void job_start(unsigned int id, const char *command)
 		send_frame("exit", id, "125", 3);
 		return;
 	}
-	*job = (struct job){ .id = id, .in = in[1], .out = out[0], .err = err[0] };
+	*job = (struct job){.id = id, .in = in[1], .out = out[0], .err = err[0]};
 	job->pid = fork();
 	if (job->pid == 0) {
 		setsid();
@@ -144,7 +144,7 @@ static void job_flush(struct job *job)
 
 		if (n < 0 && errno == EAGAIN)
 			return;
-		if (n < 0) {	/* it closed its stdin: the rest is nobody's */
+		if (n < 0) { /* it closed its stdin: the rest is nobody's */
 			job->pending_len = 0;
 			close_fd(&job->in);
 			return;
@@ -198,7 +198,7 @@ static void reap(void)
 			close_fd(&job->out);
 			close_fd(&job->err);
 			free(job->pending);
-			*job = (struct job){ 0 };
+			*job = (struct job){0};
 		}
 	}
 }
@@ -212,7 +212,7 @@ static void handle(const char *type, unsigned int id, char *data, size_t len)
 	} else if (!strcmp(type, "run")) {
 		job_start(id, data);
 	} else if (!job) {
-		return;		/* it has ended meanwhile */
+		return; /* it has ended meanwhile */
 	} else if (!strcmp(type, "in") && job->in >= 0) {
 		char *more = realloc(job->pending, job->pending_len + len);
 
@@ -242,7 +242,7 @@ static size_t parse(char *buf, size_t len)
 
 		*eol = 0;
 		if (sscanf(at, "%7s %u %zu", type, &id, &size) != 3 || size > MAX_FRAME) {
-			at = eol + 1;	/* not a header: look for the next one */
+			at = eol + 1; /* not a header: look for the next one */
 			continue;
 		}
 		*eol = '\n';
@@ -281,17 +281,17 @@ static int serve(const char *path)
 		struct pollfd p[2 + 3 * MAX_JOBS];
 		int n = 2;
 
-		p[0] = (struct pollfd){ .fd = port, .events = POLLIN };
-		p[1] = (struct pollfd){ .fd = sig, .events = POLLIN };
+		p[0] = (struct pollfd){.fd = port, .events = POLLIN};
+		p[1] = (struct pollfd){.fd = sig, .events = POLLIN};
 		for (int i = 0; i < MAX_JOBS; i++) {
 			struct job *job = &jobs[i];
 
 			if (!job->pid)
 				continue;
-			p[n++] = (struct pollfd){ .fd = job->out, .events = POLLIN };
-			p[n++] = (struct pollfd){ .fd = job->err, .events = POLLIN };
+			p[n++] = (struct pollfd){.fd = job->out, .events = POLLIN};
+			p[n++] = (struct pollfd){.fd = job->err, .events = POLLIN};
 			if (job->pending_len)
-				p[n++] = (struct pollfd){ .fd = job->in, .events = POLLOUT };
+				p[n++] = (struct pollfd){.fd = job->in, .events = POLLOUT};
 		}
 		if (poll(p, n, -1) < 0 && errno != EINTR)
 			return 1;
@@ -320,7 +320,7 @@ static int serve(const char *path)
 			else
 				usleep(100000);
 		} else if (p[0].revents) {
-			usleep(100000);	/* nobody at the other end: wait for one */
+			usleep(100000); /* nobody at the other end: wait for one */
 		}
 	}
 }
@@ -328,7 +328,7 @@ static int serve(const char *path)
 /* A process a direction, so that neither can hold up the other. */
 static int relay(const char *path)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	static char data[CHUNK];
 	pid_t child;
 	ssize_t n;
@@ -340,7 +340,7 @@ static int relay(const char *path)
 		if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 			break;
 		close(fd);
-		usleep(50000);	/* its QEMU is not up yet; the caller has the limit */
+		usleep(50000); /* its QEMU is not up yet; the caller has the limit */
 	}
 	child = fork();
 	if (child == 0) {

@@ -24,11 +24,11 @@
 
 #define MAX_DEVICES 64
 
-static int devices[MAX_DEVICES];	/* fd by event number, -1: none */
+static int devices[MAX_DEVICES]; /* fd by event number, -1: none */
 
 static void add(const char *file)
 {
-	unsigned char bits[EV_MAX / 8 + 1] = { 0 };
+	unsigned char bits[EV_MAX / 8 + 1] = {0};
 	char path[300], name[128] = "";
 	int n, fd;
 
@@ -37,7 +37,7 @@ static void add(const char *file)
 	snprintf(path, sizeof(path), "/dev/input/%s", file);
 	fd = open(path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
-		return;		/* not ready, or gone again; a change of rights tells us */
+		return; /* not ready, or gone again; a change of rights tells us */
 	if (ioctl(fd, EVIOCGBIT(0, sizeof(bits)), bits) < 0 || !(bits[EV_KEY / 8] & 1 << EV_KEY)) {
 		close(fd);
 		return;
@@ -86,10 +86,10 @@ int main(void)
 	printf("ready\n");
 
 	for (;;) {
-		struct pollfd p[1 + MAX_DEVICES] = { { .fd = watch, .events = POLLIN } };
+		struct pollfd p[1 + MAX_DEVICES] = {{.fd = watch, .events = POLLIN}};
 
 		for (int i = 0; i < MAX_DEVICES; i++)
-			p[1 + i] = (struct pollfd){ .fd = devices[i], .events = POLLIN };
+			p[1 + i] = (struct pollfd){.fd = devices[i], .events = POLLIN};
 		if (poll(p, 1 + MAX_DEVICES, -1) < 0)
 			return 1;
 		for (int i = 0; i < MAX_DEVICES; i++)

@@ -4,8 +4,9 @@
  *
  *	spoof IFACE OWN-ADDRESS VICTIM-MAC VICTIM-ADDRESS
  *
- * Each frame carries "spoof:NAME;", by which framewatch in the victim knows it. The last one, "honest",
- * is allowed: where it has come, all before it would have. Prints the name of each that was sent.
+ * Each frame carries "spoof:NAME;", by which framewatch in the victim knows it. The last one,
+ *"honest", is allowed: where it has come, all before it would have. Prints the name of each that
+ *was sent.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -87,7 +88,7 @@ static void emit(const char *name)
 	if (sendto(sock, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)len)
 		perror(name);
 	printf("sent %s\n", name);
-	usleep(20000);		/* none is to be lost for want of room */
+	usleep(20000); /* none is to be lost for want of room */
 }
 
 static uint16_t sum(const uint8_t *data, size_t n, uint32_t s)
@@ -141,7 +142,8 @@ static void udp(const char *name, const uint8_t *to, const uint8_t *from, const 
 	put16(target_port);
 	put16((uint16_t)(8 + data));
 	put16(0);
-	if (target_port == 68) {	/* a DHCP OFFER as far as anybody looks: op, htype, hlen, …, cookie */
+	if (target_port ==
+	    68) { /* a DHCP OFFER as far as anybody looks: op, htype, hlen, …, cookie */
 		static const uint8_t head[] = {2, 1, 6, 0}, cookie[] = {0x63, 0x82, 0x53, 0x63};
 
 		put(head, 4);
@@ -154,8 +156,8 @@ static void udp(const char *name, const uint8_t *to, const uint8_t *from, const 
 }
 
 /* Neighbour or router advertisement, straight or behind an extension header. */
-static void icmp6(const char *name, const uint8_t *to, const char *source, uint8_t type, const char *target,
-		  uint8_t extension)
+static void icmp6(const char *name, const uint8_t *to, const char *source, uint8_t type,
+		  const char *target, uint8_t extension)
 {
 	uint8_t body[128];
 	char text[64];
@@ -169,17 +171,17 @@ static void icmp6(const char *name, const uint8_t *to, const char *source, uint8
 	body[n++] = 0;
 	memset(body + n, 0, 12);
 	if (type == 136) {
-		body[n] = 0x60;		/* solicited, override */
+		body[n] = 0x60; /* solicited, override */
 		n += 4;
 		inet_pton(AF_INET6, target, &a);
 		memcpy(body + n, &a, 16);
 		n += 16;
 	} else {
-		body[n] = 64;		/* hop limit */
-		body[n + 3] = 30;	/* lifetime */
+		body[n] = 64;	  /* hop limit */
+		body[n + 3] = 30; /* lifetime */
 		n += 12;
 	}
-	body[n++] = type == 136 ? 2 : 1;	/* link-layer address: target's, source's */
+	body[n++] = type == 136 ? 2 : 1; /* link-layer address: target's, source's */
 	body[n++] = 1;
 	memcpy(body + n, own, 6);
 	n += 6;
@@ -200,7 +202,8 @@ static void icmp6(const char *name, const uint8_t *to, const char *source, uint8
 	put6(source);
 	put6("ff02::1");
 	if (extension != 255) {
-		static const uint8_t padding[6] = {1, 4};	/* PadN; of a fragment header: offset 0, last */
+		static const uint8_t padding[6] = {
+			1, 4}; /* PadN; of a fragment header: offset 0, last */
 		static const uint8_t fragment[6] = {0, 0, 1, 2, 3, 4};
 
 		put8(58);
@@ -229,7 +232,8 @@ int main(int argc, char **argv)
 	unsigned int m[6];
 	const char *me, *his;
 
-	if (argc != 5 || sscanf(argv[3], "%x:%x:%x:%x:%x:%x", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
+	if (argc != 5 ||
+	    sscanf(argv[3], "%x:%x:%x:%x:%x:%x", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
 		fprintf(stderr, "usage: spoof IFACE OWN-ADDRESS VICTIM-MAC VICTIM-ADDRESS\n");
 		return 2;
 	}

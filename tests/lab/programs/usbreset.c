@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* usbreset - resets the device behind a node of /dev/bus/usb, as the tool of this name in usbutils does. */
+/* usbreset - resets the device behind a node of /dev/bus/usb, as the tool of this name in usbutils
+ * does. */
 #include <fcntl.h>
 #include <linux/usbdevice_fs.h>
 #include <stdio.h>

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * usbtest - runs cases of the kernel's usbtest driver on one device, as the kernel's own testusb does.
+ * usbtest - runs cases of the kernel's usbtest driver on one device, as the kernel's own testusb
+ *does.
  *
  *	usbtest SERIAL [SECONDS] <CASES		a case a line: TEST ITERATIONS LENGTH VARY SGLEN
  *
  * Prints a line for each as it ends, and "done" at the end:
  *	TEST ITERATIONS LENGTH VARY SGLEN ok MICROSECONDS
  *	TEST ITERATIONS LENGTH VARY SGLEN error ERRNO
- *	TEST ITERATIONS LENGTH VARY SGLEN stuck		(not over within SECONDS; nothing follows but "done")
- * The device is looked up again for each case, because a case may leave it with another number.
+ *	TEST ITERATIONS LENGTH VARY SGLEN stuck		(not over within SECONDS; nothing follows
+ *but "done") The device is looked up again for each case, because a case may leave it with another
+ *number.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -63,8 +65,8 @@ static int open_device(const char *serial)
 	int fd = -1;
 
 	while (fd < 0 && dir && (entry = readdir(dir))) {
-		if (read_text(entry->d_name, "serial", text, sizeof(text)) || strcmp(text, serial) ||
-		    read_text(entry->d_name, "busnum", bus, sizeof(bus)) ||
+		if (read_text(entry->d_name, "serial", text, sizeof(text)) ||
+		    strcmp(text, serial) || read_text(entry->d_name, "busnum", bus, sizeof(bus)) ||
 		    read_text(entry->d_name, "devnum", number, sizeof(number)))
 			continue;
 		snprintf(path, sizeof(path), "/dev/bus/usb/%03d/%03d", atoi(bus), atoi(number));
@@ -78,7 +80,7 @@ static int open_device(const char *serial)
 /* In a process of its own: what never ends costs that process. */
 static void run_case(const char *serial, struct usbtest_param param, const char *name)
 {
-	struct usbdevfs_ioctl request = { .ifno = 0, .ioctl_code = USBTEST_REQUEST, .data = &param };
+	struct usbdevfs_ioctl request = {.ifno = 0, .ioctl_code = USBTEST_REQUEST, .data = &param};
 	int fd = open_device(serial);
 
 	if (fd < 0)
@@ -104,13 +106,13 @@ int main(int argc, char **argv)
 	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	while (fgets(line, sizeof(line), stdin)) {
-		struct usbtest_param param = { 0 };
-		struct timespec limit = { .tv_sec = seconds };
+		struct usbtest_param param = {0};
+		struct timespec limit = {.tv_sec = seconds};
 		pid_t child;
 
 		line[strcspn(line, "\n")] = 0;
-		if (sscanf(line, "%u %u %u %u %u", &param.test_num, &param.iterations, &param.length, &param.vary,
-			   &param.sglen) != 5)
+		if (sscanf(line, "%u %u %u %u %u", &param.test_num, &param.iterations,
+			   &param.length, &param.vary, &param.sglen) != 5)
 			continue;
 		child = fork();
 		if (child == 0)
