@@ -421,20 +421,30 @@ static int run_on_terminal(unsigned short columns, const char *const *args, cons
 {
 	struct winsize ws = {.ws_row = 24, .ws_col = columns};
 	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
-	int terminal, status;
+	int terminal, slave, status;
 	size_t len = 0;
 	ssize_t n;
 	pid_t pid;
 
 	for (unsigned i = 0; args[i]; i++)
 		argv[i + 3] = args[i];
-	pid = forkpty(&terminal, NULL, NULL, &ws);
+	/*
+	 * No controlling terminal: the end of a session's leader hangs it up, and that throws away
+	 * what was written last and has not been read yet.
+	 */
+	assert_int_equal(openpty(&terminal, &slave, NULL, NULL, &ws), 0);
+	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		for (int fd = 0; fd < 3; fd++)
+			dup2(slave, fd);
+		close(slave);
+		close(terminal);
 		setenv("TERM", "xterm", 1);
 		execv(getenv("USBROUTECTL"), (char **)argv);
 		_exit(99);
 	}
+	close(slave);
 	if (late) {
 		char first = 0;
 
