@@ -54,9 +54,13 @@ def uses_kvm(kernel):
     return remembered["kvm"]
 
 
+def cpu():
+    """The CPU of this machine that an emulated board runs on: the last one that this process may use."""
+    return max(os.sched_getaffinity(0))
+
+
 def command(kernel):
     """The first words of the board's command: its QEMU, how it runs, how many CPUs it has."""
     if uses_kvm(kernel):
         return ["qemu-system-x86_64", *KVM, "-smp", str(KVM_CPUS)]
-    one = max(os.sched_getaffinity(0))
-    return ["taskset", "-c", str(one), "qemu-system-x86_64", *EMULATED, "-smp", str(EMULATED_CPUS)]
+    return ["taskset", "-c", str(cpu()), "qemu-system-x86_64", *EMULATED, "-smp", str(EMULATED_CPUS)]

@@ -16,7 +16,7 @@ from .kernel import Kernel
 from .logs import Logs
 from .qmp import Qmp
 
-LOCK = "/run/lock/usbrouted-lab.lock"
+LOCK = "/run/lock/usbrouted-lab.cpu{}.lock"     # one board a CPU: two on one would starve each other
 BOOT_SECONDS = 240
 EVENT_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -59,14 +59,14 @@ class Board:
     # Power
 
     def _take_lock(self):
-        self._lock = open(LOCK, "a+")
+        self._lock = open(LOCK.format(accelerator.cpu()), "a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "somebody"
-            raise LabError(f"a board is up already ({holder}): one at a time. "
-                           "Put it away with `tests/lab/board down`") from None
+            raise LabError(f"a board is up already ({holder}): one at a time "
+                           "on a CPU. Put it away with `tests/lab/board down`, or begin with `taskset -c N`") from None
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}, checkout {paths.REPO}\n")
         self._lock.flush()
