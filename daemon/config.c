@@ -27,14 +27,24 @@ struct config *config_free(struct config *config)
 
 	if (!config)
 		return NULL;
-	while ((l = list_pop(&config->vms)))
-		free(list_entry(l, struct config_vm, link));
+	while ((l = list_pop(&config->vms))) {
+		struct config_vm *vm = list_entry(l, struct config_vm, link);
+
+		free(vm->domain);
+		free(vm);
+	}
 	while ((l = list_pop(&config->devices))) {
 		struct config_device *d = list_entry(l, struct config_device, link);
 
 		selector_deinit(&d->match);
 		free(d->vms);
 		free(d);
+	}
+	while ((l = list_pop(&config->groups))) {
+		struct config_group *g = list_entry(l, struct config_group, link);
+
+		free(g->devices);
+		free(g);
 	}
 	free(config->runtime_directory);
 	free(config->state_directory);
@@ -64,6 +74,7 @@ int config_new_default(struct config **ret_config)
 		return -ENOMEM;
 	list_init(&c->vms);
 	list_init(&c->devices);
+	list_init(&c->groups);
 	c->runtime_directory = strdup("/run/usbrouted");
 	c->state_directory = strdup("/var/lib/usbrouted");
 	c->socket_group = strdup("kvm");
@@ -179,6 +190,24 @@ const struct config_device *config_find_device(const struct config *config, cons
 
 		if (!strcmp(d->name, name))
 			return d;
+	}
+	return NULL;
+}
+
+/**
+ * config_find_group() - the group with a name
+ * @config:	the configuration
+ * @name:	the name
+ *
+ * Return: the group, owned by the configuration, or NULL.
+ */
+const struct config_group *config_find_group(const struct config *config, const char *name)
+{
+	list_for_each(it, &config->groups) {
+		const struct config_group *g = list_entry(it, struct config_group, link);
+
+		if (!strcmp(g->name, name))
+			return g;
 	}
 	return NULL;
 }

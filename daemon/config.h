@@ -18,6 +18,9 @@
 #define CONFIG_FILE_MAX	   (1024 * 1024)
 #define CONFIG_VMS_MAX	   60
 #define CONFIG_DEVICES_MAX 1024
+#define CONFIG_GROUPS_MAX  256
+#define CONFIG_MEMBERS_MAX 64
+#define CONFIG_DOMAIN_MAX  127
 #define CONFIG_ERRORS_MAX  50
 
 /* Outcome of config_parse() and config_load(): refused, and the errors say why. */
@@ -30,6 +33,7 @@ struct config_vm {
 	struct in_addr address;
 	bool has_mac;
 	uint8_t mac[6];
+	char *domain; /* the libvirt domain's name; NULL: as the VM's */
 	unsigned line, address_line, mac_line;
 };
 
@@ -43,6 +47,15 @@ struct config_device {
 	unsigned line, vms_line;
 };
 
+/* Devices that are routed together. */
+struct config_group {
+	struct list link;
+	char name[32];
+	char (*devices)[32]; /* aliases, of the configuration or given by command */
+	size_t n_devices;
+	unsigned line;
+};
+
 struct config {
 	char *runtime_directory, *state_directory, *socket_group;
 	struct in_addr address; /* the daemon's on the private segment */
@@ -50,7 +63,8 @@ struct config {
 	bool isolate;
 	struct list vms;     /* of struct config_vm, in the file's order */
 	struct list devices; /* of struct config_device, in the file's order */
-	size_t n_vms, n_devices;
+	struct list groups;  /* of struct config_group, in the file's order */
+	size_t n_vms, n_devices, n_groups;
 };
 
 /* Errors, each a line "FILE:LINE: [section] key: expected …", newline after each. */
@@ -69,3 +83,4 @@ struct config *config_free(struct config *config);
 void config_errors_deinit(struct config_errors *errors);
 const struct config_vm *config_find_vm(const struct config *config, const char *name);
 const struct config_device *config_find_device(const struct config *config, const char *name);
+const struct config_group *config_find_group(const struct config *config, const char *name);

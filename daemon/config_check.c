@@ -84,6 +84,46 @@ static void check_devices(struct config_parser *p)
 	}
 }
 
+/* A name on a command line is one thing. Members may also be named by `usbroutectl alias`. */
+static void check_groups(struct config_parser *p)
+{
+	list_for_each(it, &p->config->groups) {
+		const struct config_group *g = list_entry(it, struct config_group, link);
+		const struct config_device *d = config_find_device(p->config, g->name);
+		char section[48];
+
+		snprintf(section, sizeof(section), "group %s", g->name);
+		if (d)
+			config_complain_at(p, g->line, section, NULL,
+					   "a name that no device has; line %u begins [device %s]",
+					   d->line, d->name);
+	}
+}
+
+static void check_domains(struct config_parser *p)
+{
+	list_for_each(it, &p->config->vms) {
+		const struct config_vm *vm = list_entry(it, struct config_vm, link);
+
+		for (struct list *o = p->config->vms.next; vm->domain && o != &p->config->vms;
+		     o = o->next) {
+			const struct config_vm *other = list_entry(o, struct config_vm, link);
+			char section[40];
+
+			if (other == vm ||
+			    strcmp(vm->domain, other->domain ? other->domain : other->name))
+				continue;
+			/* Of two that say it, the later one is told. */
+			if (other->domain && other->line > vm->line)
+				continue;
+			snprintf(section, sizeof(section), "vm %s", vm->name);
+			config_complain_at(p, vm->line, section, "domain",
+					   "a domain of its own; it is [vm %s]'s, too",
+					   other->name);
+		}
+	}
+}
+
 /* Each guest's socket lies in the runtime directory, and a socket's path has little room. */
 static void check_runtime_directory(struct config_parser *p)
 {
@@ -111,4 +151,6 @@ void config_check(struct config_parser *p)
 	check_runtime_directory(p);
 	check_vms(p);
 	check_devices(p);
+	check_groups(p);
+	check_domains(p);
 }

@@ -14,7 +14,7 @@
 
 #include "policy/name.h"
 
-#define SECTION_LIST "one of [daemon], [network], [vm NAME], [device NAME]"
+#define SECTION_LIST "one of [daemon], [network], [vm NAME], [device NAME], [group NAME]"
 
 struct key {
 	const char *name;
@@ -44,13 +44,18 @@ static const struct {
 	[SECTION_VM] = {"vm",
 			true,
 			{{"address", false, "10.77.0.11", config_set_vm_address},
-			 {"mac", false, "52:54:00:77:00:0b", config_set_vm_mac}},
-			"address, mac"},
+			 {"mac", false, "52:54:00:77:00:0b", config_set_vm_mac},
+			 {"domain", false, "\"win 10\"", config_set_domain}},
+			"address, mac, domain"},
 	[SECTION_DEVICE] = {"device",
 			    true,
 			    {{"match", true, "id=046d:c31c", config_set_match},
 			     {"vms", true, "vm1 vm2", config_set_vms}},
 			    "match, vms"},
+	[SECTION_GROUP] = {"group",
+			   true,
+			   {{"devices", true, "keyboard mouse", config_set_members}},
+			   "devices"},
 };
 
 static void config_freep(struct config **config)
@@ -126,6 +131,39 @@ static bool begin_device(struct config_parser *p, const char *name)
 	return true;
 }
 
+static bool begin_group(struct config_parser *p, const char *name)
+{
+	const struct config_group *other = config_find_group(p->config, name);
+	struct config_group *group;
+
+	if (!name_valid_alias(name)) {
+		config_complain(
+			p, NULL,
+			"a group's name of 1 to 31 of A-Z a-z 0-9 _ -, none of host next prev all "
+			"none control, and not the form of a port such as 1-1");
+		return false;
+	}
+	if (other) {
+		config_complain(p, NULL, "each group once; line %u has it too", other->line);
+		return false;
+	}
+	if (p->config->n_groups == CONFIG_GROUPS_MAX) {
+		config_complain(p, NULL, "at most %u groups", CONFIG_GROUPS_MAX);
+		return false;
+	}
+	group = calloc(1, sizeof(*group));
+	if (!group) {
+		p->r = -ENOMEM;
+		return false;
+	}
+	strcpy(group->name, name);
+	group->line = p->line;
+	list_append(&p->config->groups, &group->link);
+	p->config->n_groups++;
+	p->group = group;
+	return true;
+}
+
 /* What a section lacks is only known at its end. */
 static void end_section(struct config_parser *p)
 {
@@ -134,6 +172,10 @@ static void end_section(struct config_parser *p)
 			p, p->section_line, p->section_text, "match",
 			"what the device is known by, such as match = id=046d:c31c; found no "
 			"such line");
+	if (p->section == SECTION_GROUP && !p->key_lines[0])
+		config_complain_at(p, p->section_line, p->section_text, "devices",
+				   "who is in the group, such as devices = keyboard mouse; found "
+				   "no such line");
 	p->section = SECTION_REFUSED;
 }
 
@@ -163,11 +205,14 @@ static void begin_section(struct config_parser *p, const char *text)
 	}
 	if (sections[s].named && !name) {
 		config_complain(p, NULL, "a name, such as [%s %s]", sections[s].kind,
-				s == SECTION_VM ? "vm1" : "keyboard");
+				s == SECTION_VM	      ? "vm1"
+				: s == SECTION_DEVICE ? "keyboard"
+						      : "desk");
 		return;
 	}
 	if ((s == SECTION_VM && !begin_vm(p, name)) ||
-	    (s == SECTION_DEVICE && !begin_device(p, name)))
+	    (s == SECTION_DEVICE && !begin_device(p, name)) ||
+	    (s == SECTION_GROUP && !begin_group(p, name)))
 		return;
 	p->section_lines[s] = p->line;
 	p->section = (enum config_section)s;

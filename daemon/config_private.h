@@ -17,6 +17,7 @@ enum config_section {
 	SECTION_NETWORK,
 	SECTION_VM,
 	SECTION_DEVICE,
+	SECTION_GROUP,
 	SECTIONS
 };
 
@@ -32,6 +33,7 @@ struct config_parser {
 	unsigned section_line;
 	struct config_vm *vm;		     /* of [vm …] */
 	struct config_device *device;	     /* of [device …] */
+	struct config_group *group;	     /* of [group …] */
 	unsigned key_lines[CONFIG_KEYS_MAX]; /* where each key of this section was given */
 
 	unsigned section_lines[SECTIONS]; /* where [daemon] and [network] began */
@@ -65,5 +67,7 @@ void config_set_vm_address(struct config_parser *p, const struct config_line *l)
 void config_set_vm_mac(struct config_parser *p, const struct config_line *l);
 void config_set_match(struct config_parser *p, const struct config_line *l);
 void config_set_vms(struct config_parser *p, const struct config_line *l);
+void config_set_domain(struct config_parser *p, const struct config_line *l);
+void config_set_members(struct config_parser *p, const struct config_line *l);
 
 void config_check(struct config_parser *p);

@@ -248,3 +248,52 @@ void config_set_vms(struct config_parser *p, const struct config_line *l)
 		strcpy(p->device->vms[p->device->n_vms++], word);
 	}
 }
+
+void config_set_domain(struct config_parser *p, const struct config_line *l)
+{
+	const char *name = l->words;
+	char buf[CONFIG_FOUND_MAX + 4];
+	size_t n = strlen(name);
+
+	/* libvirt takes any name without a slash or a newline. */
+	if (n && n <= CONFIG_DOMAIN_MAX && !strchr(name, '/'))
+		set_text(p, &p->vm->domain, name);
+	else
+		config_complain(p, l->key,
+				"the name of a libvirt domain, at most %u bytes without /; found "
+				"\"%s\"",
+				CONFIG_DOMAIN_MAX, config_found(buf, name));
+}
+
+void config_set_members(struct config_parser *p, const struct config_line *l)
+{
+	struct config_group *g = p->group;
+	const char *word = l->words;
+	char buf[CONFIG_FOUND_MAX + 4];
+
+	if (l->n_words > CONFIG_MEMBERS_MAX) {
+		config_complain(p, l->key, "at most %u devices", CONFIG_MEMBERS_MAX);
+		return;
+	}
+	g->devices = calloc(l->n_words, sizeof(*g->devices));
+	if (!g->devices) {
+		p->r = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < l->n_words; i++, word = config_line_next_word(word)) {
+		if (!name_valid_alias(word)) {
+			config_complain(p, l->key,
+					"names of devices, such as devices = keyboard mouse; found "
+					"\"%s\"",
+					config_found(buf, word));
+			return;
+		}
+		for (size_t k = 0; k < g->n_devices; k++)
+			if (!strcmp(g->devices[k], word)) {
+				config_complain(p, l->key, "each device once; found %s twice",
+						word);
+				return;
+			}
+		strcpy(g->devices[g->n_devices++], word);
+	}
+}

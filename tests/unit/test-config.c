@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "daemon/config.h"
 
-#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME]"
+#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME]"
 
 static const struct {
 	const char *text, *errors;
@@ -75,9 +75,29 @@ static const struct {
 	/* Words of later issues are unknown. */
 	{"[network lan]\nuplink = none\n", "f:1: [network lan]: expected " SECTIONS "\n"},
 	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTIONS "\n"},
-	{"[group desk]\n", "f:1: [group desk]: expected " SECTIONS "\n"},
+	{"[group desk]\n", "f:1: [group desk] devices: expected who is in the group, such as "
+			   "devices = keyboard mouse; found no such line\n"},
+	{"[group host]\ndevices = a\n",
+	 "f:1: [group host]: expected a group's name of 1 to 31 of A-Z a-z 0-9 _ -, none of host "
+	 "next prev all none control, and not the form of a port such as 1-1\n"},
+	{"[group g]\ndevices = a\n[group g]\ndevices = a\n",
+	 "f:3: [group g]: expected each group once; line 1 has it too\n"},
+	{"[group g]\ndevices = a b a\n",
+	 "f:2: [group g] devices: expected each device once; found a twice\n"},
+	{"[group g]\ndevices = a 1-1\n",
+	 "f:2: [group g] devices: expected names of devices, such as devices = keyboard mouse; "
+	 "found \"1-1\"\n"},
+	{"[device a]\nmatch = id=046d:c31c\n[group a]\ndevices = b\n",
+	 "f:3: [group a]: expected a name that no device has; line 1 begins [device a]\n"},
 	{"[hotkey]\n", "f:1: [hotkey]: expected " SECTIONS "\n"},
-	{"[vm vm1]\ndomain = x\n", "f:2: [vm vm1] domain: expected one of the keys address, mac\n"},
+	{"[vm vm1]\nmemory = x\n",
+	 "f:2: [vm vm1] memory: expected one of the keys address, mac, domain\n"},
+	{"[vm vm1]\ndomain = a/b\n", "f:2: [vm vm1] domain: expected the name of a libvirt domain, "
+				     "at most 127 bytes without /; found \"a/b\"\n"},
+	{"[vm vm1]\ndomain = vm2\n[vm vm2]\n",
+	 "f:1: [vm vm1] domain: expected a domain of its own; it is [vm vm2]'s, too\n"},
+	{"[vm vm1]\ndomain = x\n[vm vm2]\ndomain = x\n",
+	 "f:3: [vm vm2] domain: expected a domain of its own; it is [vm vm1]'s, too\n"},
 	/* Values. */
 	{"[daemon]\nruntime-directory = run\n",
 	 "f:2: [daemon] runtime-directory: expected an absolute path without . and .., such as "
@@ -149,7 +169,7 @@ static const struct {
 	 "length "
 	 "from 8 to 30, such as 10.77.0.1/24; found \"x\"\n"
 	 "f:5: [what]: expected " SECTIONS "\n"
-	 "f:8: [vm b] x: expected one of the keys address, mac\n"},
+	 "f:8: [vm b] x: expected one of the keys address, mac, domain\n"},
 	{"[daemon]\n[vm a\naddress = x\nmac = \"\n",
 	 "f:2: expected a section's name between [ and ]\n"
 	 "f:4: mac: expected a closing \" on the same line\n"},
@@ -242,13 +262,17 @@ static void test_everything(void **state)
 				 "address = 192.168.7.10\r\n"
 				 "mac = 52:54:00:77:00:0B\r\n"
 				 "[vm  1-1]\r\n"
+				 "domain = \"win 10\"\r\n"
 				 "[device keyboard]\r\n"
 				 "match = id=046d:C31C product=\"USB \\\"Key\\\\board\\\" #1; *\" "
 				 "port=0000:00:14.0/usb2:1.2\r\n"
 				 "vms = vm1 1-1\r\n"
 				 "[device any]\r\n"
-				 "match = \"class=hid.mouse\" serial=a#b;c\r\n");
+				 "match = \"class=hid.mouse\" serial=a#b;c\r\n"
+				 "[group desk]\r\n"
+				 "devices = keyboard given-later any\r\n");
 	const struct config_device *d;
+	const struct config_group *g;
 	const struct config_vm *vm;
 
 	assert_string_equal(c->runtime_directory, "/tmp/a#b");
@@ -264,6 +288,7 @@ static void test_everything(void **state)
 	assert_memory_equal(vm->mac, "\x52\x54\x00\x77\x00\x0b", 6);
 	vm = config_find_vm(c, "1-1");
 	assert_false(vm->has_address || vm->has_mac);
+	assert_string_equal(vm->domain, "win 10");
 	assert_null(config_find_vm(c, "vm2"));
 
 	d = config_find_device(c, "keyboard");
@@ -277,6 +302,10 @@ static void test_everything(void **state)
 	assert_int_equal(d->match.class_, USB_CLASS_HID_MOUSE);
 	assert_string_equal(d->match.serial, "a#b;c");
 	assert_false(d->has_vms);
+	g = config_find_group(c, "desk");
+	assert_int_equal(g->n_devices, 3);
+	assert_string_equal(g->devices[1], "given-later");
+	assert_null(config_find_group(c, "keyboard"));
 	config_free(c);
 }
 
