@@ -66,7 +66,8 @@ struct vm {
 	struct broker_request req;
 	struct list clients; /* of struct usbip_client: have not said yet what they want */
 	unsigned n_clients;
-	struct log_limit limit; /* of lines that the guest can trigger */
+	struct loop_watch side_watch; /* guest_side.c: something has changed */
+	struct log_limit limit;	      /* of lines that the guest can trigger */
 };
 
 int vms_start(struct daemon *daemon);

@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/claims.h"
+#include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route_call.h"
 #include "daemon/state_file.h"
@@ -181,6 +182,8 @@ static void route_stuck(void *ctx, const char *what)
 	struct route *route = &device->route;
 	char text[160];
 
+	guest_side_changed(route->at);
+
 	/* It frees itself, should the call ever end; we go on as if it were not there. */
 	if (route->state != ROUTE_TAKING)
 		guest_take(route->at->guest, route->gd, true);
@@ -334,6 +337,7 @@ static void route_take(struct device *device, bool close_it)
 	struct route *route = &device->route;
 
 	route->state = ROUTE_TAKING;
+	guest_side_changed(route->at);
 	/* The guest hears of it now, whatever its thread is at. */
 	if (route->session_dup >= 0)
 		shutdown(route->session_dup, SHUT_RDWR);
@@ -372,6 +376,8 @@ static void route_reconcile(struct device *device)
 	case ROUTE_FAILED:
 		break;
 	}
+	if (route->at)
+		guest_side_changed(route->at);
 	route_calls_check(device);
 }
 
@@ -477,6 +483,7 @@ void route_removed(struct device *device)
 	loop_cancel(device->daemon->loop, &route->retry);
 	broker_forget(device->daemon->broker, &route->req);
 	if (route->gd) {
+		guest_side_changed(route->at);
 		if (route->state != ROUTE_TAKING)
 			guest_take(route->at->guest, route->gd, true);
 		route_let_go(device);
@@ -492,6 +499,7 @@ void route_vm_changed(struct vm *vm)
 {
 	list_for_each_safe(it, &vm->daemon->devices)
 		route_reconcile(list_entry(it, struct device, link));
+	guest_side_changed(vm);
 }
 
 /**

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
 #include "daemon/state_file.h"
@@ -343,6 +344,7 @@ void vms_stop(struct daemon *daemon)
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		loop_cancel(daemon->loop, &vm->listener_watch);
+		guest_side_stop(vm);
 		usbip_clients_close(vm);
 		if (vm->guest) {
 			daemon->vms_ending++;

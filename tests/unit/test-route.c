@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "daemon/claims.h"
 #include "daemon/daemon.h"
+#include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/state_file.h"
 
@@ -116,6 +117,16 @@ void guest_import(struct guest *guest, struct guest_device *gd, int sock, const 
 	assert_ptr_equal(gd->in, guest);
 	n_imports++;
 	close(sock);
+}
+
+void guest_side_changed(struct vm *vm)
+{
+	assert_non_null(vm);
+}
+
+bool guest_side_takes(const struct vm *vm)
+{
+	return false;
 }
 
 /* ------------------------------------------------------------- what happens, in words */
