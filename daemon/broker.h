@@ -60,7 +60,8 @@ struct broker_request;
  * typedef broker_done - an answer has come
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
- * @fds:	PORT_ADD: tap, listener; OPEN: the node; the callee's. -1 where there is none
+ * @fds:	PORT_ADD: tap, listener; OPEN: the node, and its disks' guard where it has disks:
+ *while that is open, nobody mounts them (broker_disk.h). The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
 typedef void (*broker_done)(struct broker_request *req, int r, int fds[2], const char *text);

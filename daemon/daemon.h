@@ -94,6 +94,7 @@ struct route {
 	struct guest_device *gd;
 	bool importing, session; /* handed to the thread with a client; the client has it */
 	int session_dup;	 /* the client's socket, for shutdown() alone, or -1 */
+	int guard;		 /* while open, the broker lets nobody mount its disks */
 	bool was_ours;		 /* claimed when the last run ended: no driver of the host has it */
 	bool gone;		 /* libusb says so; udev will */
 	int failure;		 /* the errno of the last failure */

@@ -83,6 +83,7 @@ static void route_fail(struct device *device, int r, const char *reason)
 	struct route *route = &device->route;
 	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
 
+	route->guard = fd_close(route->guard);
 	route->state = ROUTE_FAILED;
 	route->at = NULL;
 	route->failure = r;
@@ -107,6 +108,7 @@ static void route_opened(void *ctx, int r, const char *reason)
 	struct device *device = ctx;
 	struct route *route = &device->route;
 
+	route->guard = fd_close(route->guard);
 	if (route->state != ROUTE_GIVING)
 		return; /* given only to be closed */
 	if (r < 0) {
@@ -266,6 +268,7 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 		route->gd = guest_device_new(device->tag, &device->info, fds[0],
 					     device->daemon->loop, &route_events, device);
 		if (route->gd) {
+			route->guard = fds[1];
 			route->state = ROUTE_GIVING;
 			route->at = to;
 			guest_give(to->guest, route->gd);
@@ -275,8 +278,11 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 		text = "no memory for it";
 	}
 	fd_close(fds[0]);
+	fd_close(fds[1]);
 	if (r < 0) {
-		snprintf(reason, sizeof(reason), "%s: %s", text, errno_text(r));
+		/* Of what is in use on the host the broker's words say it all. */
+		snprintf(reason, sizeof(reason), "%s%s%s", text, r == -EBUSY ? "" : ": ",
+			 r == -EBUSY ? "" : errno_text(r));
 		route_fail(device, r, reason);
 		return;
 	}
@@ -458,6 +464,7 @@ void routes_stop(struct daemon *daemon)
  */
 void route_added(struct device *device)
 {
+	device->route.guard = -1;
 	device->route.was_ours = claims_take(&device->daemon->claimed_before, device);
 	route_calls_added(device);
 	route_reconcile(device);
@@ -481,6 +488,7 @@ void route_removed(struct device *device)
 	struct route *route = &device->route;
 
 	loop_cancel(device->daemon->loop, &route->retry);
+	route->guard = fd_close(route->guard);
 	broker_forget(device->daemon->broker, &route->req);
 	if (route->gd) {
 		guest_side_changed(route->at);

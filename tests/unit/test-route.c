@@ -721,6 +721,80 @@ static void an_import_of_what_is_held_is_busy_and_of_others_unknown(void **state
 	assert_int_equal(route_import(f->keyboard, &f->vm1, 0, &op), -ENODEV);
 }
 
+/* What a guard's other end says: 0 once nobody holds the guard any more. */
+static ssize_t guard_says(int end)
+{
+	char byte;
+
+	return recv(end, &byte, 1, MSG_DONTWAIT);
+}
+
+/* The broker opens the keyboard for vm1, with a guard; the guard's other end. */
+static int node_opens_guarded(struct fixture *f)
+{
+	struct broker_request *req;
+	int fds[2], pair[2];
+
+	command(f, &f->vm1, -1);
+	req = asked_open;
+	assert_non_null(req);
+	asked_open = NULL;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	fds[0] = dup(0);
+	fds[1] = pair[0];
+	req->done(req, 0, fds, "");
+	assert_int_equal(guard_says(pair[1]), -1);
+	return pair[1];
+}
+
+static void disks_are_guarded_until_the_claim(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int end = node_opens_guarded(f);
+
+	claimed(f, 0, NULL);
+	assert_int_equal(guard_says(end), 0);
+}
+
+static void a_claim_that_fails_ends_the_guard(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int end = node_opens_guarded(f);
+
+	claimed(f, -EIO, "claiming");
+	assert_int_equal(guard_says(end), 0);
+	taken(f);
+}
+
+static void unplugging_ends_the_guard(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int end = node_opens_guarded(f);
+	struct guest_device *gd = thread_of(f);
+
+	unplug(f);
+	assert_int_equal(guard_says(end), 0);
+	gd->in = NULL;
+	guest_device_free(gd);
+}
+
+static void a_disk_in_use_is_busy_in_the_broker_s_words(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_request *req;
+	int fds[2] = {-1, -1};
+
+	command(f, &f->vm1, -1);
+	req = asked_open;
+	asked_open = NULL;
+	req->done(req, -EBUSY, fds, "in use on the host: sda1 is mounted at /mnt");
+	assert_answer(f, ROUTE_BUSY, "in use on the host: sda1 is mounted at /mnt");
+	assert_null(strstr(f->text, "EBUSY"));
+	assert_null(strstr(f->text, "busy"));
+	drivers_probe(f, 0);
+	assert_stands(f, "host", "host", "present");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -745,6 +819,10 @@ int main(void)
 		T(wished_back_while_it_was_handed_over),
 		T(after_a_crash_what_was_ours_is_ours_before_its_vm_is_there),
 		T(an_import_of_what_is_held_is_busy_and_of_others_unknown),
+		T(disks_are_guarded_until_the_claim),
+		T(a_claim_that_fails_ends_the_guard),
+		T(unplugging_ends_the_guard),
+		T(a_disk_in_use_is_busy_in_the_broker_s_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
