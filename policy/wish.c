@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list of wishes, and its file form both ways.
+ * The list of wishes; its file form is in wish_file.c.
  *
  * A change builds the new wish whole before it takes anything away, so that it happens or does not.
- * A file's line that can't be read is counted and left out: one spoilt line must not cost the
- * others.
  */
 #include "policy/wish.h"
 
@@ -15,16 +13,7 @@
 
 #include "base/mem.h"
 #include "policy/name.h"
-
-#define WISH_LINE_MAX 8192
-#define WISH_FIELDS   6
-
-static const char *const kind_names[] = {
-	[WISH_SERIAL] = "serial",
-	[WISH_PORT_ID] = "port-id",
-	[WISH_PORT] = "port",
-	[WISH_ALIAS] = "alias",
-};
+#include "policy/wish_private.h"
 
 static struct wish *wish_free(struct wish *w)
 {
@@ -64,8 +53,8 @@ static int copy_text(char **ret, const char *text)
 	return 0;
 }
 
-static int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target,
-		    const char *serial, const char *port, const char *alias)
+int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, const char *serial,
+	     const char *port, const char *alias)
 {
 	_cleanup_wish_ struct wish *w = NULL;
 
@@ -81,6 +70,19 @@ static int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *tar
 	    copy_text(&w->alias, alias))
 		return -ENOMEM;
 	*ret_wish = take_ptr(w);
+	return 0;
+}
+
+static int wish_clone(struct wish **ret_wish, const struct wish *w)
+{
+	int r = wish_new(ret_wish, w->kind, w->target, w->serial, w->port, w->alias);
+
+	if (r < 0)
+		return r;
+	(*ret_wish)->id_vendor = w->id_vendor;
+	(*ret_wish)->id_product = w->id_product;
+	(*ret_wish)->until = w->until;
+	(*ret_wish)->until_unplug = w->until_unplug;
 	return 0;
 }
 
@@ -107,7 +109,7 @@ void wishes_deinit(struct wishes *wishes)
 	wishes->n = 0;
 }
 
-static void wishes_add(struct wishes *wishes, struct wish *w)
+void wishes_add(struct wishes *wishes, struct wish *w)
 {
 	list_append(&wishes->all, &w->link);
 	wishes->n++;
@@ -133,14 +135,11 @@ int wishes_copy(struct wishes *ret_to, const struct wishes *from)
 
 	wishes_init(&copy);
 	list_for_each(it, &from->all) {
-		const struct wish *w = list_entry(it, struct wish, link);
 		struct wish *c;
-		int r = wish_new(&c, w->kind, w->target, w->serial, w->port, w->alias);
+		int r = wish_clone(&c, list_entry(it, struct wish, link));
 
 		if (r < 0)
 			return r;
-		c->id_vendor = w->id_vendor;
-		c->id_product = w->id_product;
 		wishes_add(&copy, c);
 	}
 	wishes_init(ret_to);
@@ -251,6 +250,85 @@ int wish_set_alias(struct wishes *wishes, const char *alias, const char *target)
 }
 
 /**
+ * wishes_limit_last() - give the wish that was set last an end
+ * @wishes:		the list, not empty
+ * @until:		the second at which it ends; 0: at none
+ * @until_unplug:	it ends when its device is unplugged
+ */
+void wishes_limit_last(struct wishes *wishes, uint64_t until, bool until_unplug)
+{
+	struct wish *w = list_entry(wishes->all.prev, struct wish, link);
+
+	w->until = until;
+	w->until_unplug = until_unplug;
+}
+
+/**
+ * wishes_expire() - take back the wishes whose time is over
+ * @wishes:	the list
+ * @now:	the second that it is
+ *
+ * Return: how many.
+ */
+unsigned wishes_expire(struct wishes *wishes, uint64_t now)
+{
+	unsigned n = 0;
+
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (!w->until || w->until > now)
+			continue;
+		wishes_remove(wishes, w);
+		n++;
+	}
+	return n;
+}
+
+/**
+ * wishes_next_end() - when the next wish ends by itself
+ * @wishes:	the list
+ *
+ * Return: the second; 0 where none does.
+ */
+uint64_t wishes_next_end(const struct wishes *wishes)
+{
+	uint64_t next = 0;
+
+	list_for_each(it, &wishes->all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+
+		if (w->until && (!next || w->until < next))
+			next = w->until;
+	}
+	return next;
+}
+
+/**
+ * wish_unplugged() - take back the wishes that end with a device's unplugging
+ * @wishes:		the list
+ * @device:		the device
+ * @pair_is_unique:	no other present device has the same id and serial
+ *
+ * Return: how many.
+ */
+unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device,
+			bool pair_is_unique)
+{
+	unsigned n = 0;
+
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (!w->until_unplug || !wish_means(w, device, pair_is_unique))
+			continue;
+		wishes_remove(wishes, w);
+		n++;
+	}
+	return n;
+}
+
+/**
  * wish_forget() - take back all wishes about a present device
  * @wishes:		the list
  * @device:		the device
@@ -276,11 +354,9 @@ static int restore(struct wishes *wishes, const struct wishes *before,
 
 		if (!wish_means(w, device, pair_is_unique))
 			continue;
-		r = wish_new(&c, w->kind, w->target, w->serial, w->port, w->alias);
+		r = wish_clone(&c, w);
 		if (r < 0)
 			return r;
-		c->id_vendor = w->id_vendor;
-		c->id_product = w->id_product;
 		wishes_add(wishes, c);
 	}
 	return 0;
@@ -300,6 +376,84 @@ int wish_restore(struct wishes *wishes, const struct wishes *before,
 {
 	wish_forget(wishes, device, pair_is_unique);
 	return restore(wishes, before, device, pair_is_unique);
+}
+
+static struct wish *find_alias(const struct wishes *wishes, const char *alias)
+{
+	list_for_each(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (w->kind == WISH_ALIAS && same(w->alias, alias))
+			return w;
+	}
+	return NULL;
+}
+
+/**
+ * wish_forget_alias() - take back the wish that hangs on an alias
+ * @wishes:	the list
+ * @alias:	the alias
+ */
+void wish_forget_alias(struct wishes *wishes, const char *alias)
+{
+	struct wish *w = find_alias(wishes, alias);
+
+	if (w)
+		wishes_remove(wishes, w);
+}
+
+/**
+ * wish_restore_alias() - put what hangs on an alias back to what it was
+ * @wishes:	the list
+ * @before:	an earlier copy of it
+ * @alias:	the alias
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int wish_restore_alias(struct wishes *wishes, const struct wishes *before, const char *alias)
+{
+	const struct wish *old = find_alias(before, alias);
+	struct wish *w = NULL;
+
+	if (old && wish_clone(&w, old) < 0)
+		return -ENOMEM;
+	wish_forget_alias(wishes, alias);
+	if (w)
+		wishes_add(wishes, w);
+	return 0;
+}
+
+/**
+ * wish_find_target() - the first wish with a target
+ * @wishes:	the list
+ * @target:	the target
+ *
+ * Return: the wish, owned by the list, or NULL.
+ */
+const struct wish *wish_find_target(const struct wishes *wishes, const char *target)
+{
+	list_for_each(it, &wishes->all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+
+		if (!strcmp(w->target, target))
+			return w;
+	}
+	return NULL;
+}
+
+/**
+ * wish_forget_target() - take back all wishes with a target
+ * @wishes:	the list
+ * @target:	the target
+ */
+void wish_forget_target(struct wishes *wishes, const char *target)
+{
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (!strcmp(w->target, target))
+			wishes_remove(wishes, w);
+	}
 }
 
 /**
@@ -361,180 +515,4 @@ const struct wish *wish_find_absent(const struct wishes *wishes, const struct se
 			found = w;
 	}
 	return found;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static bool must_escape(char c)
-{
-	return (unsigned char)c < 0x20 || c == 0x7f || c == '\\';
-}
-
-/* Undo the escapes in place; false where one is none, or a byte should have been escaped. */
-static bool unescape(char *field)
-{
-	char *to = field;
-
-	for (const char *p = field; *p; p++) {
-		int high, low;
-
-		if (*p != '\\') {
-			if (must_escape(*p))
-				return false;
-			*to++ = *p;
-			continue;
-		}
-		if (p[1] != 'x')
-			return false;
-		high = hex_value(p[2]);
-		low = high < 0 ? -1 : hex_value(p[3]);
-		if (low < 0 || (!high && !low))
-			return false;
-		*to++ = (char)(high << 4 | low);
-		p += 3;
-	}
-	*to = '\0';
-	return true;
-}
-
-static bool kind_parse(enum wish_kind *ret_kind, const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(kind_names); i++)
-		if (!strcmp(name, kind_names[i])) {
-			*ret_kind = (enum wish_kind)i;
-			return true;
-		}
-	return false;
-}
-
-/* One line, without its newline, which is cut up. Return: 0, -EINVAL or -ENOMEM. */
-static int parse_line(struct wish **ret_wish, char *line)
-{
-	char *field[WISH_FIELDS] = {0}, *rest = line;
-	enum wish_kind kind;
-	struct wish *w;
-	int r;
-
-	for (unsigned i = 0; i < WISH_FIELDS; i++) {
-		field[i] = strsep(&rest, "\t");
-		if (!field[i] || !unescape(field[i]))
-			return -EINVAL;
-	}
-	if (rest || strcmp(field[0], "V1") || !kind_parse(&kind, field[2]))
-		return -EINVAL;
-	if ((kind == WISH_SERIAL || kind == WISH_PORT_ID) ? !name_is_id(field[3]) : *field[3] != 0)
-		return -EINVAL;
-	if ((kind == WISH_SERIAL || kind == WISH_ALIAS) != (*field[4] != 0))
-		return -EINVAL;
-	if (kind == WISH_ALIAS ? *field[5] || !name_valid_alias(field[4]) : !*field[5])
-		return -EINVAL;
-
-	r = wish_new(&w, kind, field[1], kind == WISH_SERIAL ? field[4] : NULL,
-		     kind == WISH_ALIAS ? NULL : field[5], kind == WISH_ALIAS ? field[4] : NULL);
-	if (r < 0)
-		return r;
-	if (*field[3]) {
-		w->id_vendor = (uint16_t)strtoul(field[3], NULL, 16);
-		w->id_product = (uint16_t)strtoul(field[3] + 5, NULL, 16);
-	}
-	*ret_wish = w;
-	return 0;
-}
-
-/**
- * wishes_parse() - read the file form
- * @wishes:		an empty list, filled in the file's order
- * @text:		the file's bytes
- * @len:		how many
- * @ret_bad_lines:	how many lines could not be read and were left out
- *
- * Return: 0, or -ENOMEM with the list as far as it came.
- */
-int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines)
-{
-	_cleanup_free_ char *line = malloc(WISH_LINE_MAX + 1);
-	unsigned bad = 0;
-
-	if (!line)
-		return -ENOMEM;
-	while (len) {
-		const char *end = memchr(text, '\n', len);
-		size_t n = end ? (size_t)(end - text) : len;
-		struct wish *w;
-		int r = -EINVAL;
-
-		if (n && n <= WISH_LINE_MAX && !memchr(text, '\0', n) && wishes->n < WISHES_MAX) {
-			memcpy(line, text, n);
-			line[n] = '\0';
-			r = parse_line(&w, line);
-		}
-		if (r == -ENOMEM)
-			return r;
-		if (r < 0)
-			bad += n > 0;
-		else
-			wishes_add(wishes, w);
-		text += end ? n + 1 : n;
-		len -= end ? n + 1 : n;
-	}
-	*ret_bad_lines = bad;
-	return 0;
-}
-
-static void put_escaped(FILE *f, const char *text)
-{
-	for (; text && *text; text++) {
-		if (must_escape(*text))
-			fprintf(f, "\\x%02x", (unsigned char)*text);
-		else
-			fputc(*text, f);
-	}
-}
-
-/**
- * wishes_format() - write the file form
- * @wishes:	the list
- * @ret_text:	the text, to be freed by the caller; with a NUL after it
- * @ret_len:	its length in bytes
- *
- * Return: 0 or -ENOMEM.
- */
-int wishes_format(const struct wishes *wishes, char **ret_text, size_t *ret_len)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	bool failed;
-
-	if (!f)
-		return -ENOMEM;
-	list_for_each(it, &wishes->all) {
-		const struct wish *w = list_entry(it, struct wish, link);
-
-		fprintf(f, "V1\t%s\t%s\t", w->target, kind_names[w->kind]);
-		if (w->kind == WISH_SERIAL || w->kind == WISH_PORT_ID)
-			fprintf(f, "%04x:%04x", w->id_vendor, w->id_product);
-		fputc('\t', f);
-		put_escaped(f, w->kind == WISH_ALIAS ? w->alias : w->serial);
-		fputc('\t', f);
-		put_escaped(f, w->port);
-		fputc('\n', f);
-	}
-	failed = ferror(f) != 0;
-	if (fclose(f) || failed) {
-		free(text);
-		return -ENOMEM;
-	}
-	*ret_text = text;
-	*ret_len = len;
-	return 0;
 }

@@ -195,6 +195,59 @@ static void test_restored_as_it_was(void **state)
 	assert_target(&w, d, true, NULL);
 }
 
+static void test_ends_by_itself(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w, again;
+	_cleanup_free_ char *text = NULL;
+	struct device_facts a = device(1, "S1", PORT_A), b = device(2, NULL, PORT_B);
+	unsigned bad;
+	size_t len;
+
+	wishes_init(&w);
+	wishes_init(&again);
+	assert_int_equal(wishes_next_end(&w), 0);
+	assert_int_equal(wish_set(&w, &a, false, true, "vm1"), 0);
+	wishes_limit_last(&w, 100, false);
+	assert_int_equal(wish_set(&w, &b, false, true, "vm2"), 0);
+	wishes_limit_last(&w, 50, true);
+	assert_int_equal(wish_set_alias(&w, "mouse", "vm3"), 0);
+	assert_int_equal(wishes_next_end(&w), 50);
+
+	assert_int_equal(wishes_format(&w, &text, &len), 0);
+	assert_int_equal(wishes_parse(&again, text, len, &bad), 0);
+	assert_int_equal(bad, 0);
+	assert_int_equal(again.n, 3);
+	assert_int_equal(wishes_expire(&again, 49), 0);
+	assert_int_equal(wishes_expire(&again, 50), 1);
+	assert_target(&again, b, true, NULL);
+	assert_target(&again, a, true, "vm1");
+	assert_int_equal(wishes_expire(&again, 1000), 1);
+	assert_int_equal(again.n, 1);
+
+	assert_int_equal(wish_unplugged(&w, &a, true), 0);
+	assert_int_equal(wish_unplugged(&w, &b, true), 1);
+	assert_target(&w, b, true, NULL);
+	assert_int_equal(w.n, 2);
+}
+
+static void test_alias_restored(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w, before;
+
+	wishes_init(&w);
+	assert_int_equal(wish_set_alias(&w, "mouse", "vm1"), 0);
+	assert_int_equal(wishes_copy(&before, &w), 0);
+	assert_int_equal(wish_set_alias(&w, "mouse", "vm2"), 0);
+	assert_int_equal(wish_set_alias(&w, "disk", "vm2"), 0);
+	assert_int_equal(wish_restore_alias(&w, &before, "mouse"), 0);
+	assert_int_equal(wish_restore_alias(&w, &before, "disk"), 0);
+	assert_int_equal(w.n, 1);
+	assert_non_null(wish_find_target(&w, "vm1"));
+	assert_null(wish_find_target(&w, "vm2"));
+	wish_forget_target(&w, "vm1");
+	assert_int_equal(w.n, 0);
+}
+
 static void test_refused_changes_nothing(void **state)
 {
 	_cleanup_(wishes_deinit) struct wishes w;
@@ -271,6 +324,13 @@ static const char *const bad_lines[] = {
 	"V1\tvm1\talias\t\tmouse\tx",
 	"garbage",
 	"V1",
+	"V2\tvm1\tport\t\t\tx/usb2:1",
+	"V2\tvm1\tport\t\t\tx/usb2:1\t\t",
+	"V2\tvm1\tport\t\t\tx/usb2:1\t0\t",
+	"V2\tvm1\tport\t\t\tx/usb2:1\t-1\t",
+	"V2\tvm1\tport\t\t\tx/usb2:1\t99999999999999999999\t",
+	"V2\tvm1\tport\t\t\tx/usb2:1\t5\tx",
+	"V1\tvm1\tport\t\t\tx/usb2:1\t5\tunplug",
 };
 
 static void test_bad_lines_cost_only_themselves(void **state)
@@ -300,6 +360,8 @@ int main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_restored_as_it_was),
 		cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_ends_by_itself),
+		cmocka_unit_test(test_alias_restored),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
 		cmocka_unit_test(test_bad_lines_cost_only_themselves),
