@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/config_private.h"
+#include "daemon/hotkey.h"
 
 /**
  * config_free() - free a configuration
@@ -82,6 +83,7 @@ int config_new_default(struct config **ret_config)
 		return -ENOMEM;
 	c->address.s_addr = htonl(0x0a4d0001); /* 10.77.0.1 */
 	c->prefix = 24;
+	c->hotkeys.at[HOTKEY_PANIC] = (struct hid_chord){{0xe0, 0xe4, 0x29}};
 	*ret_config = take_ptr(c);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "daemon/config_line.h"
 #include "policy/selector.h"
+#include "usbip/hid_chord.h"
 
 #define CONFIG_FILE_MAX	   (1024 * 1024)
 #define CONFIG_VMS_MAX	   60
@@ -61,9 +62,10 @@ struct config {
 	struct in_addr address; /* the daemon's on the private segment */
 	unsigned prefix;
 	bool isolate;
-	struct list vms;     /* of struct config_vm, in the file's order */
-	struct list devices; /* of struct config_device, in the file's order */
-	struct list groups;  /* of struct config_group, in the file's order */
+	struct hid_chords hotkeys; /* by enum hotkey */
+	struct list vms;	   /* of struct config_vm, in the file's order */
+	struct list devices;	   /* of struct config_device, in the file's order */
+	struct list groups;	   /* of struct config_group, in the file's order */
 	size_t n_vms, n_devices, n_groups;
 };
 

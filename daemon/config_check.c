@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "daemon/hotkey.h"
+
 static void check_vm_address(struct config_parser *p, const struct config_vm *vm)
 {
 	uint32_t mask = config_network_mask(p->config->prefix), a = ntohl(vm->address.s_addr),
@@ -142,6 +144,17 @@ static void check_runtime_directory(struct config_parser *p)
 			room - 1 - longest, strlen(p->config->runtime_directory));
 }
 
+/* Of two chords that contain each other, the larger one could never be struck. */
+static void check_hotkeys(struct config_parser *p)
+{
+	const struct hid_chord *panic = &p->config->hotkeys.at[HOTKEY_PANIC],
+			       *next = &p->config->hotkeys.at[HOTKEY_NEXT];
+
+	if (hid_chord_contains(panic, next) || hid_chord_contains(next, panic))
+		config_complain_at(p, p->hotkey_lines[HOTKEY_NEXT], "hotkey", "next",
+				   "a chord that neither contains panic's nor is a part of it");
+}
+
 /**
  * config_check() - check what no line can tell alone
  * @p:	the parser, after the last line
@@ -153,4 +166,5 @@ void config_check(struct config_parser *p)
 	check_devices(p);
 	check_groups(p);
 	check_domains(p);
+	check_hotkeys(p);
 }

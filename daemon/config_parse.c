@@ -14,7 +14,9 @@
 
 #include "policy/name.h"
 
-#define SECTION_LIST "one of [daemon], [network], [vm NAME], [device NAME], [group NAME]"
+#define SECTION_LIST                                                           \
+	"one of [daemon], [network], [vm NAME], [device NAME], [group NAME], " \
+	"[hotkey]"
 
 struct key {
 	const char *name;
@@ -56,6 +58,11 @@ static const struct {
 			   true,
 			   {{"devices", true, "keyboard mouse", config_set_members}},
 			   "devices"},
+	[SECTION_HOTKEY] = {"hotkey",
+			    false,
+			    {{"panic", false, "LeftCtrl+RightCtrl+Esc", config_set_hotkey_panic},
+			     {"next", false, "LeftCtrl+RightCtrl+Space", config_set_hotkey_next}},
+			    "panic, next"},
 };
 
 static void config_freep(struct config **config)

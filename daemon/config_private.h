@@ -18,6 +18,7 @@ enum config_section {
 	SECTION_VM,
 	SECTION_DEVICE,
 	SECTION_GROUP,
+	SECTION_HOTKEY,
 	SECTIONS
 };
 
@@ -39,6 +40,7 @@ struct config_parser {
 	unsigned section_lines[SECTIONS]; /* where [daemon] and [network] began */
 	unsigned runtime_line, address_line;
 	bool address_refused;
+	unsigned hotkey_lines[HID_CHORDS];
 };
 
 /* Reads one key's value into the tree; the line has as many words as the key takes. */
@@ -69,5 +71,7 @@ void config_set_match(struct config_parser *p, const struct config_line *l);
 void config_set_vms(struct config_parser *p, const struct config_line *l);
 void config_set_domain(struct config_parser *p, const struct config_line *l);
 void config_set_members(struct config_parser *p, const struct config_line *l);
+void config_set_hotkey_panic(struct config_parser *p, const struct config_line *l);
+void config_set_hotkey_next(struct config_parser *p, const struct config_line *l);
 
 void config_check(struct config_parser *p);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/hotkey.h"
 #include "policy/name.h"
 
 static void set_text(struct config_parser *p, char **slot, const char *value)
@@ -296,4 +297,28 @@ void config_set_members(struct config_parser *p, const struct config_line *l)
 			}
 		strcpy(g->devices[g->n_devices++], word);
 	}
+}
+
+static void set_hotkey(struct config_parser *p, const struct config_line *l, enum hotkey which)
+{
+	struct hid_chord *chord = &p->config->hotkeys.at[which];
+	char buf[CONFIG_FOUND_MAX + 4];
+	const char *expected = "";
+
+	p->hotkey_lines[which] = p->line;
+	if (!strcmp(l->words, "no"))
+		*chord = (struct hid_chord){};
+	else if (hid_chord_parse(chord, l->words, &expected) < 0)
+		config_complain(p, l->key, "%s, or no; found \"%s\"", expected,
+				config_found(buf, l->words));
+}
+
+void config_set_hotkey_panic(struct config_parser *p, const struct config_line *l)
+{
+	set_hotkey(p, l, HOTKEY_PANIC);
+}
+
+void config_set_hotkey_next(struct config_parser *p, const struct config_line *l)
+{
+	set_hotkey(p, l, HOTKEY_NEXT);
 }

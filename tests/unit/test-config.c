@@ -13,8 +13,9 @@
 
 #include "base/mem.h"
 #include "daemon/config.h"
+#include "daemon/hotkey.h"
 
-#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME]"
+#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"
 
 static const struct {
 	const char *text, *errors;
@@ -89,7 +90,6 @@ static const struct {
 	 "found \"1-1\"\n"},
 	{"[device a]\nmatch = id=046d:c31c\n[group a]\ndevices = b\n",
 	 "f:3: [group a]: expected a name that no device has; line 1 begins [device a]\n"},
-	{"[hotkey]\n", "f:1: [hotkey]: expected " SECTIONS "\n"},
 	{"[vm vm1]\nmemory = x\n",
 	 "f:2: [vm vm1] memory: expected one of the keys address, mac, domain\n"},
 	{"[vm vm1]\ndomain = a/b\n", "f:2: [vm vm1] domain: expected the name of a libvirt domain, "
@@ -133,7 +133,25 @@ static const struct {
 	 "\xc3\xa4 # 60 bytes of it, and no half character\n",
 	 "f:2: [daemon] socket-group: expected the name of a group, such as kvm; found "
 	 "\"0123456789012345678901234567890123456789012345678901234567\xc3\xa4…\"\n"},
+	{"[hotkey]\nkey = a\n", "f:2: [hotkey] key: expected one of the keys panic, next\n"},
+	{"[hotkey x]\n", "f:1: [hotkey x]: expected " SECTIONS "\n"},
+	{"[hotkey]\npanic = LeftCtrl+Any\n",
+	 "f:2: [hotkey] panic: expected names of keys joined by +, such as LeftCtrl+RightCtrl+Esc, "
+	 "or no; found \"LeftCtrl+Any\"\n"},
+	{"[hotkey]\npanic = LeftCtrl + Esc\n", "f:2: [hotkey] panic: expected one word, or "
+					       "\"quotes\" around white space, such as panic = "
+					       "LeftCtrl+RightCtrl+Esc\n"},
+	{"[hotkey]\nnext = Esc+esc\n",
+	 "f:2: [hotkey] next: expected each key once, or no; found \"Esc+esc\"\n"},
+	{"[hotkey]\nnext = a+b+c+d+e+f+g+h+i\n",
+	 "f:2: [hotkey] next: expected at most 8 keys, or no; found \"a+b+c+d+e+f+g+h+i\"\n"},
 	/* Between lines. */
+	{"[hotkey]\nnext = Esc+LeftCtrl\n",
+	 "f:2: [hotkey] next: expected a chord that neither contains panic's nor is a part of "
+	 "it\n"},
+	{"[hotkey]\nnext = LeftCtrl+RightCtrl+Space+Esc\n",
+	 "f:2: [hotkey] next: expected a chord that neither contains panic's nor is a part of "
+	 "it\n"},
 	{"[vm a]\naddress = 10.78.0.11\n", "f:2: [vm a] address: expected an address of a guest in "
 					   "10.77.0.0/24, the subnet of [network] "
 					   "address; found 10.78.0.11\n"},
@@ -246,6 +264,8 @@ static void test_defaults(void **state)
 	assert_false(c->isolate);
 	assert_int_equal(c->n_vms, 0);
 	assert_int_equal(c->n_devices, 0);
+	assert_memory_equal(c->hotkeys.at[HOTKEY_PANIC].keys, "\xe0\xe4\x29\0\0\0\0", 8);
+	assert_int_equal(c->hotkeys.at[HOTKEY_NEXT].keys[0], 0);
 	config_free(c);
 }
 
@@ -270,7 +290,10 @@ static void test_everything(void **state)
 				 "[device any]\r\n"
 				 "match = \"class=hid.mouse\" serial=a#b;c\r\n"
 				 "[group desk]\r\n"
-				 "devices = keyboard given-later any\r\n");
+				 "devices = keyboard given-later any\r\n"
+				 "[hotkey]\r\n"
+				 "panic = no\r\n"
+				 "next = leftmeta+F12+RIGHTALT+0+z+Up+ScrollLock+f1\r\n");
 	const struct config_device *d;
 	const struct config_group *g;
 	const struct config_vm *vm;
@@ -306,6 +329,8 @@ static void test_everything(void **state)
 	assert_int_equal(g->n_devices, 3);
 	assert_string_equal(g->devices[1], "given-later");
 	assert_null(config_find_group(c, "keyboard"));
+	assert_int_equal(c->hotkeys.at[HOTKEY_PANIC].keys[0], 0);
+	assert_memory_equal(c->hotkeys.at[HOTKEY_NEXT].keys, "\xe3\x45\xe6\x27\x1d\x52\x47\x3a", 8);
 	config_free(c);
 }
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hot keys: what is struck on a keyboard that a guest has, and meant for the daemon.
+ *
+ * The guest's thread sees the chord in the keyboard's reports (usbip/hid_input.h) and posts which
+ * one it was; what it does is decided here, in the control thread.
+ */
+#pragma once
+
+#include <assert.h>
+
+#include "usbip/hid_chord.h"
+
+enum hotkey {
+	HOTKEY_PANIC, /* every keyboard and mouse to the host */
+	HOTKEY_NEXT,  /* what the keyboard belongs to goes to the next VM */
+	HOTKEYS
+};
+static_assert(HOTKEYS == HID_CHORDS, "a chord for each");
