@@ -45,8 +45,9 @@ match = serial=LAB-GADGET-1
 class Daemon:
     """daemon = Daemon(board); daemon.start(); daemon.ctl("attach keyboard vm1"); daemon.stop()"""
 
-    def __init__(self, board, config=DEFAULT_CONFIG, wrapper=""):
+    def __init__(self, board, config=DEFAULT_CONFIG, wrapper="", build=None):
         self.board = board
+        self.build = build or paths.BUILD
         self.config = config
         self.wrapper = wrapper          # words in front of it, as `strace -f -o FILE`
         self._job = None
@@ -64,7 +65,7 @@ class Daemon:
             raise LabError("the daemon runs already")
         self.board.write(CONFIG, self.config)
         self.board.run(f"mkdir -p {STATE}", check=True)
-        command = f"exec {self.wrapper} {shlex.quote(str(paths.DAEMON))} --config {CONFIG}"
+        command = f"exec {self.wrapper} {shlex.quote(str(paths.daemon(self.build)))} --config {CONFIG}"
         self._job = self.board.follow(command, "usbrouted.log")
         self.wait_ready()
 

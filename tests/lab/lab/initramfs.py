@@ -19,7 +19,7 @@ GUEST_LOAD = ["virtio_pci", "virtio_console", "virtio_net", "vhci-hcd", "evdev",
 # There when asked for: modprobe in the guest finds them.
 GUEST_MORE = ["usbtest", "ext4", "crc32c_generic", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_ncm",
               "rndis_host", "cdc_acm", "usbmon", "af_packet", "ftdi_sio", "usbserial", "snd-usb-audio",
-              "usblp"]
+              "usblp", "xhci_pci"]
 
 
 def _saved(name, cpio_maker, *inputs):
@@ -67,7 +67,7 @@ def board(kernel):
         _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + BOARD_KVM))
         return cpio
 
-    return _saved("board", make, folder / "init", folder / "init2", conf, *tools.values())
+    return _saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, *tools.values())
 
 
 def _libraries(binary):
@@ -111,4 +111,4 @@ def guest(kernel):
         shutil.rmtree(scratch)
         return cpio
 
-    return _saved("guest", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values())
+    return _saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values())

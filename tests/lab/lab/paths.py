@@ -8,7 +8,13 @@ REPO = LAB.parent.parent
 
 # The one place that knows where the programs under test are built.
 BUILD = pathlib.Path(os.environ.get("USBROUTED_BUILD", REPO / "build")).absolute()
-DAEMON = BUILD / "daemon" / "usbrouted"
+
+
+def daemon(build=BUILD):
+    return build / "daemon" / "usbrouted"
+
+
+DAEMON = daemon()
 CTL = BUILD / "ctl" / "usbroutectl"
 
 # Kernels, images, logs: all can be made again.
