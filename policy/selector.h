@@ -20,6 +20,8 @@ struct device_facts {
 	const char *stable_port; /* "0000:00:14.0/usb2:1.2" */
 	const char *alias;	 /* NULL: none */
 	usb_class_set classes;
+	const char *const *groups; /* those that it is a member of */
+	size_t n_groups;
 };
 
 /* All that is given must hold; a selector with nothing given is invalid. */
