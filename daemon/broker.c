@@ -21,7 +21,7 @@ struct broker {
 	void *ctx;
 };
 
-static void broker_answered(struct broker *broker, const struct broker_answer *answer, int fds[2])
+static void broker_answered(struct broker *broker, const struct broker_answer *answer, int *fds)
 {
 	list_for_each_safe(it, &broker->waiting) {
 		struct broker_request *req = list_entry(it, struct broker_request, link);
@@ -33,8 +33,8 @@ static void broker_answered(struct broker *broker, const struct broker_answer *a
 		return;
 	}
 	/* Its asker has gone: what came with it goes, too. */
-	fd_close(fds[0]);
-	fd_close(fds[1]);
+	for (unsigned i = 0; i < BROKER_FDS; i++)
+		fd_close(fds[i]);
 }
 
 static void broker_readable(void *ctx, int res _unused_)
@@ -43,11 +43,12 @@ static void broker_readable(void *ctx, int res _unused_)
 
 	for (;;) {
 		struct broker_answer answer = {0};
-		int fds[2] = {-1, -1};
+		int fds[BROKER_FDS] = {-1, -1, -1};
 		unsigned n_fds;
 		ssize_t n;
 
-		n = fd_receive(broker->line, &answer, sizeof(answer), fds, 2, &n_fds, MSG_DONTWAIT);
+		n = fd_receive(broker->line, &answer, sizeof(answer), fds, BROKER_FDS, &n_fds,
+			       MSG_DONTWAIT);
 		if (n == -EAGAIN)
 			return;
 		if (n != sizeof(answer)) {

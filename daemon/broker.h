@@ -6,11 +6,11 @@
  * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It
  * owns the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
  *
- *   PORT_ADD  a tap in the namespace, with its address, route and listening USB/IP socket, for one
- *             guest. (A port is removed by closing its tap: the kernel takes the rest along.)
- *   OPEN      the usbfs node of a device named by what sysfs says of it, checked again after the
- * open REBIND    have the host's drivers probe a device's interfaces again HANG_UP   tell a guest
- * that a connection which the last daemon left behind is dead
+ *   PORT_ADD  a tap in the namespace, with its address, route and listening sockets (USB/IP, and
+ *             the agent's), for one guest. (A port is removed by closing its tap: the kernel takes
+ * the rest along.) OPEN      the usbfs node of a device named by what sysfs says of it, checked
+ * again after the open REBIND    have the host's drivers probe a device's interfaces again HANG_UP
+ * tell a guest that a connection which the last daemon left behind is dead
  *
  * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs
  * in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
@@ -29,6 +29,7 @@
 #include "base/loop.h"
 
 #define BROKER_BUSID_SIZE 32
+#define BROKER_FDS	  3 /* that an answer may bring */
 
 /* What a device must be to be opened; all of it is compared again after the open. */
 struct broker_device {
@@ -60,11 +61,12 @@ struct broker_request;
  * typedef broker_done - an answer has come
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
- * @fds:	PORT_ADD: tap, listener; OPEN: the node, and its disks' guard where it has disks:
- *while that is open, nobody mounts them (broker_disk.h). The callee's; -1: there is none
+ * @fds:	BROKER_FDS of them. PORT_ADD: tap, USB/IP listener, agent's listener; OPEN: the node,
+ *and its disks' guard where it has disks: while that is open, nobody mounts them (broker_disk.h).
+ *The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
-typedef void (*broker_done)(struct broker_request *req, int r, int fds[2], const char *text);
+typedef void (*broker_done)(struct broker_request *req, int r, int *fds, const char *text);
 
 struct broker_request {
 	struct list link;

@@ -80,17 +80,17 @@ static void broker_in_thread(const struct broker_ask *ask)
 static void broker_add_port(const struct broker_ask *ask)
 {
 	char text[100] = "";
-	int fds[2] = {-1, -1};
+	int fds[BROKER_FDS] = {-1, -1, -1};
 	int r;
 
 	if (!memchr(ask->port.tap, 0, sizeof(ask->port.tap))) {
 		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a tap");
 		return;
 	}
-	r = private_net_port(&ask->port, &fds[0], &fds[1], text, sizeof(text));
-	broker_reply(ask, r, fds, r < 0 ? 0 : 2, text);
-	fd_close(fds[0]);
-	fd_close(fds[1]);
+	r = private_net_port(&ask->port, fds, text, sizeof(text));
+	broker_reply(ask, r, fds, r < 0 ? 0 : ARRAY_SIZE(fds), text);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fd_close(fds[i]);
 }
 
 static void broker_hang_up_now(const struct broker_ask *ask)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
+#include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/varlink.h"
 #include "policy/usb_class.h"
@@ -84,8 +85,14 @@ static json_t *json_absent(struct daemon *daemon, const char *alias)
 		"state", "pending", "reason", "it is not plugged in");
 }
 
+static json_t *json_count(int n)
+{
+	return n < 0 ? json_null() : json_integer(n);
+}
+
 static json_t *json_vm(struct vm *vm)
 {
+	struct guest_ports ports = guest_side_ports(vm);
 	char address[INET_ADDRSTRLEN], mac[18];
 	json_t *devices = json_array();
 
@@ -99,9 +106,12 @@ static json_t *json_vm(struct vm *vm)
 	inet_ntop(AF_INET, &vm->address, address, sizeof(address));
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", vm->mac[0], vm->mac[1],
 		 vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5]);
-	return json_pack("{s:s, s:b, s:s, s:o, s:n, s:o}", "name", vm->name, "connected",
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name", vm->name, "connected",
 			 vm->connected, "address", address, "mac",
-			 json_text(vm->has_mac ? mac : NULL), "agent", "devices", devices);
+			 json_text(vm->has_mac ? mac : NULL), "agent",
+			 json_text(guest_side_version(vm)), "ports_free_high",
+			 json_count(ports.high), "ports_free_super", json_count(ports.super),
+			 "devices", devices);
 }
 
 /* ------------------------------------------------------------- parameters */

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "daemon/agent.h"
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/guest.h"
@@ -62,7 +63,9 @@ struct vm {
 	struct guest *guest; /* NULL until its port is made */
 	int socket;	     /* <vm>.sock, until the guest has it */
 	int listener;	     /* its USB/IP door */
-	struct loop_watch listener_watch;
+	int agent_listener;  /* its agent's */
+	struct loop_watch listener_watch, agent_watch, agent_pause;
+	struct agents agents;
 	struct broker_request req;
 	struct list clients; /* of struct usbip_client: have not said yet what they want */
 	unsigned n_clients;
@@ -93,6 +96,8 @@ struct route {
 	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING */
 	struct guest_device *gd;
 	bool importing, session; /* handed to the thread with a client; the client has it */
+	bool guest_has;		 /* and its kernel has set the device's configuration */
+	char guest_text[120];	 /* else, why it has not, where it says so */
 	int session_dup;	 /* the client's socket, for shutdown() alone, or -1 */
 	int guard;		 /* while open, the broker lets nobody mount its disks */
 	bool was_ours;		 /* claimed when the last run ended: no driver of the host has it */

@@ -3,24 +3,18 @@
 #include "daemon/guest_side.h"
 
 #include "base/mem.h"
+#include "daemon/agent.h"
 #include "daemon/daemon.h"
 
-/* One way. All functions are asked of a VM only while it is there for that VM. */
-struct guest_way {
-	bool (*there)(const struct vm *vm);
-	void (*changed)(struct vm *vm); /* what is exported to it, or a session there */
-	const char *(*version)(const struct vm *vm);
-	struct guest_ports (*ports)(const struct vm *vm);
-};
-
+/* The best first. */
 static const struct guest_way *const ways[] = {
-	NULL,
+	&agent_way,
 };
 
 static const struct guest_way *way_of(const struct vm *vm)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		if (ways[i] && ways[i]->there(vm))
+		if (ways[i]->there(vm))
 			return ways[i];
 	return NULL;
 }

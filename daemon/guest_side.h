@@ -21,6 +21,14 @@ struct guest_ports {
 	int high, super; /* free ports of its virtual USB host controllers */
 };
 
+/* One way. All but there() are asked of a VM only while the way is there for that VM. */
+struct guest_way {
+	bool (*there)(const struct vm *vm);
+	void (*changed)(struct vm *vm); /* what is exported to it, or a session there */
+	const char *(*version)(const struct vm *vm);
+	struct guest_ports (*ports)(const struct vm *vm);
+};
+
 void guest_side_changed(struct vm *vm);
 void guest_side_stop(struct vm *vm);
 

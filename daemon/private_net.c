@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/agent_wire.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/broker.h"
@@ -189,10 +190,10 @@ fail:
 }
 
 /* One socket for both families, where there are both; else IPv4's. */
-static int listen_on(const char *tap, int *ret_listener, char *text, size_t size)
+static int listen_on(const char *tap, uint16_t port, int *ret_listener, char *text, size_t size)
 {
-	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = htons(USBIP_PORT)};
-	struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons(USBIP_PORT)};
+	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	_cleanup_close_ int fd = -1;
 	int one = 1, zero = 0, r;
 
@@ -224,19 +225,18 @@ fail:
 }
 
 /**
- * private_net_port() - make a guest's tap, with addresses, route and listener
+ * private_net_port() - make a guest's tap, with addresses, route and listeners
  * @port:		names and addresses; the tap's name is terminated
- * @ret_tap:		the tap, non-blocking, with 12 bytes of virtio-net header a frame
- * @ret_listener:	its listening USB/IP socket, non-blocking
+ * @ret_fds:		three, all non-blocking: the tap, with 12 bytes of virtio-net header a
+ *			frame; its listening socket for USB/IP; that for the guest's agent
  * @text:		what went wrong
  * @size:		room there
  *
  * Return: 0 or a negative errno.
  */
-int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_listener, char *text,
-		     size_t size)
+int private_net_port(const struct broker_port *port, int *ret_fds, char *text, size_t size)
 {
-	_cleanup_close_ int tap = -1;
+	_cleanup_close_ int tap = -1, usbip = -1, agent = -1;
 	int r;
 
 	r = tap_open(port->tap, &tap, text, size);
@@ -245,10 +245,14 @@ int private_net_port(const struct broker_port *port, int *ret_tap, int *ret_list
 	r = tap_configure(port, text, size);
 	if (r < 0)
 		return r;
-	r = listen_on(port->tap, ret_listener, text, size);
+	r = listen_on(port->tap, USBIP_PORT, &usbip, text, size);
+	if (r == 0)
+		r = listen_on(port->tap, AGENT_PORT, &agent, text, size);
 	if (r < 0)
 		return r;
-	*ret_tap = take_fd(&tap);
+	ret_fds[0] = take_fd(&tap);
+	ret_fds[1] = take_fd(&usbip);
+	ret_fds[2] = take_fd(&agent);
 	return 0;
 }
 

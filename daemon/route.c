@@ -122,6 +122,8 @@ static void route_opened(void *ctx, int r, const char *reason)
 	route->failure = 0;
 	route->was_ours = false;
 	route->reason[0] = 0;
+	route->guest_has = false;
+	route->guest_text[0] = 0;
 	log_info("%s: claimed for %s", device->tag, route->at->name);
 	route_reconcile(device);
 }
@@ -145,6 +147,7 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 	struct route *route = &device->route;
 
 	route->session = false;
+	route->guest_has = false;
 	route->session_dup = fd_close(route->session_dup);
 	old_sessions_save(device->daemon);
 	if (r < 0 && route->state == ROUTE_HELD) {
@@ -171,6 +174,9 @@ static void route_gone(void *ctx)
 static void route_let_go(struct device *device)
 {
 	struct route *route = &device->route;
+
+	route->guest_has = false;
+	route->guest_text[0] = 0;
 
 	guest_device_forget(route->gd);
 	route->gd = NULL;
@@ -508,6 +514,21 @@ void route_vm_changed(struct vm *vm)
 	list_for_each_safe(it, &vm->daemon->devices)
 		route_reconcile(list_entry(it, struct device, link));
 	guest_side_changed(vm);
+}
+
+/**
+ * route_guest_says() - what is in the guest tells how it fares with a device
+ * @device:	exported to that guest
+ * @has:	the guest's kernel has it; else it has not, and what is there goes on trying
+ * @text:	why not, for people; "" where there is no more to be said
+ */
+void route_guest_says(struct device *device, bool has, const char *text)
+{
+	struct route *route = &device->route;
+
+	route->guest_has = has;
+	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
+	route_calls_check(device);
 }
 
 /**

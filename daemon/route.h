@@ -65,6 +65,8 @@ void route_changed(struct device *device);
 void route_removed(struct device *device);
 void route_vm_changed(struct vm *vm);
 
+void route_guest_says(struct device *device, bool has, const char *text);
+
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op);
 

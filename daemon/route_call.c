@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/route_call.h"
 #include "daemon/state_file.h"
@@ -21,6 +22,8 @@
 #define NS_PER_SECOND 1000000000ull
 /* How long a command without a wait of its own may take to have the device exported. */
 #define EXPORT_SECONDS 20
+/* … and to have the device in a guest that takes it by itself. */
+#define GUEST_SECONDS 10
 
 struct route_call {
 	struct list link;
@@ -179,7 +182,8 @@ static void call_check_vm(struct route_call *call)
 {
 	struct device *d = call->ask.device;
 	struct vm *vm = call->ask.vm;
-	bool waits = call->ask.has_wait && call->ask.wait_seconds > 0;
+	bool takes = guest_side_takes(vm);
+	bool waits = call->ask.has_wait ? call->ask.wait_seconds > 0 : takes;
 	char line[160];
 
 	if (!d) {
@@ -204,6 +208,8 @@ static void call_check_vm(struct route_call *call)
 	}
 	if (d->route.state == ROUTE_HELD && d->route.at == vm && vm->connected) {
 		call_line(call, line, sizeof(line));
+		if (waits && takes && !d->route.guest_has)
+			return;
 		if (d->route.session && call->moved)
 			call_end(call, ROUTE_DONE, call_ms(call), "%s: %s -> %s", d->tag,
 				 call->from, vm->name);
@@ -265,7 +271,12 @@ static void call_late(void *ctx, int res _unused_)
 
 	if (d && call->ask.vm && d->route.state == ROUTE_HELD && d->route.at == call->ask.vm &&
 	    d->route.at->connected) {
-		call_line(call, line, sizeof(line));
+		if (d->route.guest_text[0])
+			snprintf(line, sizeof(line), "%s", d->route.guest_text);
+		else if (guest_side_takes(d->route.at))
+			snprintf(line, sizeof(line), "its agent is at it");
+		else
+			call_line(call, line, sizeof(line));
 		call_end(call, ROUTE_PENDING, -1, "%s: routed to %s, which has not taken it; %s",
 			 d->tag, call_to(call), line);
 		return;
@@ -319,6 +330,8 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	double seconds = ask->has_wait ? ask->wait_seconds : EXPORT_SECONDS;
 	int r;
 
+	if (!ask->has_wait && ask->vm && guest_side_takes(ask->vm))
+		seconds = GUEST_SECONDS;
 	*ret_call = NULL;
 	if (ask->vm && !route_permits(alias, ask->vm->name)) {
 		snprintf(text, sizeof(text), "[device %s] vms", alias->name);

@@ -219,7 +219,7 @@ int vms_make_sockets(struct daemon *daemon)
 		memcpy(vm->name, c->name, sizeof(vm->name));
 		if (c->has_address)
 			vm->address = c->address;
-		vm->socket = vm->listener = -1;
+		vm->socket = vm->listener = vm->agent_listener = -1;
 		list_init(&vm->clients);
 		list_append(&daemon->vms, &vm->link);
 	}
@@ -250,10 +250,12 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
-	if (up)
+	if (up) {
 		old_sessions_hang_up(vm);
-	else
+	} else {
 		usbip_clients_close(vm);
+		agents_close(vm, "its card is down");
+	}
 	route_vm_changed(vm);
 }
 
@@ -268,7 +270,7 @@ static void vm_ended(void *ctx)
 
 static const struct guest_events vm_events = {.link = vm_link, .ended = vm_ended};
 
-static void vm_port_made(struct broker_request *req, int r, int fds[2], const char *text)
+static void vm_port_made(struct broker_request *req, int r, int *fds, const char *text)
 {
 	struct vm *vm = container_of(req, struct vm, req);
 	struct daemon *daemon = vm->daemon;
@@ -286,6 +288,7 @@ static void vm_port_made(struct broker_request *req, int r, int fds[2], const ch
 	if (vm->config->has_mac)
 		memcpy(config.mac, vm->config->mac, sizeof(config.mac));
 	vm->listener = fds[1];
+	vm->agent_listener = fds[2];
 	if (r < 0) {
 		log_err("%s: %s: %s", vm->name, text, errno_text(r));
 		daemon_stop(daemon, 1);
@@ -299,6 +302,9 @@ static void vm_port_made(struct broker_request *req, int r, int fds[2], const ch
 	if (r == 0)
 		r = loop_watch_fd(daemon->loop, &vm->listener_watch, vm->listener, POLLIN, 0,
 				  usbip_client_accept, vm);
+	if (r == 0)
+		r = loop_watch_fd(daemon->loop, &vm->agent_watch, vm->agent_listener, POLLIN, 0,
+				  agent_accept, vm);
 	if (r < 0) {
 		log_err("%s: its thread can't be started: %s", vm->name, errno_text(r));
 		daemon_stop(daemon, 1);
@@ -344,6 +350,9 @@ void vms_stop(struct daemon *daemon)
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		loop_cancel(daemon->loop, &vm->listener_watch);
+		loop_cancel(daemon->loop, &vm->agent_watch);
+		loop_cancel(daemon->loop, &vm->agent_pause);
+		agents_close(vm, "the daemon ends");
 		guest_side_stop(vm);
 		usbip_clients_close(vm);
 		if (vm->guest) {
@@ -370,6 +379,7 @@ void vms_free(struct daemon *daemon)
 		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
 		fd_close(vm->socket);
 		fd_close(vm->listener);
+		fd_close(vm->agent_listener);
 		if (!vm->guest)
 			free(vm);
 	}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's end of a guest's usbroute-agent; see agent.h. */
+#include "daemon/agent.h"
+
+#include <build_info.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/agent_line.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/route.h"
+
+#define HELLO_SECONDS 5
+/* Connections are taken one by one, so far apart. */
+#define ACCEPT_PAUSE_NS (50ull * 1000 * 1000)
+/* A guest with all ports busy says some 100 lines at once, and then nothing for hours. */
+#define LINES_AT_ONCE  512
+#define LINES_A_SECOND 32
+#define NS_PER_SECOND  1000000000ull
+
+/* A device that the agent was told of. */
+struct told {
+	struct list link;
+	char busid[AGENT_NAME_SIZE];
+	uint32_t devid;
+};
+
+struct agent {
+	struct vm *vm;
+	struct agent_line line;
+	struct loop_watch in, out, deadline;
+	struct list told;
+	unsigned n_told, high, super;
+	char version[AGENT_NAME_SIZE];
+	uint64_t lines_ns; /* the time up to which its lines are paid for */
+};
+
+/* ------------------------------------------------------------- life */
+
+static void agent_free(struct agent *agent)
+{
+	struct loop *loop = agent->vm->daemon->loop;
+	struct list *l;
+
+	loop_cancel(loop, &agent->in);
+	loop_cancel(loop, &agent->out);
+	loop_cancel(loop, &agent->deadline);
+	while ((l = list_pop(&agent->told)))
+		free(list_entry(l, struct told, link));
+	agent_line_deinit(&agent->line);
+	free(agent);
+}
+
+static void agent_close(struct agent *agent, const char *why)
+{
+	struct vm *vm = agent->vm;
+
+	if (vm->agents.there == agent) {
+		vm->agents.there = NULL;
+		log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent has gone: %s", vm->name,
+			    why);
+	} else {
+		vm->agents.greeting = NULL;
+	}
+	agent_free(agent);
+}
+
+/**
+ * agents_close() - a VM has gone, or the daemon ends: so have its agents
+ * @vm:		the VM
+ * @why:	for the log
+ */
+void agents_close(struct vm *vm, const char *why)
+{
+	if (vm->agents.there)
+		agent_close(vm->agents.there, why);
+	if (vm->agents.greeting)
+		agent_close(vm->agents.greeting, "");
+}
+
+/* ------------------------------------------------------------- saying */
+
+static void agent_writable(void *ctx, int res _unused_)
+{
+	struct agent *agent = ctx;
+	int r = agent_line_flush(&agent->line);
+
+	if (r < 0)
+		agent_close(agent, errno_text(r));
+	else if (agent_line_pending(&agent->line))
+		loop_watch_again(agent->vm->daemon->loop, &agent->out);
+	else
+		loop_cancel(agent->vm->daemon->loop, &agent->out);
+}
+
+/* After a failure the line is over, and its end comes by the poll; nothing is freed in here. */
+static void agent_say(struct agent *agent, const struct agent_message *message)
+{
+	if (agent_line_say(&agent->line, message) < 0)
+		shutdown(agent->line.sock, SHUT_RDWR);
+	else if (agent_line_pending(&agent->line) && !loop_watching(&agent->out) &&
+		 loop_watch_fd(agent->vm->daemon->loop, &agent->out, agent->line.sock, POLLOUT, 0,
+			       agent_writable, agent) < 0)
+		shutdown(agent->line.sock, SHUT_RDWR);
+}
+
+static void agent_say_busid(struct agent *agent, enum agent_verb verb, const char *busid)
+{
+	struct agent_message m = {.verb = verb};
+
+	snprintf(m.busid, sizeof(m.busid), "%s", busid);
+	agent_say(agent, &m);
+}
+
+/* ------------------------------------------------------------- what is routed to it */
+
+static bool is_sound(const struct device *d)
+{
+	return strlen(d->busid) < AGENT_NAME_SIZE && agent_speed_name(d->info.speed);
+}
+
+static struct device *exported_device(struct vm *vm, const char *busid)
+{
+	list_for_each(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (!strcmp(d->busid, busid) && route_exported_to(d, vm))
+			return d;
+	}
+	return NULL;
+}
+
+static struct told *agent_told(struct agent *agent, const struct device *d)
+{
+	list_for_each(it, &agent->told) {
+		struct told *told = list_entry(it, struct told, link);
+
+		if (told->devid == usbip_devid(&d->info) && !strcmp(told->busid, d->busid))
+			return told;
+	}
+	return NULL;
+}
+
+static void agent_tell(struct agent *agent, const struct device *d)
+{
+	struct agent_message m = {
+		.verb = AGENT_ROUTE,
+		.speed = (enum agent_speed)d->info.speed,
+		.devid = usbip_devid(&d->info),
+		.held = d->route.session || d->route.importing,
+	};
+	struct told *told;
+
+	if (agent->n_told >= AGENT_ROUTES)
+		return;
+	told = calloc(1, sizeof(*told));
+	if (!told)
+		return;
+	snprintf(told->busid, sizeof(told->busid), "%s", d->busid);
+	told->devid = m.devid;
+	list_append(&agent->told, &told->link);
+	agent->n_told++;
+	snprintf(m.busid, sizeof(m.busid), "%s", d->busid);
+	snprintf(m.name, sizeof(m.name), "%s", d->alias ? d->alias->name : "");
+	agent_say(agent, &m);
+}
+
+/* What it was told and what is so: say the difference, what is over first. */
+static void agent_changed(struct vm *vm)
+{
+	struct agent *agent = vm->agents.there;
+
+	list_for_each_safe(it, &agent->told) {
+		struct told *told = list_entry(it, struct told, link);
+		struct device *d = exported_device(vm, told->busid);
+
+		if (d && usbip_devid(&d->info) == told->devid)
+			continue;
+		agent_say_busid(agent, AGENT_UNROUTE, told->busid);
+		list_remove(it);
+		agent->n_told--;
+		free(told);
+	}
+	list_for_each(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (is_sound(d) && route_exported_to(d, vm) && !agent_told(agent, d))
+			agent_tell(agent, d);
+	}
+}
+
+/* ------------------------------------------------------------- what it says */
+
+static void agent_greet(struct agent *agent, const struct agent_message *hello)
+{
+	struct agent_message m = {.verb = AGENT_WELCOME, .protocol = AGENT_PROTOCOL};
+	struct vm *vm = agent->vm;
+
+	loop_cancel(vm->daemon->loop, &agent->deadline);
+	vm->agents.greeting = NULL;
+	if (vm->agents.there)
+		agent_close(vm->agents.there, "a newer one has come");
+	vm->agents.there = agent;
+	agent->high = hello->high;
+	agent->super = hello->super;
+	memcpy(agent->version, hello->version, sizeof(agent->version));
+	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent is there, version %s", vm->name,
+		    agent->version);
+	snprintf(m.name, sizeof(m.name), "%s", vm->name);
+	snprintf(m.version, sizeof(m.version), "%s", USBROUTED_VERSION);
+	agent_say(agent, &m);
+	agent_changed(vm);
+	m.verb = AGENT_SYNCED;
+	agent_say(agent, &m);
+}
+
+/* How the guest fares with a device; of one that is not routed to it, it may say what it likes. */
+static void agent_reports(struct agent *agent, const struct agent_message *m)
+{
+	struct device *d = exported_device(agent->vm, m->busid);
+
+	if (!d)
+		return;
+	switch (m->verb) {
+	case AGENT_TRYING:
+		route_guest_says(d, false, "");
+		break;
+	case AGENT_HAS:
+		/* Without a session it has something else there. */
+		if (d->route.session || d->route.importing)
+			route_guest_says(d, true, "");
+		break;
+	case AGENT_FAILED:
+		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", agent->vm->name,
+			    d->tag, m->text);
+		route_guest_says(d, false, m->text);
+		break;
+	default:
+		route_guest_says(d, false, "the guest's kernel has let go of it");
+		break;
+	}
+}
+
+/* Return: 0, AGENT_LINE_MORE where the connection has been closed for it, or a negative errno. */
+static int agent_hears(struct agent *agent, const struct agent_message *m)
+{
+	struct agent_message pong = {.verb = AGENT_PONG};
+	bool greeting = agent->vm->agents.there != agent;
+
+	if (greeting && m->verb == AGENT_HELLO && m->protocol != AGENT_PROTOCOL) {
+		struct agent_message refused = {.verb = AGENT_REFUSED};
+
+		snprintf(refused.text, sizeof(refused.text),
+			 "usbrouted %s speaks protocol %d only; install the same version",
+			 USBROUTED_VERSION, AGENT_PROTOCOL);
+		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING,
+			    "%s: its agent speaks protocol %u, not %d: install the same version",
+			    agent->vm->name, m->protocol, AGENT_PROTOCOL);
+		agent_say(agent, &refused);
+		return -EPROTONOSUPPORT;
+	}
+	if (greeting && m->verb != AGENT_HELLO)
+		return -EPROTO;
+	switch (m->verb) {
+	case AGENT_HELLO:
+		if (!greeting)
+			return -EPROTO;
+		agent_greet(agent, m);
+		return 0;
+	case AGENT_PORTS:
+		agent->high = m->high;
+		agent->super = m->super;
+		return 0;
+	case AGENT_TRYING:
+	case AGENT_HAS:
+	case AGENT_FAILED:
+	case AGENT_GONE:
+		agent_reports(agent, m);
+		return 0;
+	case AGENT_PING:
+		agent_say(agent, &pong);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* Each line costs its part of a second; so many may be owed. */
+static bool agent_pays(struct agent *agent)
+{
+	const uint64_t price = NS_PER_SECOND / LINES_A_SECOND;
+	uint64_t now = loop_now();
+
+	if (agent->lines_ns < now)
+		agent->lines_ns = now;
+	agent->lines_ns += price;
+	return agent->lines_ns - now <= LINES_AT_ONCE * price;
+}
+
+static void agent_readable(void *ctx, int res _unused_)
+{
+	struct agent *agent = ctx;
+	struct agent_message m;
+	const char *why = "it does not keep to the protocol";
+	int r;
+
+	while ((r = agent_line_next(&agent->line, &m)) == 0) {
+		if (!agent_pays(agent)) {
+			why = "it says too much";
+			r = -EPROTO;
+		} else {
+			r = agent_hears(agent, &m);
+		}
+		if (r < 0)
+			break;
+	}
+	if (r == AGENT_LINE_MORE) {
+		loop_watch_again(agent->vm->daemon->loop, &agent->in);
+		return;
+	}
+	if (r == -EPROTO)
+		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING, "%s: its agent: %s",
+			    agent->vm->name, why);
+	else
+		why = r == -EPIPE ? "it has closed the connection" : errno_text(r);
+	agent_close(agent, why);
+}
+
+/* ------------------------------------------------------------- coming in */
+
+static void agent_late(void *ctx, int res _unused_)
+{
+	struct agent *agent = ctx;
+
+	log_limited(&agent->vm->limit, LOG_LEVEL_INFO, "%s: an agent said nothing for %d s",
+		    agent->vm->name, HELLO_SECONDS);
+	agent_close(agent, "");
+}
+
+static void agent_listen_again(void *ctx, int res _unused_)
+{
+	struct vm *vm = ctx;
+
+	loop_watch_again(vm->daemon->loop, &vm->agent_watch);
+}
+
+/*
+ * Silence is not death: what a paused guest is told waits in the kernel for as long as it takes,
+ * where TCP by itself gives up after some minutes.
+ */
+static void never_give_up(int sock)
+{
+	unsigned ms = INT_MAX;
+	int one = 1;
+
+	setsockopt(sock, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+/**
+ * agent_accept() - somebody has connected to a VM's agent port
+ * @ctx:	the VM
+ * @res:	of the listener's poll
+ */
+void agent_accept(void *ctx, int res _unused_)
+{
+	struct vm *vm = ctx;
+	struct loop *loop = vm->daemon->loop;
+	_cleanup_close_ int sock =
+		accept4(vm->agent_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct agent *agent;
+
+	if (loop_watch_time(loop, &vm->agent_pause, ACCEPT_PAUSE_NS, agent_listen_again, vm) < 0)
+		loop_watch_again(loop, &vm->agent_watch);
+	if (sock < 0)
+		return;
+	agent = calloc(1, sizeof(*agent));
+	if (!agent)
+		return;
+	never_give_up(sock);
+	agent->vm = vm;
+	list_init(&agent->told);
+	agent_line_init(&agent->line, take_fd(&sock), true);
+	if (vm->agents.greeting)
+		agent_close(vm->agents.greeting, "");
+	vm->agents.greeting = agent;
+	if (loop_watch_fd(loop, &agent->in, agent->line.sock, POLLIN, 0, agent_readable, agent) <
+		    0 ||
+	    loop_watch_time(loop, &agent->deadline, HELLO_SECONDS * NS_PER_SECOND, agent_late,
+			    agent) < 0)
+		agent_close(agent, "");
+}
+
+/* ------------------------------------------------------------- as a way to a guest's inside */
+
+static bool agent_there(const struct vm *vm)
+{
+	return vm->agents.there != NULL;
+}
+
+static const char *agent_version(const struct vm *vm)
+{
+	return vm->agents.there->version;
+}
+
+static struct guest_ports agent_ports(const struct vm *vm)
+{
+	const struct agent *agent = vm->agents.there;
+
+	return (struct guest_ports){.high = (int)agent->high, .super = (int)agent->super};
+}
+
+const struct guest_way agent_way = {
+	.there = agent_there,
+	.changed = agent_changed,
+	.version = agent_version,
+	.ports = agent_ports,
+};

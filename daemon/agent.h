@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's end of a guest's usbroute-agent: who has connected, what it was told, what it says.
+ * Which VM it is in is known from the socket it came in by, as with USB/IP clients.
+ *
+ * A connection is greeting (it has 5 s to say HELLO; a newer one takes the place of an older one)
+ * -> the VM's agent (a newer one takes its place, too: the older one may be half dead) -> gone.
+ * Silence is not death: a paused guest keeps its agent, and hears what is new when it goes on.
+ * A guest's card that goes down ends both.
+ *
+ * Hostile bytes cost this connection and no more; lines have a rate, connections too. Control
+ * thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/guest_side.h"
+
+struct vm;
+
+/* What a VM's struct keeps of it. */
+struct agent;
+struct agents {
+	struct agent *greeting, *there;
+};
+
+void agent_accept(void *ctx, int res);
+void agents_close(struct vm *vm, const char *why);
+
+extern const struct guest_way agent_way;
