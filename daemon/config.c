@@ -88,9 +88,18 @@ int config_new_default(struct config **ret_config)
 	return 0;
 }
 
-/* Read all of an open file. Return: 0, CONFIG_BAD with an error, or -ENOMEM. */
-static int read_whole(int fd, const char *file, char **ret_data, size_t *ret_len,
-		      struct config_errors *errors)
+/**
+ * config_read_file() - read all of an open file
+ * @fd:		the file
+ * @file:	its name, for messages
+ * @ret_data:	its bytes, to be freed; at most one more than CONFIG_FILE_MAX
+ * @ret_len:	how many
+ * @errors:	where messages go
+ *
+ * Return: 0; CONFIG_BAD, and @errors has one; -ENOMEM.
+ */
+int config_read_file(int fd, const char *file, char **ret_data, size_t *ret_len,
+		     struct config_errors *errors)
 {
 	_cleanup_free_ char *data = NULL;
 	struct stat st;
@@ -146,7 +155,7 @@ int config_load(struct config **ret_config, const char *file, bool must_exist,
 				  errno_text(errno));
 		return CONFIG_BAD;
 	}
-	r = read_whole(fd, file, &data, &len, errors);
+	r = config_read_file(fd, file, &data, &len, errors);
 	return r ? r : config_parse(ret_config, file, data, len, errors);
 }
 

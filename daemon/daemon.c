@@ -29,6 +29,7 @@
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
 #include "daemon/sandbox.h"
+#include "policy/rule.h"
 #include "usbip/usb_device.h"
 #include "vhost_user_net/net_port.h"
 
@@ -259,6 +260,7 @@ static void daemon_free(struct daemon *daemon)
 	wishes_deinit(&daemon->wishes);
 	claims_clear(&daemon->claimed_before);
 	loop_free(daemon->loop);
+	policy_free(daemon->policy);
 	config_free(daemon->config);
 }
 
@@ -297,14 +299,18 @@ static void explain_no_loop(int r)
 /**
  * daemon_run() - be the daemon until it is asked to stop
  * @config:		taken
+ * @policy:		taken
  * @broker_line:	of broker_start(); taken
  *
  * Return: the process's exit status.
  */
-int daemon_run(struct config *config, int broker_line)
+int daemon_run(struct config *config, struct policy *policy, int broker_line)
 {
-	struct daemon daemon = {
-		.config = config, .started_ns = loop_now(), .lock = -1, .signals = -1};
+	struct daemon daemon = {.config = config,
+				.policy = policy,
+				.started_ns = loop_now(),
+				.lock = -1,
+				.signals = -1};
 	_cleanup_close_ int line = broker_line;
 	sigset_t set;
 	int r, status = 1;
@@ -328,6 +334,7 @@ int daemon_run(struct config *config, int broker_line)
 	r = loop_new(&daemon.loop);
 	if (r < 0) {
 		explain_no_loop(r);
+		policy_free(policy);
 		config_free(config);
 		return 1;
 	}

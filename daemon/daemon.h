@@ -26,9 +26,11 @@
 struct control_socket;
 struct device_registry;
 struct net_switch;
+struct policy;
 
 struct daemon {
 	struct config *config;
+	struct policy *policy; /* never NULL; swapped as a whole */
 	struct loop *loop;
 	struct broker *broker;
 	struct net_switch *sw;
@@ -136,7 +138,7 @@ bool device_is_meant(const struct device *device, const char *text);
 
 /* ------------------------------------------------------------- the whole */
 
-int daemon_run(struct config *config, int broker_line);
+int daemon_run(struct config *config, struct policy *policy, int broker_line);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);
 void daemon_vm_started(struct daemon *daemon);

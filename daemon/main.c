@@ -11,6 +11,7 @@
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/policy_files.h"
 #include "daemon/release.h"
 
 #define EXIT_CANNOT 1
@@ -24,7 +25,7 @@ static const char usage[] =
 	"Route USB devices into virtual machines.\n"
 	"\n"
 	"  --config FILE  read FILE (default: " USBROUTED_CONFIG ")\n"
-	"  --check        read the configuration, print its errors, touch nothing\n"
+	"  --check        read configuration and policy, print their errors, touch nothing\n"
 	"  --release      give devices that a stopped daemon has left claimed to the host\n"
 	"  --debug        log more\n"
 	"  --version      print the version\n"
@@ -86,17 +87,22 @@ static int parse_options(struct options *o, int argc, char **argv)
 	return -1;
 }
 
-static int load(struct config **ret_config, const struct options *o)
+static int load(struct config **ret_config, struct policy **ret_policy, const struct options *o)
 {
 	struct config_errors errors = {0};
 	int r = config_load(ret_config, o->config ? o->config : USBROUTED_CONFIG, o->config != NULL,
 			    &errors);
 
+	/* What a stopped daemon has left is given back whatever the rules are by now. */
+	if (r == 0 && !o->release)
+		r = policy_files_load(ret_policy, o->config, *ret_config, &errors);
 	if (errors.text)
 		fputs(errors.text, stderr);
 	else if (r < 0)
 		fprintf(stderr, "%s: %s\n", o->config ? o->config : USBROUTED_CONFIG,
 			errno_text(r));
+	if (r)
+		*ret_config = config_free(*ret_config);
 	config_errors_deinit(&errors);
 	return r;
 }
@@ -115,20 +121,23 @@ int main(int argc, char **argv)
 {
 	struct options o = {0};
 	struct config *config = NULL;
+	struct policy *policy = NULL;
 	char error[256];
 	int line, r = parse_options(&o, argc, argv);
 
 	if (r >= 0)
 		return r;
 	log_init(o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-	if (load(&config, &o) != 0)
+	if (load(&config, &policy, &o) != 0)
 		return EXIT_CANNOT;
 	if (o.check) {
+		policy_free(policy);
 		config_free(config);
 		return 0;
 	}
 	if (o.release) {
 		r = release_claimed(config->runtime_directory);
+		policy_free(policy);
 		config_free(config);
 		return r < 0 ? EXIT_CANNOT : 0;
 	}
@@ -136,8 +145,9 @@ int main(int argc, char **argv)
 	r = broker_start(&line, error, sizeof(error));
 	if (r < 0) {
 		log_err("%s", error);
+		policy_free(policy);
 		config_free(config);
 		return EXIT_CANNOT;
 	}
-	return daemon_run(config, line);
+	return daemon_run(config, policy, line);
 }

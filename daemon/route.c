@@ -29,6 +29,7 @@
 #include "daemon/claims.h"
 #include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
+#include "daemon/policy_subject.h"
 #include "daemon/route_call.h"
 #include "daemon/state_file.h"
 
@@ -41,18 +42,24 @@ static void route_take(struct device *device, bool close_it);
 /* ------------------------------------------------------------- what is wanted */
 
 /**
- * route_permits() - whether the policy lets a VM have what goes by an alias
- * @alias:	the device's section, or NULL
+ * route_permits() - whether the policy lets a VM have a device
+ * @daemon:	whose policy
+ * @device:	the device; NULL: not plugged in
+ * @alias:	its section, or NULL where it is plugged in and has none
  * @vm:		the VM's name
+ * @by:		what decided; may be NULL
+ * @size:	room there
  */
-bool route_permits(const struct config_device *alias, const char *vm)
+bool route_permits(const struct daemon *daemon, const struct device *device,
+		   const struct config_device *alias, const char *vm, char *by, size_t size)
 {
-	if (!alias || !alias->has_vms)
-		return true;
-	for (size_t i = 0; i < alias->n_vms; i++)
-		if (!strcmp(alias->vms[i], vm))
-			return true;
-	return false;
+	struct policy_subject s;
+
+	if (device)
+		policy_subject_of(&s, device);
+	else
+		policy_subject_absent(&s, daemon->config, alias);
+	return policy_permits(daemon->policy, &s.facts, s.section, vm, by, size);
 }
 
 /* The VM that a device is to go to now; NULL: the host. */
@@ -60,7 +67,8 @@ static struct vm *route_target(const struct device *device)
 {
 	const char *by, *wish = route_wanted(device, &by);
 
-	if (device->broken[0] || !route_permits(device->alias, wish))
+	if (device->broken[0] ||
+	    !route_permits(device->daemon, device, device->alias, wish, NULL, 0))
 		return NULL;
 	return vm_find(device->daemon, wish);
 }

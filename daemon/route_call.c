@@ -333,8 +333,8 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	if (!ask->has_wait && ask->vm && guest_side_takes(ask->vm))
 		seconds = GUEST_SECONDS;
 	*ret_call = NULL;
-	if (ask->vm && !route_permits(alias, ask->vm->name)) {
-		snprintf(text, sizeof(text), "[device %s] vms", alias->name);
+	if (ask->vm &&
+	    !route_permits(daemon, ask->device, alias, ask->vm->name, text, sizeof(text))) {
 		done(ctx, ROUTE_DENIED, ask->device, text, -1);
 		return;
 	}

@@ -4,7 +4,8 @@
 
 #include "daemon/route.h"
 
-bool route_permits(const struct config_device *alias, const char *vm);
+bool route_permits(const struct daemon *daemon, const struct device *device,
+		   const struct config_device *alias, const char *vm, char *by, size_t size);
 void route_wish_changed(struct device *device);
 
 void route_calls_check(struct device *device);

@@ -48,6 +48,7 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 {
 	const struct route *route = &device->route;
 	const char *by, *wish = route_wanted(device, &by);
+	char by_text[200];
 	const struct vm *vm = vm_find(device->daemon, wish);
 
 	*reason = 0;
@@ -59,9 +60,9 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 	case ROUTE_HOST:
 		if (!strcmp(wish, "host"))
 			return "present";
-		if (!route_permits(device->alias, wish)) {
-			snprintf(reason, size, "[device %s] vms does not name %s",
-				 device->alias->name, wish);
+		if (!route_permits(device->daemon, device, device->alias, wish, by_text,
+				   sizeof(by_text))) {
+			snprintf(reason, size, "%s may not have it: %s", wish, by_text);
 			return "denied";
 		}
 		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured", wish);

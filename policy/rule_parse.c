@@ -207,8 +207,8 @@ static int add_vm(struct rule_parser *p, const char *name, size_t len)
 	if (!strcmp(name, "all") || !strcmp(name, "none"))
 		return refuse(p, "all or none alone, or names of VMs");
 	if (!name_valid(name) || !p->names->is_vm(p->names->ctx, name))
-		return refuse(p, "after to: all, none, or names of VMs that have a section "
-				 "[vm NAME], such as to vm1,vm2");
+		return refuse(p, "all, none, or names of VMs that have a section "
+				 "[vm NAME] after to, such as to vm1,vm2");
 	for (size_t i = 0; i + 1 < vms->n; i++)
 		if (!strcmp(vms->items[i], name))
 			return refuse(p, "each VM once after to");

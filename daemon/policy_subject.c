@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices made ready for the policy; see policy_subject.h. */
+#include "daemon/policy_subject.h"
+
+#include <string.h>
+
+/**
+ * policy_subject_init() - a device of which the facts are known
+ * @subject:	the subject
+ * @config:	which groups there are
+ * @facts:	the device; its groups are filled in here, by its alias
+ * @alias:	its [device] section, or NULL
+ */
+void policy_subject_init(struct policy_subject *subject, const struct config *config,
+			 const struct device_facts *facts, const struct config_device *alias)
+{
+	size_t n = 0;
+
+	subject->facts = *facts;
+	list_for_each(it, &config->groups) {
+		const struct config_group *g = list_entry(it, struct config_group, link);
+
+		for (size_t i = 0; facts->alias && i < g->n_devices; i++)
+			if (!strcmp(g->devices[i], facts->alias)) {
+				subject->groups[n++] = g->name;
+				break;
+			}
+	}
+	subject->facts.groups = subject->groups;
+	subject->facts.n_groups = n;
+	subject->section = NULL;
+	if (!alias || !alias->has_vms)
+		return;
+	subject->section_data = (struct policy_section){
+		.name = alias->name,
+		.vms = (const char(*)[32])alias->vms,
+		.n_vms = alias->n_vms,
+	};
+	subject->section = &subject->section_data;
+}
+
+/**
+ * policy_subject_of() - a device that is plugged in
+ * @subject:	the subject
+ * @device:	the device
+ */
+void policy_subject_of(struct policy_subject *subject, const struct device *device)
+{
+	struct device_facts facts = device_facts_of(device);
+
+	policy_subject_init(subject, device->daemon->config, &facts, device->alias);
+}
+
+/* What is given as a pattern is not known. */
+static const char *known(const char *text)
+{
+	return text && !strpbrk(text, "*?") ? text : NULL;
+}
+
+/**
+ * policy_subject_absent() - a device that is configured and not plugged in
+ * @subject:	the subject
+ * @config:	which groups there are
+ * @alias:	its section
+ *
+ * Of it is known what its `match` says; what it is in truth is asked again once it is there.
+ */
+void policy_subject_absent(struct policy_subject *subject, const struct config *config,
+			   const struct config_device *alias)
+{
+	const struct selector *m = &alias->match;
+	const struct device_facts facts = {
+		.id_vendor = m->id_vendor,
+		.id_product = m->id_product,
+		.serial = known(m->serial),
+		.product = known(m->product),
+		.busid = m->port,
+		.stable_port = m->port,
+		.alias = alias->name,
+		.classes = m->class_ >= 0 ? (usb_class_set)1 << m->class_ : 0,
+	};
+
+	policy_subject_init(subject, config, &facts, alias);
+}
