@@ -51,7 +51,8 @@ static int node_find(const struct disk_tree *tree, const char *name)
 }
 
 /* Add a block device that is not there yet. What goes meanwhile is left out: it is in no use. */
-static int node_add(struct disk_tree *tree, const char *sysfs, const char *name, int on, bool holder)
+static int node_add(struct disk_tree *tree, const char *sysfs, const char *name, int on,
+		    bool holder)
 {
 	struct disk_node node = {.on = on, .holder = holder};
 	char dev[32];
@@ -93,7 +94,7 @@ static int partition_of(const struct disk_tree *tree, char *path)
 	return end ? node_find(tree, end + 1) : -ENOENT;
 }
 
-/* The whole disks below @device; with NULL, the partitions of what is in the tree. */
+/* The whole disks that @device has or is; with NULL, the partitions of what is in the tree. */
 static int add_below(struct disk_tree *tree, const char *sysfs, const char *device)
 {
 	size_t len = device ? strlen(device) : 0;
@@ -116,8 +117,10 @@ static int add_below(struct disk_tree *tree, const char *sysfs, const char *devi
 		where = node_path(sysfs, entry->d_name);
 		if (!where)
 			continue;
-		partition = read_line(sysfs, entry->d_name, "partition", number, sizeof(number)) == 0;
-		if (device && !partition && !strncmp(where, device, len) && where[len] == '/')
+		partition =
+			read_line(sysfs, entry->d_name, "partition", number, sizeof(number)) == 0;
+		if (device && !partition && !strncmp(where, device, len) &&
+		    (where[len] == '/' || !where[len]))
 			r = node_add(tree, sysfs, entry->d_name, -1, false);
 		else if (!device && partition && (disk = partition_of(tree, where)) >= 0)
 			r = node_add(tree, sysfs, entry->d_name, disk, false);
@@ -211,10 +214,9 @@ static const struct disk_node *node_by_path(const struct disk_tree *tree, const 
 	for (unsigned i = 0; i < tree->n; i++) {
 		const struct disk_node *node = &tree->nodes[i];
 
-		if (!strncmp(path, "/dev/mapper/", 12) ? node->label[0] &&
-								 !strcmp(path + 12, node->label)
-						       : !strncmp(path, "/dev/", 5) &&
-								 !strcmp(path + 5, node->name))
+		if (!strncmp(path, "/dev/mapper/", 12)
+			    ? node->label[0] && !strcmp(path + 12, node->label)
+			    : !strncmp(path, "/dev/", 5) && !strcmp(path + 5, node->name))
 			return node;
 	}
 	return NULL;
@@ -254,7 +256,8 @@ static bool mount_line_read(char *line, struct mount_line *ret)
 	return true;
 }
 
-/* Which node a mount is of. Some file systems (btrfs) have numbers of their own, and name theirs. */
+/* Which node a mount is of. Some file systems (btrfs) have numbers of their own, and name theirs.
+ */
 static const struct disk_node *mount_node(const struct disk_tree *tree, const struct mount_line *m)
 {
 	for (unsigned i = 0; i < tree->n; i++)

@@ -3,8 +3,9 @@
  * Disks of a USB device, and what the host uses them for: what sysfs, /proc/self/mountinfo and
  * /proc/swaps say. Nothing is opened but these files, and nothing is changed.
  *
- * It says where a disk is used, for people and for unmounting. It can't say that a disk is not used:
- * another namespace's mounts are not seen here. That an exclusive open can (daemon/broker_disk.h).
+ * It says where a disk is used, for people and for unmounting. It can't say that a disk is not
+ * used: another namespace's mounts are not seen here. That an exclusive open can
+ * (daemon/broker_disk.h).
  */
 #pragma once
 

@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@
 
 #define BROKER_BUSID_SIZE 32
 #define BROKER_FDS	  3 /* that an answer may bring */
+#define BROKER_CAPS	  (1u << CAP_NET_ADMIN | 1u << CAP_DAC_OVERRIDE)
 
 /* What a device must be to be opened; all of it is compared again after the open. */
 struct broker_device {

@@ -16,8 +16,10 @@
 
 #include "base/fd.h"
 
-#define USB_DEVICE_MAJOR 189
-#define SYSFS_DEVICES	 "/sys/bus/usb/devices"
+#define USB_DEVICE_MAJOR   189
+#define USB_CLASS_CODE_HUB 9
+#define INTERFACES_MAX	   32
+#define SYSFS_DEVICES	   "/sys/bus/usb/devices"
 
 /* "1-1.2": digits, a dash, digits and dots. Nothing else may become part of a path. */
 static bool busid_sound(const char busid[BROKER_BUSID_SIZE])
@@ -73,17 +75,48 @@ static int same_device(const struct broker_device *d)
 		       : -ENODEV;
 }
 
+/* Why a device is never given out, whatever the daemon says; NULL where it may be. */
+static const char *never_given(const struct broker_device *d)
+{
+	unsigned class = 0, configuration = 0;
+	char path[128], target[512];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), SYSFS_DEVICES "/%s", d->busid);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return NULL; /* gone: same_device() says so */
+	target[n] = 0;
+	if (strstr(target, "/vhci_hcd"))
+		return "it came over USB/IP itself, and is never routed";
+	if (read_attr(d->busid, "bDeviceClass", 16, &class) == 0 && class == USB_CLASS_CODE_HUB)
+		return "it is a hub, and hubs are never routed";
+	if (read_attr(d->busid, "bConfigurationValue", 10, &configuration) < 0)
+		return NULL;
+	for (unsigned i = 0; i < INTERFACES_MAX; i++) {
+		char attr[64];
+
+		snprintf(attr, sizeof(attr), "%s:%u.%u/bInterfaceClass", d->busid, configuration,
+			 i);
+		if (read_attr(d->busid, attr, 16, &class) == 0 && class == USB_CLASS_CODE_HUB)
+			return "one of its interfaces is a hub, and hubs are never routed";
+	}
+	return NULL;
+}
+
 /**
  * broker_device_open() - open a device's usbfs node
  * @d:		what the device must be; compared before and after
  * @ret_fd:	the node
  * @ret_text:	what went wrong; static
  *
- * Return: 0 or a negative errno: -ENODEV where it is not, or no longer, that device.
+ * Return: 0 or a negative errno: -ENODEV where it is not, or no longer, that device; -EPERM where
+ * it is one that is never given out: a hub, or what comes over vhci_hcd.
  */
 int broker_device_open(const struct broker_device *d, int *ret_fd, const char **ret_text)
 {
 	_cleanup_close_ int fd = -1;
+	const char *never;
 	uint8_t desc[18];
 	struct stat st;
 	char path[64];
@@ -92,6 +125,11 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
 	*ret_text = "the device has gone, or another is in its place";
 	if (same_device(d) < 0)
 		return -ENODEV;
+	never = never_given(d);
+	if (never) {
+		*ret_text = never;
+		return -EPERM;
+	}
 	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", d->busnum, d->devnum);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
@@ -114,6 +152,31 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
 		return -ENODEV;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+/**
+ * broker_device_claim_disks() - claim the disks of a device that is open
+ * @d:		the device
+ * @disks:	filled in
+ * @text:	what went wrong
+ * @size:	room there
+ *
+ * Return: as broker_disks_claim(). As the node was opened before, a device that has come into its
+ * place has another number.
+ */
+int broker_device_claim_disks(const struct broker_device *d, struct broker_disks *disks, char *text,
+			      size_t size)
+{
+	char path[128];
+	int r;
+
+	snprintf(path, sizeof(path), SYSFS_DEVICES "/%s", d->busid);
+	r = broker_disks_claim(disks, path, text, size);
+	if (r < 0 || same_device(d) == 0)
+		return r;
+	broker_disks_release(disks);
+	snprintf(text, size, "the device has gone");
+	return -ENODEV;
 }
 
 /**
@@ -142,7 +205,7 @@ int broker_device_probe(const struct broker_device *d, const char **ret_text)
 	}
 	if (read_attr(d->busid, "bConfigurationValue", 10, &configuration) < 0)
 		return 0; /* not configured: no interface, no driver */
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < INTERFACES_MAX; i++) {
 		char name[64], path[128];
 		int n = snprintf(name, sizeof(name), "%s:%u.%u", d->busid, configuration, i);
 

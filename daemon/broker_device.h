@@ -3,7 +3,10 @@
 #pragma once
 
 #include "daemon/broker.h"
+#include "daemon/broker_disk.h"
 
 bool broker_device_sound(const struct broker_device *d);
 int broker_device_open(const struct broker_device *d, int *ret_fd, const char **ret_text);
+int broker_device_claim_disks(const struct broker_device *d, struct broker_disks *disks, char *text,
+			      size_t size);
 int broker_device_probe(const struct broker_device *d, const char **ret_text);

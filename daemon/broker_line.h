@@ -21,5 +21,5 @@ struct broker_ask {
 struct broker_answer {
 	uint32_t id;
 	int32_t r;
-	char text[120];
+	char text[160];
 };

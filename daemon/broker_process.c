@@ -6,7 +6,7 @@
  * what it asks for no further than the request's form: names are checked before they become paths.
  */
 #include <errno.h>
-#include <linux/capability.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,18 +32,46 @@ static void broker_reply(const struct broker_ask *ask, int r, const int *fds, un
 	fd_send(broker_fd, &answer, sizeof(answer), fds, n_fds);
 }
 
+static void broker_open_device(const struct broker_ask *ask)
+{
+	_cleanup_close_ int node = -1, guard = -1;
+	struct broker_disks disks = {.n = 0};
+	char text[160] = "";
+	const char *why;
+	int fds[2], r;
+
+	r = broker_device_open(&ask->device, &node, &why);
+	if (r < 0)
+		snprintf(text, sizeof(text), "%s", why);
+	else
+		r = broker_device_claim_disks(&ask->device, &disks, text, sizeof(text));
+	if (r == 0 && disks.n && pipe2(fds, O_CLOEXEC) < 0) {
+		r = -errno;
+		snprintf(text, sizeof(text), "making a pipe to guard its disks by");
+	}
+	if (r < 0 || !disks.n) {
+		broker_disks_release(&disks);
+		broker_reply(ask, r, &node, r < 0 ? 0 : 1, text);
+		return;
+	}
+	guard = fds[0];
+	broker_reply(ask, 0, (int[]){node, fds[1]}, 2, "");
+	fd_close(fds[1]);
+	/* The daemon's alone now: a device that is unplugged is not kept by us. */
+	node = fd_close(node);
+	broker_disks_keep(&disks, guard);
+}
+
 static void *broker_slow(void *arg)
 {
 	_cleanup_free_ struct broker_ask *ask = arg;
-	_cleanup_close_ int fd = -1;
-	const char *text = "";
-	int r;
 
 	if (ask->verb == BROKER_OPEN) {
-		r = broker_device_open(&ask->device, &fd, &text);
-		broker_reply(ask, r, &fd, r < 0 ? 0 : 1, text);
+		broker_open_device(ask);
 	} else {
-		r = broker_device_probe(&ask->device, &text);
+		const char *text = "";
+		int r = broker_device_probe(&ask->device, &text);
+
 		broker_reply(ask, r, NULL, 0, text);
 	}
 	return NULL;
@@ -151,7 +179,7 @@ static _Noreturn void broker_main(int line)
 
 	r = private_net_enter(text, sizeof(text));
 	if (r == 0) {
-		r = sandbox_keep_caps(1u << CAP_NET_ADMIN | 1u << CAP_DAC_OVERRIDE);
+		r = sandbox_keep_caps(BROKER_CAPS);
 		if (r < 0)
 			snprintf(text, sizeof(text), "dropping rights");
 	}

@@ -196,9 +196,10 @@ static void more_disks_than_there_is_room_for_are_refused(void **state)
 	for (unsigned i = 0; i < DISKS_MAX; i++) {
 		char folder[200], dev[16];
 
-		snprintf(folder, sizeof(folder),
-			 "devices/pci0000:00/usb1/1-1/1-1:1.0/host2/target2:0:0/2:0:0:1/block/sdc%c",
-			 (char)('a' + i));
+		snprintf(
+			folder, sizeof(folder),
+			"devices/pci0000:00/usb1/1-1/1-1:1.0/host2/target2:0:0/2:0:0:1/block/sdc%c",
+			(char)('a' + i));
 		snprintf(dev, sizeof(dev), "8:%u\n", 100 + i);
 		block(b->sysfs, folder, dev, NULL);
 	}
