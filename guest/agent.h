@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * usbroute-agent: one connection to the daemon, and the devices that it says are this guest's.
+ *
+ *   agent.c   the connection: found, made, greeted, doubted, made again; and the loop
+ *   routes.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
+ *   check.c   what is missing here, for people
+ *
+ * One thread, one poll(2), no periodic work: where nothing happens, nothing runs. What the daemon
+ * has not said is never attached; what others have attached is left alone, unless it hangs on this
+ * daemon, which says that it is not this guest's any more.
+ */
+#pragma once
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/agent_line.h"
+#include "base/list.h"
+#include "guest/import.h"
+#include "guest/segment.h"
+#include "guest/vhci.h"
+
+#define NS_PER_MS     1000000ull
+#define NS_PER_SECOND 1000000000ull
+#define NEVER	      UINT64_MAX
+
+struct agent_options {
+	const char *interface; /* NULL: find it */
+	struct in_addr address;
+	const char *sysfs, *run; /* where sysfs is; where `usbip port` looks */
+	bool load_module;
+};
+
+enum agent_state {
+	AGENT_SEARCHING, /* for the interface */
+	AGENT_CONNECTING,
+	AGENT_GREETING, /* HELLO is said */
+	AGENT_TALKING,
+};
+
+struct agent {
+	struct agent_options options;
+	struct segment segment;
+	struct vhci vhci;
+	struct vhci_status status; /* as last read */
+	int uevents, clock, signals;
+
+	enum agent_state state;
+	struct agent_line line;
+	bool by_v4;		/* the connection is over IPv4 */
+	uint64_t due_ns;	/* when the state's time is over; NEVER */
+	uint64_t pong_ns;	/* an answer to PING must come by then; NEVER: none is awaited */
+	unsigned failures;	/* in a row, to connect */
+	unsigned high, super;	/* free ports, as last said */
+	char told[AGENT_TEXT_SIZE]; /* what was last logged of a failure */
+
+	struct list routes;
+	unsigned n_routes;
+	bool synced; /* the daemon has told all */
+};
+
+uint64_t agent_now(void);
+int agent_init(struct agent *agent, const struct agent_options *options);
+void agent_deinit(struct agent *agent);
+int agent_run(struct agent *agent);
+void agent_say(struct agent *agent, const struct agent_message *message);
+int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_sock);
+int agent_load_module(const struct agent_options *options);
+
+/* routes.c */
+void routes_told(struct agent *agent, const struct agent_message *message);
+void routes_synced(struct agent *agent);
+void routes_connection(struct agent *agent, bool up);
+void routes_look(struct agent *agent);
+uint64_t routes_due(const struct agent *agent);
+void routes_work(struct agent *agent);
+unsigned routes_polls(struct agent *agent, struct pollfd *polls);
+void routes_free(struct agent *agent);
+
+/* check.c */
+int agent_check(const struct agent_options *options);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* usbroute-agent: attaches what the host routes to this guest; see agent.h and usbroute-agent(8). */
+#include <build_info.h>
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "guest/agent.h"
+
+static const char usage[] =
+	"usage: usbroute-agent [--interface NAME] [--address IPV4] [--check] [--verbose]\n"
+	"\n"
+	"Attaches the USB devices that usbrouted on the host routes to this guest.\n"
+	"\n"
+	"  --interface NAME  the interface on usbrouted's private segment; without it, the one\n"
+	"                    at whose other end usbrouted's card is\n"
+	"  --address IPV4    usbrouted's address there, where IPv6 does not lead to it (10.77.0.1)\n"
+	"  --check           say what is missing here, and exit: 0 nothing, 1 something\n"
+	"  --no-modprobe     don't load vhci-hcd\n"
+	"  --sysfs FOLDER    where sysfs is mounted (/sys)\n"
+	"  --run FOLDER      where `usbip port` looks (/var/run/vhci_hcd)\n"
+	"  --verbose         say more\n"
+	"  --version, --help\n";
+
+/* Tell who started this that it stands: sd_notify(3) in short. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	size_t n = path ? strlen(path) : 0;
+
+	if (n < 2 || n >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, n);
+	if (path[0] == '@')
+		address.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		log_warning("NOTIFY_SOCKET: %s", errno_text(errno));
+}
+
+static int run(const struct agent_options *options)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	int r = -1;
+
+	if (!agent)
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	if (agent_init(agent, options) == 0) {
+		notify("READY=1\nSTATUS=Waiting for devices");
+		r = agent_run(agent);
+		notify("STOPPING=1");
+	}
+	agent_deinit(agent);
+	free(agent);
+	return r < 0;
+}
+
+int main(int argc, char **argv)
+{
+	enum { CHECK = 1, VERSION, HELP, VERBOSE, INTERFACE, ADDRESS, SYSFS, RUN, NO_MODPROBE };
+	static const struct option words[] = {
+		{"check", no_argument, NULL, CHECK},
+		{"version", no_argument, NULL, VERSION},
+		{"help", no_argument, NULL, HELP},
+		{"verbose", no_argument, NULL, VERBOSE},
+		{"interface", required_argument, NULL, INTERFACE},
+		{"address", required_argument, NULL, ADDRESS},
+		{"sysfs", required_argument, NULL, SYSFS},
+		{"run", required_argument, NULL, RUN},
+		{"no-modprobe", no_argument, NULL, NO_MODPROBE},
+		{0},
+	};
+	struct agent_options options = {
+		.sysfs = "/sys", .run = "/var/run/vhci_hcd", .load_module = true};
+	enum log_level level = LOG_LEVEL_NOTICE;
+	bool check = false, bad = false;
+	int word;
+
+	inet_pton(AF_INET, "10.77.0.1", &options.address);
+	while ((word = getopt_long(argc, argv, "", words, NULL)) >= 0) {
+		switch (word) {
+		case CHECK:
+			check = true;
+			break;
+		case VERSION:
+			puts("usbroute-agent " USBROUTED_VERSION);
+			return 0;
+		case HELP:
+			fputs(usage, stdout);
+			return 0;
+		case VERBOSE:
+			level = LOG_LEVEL_DEBUG;
+			break;
+		case INTERFACE:
+			options.interface = optarg;
+			bad = bad || !*optarg || strlen(optarg) >= IF_NAMESIZE;
+			break;
+		case ADDRESS:
+			bad = bad || inet_pton(AF_INET, optarg, &options.address) != 1;
+			break;
+		case SYSFS:
+			options.sysfs = optarg;
+			break;
+		case RUN:
+			options.run = optarg;
+			break;
+		case NO_MODPROBE:
+			options.load_module = false;
+			break;
+		default:
+			bad = true;
+			break;
+		}
+	}
+	if (bad || optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	log_init(level);
+	return check ? agent_check(&options) : run(&options);
+}
