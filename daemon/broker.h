@@ -64,8 +64,8 @@ struct broker_request;
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
  * @fds:	BROKER_FDS of them. PORT_ADD: tap, USB/IP listener, agent's listener; OPEN: the
- *node, and its disks' guard where it has disks: while that is open, nobody mounts them
- *(broker_disk.h). The callee's; -1: there is none
+ *		node, and a guard where it has disks: while that is open, nobody mounts them
+ *		(broker_disk.h). The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
 typedef void (*broker_done)(struct broker_request *req, int r, int *fds, const char *text);

@@ -104,6 +104,20 @@ static const char *never_given(const struct broker_device *d)
 	return NULL;
 }
 
+/* The name of the driver of the device as a whole: "usb", or what has taken its place. */
+static void device_driver(const struct broker_device *d, char *name, size_t size)
+{
+	char path[128], target[512];
+	const char *last;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), SYSFS_DEVICES "/%s/driver", d->busid);
+	n = readlink(path, target, sizeof(target) - 1);
+	target[n < 0 ? 0 : n] = 0;
+	last = strrchr(target, '/');
+	snprintf(name, size, "%s", last ? last + 1 : "");
+}
+
 /**
  * broker_device_open() - open a device's usbfs node
  * @d:		what the device must be; compared before and after
@@ -111,7 +125,8 @@ static const char *never_given(const struct broker_device *d)
  * @ret_text:	what went wrong; static
  *
  * Return: 0 or a negative errno: -ENODEV where it is not, or no longer, that device; -EPERM where
- * it is one that is never given out: a hub, or what comes over vhci_hcd.
+ * it is one that is never given out: a hub, or what comes over vhci_hcd; -EBUSY where another
+ * USB/IP server has it.
  */
 int broker_device_open(const struct broker_device *d, int *ret_fd, const char **ret_text)
 {
@@ -119,7 +134,7 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
 	const char *never;
 	uint8_t desc[18];
 	struct stat st;
-	char path[64];
+	char path[64], driver[32];
 	dev_t node = makedev(USB_DEVICE_MAJOR, (d->busnum - 1u) * 128u + d->devnum - 1u);
 
 	*ret_text = "the device has gone, or another is in its place";
@@ -129,6 +144,11 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
 	if (never) {
 		*ret_text = never;
 		return -EPERM;
+	}
+	device_driver(d, driver, sizeof(driver));
+	if (!strcmp(driver, "usbip-host")) {
+		*ret_text = "the host's own USB/IP server has it (driver usbip-host)";
+		return -EBUSY;
 	}
 	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", d->busnum, d->devnum);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);

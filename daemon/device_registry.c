@@ -28,6 +28,8 @@ struct device_registry {
 	struct daemon *daemon;
 	const struct device_registry_ops *ops;
 	struct udev *udev;
+	struct udev_hwdb
+		*hwdb; /* names of devices that tell none; NULL where there is no such file */
 	struct udev_monitor *monitor;
 	struct loop_watch watch;
 };
@@ -85,6 +87,46 @@ static int attr_text(struct udev_device *u, const char *name, char **ret_text)
 	}
 	*ret_text = strndup(s, n);
 	return *ret_text ? 0 : -ENOMEM;
+}
+
+/*
+ * What the hardware database calls a device that does not say itself. udev's own properties have it
+ * where udevd has seen the device; the file has it always.
+ */
+static int name_from_database(struct device_registry *registry, struct udev_device *u,
+			      const char *modalias, const char *key, char **ret_text)
+{
+	const char *s = udev_device_get_property_value(u, key);
+	struct udev_list_entry *entry;
+
+	if ((!s || !*s) && registry->hwdb) {
+		entry = udev_hwdb_get_properties_list_entry(registry->hwdb, modalias, 0);
+		entry = udev_list_entry_get_by_name(entry, key);
+		s = entry ? udev_list_entry_get_value(entry) : NULL;
+	}
+	if (!s || !*s)
+		return 0;
+	*ret_text = strndup(s, TEXT_MAX);
+	return *ret_text ? 0 : -ENOMEM;
+}
+
+/* For people, and for selectors, which mean what people see. What is wished hangs on neither. */
+static int set_names(struct device_registry *registry, struct device *d, struct udev_device *u)
+{
+	char modalias[32];
+	int r;
+
+	snprintf(modalias, sizeof(modalias), "usb:v%04Xp%04X", d->id_vendor, d->id_product);
+	r = attr_text(u, "product", &d->product);
+	if (r == 0 && !d->product)
+		r = name_from_database(registry, u, modalias, "ID_MODEL_FROM_DATABASE",
+				       &d->product);
+	if (r == 0)
+		r = attr_text(u, "manufacturer", &d->manufacturer);
+	if (r == 0 && !d->manufacturer)
+		r = name_from_database(registry, u, modalias, "ID_VENDOR_FROM_DATABASE",
+				       &d->manufacturer);
+	return r;
 }
 
 /*
@@ -184,7 +226,8 @@ static void set_alias(struct device *d)
 			 d->busid);
 }
 
-static int device_read(struct device **ret_device, struct daemon *daemon, struct udev_device *u)
+static int device_read(struct device **ret_device, struct device_registry *registry,
+		       struct udev_device *u)
 {
 	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
 	const char *syspath = udev_device_get_syspath(u);
@@ -194,15 +237,16 @@ static int device_read(struct device **ret_device, struct daemon *daemon, struct
 	if (!d)
 		return -ENOMEM;
 	list_init(&d->link);
-	d->daemon = daemon;
+	d->daemon = registry->daemon;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || stable_port_of(u, busid, &d->stable_port) ||
-	    attr_text(u, "serial", &d->serial) || attr_text(u, "product", &d->product) ||
-	    attr_text(u, "manufacturer", &d->manufacturer))
+	    attr_text(u, "serial", &d->serial))
 		return -ENOMEM;
 	d->id_vendor = (uint16_t)attr_number(u, "idVendor", 16);
 	d->id_product = (uint16_t)attr_number(u, "idProduct", 16);
+	if (set_names(registry, d, u) < 0)
+		return -ENOMEM;
 	d->busnum = (uint16_t)attr_number(u, "busnum", 10);
 	d->devnum = (uint16_t)attr_number(u, "devnum", 10);
 	if (!d->busnum || !d->devnum)
@@ -242,31 +286,54 @@ static void registry_remove(struct device_registry *registry, struct device *d)
 	device_free(d);
 }
 
-static bool registry_wants(struct udev_device *u)
+/* Why a device is never routed, before its descriptors were read; NULL where it may be. */
+static const char *never_routed(struct udev_device *u)
+{
+	if (strstr(udev_device_get_syspath(u), "/vhci_hcd"))
+		return "it came here over USB/IP, and what did is never routed";
+	if (attr_number(u, "bDeviceClass", 16) == USB_CLASS_CODE_HUB)
+		return "it is a hub, and hubs are never routed; name a device that is plugged into "
+		       "it";
+	return NULL;
+}
+
+/* And after they were read. The kernel's hub driver takes any interface of this class. */
+static const char *never_routed_either(const struct device *d)
+{
+	return d->classes >> USB_CLASS_HUB & 1
+		       ? "one of its interfaces is a hub, and hubs are never routed"
+		       : NULL;
+}
+
+static bool is_usb_device(struct udev_device *u)
 {
 	const char *type = udev_device_get_devtype(u);
-	const char *path = udev_device_get_syspath(u);
 
-	if (!type || strcmp(type, "usb_device"))
-		return false;
-	if (strstr(path, "/vhci_hcd"))
-		return false;
-	return attr_number(u, "bDeviceClass", 16) != USB_CLASS_CODE_HUB;
+	return type && !strcmp(type, "usb_device");
 }
 
 /* A device is there, or has changed: bring the list to what sysfs says. */
 static void registry_update(struct device_registry *registry, struct udev_device *u)
 {
 	struct device *old, *d;
+	const char *why;
 	int r;
 
-	if (!registry_wants(u))
+	if (!is_usb_device(u) || never_routed(u))
 		return;
 	old = registry_find(registry, udev_device_get_syspath(u));
-	r = device_read(&d, registry->daemon, u);
+	r = device_read(&d, registry, u);
 	if (r < 0) {
 		if (r != -ENODEV)
 			log_err("%s: %s", udev_device_get_sysname(u), errno_text(r));
+		return;
+	}
+	why = never_routed_either(d);
+	if (why) {
+		log_notice("%s: not listed: %s", d->tag, why);
+		device_free(d);
+		if (old)
+			registry_remove(registry, old);
 		return;
 	}
 	if (old && old->devnum == d->devnum) {
@@ -289,10 +356,10 @@ static void registry_update(struct device_registry *registry, struct udev_device
 	registry->ops->added(d);
 }
 
-static int registry_enumerate(struct device_registry *registry)
+/* All USB devices, hubs among them. */
+static int scan(struct device_registry *registry, struct udev_enumerate **ret_found)
 {
 	struct udev_enumerate *e = udev_enumerate_new(registry->udev);
-	struct udev_list_entry *entry;
 	int r;
 
 	if (!e)
@@ -300,6 +367,21 @@ static int registry_enumerate(struct device_registry *registry)
 	udev_enumerate_add_match_subsystem(e, "usb");
 	udev_enumerate_add_match_property(e, "DEVTYPE", "usb_device");
 	r = udev_enumerate_scan_devices(e);
+	if (r < 0)
+		udev_enumerate_unref(e);
+	else
+		*ret_found = e;
+	return r < 0 ? r : 0;
+}
+
+static int registry_enumerate(struct device_registry *registry)
+{
+	struct udev_enumerate *e;
+	struct udev_list_entry *entry;
+	int r = scan(registry, &e);
+
+	if (r < 0)
+		return r;
 	/* What has gone without a word. */
 	list_for_each_safe(it, &registry->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
@@ -307,7 +389,7 @@ static int registry_enumerate(struct device_registry *registry)
 		if (access(d->syspath, F_OK) < 0)
 			registry_remove(registry, d);
 	}
-	for (entry = udev_enumerate_get_list_entry(e); entry && r >= 0;
+	for (entry = udev_enumerate_get_list_entry(e); entry;
 	     entry = udev_list_entry_get_next(entry)) {
 		_cleanup_udev_device_ struct udev_device *u = udev_device_new_from_syspath(
 			registry->udev, udev_list_entry_get_name(entry));
@@ -316,7 +398,7 @@ static int registry_enumerate(struct device_registry *registry)
 			registry_update(registry, u);
 	}
 	udev_enumerate_unref(e);
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 static void registry_event(struct device_registry *registry, struct udev_device *u)
@@ -377,6 +459,7 @@ int device_registry_new(struct device_registry **ret_registry, struct daemon *da
 	registry->udev = udev_new();
 	if (!registry->udev)
 		goto fail;
+	registry->hwdb = udev_hwdb_new(registry->udev);
 	registry->monitor = udev_monitor_new_from_netlink(registry->udev, "udev");
 	if (!registry->monitor)
 		goto fail;
@@ -413,6 +496,8 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 	loop_cancel(registry->daemon->loop, &registry->watch);
 	if (registry->monitor)
 		udev_monitor_unref(registry->monitor);
+	if (registry->hwdb)
+		udev_hwdb_unref(registry->hwdb);
 	if (registry->udev)
 		udev_unref(registry->udev);
 	free(registry);
@@ -432,4 +517,38 @@ int device_registry_start(struct device_registry *registry)
 			      registry_readable, registry);
 
 	return r < 0 ? r : registry_enumerate(registry);
+}
+
+/**
+ * device_registry_refuses() - whether a word means a device that is there and is never routed
+ * @registry:	the registry
+ * @text:	an alias or a selector, which means no listed device
+ *
+ * Hubs, and what came over vhci_hcd, are not listed; who names one is to hear why.
+ *
+ * Return: why it is never routed, or NULL where the word means no such device either.
+ */
+const char *device_registry_refuses(struct device_registry *registry, const char *text)
+{
+	struct udev_enumerate *e;
+	struct udev_list_entry *entry;
+	const char *found = NULL;
+
+	if (scan(registry, &e) < 0)
+		return NULL;
+	for (entry = udev_enumerate_get_list_entry(e); entry && !found;
+	     entry = udev_list_entry_get_next(entry)) {
+		_cleanup_udev_device_ struct udev_device *u = udev_device_new_from_syspath(
+			registry->udev, udev_list_entry_get_name(entry));
+		_cleanup_(device_freep) struct device *d = NULL;
+
+		if (!u || !is_usb_device(u) || device_read(&d, registry, u) < 0 ||
+		    !device_is_meant(d, text))
+			continue;
+		found = never_routed(u);
+		if (!found)
+			found = never_routed_either(d);
+	}
+	udev_enumerate_unref(e);
+	return found;
 }

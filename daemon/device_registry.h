@@ -2,9 +2,11 @@
 /*
  * Which USB devices are plugged in: libudev's enumeration and its monitor, as struct device.
  *
- * Hubs, and devices that themselves come over vhci_hcd (a loop), are never listed. All that is
- * known of a device comes from sysfs; nothing is opened to learn it. Where the monitor lost events,
- * all is enumerated again and compared.
+ * Hubs (whose removal would take other devices along), and devices that themselves come over
+ * vhci_hcd (a loop), are never listed and so never routed; device_registry_refuses() tells who
+ * names one. All that is known of a device comes from sysfs, and from udev's hardware database
+ * where the device does not say its name; nothing is opened to learn it. Where the monitor lost
+ * events, all is enumerated again and compared.
  */
 #pragma once
 
@@ -23,3 +25,4 @@ int device_registry_new(struct device_registry **ret_registry, struct daemon *da
 			const struct device_registry_ops *ops);
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
+const char *device_registry_refuses(struct device_registry *registry, const char *text);

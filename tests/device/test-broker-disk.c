@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Disks in use, on this machine's kernel: a loop device as the disk, which is free, mounted here, in
- * another mount namespace, or by a partition, or claimed by another program. Where there is no right
- * to make and mount loop devices, the whole of it says so and is skipped (status 77).
+ * Disks in use, on this machine's kernel: a loop device as the disk, which is free, mounted here,
+ * in another mount namespace, or by a partition, or claimed by another program. Where there is no
+ * right to make and mount loop devices, the whole of it says so and is skipped (status 77).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,8 +87,7 @@ static int partition_make(struct rig *g)
 	struct blkpg_partition p = {.start = PARTITION_SECTOR * 512l,
 				    .length = (SECTORS - PARTITION_SECTOR) * 512l,
 				    .pno = 1};
-	struct blkpg_ioctl_arg arg = {
-		.op = BLKPG_ADD_PARTITION, .datalen = sizeof(p), .data = &p};
+	struct blkpg_ioctl_arg arg = {.op = BLKPG_ADD_PARTITION, .datalen = sizeof(p), .data = &p};
 
 	return ioctl(g->fd, BLKPG, &arg) < 0 ? -errno : 0;
 }

@@ -264,6 +264,116 @@ static void twins_are_told_apart(void **state)
 	g_free(two);
 }
 
+/* A device that says nothing of itself, as some do. */
+static char *add_nameless(struct board *b, const char *parent, const char *name, const char *vendor,
+			  const char *product, const char *says)
+{
+	char *path = umockdev_testbed_add_device(
+		b->bed, "usb", name, parent, "idVendor", vendor, "idProduct", product, "busnum",
+		"1", "devnum", "9", "speed", "480", "bDeviceClass", "00", "bConfigurationValue",
+		"1", NULL, "DEVTYPE", "usb_device", "SUBSYSTEM", "usb", NULL);
+
+	umockdev_testbed_set_attribute_binary(b->bed, path, "descriptors",
+					      (guint8 *)keyboard_descriptors,
+					      sizeof(keyboard_descriptors));
+	if (says) {
+		umockdev_testbed_set_property(b->bed, path, "ID_MODEL_FROM_DATABASE", says);
+		umockdev_testbed_set_property(b->bed, path, "ID_VENDOR_FROM_DATABASE", "Maker");
+	}
+	return path;
+}
+
+static void what_says_no_name_has_the_database_s(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *by_udev = add_nameless(b, root, "1-1", "1111", "2222", "From Udev");
+	char *by_file = add_nameless(b, root, "1-2", "046d", "c31c", NULL);
+	char *by_none = add_nameless(b, root, "1-3", "ffff", "fffe", NULL);
+	char *by_itself = add_device(b, root, "1-4", "00", "480", "4", keyboard_descriptors,
+				     sizeof(keyboard_descriptors));
+	struct device *d = NULL;
+	const char *expected;
+	bool by_port;
+
+	umockdev_testbed_set_property(b->bed, by_itself, "ID_MODEL_FROM_DATABASE", "Not This");
+	start(b);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-1", &d, &by_port, &expected), 0);
+	assert_string_equal(d->product, "From Udev");
+	assert_string_equal(d->manufacturer, "Maker");
+	/* Debian's own database, which udev's package brings. */
+	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by_port, &expected), 0);
+	assert_non_null(d->product);
+	assert_string_equal(d->product, "Keyboard K120");
+	assert_string_equal(d->manufacturer, "Logitech, Inc.");
+	assert_int_equal(device_resolve(&b->daemon, "port=1-3", &d, &by_port, &expected), 0);
+	assert_null(d->product);
+	assert_null(d->manufacturer);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-4", &d, &by_port, &expected), 0);
+	assert_string_equal(d->product, "USB Keyboard");
+	/* What is shown can be said. */
+	assert_int_equal(device_resolve(&b->daemon, "product=*K120", &d, &by_port, &expected), 0);
+	assert_string_equal(d->busid, "1-2");
+	g_free(pci);
+	g_free(root);
+	g_free(by_udev);
+	g_free(by_file);
+	g_free(by_none);
+	g_free(by_itself);
+}
+
+static void what_is_never_routed_is_told_why(void **state)
+{
+	struct board *b = *state;
+	uint8_t hub_inside[sizeof(keyboard_descriptors)];
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *hub = add_device(b, root, "1-1", "09", "480", "2", NULL, 0);
+	char *vhci =
+		umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL, NULL, NULL);
+	char *far = add_device(b, vhci, "3-1", "00", "480", "2", keyboard_descriptors,
+			       sizeof(keyboard_descriptors));
+	char *composite;
+	const char *why;
+
+	memcpy(hub_inside, keyboard_descriptors, sizeof(hub_inside));
+	hub_inside[32] = 9; /* bInterfaceClass */
+	composite = add_device(b, root, "1-2", "00", "480", "3", hub_inside, sizeof(hub_inside));
+	start(b);
+	assert_true(list_empty(&b->daemon.devices));
+	why = device_registry_refuses(b->daemon.registry, "port=1-1");
+	assert_non_null(why);
+	assert_non_null(strstr(why, "hub"));
+	why = device_registry_refuses(b->daemon.registry, "class=hub");
+	assert_non_null(why);
+	why = device_registry_refuses(b->daemon.registry, "port=1-2");
+	assert_non_null(why);
+	assert_non_null(strstr(why, "one of its interfaces is a hub"));
+	why = device_registry_refuses(b->daemon.registry, "port=3-1");
+	assert_non_null(why);
+	assert_non_null(strstr(why, "over USB/IP"));
+	assert_null(device_registry_refuses(b->daemon.registry, "port=1-9"));
+	assert_null(device_registry_refuses(b->daemon.registry, "nonsense=1"));
+	/* By a change of its configuration, too. */
+	umockdev_testbed_set_attribute_binary(b->bed, composite, "descriptors",
+					      (guint8 *)keyboard_descriptors,
+					      sizeof(keyboard_descriptors));
+	umockdev_testbed_uevent(b->bed, composite, "bind");
+	turn_until(b, &b->added, 1);
+	umockdev_testbed_set_attribute_binary(b->bed, composite, "descriptors", hub_inside,
+					      sizeof(hub_inside));
+	umockdev_testbed_uevent(b->bed, composite, "bind");
+	turn_until(b, &b->removed, 1);
+	assert_true(list_empty(&b->daemon.devices));
+	g_free(pci);
+	g_free(root);
+	g_free(hub);
+	g_free(vhci);
+	g_free(far);
+	g_free(composite);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -274,6 +384,8 @@ int main(void)
 		T(broken_descriptors_are_told_of_and_nothing_else_suffers),
 		T(another_number_in_the_same_port_is_another_device),
 		T(twins_are_told_apart),
+		T(what_says_no_name_has_the_database_s),
+		T(what_is_never_routed_is_told_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
