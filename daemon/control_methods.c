@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
+#include "daemon/device_registry.h"
 #include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/varlink.h"
@@ -153,7 +154,13 @@ static const char *text_parameter(struct control_caller *caller, const struct va
 
 static void answer_no_device(struct control_caller *caller, const char *text)
 {
-	control_error(caller, "NoSuchDevice", json_pack("{s:s}", "device", text));
+	const char *why = device_registry_refuses(control_daemon(caller)->registry, text);
+
+	/* It is there, and not listed: a hub, or what came over USB/IP itself. */
+	if (why)
+		control_error(caller, "Denied", json_pack("{s:s}", "by", why));
+	else
+		control_error(caller, "NoSuchDevice", json_pack("{s:s}", "device", text));
 }
 
 static void answer_ambiguous(struct control_caller *caller, const char *text)

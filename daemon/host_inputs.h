@@ -5,8 +5,8 @@
  * A keyboard is an event node of the input subsystem that udev calls one (ID_INPUT_KEYBOARD: all of
  * Escape, digits and letters, so neither a power button nor a remote control). Those of one USB
  * device are one; others (i8042, platform, Bluetooth) are one an input device. What programs make
- * (/devices/virtual) and what comes over vhci_hcd does not count. A device that a guest has, or that
- * is claimed for one, has no input node, and so does not count without further ado.
+ * (/devices/virtual) and what comes over vhci_hcd does not count. A device that a guest has, or
+ * that is claimed for one, has no input node, and so does not count without further ado.
  *
  * What can be wrong: a token that types passwords is a keyboard to udev, and to this. The kernel's
  * nodes are looked at, and udev may not have seen one that is new: then the node's own key map

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The host's keyboards: which count, and when one is the last; on a sysfs that umockdev pretends. */
+/* The host's keyboards: which count, and when one is the last; on a sysfs that umockdev pretends.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,8 +19,8 @@
 
 struct board {
 	UMockdevTestbed *bed;
-	unsigned n;	/* input devices so far */
-	char *usb1;	/* a root hub */
+	unsigned n;	 /* input devices so far */
+	char *usb1;	 /* a root hub */
 	char *paths[32]; /* to be freed */
 	unsigned n_paths;
 };
@@ -68,7 +69,8 @@ static char *interface(struct board *b, const char *device, const char *name)
 						   "usb_interface", NULL));
 }
 
-/* An input device with its event node; @says is udev's property, NULL where udev has not seen it. */
+/* An input device with its event node; @says is udev's property, NULL where udev has not seen it.
+ */
 static char *input(struct board *b, const char *parent, const char *keys, const char *says)
 {
 	char name[16], *device, *event;
@@ -140,8 +142,8 @@ static void a_keyboard_that_is_not_usb_counts(void **state)
 	struct board *b = *state;
 	char *path = usb_device(b, "1-1");
 	struct device keyboard = usb_of(path, KEYBOARD);
-	char *i8042 = kept(b, umockdev_testbed_add_device(b->bed, "platform", "i8042", NULL, NULL,
-							  NULL));
+	char *i8042 =
+		kept(b, umockdev_testbed_add_device(b->bed, "platform", "i8042", NULL, NULL, NULL));
 	char *serio =
 		kept(b, umockdev_testbed_add_device(b->bed, "serio", "serio0", i8042, NULL, NULL));
 
@@ -158,10 +160,10 @@ static void what_is_no_keyboard_for_the_host_does_not_count(void **state)
 	struct device keyboard = usb_of(path, KEYBOARD);
 	char *button = kept(b, umockdev_testbed_add_device(b->bed, "platform", "LNXPWRBN:00", NULL,
 							   NULL, NULL));
-	char *virtual =
-		kept(b, umockdev_testbed_add_device(b->bed, "misc", "virtual", NULL, NULL, NULL));
-	char *vhci = kept(b, umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL,
-							 NULL, NULL));
+	char *virtual = kept(
+		b, umockdev_testbed_add_device(b->bed, "misc", "virtual", NULL, NULL, NULL));
+	char *vhci = kept(
+		b, umockdev_testbed_add_device(b->bed, "platform", "vhci_hcd.0", NULL, NULL, NULL));
 	char *far = kept(b, umockdev_testbed_add_device(b->bed, "usb", "3-1", vhci, NULL, "DEVTYPE",
 							"usb_device", NULL));
 
