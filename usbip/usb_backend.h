@@ -15,6 +15,7 @@
 #include "usbip/usb_request.h"
 #include "usbip/usb_urb.h"
 
+struct hid_input;
 struct usb_backend;
 struct usb_client;
 
@@ -71,6 +72,7 @@ struct usb_backend {
 	const struct usb_backend_ops *ops;
 	struct usb_client *client;	/* or NULL */
 	struct usb_endpoints endpoints; /* of what is active now */
+	struct hid_input *input;	/* of its keyboards, or NULL */
 	bool parked;
 };
 

@@ -237,6 +237,8 @@ static void job_done(struct usb_job *job)
 		break;
 	case USB_CALL_RESTORE:
 		refresh_watches(dev);
+		if (dev->backend.input)
+			hid_input_reset(dev->backend.input);
 		session_ended(dev, dev->result, dev->result < 0 ? dev->reason : NULL);
 		break;
 	case USB_CALL_CLOSE:
@@ -348,6 +350,14 @@ struct usb_backend *usb_device_backend(struct usb_device *dev)
 	return &dev->backend;
 }
 
+static void keyboard_struck(struct hid_listener *listener, unsigned chord)
+{
+	struct usb_device *dev = container_of(listener, struct usb_device, keyboard);
+
+	if (dev->ops->struck)
+		dev->ops->struck(dev->ops_ctx, chord);
+}
+
 /**
  * usb_device_new() - a device on a descriptor
  * @ret_dev:	the device, bound to nobody
@@ -365,6 +375,7 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 	dev->backend.ops = &backend_ops;
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	dev->fd = fd;
+	dev->keyboard.struck = keyboard_struck;
 	list_init(&dev->aloft);
 	list_init(&dev->done);
 	*ret_dev = dev;
@@ -385,6 +396,7 @@ struct usb_device *usb_device_free(struct usb_device *dev)
 	forget_client(dev);
 	let_go(dev);
 	dev->fd = fd_close(dev->fd);
+	hid_input_free(dev->backend.input);
 	free(dev);
 	return NULL;
 }
@@ -468,6 +480,16 @@ void usb_device_end_session(struct usb_device *dev)
 		cancel_all(dev);
 		progress(dev);
 	}
+}
+
+/**
+ * usb_device_watch_for() - say which chords are to be told of
+ * @dev:	the device, bound; may have no keyboard
+ * @chords:	copied
+ */
+void usb_device_watch_for(struct usb_device *dev, const struct hid_chords *chords)
+{
+	dev->keyboard.chords = *chords;
 }
 
 static void deliver(struct usb_device *dev)

@@ -23,6 +23,7 @@
 
 #include "base/mailbox.h"
 
+struct hid_chords;
 struct usb_device;
 struct usbip_session;
 
@@ -58,6 +59,9 @@ struct usb_device_ops {
 	void (*gone)(void *ctx);
 	/* The parked state ended: call usbip_session_receive() again. */
 	void (*resumed)(void *ctx);
+	/* A chord was struck on it: the number in what usb_device_watch_for() was given. Nothing
+	 * may be asked of the device from within. May be NULL. */
+	void (*struck)(void *ctx, unsigned chord);
 };
 
 int usb_device_library_init(void);
@@ -71,6 +75,7 @@ void usb_device_open(struct usb_device *dev);
 void usb_device_close(struct usb_device *dev);
 void usb_device_events(struct usb_device *dev);
 void usb_device_end_session(struct usb_device *dev);
+void usb_device_watch_for(struct usb_device *dev, const struct hid_chords *chords);
 
 bool usb_device_ready(const struct usb_device *dev);
 bool usb_device_parked(const struct usb_device *dev);

@@ -179,6 +179,8 @@ static int configure(struct usb_device *dev, uint8_t value)
 	if (r == 0)
 		dev->configuration = value;
 	claimed = claim_all(dev);
+	if (r == 0 && claimed == 0)
+		usb_keyboard_find(dev);
 	if (r == 0 && claimed < 0)
 		return claimed == -ENODEV ? LIBUSB_ERROR_NO_DEVICE : LIBUSB_ERROR_BUSY;
 	return r;
@@ -307,6 +309,7 @@ static int open_and_claim(struct usb_device *dev)
 	r = dev->never_reset ? 0 : reset(dev);
 	if (r == LIBUSB_ERROR_NOT_FOUND || r == LIBUSB_ERROR_NO_DEVICE)
 		return fail(dev, -ENODEV, "it didn't come back from a reset");
+	usb_keyboard_find(dev);
 	return 0;
 }
 

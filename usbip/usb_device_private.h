@@ -11,6 +11,7 @@
 #include <libusb.h>
 
 #include "base/list.h"
+#include "usbip/hid_input.h"
 #include "usbip/usb_backend.h"
 #include "usbip/usb_device.h"
 #include "usbip/usb_device_backend.h"
@@ -66,6 +67,10 @@ struct usb_device {
 	uint8_t n_interfaces, interfaces[MAX_INTERFACES];
 	bool never_reset;
 
+	/* Keyboards: what they are watched for, and the configuration whose interfaces are. */
+	struct hid_listener keyboard;
+	uint8_t watched_configuration;
+
 	struct list aloft; /* of usb_urb.device_link: libusb has them */
 	struct list done;  /* libusb gave them back, the session doesn't know yet */
 	unsigned in_flight;
@@ -85,3 +90,6 @@ void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
 
 /* usb_device_call.c: in the worker */
 void usb_device_call_run(struct usb_device *dev);
+
+/* usb_keyboard.c: in the worker */
+void usb_keyboard_find(struct usb_device *dev);

@@ -37,6 +37,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "usbip/hid_input.h"
 #include "usbip/usbip_iso.h"
 
 /*
@@ -618,6 +619,25 @@ void usbip_session_drop_all(struct usbip_session *s)
 	close_list(s, &s->aloft);
 }
 
+/* A device with keyboards has carried out a URB. */
+static void watch_input(struct hid_input *input, const struct usb_urb *urb)
+{
+	if (urb->type == USB_INTERRUPT && urb->in)
+		hid_input_report(input, urb->interface, urb->data,
+				 min_t(uint32_t, urb->actual, urb->length));
+	else if (urb->type == USB_CONTROL && urb->status == 0)
+		hid_input_control(input, urb->setup);
+}
+
+/* … or a request that blocked. */
+static void watch_request(struct hid_input *input, const struct usb_request *request)
+{
+	if (request->kind == USB_REQUEST_SET_INTERFACE)
+		hid_input_set_alternate(input, request->interface, request->alternate);
+	else if (request->kind != USB_REQUEST_CLEAR_HALT)
+		hid_input_reset(input);
+}
+
 /* A URB is back. */
 static void on_completed(struct usb_client *client, struct usb_urb *urb)
 {
@@ -641,6 +661,8 @@ static void on_completed(struct usb_client *client, struct usb_urb *urb)
 	if (urb->type == USB_CONTROL && urb->in)
 		usb_request_amend_reply(urb->setup, urb->data,
 					min_t(uint32_t, urb->actual, urb->length));
+	if (s->backend->input)
+		watch_input(s->backend->input, urb);
 	advance(s, urb, nothing ? USB_URB_BACK_VOID : USB_URB_BACK);
 }
 
@@ -658,6 +680,8 @@ static void on_request_done(struct usb_client *client, int r)
 {
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
+	if (s->backend->input && r == 0)
+		watch_request(s->backend->input, &s->request);
 	answer(s, take_ptr(s->blocking), r);
 	if (!s->closing)
 		feed(s);
