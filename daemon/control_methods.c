@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/control_methods.h"
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
 #include "daemon/device_registry.h"
@@ -19,7 +20,7 @@
 
 /* ------------------------------------------------------------- things as JSON */
 
-static json_t *json_text(const char *text)
+json_t *json_text(const char *text)
 {
 	/* What a device says of itself need not be UTF-8. */
 	json_t *s = text ? json_string(text) : NULL;
@@ -52,7 +53,7 @@ static const char *speed_name(uint32_t speed)
 	return speed < ARRAY_SIZE(names) && names[speed] ? names[speed] : "full";
 }
 
-static json_t *json_device(const struct device *d)
+json_t *json_device(const struct device *d)
 {
 	const char *by, *wanted = route_wanted(d, &by), *state;
 	char id[16], reason[256];
@@ -70,7 +71,7 @@ static json_t *json_device(const struct device *d)
 }
 
 /* A device that is configured and not plugged in, as far as one can speak of it. */
-static json_t *json_absent(struct daemon *daemon, const char *alias)
+json_t *json_absent(struct daemon *daemon, const char *alias)
 {
 	const struct config_device *c = config_find_device(daemon->config, alias);
 	const struct wish *w = c ? wish_find_absent(&daemon->wishes, &c->match, alias) : NULL;
@@ -117,14 +118,14 @@ static json_t *json_vm(struct vm *vm)
 
 /* ------------------------------------------------------------- parameters */
 
-static void invalid(struct control_caller *caller, const char *parameter)
+void invalid(struct control_caller *caller, const char *parameter)
 {
 	control_error(caller, "InvalidParameter", json_pack("{s:s}", "parameter", parameter));
 }
 
 /* Only the parameters that a method has; false, and answered, where there is another. */
-static bool only_parameters(struct control_caller *caller, const struct varlink_call *call,
-			    const char *const *names)
+bool only_parameters(struct control_caller *caller, const struct varlink_call *call,
+		     const char *const *names)
 {
 	const char *key;
 	json_t *value;
@@ -142,8 +143,8 @@ static bool only_parameters(struct control_caller *caller, const struct varlink_
 	return true;
 }
 
-static const char *text_parameter(struct control_caller *caller, const struct varlink_call *call,
-				  const char *name)
+const char *text_parameter(struct control_caller *caller, const struct varlink_call *call,
+			   const char *name)
 {
 	const char *text = json_string_value(json_object_get(call->parameters, name));
 
@@ -185,8 +186,8 @@ static void answer_ambiguous(struct control_caller *caller, const char *text)
  * The device that a parameter means; NULL for an alias that is configured and not plugged in.
  * False, and answered, where there is none.
  */
-static bool device_parameter(struct control_caller *caller, const char *text,
-			     struct device **ret_device, bool *ret_by_port)
+bool device_parameter(struct control_caller *caller, const char *text, struct device **ret_device,
+		      bool *ret_by_port)
 {
 	const char *expected = NULL;
 	int r = device_resolve(control_daemon(caller), text, ret_device, ret_by_port, &expected);
@@ -441,8 +442,10 @@ void control_method(struct control_caller *caller, const struct varlink_call *ca
 		const char *name;
 		void (*run)(struct control_caller *caller, const struct varlink_call *call);
 	} methods[] = {
-		{"List", method_list},	   {"Show", method_show},     {"Vms", method_vms},
-		{"Status", method_status}, {"Attach", method_attach}, {"Detach", method_detach},
+		{"List", method_list},	   {"Show", method_show},
+		{"Vms", method_vms},	   {"Status", method_status},
+		{"Attach", method_attach}, {"Detach", method_detach},
+		{"Why", method_why},	   {"TestPolicy", method_test_policy},
 	};
 	const char *name = strrchr(call->method, '.') + 1;
 

@@ -22,6 +22,7 @@
 #include "base/varlink_wire.h"
 #include "daemon/daemon.h"
 #include "daemon/varlink.h"
+#include "policy/decision.h"
 #include "io_usbrouted_varlink.h"
 
 #define CALLERS_MAX	    64
@@ -46,7 +47,8 @@ struct control_caller {
 	struct loop_watch watch;
 	struct varlink_wire wire;
 	struct ucred peer;
-	bool may_change;
+	struct policy_caller facts;
+	gid_t gids[GROUPS_MAX + 1];
 	char who[64];
 	bool serving; /* on the stack: what changes is seen there */
 	bool answering, oneway;
@@ -185,7 +187,18 @@ struct daemon *control_daemon(struct control_caller *caller)
 
 bool control_may_change(const struct control_caller *caller)
 {
-	return caller->may_change;
+	return caller->facts.has_all_rights;
+}
+
+/**
+ * control_caller_facts() - who calls, for the policy
+ * @caller:	who
+ *
+ * Return: the facts, owned by the caller.
+ */
+const struct policy_caller *control_caller_facts(const struct control_caller *caller)
+{
+	return &caller->facts;
 }
 
 const char *control_who(const struct control_caller *caller)
@@ -278,25 +291,24 @@ static void caller_readable(void *ctx, int res)
 
 /* ------------------------------------------------------------- accepting */
 
-/* Root, and members of the group "usbrouted". */
-static bool peer_may_change(const struct control_socket *control, int sock,
-			    const struct ucred *peer)
+/* Who the caller is, by the kernel's word: root and members of the group "usbrouted" may do all. */
+static void caller_learn_rights(struct control_caller *caller)
 {
-	gid_t groups[GROUPS_MAX];
-	socklen_t len = sizeof(groups);
+	gid_t changers = caller->control->changers;
+	socklen_t len = GROUPS_MAX * sizeof(gid_t);
 
-	if (peer->uid == 0)
-		return true;
-	if (control->changers == (gid_t)-1)
-		return false;
-	if (peer->gid == control->changers)
-		return true;
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(gid_t); i++)
-		if (groups[i] == control->changers)
-			return true;
-	return false;
+	caller->gids[0] = caller->peer.gid;
+	if (getsockopt(caller->sock, SOL_SOCKET, SO_PEERGROUPS, caller->gids + 1, &len) < 0)
+		len = 0;
+	caller->facts = (struct policy_caller){
+		.has_all_rights = caller->peer.uid == 0,
+		.uid = caller->peer.uid,
+		.gids = caller->gids,
+		.n_gids = 1 + len / sizeof(gid_t),
+	};
+	for (size_t i = 0; i < caller->facts.n_gids; i++)
+		if (changers != (gid_t)-1 && caller->gids[i] == changers)
+			caller->facts.has_all_rights = true;
 }
 
 static bool control_has_room(const struct control_socket *control, uid_t uid)
@@ -331,9 +343,9 @@ static void control_accept(void *ctx, int res _unused_)
 		return;
 	caller->control = control;
 	caller->peer = peer;
-	caller->may_change = peer_may_change(control, sock, &peer);
 	snprintf(caller->who, sizeof(caller->who), "uid %u (pid %d)", peer.uid, (int)peer.pid);
 	caller->sock = take_fd(&sock);
+	caller_learn_rights(caller);
 	list_append(&control->callers, &caller->link);
 	control->n_callers++;
 	caller_watch(caller, POLLIN);

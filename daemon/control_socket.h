@@ -16,6 +16,7 @@
 struct control_caller;
 struct control_socket;
 struct daemon;
+struct policy_caller;
 struct varlink_call;
 
 int control_socket_new(struct control_socket **ret_control, struct daemon *daemon);
@@ -27,6 +28,7 @@ void control_reply(struct control_caller *caller, json_t *parameters);
 void control_error(struct control_caller *caller, const char *error, json_t *parameters);
 struct daemon *control_daemon(struct control_caller *caller);
 bool control_may_change(const struct control_caller *caller);
+const struct policy_caller *control_caller_facts(const struct control_caller *caller);
 const char *control_who(const struct control_caller *caller);
 void control_wait(struct control_caller *caller, void *what, void (*cancel)(void *what));
 
