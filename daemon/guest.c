@@ -281,6 +281,19 @@ void guest_maybe_done(struct guest *guest)
 		guest->done = true;
 }
 
+static void guest_hotkeys_delivered(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, hotkeys);
+
+	atomic_store(&guest->hotkeys_posted, false);
+	for (unsigned i = 0; i < HOTKEYS; i++) {
+		uint64_t word = atomic_load(&guest->hotkey_words[i]);
+
+		memcpy(guest->cfg.hotkeys.at[i].keys, &word, sizeof(word));
+	}
+	guest_devices_watch(guest);
+}
+
 static void guest_stop_delivered(struct letter *letter)
 {
 	struct guest *guest = container_of(letter, struct guest, stop);
@@ -367,6 +380,25 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 	}
 	*ret_guest = guest;
 	return 0;
+}
+
+/**
+ * guest_set_hotkeys() - have a guest's keyboards watched for other hot keys
+ * @guest:	the guest
+ * @hotkeys:	copied
+ */
+void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
+{
+	static_assert(HID_CHORD_KEYS == sizeof(uint64_t), "a chord is a word");
+
+	for (unsigned i = 0; i < HOTKEYS; i++) {
+		uint64_t word;
+
+		memcpy(&word, hotkeys->at[i].keys, sizeof(word));
+		atomic_store(&guest->hotkey_words[i], word);
+	}
+	if (!atomic_exchange(&guest->hotkeys_posted, true))
+		loop_post(guest->loop, &guest->hotkeys, guest_hotkeys_delivered);
 }
 
 /**

@@ -25,6 +25,7 @@
 
 #include "base/list.h"
 #include "base/loop.h"
+#include "daemon/hotkey.h"
 #include "usbip/usbip_op.h"
 
 struct guest;
@@ -39,6 +40,7 @@ struct guest_config {
 	unsigned prefix;
 	uint8_t mac[6];
 	bool isolate;
+	struct hid_chords hotkeys;
 	int listener; /* of <vm>.sock; the guest's from guest_start() on */
 	int tap;      /* the guest's from guest_start() on */
 	struct net_switch *sw;
@@ -58,6 +60,8 @@ struct guest_device_events {
 	void (*stuck)(void *ctx, const char *what); /* the device is given up: a call never ended */
 	/* @closed: the device was closed (asked for, or it could not be kept) and is free to go. */
 	void (*taken)(void *ctx, bool closed, int r, const char *reason);
+	/* One was struck on it. */
+	void (*hotkey)(void *ctx, enum hotkey which);
 };
 
 struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
@@ -68,6 +72,7 @@ void guest_device_forget(struct guest_device *gd);
 
 int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
 		const struct guest_events *events, void *ctx);
+void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys);
 void guest_stop(struct guest *guest);
 struct guest *guest_free(struct guest *guest);
 

@@ -61,6 +61,16 @@ static void gd_deliver_taken(struct letter *letter)
 		guest_device_free(gd);
 }
 
+static void gd_deliver_hotkey(struct letter *letter)
+{
+	struct guest_device_hotkey *ev = container_of(letter, struct guest_device_hotkey, letter);
+	struct guest_device *gd = ev->gd;
+
+	atomic_store(&ev->posted, false);
+	if (gd->events)
+		gd->events->hotkey(gd->ctx, (enum hotkey)(ev - gd->ev_hotkey));
+}
+
 /* ------------------------------------------------------------- what the device asks for */
 
 static void gd_stuck(void *ctx, int res _unused_)
@@ -209,6 +219,16 @@ static void gd_resumed(void *ctx)
 	gd->readable = true;
 }
 
+/* Struck again before control has heard of it, it counts once. */
+static void gd_struck(void *ctx, unsigned chord)
+{
+	struct guest_device *gd = ctx;
+	struct guest_device_hotkey *ev = &gd->ev_hotkey[chord];
+
+	if (!atomic_exchange(&ev->posted, true))
+		loop_post(gd->control, &ev->letter, gd_deliver_hotkey);
+}
+
 static const struct usb_device_ops gd_ops = {
 	.job = gd_job,
 	.watch = gd_watch,
@@ -218,6 +238,7 @@ static const struct usb_device_ops gd_ops = {
 	.closed = gd_closed,
 	.gone = gd_gone,
 	.resumed = gd_resumed,
+	.struck = gd_struck,
 };
 
 /* ------------------------------------------------------------- given and taken */
@@ -253,6 +274,7 @@ static void gd_give_delivered(struct letter *letter)
 	gd->end_result = 0;
 	list_append(&gd->guest->devices, &gd->link);
 	usb_device_bind(gd->usb, &gd_ops, gd);
+	usb_device_watch_for(gd->usb, &gd->guest->cfg.hotkeys);
 	if (gd->opened) {
 		gd_opened(gd, 0, NULL);
 	} else {
@@ -307,6 +329,17 @@ void guest_devices_stop(struct guest *guest)
 		gd_take(list_entry(it, struct guest_device, link), true);
 }
 
+/**
+ * guest_devices_watch() - watch all devices for the hot keys of now
+ * @guest:	the guest
+ */
+void guest_devices_watch(struct guest *guest)
+{
+	list_for_each(it, &guest->devices)
+		usb_device_watch_for(list_entry(it, struct guest_device, link)->usb,
+				     &guest->cfg.hotkeys);
+}
+
 /* ------------------------------------------------------------- made and freed by control */
 
 /**
@@ -339,6 +372,8 @@ struct guest_device *guest_device_new(const char *name, const struct usbip_devic
 	gd->sock = gd->import_sock = -1;
 	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
 		gd->fds[i].fd = -1;
+	for (size_t i = 0; i < HOTKEYS; i++)
+		gd->ev_hotkey[i].gd = gd;
 	list_init(&gd->link);
 	return gd;
 }

@@ -41,9 +41,10 @@ struct guest {
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */
-	struct letter stop, poke, link_event, ended;
-	atomic_bool poke_posted, link_posted;
-	_Atomic uint64_t link_word; /* up:1 at bit 63, MAC:48 below */
+	struct letter stop, poke, hotkeys, link_event, ended;
+	atomic_bool poke_posted, hotkeys_posted, link_posted;
+	_Atomic uint64_t hotkey_words[HOTKEYS]; /* the newest chords, a word each */
+	_Atomic uint64_t link_word;		/* up:1 at bit 63, MAC:48 below */
 
 	/* Start-up only. */
 	sem_t started;
@@ -56,6 +57,12 @@ struct guest_device_event {
 	bool closed;
 	const char *reason;
 	char text[128];
+};
+
+struct guest_device_hotkey {
+	struct letter letter;
+	struct guest_device *gd;
+	atomic_bool posted;
 };
 
 /* One descriptor of libusb's, in the thread's ring; fd is -1 where the entry is free. */
@@ -107,6 +114,7 @@ struct guest_device {
 	bool take_close;
 	/* … and to control. */
 	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_gone, ev_stuck, ev_taken;
+	struct guest_device_hotkey ev_hotkey[HOTKEYS];
 };
 
 void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
@@ -115,5 +123,6 @@ void guest_session_close(struct guest_device *gd, const char *why);
 bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent);
 void guest_sessions_close(struct guest *guest, const char *why);
 void guest_devices_stop(struct guest *guest);
+void guest_devices_watch(struct guest *guest);
 void guest_devices_leave(struct guest *guest);
 void guest_maybe_done(struct guest *guest);

@@ -247,6 +247,11 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 	route_reconcile(device);
 }
 
+static void route_hotkey(void *ctx, enum hotkey which)
+{
+	hotkey_struck(ctx, which);
+}
+
 static const struct guest_device_events route_events = {
 	.opened = route_opened,
 	.imported = route_imported,
@@ -254,6 +259,7 @@ static const struct guest_device_events route_events = {
 	.gone = route_gone,
 	.stuck = route_stuck,
 	.taken = route_taken,
+	.hotkey = route_hotkey,
 };
 
 /* ------------------------------------------------------------- steps */

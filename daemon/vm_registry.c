@@ -279,6 +279,7 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 		.daemon = daemon->config->address,
 		.prefix = daemon->config->prefix,
 		.isolate = daemon->config->isolate,
+		.hotkeys = daemon->config->hotkeys,
 		.sw = daemon->sw,
 		.listener = vm->socket,
 		.tap = fds[0],
