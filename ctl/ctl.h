@@ -28,14 +28,15 @@ struct ctl {
 	bool json;
 	bool has_wait;
 	double wait_seconds;
+	const char *devices; /* --devices; NULL: not given */
 	const struct command *command;
-	char **args; /* the command's own words, as many as it takes */
+	char **args; /* the command's own words; NULL where one that may follow does not */
 	bool colours, progress;
 	size_t width; /* of the terminal that stdout is; 0: it is none */
 };
 
 /* Options beside those that every command takes. */
-enum { COMMAND_WAITS = 1 };
+enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2 };
 
 struct command {
 	const char *name, *args;
@@ -43,6 +44,7 @@ struct command {
 	const char *help;    /* one line */
 	const char *details; /* for COMMAND --help */
 	enum status (*run)(struct ctl *ctl);
+	unsigned n_optional; /* words that may follow those */
 };
 
 #define CALL_TIMEOUT_SECONDS 30
@@ -54,6 +56,8 @@ enum status ctl_status(struct ctl *ctl);
 enum status ctl_version(struct ctl *ctl);
 enum status ctl_attach(struct ctl *ctl);
 enum status ctl_detach(struct ctl *ctl);
+enum status ctl_why(struct ctl *ctl);
+enum status ctl_policy(struct ctl *ctl);
 
 /* problem.c */
 enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,

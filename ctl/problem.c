@@ -56,7 +56,8 @@ void ctl_try(const char *format, ...)
 
 static const char *device_of(const struct ctl *ctl)
 {
-	return ctl->command->n_args > 0 ? ctl->args[0] : "";
+	return ctl->command->n_args > 0 && !(ctl->command->options & COMMAND_TESTS) ? ctl->args[0]
+										    : "";
 }
 
 /* "DEVICE: REASON", where the reason does not begin so already. */
@@ -125,13 +126,13 @@ static bool caller_is_nobody(void)
 
 static void denied(struct ctl *ctl, const json_t *p)
 {
-	if (ctl->command->n_args > 1)
+	if (ctl->command->n_args > 1 && *device_of(ctl))
 		ctl_error("denied", "%s may not go to %s: %s", ctl->args[0], ctl->args[1],
 			  ctl_text(p, "by"));
 	else
 		error_about_device(ctl, "denied", ctl_text(p, "by"));
 	if (caller_is_nobody())
-		ctl_try("sudo usbroutectl %s %s%s%s", ctl->command->name, device_of(ctl),
+		ctl_try("sudo usbroutectl %s %s%s%s", ctl->command->name, ctl->args[0],
 			ctl->command->n_args > 1 ? " " : "",
 			ctl->command->n_args > 1 ? ctl->args[1] : "");
 }
@@ -168,6 +169,9 @@ static void invalid_parameter(struct ctl *ctl, const json_t *p)
 			  "DEVICE: expected an alias, an id such as 046d:c31c, or one of serial=… "
 			  "port=… class=… product=…; found \"%s\"",
 			  device_of(ctl));
+	else if (ctl->devices && !strcmp(name, "devices"))
+		ctl_error("usage", "%s: expected what `usbroutectl --json list` prints",
+			  ctl->devices);
 	else if (!strcmp(name, "vm") && ctl->command->n_args > 1)
 		ctl_error("usage", "VM: expected a VM's name; found \"%s\"", ctl->args[1]);
 	else

@@ -46,6 +46,19 @@ static const struct command commands[] = {
 	 "  --no-wait    do not wait\n",
 	 ctl_attach},
 	{"detach", "DEVICE", 1, 0, "give a device back to the host", DEVICE_HELP, ctl_detach},
+	{"why", "DEVICE [VM]", 1, 0, "say why a device is where it is, and which VMs may have it",
+	 DEVICE_HELP "\n"
+		     "Without VM: about the one where it is wanted, else about all. A > marks the\n"
+		     "rules that decided; see usbrouted-policy(5).\n",
+	 ctl_why, 1},
+	{"policy", "test FILE [--devices SET]", 2, COMMAND_TESTS,
+	 "say what a file of rules would do, were it in policy.d",
+	 "FILE is put among the rules in force by its name, in the place of the one that has\n"
+	 "the same name. Nothing changes.\n"
+	 "\n"
+	 "  --devices SET  try it with the devices in SET, which `usbroutectl --json list`\n"
+	 "                 has printed, in place of those that are present\n",
+	 ctl_policy},
 	{"version", "", 0, 0, "print the versions of usbroutectl and of the daemon", "",
 	 ctl_version},
 };
@@ -118,13 +131,22 @@ static bool parse_wait(const char *text, double *ret_seconds)
 	return true;
 }
 
-enum { OPTION_JSON = 256, OPTION_SOCKET, OPTION_WAIT, OPTION_NO_WAIT, OPTION_HELP, OPTION_VERSION };
+enum {
+	OPTION_JSON = 256,
+	OPTION_SOCKET,
+	OPTION_WAIT,
+	OPTION_NO_WAIT,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_DEVICES
+};
 
 static const struct option options[] = {
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"wait", required_argument, NULL, OPTION_WAIT},
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+	{"devices", required_argument, NULL, OPTION_DEVICES},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -157,6 +179,9 @@ static enum status parse_options(struct ctl *ctl, struct words *w, int argc, cha
 				return usage(NULL);
 			}
 			break;
+		case OPTION_DEVICES:
+			ctl->devices = optarg;
+			break;
 		case OPTION_NO_WAIT:
 			w->no_wait = true;
 			break;
@@ -181,8 +206,11 @@ static enum status parse_options(struct ctl *ctl, struct words *w, int argc, cha
 }
 
 /* Whether the words after the options are what the command takes. */
-static enum status check_words(const struct command *c, const struct words *w, int n, char **words)
+static enum status check_words(const struct ctl *ctl, const struct words *w, int n, char **words)
 {
+	const struct command *c = ctl->command;
+	unsigned words_max = c->n_args + c->n_optional;
+
 	if (w->wait && w->no_wait) {
 		ctl_error("usage", "--wait and --no-wait: expected one of them");
 		return usage(c);
@@ -192,14 +220,18 @@ static enum status check_words(const struct command *c, const struct words *w, i
 			  w->wait ? "--wait" : "--no-wait");
 		return usage(c);
 	}
+	if (ctl->devices && !(c->options & COMMAND_TESTS)) {
+		ctl_error("usage", "%s: it does not take --devices", c->name);
+		return usage(c);
+	}
 	if (n < (int)c->n_args) {
 		ctl_error("usage", "%s: expected %.*s after it", c->name, words_len(c->args),
 			  c->args);
 		return usage(c);
 	}
-	if (n > (int)c->n_args) {
+	if (n > (int)words_max) {
 		ctl_error("usage", "%s: expected nothing more after it; found \"%s\"",
-			  c->n_args ? words[c->n_args - 1] : c->name, words[c->n_args]);
+			  words_max ? words[words_max - 1] : c->name, words[words_max]);
 		return usage(c);
 	}
 	return STATUS_DONE;
@@ -239,8 +271,8 @@ int main(int argc, char **argv)
 			print_help();
 			return STATUS_DONE;
 		}
-		ctl_error("usage",
-			  "expected a command: list show vms status attach detach version");
+		ctl_error("usage", "expected a command: list show vms status attach detach why "
+				   "policy version");
 		return usage(NULL);
 	}
 	ctl.command = find_command(argv[optind]);
@@ -253,7 +285,7 @@ int main(int argc, char **argv)
 		return STATUS_DONE;
 	}
 	ctl.args = argv + optind + 1;
-	status = check_words(ctl.command, &w, argc - optind - 1, ctl.args);
+	status = check_words(&ctl, &w, argc - optind - 1, ctl.args);
 	if (status)
 		return status;
 	look_at_terminal(&ctl);
