@@ -223,6 +223,7 @@ static const struct disk_node *node_by_path(const struct disk_tree *tree, const 
 }
 
 struct mount_line {
+	uint64_t number;
 	unsigned major, minor;
 	char *target, *source;
 };
@@ -237,7 +238,9 @@ static bool mount_line_read(char *line, struct mount_line *ret)
 	*ret = (struct mount_line){0};
 	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
 		at++;
-		if (at == 3)
+		if (at == 1)
+			ret->number = strtoull(word, NULL, 10);
+		else if (at == 3)
 			numbered = sscanf(word, "%u:%u", &ret->major, &ret->minor) == 2;
 		else if (at == 5)
 			ret->target = word;
@@ -288,7 +291,7 @@ int disk_uses(const struct disk_tree *tree, FILE *mountinfo, FILE *swaps, disk_u
 		struct mount_line m;
 
 		if (mount_line_read(line, &m) && (node = mount_node(tree, &m)))
-			r = fn(ctx, DISK_MOUNTED, node, m.target);
+			r = fn(ctx, DISK_MOUNTED, node, m.target, m.number);
 	}
 	while (swaps && r == 0 && getline(&line, &size, swaps) >= 0) {
 		const struct disk_node *node;
@@ -297,11 +300,11 @@ int disk_uses(const struct disk_tree *tree, FILE *mountinfo, FILE *swaps, disk_u
 		unescape(line);
 		node = node_by_path(tree, line);
 		if (node)
-			r = fn(ctx, DISK_SWAP, node, "");
+			r = fn(ctx, DISK_SWAP, node, "", 0);
 	}
 	for (unsigned i = 0; r == 0 && i < tree->n; i++)
 		if (tree->nodes[i].holder)
-			r = fn(ctx, DISK_HELD, &tree->nodes[i], "");
+			r = fn(ctx, DISK_HELD, &tree->nodes[i], "", 0);
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define DISKS_MAX      16  /* whole disks of one device: slots of a card reader */
@@ -37,11 +38,13 @@ enum disk_use { DISK_MOUNTED = 1, DISK_SWAP, DISK_HELD };
  * @use:	what for
  * @node:	what is used
  * @path:	DISK_MOUNTED: where; else ""
+ * @mount:	DISK_MOUNTED: the mount's number (statx(2): stx_mnt_id), which tells it from one
+ *		that lies on it; else 0
  *
  * Return: 0 to go on, else what disk_uses() is to return.
  */
 typedef int (*disk_use_fn)(void *ctx, enum disk_use use, const struct disk_node *node,
-			   const char *path);
+			   const char *path, uint64_t mount);
 
 int disk_tree_read(struct disk_tree *tree, const char *sysfs, const char *device);
 int disk_uses(const struct disk_tree *tree, FILE *mountinfo, FILE *swaps, disk_use_fn fn,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ctl/text.h"
+#include "ctl/unmount.h"
 
 /* How much longer than the daemon to wait, so that it is the daemon who says "pending". */
 #define WAIT_MARGIN_SECONDS 15
@@ -31,7 +32,7 @@ static void show_progress(void *ctx, unsigned seconds)
  */
 enum status ctl_attach(struct ctl *ctl)
 {
-	_cleanup_(client_answer_deinit) struct client_answer answer;
+	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
 	struct client_ask ask = {
 		.method = "io.usbrouted.Attach",
 		.parameters = json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]),
@@ -42,6 +43,13 @@ enum status ctl_attach(struct ctl *ctl)
 	};
 	enum status status;
 
+	if (ctl->unmount) {
+		status = unmount_first(ctl, ctl->args[0]);
+		if (status) {
+			json_decref(ask.parameters);
+			return status;
+		}
+	}
 	if (ctl->has_wait)
 		json_object_set_new(ask.parameters, "wait_seconds", json_real(ctl->wait_seconds));
 	status = ctl_call(ctl, &ask, &answer);

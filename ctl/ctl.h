@@ -29,6 +29,7 @@ struct ctl {
 	bool has_wait;
 	double wait_seconds;
 	const char *devices; /* --devices; NULL: not given */
+	bool unmount; /* the device's disks, before anything else */
 	const struct command *command;
 	char **args; /* the command's own words; NULL where one that may follow does not */
 	bool colours, progress;
@@ -36,7 +37,7 @@ struct ctl {
 };
 
 /* Options beside those that every command takes. */
-enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2 };
+enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2, COMMAND_UNMOUNTS = 4 };
 
 struct command {
 	const char *name, *args;

@@ -139,7 +139,15 @@ static void denied(struct ctl *ctl, const json_t *p)
 
 static void busy(struct ctl *ctl, const json_t *p)
 {
-	error_about_device(ctl, "busy", ctl_text(p, "reason"));
+	const char *reason = ctl_text(p, "reason");
+
+	error_about_device(ctl, "busy", reason);
+	/* The daemon's words for a disk that can be unmounted from here. */
+	if (strstr(reason, " is mounted at ") && ctl->command->options & COMMAND_UNMOUNTS &&
+	    !ctl->unmount)
+		ctl_try("usbroutectl %s %s%s%s --unmount", ctl->command->name, device_of(ctl),
+			ctl->command->n_args > 1 ? " " : "",
+			ctl->command->n_args > 1 ? ctl->args[1] : "");
 }
 
 static void pending(struct ctl *ctl, const json_t *p)

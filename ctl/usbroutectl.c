@@ -34,7 +34,8 @@ static const struct command commands[] = {
 	{"vms", "", 0, 0, "list the VMs and the devices that they have",
 	 "LINK is up while the VM's card is connected to the daemon.\n", ctl_vms},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
-	{"attach", "DEVICE VM [--wait S | --no-wait]", 2, COMMAND_WAITS,
+	{"attach", "DEVICE VM [--wait S | --no-wait] [--unmount]", 2,
+	 COMMAND_WAITS | COMMAND_UNMOUNTS,
 	 "give a device to a VM, now and until the next attach or detach",
 	 DEVICE_HELP
 	 "\n"
@@ -43,7 +44,8 @@ static const struct command commands[] = {
 	 "the guest, it is printed.\n"
 	 "\n"
 	 "  --wait S     wait up to S seconds until the guest has it; exit 7 where it has not\n"
-	 "  --no-wait    do not wait\n",
+	 "  --no-wait    do not wait\n"
+	 "  --unmount    first unmount the device's disks, with your rights and never by force\n",
 	 ctl_attach},
 	{"detach", "DEVICE", 1, 0, "give a device back to the host", DEVICE_HELP, ctl_detach},
 	{"why", "DEVICE [VM]", 1, 0, "say why a device is where it is, and which VMs may have it",
@@ -136,6 +138,7 @@ enum {
 	OPTION_SOCKET,
 	OPTION_WAIT,
 	OPTION_NO_WAIT,
+	OPTION_UNMOUNT,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_DEVICES
@@ -147,6 +150,7 @@ static const struct option options[] = {
 	{"wait", required_argument, NULL, OPTION_WAIT},
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
 	{"devices", required_argument, NULL, OPTION_DEVICES},
+	{"unmount", no_argument, NULL, OPTION_UNMOUNT},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -185,6 +189,9 @@ static enum status parse_options(struct ctl *ctl, struct words *w, int argc, cha
 		case OPTION_NO_WAIT:
 			w->no_wait = true;
 			break;
+		case OPTION_UNMOUNT:
+			ctl->unmount = true;
+			break;
 		case OPTION_HELP:
 		case 'h':
 			w->help = true;
@@ -222,6 +229,10 @@ static enum status check_words(const struct ctl *ctl, const struct words *w, int
 	}
 	if (ctl->devices && !(c->options & COMMAND_TESTS)) {
 		ctl_error("usage", "%s: it does not take --devices", c->name);
+		return usage(c);
+	}
+	if (ctl->unmount && !(c->options & COMMAND_UNMOUNTS)) {
+		ctl_error("usage", "%s: it does not take --unmount", c->name);
 		return usage(c);
 	}
 	if (n < (int)c->n_args) {

@@ -25,7 +25,8 @@ struct first_use {
 	char text[USE_MAX];
 };
 
-static int take_first(void *ctx, enum disk_use use, const struct disk_node *node, const char *path)
+static int take_first(void *ctx, enum disk_use use, const struct disk_node *node, const char *path,
+		      uint64_t mount)
 {
 	struct first_use *first = ctx;
 

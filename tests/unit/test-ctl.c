@@ -158,6 +158,27 @@ static const struct {
 	 "",
 	 "error[not-found]: no device \"nix\" is plugged in, and none is configured by that name\n"
 	 "  try: usbroutectl list\n"},
+	/* Before anything is asked for, the device is looked for. */
+	{{"attach", "nix", "vm1", "--unmount"},
+	 CALL("Show", "{\"device\":\"nix\"}"),
+	 ERROR("NoSuchDevice", "{\"device\":\"nix\"}"),
+	 3,
+	 "",
+	 "error[not-found]: no device \"nix\" is plugged in, and none is configured by that name\n"
+	 "  try: usbroutectl list\n"},
+	{{"show", "nix", "--unmount"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: show: it does not take --unmount\n"},
+	{{"attach", "stick", "vm1"},
+	 CALL("Attach", "{\"device\":\"stick\",\"vm\":\"vm1\"}"),
+	 ERROR("Busy", "{\"reason\":\"in use on the host: sda1 is mounted at /mnt\"}"),
+	 6,
+	 "",
+	 "error[busy]: stick: in use on the host: sda1 is mounted at /mnt\n"
+	 "  try: usbroutectl attach stick vm1 --unmount\n"},
 	{{"--json", "attach", "keyboard", "vm1"},
 	 ATTACH_K1,
 	 ERROR("NoSuchVm", "{\"vm\":\"vm1\"}"),

@@ -101,7 +101,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int say(void *ctx, enum disk_use use, const struct disk_node *node, const char *path)
+static int say(void *ctx, enum disk_use use, const struct disk_node *node, const char *path,
+	       uint64_t mount)
 {
 	struct board *b = ctx;
 	size_t n = strlen(b->said);
@@ -260,7 +261,8 @@ static void swap_is_found(void **state)
 		    "sda2 is swap space\n");
 }
 
-static int stop(void *ctx, enum disk_use use, const struct disk_node *node, const char *path)
+static int stop(void *ctx, enum disk_use use, const struct disk_node *node, const char *path,
+		uint64_t mount)
 {
 	return -EBUSY;
 }
