@@ -41,7 +41,10 @@ enum status ctl_attach(struct ctl *ctl)
 		.tick = show_progress,
 		.ctx = ctl,
 	};
+	_cleanup_free_ char *text = NULL;
 	enum status status;
+	const json_t *took;
+	char ms[32] = "";
 
 	if (ctl->unmount) {
 		status = unmount_first(ctl, ctl->args[0]);
@@ -57,7 +60,14 @@ enum status ctl_attach(struct ctl *ctl)
 		return status;
 	if (ctl->json)
 		return ctl_print_json(answer.parameters);
-	ctl_print_clean(ctl_text(answer.parameters, "message"));
+	took = json_object_get(answer.parameters, "milliseconds");
+	if (json_is_number(took))
+		snprintf(ms, sizeof(ms), " (%.0f ms)", json_number_value(took));
+	if (asprintf(&text, "%s%s", ctl_text(answer.parameters, "message"), ms) < 0) {
+		text = NULL;
+		return STATUS_FAILED;
+	}
+	ctl_print_clean(text);
 	return STATUS_DONE;
 }
 

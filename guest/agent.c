@@ -7,8 +7,8 @@
  *       '--- 0.2 s … 5 s later, or as soon as a link has news <-----'
  *
  * Silence of the daemon is not its death; but what has been asleep (a suspend), or has had no
- * carrier (the daemon's restart), may hang on to a connection that the other end has forgotten. Then
- * it says PING, and a daemon that knows nothing of it answers with a reset.
+ * carrier (the daemon's restart), may hang on to a connection that the other end has forgotten.
+ * Then it says PING, and a daemon that knows nothing of it answers with a reset.
  */
 #include "guest/agent.h"
 
@@ -28,14 +28,14 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-#define ASK_NS	      (200 * NS_PER_MS) /* for a neighbour to answer */
-#define CONNECT_NS    (3 * NS_PER_SECOND)
-#define GREET_NS      (5 * NS_PER_SECOND)
-#define PONG_NS	      (5 * NS_PER_SECOND)
-#define BACK_OFF_NS   (200 * NS_PER_MS)
-#define BACK_OFF_MAX  (5 * NS_PER_SECOND)
-#define FOREVER_S     (100ll * 365 * 86400)
-#define MODPROBE      "/sbin/modprobe"
+#define ASK_NS	     (200 * NS_PER_MS) /* for a neighbour to answer */
+#define CONNECT_NS   (3 * NS_PER_SECOND)
+#define GREET_NS     (5 * NS_PER_SECOND)
+#define PONG_NS	     (5 * NS_PER_SECOND)
+#define BACK_OFF_NS  (200 * NS_PER_MS)
+#define BACK_OFF_MAX (5 * NS_PER_SECOND)
+#define FOREVER_S    (100ll * 365 * 86400)
+#define MODPROBE     "/sbin/modprobe"
 
 /**
  * agent_now() - the time, for measuring spans

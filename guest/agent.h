@@ -49,11 +49,11 @@ struct agent {
 
 	enum agent_state state;
 	struct agent_line line;
-	bool by_v4;		/* the connection is over IPv4 */
-	uint64_t due_ns;	/* when the state's time is over; NEVER */
-	uint64_t pong_ns;	/* an answer to PING must come by then; NEVER: none is awaited */
-	unsigned failures;	/* in a row, to connect */
-	unsigned high, super;	/* free ports, as last said */
+	bool by_v4;	      /* the connection is over IPv4 */
+	uint64_t due_ns;      /* when the state's time is over; NEVER */
+	uint64_t pong_ns;     /* an answer to PING must come by then; NEVER: none is awaited */
+	unsigned failures;    /* in a row, to connect */
+	unsigned high, super; /* free ports, as last said */
 	char told[AGENT_TEXT_SIZE]; /* what was last logged of a failure */
 
 	struct list routes;

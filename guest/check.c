@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `usbroute-agent --check`: what is missing in this guest, one line each, for people. Changes nothing. */
+/* `usbroute-agent --check`: what is missing in this guest, one line each, for people. Changes
+ * nothing. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -48,8 +49,9 @@ static void check_vhci(const struct agent_options *options)
 		return;
 	}
 	if (vhci_init(&vhci, options->sysfs, options->run) < 0 || vhci_read(&vhci, status) < 0) {
-		says(false, "module vhci-hcd is not loaded (try: modprobe vhci-hcd; the kernel needs "
-			    "CONFIG_USBIP_VHCI_HCD)");
+		says(false,
+		     "module vhci-hcd is not loaded (try: modprobe vhci-hcd; the kernel needs "
+		     "CONFIG_USBIP_VHCI_HCD)");
 		return;
 	}
 	says(true, "vhci-hcd is there: %s", vhci.folder);
@@ -96,8 +98,9 @@ static void check_segment(const struct agent_options *options)
 	if (r < 0)
 		says(false, "interfaces can't be listed: %s", errno_text(r));
 	else if (r && options->interface)
-		says(false, "interface %s is not there, or has no carrier (is it up? is usbrouted "
-			    "running on the host?)",
+		says(false,
+		     "interface %s is not there, or has no carrier (is it up? is usbrouted "
+		     "running on the host?)",
 		     options->interface);
 	else if (r)
 		says(false, "no interface with usbrouted at its other end (is the card up? is "
@@ -122,8 +125,8 @@ static void check_segment(const struct agent_options *options)
  */
 int agent_check(const struct agent_options *options)
 {
-	says(geteuid() == 0, geteuid() ? "not root (try: sudo usbroute-agent --check)"
-				       : "this is root");
+	says(geteuid() == 0,
+	     geteuid() ? "not root (try: sudo usbroute-agent --check)" : "this is root");
 	check_vhci(options);
 	check_segment(options);
 	return n_missing != 0;

@@ -60,8 +60,8 @@ void import_request(uint8_t request[IMPORT_REQUEST_SIZE], const char *busid)
  * @ret:	the device
  *
  * Return: 0; IMPORT_MORE where it is not whole; -ENODEV where the server does not have the device
- * for this guest, -EBUSY where it is in use, -EIO for another refusal, -EPROTO where it is no answer
- * to what was asked.
+ * for this guest, -EBUSY where it is in use, -EIO for another refusal, -EPROTO where it is no
+ * answer to what was asked.
  */
 int import_parse(const uint8_t *reply, size_t len, const char *busid, struct import_reply *ret)
 {
@@ -71,7 +71,8 @@ int import_parse(const uint8_t *reply, size_t len, const char *busid, struct imp
 	if (len < IMPORT_REFUSAL_SIZE)
 		return IMPORT_MORE;
 	memcpy(&op, reply, len < sizeof(op) ? len : sizeof(op));
-	if (be16_get(op.common.version) != USBIP_VERSION || be16_get(op.common.code) != OP_REP_IMPORT)
+	if (be16_get(op.common.version) != USBIP_VERSION ||
+	    be16_get(op.common.code) != OP_REP_IMPORT)
 		return -EPROTO;
 	switch (be32_get(op.common.status)) {
 	case ST_OK:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* usbroute-agent: attaches what the host routes to this guest; see agent.h and usbroute-agent(8). */
+/* usbroute-agent: attaches what the host routes to this guest; see agent.h and usbroute-agent(8).
+ */
 #include <build_info.h>
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -20,7 +21,8 @@ static const char usage[] =
 	"\n"
 	"  --interface NAME  the interface on usbrouted's private segment; without it, the one\n"
 	"                    at whose other end usbrouted's card is\n"
-	"  --address IPV4    usbrouted's address there, where IPv6 does not lead to it (10.77.0.1)\n"
+	"  --address IPV4    usbrouted's address there, where IPv6 does not lead to it "
+	"(10.77.0.1)\n"
 	"  --check           say what is missing here, and exit: 0 nothing, 1 something\n"
 	"  --no-modprobe     don't load vhci-hcd\n"
 	"  --sysfs FOLDER    where sysfs is mounted (/sys)\n"

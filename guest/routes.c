@@ -38,8 +38,8 @@ struct route {
 	char busid[AGENT_NAME_SIZE], alias[AGENT_NAME_SIZE];
 	enum agent_speed speed;
 	uint32_t devid;
-	bool held;	/* the daemon says that something in this guest has it */
-	bool told;	/* on this connection to the daemon */
+	bool held; /* the daemon says that something in this guest has it */
+	bool told; /* on this connection to the daemon */
 	bool needs_port;
 	enum route_state state;
 	uint64_t due_ns;      /* WAITING: to try; CONNECTING, ASKING: too late; else: to look */
@@ -259,8 +259,8 @@ static void answered(struct agent *agent, struct route *route)
 
 	while (r == IMPORT_MORE) {
 		/* A refusal is shorter, and not one byte of what follows an answer may be read. */
-		size_t want = route->got < IMPORT_REFUSAL_SIZE ? IMPORT_REFUSAL_SIZE
-							       : IMPORT_REPLY_SIZE;
+		size_t want =
+			route->got < IMPORT_REFUSAL_SIZE ? IMPORT_REFUSAL_SIZE : IMPORT_REPLY_SIZE;
 		ssize_t n = recv(route->sock, route->reply + route->got, want - route->got,
 				 MSG_DONTWAIT);
 

@@ -266,7 +266,8 @@ int segment_find(struct segment *segment)
 int segment_init(struct segment *segment, const char *wanted, struct in_addr daemon)
 {
 	*segment = (struct segment){.wanted = wanted, .daemon = daemon, .links = -1};
-	return netlink_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_IFADDR, &segment->links);
+	return netlink_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_IFADDR,
+			    &segment->links);
 }
 
 /**

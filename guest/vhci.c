@@ -10,10 +10,10 @@
 
 #include "base/fd.h"
 
-#define SPEED_SUPER   5
-#define FILE_SIZE     8192 /* sysfs gives a page at the most */
-#define CONTROLLERS   128
-#define ATTACH_TRIES  8
+#define SPEED_SUPER  5
+#define FILE_SIZE    8192 /* sysfs gives a page at the most */
+#define CONTROLLERS  128
+#define ATTACH_TRIES 8
 
 /* ------------------------------------------------------------- files */
 

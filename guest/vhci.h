@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest kernel's virtual USB host controller, vhci-hcd, by its files in sysfs: which ports there
- * are and what is on them, putting a connection on a port, taking it off, and whether the device
- * behind one is enumerated. Also the files by which `usbip port` knows what is on a port.
+ * The guest kernel's virtual USB host controller, vhci-hcd, by its files in sysfs: which ports
+ * there are and what is on them, putting a connection on a port, taking it off, and whether the
+ * device behind one is enumerated. Also the files by which `usbip port` knows what is on a port.
  *
  * Facts relied on (drivers/usb/usbip/vhci_sysfs.c, Documentation/ABI/testing): `attach` takes "port
  * socket devid speed", the socket being a number of the writer's descriptor table; it is refused
- * where the port is in use. `status` has a line a port; a second controller's are in `status.1`, and
- * so on; all ports are attached by the first controller's files. Since Linux 4.13 a line begins with
- * the port's hub, "hs" or "ss"; before, all are for high speed.
+ * where the port is in use. `status` has a line a port; a second controller's are in `status.1`,
+ * and so on; all ports are attached by the first controller's files. Since Linux 4.13 a line begins
+ * with the port's hub, "hs" or "ss"; before, all are for high speed.
  */
 #pragma once
 

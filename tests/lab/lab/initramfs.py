@@ -79,6 +79,7 @@ def guest(kernel):
     folder = paths.LAB / "guest-root"
     tools = {name: programs.build(name) for name in programs.all_names()}
     usbip = shutil.which("usbip", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    agents = [paths.AGENT] if paths.AGENT.exists() else []
 
     def make():
         cpio = Cpio()
@@ -90,7 +91,9 @@ def guest(kernel):
         for name, binary in tools.items():
             cpio.file(name if name == "agent" else f"usr/bin/{name}", binary)
         cpio.file("usr/sbin/usbip", usbip)
-        for library in _libraries(usbip):
+        for agent in agents:
+            cpio.file("usr/sbin/usbroute-agent", agent)
+        for library in sorted({one for binary in (usbip, *agents) for one in _libraries(binary)}):
             cpio.file(library, library)
         cpio.file("usr/share/hwdata/usb.ids", "/usr/share/hwdata/usb.ids")
         for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):
@@ -111,4 +114,5 @@ def guest(kernel):
         shutil.rmtree(scratch)
         return cpio
 
-    return _saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values())
+    return _saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values(),
+                  *agents)

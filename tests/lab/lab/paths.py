@@ -16,6 +16,7 @@ def daemon(build=BUILD):
 
 DAEMON = daemon()
 CTL = BUILD / "ctl" / "usbroutectl"
+AGENT = BUILD / "guest" / "usbroute-agent"
 
 # Kernels, images, logs: all can be made again.
 CACHE = pathlib.Path(os.environ.get("USBROUTED_LAB_CACHE", REPO / ".lab-cache")).absolute()

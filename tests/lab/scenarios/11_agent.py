@@ -1,0 +1,313 @@
+"""usbroute-agent in the guests: what is routed to one comes by itself, again and again, and nobody types a line."""
+
+import re
+
+from lab import LabTimeout
+from lab.daemon import ADDRESS
+from lab.scenario import check, scenario
+
+WAIT = "--wait 60"
+
+
+def agent_in(lab, guest, words=""):
+    """Start it, and wait until the daemon knows it; the job."""
+    job = lab.spawn(guest, f"exec usbroute-agent --verbose {words} 2>/tmp/agent.log")
+    wait_agent(lab, guest)
+    return job
+
+
+def agent_of(lab, guest):
+    return next(vm for vm in lab.daemon.json("vms")["vms"] if vm["name"] == guest.name)
+
+
+def wait_agent(lab, guest, there=True):
+    for _ in range(600):
+        if bool(agent_of(lab, guest)["agent"]) == there:
+            return
+    raise LabTimeout(f"{guest.name}'s agent is {'not ' if there else ''}there; it said:\n"
+                     + guest.text("cat /tmp/agent.log"))
+
+
+def attach(lab, guest, device="keyboard"):
+    """attach returns when the guest has the device, and says in how many ms."""
+    result = lab.daemon.ctl(f"attach {device} {guest.name} {WAIT}", timeout=120)
+    said = (result.out + result.err).decode()
+    check(result.rc == 0, f"attach {device} {guest.name}: {result.rc}: {said}\nits agent said:\n"
+          + guest.text("cat /tmp/agent.log"))
+    check(re.search(r"\d+(\.\d+)? ?ms", said), f"attach does not say how long it took: {said!r}")
+    check("usbip attach" not in said, f"attach tells a line to type, where an agent is: {said!r}")
+    lab.say(f"{device} to {guest.name}: {said.strip()}")
+    return said
+
+
+def local_devices(guest):
+    """USB devices of the guest's kernel that are configured."""
+    return guest.text("cd /sys/bus/usb/devices; for d in [0-9]*-[0-9]*; do case $d in *:*|'[0-9]*') ;; *) "
+                      "echo $d $(cat $d/bConfigurationValue);; esac; done").splitlines()
+
+
+@scenario("agent-attach")
+def agent_attach(lab):
+    agent_in(lab, lab.vm1)
+    vm = agent_of(lab, lab.vm1)
+    check(re.match(r"\d", vm["agent"]) and vm["ports_free_high"] == 8 and vm["ports_free_super"] == 8, f"vms: {vm}")
+    check(agent_of(lab, lab.vm2)["agent"] is None, "vm2 has an agent")
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    # Not only the connection is there: the kernel has set the configuration by the time attach returns.
+    have = local_devices(lab.vm1)
+    check(len(have) == 1 and have[0].endswith(" 1"), f"when attach returns, vm1 has {have}")
+    check(lab.daemon.find("keyboard")["state"] == "attached", f"keyboard: {lab.daemon.find('keyboard')}")
+    events.wait_keyboard()
+    lab.key(events)
+    vm = agent_of(lab, lab.vm1)
+    check(vm["ports_free_high"] == 7 and vm["devices"] == ["keyboard"], f"vms with the keyboard: {vm}")
+    shown = lab.vm1.text("usbip port 2>&1")
+    busid = lab.daemon.find("keyboard")["busid"]
+    check(f":3240/{busid}" in shown, f"`usbip port` in vm1 says: {shown}")
+    result = lab.daemon.ctl(f"attach keyboard vm1 {WAIT}")
+    check(result.rc == 0 and b"already" in result.out + result.err, f"attach once more: {result}")
+    lab.daemon.ctl_ok("detach keyboard")
+    events.wait(["device", "*", "remove"])
+    lab.vm1.wait("! ls /var/run/vhci_hcd/ | grep -q port", what="its file of `usbip port` gone")
+
+
+@scenario("agent-switch")
+def agent_switch(lab):
+    agent_in(lab, lab.vm1)
+    agent_in(lab, lab.vm2)
+    on_board = lab.events(lab.board)
+    seen = {guest.name: lab.events(guest) for guest in (lab.vm1, lab.vm2)}
+    for guest, other in ((lab.vm1, lab.vm2), (lab.vm2, lab.vm1)) * 2:
+        attach(lab, guest)
+        seen[guest.name].wait_keyboard()
+        lab.settle(seen[other.name])
+        at, at_board = len(seen[other.name].seen), len(on_board.seen)
+        lab.key(seen[guest.name])
+        lab.no_key(seen[other.name], at)
+        lab.no_key(on_board, at_board)
+    check(not local_devices(lab.vm1), f"vm1 still has {local_devices(lab.vm1)}")
+
+
+@scenario("agent-replug")
+def agent_replug(lab):
+    _replug(lab, 2)
+
+
+@scenario("agent-replug-20-times", quick=False, seconds=1800)
+def agent_replug_often(lab):
+    _replug(lab, 20)
+
+
+def _replug(lab, times):
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    events.wait_keyboard()
+    for _ in range(times):
+        lab.board.unplug("keyboard")
+        events.wait(["device", "*", "remove"])
+        lab.daemon.wait_gone("keyboard")
+        lab.board.plug("keyboard")
+        events.wait_keyboard()
+        lab.key(events)
+    lab.vm1.wait("[ $(ls /var/run/vhci_hcd | wc -l) = 1 ]", what="one file of `usbip port`")
+
+
+@scenario("agent-daemon-restart")
+def agent_daemon_restart(lab):
+    _daemon_again(lab, lab.daemon.stop, 1)
+
+
+@scenario("agent-daemon-kill")
+def agent_daemon_kill(lab):
+    _daemon_again(lab, lab.daemon.kill, 1)
+
+
+@scenario("agent-daemon-kill-10-times", quick=False, seconds=1800)
+def agent_daemon_kill_often(lab):
+    _daemon_again(lab, lab.daemon.kill, 10)
+
+
+def _daemon_again(lab, end, times):
+    """The daemon ends and comes again under a running guest: the agent brings the device back."""
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    events.wait_keyboard()
+    lab.key(events)
+    for _ in range(times):
+        end()
+        lab.daemon.start()
+        events.wait(["device", "*", "remove"])
+        events.wait_keyboard()
+        lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+        wait_agent(lab, lab.vm1)
+        lab.settle(events)
+        lab.key(events, "b")
+        check(len(local_devices(lab.vm1)) == 1, f"vm1 has {local_devices(lab.vm1)}")
+        lab.vm1.wait("[ $(ls /var/run/vhci_hcd | wc -l) = 1 ]", what="one file of `usbip port`")
+    # And the new daemon knows that the guest has it.
+    result = lab.daemon.ctl(f"attach keyboard vm1 {WAIT}", timeout=120)
+    check(result.rc == 0 and b"already" in result.out + result.err, f"attach once more: {result}")
+
+
+@scenario("agent-guest-restart")
+def agent_guest_restart(lab):
+    _guest_again(lab, 1)
+
+
+@scenario("agent-guest-restart-5-times", quick=False, seconds=1800)
+def agent_guest_restart_often(lab):
+    _guest_again(lab, 5)
+
+
+def _guest_again(lab, times):
+    agent_in(lab, lab.vm1)
+    attach(lab, lab.vm1)
+    for _ in range(times):
+        lab.vm1.kill()
+        lab.daemon.wait_device("keyboard", wanted="vm1", state=lambda state: state != "attached")
+        wait_agent(lab, lab.vm1, there=False)
+        lab.guests_up()
+        events = lab.events(lab.vm1)
+        agent_in(lab, lab.vm1)
+        events.wait_keyboard()
+        lab.key(events)
+
+
+@scenario("agent-restart")
+def agent_restart(lab):
+    """The agent is killed and started again: the device stays where it is, on the port where it was."""
+    job = agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    events.wait_keyboard()
+    before = local_devices(lab.vm1)
+    job.kill()
+    wait_agent(lab, lab.vm1, there=False)
+    lab.key(events)
+    at = len(events.seen)
+    agent_in(lab, lab.vm1)
+    result = lab.daemon.ctl(f"attach keyboard vm1 {WAIT}", timeout=120)
+    check(result.rc == 0 and b"already" in result.out + result.err, f"attach with the new agent: {result}")
+    check(local_devices(lab.vm1) == before, f"vm1 had {before}, and has {local_devices(lab.vm1)}")
+    lab.key(events, "b")
+    check(not [line for line in events.seen[at:] if line.startswith("device")], f"it was taken off: {events.seen[at:]}")
+
+
+@scenario("agent-by-hand")
+def agent_by_hand(lab):
+    """Attached by hand before an agent comes: it is recognised, and not fought over."""
+    events = lab.keyboard_in(lab.vm1)
+    lab.key(events)
+    before, at = local_devices(lab.vm1), len(events.seen)
+    agent_in(lab, lab.vm1)
+    result = lab.daemon.ctl(f"attach keyboard vm1 {WAIT}", timeout=120)
+    check(result.rc == 0 and b"already" in result.out + result.err, f"attach of what was attached by hand: {result}")
+    check(local_devices(lab.vm1) == before, f"vm1 had {before}, and has {local_devices(lab.vm1)}")
+    lab.key(events, "b")
+    check(not [line for line in events.seen[at:] if line.startswith("device")], f"it was taken off: {events.seen[at:]}")
+    # And from here on it is the agent's to let go of.
+    lab.daemon.ctl_ok("detach keyboard")
+    events.wait(["device", "*", "remove"])
+
+
+@scenario("agent-no-address")
+def agent_no_address(lab):
+    """A guest that never asked for an address: fe80::1 is enough."""
+    lab.vm1.run("killall udhcpc; ip addr flush dev eth0 scope global; ip -4 addr flush dev eth0")
+    try:
+        check(not lab.vm1.text("ip -4 addr show dev eth0 | grep inet || true"), "vm1 has an IPv4 address")
+        agent_in(lab, lab.vm1)
+        events = lab.events(lab.vm1)
+        attach(lab, lab.vm1)
+        events.wait_keyboard()
+        lab.key(events)
+        said = lab.vm1.text("cat /tmp/agent.log")
+        check("over IPv6" in said, f"the agent says: {said}")
+    finally:
+        lab.vm1.run("udhcpc -i eth0 -f -t 3 -T 3 -A 3 -s /lab.udhcpc </dev/null >/tmp/udhcpc.log 2>&1 &")
+
+
+@scenario("agent-no-ipv6")
+def agent_no_ipv6(lab):
+    """A guest without IPv6: the IPv4 address is enough."""
+    lab.vm1.run("echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6", check=True)
+    try:
+        agent_in(lab, lab.vm1)
+        events = lab.events(lab.vm1)
+        attach(lab, lab.vm1)
+        events.wait_keyboard()
+        lab.key(events)
+        said = lab.vm1.text("cat /tmp/agent.log")
+        check("over IPv4" in said, f"the agent says: {said}")
+        shown = lab.vm1.text("usbip port 2>&1")
+        check(f"usbip://{ADDRESS}:3240/" in shown, f"`usbip port` in vm1 says: {shown}")
+    finally:
+        lab.vm1.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+
+
+@scenario("agent-paused")
+def agent_paused(lab):
+    """A guest that stands still keeps its agent, and hears afterwards what was said meanwhile."""
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    lab.vm1.pause()
+    try:
+        result = lab.daemon.ctl("attach keyboard vm1 --wait 3")
+        check(result.rc == 7, f"attach to a guest that stands still: {result}")
+        check(agent_of(lab, lab.vm1)["agent"], "silence is taken for the agent's death")
+        check(lab.daemon.find("keyboard")["wanted"] == "vm1", "the wish does not stay")
+    finally:
+        lab.vm1.resume()
+    events.wait_keyboard()
+    lab.key(events)
+    lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+
+
+@scenario("agent-no-port")
+def agent_no_port(lab):
+    """All ports taken off the guest: attach says why it is not there, and it comes when there is one."""
+    agent_in(lab, lab.vm1)
+    lab.vm1.run("rmmod vhci_hcd", check=True)
+    result = lab.daemon.ctl("attach keyboard vm1 --wait 5", timeout=60)
+    said = (result.out + result.err).decode()
+    check(result.rc == 7 and "vhci-hcd" in said, f"attach without vhci-hcd: {result.rc}, {said!r}")
+    events = lab.events(lab.vm1)
+    lab.vm1.run("modprobe vhci-hcd", check=True)
+    events.wait_keyboard()
+    lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+    lab.key(events)
+
+
+@scenario("agent-check")
+def agent_check(lab):
+    result = lab.vm1.run("usbroute-agent --check")
+    said = result.out.decode()
+    check(result.rc == 0 and "missing" not in said, f"--check where nothing is missing: {result.rc}\n{said}")
+    for part in ("vhci-hcd is there", "8 free ports up to high speed", "interface eth0", "usbrouted answers at fe80::1%eth0"):
+        check(part in said, f"--check does not say `{part}`:\n{said}")
+    result = lab.vm1.run("usbroute-agent --check --interface eth7")
+    check(result.rc == 1 and b"missing: interface eth7" in result.out, f"--check with a wrong interface: {result}")
+    lab.vm1.run("rmmod vhci_hcd", check=True)
+    result = lab.vm1.run("usbroute-agent --check")
+    check(result.rc == 1 and b"missing: module vhci-hcd" in result.out, f"--check without vhci-hcd: {result}")
+    # What runs loads it by itself.
+    agent_in(lab, lab.vm1)
+    lab.vm1.wait("[ -e /sys/devices/platform/vhci_hcd.0/attach ]", what="vhci-hcd, loaded by the agent")
+
+
+@scenario("agent-other-guest")
+def agent_other_guest(lab):
+    """What listens in one guest on the agent's port is not what another guest's agent speaks to."""
+    lab.spawn(lab.vm2, "nc -l -p 3241 >/tmp/heard")
+    agent_in(lab, lab.vm1)
+    result = lab.vm1.run(f"echo HELLO 1 0 hs=1 ss=1 | nc -w 5 {ADDRESS} 3241")
+    check(b"WELCOME 1 vm1 " in result.out, f"vm1 speaks to the daemon as vm1: {result}")
+    result = lab.vm2.run(f"echo HELLO 1 0 hs=1 ss=1 | nc -w 5 {ADDRESS} 3241")
+    check(b"WELCOME 1 vm2 " in result.out, f"vm2 speaks to the daemon as vm2: {result}")
+    check(not lab.vm2.text("cat /tmp/heard"), "vm1's agent spoke to vm2")
+    # A newer one takes the older one's place, and the agent comes again.
+    wait_agent(lab, lab.vm1)
+    attach(lab, lab.vm1)
