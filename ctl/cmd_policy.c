@@ -14,6 +14,7 @@
 #include "ctl/table.h"
 #include "ctl/text.h"
 
+#define FOLDER	      "policy.d/"
 #define WORDS_MAX     1024
 #define TEST_TEXT_MAX (48 * 1024)
 /* Of a call, with room for what is around its parameters. */
@@ -33,6 +34,12 @@ static bool is_true(const json_t *object, const char *key)
 static long long number(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
+}
+
+/* All files of rules lie in one folder. */
+static const char *rule_words(const char *by)
+{
+	return strncmp(by, FOLDER, strlen(FOLDER)) ? by : by + strlen(FOLDER);
 }
 
 /* ------------------------------------------------------------- why */
@@ -115,13 +122,6 @@ static int add_attach(struct table *t, const json_t *reply)
 	return table_add(t, "attach", COLOUR_NONE) | table_add(t, words, COLOUR_NONE);
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static void print_rule(const struct ctl *ctl, const json_t *rule, bool one_vm)
 {
 	const json_t *decides = json_object_get(rule, "decides");
@@ -132,7 +132,7 @@ static void print_rule(const struct ctl *ctl, const json_t *rule, bool one_vm)
 
 	if (!one_vm)
 		ctl_words(decides, " ", vms, sizeof(vms));
-	if (asprintf(&line, "%s:%lld %s  — %s%s%s%s%s%s%s", base_name(ctl_text(rule, "file")),
+	if (asprintf(&line, "%s:%lld %s  — %s%s%s%s%s%s%s", rule_words(ctl_text(rule, "file")),
 		     number(rule, "line"), ctl_text(rule, "text"),
 		     is_true(rule, "matched") ? "match" : "no match", *why ? ": " : "", why,
 		     decided ? "; decides" : "", *vms ? " for " : "", vms,
@@ -300,7 +300,7 @@ static int add_tested(struct table *t, const json_t *d)
 		r |= table_add(t, words, allowed ? COLOUR_GREEN : COLOUR_RED);
 		r |= table_add(t, i ? " " : ctl_text(d, "attach"), COLOUR_NONE);
 		r |= table_add(t, i ? " " : changes, *changes ? COLOUR_YELLOW : COLOUR_NONE);
-		r |= table_add(t, ctl_text(ruling, "by"), COLOUR_NONE);
+		r |= table_add(t, rule_words(ctl_text(ruling, "by")), COLOUR_NONE);
 	}
 	return r;
 }

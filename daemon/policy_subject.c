@@ -57,6 +57,16 @@ static const char *known(const char *text)
 	return text && !strpbrk(text, "*?") ? text : NULL;
 }
 
+/* A keyboard is of the class hid too. */
+static usb_class_set classes_of(int class)
+{
+	usb_class_set classes = class >= 0 ? (usb_class_set)1 << class : 0;
+
+	if (class == USB_CLASS_HID_KEYBOARD || class == USB_CLASS_HID_MOUSE)
+		classes |= 1 << USB_CLASS_HID;
+	return classes;
+}
+
 /**
  * policy_subject_absent() - a device that is configured and not plugged in
  * @subject:	the subject
@@ -77,7 +87,7 @@ void policy_subject_absent(struct policy_subject *subject, const struct config *
 		.busid = m->port,
 		.stable_port = m->port,
 		.alias = alias->name,
-		.classes = m->class_ >= 0 ? (usb_class_set)1 << m->class_ : 0,
+		.classes = classes_of(m->class_),
 	};
 
 	policy_subject_init(subject, config, &facts, alias);
