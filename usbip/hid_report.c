@@ -240,6 +240,9 @@ static int add_fields(struct parser *p, uint32_t flags)
 	bool array = !(flags & VARIABLE);
 	uint32_t none = 0;
 
+	/* By POP, back to before the first id: no report begins like that. */
+	if (p->layout->has_ids && !p->now.id)
+		return 0;
 	if (flags & (CONSTANT | RELATIVE) || !p->local.n || p->local.overflow || !p->now.size ||
 	    !p->now.count)
 		return 0;
@@ -311,6 +314,9 @@ static int on_global(struct parser *p, const struct item *item)
 		break;
 	case REPORT_ID:
 		if (item->value == 0 || item->value > 0xff)
+			return -EBADMSG;
+		/* Keys without an id, and then one: all reports have ids, or none has. */
+		if (p->layout->n_reports && !p->layout->has_ids)
 			return -EBADMSG;
 		g->id = (uint8_t)item->value;
 		p->layout->has_ids = true;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "../unit/hid-keyboards.h"
+
 #define NODE "/dev/bus/usb/001/002"
 
 /* A device with a boot keyboard, which has a second setting, and an interface of bulk and
@@ -201,21 +203,37 @@ static void kill_urbs(struct mock *mock, int interface)
 	}
 }
 
-static void get_configuration(struct mock *mock, UMockdevIoctlClient *client,
-			      UMockdevIoctlData *arg)
+/* GET_CONFIGURATION, and GET_DESCRIPTOR of the keyboard's reports. */
+static void control_now(struct mock *mock, UMockdevIoctlClient *client, UMockdevIoctlData *arg)
 {
+	/* What boot_keyboard is, and an item that means nothing. */
+	static const uint8_t more[] = {0x05, 0x01};
 	UMockdevIoctlData *c, *data;
 	struct usbdevfs_ctrltransfer *t;
+	uint8_t answer_bytes[sizeof(boot_keyboard) + sizeof(more)];
+	size_t n = 0;
 
 	c = umockdev_ioctl_data_resolve(arg, 0, sizeof(*t), NULL);
 	t = (void *)c->data;
-	if (t->bRequestType != 0x80 || t->bRequest != 8 || t->wLength < 1) {
+	if (t->bRequestType == 0x80 && t->bRequest == 8) {
+		answer_bytes[n++] = mock->configuration;
+	} else if (t->bRequestType == 0x81 && t->bRequest == 6 && t->wValue == 0x2200 &&
+		   t->wIndex == 0) {
+		note(mock, mock->report_descriptor_errno ? "noreports" : "reports", t->wIndex);
+		if (!mock->report_descriptor_errno) {
+			memcpy(answer_bytes, boot_keyboard, sizeof(boot_keyboard));
+			memcpy(answer_bytes + sizeof(boot_keyboard), more, sizeof(more));
+			n = sizeof(answer_bytes);
+		}
+	}
+	if (!n) {
 		answer(client, EPIPE);
 	} else {
+		n = n < t->wLength ? n : t->wLength;
 		data = umockdev_ioctl_data_resolve(c, offsetof(struct usbdevfs_ctrltransfer, data),
 						   t->wLength, NULL);
-		data->data[0] = mock->configuration;
-		umockdev_ioctl_client_complete(client, 1, 0);
+		memcpy(data->data, answer_bytes, n);
+		umockdev_ioctl_client_complete(client, (int)n, 0);
 		g_object_unref(data);
 	}
 	g_object_unref(c);
@@ -295,7 +313,7 @@ static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, g
 		answer(client, discard(mock, arg));
 		break;
 	case USBDEVFS_CONTROL:
-		get_configuration(mock, client, arg);
+		control_now(mock, client, arg);
 		break;
 	case USBDEVFS_RESET:
 		note(mock, "reset", -1);
@@ -364,10 +382,9 @@ int mock_open(void)
 	return open(NODE, O_RDWR | O_CLOEXEC);
 }
 
-/* A key is pressed; false where nobody listens. */
-bool mock_key(struct mock *mock, uint8_t key)
+/* The keyboard sends a report; false where nobody listens. */
+bool mock_report(struct mock *mock, const uint8_t report[8])
 {
-	uint8_t report[8] = {[2] = key};
 	bool heard = false;
 
 	pthread_mutex_lock(&mock->lock);
@@ -376,11 +393,19 @@ bool mock_key(struct mock *mock, uint8_t key)
 
 		if (mock->urbs[i].done || urb->type != USBDEVFS_URB_TYPE_INTERRUPT)
 			continue;
-		finish(&mock->urbs[i], 0, report, sizeof(report));
+		finish(&mock->urbs[i], 0, report, 8);
 		heard = true;
 	}
 	pthread_mutex_unlock(&mock->lock);
 	return heard;
+}
+
+/* A key is pressed; false where nobody listens. */
+bool mock_key(struct mock *mock, uint8_t key)
+{
+	const uint8_t report[8] = {[2] = key};
+
+	return mock_report(mock, report);
 }
 
 /* The oldest isochronous URB's time comes; false where there is none. Of packets in, each fifth is

@@ -26,7 +26,8 @@ struct mock {
 	pthread_mutex_t lock;		     /* all below */
 	struct mock_urb urbs[MOCK_MAX_URBS]; /* in the order of submission */
 	unsigned n_urbs;
-	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno;
+	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno,
+		report_descriptor_errno;
 	uint8_t configuration;
 	uint8_t leds;
 	int control_length; /* wLength of the last control request */
@@ -42,6 +43,7 @@ void mock_new(struct mock *mock, uint16_t vendor, uint16_t product);
 void mock_free(struct mock *mock);
 int mock_open(void);
 bool mock_key(struct mock *mock, uint8_t key);
+bool mock_report(struct mock *mock, const uint8_t report[8]);
 bool mock_packets(struct mock *mock);
 void mock_unplug(struct mock *mock);
 void mock_set(struct mock *mock, int *field, int value);

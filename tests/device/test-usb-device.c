@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/mailbox.h"
 #include "mock-device.h"
+#include "usbip/hid_chord.h"
 #include "usbip/usb_device.h"
 #include "usbip/usbip_session.h"
 
@@ -38,7 +39,7 @@ struct user {
 	/* what was told */
 	int opened, ended;
 	bool was_opened, was_ended, was_closed, run_at_once, hand_over;
-	unsigned n_gone, n_resumed;
+	unsigned n_gone, n_resumed, n_struck;
 	char reason[160];
 	/* who has the device next */
 	const struct usb_device_ops *next_ops;
@@ -149,6 +150,11 @@ static void on_resumed(void *ctx)
 	((struct user *)ctx)->n_resumed++;
 }
 
+static void on_struck(void *ctx, unsigned chord)
+{
+	((struct user *)ctx)->n_struck += 1 + 100 * chord;
+}
+
 static const struct usb_device_ops ops = {
 	.job = on_job,
 	.watch = on_watch,
@@ -158,6 +164,7 @@ static const struct usb_device_ops ops = {
 	.closed = on_closed,
 	.gone = on_gone,
 	.resumed = on_resumed,
+	.struck = on_struck,
 };
 
 /* One turn of the user's thread. */
@@ -700,7 +707,7 @@ static void blocking_requests(void **state)
 	mock_forget(&u->mock);
 	ask(u, (struct pdu_submit){.seqnum = 7, .setup = {0, 9, 2}}, NULL);
 	expect(u, 3, 7, 0, 0, NULL);
-	assert_string_equal(u->mock.log, "release0 release1 configuration2 claim0 ");
+	assert_string_equal(u->mock.log, "release0 release1 configuration2 claim0 reports0 ");
 	ask(u, (struct pdu_submit){.seqnum = 8, .in = true, .ep = 2, .length = 8}, NULL);
 	expect(u, 3, 8, -ENOENT, 0, NULL);
 	/* A reset, as usbip-win2 asks for it. */
@@ -904,6 +911,67 @@ static void gone_at_reset(void **state)
 	user_free(u);
 }
 
+/* A report comes, and the client has it as told. */
+static void report(struct user *u, uint32_t seqnum, const char *in, const char *out)
+{
+	uint8_t data[8];
+
+	ask(u, with_seqnum(interrupt_in, seqnum), NULL);
+	turn_until(u, mock_report(&u->mock, (const uint8_t *)in));
+	expect(u, 3, seqnum, 0, 8, data);
+	assert_memory_equal(data, out, 8);
+}
+
+#define UP "\0\0\0\0\0\0\0\0"
+
+/* Struck in a session, still down in the next; its descriptor is asked for once, or isn't had. */
+static void chords(void **state)
+{
+	static const struct hid_chords wanted = {{{{0xe0, 0xe4, 0x29}}, {{0xe0, 0xe4, 0x2c}}}};
+
+	for (int r = 0; r <= EPIPE; r += EPIPE) {
+		struct user *u = user_new(0x046d, 0xc31c);
+
+		mock_set(&u->mock, &u->mock.report_descriptor_errno, r);
+		usb_device_watch_for(u->dev, &wanted);
+		user_open(u);
+		assert_true(mock_logged(&u->mock, r ? "reset claim0 claim1 noreports0"
+						    : "reset claim0 claim1 reports0"));
+		mock_forget(&u->mock);
+		user_attach(u);
+		ask(u, (struct pdu_submit){.seqnum = 1, .setup = {0, 9, 1}}, NULL);
+		expect(u, 3, 1, 0, 0, NULL);
+		report(u, 2, "\x11\0\x04\0\0\0\0\0", "\x11\0\x04\0\0\0\0\0");
+		assert_int_equal(u->n_struck, 0);
+		report(u, 3, "\x11\0\x2c\0\0\0\0\0", UP);
+		assert_int_equal(u->n_struck, 101);
+		user_detach(u);
+		usb_device_end_session(u->dev);
+		turn_until(u, u->was_ended);
+
+		user_attach(u);
+		report(u, 4, "\x11\0\x2c\0\0\0\0\0", UP);
+		report(u, 5, "\x10\0\0\0\0\0\0\0", UP);
+		report(u, 6, UP, UP);
+		report(u, 7, "\0\0\x2c\0\0\0\0\0", "\0\0\x2c\0\0\0\0\0");
+		assert_int_equal(u->n_struck, 101);
+		/* Other chords from now on. */
+		usb_device_watch_for(u->dev, &(struct hid_chords){{{{0x2c}}}});
+		report(u, 8, "\x11\0\x29\0\0\0\0\0", "\x11\0\x29\0\0\0\0\0");
+		report(u, 9, "\0\0\x2c\0\0\0\0\0", UP);
+		assert_int_equal(u->n_struck, 102);
+		assert_false(mock_logged(&u->mock, "reports"));
+
+		/* The second configuration has the keyboard, too, and is asked anew. */
+		ask(u, (struct pdu_submit){.seqnum = 10, .setup = {0, 9, 2}}, NULL);
+		expect(u, 3, 10, 0, 0, NULL);
+		assert_true(mock_logged(&u->mock, r ? "noreports0" : "reports0"));
+		report(u, 11, "\0\0\x2c\0\0\0\0\0", UP);
+		assert_int_equal(u->n_struck, 103);
+		user_free(u);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -929,6 +997,7 @@ int main(void)
 		cmocka_unit_test(unplugged),
 		cmocka_unit_test(unplugged_at_submit),
 		cmocka_unit_test(gone_at_reset),
+		cmocka_unit_test(chords),
 	};
 
 	if (usb_device_library_init() < 0)

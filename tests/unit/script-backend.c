@@ -132,6 +132,23 @@ bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_
 	return true;
 }
 
+/* The same, with IN data as told. */
+bool script_complete_with(struct script *script, uint32_t seqnum, const void *data, uint32_t len)
+{
+	struct usb_urb *urb = script_find(script, seqnum);
+
+	if (!urb)
+		return false;
+	list_remove(&urb->device_link);
+	script->n_aloft--;
+	urb->status = 0;
+	urb->actual = len;
+	urb->cancelled = false;
+	memcpy(urb->data, data, len);
+	script->backend.client->ops->completed(script->backend.client, urb);
+	return true;
+}
+
 /* The same, for an isochronous URB whose packets fare as told; those of IN carry the bytes
  * 16 * packet, 16 * packet + 1, … */
 bool script_complete_packets(struct script *script, uint32_t seqnum,

@@ -31,6 +31,7 @@ void script_init(struct script *script);
 struct usb_urb *script_find(struct script *script, uint32_t seqnum);
 bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_t actual,
 		     bool cancelled);
+bool script_complete_with(struct script *script, uint32_t seqnum, const void *data, uint32_t len);
 struct script_packet {
 	uint32_t actual;
 	int status;

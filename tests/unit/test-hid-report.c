@@ -137,6 +137,9 @@ static const struct {
 	/* Ids 0 and above 255. */
 	{TEXT("\x85\0"), -EBADMSG, 0},
 	{TEXT("\x86\0\1"), -EBADMSG, 0},
+	/* Keys before the first id, and by POP. */
+	{TEXT("\x05\x07\x09\4\x75\1\x95\1\x81\2\x85\1"), -EBADMSG, 0},
+	{TEXT("\x05\x07\x75\1\x95\1\xa4\x85\1\xb4\x09\4\x81\2"), 0, 0},
 	/* A report beyond all bounds, by one field and by many. */
 	{TEXT("\x77\xff\xff\xff\xff\x97\xff\xff\xff\xff\x81\x02"), -EBADMSG, 0},
 	{TEXT("\x76\0\x80\x95\x03\x81\x02\x81\x02"), -EBADMSG, 0},
