@@ -29,6 +29,7 @@ address = 10.77.0.12
 address = 10.77.0.13
 [device keyboard]
 match = id=0627:0001 product="QEMU USB Keyboard"
+vms = vm1 vm2 vm3
 [device mouse]
 match = id=0627:0001 product="QEMU USB Mouse"
 [device disk]
