@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VHCI_PORTS_MAX 1024
+#define VHCI_PORTS_MAX 4096 /* 128 controllers of 30 */
 #define VHCI_NAME_SIZE 32
 
 /* What a port's line says of it (enum usbip_device_status in Linux). */

@@ -50,7 +50,8 @@ def local_devices(guest):
 def agent_attach(lab):
     agent_in(lab, lab.vm1)
     vm = agent_of(lab, lab.vm1)
-    check(re.match(r"\d", vm["agent"]) and vm["ports_free_high"] == 8 and vm["ports_free_super"] == 8, f"vms: {vm}")
+    check(re.match(r"\d", vm["agent"]) and vm["ports_free_high"] and vm["ports_free_super"], f"vms: {vm}")
+    free = vm["ports_free_high"]
     check(agent_of(lab, lab.vm2)["agent"] is None, "vm2 has an agent")
     events = lab.events(lab.vm1)
     attach(lab, lab.vm1)
@@ -61,7 +62,7 @@ def agent_attach(lab):
     events.wait_keyboard()
     lab.key(events)
     vm = agent_of(lab, lab.vm1)
-    check(vm["ports_free_high"] == 7 and vm["devices"] == ["keyboard"], f"vms with the keyboard: {vm}")
+    check(vm["ports_free_high"] == free - 1 and vm["devices"] == ["keyboard"], f"vms with the keyboard: {vm}")
     shown = lab.vm1.text("usbip port 2>&1")
     busid = lab.daemon.find("keyboard")["busid"]
     check(f":3240/{busid}" in shown, f"`usbip port` in vm1 says: {shown}")
@@ -286,7 +287,7 @@ def agent_check(lab):
     result = lab.vm1.run("usbroute-agent --check")
     said = result.out.decode()
     check(result.rc == 0 and "missing" not in said, f"--check where nothing is missing: {result.rc}\n{said}")
-    for part in ("vhci-hcd is there", "8 free ports up to high speed", "interface eth0", "usbrouted answers at fe80::1%eth0"):
+    for part in ("vhci-hcd is there", "free ports up to high speed", "interface eth0", "usbrouted answers at fe80::1%eth0"):
         check(part in said, f"--check does not say `{part}`:\n{said}")
     result = lab.vm1.run("usbroute-agent --check --interface eth7")
     check(result.rc == 1 and b"missing: interface eth7" in result.out, f"--check with a wrong interface: {result}")

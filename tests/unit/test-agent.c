@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's end of a guest's agent, over TCP on this machine: who may greet, what it is told
+ * when, what of what it says is believed, and what a hostile one costs. Routes are the test's.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/agent_wire.h"
+#include "base/fd.h"
+#include "daemon/agent.h"
+#include "daemon/daemon.h"
+#include "daemon/guest_side.h"
+#include "daemon/route.h"
+
+#define PATIENCE_NS (20ull * 1000000000)
+
+struct fixture {
+	struct daemon daemon;
+	struct vm vm;
+	struct device devices[2];
+	struct config_device alias;
+	bool exported[2];
+	in_port_t port;
+	char said[256]; /* the last thing that was told to the routes */
+};
+
+static struct fixture *now;
+
+bool route_exported_to(const struct device *device, const struct vm *vm)
+{
+	assert_ptr_equal(vm, &now->vm);
+	return now->exported[device - now->devices];
+}
+
+void route_guest_says(struct device *device, bool has, const char *text)
+{
+	snprintf(now->said, sizeof(now->said), "%s %s %s", device->busid, has ? "has" : "not",
+		 text);
+}
+
+/* ------------------------------------------------------------- a guest */
+
+static int dial(struct fixture *f)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = f->port,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(sock, (struct sockaddr *)&to, sizeof(to)), 0);
+	return sock;
+}
+
+static void say(int sock, const char *text)
+{
+	assert_int_equal(send(sock, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Let the loop work until a whole line has come; "" at the end of the connection. */
+static const char *hears(struct fixture *f, int sock)
+{
+	static char line[AGENT_LINE_MAX];
+	uint64_t limit = loop_now() + PATIENCE_NS;
+	size_t n = 0;
+
+	while (loop_now() < limit) {
+		char c;
+		ssize_t got = recv(sock, &c, 1, MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno == ECONNRESET))
+			return "";
+		if (got < 0) {
+			loop_turn(f->daemon.loop, false);
+			poll(NULL, 0, 1);
+			continue;
+		}
+		if (c == '\n') {
+			line[n] = 0;
+			return line;
+		}
+		line[n++] = c;
+		assert_true(n < sizeof(line));
+	}
+	fail_msg("nothing came");
+	return NULL;
+}
+
+#define assert_hears(f, sock, text) assert_string_equal(hears(f, sock), text)
+
+static void assert_quiet(struct fixture *f, int sock)
+{
+	say(sock, "PING\n");
+	assert_hears(f, sock, "PONG");
+}
+
+static void assert_said(struct fixture *f, int sock, const char *line, const char *said)
+{
+	f->said[0] = 0;
+	say(sock, line);
+	assert_quiet(f, sock);
+	assert_string_equal(f->said, said);
+}
+
+static int greeted(struct fixture *f)
+{
+	int sock = dial(f);
+
+	say(sock, "HELLO 1 1.2.3 hs=8 ss=4\n");
+	assert_int_equal(strncmp(hears(f, sock), "WELCOME 1 vm1 ", 14), 0);
+	return sock;
+}
+
+static void changed(struct fixture *f, unsigned i, bool exported)
+{
+	f->exported[i] = exported;
+	guest_side_changed(&f->vm);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = now = calloc(1, sizeof(*f));
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+
+	assert_int_equal(loop_new(&f->daemon.loop), 0);
+	list_init(&f->daemon.devices);
+	f->vm = (struct vm){.daemon = &f->daemon, .name = "vm1", .connected = true};
+	for (unsigned i = 0; i < 2; i++) {
+		struct device *d = &f->devices[i];
+
+		d->daemon = &f->daemon;
+		d->busid = strdup(i ? "2-1.4" : "1-1");
+		d->info = (struct usbip_device_info){
+			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
+		snprintf(d->tag, sizeof(d->tag), "device%u", i);
+		list_append(&f->daemon.devices, &d->link);
+	}
+	memcpy(f->alias.name, "keyboard", 9);
+	f->devices[0].alias = &f->alias;
+
+	f->vm.agent_listener =
+		socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(f->vm.agent_listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(f->vm.agent_listener, 16), 0);
+	getsockname(f->vm.agent_listener, (struct sockaddr *)&at, &len);
+	f->port = at.sin_port;
+	assert_int_equal(loop_watch_fd(f->daemon.loop, &f->vm.agent_watch, f->vm.agent_listener,
+				       POLLIN, 0, agent_accept, &f->vm),
+			 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	agents_close(&f->vm, "the test ends");
+	guest_side_stop(&f->vm);
+	loop_cancel(f->daemon.loop, &f->vm.agent_watch);
+	loop_cancel(f->daemon.loop, &f->vm.agent_pause);
+	loop_turn(f->daemon.loop, false);
+	close(f->vm.agent_listener);
+	for (unsigned i = 0; i < 2; i++)
+		free(f->devices[i].busid);
+	loop_free(f->daemon.loop);
+	free(f);
+	return 0;
+}
+
+/* ------------------------------------------------------------- what it is told */
+
+static void test_told_all(void **state)
+{
+	struct fixture *f = *state;
+	int sock;
+
+	assert_false(guest_side_takes(&f->vm));
+	assert_null(guest_side_version(&f->vm));
+	assert_int_equal(guest_side_ports(&f->vm).high, -1);
+	f->exported[0] = f->exported[1] = true;
+	f->devices[1].route.session = true;
+	sock = greeted(f);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a held -");
+	assert_hears(f, sock, "SYNCED");
+	assert_true(guest_side_takes(&f->vm));
+	assert_string_equal(guest_side_version(&f->vm), "1.2.3");
+	assert_int_equal(guest_side_ports(&f->vm).high, 8);
+	assert_int_equal(guest_side_ports(&f->vm).super, 4);
+	say(sock, "PORTS hs=7 ss=3\n");
+	assert_quiet(f, sock);
+	assert_int_equal(guest_side_ports(&f->vm).high, 7);
+	close(sock);
+}
+
+static void test_told_the_difference(void **state)
+{
+	struct fixture *f = *state;
+	int sock = greeted(f);
+
+	assert_hears(f, sock, "SYNCED");
+	changed(f, 0, true);
+	changed(f, 1, true);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a free -");
+	/* A session that comes or goes is no difference: the guest sees it first. */
+	f->devices[0].route.session = true;
+	guest_side_changed(&f->vm);
+	assert_quiet(f, sock);
+	changed(f, 0, false);
+	assert_hears(f, sock, "UNROUTE 1-1");
+	/* There and back again before the loop's next turn: nothing has happened. */
+	changed(f, 1, false);
+	changed(f, 1, true);
+	assert_quiet(f, sock);
+	/* Plugged out and in again at the same port: another device. */
+	f->devices[1].info.devnum = 11;
+	guest_side_changed(&f->vm);
+	assert_hears(f, sock, "UNROUTE 2-1.4");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000b free -");
+	close(sock);
+}
+
+/* ------------------------------------------------------------- what it says */
+
+static void test_says(void **state)
+{
+	struct fixture *f = *state;
+	int sock;
+
+	f->exported[0] = true;
+	sock = greeted(f);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_hears(f, sock, "SYNCED");
+	assert_said(f, sock, "TRYING 1-1\n", "1-1 not ");
+	assert_said(f, sock, "FAILED 1-1 no free port\n", "1-1 not no free port");
+	/* Without a connection it can't have it. */
+	assert_said(f, sock, "HAS 1-1 0\n", "");
+	f->devices[0].route.session = true;
+	assert_said(f, sock, "HAS 1-1 0\n", "1-1 has ");
+	assert_said(f, sock, "GONE 1-1\n", "1-1 not the guest's kernel has let go of it");
+	/* Of what is not routed to it, it may say what it likes. */
+	assert_said(f, sock, "HAS 2-1.4 0\nHAS 9-9 1\nGONE 2-1.4\n", "");
+	assert_said(f, sock, "WONDERS what is for dinner\n", "");
+	close(sock);
+}
+
+/* ------------------------------------------------------------- who may */
+
+static void test_newer_takes_over(void **state)
+{
+	struct fixture *f = *state;
+	int first = greeted(f), second, third;
+
+	assert_hears(f, first, "SYNCED");
+	/* One that says nothing takes nobody's place but that of another such. */
+	second = dial(f);
+	third = dial(f);
+	assert_hears(f, second, "");
+	assert_quiet(f, first);
+	say(third, "HELLO 1 2.0 hs=1 ss=0\n");
+	assert_hears(f, first, "");
+	assert_int_equal(strncmp(hears(f, third), "WELCOME 1 vm1 ", 14), 0);
+	assert_hears(f, third, "SYNCED");
+	assert_string_equal(guest_side_version(&f->vm), "2.0");
+	close(first);
+	close(second);
+	close(third);
+	guest_side_changed(&f->vm);
+	while (guest_side_takes(&f->vm))
+		loop_turn(f->daemon.loop, true);
+}
+
+static void test_other_protocol(void **state)
+{
+	struct fixture *f = *state;
+	int sock = dial(f);
+
+	say(sock, "HELLO 2 9.0 hs=8 ss=8 and=more\n");
+	assert_int_equal(strncmp(hears(f, sock), "REFUSED usbrouted ", 18), 0);
+	assert_hears(f, sock, "");
+	assert_false(guest_side_takes(&f->vm));
+	close(sock);
+}
+
+static void test_card_down(void **state)
+{
+	struct fixture *f = *state;
+	int sock = greeted(f), other = dial(f);
+
+	assert_hears(f, sock, "SYNCED");
+	agents_close(&f->vm, "its card is down");
+	assert_false(guest_side_takes(&f->vm));
+	assert_hears(f, sock, "");
+	close(other);
+	close(sock);
+}
+
+/* ------------------------------------------------------------- hostile ones */
+
+static void test_hostile(void **state)
+{
+	static const char *const lines[] = {
+		"GET / HTTP/1.1\r\n",
+		"PING\n",	 /* before HELLO */
+		"HELLO 1 x hs=8\n",
+		"ROUTE 1-1 high 00010002 free -\n", /* not a guest's to say */
+		"HELLO 1 1 hs=1 ss=1\nHELLO 1 1 hs=1 ss=1\n",
+		"HELLO 1 1 hs=1 ss=1\nHAS ../x 1\n",
+		"HELLO 1 1 hs=1 ss=1\nHAS 1-1 \x01\n",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		int sock = dial(f);
+
+		say(sock, lines[i]);
+		while (*hears(f, sock))
+			;
+		close(sock);
+	}
+	assert_false(guest_side_takes(&f->vm));
+}
+
+static void test_endless_line(void **state)
+{
+	char line[AGENT_LINE_MAX + 100];
+	struct fixture *f = *state;
+	int sock = dial(f);
+
+	memset(line, 'H', sizeof(line) - 1);
+	line[sizeof(line) - 1] = 0;
+	say(sock, line);
+	assert_hears(f, sock, "");
+	close(sock);
+}
+
+static void test_too_much(void **state)
+{
+	struct fixture *f = *state;
+	int sock = greeted(f);
+	unsigned n = 0;
+
+	assert_hears(f, sock, "SYNCED");
+	while (send(sock, "PORTS hs=1 ss=1\n", 16, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && n++ < 5000)
+		;
+	while (*hears(f, sock))
+		;
+	assert_false(guest_side_takes(&f->vm));
+	close(sock);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_told_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_told_the_difference, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_says, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_newer_takes_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_other_protocol, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_card_down, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hostile, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_endless_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
