@@ -795,6 +795,65 @@ static void a_disk_in_use_is_busy_in_the_broker_s_words(void **state)
 	assert_stands(f, "host", "host", "present");
 }
 
+static void strike(struct fixture *f, enum hotkey which)
+{
+	thread_of(f)->events->hotkey(f->keyboard, which);
+}
+
+static void panic_brings_keyboards_and_mice_to_the_host(void **state)
+{
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	imports(f, &f->vm1);
+	f->keyboard->classes = 1u << USB_CLASS_STORAGE;
+	strike(f, HOTKEY_PANIC);
+	assert_stands(f, "vm1", "vm1", "attached");
+	f->keyboard->classes = 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE;
+	strike(f, HOTKEY_PANIC);
+	assert_stands(f, "host", "host", "draining");
+	assert_true(thread_of(f)->close_it);
+	assert_false(file_says(f, "wishes", "vm1"));
+	taken(f);
+	drivers_probe(f, 0);
+	assert_stands(f, "host", "host", "present");
+	/* Nothing waits for an answer any more. */
+	assert_true(list_empty(&f->daemon.calls));
+}
+
+static void panic_finds_what_is_wished_into_a_guest_that_is_away(void **state)
+{
+	struct fixture *f = *state;
+
+	f->keyboard->classes = 1u << USB_CLASS_HID_KEYBOARD;
+	vm_is(f, &f->vm2, false);
+	command(f, &f->vm2, -1);
+	hotkey_struck(f->keyboard, HOTKEY_PANIC);
+	assert_stands(f, "host", "host", "present");
+}
+
+static void next_goes_round_the_guests_that_are_there(void **state)
+{
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	strike(f, HOTKEY_NEXT);
+	taken(f);
+	assert_ptr_equal(thread_of(f)->in, &f->guest2);
+	claimed(f, 0, NULL);
+	assert_stands(f, "vm2", "vm2", "exported");
+	strike(f, HOTKEY_NEXT);
+	taken(f);
+	assert_ptr_equal(thread_of(f)->in, &f->guest1);
+	claimed(f, 0, NULL);
+	assert_stands(f, "vm1", "vm1", "exported");
+	vm_is(f, &f->vm2, false);
+	strike(f, HOTKEY_NEXT);
+	assert_stands(f, "vm1", "vm1", "exported");
+	assert_false(thread_of(f)->taking);
+	assert_true(list_empty(&f->daemon.calls));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -823,6 +882,9 @@ int main(void)
 		T(a_claim_that_fails_ends_the_guard),
 		T(unplugging_ends_the_guard),
 		T(a_disk_in_use_is_busy_in_the_broker_s_words),
+		T(panic_brings_keyboards_and_mice_to_the_host),
+		T(panic_finds_what_is_wished_into_a_guest_that_is_away),
+		T(next_goes_round_the_guests_that_are_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,8 @@ match = id=0627:0001 product="QEMU USB Tablet"
 match = id=46f4:0003
 [device gadget]
 match = serial=LAB-GADGET-1
+[hotkey]
+next = LeftCtrl+RightCtrl+Space
 """
 
 
