@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Shared memory and the card into a domain; see domain_add.h. Two XMLs are looked at: the one that
+ * the domain starts with next, which is completed, and the one that it runs with, where the card
+ * can be plugged in while its memory is shared.
+ */
+#include "libvirt/domain_add.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "libvirt/virt_error.h"
+
+struct adding {
+	const struct domain_add *ask;
+	virConnectPtr conn;
+	virDomainPtr domain;
+	bool running, persistent;
+};
+
+static int fail(int status, const char *kind, const char *format, ...) _printf_(3, 4);
+
+static int fail(int status, const char *kind, const char *format, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "error[%s]: ", kind);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	putc('\n', stderr);
+	return status;
+}
+
+static int fail_libvirt(const struct adding *a, const char *what)
+{
+	int code = virt_error_code();
+	bool denied = code == VIR_ERR_AUTH_FAILED || code == VIR_ERR_AUTH_UNAVAILABLE ||
+		      code == VIR_ERR_AUTH_CANCELLED || code == VIR_ERR_ACCESS_DENIED ||
+		      code == VIR_ERR_OPERATION_DENIED;
+
+	if (code == VIR_ERR_NO_DOMAIN)
+		return fail(ADD_NOT_FOUND, "not-found", "libvirt at %s has no domain \"%s\"",
+			    a->ask->uri, a->ask->domain);
+	return fail(denied ? ADD_DENIED : ADD_FAILED, denied ? "denied" : "failed", "%s: %s: %s",
+		    a->ask->domain, what, virt_error_text());
+}
+
+static int open_domain(struct adding *a)
+{
+	a->conn = a->ask->apply ? virConnectOpen(a->ask->uri) : virConnectOpenReadOnly(a->ask->uri);
+	if (!a->conn)
+		return fail_libvirt(a, "connecting to libvirt");
+	a->domain = virDomainLookupByName(a->conn, a->ask->domain);
+	if (!a->domain)
+		return fail_libvirt(a, "finding it");
+	a->running = virDomainIsActive(a->domain) == 1;
+	a->persistent = virDomainIsPersistent(a->domain) == 1;
+	return ADD_DONE;
+}
+
+static int get_edit(struct adding *a, unsigned flags, struct domain_edit *ret_edit)
+{
+	_cleanup_free_ char *xml = NULL;
+	int r;
+
+	/* Passwords of displays are in it, and would be lost without. A reader does not see them.
+	 */
+	if (a->ask->apply)
+		flags |= VIR_DOMAIN_XML_SECURE;
+	xml = virDomainGetXMLDesc(a->domain, flags);
+	if (!xml)
+		return fail_libvirt(a, "reading its XML");
+	r = domain_xml_edit(ret_edit, xml, &a->ask->card);
+	if (r < 0)
+		return fail(ADD_FAILED, "failed", "%s: its XML can't be edited: %s", a->ask->domain,
+			    errno_text(r));
+	return ADD_DONE;
+}
+
+static bool complete(const struct domain_edit *edit)
+{
+	return !edit->memory && !edit->added && !edit->mended;
+}
+
+/* The configuration that it starts with next. */
+static int add_persistent(struct adding *a, char **ret_card)
+{
+	__attribute__((cleanup(domain_edit_deinit))) struct domain_edit edit = {0};
+	const char *name = a->ask->domain;
+	virDomainPtr defined;
+	int status;
+
+	if (!a->persistent) {
+		printf("%s: it is transient: it has no configuration to put anything into\n", name);
+		return ADD_DONE;
+	}
+	status = get_edit(a, VIR_DOMAIN_XML_INACTIVE, &edit);
+	if (status)
+		return status;
+	if (complete(&edit)) {
+		printf("%s: its configuration has all that is needed\n", name);
+		*ret_card = take_ptr(edit.card);
+		return ADD_DONE;
+	}
+	printf("%s: %s in its configuration:\n%s", name,
+	       a->ask->apply ? "changed" : "to be changed", edit.diff);
+	if (!a->ask->apply)
+		return ADD_DONE;
+	fflush(stdout);
+	defined = virDomainDefineXML(a->conn, edit.xml);
+	if (!defined)
+		return fail_libvirt(a, "defining it; nothing was changed");
+	virDomainFree(defined);
+	/* As libvirt has completed it, so that a card that is plugged in now has the same address.
+	 */
+	domain_edit_deinit(&edit);
+	status = get_edit(a, VIR_DOMAIN_XML_INACTIVE, &edit);
+	if (status == ADD_DONE)
+		*ret_card = take_ptr(edit.card);
+	return status;
+}
+
+/* What runs now. */
+static int add_running(struct adding *a, const char *card)
+{
+	__attribute__((cleanup(domain_edit_deinit))) struct domain_edit edit = {0};
+	const char *name = a->ask->domain, *restart = "it has to be shut down and started again";
+	int status;
+
+	if (!a->running) {
+		printf("%s: it is not running; it has the card when it is started\n", name);
+		return ADD_DONE;
+	}
+	status = get_edit(a, 0, &edit);
+	if (status)
+		return status;
+	if (edit.memory) {
+		printf("%s: it runs with memory that is not shared: %s\n", name, restart);
+	} else if (edit.mended) {
+		printf("%s: it runs with a card that is not as it should be: %s\n", name, restart);
+	} else if (!edit.added) {
+		printf("%s: it runs with the card\n", name);
+	} else if (!a->ask->apply) {
+		printf("%s: the card can be plugged in while it runs\n", name);
+	} else if (virDomainAttachDeviceFlags(a->domain, card ? card : edit.card,
+					      VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		printf("%s: the card can't be plugged in while it runs (%s): %s\n", name,
+		       virt_error_text(), restart);
+	} else {
+		printf("%s: the card was plugged in\n", name);
+	}
+	return ADD_DONE;
+}
+
+static void no_print(void *ctx, virErrorPtr error)
+{
+}
+
+/**
+ * domain_add() - complete a domain, or say what is missing
+ * @ask:	which, and with what
+ *
+ * What is there already stays as it is: doing it again changes nothing.
+ *
+ * Return: the exit status; errors have been said on stderr.
+ */
+int domain_add(const struct domain_add *ask)
+{
+	struct adding a = {.ask = ask};
+	_cleanup_free_ char *card = NULL;
+	int status;
+
+	virSetErrorFunc(NULL, no_print);
+	if (virInitialize() < 0)
+		return fail(ADD_FAILED, "failed", "libvirt can't be used");
+	status = open_domain(&a);
+	if (status == ADD_DONE)
+		status = add_persistent(&a, &card);
+	if (status == ADD_DONE)
+		status = add_running(&a, card);
+	if (a.domain)
+		virDomainFree(a.domain);
+	if (a.conn)
+		virConnectClose(a.conn);
+	return status;
+}

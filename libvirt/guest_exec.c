@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* guest-exec and guest-exec-status; see guest_exec.h. Source: QEMU Guest Agent Protocol Reference.
+ */
+#include "libvirt/guest_exec.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define LOOK_FIRST_MS 50
+#define LOOK_LAST_MS  400
+#define ANSWER_MAX    (256 * 1024)
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+#define _cleanup_json_ _cleanup_(json_freep)
+
+static int fail(struct guest_agent *agent, int r, const char *format, ...) _printf_(3, 4);
+
+static int fail(struct guest_agent *agent, int r, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(agent->error, sizeof(agent->error), format, ap);
+	va_end(ap);
+	return r;
+}
+
+/* Send a command (taken); *ret is what the agent returned, an object. */
+static int ask(struct guest_agent *agent, json_t *command, json_t **ret)
+{
+	_cleanup_json_ json_t *owned _unused_ = command, *answer = NULL;
+	_cleanup_free_ char *text = command ? json_dumps(command, JSON_COMPACT) : NULL;
+	_cleanup_free_ char *reply = NULL;
+	json_t *value;
+	int r;
+
+	if (!text)
+		return fail(agent, -ENOMEM, "no memory");
+	r = agent->command(agent, text, &reply);
+	if (r < 0)
+		return r;
+	if (strlen(reply) > ANSWER_MAX)
+		return fail(agent, -EPROTO, "the guest's agent answers too much");
+	answer = json_loads(reply, 0, NULL);
+	value = json_object_get(answer, "return");
+	if (!json_is_object(value))
+		return fail(agent, -EPROTO, "the guest's agent answers nonsense");
+	*ret = json_incref(value);
+	return 0;
+}
+
+static int base64_value(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *p = c ? strchr(digits, c) : NULL;
+
+	return p ? (int)(p - digits) : -1;
+}
+
+/* What a program has written; bytes that are no text become spaces, what is too much is left out.
+ */
+static void decode(const json_t *data, char buf[GUEST_EXEC_OUTPUT_MAX + 1])
+{
+	const char *text = json_string_value(data);
+	unsigned bits = 0, have = 0;
+	size_t n = 0;
+
+	for (; text && *text && n < GUEST_EXEC_OUTPUT_MAX; text++) {
+		int v = base64_value(*text);
+
+		if (v < 0)
+			break;
+		bits = bits << 6 | (unsigned)v;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			buf[n] = (char)(bits >> have);
+			if (!buf[n])
+				buf[n] = ' ';
+			n++;
+		}
+	}
+	buf[n] = '\0';
+}
+
+static int begin(struct guest_agent *agent, const char *const *argv, json_int_t *ret_pid)
+{
+	_cleanup_json_ json_t *args = json_array(), *answer = NULL;
+	json_t *pid;
+	int r;
+
+	for (unsigned i = 1; argv[i]; i++)
+		json_array_append_new(args, json_string(argv[i]));
+	r = ask(agent,
+		json_pack("{s:s, s:{s:s, s:O, s:b}}", "execute", "guest-exec", "arguments", "path",
+			  argv[0], "arg", args, "capture-output", 1),
+		&answer);
+	if (r < 0)
+		return r;
+	pid = json_object_get(answer, "pid");
+	if (!json_is_integer(pid))
+		return fail(agent, -EPROTO, "the guest's agent answers nonsense");
+	*ret_pid = json_integer_value(pid);
+	return 0;
+}
+
+/**
+ * guest_exec() - run a program in a guest, and wait for its end
+ * @agent:	the way to the guest's agent
+ * @argv:	the program, found in the agent's PATH, and its words; NULL after the last. No shell
+ *		sees them
+ * @timeout_ms:	how long it may take
+ * @ret:	how it ended, with the beginning of what it wrote
+ *
+ * Return: 0 where it has ended, however; -ETIMEDOUT where it has not (it goes on); else a negative
+ * errno. @agent->error says why not.
+ */
+int guest_exec(struct guest_agent *agent, const char *const *argv, unsigned timeout_ms,
+	       struct guest_exec *ret)
+{
+	unsigned waited = 0, next = LOOK_FIRST_MS;
+	json_int_t pid = 0;
+	int r = begin(agent, argv, &pid);
+
+	while (r == 0) {
+		_cleanup_json_ json_t *answer = NULL;
+		const json_t *status;
+
+		r = ask(agent,
+			json_pack("{s:s, s:{s:I}}", "execute", "guest-exec-status", "arguments",
+				  "pid", pid),
+			&answer);
+		if (r < 0)
+			return r;
+		if (json_is_true(json_object_get(answer, "exited"))) {
+			status = json_object_get(answer, "exitcode");
+			ret->status =
+				json_is_integer(status) ? (int)json_integer_value(status) : -1;
+			decode(json_object_get(answer, "out-data"), ret->out);
+			decode(json_object_get(answer, "err-data"), ret->err);
+			return 0;
+		}
+		if (waited >= timeout_ms)
+			return fail(agent, -ETIMEDOUT, "%s in the guest has not ended in %u s",
+				    argv[0], timeout_ms / 1000);
+		agent->pause(agent, next);
+		waited += next;
+		next = min_t(unsigned, next * 2, LOOK_LAST_MS);
+	}
+	return r;
+}
