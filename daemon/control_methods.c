@@ -2,6 +2,7 @@
 /* The methods of io.usbrouted: from a call's parameters to its reply. */
 #include <build_info.h>
 #include <arpa/inet.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/varlink.h"
+#include "daemon/virt_link.h"
 #include "policy/usb_class.h"
 
 #define WAIT_MAX_SECONDS 86400.0
@@ -95,7 +97,8 @@ static json_t *json_count(int n)
 static json_t *json_vm(struct vm *vm)
 {
 	struct guest_ports ports = guest_side_ports(vm);
-	char address[INET_ADDRSTRLEN], mac[18];
+	const uint8_t *m = vm->has_mac ? vm->mac : vm->config->mac;
+	char address[INET_ADDRSTRLEN], mac[18], socket[PATH_MAX], name[48];
 	json_t *devices = json_array();
 
 	list_for_each(it, &vm->daemon->devices) {
@@ -106,14 +109,18 @@ static json_t *json_vm(struct vm *vm)
 					      json_string(d->alias ? d->alias->name : d->busid));
 	}
 	inet_ntop(AF_INET, &vm->address, address, sizeof(address));
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", vm->mac[0], vm->mac[1],
-		 vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5]);
-	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name", vm->name, "connected",
-			 vm->connected, "address", address, "mac",
-			 json_text(vm->has_mac ? mac : NULL), "agent",
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+		 m[5]);
+	snprintf(name, sizeof(name), "%s.sock", vm->name);
+	daemon_path(socket, sizeof(socket), vm->daemon->config->runtime_directory, name);
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 vm->name, "connected", vm->connected, "address", address, "mac",
+			 json_text(vm->has_mac || vm->config->has_mac ? mac : NULL), "agent",
 			 json_text(guest_side_version(vm)), "ports_free_high",
 			 json_count(ports.high), "ports_free_super", json_count(ports.super),
-			 "devices", devices);
+			 "devices", devices, "socket", json_text(socket), "domain",
+			 json_text(vm->config->domain), "domain_state",
+			 json_text(virt_domain_state(vm)));
 }
 
 /* ------------------------------------------------------------- parameters */
@@ -283,8 +290,13 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		    !strcmp(state, "denied"))
 			warn(warnings, "%s: %s: %s", d->tag, state, reason);
 	}
-	list_for_each(it, &daemon->vms)
+	list_for_each(it, &daemon->vms) {
+		char text[400];
+
 		vms++;
+		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
+			warn(warnings, "%s", text);
+	}
 	if (!vms)
 		warn(warnings, "no VM is configured; add a [vm NAME] section to the configuration");
 	control_reply(caller,

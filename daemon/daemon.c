@@ -29,6 +29,7 @@
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
 #include "daemon/sandbox.h"
+#include "daemon/virt_link.h"
 #include "policy/rule.h"
 #include "usbip/usb_device.h"
 #include "vhost_user_net/net_port.h"
@@ -112,6 +113,7 @@ void daemon_stop(struct daemon *daemon, int exit_status)
 	daemon->exit_status = exit_status;
 	routes_stop(daemon);
 	daemon->control = control_socket_free(daemon->control);
+	daemon->virt = virt_link_free(daemon->virt);
 	vms_stop(daemon);
 	loop_watch_time(daemon->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
 			daemon_stop_late, daemon);
@@ -155,8 +157,10 @@ static void daemon_ready(struct daemon *daemon)
 	if (!n)
 		log_warning("no VM is configured: add a [vm NAME] section");
 	r = control_socket_start(daemon->control);
+	if (r == 0)
+		r = virt_link_start(daemon->virt);
 	if (r < 0) {
-		log_err("the control socket can't be served: %s", errno_text(r));
+		log_err("the sockets can't be served: %s", errno_text(r));
 		daemon_stop(daemon, 1);
 		return;
 	}
@@ -216,6 +220,8 @@ static int daemon_prepare(struct daemon *daemon)
 	if (r == 0)
 		r = control_socket_new(&daemon->control, daemon);
 	if (r == 0)
+		r = virt_link_new(&daemon->virt, daemon);
+	if (r == 0)
 		r = routes_load(daemon);
 	if (r < 0)
 		return r;
@@ -248,6 +254,7 @@ static int daemon_begin(struct daemon *daemon)
 static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
+	daemon->virt = virt_link_free(daemon->virt);
 	fd_close(daemon->lock);
 	fd_close(daemon->signals);
 	if (daemon->registry)

@@ -24,6 +24,7 @@
 #include "usbip/usbip_op.h"
 
 struct control_socket;
+struct virt_link;
 struct device_registry;
 struct net_switch;
 struct policy;
@@ -36,8 +37,9 @@ struct daemon {
 	struct net_switch *sw;
 	struct device_registry *registry;
 	struct control_socket *control;
-	struct list devices; /* of struct device, as plugged in */
-	struct list vms;     /* of struct vm, as configured */
+	struct virt_link *virt; /* usbrouted-libvirt's socket */
+	struct list devices;	/* of struct device, as plugged in */
+	struct list vms;	/* of struct vm, as configured */
 	struct wishes wishes;
 	struct list calls;	    /* of struct route_call: commands that wait */
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */

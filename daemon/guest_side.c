@@ -5,10 +5,12 @@
 #include "base/mem.h"
 #include "daemon/agent.h"
 #include "daemon/daemon.h"
+#include "daemon/virt_link.h"
 
 /* The best first. */
 static const struct guest_way *const ways[] = {
 	&agent_way,
+	&virt_way,
 };
 
 static const struct guest_way *way_of(const struct vm *vm)
@@ -45,6 +47,7 @@ void guest_side_changed(struct vm *vm)
 void guest_side_stop(struct vm *vm)
 {
 	loop_cancel(vm->daemon->loop, &vm->side_watch);
+	virt_forget(vm);
 }
 
 /**

@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's end of usbrouted-libvirt; see virt_link.h. */
+#include "daemon/virt_link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/virt_wire.h"
+#include "daemon/daemon.h"
+#include "daemon/route.h"
+
+#define GROUP		"usbrouted"
+#define DOMAINS_MAX	1024
+#define NS_PER_SECOND	1000000000ull
+#define RETRY_SECONDS	2
+#define RETRY_DOUBLINGS 5 /* up to 64 s */
+/* Longer than the helper lets a guest take. */
+#define ANSWER_SECONDS 120
+/* From the guest's word that it has a device until its session is known here. */
+#define SESSION_SECONDS 5
+
+struct virt_domain {
+	struct list link;
+	char name[VIRT_DOMAIN_MAX + 1];
+	enum virt_state state;
+	bool agent;
+};
+
+enum virt_ask_state { ASK_ASKED, ASK_FAILED, ASK_DONE, ASK_LEAVING };
+
+/* A device that the guest was asked to attach. */
+struct virt_ask {
+	struct list link;
+	struct virt_link *owner;
+	struct vm *vm;
+	enum virt_ask_state state;
+	char busid[VIRT_BUSID_MAX + 1];
+	uint32_t devid;
+	unsigned id; /* of what was asked last; 0: nothing is open */
+	unsigned failures;
+	bool had; /* a session was seen */
+	struct loop_watch timer;
+};
+
+struct virt_link {
+	struct daemon *daemon;
+	int listener, sock;
+	struct loop_watch listener_watch, watch;
+	struct virt_reader reader;
+	bool libvirt; /* it has libvirt */
+	struct list domains, asks;
+	unsigned n_domains, last_id;
+	gid_t group; /* or -1 */
+	struct log_limit limit;
+};
+
+/* ------------------------------------------------------------- domains */
+
+/**
+ * virt_domain_of() - the name of the libvirt domain that a VM is, if it is one
+ * @vm:		the VM
+ */
+const char *virt_domain_of(const struct vm *vm)
+{
+	return vm->config->domain ? vm->config->domain : vm->name;
+}
+
+static struct virt_domain *domain_find(const struct virt_link *link, const char *name)
+{
+	list_for_each(it, &link->domains) {
+		struct virt_domain *d = list_entry(it, struct virt_domain, link);
+
+		if (!strcmp(d->name, name))
+			return d;
+	}
+	return NULL;
+}
+
+static struct virt_domain *domain_of(const struct vm *vm)
+{
+	struct virt_link *link = vm->daemon->virt;
+
+	return link ? domain_find(link, virt_domain_of(vm)) : NULL;
+}
+
+static struct vm *vm_of(const struct virt_link *link, const char *domain)
+{
+	list_for_each(it, &link->daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (!strcmp(virt_domain_of(vm), domain))
+			return vm;
+	}
+	return NULL;
+}
+
+/**
+ * virt_domain_state() - the state of a VM's domain
+ * @vm:		the VM
+ *
+ * Return: "running", "paused", "shutoff" or "crashed"; NULL where libvirt knows of none, or where
+ * nobody can say.
+ */
+const char *virt_domain_state(const struct vm *vm)
+{
+	const struct virt_domain *d = domain_of(vm);
+
+	return d ? virt_state_name(d->state) : NULL;
+}
+
+static void domains_forget(struct virt_link *link)
+{
+	struct list *l;
+
+	while ((l = list_pop(&link->domains)))
+		free(list_entry(l, struct virt_domain, link));
+	link->n_domains = 0;
+}
+
+static struct virt_domain *domain_add(struct virt_link *link, const char *name)
+{
+	struct virt_domain *d;
+
+	if (link->n_domains == DOMAINS_MAX)
+		return NULL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	strcpy(d->name, name);
+	list_append(&link->domains, &d->link);
+	link->n_domains++;
+	return d;
+}
+
+/* ------------------------------------------------------------- what a guest was asked */
+
+static void ask_free(struct virt_ask *ask)
+{
+	list_remove(&ask->link);
+	loop_cancel(ask->owner->daemon->loop, &ask->timer);
+	free(ask);
+}
+
+/* Of one VM, or of all. */
+static void asks_forget(struct virt_link *link, const struct vm *vm)
+{
+	list_for_each_safe(it, &link->asks) {
+		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
+
+		if (!vm || ask->vm == vm)
+			ask_free(ask);
+	}
+}
+
+/**
+ * virt_forget() - a VM goes
+ * @vm:		the VM
+ */
+void virt_forget(struct vm *vm)
+{
+	if (vm->daemon->virt)
+		asks_forget(vm->daemon->virt, vm);
+}
+
+static struct device *exported_device(struct vm *vm, const struct virt_ask *ask)
+{
+	list_for_each(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (usbip_devid(&d->info) == ask->devid && !strcmp(d->busid, ask->busid) &&
+		    route_exported_to(d, vm))
+			return d;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------- saying */
+
+static void link_lost(struct virt_link *link, const char *why)
+{
+	if (link->sock < 0)
+		return;
+	log_limited(&link->limit, LOG_LEVEL_WARNING, "usbrouted-libvirt: %s", why);
+	loop_cancel(link->daemon->loop, &link->watch);
+	link->sock = fd_close(link->sock);
+	link->libvirt = false;
+	domains_forget(link);
+	asks_forget(link, NULL);
+}
+
+/* A client that does not read is cut off; its end comes by the poll, and nothing is freed in here.
+ */
+static void link_say(struct virt_link *link, const struct virt_line *line)
+{
+	char buf[VIRT_LINE_MAX];
+	int len = virt_line_format(buf, line);
+
+	if (len < 0)
+		log_err("usbrouted-libvirt: a line can't be made: %s", errno_text(len));
+	else if (link->sock >= 0 &&
+		 send(link->sock, buf, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) != len)
+		shutdown(link->sock, SHUT_RDWR);
+}
+
+static void ask_late(void *ctx, int res);
+
+static void ask_say(struct virt_ask *ask, enum virt_verb verb)
+{
+	struct virt_link *link = ask->owner;
+	struct virt_line line = {.verb = verb};
+
+	link->last_id = link->last_id % VIRT_ID_MAX + 1;
+	ask->id = line.id = link->last_id;
+	snprintf(line.domain, sizeof(line.domain), "%s", virt_domain_of(ask->vm));
+	inet_ntop(AF_INET, &link->daemon->config->address, line.address, sizeof(line.address));
+	strcpy(line.busid, ask->busid);
+	loop_cancel(link->daemon->loop, &ask->timer);
+	loop_watch_time(link->daemon->loop, &ask->timer, ANSWER_SECONDS * NS_PER_SECOND, ask_late,
+			ask);
+	link_say(link, &line);
+}
+
+/* ------------------------------------------------------------- a way to a guest's inside */
+
+static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
+{
+	struct virt_link *link = vm->daemon->virt;
+	struct virt_ask *ask;
+
+	if (!virt_busid_valid(d->busid))
+		return NULL;
+	ask = calloc(1, sizeof(*ask));
+	if (!ask)
+		return NULL;
+	ask->owner = link;
+	ask->vm = vm;
+	ask->devid = usbip_devid(&d->info);
+	snprintf(ask->busid, sizeof(ask->busid), "%s", d->busid);
+	list_append(&link->asks, &ask->link);
+	if (d->route.session || d->route.importing)
+		ask->state = ASK_DONE; /* somebody in the guest was quicker */
+	else
+		ask_say(ask, VIRT_ATTACH);
+	return ask;
+}
+
+/* By its port: what was there before has to leave first, whatever it was. */
+static struct virt_ask *ask_find(const struct vm *vm, const struct device *d)
+{
+	list_for_each(it, &vm->daemon->virt->asks) {
+		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
+
+		if (ask->vm == vm && !strcmp(ask->busid, d->busid))
+			return ask;
+	}
+	return NULL;
+}
+
+/* A device is no longer exported to the VM: where it may have it, it is to let go of it. */
+static void ask_leave(struct virt_ask *ask)
+{
+	if (ask->state == ASK_FAILED) {
+		ask_free(ask);
+	} else if (ask->state != ASK_LEAVING && (ask->state == ASK_DONE || !ask->id)) {
+		ask->state = ASK_LEAVING;
+		ask_say(ask, VIRT_DETACH);
+	}
+	/* While it is being attached: when that has ended. */
+}
+
+/* Where nobody was quicker meanwhile, by another way. */
+static void ask_again(void *ctx, int res _unused_)
+{
+	struct virt_ask *ask = ctx;
+	const struct device *d = exported_device(ask->vm, ask);
+	struct vm *vm = ask->vm;
+
+	if (d && !d->route.session && !d->route.importing) {
+		ask->state = ASK_ASKED;
+		ask_say(ask, VIRT_ATTACH);
+		return;
+	}
+	ask_free(ask);
+	guest_side_changed(vm);
+}
+
+static void ask_failed(struct virt_ask *ask, const char *text)
+{
+	struct vm *vm = ask->vm;
+	struct device *d = exported_device(vm, ask);
+	unsigned doublings = min_t(unsigned, ask->failures, RETRY_DOUBLINGS);
+
+	if (ask->state == ASK_LEAVING || !d) {
+		ask_free(ask);
+		return;
+	}
+	log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", vm->name, d->tag, text);
+	ask->state = ASK_FAILED;
+	ask->had = false;
+	ask->failures++;
+	loop_cancel(vm->daemon->loop, &ask->timer);
+	loop_watch_time(vm->daemon->loop, &ask->timer, (RETRY_SECONDS * NS_PER_SECOND) << doublings,
+			ask_again, ask);
+	route_guest_says(d, false, text);
+}
+
+/* It was attached. Its session is known here a little later than there, or has ended since. */
+static void ask_check_session(struct virt_ask *ask, struct device *d)
+{
+	if (d->route.session) {
+		loop_cancel(d->daemon->loop, &ask->timer);
+		ask->had = true;
+		if (!d->route.guest_has)
+			route_guest_says(d, true, "");
+	} else if (ask->had && !d->route.importing) {
+		ask_failed(ask, "the guest has let go of it");
+	}
+}
+
+static void way_changed(struct vm *vm)
+{
+	struct virt_link *link = vm->daemon->virt;
+
+	list_for_each_safe(it, &link->asks) {
+		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
+
+		if (ask->vm == vm && !exported_device(vm, ask))
+			ask_leave(ask);
+	}
+	list_for_each_safe(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		struct virt_ask *ask;
+
+		if (!route_exported_to(d, vm))
+			continue;
+		ask = ask_find(vm, d);
+		if (!ask)
+			ask = ask_begin(vm, d);
+		if (ask && ask->state == ASK_DONE)
+			ask_check_session(ask, d);
+	}
+}
+
+static bool way_there(const struct vm *vm)
+{
+	const struct virt_domain *d = domain_of(vm);
+
+	return d && d->agent && vm->connected;
+}
+
+static const char *way_version(const struct vm *vm _unused_)
+{
+	return "QEMU guest agent";
+}
+
+static struct guest_ports way_ports(const struct vm *vm _unused_)
+{
+	return (struct guest_ports){.high = -1, .super = -1};
+}
+
+const struct guest_way virt_way = {
+	.there = way_there,
+	.changed = way_changed,
+	.version = way_version,
+	.ports = way_ports,
+};
+
+/* ------------------------------------------------------------- how it went in the guest */
+
+static void ask_no_session(void *ctx, int res _unused_)
+{
+	ask_failed(ctx, "the guest says that it has it, and has not asked for it");
+}
+
+static void ask_ended(struct virt_ask *ask, bool done, const char *text)
+{
+	struct vm *vm = ask->vm;
+
+	loop_cancel(vm->daemon->loop, &ask->timer);
+	ask->id = 0;
+	if (!done) {
+		ask_failed(ask, text);
+	} else if (ask->state == ASK_LEAVING) {
+		ask_free(ask);
+	} else {
+		ask->state = ASK_DONE;
+		ask->failures = 0;
+		loop_watch_time(vm->daemon->loop, &ask->timer, SESSION_SECONDS * NS_PER_SECOND,
+				ask_no_session, ask);
+	}
+	/* Whether the guest has it is told once its session is known here, too. */
+	guest_side_changed(vm);
+}
+
+static void ask_late(void *ctx, int res _unused_)
+{
+	ask_ended(ctx, false, "usbrouted-libvirt does not answer");
+}
+
+static void ask_answered(struct virt_link *link, const struct virt_line *line)
+{
+	list_for_each(it, &link->asks) {
+		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
+
+		if (ask->id == line->id) {
+			ask_ended(ask, line->verb == VIRT_DONE, line->text);
+			return;
+		}
+	}
+}
+
+/* ------------------------------------------------------------- hearing */
+
+static void heard_agent(struct virt_link *link, const struct virt_line *line)
+{
+	struct virt_domain *d = domain_find(link, line->domain);
+	struct vm *vm = vm_of(link, line->domain);
+
+	if (!d || d->agent == line->yes)
+		return;
+	d->agent = line->yes;
+	if (!vm)
+		return;
+	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its QEMU guest agent %s", vm->name,
+		    line->yes ? "answers" : "has gone");
+	asks_forget(link, vm);
+	guest_side_changed(vm);
+}
+
+static void heard_domain(struct virt_link *link, const struct virt_line *line)
+{
+	struct virt_domain *d = domain_find(link, line->domain);
+	struct vm *vm = vm_of(link, line->domain);
+
+	if (!d && line->state != VIRT_GONE)
+		d = domain_add(link, line->domain);
+	if (!d)
+		return;
+	if (vm && (d->state != line->state || line->state == VIRT_GONE))
+		log_limited(&vm->limit,
+			    line->state == VIRT_CRASHED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+			    "%s: its domain %s is %s", vm->name, line->domain,
+			    virt_state_name(line->state));
+	d->state = line->state;
+	if (line->state != VIRT_GONE)
+		return;
+	if (vm)
+		asks_forget(link, vm);
+	list_remove(&d->link);
+	link->n_domains--;
+	free(d);
+}
+
+/* Return: whether the helper may say that. */
+static bool link_heard(struct virt_link *link, const struct virt_line *line)
+{
+	switch (line->verb) {
+	case VIRT_LIBVIRT:
+		if (!line->yes) {
+			domains_forget(link);
+			asks_forget(link, NULL);
+		}
+		link->libvirt = line->yes;
+		log_limited(&link->limit, LOG_LEVEL_INFO, "libvirt %s",
+			    line->yes ? "is there" : "can't be reached");
+		return true;
+	case VIRT_DOMAIN:
+		heard_domain(link, line);
+		return true;
+	case VIRT_AGENT:
+		heard_agent(link, line);
+		return true;
+	case VIRT_DONE:
+	case VIRT_FAILED:
+		ask_answered(link, line);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void link_readable(void *ctx, int res _unused_)
+{
+	struct virt_link *link = ctx;
+	struct virt_line line;
+	size_t room;
+	char *space = virt_reader_space(&link->reader, &room);
+	ssize_t n = recv(link->sock, space, room, MSG_DONTWAIT);
+	int r;
+
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		link_lost(link, n == 0 ? "it has gone" : errno_text(errno));
+		return;
+	}
+	if (n > 0)
+		virt_reader_filled(&link->reader, (size_t)n);
+	while ((r = virt_reader_next(&link->reader, &line)) == 0) {
+		if (!link_heard(link, &line)) {
+			r = -EPROTO;
+			break;
+		}
+	}
+	if (r < 0)
+		link_lost(link, "it does not keep to the protocol; install the same version");
+	else
+		loop_watch_again(link->daemon->loop, &link->watch);
+}
+
+/* ------------------------------------------------------------- coming in */
+
+static bool peer_may(struct virt_link *link, int sock)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return false;
+	if (peer.uid == 0 || peer.uid == geteuid() ||
+	    (link->group != (gid_t)-1 && peer.gid == link->group))
+		return true;
+	log_limited(&link->limit, LOG_LEVEL_WARNING,
+		    "usbrouted-libvirt: uid %u may not be it: only root and group %s", peer.uid,
+		    GROUP);
+	return false;
+}
+
+/* Whether the client that there is has gone already, and only its end was not read yet. */
+static bool client_is_dead(const struct virt_link *link)
+{
+	char byte;
+
+	return recv(link->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void link_accept(void *ctx, int res _unused_)
+{
+	struct virt_link *link = ctx;
+	_cleanup_close_ int sock =
+		accept4(link->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	loop_watch_again(link->daemon->loop, &link->listener_watch);
+	if (sock < 0 || !peer_may(link, sock))
+		return;
+	if (link->sock >= 0 && client_is_dead(link))
+		link_lost(link, "it has gone");
+	if (link->sock >= 0) {
+		log_limited(&link->limit, LOG_LEVEL_WARNING,
+			    "usbrouted-libvirt: a second one is sent away");
+		return;
+	}
+	if (loop_watch_fd(link->daemon->loop, &link->watch, sock, POLLIN, 0, link_readable, link) <
+	    0)
+		return;
+	link->sock = take_fd(&sock);
+	link->reader = (struct virt_reader){0};
+	log_limited(&link->limit, LOG_LEVEL_INFO, "usbrouted-libvirt is there");
+	link_say(link, &(struct virt_line){.verb = VIRT_STATE});
+}
+
+/* ------------------------------------------------------------- for people */
+
+/**
+ * virt_warning() - what a person should mend about a VM's domain
+ * @vm:		the VM
+ * @buf:	where it goes
+ * @size:	room there
+ *
+ * Return: whether there is something.
+ */
+bool virt_warning(const struct vm *vm, char *buf, size_t size)
+{
+	const struct virt_link *link = vm->daemon->virt;
+	const struct virt_domain *d = domain_of(vm);
+	const char *name = virt_domain_of(vm);
+
+	*buf = 0;
+	if (!link)
+		return false;
+	if (!d && vm->config->domain) {
+		if (link->sock < 0)
+			snprintf(buf, size,
+				 "%s: nothing is known of its domain \"%s\", for usbrouted-libvirt "
+				 "is "
+				 "not there; try: systemctl start usbrouted-libvirt",
+				 vm->name, name);
+		else if (!link->libvirt)
+			snprintf(buf, size,
+				 "%s: nothing is known of its domain \"%s\", for libvirt can't be "
+				 "reached",
+				 vm->name, name);
+		else
+			snprintf(buf, size, "%s: libvirt has no domain \"%s\"", vm->name, name);
+	} else if (d && d->state == VIRT_CRASHED) {
+		snprintf(buf, size, "%s: its domain \"%s\" has crashed", vm->name, name);
+	} else if (d && d->state == VIRT_RUNNING && !vm->connected) {
+		snprintf(buf, size,
+			 "%s: its domain \"%s\" runs, and its card is not connected; try: "
+			 "usbroutectl "
+			 "vm add \"%s\"",
+			 vm->name, name, name);
+	}
+	return *buf;
+}
+
+/* ------------------------------------------------------------- life */
+
+/**
+ * virt_link_new() - make the helper's socket; nobody is served yet
+ * @ret_link:	the link
+ * @daemon:	the daemon; still with the right to give files to a group
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int virt_link_new(struct virt_link **ret_link, struct daemon *daemon)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct group *group = getgrnam(GROUP);
+	struct virt_link *link = calloc(1, sizeof(*link));
+	int r;
+
+	if (!link)
+		return -ENOMEM;
+	link->daemon = daemon;
+	link->sock = -1;
+	link->group = group ? group->gr_gid : (gid_t)-1;
+	list_init(&link->domains);
+	list_init(&link->asks);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/libvirt",
+		 daemon->config->runtime_directory);
+	link->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (link->listener < 0)
+		goto fail;
+	unlink(address.sun_path);
+	if (bind(link->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(address.sun_path, 0600) < 0 || listen(link->listener, 2) < 0)
+		goto fail;
+	if (group && chown(address.sun_path, (uid_t)-1, group->gr_gid) == 0 &&
+	    chmod(address.sun_path, 0660) < 0)
+		goto fail;
+	*ret_link = link;
+	return 0;
+fail:
+	r = -errno;
+	log_err("%s: %s", address.sun_path, errno_text(r));
+	fd_close(link->listener);
+	free(link);
+	return r;
+}
+
+/**
+ * virt_link_start() - serve the helper
+ * @link:	the link
+ *
+ * Return: 0 or a negative errno.
+ */
+int virt_link_start(struct virt_link *link)
+{
+	return loop_watch_fd(link->daemon->loop, &link->listener_watch, link->listener, POLLIN, 0,
+			     link_accept, link);
+}
+
+/**
+ * virt_link_free() - send the helper away and close its socket
+ * @link:	the link, or NULL
+ *
+ * Return: NULL.
+ */
+struct virt_link *virt_link_free(struct virt_link *link)
+{
+	char path[PATH_MAX];
+
+	if (!link)
+		return NULL;
+	loop_cancel(link->daemon->loop, &link->watch);
+	loop_cancel(link->daemon->loop, &link->listener_watch);
+	asks_forget(link, NULL);
+	domains_forget(link);
+	fd_close(link->sock);
+	fd_close(link->listener);
+	unlink(daemon_path(path, sizeof(path), link->daemon->config->runtime_directory, "libvirt"));
+	free(link);
+	return NULL;
+}
