@@ -29,7 +29,9 @@ struct ctl {
 	bool has_wait;
 	double wait_seconds;
 	const char *devices; /* --devices; NULL: not given */
-	bool unmount; /* the device's disks, before anything else */
+	bool unmount;	     /* the device's disks, before anything else */
+	bool apply;	     /* vm add: do it */
+	const char *connect; /* vm add: libvirt's connection, or NULL */
 	const struct command *command;
 	char **args; /* the command's own words; NULL where one that may follow does not */
 	bool colours, progress;
@@ -37,7 +39,7 @@ struct ctl {
 };
 
 /* Options beside those that every command takes. */
-enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2, COMMAND_UNMOUNTS = 4 };
+enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2, COMMAND_UNMOUNTS = 4, COMMAND_APPLIES = 8 };
 
 struct command {
 	const char *name, *args;
@@ -59,6 +61,7 @@ enum status ctl_attach(struct ctl *ctl);
 enum status ctl_detach(struct ctl *ctl);
 enum status ctl_why(struct ctl *ctl);
 enum status ctl_policy(struct ctl *ctl);
+enum status ctl_vm(struct ctl *ctl);
 
 /* problem.c */
 enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,

@@ -61,6 +61,16 @@ static const struct command commands[] = {
 	 "  --devices SET  try it with the devices in SET, which `usbroutectl --json list`\n"
 	 "                 has printed, in place of those that are present\n",
 	 ctl_policy},
+	{"vm", "xml VM | add DOMAIN [--apply] [--connect URI]", 2, COMMAND_APPLIES,
+	 "make a libvirt domain a VM that can have devices",
+	 "vm xml VM prints what a domain needs, to be put into it by `virsh edit`. vm add DOMAIN\n"
+	 "says what the domain lacks; with --apply it puts it in, and plugs the card in where the\n"
+	 "domain runs and its memory is shared. DOMAIN's VM is the one in the configuration that\n"
+	 "has its name, or names it by `domain =`.\n"
+	 "\n"
+	 "  --apply        do it\n"
+	 "  --connect URI  libvirt's connection (qemu:///system)\n",
+	 ctl_vm},
 	{"version", "", 0, 0, "print the versions of usbroutectl and of the daemon", "",
 	 ctl_version},
 };
@@ -141,7 +151,9 @@ enum {
 	OPTION_UNMOUNT,
 	OPTION_HELP,
 	OPTION_VERSION,
-	OPTION_DEVICES
+	OPTION_DEVICES,
+	OPTION_APPLY,
+	OPTION_CONNECT
 };
 
 static const struct option options[] = {
@@ -151,6 +163,8 @@ static const struct option options[] = {
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
 	{"devices", required_argument, NULL, OPTION_DEVICES},
 	{"unmount", no_argument, NULL, OPTION_UNMOUNT},
+	{"apply", no_argument, NULL, OPTION_APPLY},
+	{"connect", required_argument, NULL, OPTION_CONNECT},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -192,6 +206,12 @@ static enum status parse_options(struct ctl *ctl, struct words *w, int argc, cha
 		case OPTION_UNMOUNT:
 			ctl->unmount = true;
 			break;
+		case OPTION_APPLY:
+			ctl->apply = true;
+			break;
+		case OPTION_CONNECT:
+			ctl->connect = optarg;
+			break;
 		case OPTION_HELP:
 		case 'h':
 			w->help = true;
@@ -201,7 +221,9 @@ static enum status parse_options(struct ctl *ctl, struct words *w, int argc, cha
 			break;
 		case ':':
 			ctl_error("usage", "%s: expected %s after it", argv[optind - 1],
-				  optopt == OPTION_WAIT ? "seconds" : "a path");
+				  optopt == OPTION_WAIT	     ? "seconds"
+				  : optopt == OPTION_CONNECT ? "libvirt's address"
+							     : "a path");
 			return usage(NULL);
 		default:
 			ctl_error("usage", "%s: there is no such option", argv[optind - 1]);
@@ -233,6 +255,11 @@ static enum status check_words(const struct ctl *ctl, const struct words *w, int
 	}
 	if (ctl->unmount && !(c->options & COMMAND_UNMOUNTS)) {
 		ctl_error("usage", "%s: it does not take --unmount", c->name);
+		return usage(c);
+	}
+	if ((ctl->apply || ctl->connect) && !(c->options & COMMAND_APPLIES)) {
+		ctl_error("usage", "%s: it does not take %s", c->name,
+			  ctl->apply ? "--apply" : "--connect");
 		return usage(c);
 	}
 	if (n < (int)c->n_args) {
@@ -283,7 +310,7 @@ int main(int argc, char **argv)
 			return STATUS_DONE;
 		}
 		ctl_error("usage", "expected a command: list show vms status attach detach why "
-				   "policy version");
+				   "policy vm version");
 		return usage(NULL);
 	}
 	ctl.command = find_command(argv[optind]);

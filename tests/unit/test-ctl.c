@@ -35,14 +35,21 @@
 	"\"stable_port\":\"0000:00:14.0/usb3:2\",\"busid\":\"2-2\",\"manufacturer\":\"Kingston\"," \
 	"\"product\":null,\"speed\":\"super\",\"classes\":[\"storage\"],\"wanted\":\"host\","      \
 	"\"wanted_by\":\"default\",\"actual\":\"host\",\"state\":\"present\",\"reason\":null}"
+#define VMS                                                                                        \
+	"{\"parameters\":{\"vms\":[{\"name\":\"vm1\",\"mac\":\"52:54:00:77:00:0b\",\"domain\":"    \
+	"null,"                                                                                    \
+	"\"socket\":\"/run/usbrouted/vm1.sock\"},{\"name\":\"vm2\",\"mac\":null,\"domain\":\"win " \
+	"10\","                                                                                    \
+	"\"socket\":\"/run/usbrouted/vm2.sock\"}]}}"
 #define ERROR(name, parameters) \
 	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
 #define CALL(method, parameters) \
 	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
 #define ATTACH_K1 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
 
-static char directory[] = "/tmp/test-ctl-XXXXXX", socket_path[64];
+static char directory[] = "/tmp/test-ctl-XXXXXX", socket_path[64], helper_path[64];
 static int listener = -1;
+static char snippet[4096]; /* configs/libvirt/vm1.xml */
 
 static const struct {
 	const char *args[8];
@@ -144,6 +151,43 @@ static const struct {
 	 0,
 	 "usbroutectl VERSION\nusbrouted   9.9\n",
 	 ""},
+	/* libvirt. */
+	{{"vm", "xml", "vm1"}, CALL("Vms", "{}"), VMS, 0, snippet, ""},
+	{{"vm", "xml", "vm3"},
+	 CALL("Vms", "{}"),
+	 VMS,
+	 3,
+	 "",
+	 "error[not-found]: no VM \"vm3\" is configured\n  try: usbroutectl vms\n"},
+	{{"vm", "add", "vm1"},
+	 CALL("Vms", "{}"),
+	 VMS,
+	 0,
+	 "--add vm1 --socket /run/usbrouted/vm1.sock --mac 52:54:00:77:00:0b\n",
+	 ""},
+	{{"vm", "add", "--apply", "win 10", "--connect", "test:///default"},
+	 CALL("Vms", "{}"),
+	 VMS,
+	 0,
+	 "--add win 10 --socket /run/usbrouted/vm2.sock --connect test:///default --apply\n",
+	 ""},
+	/* Its name is the domain's only where it gives none. */
+	{{"vm", "add", "vm2"},
+	 CALL("Vms", "{}"),
+	 VMS,
+	 3,
+	 "",
+	 "error[not-found]: the domain \"vm2\" is no VM of the configuration\n  Add to "},
+	{{"vm", "add", "a \"b\""},
+	 CALL("Vms", "{}"),
+	 VMS,
+	 3,
+	 "",
+	 "error[not-found]: the domain \"a \"b\"\" is no VM of the configuration\n"},
+	{{"vm", "drop", "vm1"}, NULL, NULL, 2, "", "error[usage]: vm: expected xml or add"},
+	{{"vm", "xml"}, NULL, NULL, 2, "", "error[usage]: vm: expected"},
+	{{"vm", "xml", "vm1", "--apply"}, NULL, NULL, 2, "", "error[usage]: vm xml: it does not"},
+	{{"list", "--apply"}, NULL, NULL, 2, "", "error[usage]: list: it does not take --apply"},
 	/* Errors of the daemon. */
 	{{"show", "nix"},
 	 CALL("Show", "{\"device\":\"nix\"}"),
@@ -410,8 +454,8 @@ static void test_runs(void **state)
 
 static void test_every_command_has_help(void **state)
 {
-	static const char *const names[] = {"list",   "show",	"vms",	  "status",
-					    "attach", "detach", "version"};
+	static const char *const names[] = {"list",   "show",	"vms", "status",
+					    "attach", "detach", "vm",  "version"};
 	char out[8192], err[8192], line[64];
 	int out_fd, err_fd, status;
 
@@ -529,12 +573,35 @@ static void test_progress(void **state)
 	assert_non_null(strstr(text, "\r\033[Kerror[pending]: keyboard: not yet\n"));
 }
 
+static bool read_snippet(void)
+{
+	int fd = open(getenv("SHIPPED_SNIPPET"), O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, snippet, sizeof(snippet) - 1);
+
+	fd_close(fd);
+	return n > 0;
+}
+
+/* In usbrouted-libvirt's place: says how it was called. */
+static bool make_helper(void)
+{
+	static const char script[] = "#!/bin/sh\necho \"$*\"\n";
+	int fd;
+
+	snprintf(helper_path, sizeof(helper_path), "%s/helper", directory);
+	fd = open(helper_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	if (fd < 0 || write(fd, script, strlen(script)) != (ssize_t)strlen(script))
+		return false;
+	close(fd);
+	return setenv("USBROUTED_LIBVIRT", helper_path, 1) == 0;
+}
+
 static int setup(void **state)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
 	signal(SIGPIPE, SIG_IGN);
-	if (!getenv("USBROUTECTL") || !mkdtemp(directory))
+	if (!getenv("USBROUTECTL") || !mkdtemp(directory) || !read_snippet() || !make_helper())
 		return -1;
 	snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
 	strcpy(sa.sun_path, socket_path);
@@ -546,6 +613,7 @@ static int teardown(void **state)
 {
 	listener = fd_close(listener);
 	unlink(socket_path);
+	unlink(helper_path);
 	return rmdir(directory);
 }
 

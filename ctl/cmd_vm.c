@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VMs and libvirt: `vm xml` prints what a domain needs, `vm add` has usbrouted-libvirt put it in.
+ * This program knows nothing of libvirt: what does is run with the caller's rights, and its exit
+ * status is the command's.
+ */
+#include "ctl/ctl.h"
+
+#include <build_info.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/virt_snippet.h"
+#include "ctl/text.h"
+
+/* For tests, and for a helper that is not installed. */
+#define HELPER_VARIABLE "USBROUTED_LIBVIRT"
+
+static const char *null_if_empty(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+/* The VM that is called so, or, @by_domain, whose domain is; NULL where there is none. */
+static const json_t *find_vm(const json_t *vms, const char *name, bool by_domain)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(vms, i, v) {
+		const char *domain = ctl_text(v, "domain");
+
+		if (!strcmp(by_domain && *domain ? domain : ctl_text(v, "name"), name))
+			return v;
+	}
+	return NULL;
+}
+
+static enum status print_xml(const struct ctl *ctl, const json_t *vms)
+{
+	const json_t *v = find_vm(vms, ctl->args[1], false);
+
+	if (!v) {
+		ctl_error("not-found", "no VM \"%s\" is configured", ctl->args[1]);
+		ctl_try("usbroutectl vms");
+		return STATUS_NOT_FOUND;
+	}
+	virt_snippet_both(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
+			  null_if_empty(ctl_text(v, "mac")));
+	return STATUS_DONE;
+}
+
+static bool is_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_';
+}
+
+/* What has to stand in the configuration first: a VM's name has fewer characters than a domain's.
+ */
+static void tell_section(const char *domain)
+{
+	_cleanup_free_ char *clean = text_clean(domain, false);
+	char name[32];
+	size_t n = 0;
+
+	for (; domain[n] && n < sizeof(name) - 1; n++)
+		name[n] = is_name_char(domain[n]) ? domain[n] : '-';
+	name[n] = '\0';
+	fprintf(stderr,
+		"  Add to " USBROUTED_CONFIG ", and restart usbrouted:\n"
+		"    [vm %s]\n",
+		name);
+	if (strcmp(name, domain)) {
+		fputs("    domain = \"", stderr);
+		for (const char *p = clean ? clean : ""; *p; p++)
+			fprintf(stderr, "%s%c", strchr("\"\\", *p) ? "\\" : "", *p);
+		fputs("\"\n", stderr);
+	}
+}
+
+static enum status run_helper(const struct ctl *ctl, const json_t *v)
+{
+	const char *helper = getenv(HELPER_VARIABLE), *mac = ctl_text(v, "mac");
+	const char *argv[12] = {"usbrouted-libvirt", "--add", ctl->args[1], "--socket",
+				ctl_text(v, "socket")};
+	size_t n = 5;
+
+	if (*mac) {
+		argv[n++] = "--mac";
+		argv[n++] = mac;
+	}
+	if (ctl->connect) {
+		argv[n++] = "--connect";
+		argv[n++] = ctl->connect;
+	}
+	if (ctl->apply)
+		argv[n++] = "--apply";
+	fflush(stdout);
+	if (!helper || !*helper)
+		helper = USBROUTED_LIBVIRT;
+	execv(helper, (char **)argv);
+	if (errno == ENOENT)
+		ctl_error("failed",
+			  "%s is not installed; by hand: put what `usbroutectl vm xml %s` "
+			  "prints into the domain",
+			  helper, ctl_text(v, "name"));
+	else
+		ctl_error("failed", "%s: %s", helper, strerror(errno));
+	return STATUS_FAILED;
+}
+
+static enum status add(const struct ctl *ctl, const json_t *vms)
+{
+	const json_t *v = find_vm(vms, ctl->args[1], true);
+
+	if (v)
+		return run_helper(ctl, v);
+	ctl_error("not-found", "the domain \"%s\" is no VM of the configuration", ctl->args[1]);
+	tell_section(ctl->args[1]);
+	return STATUS_NOT_FOUND;
+}
+
+/**
+ * ctl_vm() - `vm xml VM`, `vm add DOMAIN`: what makes a libvirt domain a VM
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_vm(struct ctl *ctl)
+{
+	static const struct {
+		const char *word;
+		enum status (*run)(const struct ctl *ctl, const json_t *vms);
+		bool applies;
+	} words[] = {{"xml", print_xml, false}, {"add", add, true}};
+	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
+	enum status status;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words) && strcmp(ctl->args[0], words[i].word); i++)
+		continue;
+	if (i == ARRAY_SIZE(words)) {
+		ctl_error("usage", "vm: expected xml or add after it; found \"%s\"", ctl->args[0]);
+		ctl_try("usbroutectl vm --help");
+		return STATUS_USAGE;
+	}
+	if (!words[i].applies && (ctl->apply || ctl->connect)) {
+		ctl_error("usage", "vm xml: it does not take %s",
+			  ctl->apply ? "--apply" : "--connect");
+		return STATUS_USAGE;
+	}
+	if (ctl->json) {
+		ctl_error("usage", "vm: it does not take --json; try usbroutectl --json vms");
+		return STATUS_USAGE;
+	}
+	status = ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms"}, &answer);
+	if (status)
+		return status;
+	return words[i].run(ctl, json_object_get(answer.parameters, "vms"));
+}
