@@ -11,6 +11,10 @@
 
 #define WHO_MAX sizeof(((struct route_ask *)0)->who)
 
+/* Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
+ * moved is logged by route_command(). Control's thread alone. */
+static struct log_limit limit;
+
 /* A command of a hot key; nobody waits for its answer but the log. */
 struct hotkey_command {
 	char who[WHO_MAX];
@@ -42,11 +46,12 @@ static void command(struct device *device, struct vm *to, bool wait, const char 
 	route_command(device->daemon, &ask, command_done, command, &command->call);
 }
 
-static bool is_with_a_guest(const struct device *device)
+/* Those that are wanted at the host already are on their way. */
+static bool is_wanted_elsewhere(const struct device *device)
 {
 	const char *by;
 
-	return device->route.at || strcmp(route_wanted(device, &by), "host") != 0;
+	return strcmp(route_wanted(device, &by), "host") != 0;
 }
 
 static void panic(struct daemon *daemon, const char *who)
@@ -56,7 +61,7 @@ static void panic(struct daemon *daemon, const char *who)
 	list_for_each(it, &daemon->devices) {
 		struct device *device = list_entry(it, struct device, link);
 
-		if (device->classes & meant && is_with_a_guest(device))
+		if (device->classes & meant && is_wanted_elsewhere(device))
 			command(device, NULL, false, who);
 	}
 }
@@ -93,7 +98,8 @@ static void next(struct device *keyboard, const char *who)
 	if (to)
 		command(keyboard, to, true, who);
 	else
-		log_notice("%s: no other VM is there that may have it", who);
+		log_limited(&limit, LOG_LEVEL_NOTICE, "%s: no other VM is there that may have it",
+			    who);
 }
 
 /**
@@ -109,7 +115,7 @@ void hotkey_struck(struct device *keyboard, enum hotkey which)
 
 	if (!daemon->ready || daemon->stopping)
 		return;
-	log_notice("hot key %s on %s", names[which], keyboard->tag);
+	log_limited(&limit, LOG_LEVEL_NOTICE, "hot key %s on %s", names[which], keyboard->tag);
 	snprintf(who, sizeof(who), "hot key on %.*s", (int)sizeof(who) - 12, keyboard->tag);
 	if (which == HOTKEY_PANIC)
 		panic(daemon, who);
