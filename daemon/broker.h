@@ -6,11 +6,15 @@
  * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It
  * owns the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
  *
- *   PORT_ADD  a tap in the namespace, with its address, route and listening sockets (USB/IP, and
- *             the agent's), for one guest. (A port is removed by closing its tap: the kernel takes
- * the rest along.) OPEN      the usbfs node of a device named by what sysfs says of it, checked
- * again after the open REBIND    have the host's drivers probe a device's interfaces again HANG_UP
- * tell a guest that a connection which the last daemon left behind is dead
+ * PORT_ADD: a tap in the namespace, with its address, route and listening sockets (USB/IP, and the
+ * agent's), for one guest. (A port is removed by closing its tap: the kernel takes the rest along.)
+ *
+ * OPEN: the usbfs node of a device named by what sysfs says of it, checked again after the open.
+ * Not of hubs, nor of a device with a disk in use: see broker_disk.h.
+ *
+ * REBIND: have the host's drivers probe a device's interfaces again.
+ *
+ * HANG_UP: tell a guest that a connection which the last daemon left behind is dead.
  *
  * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs
  * in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
