@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * usbroutectl's words about the policy against a scripted daemon: what they ask, what they print
+ * where, and their exit status. $USBROUTECTL names the program.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+#define DEVICE                                                                                  \
+	"{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"port\":\"1-1.2\",\"wanted\":\"vm2\","   \
+	"\"wanted_by\":\"rule\",\"actual\":\"host\",\"state\":\"pending\",\"reason\":\"vm2 is " \
+	"not "                                                                                  \
+	"connected\"}"
+#define VERDICT_VM2                                                                           \
+	"{\"vm\":\"vm2\",\"allowed\":true,\"by\":\"policy.d/20-lab.rules:1: allow in=lab to " \
+	"vm2\","                                                                              \
+	"\"may_route\":false,\"may_route_by\":\"no rule allows it\"}"
+#define VERDICT_VM1                                                                              \
+	"{\"vm\":\"vm1\",\"allowed\":false,\"by\":\"[device keyboard] vms\",\"may_route\":true," \
+	"\"may_route_by\":\"policy.d/30-u.rules:1: allow * user=alice\"}"
+#define RULES                                                                                     \
+	"[{\"file\":\"policy.d/10-usb.rules\",\"line\":3,\"text\":\"deny class=hub\",\"about\":"  \
+	"\"placement\",\"matched\":false,\"why\":\"class is hid.keyboard\",\"decides\":[],"       \
+	"\"attaches\":false},"                                                                    \
+	"{\"file\":\"policy.d/20-lab.rules\",\"line\":1,\"text\":\"allow in=lab to vm2\\u001b[2J" \
+	"\",\"about\":\"placement\",\"matched\":true,\"why\":null,\"decides\":[\"vm2\"],"         \
+	"\"attaches\":true}]"
+#define WHY(verdicts, rules, left_out)                                                           \
+	"{\"parameters\":{\"device\":" DEVICE ",\"verdicts\":[" verdicts "],\"attach\":\"vm2\"," \
+	"\"attach_by\":\"policy.d/20-lab.rules:1: allow in=lab to vm2\",\"rules\":" rules        \
+	",\"rules_left_out\":" left_out "}}"
+#define WHY_HEAD                                    \
+	"device  keyboard  046d:c31c  port=1-1.2\n" \
+	"wanted  vm2, by rule\n"                    \
+	"now     host, pending: vm2 is not connected\n"
+#define WHY_VM2	   "vm2     may have it: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
+#define WHY_ATTACH "attach  to vm2: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
+#define ERROR(name, parameters) \
+	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
+#define CALL(method, parameters) \
+	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
+
+#define TESTED                                                                                  \
+	"{\"parameters\":{\"errors\":[],\"file\":\"policy.d/"                                   \
+	"a.rules\",\"replaces\":true,\"rules\":"                                                \
+	"7,\"devices\":[{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"port\":\"1-1.2\","       \
+	"\"rulings\":[{\"allowed\":true,\"by\":\"policy.d/a.rules:1: allow * to vm1,vm2\","     \
+	"\"vms\":[\"vm1\",\"vm2\"]},{\"allowed\":false,\"by\":\"policy.d/z.rules:9: deny *\","  \
+	"\"vms\":[\"vm3\"]}],\"attach\":\"vm1\",\"attach_by\":\"x\",\"attach_now\":null,"       \
+	"\"gains\":[\"vm1\",\"vm2\"],\"loses\":[\"vm3\"]},"                                     \
+	"{\"alias\":null,\"id\":\"0951:1666\",\"port\":\"2-2\",\"rulings\":[{\"allowed\":true," \
+	"\"by\":\"no rule says otherwise\",\"vms\":[\"vm1\"]}],\"attach\":null,\"attach_by\":"  \
+	"null,\"attach_now\":null,\"gains\":[],\"loses\":[]}],\"devices_left_out\":0}}"
+#define TEST_A "{\"text\":\"allow * to vm1,vm2\\n\",\"file\":\"a.rules\"}"
+
+static char folder[] = "/tmp/test-ctl-policy-XXXXXX", socket_path[64];
+static int listener = -1;
+
+static const struct {
+	const char *args[8];
+	const char *call, *reply; /* NULL: it does not even connect */
+	int status;
+	const char *out, *err; /* err: how it begins */
+} runs[] = {
+	{{"why", "keyboard"},
+	 CALL("Why", "{\"device\":\"keyboard\"}"),
+	 WHY(VERDICT_VM2, RULES, "0"),
+	 0,
+	 WHY_HEAD WHY_VM2 WHY_ATTACH
+	 "you     may not route it to vm2: no rule allows it\n"
+	 "\n"
+	 "Rules, in the order in which they were tried:\n"
+	 "  10-usb.rules:3 deny class=hub  — no match: class is hid.keyboard\n"
+	 "> 20-lab.rules:1 allow in=lab to vm2?[2J  — match; decides; decides about attaching\n",
+	 ""},
+	{{"why", "keyboard", "vm2"},
+	 CALL("Why", "{\"device\":\"keyboard\",\"vm\":\"vm2\"}"),
+	 WHY(VERDICT_VM2, "[]", "0"),
+	 0,
+	 WHY_HEAD WHY_VM2 WHY_ATTACH
+	 "you     may not route it to vm2: no rule allows it\n\nThe policy has no rules.\n",
+	 ""},
+	{{"why", "keyboard"},
+	 CALL("Why", "{\"device\":\"keyboard\"}"),
+	 WHY(VERDICT_VM1 "," VERDICT_VM2, RULES, "5"),
+	 0,
+	 WHY_HEAD "vm1     denied: [device keyboard] vms\n" WHY_VM2 WHY_ATTACH
+		  "you     may route it to vm1\n"
+		  "\n"
+		  "Rules, in the order in which they were tried:\n"
+		  "  10-usb.rules:3 deny class=hub  — no match: class is hid.keyboard\n"
+		  "> 20-lab.rules:1 allow in=lab to vm2?[2J  — match; decides for vm2; decides "
+		  "about attaching\n"
+		  "  (5 more, for which there was no room)\n",
+	 ""},
+	{{"--json", "why", "keyboard"},
+	 CALL("Why", "{\"device\":\"keyboard\"}"),
+	 "{\"parameters\":{\"device\":{},\"new\":1}}",
+	 0,
+	 "{\"device\":{},\"new\":1}\n",
+	 ""},
+	{{"why", "keyboard", "vm9"},
+	 CALL("Why", "{\"device\":\"keyboard\",\"vm\":\"vm9\"}"),
+	 ERROR("NoSuchVm", "{\"vm\":\"vm9\"}"),
+	 3,
+	 "",
+	 "error[not-found]: no VM \"vm9\" is configured\n"},
+	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected DEVICE after it\n"},
+	{{"why", "a", "b", "c"}, NULL, NULL, 2, "", "error[usage]: b: expected nothing more after"},
+	{{"why", "a", "--devices", "set.json"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: why: it does not take --devices\n"},
+
+	{{"policy", "test", "a.rules"},
+	 CALL("TestPolicy", TEST_A),
+	 TESTED,
+	 0,
+	 "DEVICE     PORT   VMS      ATTACH  CHANGE                              BY\n"
+	 "keyboard   1-1.2  vm1 vm2  vm1     +vm1 +vm2 -vm3 attach: none -> vm1  a.rules:1: allow "
+	 "* to vm1,vm2\n"
+	 "                  not vm3                                              z.rules:9: deny "
+	 "*\n"
+	 "0951:1666  2-2    vm1      -       -                                   no rule says "
+	 "otherwise\n",
+	 ""},
+	{{"policy", "test", "a.rules", "--devices", "set.json"},
+	 CALL("TestPolicy",
+	      "{\"text\":\"allow * to vm1,vm2\\n\",\"file\":\"a.rules\",\"devices\":[{\"id\":"
+	      "\"046d:c31c\"}]}"),
+	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":2}}",
+	 0,
+	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n"
+	 "(2 more devices, for which there was no room)\n",
+	 ""},
+	{{"policy", "test", "a.rules"},
+	 CALL("TestPolicy", TEST_A),
+	 "{\"parameters\":{\"errors\":[\"a.rules:1: expected \\u001b\",\"a.rules:2: expected x\"],"
+	 "\"devices\":[]}}",
+	 1,
+	 "",
+	 "a.rules:1: expected ?\na.rules:2: expected x\n"},
+	{{"--json", "policy", "test", "a.rules"},
+	 CALL("TestPolicy", TEST_A),
+	 "{\"parameters\":{\"errors\":[\"x\"]}}",
+	 1,
+	 "{\"errors\":[\"x\"]}\n",
+	 ""},
+	{{"policy", "test", "a.rules"},
+	 CALL("TestPolicy", TEST_A),
+	 ERROR("Denied", "{\"by\":\"your user: only root may test\"}"),
+	 5,
+	 "",
+	 "error[denied]: your user: only root may test\n"},
+	{{"policy", "test", "a.rules", "--devices", "set.json"},
+	 CALL("TestPolicy",
+	      "{\"text\":\"allow * to vm1,vm2\\n\",\"file\":\"a.rules\",\"devices\":[{\"id\":"
+	      "\"046d:c31c\"}]}"),
+	 "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+	 "\"devices\"}}",
+	 2,
+	 "",
+	 "error[usage]: set.json: expected what `usbroutectl --json list` prints\n"},
+	{{"policy", "test", "nowhere.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: nowhere.rules: No such file or directory\n"},
+	{{"policy", "test", "."}, NULL, NULL, 1, "", "error[failed]: .: Is a directory\n"},
+	{{"policy", "test", "nul.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: nul.rules: expected text; found a NUL byte\n"},
+	{{"policy", "test", "latin1.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: latin1.rules: expected text in UTF-8\n"},
+	{{"policy", "test", "big.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: big.rules: expected at most 48 KiB\n"},
+	{{"policy", "test", "quotes.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: quotes.rules and its quotes: expected at most 64 KiB in all\n"},
+	{{"policy", "test", "a.rules", "--devices", "a.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: a.rules: line 1: "},
+	{{"policy", "test", "a.rules", "--devices", "none.json"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: none.json: expected what `usbroutectl --json list` prints\n"},
+	{{"policy", "test"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: policy: expected test FILE after it"},
+	{{"policy", "show", "a.rules"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: policy: expected test FILE after it; found \"show\"\n"},
+	{{"policy", "test", "a.rules", "b.rules"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: a.rules: expected nothing more after it"},
+};
+
+static void run_program(const char *const *args)
+{
+	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
+
+	for (unsigned i = 0; args[i]; i++)
+		argv[i + 3] = args[i];
+	execv(getenv("USBROUTECTL"), (char **)argv);
+	_exit(99);
+}
+
+/* Be the daemon for one call. */
+static void serve(const char *call, const char *reply)
+{
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+	_cleanup_close_ int caller = -1;
+	char text[4096];
+	size_t len = 0;
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	caller = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(caller >= 0);
+	do {
+		ssize_t n = recv(caller, text + len, sizeof(text) - len, 0);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+	} while (text[len - 1]);
+	assert_string_equal(text, call);
+	assert_int_equal(send(caller, reply, strlen(reply) + 1, MSG_NOSIGNAL), strlen(reply) + 1);
+}
+
+static void read_all(int fd, char *text, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(fd);
+}
+
+static void test_runs(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
+		char out[8192], err[8192];
+		int out_fds[2], err_fds[2], status;
+		pid_t pid;
+
+		assert_int_equal(pipe(out_fds) | pipe(err_fds), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid) {
+			dup2(out_fds[1], STDOUT_FILENO);
+			dup2(err_fds[1], STDERR_FILENO);
+			run_program(runs[i].args);
+		}
+		close(out_fds[1]);
+		close(err_fds[1]);
+		if (runs[i].call)
+			serve(runs[i].call, runs[i].reply);
+		read_all(out_fds[0], out, sizeof(out));
+		read_all(err_fds[0], err, sizeof(err));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != runs[i].status)
+			fail_msg("%s %s, the %zuth: status %x\n%s", runs[i].args[0],
+				 runs[i].args[1] ? runs[i].args[1] : "", i, status, err);
+		assert_string_equal(out, runs[i].out);
+		if (strncmp(err, runs[i].err, strlen(runs[i].err)) || (!*runs[i].err && *err))
+			fail_msg("%s, the %zuth: %s", runs[i].args[0], i, err);
+	}
+}
+
+static void run_in_terminal(const char *const *args, const char *call, const char *reply,
+			    char *text, size_t size)
+{
+	struct winsize ws = {.ws_row = 25, .ws_col = 70};
+	int terminal, status;
+	pid_t pid = forkpty(&terminal, NULL, NULL, &ws);
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		setenv("TERM", "xterm", 1);
+		unsetenv("NO_COLOR");
+		run_program(args);
+	}
+	serve(call, reply);
+	read_all(terminal, text, size);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Colours, and a line about the file, are a terminal's alone; a rule is never cut. */
+static void test_terminal(void **state)
+{
+	char text[8192];
+
+	run_in_terminal((const char *const[]){"why", "keyboard", NULL},
+			CALL("Why", "{\"device\":\"keyboard\"}"),
+			WHY(VERDICT_VM1 "," VERDICT_VM2, RULES, "0"), text, sizeof(text));
+	assert_non_null(strstr(text, "\033[31mdenied: [device keyboard] vms\033[0m"));
+	assert_non_null(strstr(text, "\033[32mmay have it: policy.d/20-lab.rules:1: allow in=lab "
+				     "to vm2\033[0m"));
+	assert_non_null(strstr(text, "\033[1m> 20-lab.rules:1 allow in=lab to vm2?[2J  — match; "
+				     "decides for vm2; decides about attaching\033[0m"));
+	assert_non_null(strstr(text, "\n  10-usb.rules:3 deny class=hub  — no match"));
+	run_in_terminal((const char *const[]){"policy", "test", "a.rules", NULL},
+			CALL("TestPolicy", TEST_A), TESTED, text, sizeof(text));
+	assert_non_null(strstr(text, "\033[32mvm1 vm2\033[0m"));
+	assert_non_null(strstr(text, "\033[31mnot vm3\033[0m"));
+	assert_non_null(
+		strstr(text, "7 rules in all, with this file in the place of policy.d/a.rules."));
+}
+
+/* ------------------------------------------------------------- a folder with files */
+
+static void put(const char *name, const void *data, size_t len)
+{
+	FILE *f = fopen(name, "we");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int setup(void **state)
+{
+	static const char rules[] = "allow * to vm1,vm2\n", set[] = "{\"devices\":[{\"id\":"
+								    "\"046d:c31c\"}]}\n";
+	static char big[48 * 1024 + 1];
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!getenv("USBROUTECTL") || !mkdtemp(folder) || chdir(folder))
+		return -1;
+	put("a.rules", rules, strlen(rules));
+	put("nul.rules", "allow *\0", 8);
+	put("latin1.rules", "# \xe4\n", 4);
+	memset(big, '"', sizeof(big));
+	put("quotes.rules", big, sizeof(big) - 1);
+	put("big.rules", big, sizeof(big));
+	put("set.json", set, strlen(set));
+	put("none.json", "[]", 2);
+	snprintf(socket_path, sizeof(socket_path), "%s/control", folder);
+	strcpy(sa.sun_path, socket_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return bind(listener, (struct sockaddr *)&sa, sizeof(sa)) || listen(listener, 4);
+}
+
+static int teardown(void **state)
+{
+	char command[64];
+
+	listener = fd_close(listener);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	return chdir("/") || system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_terminal),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
