@@ -14,7 +14,6 @@
 #include "daemon/control_methods.h"
 #include "daemon/policy_files.h"
 #include "daemon/policy_subject.h"
-#include "daemon/route.h"
 #include "policy/name.h"
 
 /* Of a rule's text, in answers. */
@@ -177,8 +176,9 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	json_t *vm = json_object_get(call->parameters, "vm");
 	struct why why = {.policy = daemon->policy, .caller = control_caller_facts(caller)};
 	struct device *d = NULL;
-	const char *text, *by, *wanted = NULL;
+	const char *text, *wanted = NULL;
 	bool by_port;
+	json_t *device;
 
 	if (!only_parameters(caller, call, names))
 		return;
@@ -202,14 +202,15 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 		policy_subject_absent(&why.subject, daemon->config,
 				      config_find_device(daemon->config, text));
 	why.attach = policy_attach(why.policy, &why.subject.facts);
-	if (!wanted && d && vm_find(daemon, route_wanted(d, &by)))
-		wanted = route_wanted(d, &by);
-	if (wanted)
+	device = d ? json_device(d) : json_absent(daemon, text);
+	if (!wanted)
+		wanted = json_string_value(json_object_get(device, "wanted"));
+	if (wanted && vm_find(daemon, wanted))
 		why_ask_about(&why, wanted);
 	else
 		list_for_each(it, &daemon->config->vms)
 			why_ask_about(&why, list_entry(it, struct config_vm, link)->name);
-	control_reply(caller, why_answer(&why, d ? json_device(d) : json_absent(daemon, text)));
+	control_reply(caller, why_answer(&why, device));
 }
 
 /* ------------------------------------------------------------- TestPolicy */
