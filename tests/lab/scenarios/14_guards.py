@@ -83,7 +83,7 @@ def hubs(lab):
     busid = lab.board.text("dirname $(grep -l '^09' /sys/bus/usb/devices/[0-9]*-[0-9]*/bDeviceClass | head -n 1)")
     busid = busid.strip().split("/")[-1]
     check(not [d for d in lab.daemon.json("list")["devices"] if d["busid"] == busid], "the hub is listed")
-    for name in (f"port={busid}", "class=hub", "port=usb1"):
+    for name in (f"port={busid}", "class=hub", "1d6b:0002"):
         refused(lab, f"attach {name} vm1", 5, "denied", "hubs are never routed")
 
 
