@@ -44,6 +44,21 @@ static json_t *json_rule_text(const char *text)
 	return json_text(buf);
 }
 
+/* What decided where a device is attached by itself; null where nothing says anything. */
+static json_t *json_attach_by(const struct policy *policy, const struct policy_subject *s)
+{
+	const struct rule *rule = policy_attach(policy, &s->facts);
+	char vm[32], by[POLICY_BY_MAX], text[2 * POLICY_BY_MAX + 64], wants[POLICY_BY_MAX];
+
+	if (!rule)
+		return json_null();
+	if (policy_auto(policy, &s->facts, s->section, vm, by, sizeof(by)) || !*vm)
+		return json_text(by);
+	snprintf(text, sizeof(text), "%s, but %s may not have it: %s",
+		 policy_rule_text(rule, wants, sizeof(wants)), vm, by);
+	return json_text(text);
+}
+
 /* ------------------------------------------------------------- Why */
 
 /* One question: a device, and the VMs that it is asked about. */
@@ -146,13 +161,13 @@ static void why_ask_about(struct why *why, const char *vm)
 
 static json_t *why_answer(struct why *why, json_t *device)
 {
-	char vm[32], by[POLICY_BY_MAX];
-	bool wanted = policy_auto(why->policy, &why->subject.facts, why->subject.section, vm, by,
-				  sizeof(by));
+	char vm[32];
+	bool wanted =
+		policy_auto(why->policy, &why->subject.facts, why->subject.section, vm, NULL, 0);
 	const char *only = why->n_vms == 1 ? why->vms[0] : NULL;
 	json_t *answer = json_pack("{s:o, s:o, s:o, s:o}", "device", device, "verdicts",
 				   why_verdicts(why), "attach", json_text(wanted ? vm : NULL),
-				   "attach_by", json_text(*by ? by : NULL));
+				   "attach_by", json_attach_by(why->policy, &why->subject));
 	size_t used = json_size(answer);
 
 	why->rules = json_array();
@@ -199,7 +214,7 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	if (d)
 		policy_subject_of(&why.subject, d);
 	else
-		policy_subject_absent(&why.subject, daemon->config,
+		policy_subject_absent(&why.subject, daemon->config, text,
 				      config_find_device(daemon->config, text));
 	why.attach = policy_attach(why.policy, &why.subject.facts);
 	device = d ? json_device(d) : json_absent(daemon, text);
@@ -258,11 +273,11 @@ static json_t *test_device(const struct test *test, const struct policy_subject 
 			json_array_append_new(may ? gains : loses, json_text(vm));
 	}
 	attached = policy_auto(test->daemon->policy, &s->facts, s->section, now, NULL, 0);
-	attaches = policy_auto(test->policy, &s->facts, s->section, then, by, sizeof(by));
+	attaches = policy_auto(test->policy, &s->facts, s->section, then, NULL, 0);
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "alias",
 			 json_text(s->facts.alias), "id", id, "port", json_text(s->facts.busid),
 			 "rulings", rulings, "attach", json_text(attaches ? then : NULL),
-			 "attach_by", json_text(*by ? by : NULL), "attach_now",
+			 "attach_by", json_attach_by(test->policy, s), "attach_now",
 			 json_text(attached ? now : NULL), "gains", gains, "loses", loses);
 }
 

@@ -29,7 +29,6 @@
 #define CALLERS_MAX_PER_UID 16
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
-#define GROUPS_MAX	    256
 
 struct control_socket {
 	struct daemon *daemon;
@@ -48,7 +47,7 @@ struct control_caller {
 	struct varlink_wire wire;
 	struct ucred peer;
 	struct policy_caller facts;
-	gid_t gids[GROUPS_MAX + 1];
+	gid_t *gids;
 	char who[64];
 	bool serving; /* on the stack: what changes is seen there */
 	bool answering, oneway;
@@ -73,6 +72,7 @@ static void caller_free(struct control_caller *caller)
 	fd_close(caller->sock);
 	varlink_wire_deinit(&caller->wire);
 	free(caller->answer);
+	free(caller->gids);
 	free(caller);
 }
 
@@ -292,14 +292,22 @@ static void caller_readable(void *ctx, int res)
 /* ------------------------------------------------------------- accepting */
 
 /* Who the caller is, by the kernel's word: root and members of the group "usbrouted" may do all. */
-static void caller_learn_rights(struct control_caller *caller)
+static bool caller_learn_rights(struct control_caller *caller)
 {
 	gid_t changers = caller->control->changers;
-	socklen_t len = GROUPS_MAX * sizeof(gid_t);
+	socklen_t len = 0;
 
+	/* Asked with no room, the kernel says how much they need. Not to know them would be wrong
+	 * either way, since a group may give a right or take it.
+	 */
+	if (getsockopt(caller->sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+		return false;
+	caller->gids = malloc(sizeof(gid_t) + len);
+	if (!caller->gids)
+		return false;
 	caller->gids[0] = caller->peer.gid;
 	if (getsockopt(caller->sock, SOL_SOCKET, SO_PEERGROUPS, caller->gids + 1, &len) < 0)
-		len = 0;
+		return false;
 	caller->facts = (struct policy_caller){
 		.has_all_rights = caller->peer.uid == 0,
 		.uid = caller->peer.uid,
@@ -309,6 +317,7 @@ static void caller_learn_rights(struct control_caller *caller)
 	for (size_t i = 0; i < caller->facts.n_gids; i++)
 		if (changers != (gid_t)-1 && caller->gids[i] == changers)
 			caller->facts.has_all_rights = true;
+	return true;
 }
 
 static bool control_has_room(const struct control_socket *control, uid_t uid)
@@ -344,8 +353,14 @@ static void control_accept(void *ctx, int res _unused_)
 	caller->control = control;
 	caller->peer = peer;
 	snprintf(caller->who, sizeof(caller->who), "uid %u (pid %d)", peer.uid, (int)peer.pid);
-	caller->sock = take_fd(&sock);
-	caller_learn_rights(caller);
+	caller->sock = sock;
+	if (!caller_learn_rights(caller)) {
+		log_warning("%s: its groups can't be known; it is not served", caller->who);
+		free(caller->gids);
+		free(caller);
+		return;
+	}
+	take_fd(&sock);
 	list_append(&control->callers, &caller->link);
 	control->n_callers++;
 	caller_watch(caller, POLLIN);

@@ -68,17 +68,18 @@ static usb_class_set classes_of(int class)
 }
 
 /**
- * policy_subject_absent() - a device that is configured and not plugged in
+ * policy_subject_absent() - a device that has a name and is not plugged in
  * @subject:	the subject
  * @config:	which groups there are
- * @alias:	its section
+ * @name:	its name
+ * @alias:	the [device] section that gave it that, or NULL
  *
- * Of it is known what its `match` says; what it is in truth is asked again once it is there.
+ * Of it is known what `match` says; what it is in truth is asked again once it is there.
  */
 void policy_subject_absent(struct policy_subject *subject, const struct config *config,
-			   const struct config_device *alias)
+			   const char *name, const struct config_device *alias)
 {
-	const struct selector *m = &alias->match;
+	const struct selector none = SELECTOR_INIT, *m = alias ? &alias->match : &none;
 	const struct device_facts facts = {
 		.id_vendor = m->id_vendor,
 		.id_product = m->id_product,
@@ -86,7 +87,7 @@ void policy_subject_absent(struct policy_subject *subject, const struct config *
 		.product = known(m->product),
 		.busid = m->port,
 		.stable_port = m->port,
-		.alias = alias->name,
+		.alias = name,
 		.classes = classes_of(m->class_),
 	};
 

@@ -20,4 +20,4 @@ void policy_subject_init(struct policy_subject *subject, const struct config *co
 			 const struct device_facts *facts, const struct config_device *alias);
 void policy_subject_of(struct policy_subject *subject, const struct device *device);
 void policy_subject_absent(struct policy_subject *subject, const struct config *config,
-			   const struct config_device *alias);
+			   const char *name, const struct config_device *alias);

@@ -58,7 +58,7 @@ bool route_permits(const struct daemon *daemon, const struct device *device,
 	if (device)
 		policy_subject_of(&s, device);
 	else
-		policy_subject_absent(&s, daemon->config, alias);
+		policy_subject_absent(&s, daemon->config, alias->name, alias);
 	return policy_permits(daemon->policy, &s.facts, s.section, vm, by, size);
 }
 

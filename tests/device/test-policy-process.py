@@ -112,6 +112,9 @@ class Policy(unittest.TestCase):
         reply = self.why("private", "vm2")
         self.assertEqual([(v["vm"], v["allowed"], v["by"]) for v in reply["verdicts"]],
                          [("vm2", False, "[device private] vms")])
+        self.assertEqual(self.try_out("allow class=hid to vm3 attach=auto\n")["devices"][0]["attach_by"],
+                         "policy.d/20-lab.rules:1: allow class=hid to vm3 attach=auto, but vm3 may not have "
+                         "it: policy.d/10-usb.rules:3: deny in=desk to vm3")
         self.assertEqual(self.daemon.ctl("why", "nix")[0], 3)
         self.assertEqual(self.daemon.ctl("why", "keyboard", "vm9")[0], 3)
 
@@ -129,7 +132,8 @@ class Policy(unittest.TestCase):
         self.put("10-usb.rules", "allow * to vm1 user=65534", "allow * to vm2 group=4321",
                  "deny * to vm3 user=65534")
         self.start()
-        for groups, may in ([], ["vm1"]), ([4321], ["vm1", "vm2"]):
+        for groups, may in (([], ["vm1"]), ([4321], ["vm1", "vm2"]),
+                            ([*range(5000, 6000), 4321], ["vm1", "vm2"])):
             done = subprocess.run([CTL, "--json", "--socket", self.daemon.run / "control", "why", "keyboard"],
                                   capture_output=True, text=True, user=65534, group=65534,
                                   extra_groups=groups, timeout=daemon_process.SECONDS)
