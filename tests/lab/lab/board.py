@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import pathlib
 import shlex
 import signal
 import socket
@@ -122,6 +123,11 @@ class Board:
 
     def running(self):
         return bool(self._qemu and self._qemu.poll() is None)
+
+    def cpu_seconds(self):
+        """How long this machine's CPUs have worked for the board: what others do here doesn't count."""
+        tasks = pathlib.Path(f"/proc/{self._qemu.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
     def __enter__(self):
         self.start()

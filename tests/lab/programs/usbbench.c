@@ -4,7 +4,8 @@
  *
  *	usbbench read FILE SIZE COUNT	COUNT reads of SIZE bytes, one after the other, past the
  *page cache
- *	usbbench echo EVENT		each key that goes down or up switches the LED "caps lock" on
+ *	usbbench echo EVENT		each key that goes down or up switches the LED "caps lock"
+ *on
  *or off, for ever; prints "ready" at first usbbench press HIDG COUNT	a gadget's end: COUNT times
  *a report (the key A down, up, down …), each followed by the LED report that the echo causes
  *
