@@ -58,8 +58,8 @@ struct loop {
 	struct mailbox box;
 	struct loop_watch box_watch;
 	struct loop_slot *slots;
-	uint32_t n_used, free_head; /* UINT32_MAX: none */
-	bool line_busy[LOOP_LINES];
+	uint32_t n_used, free_head;			     /* UINT32_MAX: none */
+	bool line_busy[LOOP_LINES], line_wanted[LOOP_LINES]; /* wanted: refused meanwhile */
 };
 
 static const uint64_t loop_one = 1;
@@ -355,8 +355,10 @@ int loop_signal(struct loop *loop, unsigned line, int fd)
 
 	if (line >= LOOP_LINES)
 		return -EINVAL;
-	if (loop->line_busy[line])
+	if (loop->line_busy[line]) {
+		loop->line_wanted[line] = true;
 		return 1;
+	}
 	sqe = loop_sqe(loop);
 	if (!sqe)
 		return -EBUSY;
@@ -380,7 +382,8 @@ void loop_post(struct loop *loop, struct letter *letter, letter_fn deliver)
 	mailbox_post(&loop->box, letter, deliver);
 }
 
-static void loop_dispatch(struct loop *loop, union loop_data d, int res, unsigned flags)
+/* Return: whether anybody cares. */
+static bool loop_dispatch(struct loop *loop, union loop_data d, int res, unsigned flags)
 {
 	struct loop_slot *s;
 	loop_fn fn;
@@ -388,20 +391,24 @@ static void loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
 
 	switch (d.kind) {
 	case LOOP_SIGNAL:
-		if (d.slot < LOOP_LINES)
-			loop->line_busy[d.slot] = false;
-		return;
+		if (d.slot >= LOOP_LINES)
+			return false;
+		loop->line_busy[d.slot] = false;
+		if (!loop->line_wanted[d.slot])
+			return false;
+		loop->line_wanted[d.slot] = false;
+		return true;
 	case LOOP_POLL:
 	case LOOP_TIMER:
 		break;
 	default:
-		return;
+		return false;
 	}
 	if (d.slot >= loop->n_used)
-		return;
+		return false;
 	s = &loop->slots[d.slot];
 	if (s->generation != d.generation || s->kind != d.kind)
-		return;
+		return false;
 
 	fn = s->fn;
 	ctx = s->ctx;
@@ -416,6 +423,24 @@ static void loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
 			loop_arm(loop, s);
 	}
 	fn(ctx, res);
+	return true;
+}
+
+/* Return: how many of the completions that are there somebody cared for. */
+static unsigned loop_dispatch_all(struct loop *loop)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LOOP_CQ && io_uring_peek_cqe(&loop->ring, &cqe) == 0; i++) {
+		union loop_data d = {.u64 = io_uring_cqe_get_data64(cqe)};
+		int res = cqe->res;
+		unsigned flags = cqe->flags;
+
+		io_uring_cqe_seen(&loop->ring, cqe);
+		n += loop_dispatch(loop, d, res, flags);
+	}
+	return n;
 }
 
 /**
@@ -423,29 +448,23 @@ static void loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
  * @loop:	the calling thread's loop
  * @wait:	wait for something to come; else only look
  *
- * Return: how many completions were handled, or a negative errno.
+ * Return: how many calls it led to, or a negative errno. Not more than one batch of them: what
+ * they bring about is for the next turn.
  */
 int loop_turn(struct loop *loop, bool wait)
 {
-	struct io_uring_cqe *cqe;
-	unsigned n = 0;
+	unsigned n;
 	int r;
 
-	if (wait)
+	/* Signals complete at once, and would end a wait for nothing. */
+	n = loop_dispatch_all(loop);
+	if (wait && n == 0)
 		r = io_uring_submit_and_wait(&loop->ring, 1);
 	else
 		r = io_uring_submit_and_get_events(&loop->ring);
 	if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY && r != -ETIME)
 		return r;
-	while (n < LOOP_CQ && io_uring_peek_cqe(&loop->ring, &cqe) == 0) {
-		union loop_data d = {.u64 = io_uring_cqe_get_data64(cqe)};
-		int res = cqe->res;
-		unsigned flags = cqe->flags;
-
-		io_uring_cqe_seen(&loop->ring, cqe);
-		loop_dispatch(loop, d, res, flags);
-		n++;
-	}
+	n += loop_dispatch_all(loop);
 	return (int)n;
 }
 

@@ -6,16 +6,22 @@
  * carried to the sessions; send all answers that came about in one go a session; read the tap,
  * where those answers are now, into the RX ring; interrupt the guest once. Each step is bounded,
  * and what is left over makes the next turn not wait.
+ *
+ * After frames went into the tap, and after answers went into sockets, the ring tells in one call
+ * which sockets, and whether the tap, have got something: no call is made on the others, and the
+ * next wait isn't ended by what has been dealt with.
  */
 #include "daemon/guest.h"
 
 #include <errno.h>
 #include <linux/if_tun.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -23,6 +29,9 @@
 #include "daemon/guest_private.h"
 
 #define LINK_UP (1ull << 63)
+
+/* How long a guest may be left without the news that its frames were sent. */
+#define SIGNAL_LATEST_NS 10000000ull
 
 static void guest_disconnect(struct guest *guest);
 static void guest_accept(void *ctx, int res);
@@ -100,6 +109,13 @@ static int guest_call(void *ctx, unsigned line, int fd)
 	struct guest *guest = ctx;
 
 	return loop_signal(guest->loop, line, fd);
+}
+
+static void guest_signal_time(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	net_port_signal(guest->port);
 }
 
 static void guest_link(void *ctx, bool up, unsigned tun_offload)
@@ -230,20 +246,36 @@ static void guest_tap(void *ctx, int res)
 
 /* ------------------------------------------------------------- the thread */
 
+static void guest_wait(struct guest *guest, bool wait)
+{
+	int r = loop_turn(guest->loop, wait);
+
+	if (r >= 0)
+		return;
+	log_err("%s: its thread's io_uring failed: %s", guest->cfg.name, errno_text(r));
+	abort();
+}
+
 /* Return: whether there is more to do without waiting. */
 static bool guest_turn(struct guest *guest)
 {
-	bool moved = false, sent = false, more;
+	bool sent = false, more;
 
 	if (guest->link_up && guest->tx_ready) {
 		guest->tx_ready = net_port_transmit(guest->port, guest->cfg.tap);
-		moved = true;
+		guest_wait(guest, false);
 	}
-	more = guest_sessions_turn(guest, moved, &sent);
-	if (guest->link_up && (guest->tap_ready || moved || sent))
+	more = guest_sessions_turn(guest, &sent);
+	if (sent)
+		guest_wait(guest, false);
+	if (guest->link_up && guest->tap_ready)
 		guest->tap_ready = net_port_receive(guest->port, guest->cfg.tap);
-	if (guest->sock >= 0)
+	if (guest->sock >= 0) {
 		net_port_flush(guest->port);
+		if (net_port_signal_due(guest->port) && !loop_watching(&guest->signal_timer))
+			loop_watch_time(guest->loop, &guest->signal_timer, SIGNAL_LATEST_NS,
+					guest_signal_time, guest);
+	}
 	guest_devices_leave(guest);
 	return more || (guest->link_up && (guest->tx_ready || guest->tap_ready));
 }
@@ -303,6 +335,26 @@ static void guest_stop_delivered(struct letter *letter)
 	guest_devices_stop(guest);
 }
 
+/*
+ * Before all that is ordinary on the host, where whoever runs the service allows it: a host under
+ * load then costs no isochronous packet. The least of real-time priorities, so that the kernel's
+ * own threads go first, and not for threads that this one starts: workers may take long.
+ */
+static void guest_be_real_time(struct guest *guest)
+{
+	struct sched_param param = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+	struct rlimit allowed;
+
+	if (getrlimit(RLIMIT_RTPRIO, &allowed) < 0 || allowed.rlim_cur == 0)
+		return;
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) < 0)
+		log_warning("%s: its thread can't be made real-time: %s", guest->cfg.name,
+			    errno_text(errno));
+	else
+		log_info("%s: its thread is real-time, priority %d", guest->cfg.name,
+			 param.sched_priority);
+}
+
 static void *guest_main(void *arg)
 {
 	struct guest *guest = arg;
@@ -310,19 +362,14 @@ static void *guest_main(void *arg)
 
 	snprintf(name, sizeof(name), "%.15s", guest->cfg.name);
 	prctl(PR_SET_NAME, name);
+	guest_be_real_time(guest);
 	guest->start_result = guest_set_up(guest);
 	sem_post(&guest->started);
 	if (guest->start_result == 0) {
 		bool more = false;
 
 		while (!guest->done) {
-			int r = loop_turn(guest->loop, !more);
-
-			if (r < 0) {
-				log_err("%s: its thread's io_uring failed: %s", guest->cfg.name,
-					errno_text(r));
-				abort();
-			}
+			guest_wait(guest, !more);
 			more = guest_turn(guest);
 		}
 	}

@@ -27,7 +27,7 @@ struct guest {
 	/* The card. */
 	struct net_port *port;
 	int sock; /* the vhost-user connection, or -1 */
-	struct loop_watch listener_watch, sock_watch, tap_watch, kick_watch[2];
+	struct loop_watch listener_watch, sock_watch, tap_watch, kick_watch[2], signal_timer;
 	bool tx_ready;	/* the TX ring may have frames */
 	bool tap_ready; /* the tap may have frames, and the RX ring room */
 	bool link_up;
@@ -120,7 +120,7 @@ struct guest_device {
 void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
 			int r, const char *reason);
 void guest_session_close(struct guest_device *gd, const char *why);
-bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent);
+bool guest_sessions_turn(struct guest *guest, bool *ret_sent);
 void guest_sessions_close(struct guest *guest, const char *why);
 void guest_devices_stop(struct guest *guest);
 void guest_devices_watch(struct guest *guest);

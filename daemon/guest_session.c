@@ -207,19 +207,18 @@ static void gd_watch_memory(struct guest_device *gd)
 /**
  * guest_sessions_turn() - one turn's work for all sessions of a guest
  * @guest:	the guest
- * @look:	frames of the guest have just gone into the tap: look at every session
  * @ret_sent:	whether something was sent
  *
  * Return: whether there is more to do without waiting.
  */
-bool guest_sessions_turn(struct guest *guest, bool look, bool *ret_sent)
+bool guest_sessions_turn(struct guest *guest, bool *ret_sent)
 {
 	bool more = false;
 
 	list_for_each_safe(it, &guest->devices) {
 		struct guest_device *gd = list_entry(it, struct guest_device, link);
 
-		if (gd->state == GD_SESSION && (look || gd->readable))
+		if (gd->state == GD_SESSION && gd->readable)
 			more |= gd_receive(gd);
 		if (gd->state == GD_SESSION && !gd->blocked &&
 		    usbip_session_has_answers(gd->session)) {

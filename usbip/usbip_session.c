@@ -225,12 +225,14 @@ static int parse(struct usbip_session *s)
 	return r < 0 ? r : 1;
 }
 
-/* One call for more bytes. Return: how many; 0 at the end; -EAGAIN; another negative errno. */
-static ssize_t receive_some(struct usbip_session *s, int sock)
+/* One call for more bytes. Return: how many; 0 at the end; -EAGAIN; another negative errno.
+ * @ret_drained: less came than there was room for. */
+static ssize_t receive_some(struct usbip_session *s, int sock, bool *ret_drained)
 {
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov};
 	struct incoming *direct = NULL;
+	size_t wanted = 0;
 	ssize_t n;
 
 	if (s->input_len == 0)
@@ -248,11 +250,14 @@ static ssize_t receive_some(struct usbip_session *s, int sock)
 		iov[msg.msg_iovlen++] = (struct iovec){direct->into, direct->left};
 	iov[msg.msg_iovlen++] =
 		(struct iovec){s->input + s->input_len, sizeof(s->input) - s->input_len};
+	for (size_t i = 0; i < msg.msg_iovlen; i++)
+		wanted += iov[i].iov_len;
 	do
 		n = recvmsg(sock, &msg, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
+	*ret_drained = (size_t)n < wanted;
 	if (direct) {
 		size_t taken = min_t(size_t, (size_t)n, direct->left);
 
@@ -275,6 +280,10 @@ static bool must_wait(const struct usbip_session *s)
  * @session:	the session
  * @sock:	its stream socket; never waited for
  *
+ * A socket that gave less than there was room for is empty, and isn't asked again: whatever comes
+ * next, the end included, makes it readable anew. (What follows urgent data may not; no client of
+ * USB/IP sends that.)
+ *
  * Return: 0, all that there was has been read; USBIP_SESSION_MORE, USBIP_SESSION_HELD,
  * USBIP_SESSION_CLOSED (the client closed or reset the connection, or the session is closed here);
  * a negative errno where the session is broken: usbip_session_fault() says why.
@@ -282,6 +291,7 @@ static bool must_wait(const struct usbip_session *s)
 int usbip_session_receive(struct usbip_session *session, int sock)
 {
 	struct usbip_session *s = session;
+	bool drained = false;
 	size_t received = 0;
 	unsigned pdus = 0;
 
@@ -301,9 +311,11 @@ int usbip_session_receive(struct usbip_session *session, int sock)
 				return USBIP_SESSION_MORE;
 			continue;
 		}
+		if (drained)
+			return 0;
 		if (received >= MAX_RECEIVED)
 			return USBIP_SESSION_MORE;
-		n = receive_some(s, sock);
+		n = receive_some(s, sock, &drained);
 		if (n == -EAGAIN || n == -EWOULDBLOCK)
 			return 0;
 		if (n == 0 || n == -ECONNRESET || n == -EPIPE)

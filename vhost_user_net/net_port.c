@@ -11,6 +11,9 @@
 
 #include "base/mem.h"
 
+/* Frames that were sent of which the guest may not know yet, unless its ring is small. */
+#define UNSIGNALLED 16
+
 /* Messages that may wait at once; a front-end's whole set-up is some forty. */
 #define MESSAGES 1024
 
@@ -337,6 +340,7 @@ void net_port_disconnect(struct net_port *port)
 	net_port_let_go(port);
 	/* What others got from this guest they shall know of. */
 	(void)net_port_flush(port);
+	(void)net_port_signal(port);
 	vu_device_disconnect(&port->dev);
 	follow(port);
 }
@@ -375,20 +379,58 @@ static int signal_ring(struct net_port *port, struct net_port *of, unsigned i)
 	return r;
 }
 
+/* How many sent frames the guest may be left without news of. */
+static unsigned most_unsignalled(const struct vu_vring *q)
+{
+	return min_t(unsigned, UNSIGNALLED, q->num / 4);
+}
+
+/**
+ * net_port_signal_due() - does the guest wait for news of frames that were sent?
+ * @port:	the port
+ *
+ * It need not have them at once: whoever sends seldom waits for that, and an answer's interrupt
+ * mostly comes first, at which drivers look after what was sent as well. So net_port_flush() leaves
+ * them for a while, but not many.
+ *
+ * Return: whether net_port_signal() is due, some milliseconds from now at the latest.
+ */
+bool net_port_signal_due(const struct net_port *port)
+{
+	const struct vu_ring *ring = &port->dev.ring[VIRTIO_NET_TX];
+
+	return ring->running && (ring->call_due || vu_vring_unsignalled(&ring->q));
+}
+
+/**
+ * net_port_signal() - interrupt the guest for the frames that were sent, if it still wants to know
+ * @port:	the port
+ *
+ * Return: true where a descriptor wasn't ready for it: call again next turn.
+ */
+bool net_port_signal(struct net_port *port)
+{
+	return signal_ring(port, port, VIRTIO_NET_TX) > 0;
+}
+
 /**
  * net_port_flush() - end a turn: interrupt the guests that want to know
  * @port:	whose thread this is
  *
- * The own rings, and those of other guests that got frames from this one.
+ * The own rings, and those of other guests that got frames from this one. Few frames that were sent
+ * are left to net_port_signal().
  *
  * Return: true where a descriptor wasn't ready for it: call again next turn.
  */
 bool net_port_flush(struct net_port *port)
 {
+	const struct vu_ring *tx = &port->dev.ring[VIRTIO_NET_TX];
 	uint64_t again = 0;
-	bool more;
+	bool more = false;
 
-	more = signal_ring(port, port, VIRTIO_NET_TX) > 0;
+	if (tx->call_due || tx->q.signal_due ||
+	    vu_vring_unsignalled(&tx->q) >= most_unsignalled(&tx->q))
+		more = net_port_signal(port);
 	while (port->touched) {
 		unsigned i = (unsigned)__builtin_ctzll(port->touched);
 		struct net_slot *slot = &port->sw->slot[i];

@@ -86,6 +86,8 @@ void net_port_kicked(struct net_port *port, unsigned ring);
 bool net_port_transmit(struct net_port *port, int tap);
 bool net_port_receive(struct net_port *port, int tap);
 bool net_port_flush(struct net_port *port);
+bool net_port_signal_due(const struct net_port *port);
+bool net_port_signal(struct net_port *port);
 int net_port_check(struct net_port *port);
 
 bool net_port_up(const struct net_port *port);

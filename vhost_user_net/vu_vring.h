@@ -75,6 +75,12 @@ bool vu_vring_wants_signal(struct vu_vring *v);
 void vu_vring_kicks_off(struct vu_vring *v);
 bool vu_vring_kicks_on(struct vu_vring *v, unsigned n);
 
+/* Published, and the driver wasn't thought of yet. */
+static inline unsigned vu_vring_unsignalled(const struct vu_vring *v)
+{
+	return v->used ? (uint16_t)(v->used_idx - v->signalled) : 0;
+}
+
 /* Started, and not broken. */
 static inline bool vu_vring_works(const struct vu_vring *v)
 {

@@ -159,6 +159,28 @@ static void a_signal_never_blocks(void **state _unused_)
 	close(p[1]);
 }
 
+static void a_signal_ends_no_wait(void **state _unused_)
+{
+	int ev = eventfd(0, EFD_NONBLOCK);
+	struct loop_watch w = {0};
+	struct loop *loop;
+	unsigned n = 0;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_watch_time(loop, &w, 1000000, count, &n), 0);
+	assert_int_equal(loop_signal(loop, 0, ev), 0);
+	assert_int_equal(loop_turn(loop, true), 1);
+	assert_int_equal(n, 1);
+
+	/* Who was refused meanwhile is waiting for just that. */
+	assert_int_equal(loop_signal(loop, 0, ev), 0);
+	assert_int_equal(loop_signal(loop, 0, ev), 1);
+	assert_int_equal(loop_turn(loop, true), 1);
+	assert_int_equal(loop_signal(loop, 0, ev), 0);
+	loop_free(loop);
+	close(ev);
+}
+
 struct post {
 	struct letter letter;
 	struct loop *loop;
@@ -201,6 +223,7 @@ int main(void)
 		cmocka_unit_test(a_completion_for_what_has_gone_finds_nobody),
 		cmocka_unit_test(a_full_table_is_an_error_and_slots_come_back),
 		cmocka_unit_test(a_signal_never_blocks),
+		cmocka_unit_test(a_signal_ends_no_wait),
 		cmocka_unit_test(a_letter_wakes_the_loop),
 	};
 

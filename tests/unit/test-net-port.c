@@ -491,6 +491,57 @@ static void guests_are_told_when_they_want_to_be(void **state _unused_)
 	assert_false(net_port_flush(a.port));
 }
 
+static void news_of_few_sent_frames_can_wait(void **state _unused_)
+{
+	const unsigned line = 0 * 2 + VIRTIO_NET_TX;
+	uint8_t f[200];
+	size_t len = udp_frame(f, 0, mac_of(1), 10);
+	unsigned n;
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	net_port_signal(a.port);
+	assert_false(net_port_signal_due(a.port));
+	n = a.calls[line];
+	set_used_event(&a, VIRTIO_NET_TX, fe_used_idx(&a, VIRTIO_NET_TX));
+	send_frame(&a, NULL, f, len);
+	assert_false(net_port_flush(a.port));
+	assert_int_equal(a.calls[line], n);
+	assert_true(net_port_signal_due(a.port));
+	assert_false(net_port_signal(a.port));
+	assert_int_equal(a.calls[line], ++n);
+	assert_false(net_port_signal_due(a.port));
+
+	/* The driver has looked by itself meanwhile, and wants to know of later ones only. */
+	set_used_event(&a, VIRTIO_NET_TX, fe_used_idx(&a, VIRTIO_NET_TX));
+	send_frame(&a, NULL, f, len);
+	net_port_flush(a.port);
+	set_used_event(&a, VIRTIO_NET_TX, fe_used_idx(&a, VIRTIO_NET_TX));
+	assert_false(net_port_signal(a.port));
+	assert_int_equal(a.calls[line], n);
+	assert_false(net_port_signal_due(a.port));
+
+	/* Many don't wait. */
+	for (unsigned i = 0; i < 16; i++) {
+		net_port_flush(a.port);
+		assert_int_equal(a.calls[line], n);
+		send_frame(&a, NULL, f, len);
+	}
+	net_port_flush(a.port);
+	assert_int_equal(a.calls[line], ++n);
+	assert_false(net_port_signal_due(a.port));
+
+	/* A descriptor that isn't ready is asked again. */
+	send_frame(&a, NULL, f, len);
+	set_used_event(&a, VIRTIO_NET_TX, (uint16_t)(fe_used_idx(&a, VIRTIO_NET_TX) - 1));
+	a.call_busy = true;
+	assert_true(net_port_signal(a.port));
+	assert_true(net_port_signal_due(a.port));
+	a.call_busy = false;
+	assert_false(net_port_flush(a.port));
+	assert_int_equal(a.calls[line], ++n);
+}
+
 static void guests_are_told_by_the_flag_too(void **state _unused_)
 {
 	const unsigned line = 1 * 2 + VIRTIO_NET_RX;
@@ -722,6 +773,7 @@ int main(void)
 		T(the_tap_waits_for_room),
 		T(buffers_without_merging_must_hold_the_frame),
 		T(guests_are_told_when_they_want_to_be),
+		T(news_of_few_sent_frames_can_wait),
 		T(guests_are_told_by_the_flag_too),
 		T(kicks_are_off_while_the_ring_is_served),
 		T(dhcp_is_answered_and_goes_nowhere),
