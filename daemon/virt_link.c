@@ -16,54 +16,11 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/virt_wire.h"
 #include "daemon/daemon.h"
-#include "daemon/route.h"
+#include "daemon/virt_private.h"
 
-#define GROUP		"usbrouted"
-#define DOMAINS_MAX	1024
-#define NS_PER_SECOND	1000000000ull
-#define RETRY_SECONDS	2
-#define RETRY_DOUBLINGS 5 /* up to 64 s */
-/* Longer than the helper lets a guest take. */
-#define ANSWER_SECONDS 120
-/* From the guest's word that it has a device until its session is known here. */
-#define SESSION_SECONDS 5
-
-struct virt_domain {
-	struct list link;
-	char name[VIRT_DOMAIN_MAX + 1];
-	enum virt_state state;
-	bool agent;
-};
-
-enum virt_ask_state { ASK_ASKED, ASK_FAILED, ASK_DONE, ASK_LEAVING };
-
-/* A device that the guest was asked to attach. */
-struct virt_ask {
-	struct list link;
-	struct virt_link *owner;
-	struct vm *vm;
-	enum virt_ask_state state;
-	char busid[VIRT_BUSID_MAX + 1];
-	uint32_t devid;
-	unsigned id; /* of what was asked last; 0: nothing is open */
-	unsigned failures;
-	bool had; /* a session was seen */
-	struct loop_watch timer;
-};
-
-struct virt_link {
-	struct daemon *daemon;
-	int listener, sock;
-	struct loop_watch listener_watch, watch;
-	struct virt_reader reader;
-	bool libvirt; /* it has libvirt */
-	struct list domains, asks;
-	unsigned n_domains, last_id;
-	gid_t group; /* or -1 */
-	struct log_limit limit;
-};
+#define GROUP	    "usbrouted"
+#define DOMAINS_MAX 1024
 
 /* ------------------------------------------------------------- domains */
 
@@ -87,7 +44,7 @@ static struct virt_domain *domain_find(const struct virt_link *link, const char 
 	return NULL;
 }
 
-static struct virt_domain *domain_of(const struct vm *vm)
+struct virt_domain *virt_domain_find(const struct vm *vm)
 {
 	struct virt_link *link = vm->daemon->virt;
 
@@ -114,7 +71,7 @@ static struct vm *vm_of(const struct virt_link *link, const char *domain)
  */
 const char *virt_domain_state(const struct vm *vm)
 {
-	const struct virt_domain *d = domain_of(vm);
+	const struct virt_domain *d = virt_domain_find(vm);
 
 	return d ? virt_state_name(d->state) : NULL;
 }
@@ -143,48 +100,6 @@ static struct virt_domain *domain_add(struct virt_link *link, const char *name)
 	return d;
 }
 
-/* ------------------------------------------------------------- what a guest was asked */
-
-static void ask_free(struct virt_ask *ask)
-{
-	list_remove(&ask->link);
-	loop_cancel(ask->owner->daemon->loop, &ask->timer);
-	free(ask);
-}
-
-/* Of one VM, or of all. */
-static void asks_forget(struct virt_link *link, const struct vm *vm)
-{
-	list_for_each_safe(it, &link->asks) {
-		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
-
-		if (!vm || ask->vm == vm)
-			ask_free(ask);
-	}
-}
-
-/**
- * virt_forget() - a VM goes
- * @vm:		the VM
- */
-void virt_forget(struct vm *vm)
-{
-	if (vm->daemon->virt)
-		asks_forget(vm->daemon->virt, vm);
-}
-
-static struct device *exported_device(struct vm *vm, const struct virt_ask *ask)
-{
-	list_for_each(it, &vm->daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-
-		if (usbip_devid(&d->info) == ask->devid && !strcmp(d->busid, ask->busid) &&
-		    route_exported_to(d, vm))
-			return d;
-	}
-	return NULL;
-}
-
 /* ------------------------------------------------------------- saying */
 
 static void link_lost(struct virt_link *link, const char *why)
@@ -196,12 +111,12 @@ static void link_lost(struct virt_link *link, const char *why)
 	link->sock = fd_close(link->sock);
 	link->libvirt = false;
 	domains_forget(link);
-	asks_forget(link, NULL);
+	virt_asks_forget(link, NULL);
 }
 
 /* A client that does not read is cut off; its end comes by the poll, and nothing is freed in here.
  */
-static void link_say(struct virt_link *link, const struct virt_line *line)
+void virt_say(struct virt_link *link, const struct virt_line *line)
 {
 	char buf[VIRT_LINE_MAX];
 	int len = virt_line_format(buf, line);
@@ -211,213 +126,6 @@ static void link_say(struct virt_link *link, const struct virt_line *line)
 	else if (link->sock >= 0 &&
 		 send(link->sock, buf, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) != len)
 		shutdown(link->sock, SHUT_RDWR);
-}
-
-static void ask_late(void *ctx, int res);
-
-static void ask_say(struct virt_ask *ask, enum virt_verb verb)
-{
-	struct virt_link *link = ask->owner;
-	struct virt_line line = {.verb = verb};
-
-	link->last_id = link->last_id % VIRT_ID_MAX + 1;
-	ask->id = line.id = link->last_id;
-	snprintf(line.domain, sizeof(line.domain), "%s", virt_domain_of(ask->vm));
-	inet_ntop(AF_INET, &link->daemon->config->address, line.address, sizeof(line.address));
-	strcpy(line.busid, ask->busid);
-	loop_cancel(link->daemon->loop, &ask->timer);
-	loop_watch_time(link->daemon->loop, &ask->timer, ANSWER_SECONDS * NS_PER_SECOND, ask_late,
-			ask);
-	link_say(link, &line);
-}
-
-/* ------------------------------------------------------------- a way to a guest's inside */
-
-static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
-{
-	struct virt_link *link = vm->daemon->virt;
-	struct virt_ask *ask;
-
-	if (!virt_busid_valid(d->busid))
-		return NULL;
-	ask = calloc(1, sizeof(*ask));
-	if (!ask)
-		return NULL;
-	ask->owner = link;
-	ask->vm = vm;
-	ask->devid = usbip_devid(&d->info);
-	snprintf(ask->busid, sizeof(ask->busid), "%s", d->busid);
-	list_append(&link->asks, &ask->link);
-	if (d->route.session || d->route.importing)
-		ask->state = ASK_DONE; /* somebody in the guest was quicker */
-	else
-		ask_say(ask, VIRT_ATTACH);
-	return ask;
-}
-
-/* By its port: what was there before has to leave first, whatever it was. */
-static struct virt_ask *ask_find(const struct vm *vm, const struct device *d)
-{
-	list_for_each(it, &vm->daemon->virt->asks) {
-		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
-
-		if (ask->vm == vm && !strcmp(ask->busid, d->busid))
-			return ask;
-	}
-	return NULL;
-}
-
-/* A device is no longer exported to the VM: where it may have it, it is to let go of it. */
-static void ask_leave(struct virt_ask *ask)
-{
-	if (ask->state == ASK_FAILED) {
-		ask_free(ask);
-	} else if (ask->state != ASK_LEAVING && (ask->state == ASK_DONE || !ask->id)) {
-		ask->state = ASK_LEAVING;
-		ask_say(ask, VIRT_DETACH);
-	}
-	/* While it is being attached: when that has ended. */
-}
-
-/* Where nobody was quicker meanwhile, by another way. */
-static void ask_again(void *ctx, int res _unused_)
-{
-	struct virt_ask *ask = ctx;
-	const struct device *d = exported_device(ask->vm, ask);
-	struct vm *vm = ask->vm;
-
-	if (d && !d->route.session && !d->route.importing) {
-		ask->state = ASK_ASKED;
-		ask_say(ask, VIRT_ATTACH);
-		return;
-	}
-	ask_free(ask);
-	guest_side_changed(vm);
-}
-
-static void ask_failed(struct virt_ask *ask, const char *text)
-{
-	struct vm *vm = ask->vm;
-	struct device *d = exported_device(vm, ask);
-	unsigned doublings = min_t(unsigned, ask->failures, RETRY_DOUBLINGS);
-
-	if (ask->state == ASK_LEAVING || !d) {
-		ask_free(ask);
-		return;
-	}
-	log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", vm->name, d->tag, text);
-	ask->state = ASK_FAILED;
-	ask->had = false;
-	ask->failures++;
-	loop_cancel(vm->daemon->loop, &ask->timer);
-	loop_watch_time(vm->daemon->loop, &ask->timer, (RETRY_SECONDS * NS_PER_SECOND) << doublings,
-			ask_again, ask);
-	route_guest_says(d, false, text);
-}
-
-/* It was attached. Its session is known here a little later than there, or has ended since. */
-static void ask_check_session(struct virt_ask *ask, struct device *d)
-{
-	if (d->route.session) {
-		loop_cancel(d->daemon->loop, &ask->timer);
-		ask->had = true;
-		if (!d->route.guest_has)
-			route_guest_says(d, true, "");
-	} else if (ask->had && !d->route.importing) {
-		ask_failed(ask, "the guest has let go of it");
-	}
-}
-
-static void way_changed(struct vm *vm)
-{
-	struct virt_link *link = vm->daemon->virt;
-
-	list_for_each_safe(it, &link->asks) {
-		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
-
-		if (ask->vm == vm && !exported_device(vm, ask))
-			ask_leave(ask);
-	}
-	list_for_each_safe(it, &vm->daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-		struct virt_ask *ask;
-
-		if (!route_exported_to(d, vm))
-			continue;
-		ask = ask_find(vm, d);
-		if (!ask)
-			ask = ask_begin(vm, d);
-		if (ask && ask->state == ASK_DONE)
-			ask_check_session(ask, d);
-	}
-}
-
-static bool way_there(const struct vm *vm)
-{
-	const struct virt_domain *d = domain_of(vm);
-
-	return d && d->agent && vm->connected;
-}
-
-static const char *way_version(const struct vm *vm _unused_)
-{
-	return "QEMU guest agent";
-}
-
-static struct guest_ports way_ports(const struct vm *vm _unused_)
-{
-	return (struct guest_ports){.high = -1, .super = -1};
-}
-
-const struct guest_way virt_way = {
-	.there = way_there,
-	.changed = way_changed,
-	.version = way_version,
-	.ports = way_ports,
-};
-
-/* ------------------------------------------------------------- how it went in the guest */
-
-static void ask_no_session(void *ctx, int res _unused_)
-{
-	ask_failed(ctx, "the guest says that it has it, and has not asked for it");
-}
-
-static void ask_ended(struct virt_ask *ask, bool done, const char *text)
-{
-	struct vm *vm = ask->vm;
-
-	loop_cancel(vm->daemon->loop, &ask->timer);
-	ask->id = 0;
-	if (!done) {
-		ask_failed(ask, text);
-	} else if (ask->state == ASK_LEAVING) {
-		ask_free(ask);
-	} else {
-		ask->state = ASK_DONE;
-		ask->failures = 0;
-		loop_watch_time(vm->daemon->loop, &ask->timer, SESSION_SECONDS * NS_PER_SECOND,
-				ask_no_session, ask);
-	}
-	/* Whether the guest has it is told once its session is known here, too. */
-	guest_side_changed(vm);
-}
-
-static void ask_late(void *ctx, int res _unused_)
-{
-	ask_ended(ctx, false, "usbrouted-libvirt does not answer");
-}
-
-static void ask_answered(struct virt_link *link, const struct virt_line *line)
-{
-	list_for_each(it, &link->asks) {
-		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
-
-		if (ask->id == line->id) {
-			ask_ended(ask, line->verb == VIRT_DONE, line->text);
-			return;
-		}
-	}
 }
 
 /* ------------------------------------------------------------- hearing */
@@ -434,7 +142,7 @@ static void heard_agent(struct virt_link *link, const struct virt_line *line)
 		return;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its QEMU guest agent %s", vm->name,
 		    line->yes ? "answers" : "has gone");
-	asks_forget(link, vm);
+	virt_asks_forget(link, vm);
 	guest_side_changed(vm);
 }
 
@@ -456,7 +164,7 @@ static void heard_domain(struct virt_link *link, const struct virt_line *line)
 	if (line->state != VIRT_GONE)
 		return;
 	if (vm)
-		asks_forget(link, vm);
+		virt_asks_forget(link, vm);
 	list_remove(&d->link);
 	link->n_domains--;
 	free(d);
@@ -469,7 +177,7 @@ static bool link_heard(struct virt_link *link, const struct virt_line *line)
 	case VIRT_LIBVIRT:
 		if (!line->yes) {
 			domains_forget(link);
-			asks_forget(link, NULL);
+			virt_asks_forget(link, NULL);
 		}
 		link->libvirt = line->yes;
 		log_limited(&link->limit, LOG_LEVEL_INFO, "libvirt %s",
@@ -483,7 +191,7 @@ static bool link_heard(struct virt_link *link, const struct virt_line *line)
 		return true;
 	case VIRT_DONE:
 	case VIRT_FAILED:
-		ask_answered(link, line);
+		virt_asks_answered(link, line);
 		return true;
 	default:
 		return false;
@@ -565,7 +273,7 @@ static void link_accept(void *ctx, int res _unused_)
 	link->sock = take_fd(&sock);
 	link->reader = (struct virt_reader){0};
 	log_limited(&link->limit, LOG_LEVEL_INFO, "usbrouted-libvirt is there");
-	link_say(link, &(struct virt_line){.verb = VIRT_STATE});
+	virt_say(link, &(struct virt_line){.verb = VIRT_STATE});
 }
 
 /* ------------------------------------------------------------- for people */
@@ -581,7 +289,7 @@ static void link_accept(void *ctx, int res _unused_)
 bool virt_warning(const struct vm *vm, char *buf, size_t size)
 {
 	const struct virt_link *link = vm->daemon->virt;
-	const struct virt_domain *d = domain_of(vm);
+	const struct virt_domain *d = virt_domain_find(vm);
 	const char *name = virt_domain_of(vm);
 
 	*buf = 0;
@@ -684,7 +392,7 @@ struct virt_link *virt_link_free(struct virt_link *link)
 		return NULL;
 	loop_cancel(link->daemon->loop, &link->watch);
 	loop_cancel(link->daemon->loop, &link->listener_watch);
-	asks_forget(link, NULL);
+	virt_asks_forget(link, NULL);
 	domains_forget(link);
 	fd_close(link->sock);
 	fd_close(link->listener);

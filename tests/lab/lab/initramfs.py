@@ -22,7 +22,7 @@ GUEST_MORE = ["usbtest", "ext4", "crc32c_generic", "vfat", "nls_ascii", "nls_cp4
               "usblp", "xhci_pci"]
 
 
-def _saved(name, cpio_maker, *inputs):
+def saved(name, cpio_maker, *inputs):
     """The image for these inputs, made where it is missing."""
     digest = hashlib.sha256()
     for one in (pathlib.Path(__file__), *inputs):
@@ -67,10 +67,10 @@ def board(kernel):
         _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + BOARD_KVM))
         return cpio
 
-    return _saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, *tools.values())
+    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, *tools.values())
 
 
-def _libraries(binary):
+def libraries(binary):
     shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
     return sorted(set(re.findall(r"(/\S+) \(0x", shown)))
 
@@ -93,7 +93,7 @@ def guest(kernel):
         cpio.file("usr/sbin/usbip", usbip)
         for agent in agents:
             cpio.file("usr/sbin/usbroute-agent", agent)
-        for library in sorted({one for binary in (usbip, *agents) for one in _libraries(binary)}):
+        for library in sorted({one for binary in (usbip, *agents) for one in libraries(binary)}):
             cpio.file(library, library)
         cpio.file("usr/share/hwdata/usb.ids", "/usr/share/hwdata/usb.ids")
         for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):
@@ -114,5 +114,5 @@ def guest(kernel):
         shutil.rmtree(scratch)
         return cpio
 
-    return _saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values(),
+    return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values(),
                   *agents)

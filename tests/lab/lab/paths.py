@@ -16,6 +16,7 @@ def daemon(build=BUILD):
 
 DAEMON = daemon()
 CTL = BUILD / "ctl" / "usbroutectl"
+LIBVIRT = BUILD / "libvirt" / "usbrouted-libvirt"
 AGENT = BUILD / "guest" / "usbroute-agent"
 
 # Kernels, images, logs: all can be made again.

@@ -1,0 +1,134 @@
+"""Real libvirtd, with two domains: one made by hand from the shipped snippet, one completed by `vm add`."""
+
+from lab import paths
+from lab.daemon import DEFAULT_CONFIG
+from lab.libvirt import Libvirt
+from lab.scenario import check, scenario
+
+OTHER = "guest two"
+
+
+def _defined(lab, virt):
+    """Both domains, each in its own way."""
+    ctl = lab.daemon.ctl_ok
+    snippet = ctl("vm xml vm1")
+    check("/run/usbrouted/vm1.sock" in snippet, f"vm xml says {snippet!r}")
+    one, two = virt.domain("vm1"), virt.domain("vm2", OTHER)
+    one.define(one.with_snippet(snippet))
+    two.define()
+    virt.wait_vm("vm1", domain_state="shutoff")
+    virt.wait_vm("vm2", domain_state="shutoff", domain=OTHER)
+
+    before = virt.virsh(f"dumpxml {two.quoted}")
+    said = ctl(f"vm add {two.quoted}")
+    check("+ <memoryBacking>" in said and "vm2.sock" in said, f"vm add says {said!r}")
+    check(virt.virsh(f"dumpxml {two.quoted}") == before, "vm add without --apply has changed the domain")
+    ctl(f"vm add {two.quoted} --apply")
+    made = virt.virsh(f"dumpxml {two.quoted}")
+    check("vm2.sock" in made and "memfd" in made, f"vm add --apply: the domain is {made}")
+    for name in (two.quoted, "vm1"):
+        said = ctl(f"vm add {name} --apply")
+        check("has all that is needed" in said, f"vm add --apply once more says {said!r}")
+    check(virt.virsh(f"dumpxml {two.quoted}") == made, "vm add --apply once more has changed the domain")
+    return one, two
+
+
+def _attached(lab, virt, domain):
+    """attach returns when the guest has it, and nobody types anything."""
+    events = lab.events(domain)
+    said = lab.daemon.ctl_ok(f"attach keyboard {domain.name} --wait 60", timeout=90)
+    check("usbip attach" not in said, f"attach says what to type: {said!r}")
+    lab.daemon.wait_device("keyboard", state="attached", actual=domain.name)
+    events.wait_keyboard()
+    lab.key(events)
+    return events
+
+
+@scenario("libvirt-domains", quick=False, seconds=1500)
+def libvirt_domains(lab):
+    check(Libvirt.built(), f"not built: {paths.LIBVIRT}")
+    daemon = lab.daemon
+    for guest in (lab.vm1, lab.vm2):
+        guest.kill()
+    daemon.stop()
+    daemon.config = DEFAULT_CONFIG.replace("[vm vm2]", f'[vm vm2]\ndomain = "{OTHER}"')
+    daemon.start()
+    virt = Libvirt(lab)
+    try:
+        warned = daemon.json("status")["warnings"]
+        check(any("usbrouted-libvirt is not there" in one for one in warned), f"no helper, and status warns of {warned}")
+        virt.start()
+        _domains(lab, virt)
+    finally:
+        virt.stop()
+        daemon.stop()
+        daemon.config = DEFAULT_CONFIG
+        daemon.start()
+
+
+def _domains(lab, virt):
+    daemon = lab.daemon
+    one, two = _defined(lab, virt)
+    for domain in (one, two):
+        domain.start()
+        virt.wait_vm(domain.name, domain_state="running", connected=True, agent="QEMU guest agent")
+        domain.wait("ip -4 addr show dev eth0 | grep -q 'inet '", what="an address by DHCP")
+    lab.say("both domains are up")
+
+    # The keyboard in one, in the other, and back at the host.
+    in_one = _attached(lab, virt, one)
+    _attached(lab, virt, two)
+    in_one.wait(["device", "*", "remove"])
+    daemon.ctl_ok("detach keyboard")
+    daemon.wait_device("keyboard", state="present", actual="host")
+    lab.say("keyboard in both, by QEMU's guest agent")
+
+    # A card that is plugged in while the domain runs.
+    card = virt.virsh("dumpxml vm1").split("<interface type='vhostuser'>")[1].split("</interface>")[0]
+    lab.board.write("/run/virt/card.xml", f"<interface type='vhostuser'>{card}</interface>")
+    virt.virsh("detach-device vm1 /run/virt/card.xml --live")
+    virt.wait_vm("vm1", connected=False)
+    said = daemon.ctl_ok("vm add vm1 --apply")
+    check("the card was plugged in" in said, f"vm add --apply to a running domain says {said!r}")
+    virt.wait_vm("vm1", connected=True)
+    one.wait("ip link set eth0 up && [ \"$(cat /sys/class/net/eth0/carrier)\" = 1 ]", what="the new card's carrier")
+    one.run("udhcpc -i eth0 -q -s /lab.udhcpc")
+    _attached(lab, virt, one)
+    lab.say("card plugged in while the domain runs")
+
+    # libvirtd goes and comes back: nothing happens to the guests.
+    virt.kill_libvirtd()
+    virt.wait_vm("vm1", domain_state=None)
+    check(daemon.device("keyboard")["state"] == "attached", "the keyboard has left with libvirtd")
+    virt.start_libvirtd()
+    virt.wait_vm("vm1", timeout=120, domain_state="running", agent="QEMU guest agent")
+    lab.say("libvirtd came back")
+
+    # The daemon, too, and the device is where it was.
+    events = lab.events(one)
+    daemon.restart()
+    virt.wait_vm("vm1", domain_state="running", agent="QEMU guest agent", connected=True)
+    daemon.wait_device("keyboard", state="attached", actual="vm1")
+    events.wait(["device", "*", "add"])
+    lab.say("the daemon came back")
+
+    # A crash is told, and after the next start the keyboard is there again.
+    lab.board.run(f"kill -SEGV {one.pid()}", check=True)
+    virt.wait_vm("vm1", domain_state="crashed", connected=False, agent=None)
+    check(any("has crashed" in one for one in daemon.json("status")["warnings"]), "status does not warn of the crash")
+    one.start()
+    events = lab.events(one)
+    daemon.wait_device("keyboard", timeout=120, state="attached", actual="vm1")
+    lab.key(events)
+    lab.say("crashed, started, and has its keyboard")
+
+    # Stopped, renamed, named back.
+    virt.virsh(f"destroy {two.quoted}")
+    virt.wait_vm("vm2", domain_state="shutoff", connected=False)
+    virt.virsh(f"domrename {two.quoted} other")
+    virt.wait_vm("vm2", domain_state=None)
+    warned = daemon.json("status")["warnings"]
+    check(f'vm2: libvirt has no domain "{OTHER}"' in warned, f"renamed, and status warns of {warned}")
+    virt.virsh(f"domrename other {two.quoted}")
+    virt.wait_vm("vm2", domain_state="shutoff")
+    daemon.ctl_ok("detach keyboard")
