@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/mem.h"
 #include "daemon/config_line.h"
 #include "policy/selector.h"
 #include "usbip/hid_chord.h"
@@ -82,6 +83,7 @@ int config_parse(struct config **ret_config, const char *file, const void *data,
 int config_load(struct config **ret_config, const char *file, bool must_exist,
 		struct config_errors *errors);
 struct config *config_free(struct config *config);
+void config_errors_add(struct config_errors *errors, const char *format, ...) _printf_(2, 3);
 void config_errors_deinit(struct config_errors *errors);
 const struct config_vm *config_find_vm(const struct config *config, const char *name);
 const struct config_device *config_find_device(const struct config *config, const char *name);

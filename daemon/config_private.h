@@ -49,7 +49,6 @@ typedef void (*config_set_fn)(struct config_parser *p, const struct config_line 
 const char *config_found(char buf[CONFIG_FOUND_MAX + 4], const char *text);
 int config_read_file(int fd, const char *file, char **ret_data, size_t *ret_len,
 		     struct config_errors *errors);
-void config_errors_add(struct config_errors *errors, const char *format, ...) _printf_(2, 3);
 void config_complain_at(struct config_parser *p, unsigned line, const char *section,
 			const char *key, const char *format, ...) _printf_(5, 6);
 

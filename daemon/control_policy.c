@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "base/varlink_wire.h"
-#include "daemon/control_methods.h"
+#include "daemon/control_json.h"
+#include "daemon/control_method.h"
 #include "daemon/policy_files.h"
 #include "daemon/policy_subject.h"
 #include "policy/name.h"
@@ -192,16 +193,15 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	struct why why = {.policy = daemon->policy, .caller = control_caller_facts(caller)};
 	struct device *d = NULL;
 	const char *text, *wanted = NULL;
-	bool by_port;
 	json_t *device;
 
-	if (!only_parameters(caller, call, names))
+	if (!control_only_parameters(caller, call, names))
 		return;
-	text = text_parameter(caller, call, "device");
+	text = control_text_parameter(caller, call, "device");
 	if (!text)
 		return;
 	if (vm && !json_is_null(vm)) {
-		wanted = text_parameter(caller, call, "vm");
+		wanted = control_text_parameter(caller, call, "vm");
 		if (!wanted)
 			return;
 		if (!vm_find(daemon, wanted)) {
@@ -209,7 +209,7 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 			return;
 		}
 	}
-	if (!device_parameter(caller, text, &d, &by_port))
+	if (!control_device_parameter(caller, text, &d))
 		return;
 	if (d)
 		policy_subject_of(&why.subject, d);
@@ -398,7 +398,7 @@ static void test_answer(struct control_caller *caller, struct test *test, const 
 		test_present(test);
 	} else if (!test_recorded(test, devices)) {
 		json_decref(test->devices);
-		invalid(caller, "devices");
+		control_invalid(caller, "devices");
 		return;
 	}
 	control_reply(caller, json_pack("{s:[], s:o, s:b, s:i, s:o, s:i}", "errors", "file",
@@ -450,20 +450,20 @@ void method_test_policy(struct control_caller *caller, const struct varlink_call
 	json_t *devices = json_object_get(call->parameters, "devices");
 	const char *text, *file;
 
-	if (!only_parameters(caller, call, names))
+	if (!control_only_parameters(caller, call, names))
 		return;
-	text = text_parameter(caller, call, "text");
+	text = control_text_parameter(caller, call, "text");
 	if (!text)
 		return;
-	file = text_parameter(caller, call, "file");
+	file = control_text_parameter(caller, call, "file");
 	if (!file)
 		return;
 	if (strlen(text) > TEST_TEXT_MAX)
-		invalid(caller, "text");
+		control_invalid(caller, "text");
 	else if (!*file || strlen(file) > FILE_NAME_MAX || file[strlen(file) - 1] == '/')
-		invalid(caller, "file");
+		control_invalid(caller, "file");
 	else if (devices && !json_is_null(devices) && !json_is_array(devices))
-		invalid(caller, "devices");
+		control_invalid(caller, "devices");
 	else if (!control_may_change(caller))
 		control_error(caller, "Denied",
 			      json_pack("{s:s}", "by",

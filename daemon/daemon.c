@@ -128,6 +128,22 @@ static void daemon_broker_lost(void *ctx)
 	daemon_stop(daemon, 1);
 }
 
+/* SIGHUP: nobody hears of errors but the log. */
+static void daemon_hang_up(struct daemon *daemon)
+{
+	struct config_errors errors = {0};
+	int r = daemon_reload(daemon, &errors);
+	char *save = NULL;
+
+	for (char *line = errors.text ? strtok_r(errors.text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save))
+		log_err("%s", line);
+	if (r)
+		log_err("the configuration was not read anew: %s",
+			r < 0 ? errno_text(r) : "it has errors; all stays as it was");
+	config_errors_deinit(&errors);
+}
+
 static void daemon_signal(void *ctx, int res _unused_)
 {
 	struct daemon *daemon = ctx;
@@ -135,8 +151,7 @@ static void daemon_signal(void *ctx, int res _unused_)
 
 	while (read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			log_warning("the configuration is read at the start only; try: systemctl "
-				    "restart usbrouted");
+			daemon_hang_up(daemon);
 			continue;
 		}
 		log_info("asked to stop");
@@ -175,7 +190,12 @@ static void daemon_ready(struct daemon *daemon)
  */
 void daemon_vm_started(struct daemon *daemon)
 {
-	if (--daemon->vms_starting == 0 && !daemon->stopping)
+	daemon->vms_starting--;
+	if (daemon->stopping)
+		return;
+	if (daemon->ready)
+		routes_review(daemon);
+	else if (!daemon->vms_starting)
 		daemon_ready(daemon);
 }
 
@@ -264,7 +284,8 @@ static void daemon_free(struct daemon *daemon)
 	if (!daemon->vms_ending)
 		net_switch_free(daemon->sw);
 	broker_free(daemon->broker);
-	wishes_deinit(&daemon->wishes);
+	wish_book_deinit(&daemon->book);
+	wish_book_deinit(&daemon->undo);
 	claims_clear(&daemon->claimed_before);
 	loop_free(daemon->loop);
 	policy_free(daemon->policy);
@@ -307,14 +328,17 @@ static void explain_no_loop(int r)
  * daemon_run() - be the daemon until it is asked to stop
  * @config:		taken
  * @policy:		taken
+ * @config_file:	where both came from; NULL: the usual place
  * @broker_line:	of broker_start(); taken
  *
  * Return: the process's exit status.
  */
-int daemon_run(struct config *config, struct policy *policy, int broker_line)
+int daemon_run(struct config *config, struct policy *policy, const char *config_file,
+	       int broker_line)
 {
 	struct daemon daemon = {.config = config,
 				.policy = policy,
+				.config_file = config_file,
 				.started_ns = loop_now(),
 				.lock = -1,
 				.signals = -1};
@@ -324,10 +348,12 @@ int daemon_run(struct config *config, struct policy *policy, int broker_line)
 
 	list_init(&daemon.devices);
 	list_init(&daemon.vms);
+	list_init(&daemon.leaving);
 	list_init(&daemon.calls);
 	list_init(&daemon.claimed_before);
 	list_init(&daemon.old_sessions);
-	wishes_init(&daemon.wishes);
+	wish_book_init(&daemon.book);
+	wish_book_init(&daemon.undo);
 
 	/* Blocked before any thread is there, so that signals come by the descriptor alone. */
 	sigemptyset(&set);

@@ -20,7 +20,7 @@
 #include "daemon/config.h"
 #include "daemon/guest.h"
 #include "policy/selector.h"
-#include "policy/wish.h"
+#include "daemon/wish_book.h"
 #include "usbip/usbip_op.h"
 
 struct control_socket;
@@ -40,12 +40,19 @@ struct daemon {
 	struct virt_link *virt; /* usbrouted-libvirt's socket */
 	struct list devices;	/* of struct device, as plugged in */
 	struct list vms;	/* of struct vm, as configured */
-	struct wishes wishes;
+	struct list leaving;	/* of struct vm, out of the configuration, with a thread yet */
+	struct wish_book book;	/* what was said */
+	struct wish_book undo;	/* what was said before the last change */
+	char undo_text[96];	/* that change; "" where there was none */
+	struct loop_watch wish_end;
 	struct list calls;	    /* of struct route_call: commands that wait */
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
 	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
-	int lock;		    /* of the runtime directory */
-	int signals;		    /* a signalfd */
+	const char *config_file;    /* NULL: the usual one */
+	gid_t socket_group;	    /* whose the VMs' sockets are, or -1 */
+	unsigned next_tap;
+	int lock;    /* of the runtime directory */
+	int signals; /* a signalfd */
 	uint64_t started_ns;
 	unsigned vms_starting; /* ports not yet made */
 	unsigned vms_ending;   /* threads not yet ended */
@@ -59,15 +66,19 @@ struct daemon {
 struct vm {
 	struct list link;
 	struct daemon *daemon;
-	const struct config_vm *config;
 	char name[32], tap[16];
-	struct in_addr address;
+	char *domain;		/* libvirt's name for it; NULL: the same */
+	struct in_addr address; /* configured, or handed out */
+	bool has_fixed_address, has_fixed_mac;
+	uint8_t fixed_mac[6];
 	bool has_mac, connected;
 	uint8_t mac[6];
-	struct guest *guest; /* NULL until its port is made */
-	int socket;	     /* <vm>.sock, until the guest has it */
-	int listener;	     /* its USB/IP door */
-	int agent_listener;  /* its agent's */
+	bool started;	      /* its port was asked for */
+	bool leaving, ending; /* out of the configuration; its thread was told to end */
+	struct guest *guest;  /* NULL until its port is made */
+	int socket;	      /* <vm>.sock, until the guest has it */
+	int listener;	      /* its USB/IP door */
+	int agent_listener;   /* its agent's */
 	struct loop_watch listener_watch, agent_watch, agent_pause;
 	struct agents agents;
 	struct broker_request req;
@@ -81,6 +92,8 @@ int vms_start(struct daemon *daemon);
 void vms_stop(struct daemon *daemon);
 void vms_free(struct daemon *daemon);
 int vms_make_sockets(struct daemon *daemon);
+int vms_change(struct daemon *daemon, struct config_errors *errors);
+void vm_maybe_gone(struct vm *vm);
 struct vm *vm_find(struct daemon *daemon, const char *name);
 
 /* ------------------------------------------------------------- devices */
@@ -111,6 +124,9 @@ struct route {
 	unsigned failures;
 	struct loop_watch retry;
 	struct broker_request req;
+	bool exported;	/* @at may import it; else it is only kept from the host */
+	char aimed[32]; /* where it was wanted when last looked at */
+	uint64_t held_ns, session_ns, guest_ns; /* since when: held, in a session, guest_has */
 };
 
 struct device {
@@ -124,12 +140,16 @@ struct device {
 	usb_class_set classes;
 	struct usbip_device_info info;
 	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
-	const struct config_device *alias;
+	const struct config_device *alias; /* its section in the configuration, or NULL */
+	char given[32];			   /* the name that it was given by command; "" if none */
 	struct route route;
 };
 
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
+const char *device_alias(const struct device *device);
+void device_name_anew(struct device *device);
+void devices_name_anew(struct daemon *daemon);
 
 /* Outcomes of device_resolve(). */
 enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };
@@ -140,7 +160,9 @@ bool device_is_meant(const struct device *device, const char *text);
 
 /* ------------------------------------------------------------- the whole */
 
-int daemon_run(struct config *config, struct policy *policy, int broker_line);
+int daemon_run(struct config *config, struct policy *policy, const char *config_file,
+	       int broker_line);
+int daemon_reload(struct daemon *daemon, struct config_errors *errors);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);
 void daemon_vm_started(struct daemon *daemon);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One device among the present ones: its facts, and which one a person means. */
+/* One device among the present ones: its facts, its names, and which one a person means. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/daemon.h"
@@ -19,7 +20,7 @@ struct device_facts device_facts_of(const struct device *device)
 		.product = device->product,
 		.busid = device->busid,
 		.stable_port = device->stable_port,
-		.alias = device->alias ? device->alias->name : NULL,
+		.alias = device_alias(device),
 		.classes = device->classes,
 	};
 }
@@ -44,6 +45,76 @@ bool device_pair_is_unique(const struct device *device)
 }
 
 /**
+ * device_alias() - what people call a device
+ * @device:	the device
+ *
+ * Return: its section's name, else the name that it was given by command, else NULL.
+ */
+const char *device_alias(const struct device *device)
+{
+	if (device->alias)
+		return device->alias->name;
+	return device->given[0] ? device->given : NULL;
+}
+
+static const struct config_device *section_for(const struct device *device)
+{
+	struct device_facts facts = device_facts_of(device);
+
+	list_for_each(it, &device->daemon->config->devices) {
+		const struct config_device *c = list_entry(it, struct config_device, link);
+
+		if (selector_matches(&c->match, &facts))
+			return c;
+	}
+	return NULL;
+}
+
+/**
+ * device_name_anew() - find out what a device is called
+ * @device:	the device; its alias, given name and tag are set
+ *
+ * A name that the configuration has for something by now is not given to anything else.
+ */
+void device_name_anew(struct device *device)
+{
+	const struct config *config = device->daemon->config;
+	struct device_facts facts;
+	const struct wish *name;
+
+	device->alias = section_for(device);
+	device->given[0] = 0;
+	facts = device_facts_of(device);
+	name = wish_find(&device->daemon->book.list[WISHES_NAMES], &facts,
+			 device_pair_is_unique(device));
+	if (name && !config_find_device(config, name->target) &&
+	    !config_find_group(config, name->target))
+		memcpy(device->given, name->target, sizeof(device->given));
+	if (device_alias(device))
+		snprintf(device->tag, sizeof(device->tag), "%s", device_alias(device));
+	else
+		snprintf(device->tag, sizeof(device->tag), "%04x:%04x at %s", device->id_vendor,
+			 device->id_product, device->busid);
+}
+
+/**
+ * devices_name_anew() - what devices are called has changed
+ * @daemon:	the daemon
+ */
+void devices_name_anew(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->devices)
+		device_name_anew(list_entry(it, struct device, link));
+}
+
+/* Whether a word is a name for a device, plugged in or not. */
+static bool is_alias(const struct daemon *daemon, const char *text)
+{
+	return config_find_device(daemon->config, text) ||
+	       wish_find_target(&daemon->book.list[WISHES_NAMES], text);
+}
+
+/**
  * device_is_meant() - whether a person's word for a device means this one
  * @device:	the device
  * @text:	an alias or a selector
@@ -55,9 +126,9 @@ bool device_is_meant(const struct device *device, const char *text)
 	const char *expected;
 	bool meant = false;
 
-	if (device->alias && !strcmp(device->alias->name, text))
+	if (device_alias(device) && !strcmp(device_alias(device), text))
 		return true;
-	if (config_find_device(device->daemon->config, text))
+	if (is_alias(device->daemon, text))
 		return false;
 	if (selector_parse_word(&s, text, &expected) == 0)
 		meant = selector_matches(&s, &facts);
@@ -78,13 +149,13 @@ bool device_is_meant(const struct device *device, const char *text)
 int device_resolve(struct daemon *daemon, const char *text, struct device **ret_device,
 		   bool *ret_by_port, const char **ret_expected)
 {
-	bool is_alias = config_find_device(daemon->config, text);
+	bool named = is_alias(daemon, text);
 	struct selector s = SELECTOR_INIT;
 	struct device *found = NULL;
 	int r = 0;
 
 	*ret_by_port = false;
-	if (!is_alias) {
+	if (!named) {
 		r = selector_parse_word(&s, text, ret_expected);
 		if (r == 0)
 			*ret_by_port = s.port != NULL;
@@ -103,7 +174,7 @@ int device_resolve(struct daemon *daemon, const char *text, struct device **ret_
 		found = d;
 	}
 	if (!found)
-		return is_alias ? RESOLVE_ABSENT : RESOLVE_UNKNOWN;
+		return named ? RESOLVE_ABSENT : RESOLVE_UNKNOWN;
 	*ret_device = found;
 	return 0;
 }

@@ -206,26 +206,6 @@ static void set_classes(struct device *d)
 					  d->info.device_protocol);
 }
 
-static void set_alias(struct device *d)
-{
-	struct device_facts facts = device_facts_of(d);
-
-	d->alias = NULL;
-	list_for_each(it, &d->daemon->config->devices) {
-		struct config_device *c = list_entry(it, struct config_device, link);
-
-		if (selector_matches(&c->match, &facts)) {
-			d->alias = c;
-			break;
-		}
-	}
-	if (d->alias)
-		snprintf(d->tag, sizeof(d->tag), "%s", d->alias->name);
-	else
-		snprintf(d->tag, sizeof(d->tag), "%04x:%04x at %s", d->id_vendor, d->id_product,
-			 d->busid);
-}
-
 static int device_read(struct device **ret_device, struct device_registry *registry,
 		       struct udev_device *u)
 {
@@ -259,7 +239,7 @@ static int device_read(struct device **ret_device, struct device_registry *regis
 	d->info.devnum = (d->devnum - 1u) % 255 + 1;
 	d->info.speed = wire_speed(speed ? strtoul(speed, NULL, 10) : 0, speed);
 	set_classes(d);
-	set_alias(d);
+	device_name_anew(d);
 	d->route.session_dup = -1;
 	*ret_device = take_ptr(d);
 	return 0;

@@ -7,99 +7,53 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/route_call.h"
+#include "daemon/route.h"
 
-#define WHO_MAX sizeof(((struct route_ask *)0)->who)
-
-/* Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
- * moved is logged by route_command(). Control's thread alone. */
+/*
+ * Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
+ * moved is logged by route_command(). Control's thread alone.
+ */
 static struct log_limit limit;
 
-/* A command of a hot key; nobody waits for its answer but the log. */
-struct hotkey_command {
-	char who[WHO_MAX];
-	struct route_call *call;
-};
-
-static void command_done(void *ctx, enum route_outcome outcome, struct device *device,
-			 const char *text, double ms)
+/* Nobody waits for the answer but the log. */
+static void command_done(void *ctx _unused_, const struct route_result *result)
 {
-	struct hotkey_command *command = ctx;
-
-	if (outcome != ROUTE_DONE)
-		log_warning("%s: %s", command->who, text);
-	free(command);
-}
-
-/* @wait: let the move fail and go back; else the wish stands whatever comes. */
-static void command(struct device *device, struct vm *to, bool wait, const char *who)
-{
-	struct hotkey_command *command = calloc(1, sizeof(*command));
-	struct route_ask ask = {.device = device, .vm = to, .has_wait = !wait};
-
-	if (!command) {
-		log_err("%s: %s: no memory to move it", who, device->tag);
-		return;
-	}
-	snprintf(command->who, sizeof(command->who), "%s", who);
-	snprintf(ask.who, sizeof(ask.who), "%s", who);
-	route_command(device->daemon, &ask, command_done, command, &command->call);
+	if (result->outcome != ROUTE_DONE)
+		log_limited(&limit, LOG_LEVEL_WARNING, "the hot key could not do all: %s",
+			    result->text);
 }
 
 /* Those that are wanted at the host already are on their way. */
 static bool is_wanted_elsewhere(const struct device *device)
 {
-	const char *by;
-
-	return strcmp(route_wanted(device, &by), "host") != 0;
+	return strcmp(route_wanted(device).target, "host") != 0;
 }
 
 static void panic(struct daemon *daemon, const char *who)
 {
 	const usb_class_set meant = 1u << USB_CLASS_HID_KEYBOARD | 1u << USB_CLASS_HID_MOUSE;
+	struct route_subject taken[ROUTE_SUBJECTS_MAX] = {0}, reserved[ROUTE_SUBJECTS_MAX] = {0};
+	/* The wish stands whatever comes. */
+	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = taken, .has_wait = true};
+	struct route_ask free = {.verb = ROUTE_UNRESERVE, .subjects = reserved, .has_wait = true};
 
 	list_for_each(it, &daemon->devices) {
 		struct device *device = list_entry(it, struct device, link);
 
-		if (device->classes & meant && is_wanted_elsewhere(device))
-			command(device, NULL, false, who);
-	}
-}
-
-/* The first VM after the one that has the keyboard, in the order of the configuration. */
-static struct vm *next_vm(const struct device *keyboard)
-{
-	struct daemon *daemon = keyboard->daemon;
-	struct vm *at = keyboard->route.at, *first = NULL;
-	bool passed = false;
-	char by[200];
-
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
-
-		if (vm == at) {
-			passed = true;
+		if (!(device->classes & meant) || !is_wanted_elsewhere(device) ||
+		    ask.n_subjects == ROUTE_SUBJECTS_MAX)
 			continue;
-		}
-		if (!vm->connected ||
-		    !route_permits(daemon, keyboard, keyboard->alias, vm->name, by, sizeof(by)))
-			continue;
-		if (passed)
-			return vm;
-		first = first ? first : vm;
+		taken[ask.n_subjects++].device = device;
+		if (route_reserved(device))
+			reserved[free.n_subjects++].device = device;
 	}
-	return first;
-}
-
-static void next(struct device *keyboard, const char *who)
-{
-	struct vm *to = next_vm(keyboard);
-
-	if (to)
-		command(keyboard, to, true, who);
-	else
-		log_limited(&limit, LOG_LEVEL_NOTICE, "%s: no other VM is there that may have it",
-			    who);
+	snprintf(ask.who, sizeof(ask.who), "%s", who);
+	memcpy(free.who, ask.who, sizeof(free.who));
+	/* To the host means to be typed with there: what was reserved is so no longer. */
+	if (free.n_subjects)
+		route_command(daemon, &free, command_done, NULL, NULL);
+	if (ask.n_subjects)
+		route_command(daemon, &ask, command_done, NULL, NULL);
 }
 
 /**
@@ -111,7 +65,7 @@ void hotkey_struck(struct device *keyboard, enum hotkey which)
 {
 	static const char *const names[] = {[HOTKEY_PANIC] = "panic", [HOTKEY_NEXT] = "next"};
 	struct daemon *daemon = keyboard->daemon;
-	char who[WHO_MAX];
+	char who[sizeof(((struct route_ask *)0)->who)];
 
 	if (!daemon->ready || daemon->stopping)
 		return;
@@ -120,5 +74,5 @@ void hotkey_struck(struct device *keyboard, enum hotkey which)
 	if (which == HOTKEY_PANIC)
 		panic(daemon, who);
 	else
-		next(keyboard, who);
+		route_switch_next(daemon, keyboard, who);
 }

@@ -149,5 +149,5 @@ int main(int argc, char **argv)
 		config_free(config);
 		return EXIT_CANNOT;
 	}
-	return daemon_run(config, policy, line);
+	return daemon_run(config, policy, o.config, line);
 }

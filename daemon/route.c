@@ -28,49 +28,58 @@
 #include "base/log.h"
 #include "daemon/claims.h"
 #include "daemon/guest_side.h"
+#include "daemon/host_inputs.h"
 #include "daemon/old_sessions.h"
-#include "daemon/policy_subject.h"
 #include "daemon/route_call.h"
-#include "daemon/state_file.h"
 
 #define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
+
+/* Whose thread should have a device, and whether its VM may import it. */
+struct route_aim {
+	struct vm *vm; /* NULL: the host's drivers should have it */
+	bool exported; /* else: kept from the host's drivers, and in no guest */
+};
 
 static void route_reconcile(struct device *device);
 static void route_take(struct device *device, bool close_it);
 
 /* ------------------------------------------------------------- what is wanted */
 
-/**
- * route_permits() - whether the policy lets a VM have a device
- * @daemon:	whose policy
- * @device:	the device; NULL: not plugged in
- * @alias:	its section, or NULL where it is plugged in and has none
- * @vm:		the VM's name
- * @by:		what decided; may be NULL
- * @size:	room there
+/*
+ * A rule takes the host's last keyboard only where the configuration itself names the VM: nobody is
+ * there to say that it should not have been.
  */
-bool route_permits(const struct daemon *daemon, const struct device *device,
-		   const struct config_device *alias, const char *vm, char *by, size_t size)
+static bool route_spares(const struct device *device, const struct route_want *want)
 {
-	struct policy_subject s;
-
-	if (device)
-		policy_subject_of(&s, device);
-	else
-		policy_subject_absent(&s, daemon->config, alias->name, alias);
-	return policy_permits(daemon->policy, &s.facts, s.section, vm, by, size);
+	return !strcmp(want->by, "rule") && device->route.state == ROUTE_HOST &&
+	       !device->route.was_ours && !route_consents(device, want->target) &&
+	       host_is_last_keyboard(device);
 }
 
-/* The VM that a device is to go to now; NULL: the host. */
-static struct vm *route_target(const struct device *device)
+static struct route_aim route_aim(const struct device *device)
 {
-	const char *by, *wish = route_wanted(device, &by);
+	struct route_want want = route_wanted(device);
+	struct route_aim aim = {0};
 
-	if (device->broken[0] ||
-	    !route_permits(device->daemon, device, device->alias, wish, NULL, 0))
-		return NULL;
-	return vm_find(device->daemon, wish);
+	if (device->broken[0])
+		return aim;
+	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))
+		aim.vm = vm_find(device->daemon, want.target);
+	/* One that is just coming into the configuration has no thread yet. */
+	if (aim.vm && !aim.vm->guest)
+		aim.vm = NULL;
+	aim.exported = aim.vm != NULL;
+	/* Kept from the host's drivers it has to be in some thread; where it is, if there is one.
+	 */
+	if (!aim.vm && route_reserved(device)) {
+		aim.vm = device->route.at && !device->route.at->leaving ? device->route.at : NULL;
+		if (!aim.vm && !list_empty(&device->daemon->vms))
+			aim.vm = list_entry(list_first(&device->daemon->vms), struct vm, link);
+		if (aim.vm && !aim.vm->guest)
+			aim.vm = NULL;
+	}
+	return aim;
 }
 
 /* ------------------------------------------------------------- failures */
@@ -111,6 +120,14 @@ static void route_fail(struct device *device, int r, const char *reason)
 
 /* ------------------------------------------------------------- what the guest's thread tells */
 
+/* Exported from now on: nothing of what the last guest said counts. */
+static void route_held(struct device *device)
+{
+	device->route.held_ns = loop_now();
+	device->route.guest_has = false;
+	device->route.guest_text[0] = 0;
+}
+
 static void route_opened(void *ctx, int r, const char *reason)
 {
 	struct device *device = ctx;
@@ -130,9 +147,9 @@ static void route_opened(void *ctx, int r, const char *reason)
 	route->failure = 0;
 	route->was_ours = false;
 	route->reason[0] = 0;
-	route->guest_has = false;
-	route->guest_text[0] = 0;
-	log_info("%s: claimed for %s", device->tag, route->at->name);
+	route_held(device);
+	log_info("%s: claimed for %s", device->tag,
+		 route->exported ? route->at->name : "whoever gets it next");
 	route_reconcile(device);
 }
 
@@ -154,8 +171,7 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 	struct device *device = ctx;
 	struct route *route = &device->route;
 
-	route->session = false;
-	route->guest_has = false;
+	route->session = route->guest_has = false;
 	route->session_dup = fd_close(route->session_dup);
 	old_sessions_save(device->daemon);
 	if (r < 0 && route->state == ROUTE_HELD) {
@@ -183,12 +199,9 @@ static void route_let_go(struct device *device)
 {
 	struct route *route = &device->route;
 
-	route->guest_has = false;
-	route->guest_text[0] = 0;
-
 	guest_device_forget(route->gd);
 	route->gd = NULL;
-	route->importing = route->session = false;
+	route->importing = route->session = route->guest_has = false;
 	route->session_dup = fd_close(route->session_dup);
 }
 
@@ -209,31 +222,43 @@ static void route_stuck(void *ctx, const char *what)
 	route_fail(device, -ETIMEDOUT, text);
 }
 
+static void route_give(struct device *device, struct route_aim aim)
+{
+	struct route *route = &device->route;
+
+	route->state = ROUTE_GIVING;
+	route->at = aim.vm;
+	route->exported = aim.exported;
+	guest_give(aim.vm->guest, route->gd);
+}
+
 static void route_taken(void *ctx, bool closed, int r, const char *reason _unused_)
 {
 	struct device *device = ctx;
 	struct route *route = &device->route;
-	struct vm *to = route_target(device);
+	struct vm *from = route->at;
+	struct route_aim aim;
 
 	if (device->daemon->stopping) {
 		if (closed)
 			route->gd = guest_device_free(route->gd);
 		return;
 	}
+	aim = route_aim(device);
 	if (!closed) {
 		/* Claimed and at rest. No thread has it, and one must, even if only to close it. */
-		if (to) {
-			route->state = ROUTE_GIVING;
-			route->at = to;
-			guest_give(to->guest, route->gd);
+		if (aim.vm) {
+			route_give(device, aim);
 		} else {
 			guest_give(route->at->guest, route->gd);
 			guest_take(route->at->guest, route->gd, true);
 		}
+		vm_maybe_gone(from);
 		return;
 	}
 	route->gd = guest_device_free(route->gd);
 	route->at = NULL;
+	vm_maybe_gone(from);
 	if (r < 0 && !route->failure) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s", errno_text(r));
@@ -281,17 +306,15 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 {
 	struct device *device = container_of(req, struct device, route.req);
 	struct route *route = &device->route;
-	struct vm *to = route_target(device);
-	char reason[160];
+	struct route_aim aim = route_aim(device);
+	char reason[200];
 
-	if (r == 0 && to && !device->daemon->stopping) {
+	if (r == 0 && aim.vm && !device->daemon->stopping) {
 		route->gd = guest_device_new(device->tag, &device->info, fds[0],
 					     device->daemon->loop, &route_events, device);
 		if (route->gd) {
 			route->guard = fds[1];
-			route->state = ROUTE_GIVING;
-			route->at = to;
-			guest_give(to->guest, route->gd);
+			route_give(device, aim);
 			return;
 		}
 		r = -ENOMEM;
@@ -374,26 +397,32 @@ static void route_take(struct device *device, bool close_it)
 static void route_reconcile(struct device *device)
 {
 	struct route *route = &device->route;
-	struct vm *to;
+	struct route_aim aim;
 
 	if (!device->daemon->ready || device->daemon->stopping)
 		return;
-	to = route_target(device);
+	aim = route_aim(device);
 	switch (route->state) {
 	case ROUTE_HOST:
 		/*
 		 * A device stays with the host until its VM is there for the first time, or nobody
 		 * could type the command that starts it; once claimed it stays so while the VM is
-		 * away, or what is typed meanwhile would go to the host's console.
+		 * away, or what is typed meanwhile would go to the host's console. What is reserved
+		 * is never the host's.
 		 */
-		if (to && (to->connected || route->was_ours))
+		if (aim.vm && (!aim.exported || aim.vm->connected || route->was_ours ||
+			       route_reserved(device)))
 			route_open(device);
-		else if (!to && route->was_ours)
+		else if (!aim.vm && route->was_ours)
 			route_rebind(device);
 		break;
 	case ROUTE_HELD:
-		if (to != route->at)
-			route_take(device, !to);
+		if (aim.vm != route->at || (route->exported && !aim.exported)) {
+			route_take(device, !aim.vm);
+		} else if (aim.exported && !route->exported) {
+			route->exported = true;
+			route_held(device);
+		}
 		break;
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:
@@ -413,6 +442,9 @@ static void route_reconcile(struct device *device)
  */
 void route_wish_changed(struct device *device)
 {
+	struct route_want want = route_wanted(device);
+
+	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.failures = 0;
 	device->route.failure = 0;
 	if (device->route.state == ROUTE_FAILED) {
@@ -433,22 +465,10 @@ void route_wish_changed(struct device *device)
  */
 int routes_load(struct daemon *daemon)
 {
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	unsigned bad = 0;
-	size_t len;
-	int r;
+	int r = wish_book_load(daemon);
 
-	daemon_path(path, sizeof(path), daemon->config->runtime_directory, "wishes");
-	r = state_file_read(path, &text, &len);
-	if (r == 0)
-		r = wishes_parse(&daemon->wishes, text, len, &bad);
-	if (r < 0 && r != -ENOENT) {
-		log_err("%s: %s", path, errno_text(r));
+	if (r < 0)
 		return r;
-	}
-	if (bad)
-		log_warning("%s: %u lines say nothing and were left out", path, bad);
 	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
 }
 
@@ -479,11 +499,47 @@ void routes_stop(struct daemon *daemon)
 }
 
 /**
+ * routes_review() - what is said of devices has changed
+ * @daemon:	the daemon
+ */
+void routes_review(struct daemon *daemon)
+{
+	list_for_each_safe(it, &daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		struct route_want want = route_wanted(d);
+
+		if (strcmp(want.target, d->route.aimed))
+			route_wish_changed(d);
+		else
+			route_reconcile(d);
+	}
+}
+
+/**
+ * route_guest_says() - something in the guest tells how it goes with a device there
+ * @device:	the device
+ * @has:	its kernel has it
+ * @text:	where it hasn't: why, for a person; it goes on trying
+ */
+void route_guest_says(struct device *device, bool has, const char *text)
+{
+	struct route *route = &device->route;
+
+	route->guest_has = has && route->session;
+	route->guest_ns = loop_now();
+	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
+	route_calls_check(device);
+}
+
+/**
  * route_added() - a device is there
  * @device:	in the list
  */
 void route_added(struct device *device)
 {
+	struct route_want want = route_wanted(device);
+
+	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
 	device->route.was_ours = claims_take(&device->daemon->claimed_before, device);
 	route_calls_added(device);
@@ -531,29 +587,19 @@ void route_vm_changed(struct vm *vm)
 }
 
 /**
- * route_guest_says() - what is in the guest tells how it fares with a device
- * @device:	exported to that guest
- * @has:	the guest's kernel has it; else it has not, and what is there goes on trying
- * @text:	why not, for people; "" where there is no more to be said
- */
-void route_guest_says(struct device *device, bool has, const char *text)
-{
-	struct route *route = &device->route;
-
-	route->guest_has = has;
-	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
-	route_calls_check(device);
-}
-
-/**
  * route_exported_to() - whether a VM may see and import a device now
  * @device:	the device
  * @vm:		the VM
  */
 bool route_exported_to(const struct device *device, const struct vm *vm)
 {
-	return device->route.state == ROUTE_HELD && device->route.at == vm && vm->connected &&
-	       route_target(device) == vm;
+	const struct route *route = &device->route;
+	struct route_aim aim;
+
+	if (route->state != ROUTE_HELD || route->at != vm || !route->exported || !vm->connected)
+		return false;
+	aim = route_aim(device);
+	return aim.vm == vm && aim.exported;
 }
 
 /**

@@ -19,44 +19,81 @@
 
 struct route_call;
 
+/* What a command asks for. */
+enum route_verb {
+	ROUTE_ATTACH,	 /* at a VM or the host, until the next command */
+	ROUTE_ASSIGN,	 /* the same for good */
+	ROUTE_UNASSIGN,	 /* not for good any more; no command's wish either */
+	ROUTE_RELEASE,	 /* no command's wish: assignment and rules decide */
+	ROUTE_RESERVE,	 /* the host's drivers don't get it */
+	ROUTE_UNRESERVE, /* they do again */
+	ROUTE_UNDO,	 /* all as before the last change */
+};
+
+/* One device that a command is about. */
+struct route_subject {
+	struct device *device; /* NULL: not plugged in */
+	char alias[32];	       /* "" where it has none; never where @device is NULL */
+	bool by_port;	       /* it was named by its port */
+};
+
+/* Members of a group, and what rules put there. */
+#define ROUTE_SUBJECTS_MAX 128
+
+struct route_ask {
+	enum route_verb verb;
+	const struct route_subject *subjects; /* copied */
+	size_t n_subjects;
+	struct vm *vm; /* attach, assign: NULL is the host */
+	bool has_wait; /* else: until the device is exported, or something in the guest has it */
+	double wait_seconds; /* 0: not at all; else until the guest has it */
+	bool force;	     /* the host's last keyboard too */
+	bool dry_run;	     /* only say what would be done */
+	double for_seconds;  /* attach: how long; 0: without an end */
+	bool until_unplug;   /* attach: ends with the unplugging */
+	char who[64];	     /* for the log: "uid 0 (pid 123)" */
+};
+
 /* How a command ended. */
 enum route_outcome {
 	ROUTE_DONE,
 	ROUTE_PENDING,	  /* the wish stands; not there within the wait */
 	ROUTE_NOT_DONE,	  /* failed, and all is as before */
-	ROUTE_BUSY,	  /* claimed by another program; all is as before */
+	ROUTE_BUSY,	  /* in use by another program, or needed by the host; all is as before */
 	ROUTE_SUPERSEDED, /* a newer command has overtaken it */
 	ROUTE_DENIED,	  /* policy; the wish is not stored */
 	ROUTE_UNPLUGGED,  /* it went meanwhile; the wish stands */
 };
 
-/**
- * typedef route_done - a command has ended
- * @ctx:	as given
- * @outcome:	how
- * @device:	the device; NULL where it is not plugged in
- * @text:	a message for a person, or the reason
- * @ms:		how long it took the guest to have the device, or < 0
- */
-typedef void (*route_done)(void *ctx, enum route_outcome outcome, struct device *device,
-			   const char *text, double ms);
-
-/* What a command asks. */
-struct route_ask {
-	struct device *device; /* NULL: not plugged in, but @alias is configured */
-	const char *alias;
-	bool by_port;
-	struct vm *vm;	     /* NULL: the host */
-	bool has_wait;	     /* else: until the device is exported */
-	double wait_seconds; /* 0: not at all; else until the guest has it */
-	char who[64];	     /* for the log: "uid 0 (pid 123)" */
+/* What took how long until the guest had a device, in milliseconds. */
+struct route_times {
+	double total;  /* < 0: it is not known, and the others say nothing */
+	double daemon; /* the command, until the device was exported to the new guest */
+	double wire;   /* until the guest's import was answered */
+	double guest;  /* until its kernel had enumerated it; < 0: it doesn't tell */
 };
+
+struct route_result {
+	enum route_outcome outcome;
+	const char *text; /* a message for a person, a line a device, or the reason */
+	const struct route_subject *subjects; /* with those gone that were unplugged */
+	size_t n_subjects;
+	struct route_times times; /* of the slowest */
+};
+
+/* A command has ended; all of @result is there for the length of the call. */
+typedef void (*route_done)(void *ctx, const struct route_result *result);
 
 void route_command(struct daemon *daemon, const struct route_ask *ask, route_done done, void *ctx,
 		   struct route_call **ret_call);
+void route_calls_vm_left(struct vm *vm);
 void route_call_cancel(struct route_call *call);
+struct vm *route_next_vm(struct daemon *daemon, const struct route_subject *subjects, size_t n,
+			 bool backwards);
+void route_switch_next(struct daemon *daemon, struct device *device, const char *who);
 
 int routes_load(struct daemon *daemon);
+void routes_review(struct daemon *daemon);
 void routes_started(struct daemon *daemon);
 void routes_stop(struct daemon *daemon);
 
@@ -70,7 +107,22 @@ void route_guest_says(struct device *device, bool has, const char *text);
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op);
 
+void route_guest_says(struct device *device, bool has, const char *text);
+
+/* Where a device should be. */
+struct route_want {
+	char target[32]; /* a VM's name or "host" */
+	const char *by;	 /* "command", "assignment", "rule" or "default" */
+	char rule[256];	 /* the rule, or what keeps a rule from being followed; "" */
+};
+
+struct route_want route_wanted(const struct device *device);
+bool route_reserved(const struct device *device);
+bool route_permits(const struct device *device, const char *vm, char *by, size_t size);
+bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,
+			  size_t size);
+bool route_consents(const struct device *device, const char *vm);
+
 /* For people. */
-const char *route_wanted(const struct device *device, const char **ret_by);
 const char *route_actual(const struct device *device);
 const char *route_state_name(const struct device *device, char *reason, size_t size);

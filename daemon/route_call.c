@@ -1,386 +1,595 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands: attach and detach, from the wish that is written down to the answer.
+ * Commands: from what is asked to the answer. What they write down is in route_change.c.
  *
- * A command whose wish was written is answered once: when the device is where it was wished, when
- * the wait is over, when it can't be had (then the wish goes back to what it was: the transaction's
- * rollback), or when a newer command on the same device overtakes it.
+ * A command is about one device or several, all or none of them: what forbids it is found before
+ * anything is written; then all its wishes are written at once; where one of the devices can't be
+ * had, all go back to where they were. It is answered once: when all are where they should be, when
+ * the wait is over, when one can't be had, or when a newer command on one of the devices overtakes
+ * it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "daemon/guest_side.h"
+#include "daemon/host_inputs.h"
 #include "daemon/route.h"
 #include "daemon/route_call.h"
-#include "daemon/state_file.h"
 
 #define NS_PER_SECOND 1000000000ull
-/* How long a command without a wait of its own may take to have the device exported. */
+/* How long a command without a wait of its own may take to have the devices exported … */
 #define EXPORT_SECONDS 20
-/* … and to have the device in a guest that takes it by itself. */
+/* … and where something in the guest takes them, to have them there. */
 #define GUEST_SECONDS 10
-
-struct route_call {
-	struct list link;
-	struct daemon *daemon;
-	struct route_ask ask;
-	char alias[32];	      /* what ask.alias points at */
-	char from[32];	      /* where the device was */
-	struct wishes before; /* to go back to after a failure */
-	uint64_t started_ns;
-	bool moved; /* something had to be done at all */
-	struct loop_watch deadline;
-	route_done done;
-	void *ctx;
-	struct route_call **handle;
-};
+#define TEXT_MAX      4096
 
 static void call_free(struct route_call *call)
 {
-	wishes_deinit(&call->before);
+	wish_book_deinit(&call->before);
+	free(call->members);
 	free(call);
 }
 
-static void call_end(struct route_call *call, enum route_outcome outcome, double ms,
-		     const char *format, ...) _printf_(4, 5);
-
-static void call_end(struct route_call *call, enum route_outcome outcome, double ms,
-		     const char *format, ...)
+/* The members as the caller sees them, in room of the caller's. */
+static size_t call_subjects(const struct route_call *call,
+			    struct route_subject subjects[ROUTE_SUBJECTS_MAX])
 {
-	char text[512];
+	for (size_t i = 0; i < call->n_members; i++)
+		subjects[i] = call->members[i].subject;
+	return call->n_members;
+}
+
+static void call_answer(struct route_call *call, enum route_outcome outcome, const char *text,
+			struct route_times times)
+{
+	struct route_subject subjects[ROUTE_SUBJECTS_MAX];
+	struct route_result result = {
+		.outcome = outcome, .text = text, .subjects = subjects, .times = times};
+
+	result.n_subjects = call_subjects(call, subjects);
+	list_remove(&call->link);
+	loop_cancel(call->daemon->loop, &call->deadline);
+	if (call->handle)
+		*call->handle = NULL;
+	call->done(call->ctx, &result);
+	call_free(call);
+}
+
+static void call_end(struct route_call *call, enum route_outcome outcome, const char *format, ...)
+	_printf_(3, 4);
+
+static void call_end(struct route_call *call, enum route_outcome outcome, const char *format, ...)
+{
+	char text[TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	list_remove(&call->link);
-	loop_cancel(call->daemon->loop, &call->deadline);
-	if (call->handle)
-		*call->handle = NULL;
-	call->done(call->ctx, outcome, call->ask.device, text, ms);
-	call_free(call);
+	call_answer(call, outcome, text, (struct route_times){.total = -1});
 }
 
-static const char *call_name(const struct route_call *call)
+const char *route_member_name(const struct call_member *m)
 {
-	return call->ask.device ? call->ask.device->tag : call->alias;
+	return m->subject.device ? m->subject.device->tag : m->subject.alias;
 }
 
-static const char *call_to(const struct route_call *call)
+/* ------------------------------------------------------------- one device of it */
+
+static void arrive(struct call_member *m, const char *format, ...) _printf_(2, 3);
+
+static void arrive(struct call_member *m, const char *format, ...)
 {
-	return call->ask.vm ? call->ask.vm->name : "host";
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(m->text, sizeof(m->text), format, ap);
+	va_end(ap);
+	m->arrived = true;
 }
-
-/* ------------------------------------------------------------- wishes, durably */
-
-static int wishes_save(struct daemon *daemon, const struct wishes *wishes)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	size_t len;
-	int r;
-
-	r = wishes_format(wishes, &text, &len);
-	if (r < 0)
-		return r;
-	daemon_path(path, sizeof(path), daemon->config->runtime_directory, "wishes");
-	return state_file_write(path, text, len);
-}
-
-/* Make a changed copy of the wishes the wishes, once it is written; it is taken either way. */
-static int wishes_commit(struct daemon *daemon, struct wishes *next)
-{
-	struct wishes copy;
-	int r = wishes_save(daemon, next);
-
-	if (r == 0)
-		r = wishes_copy(&copy, next);
-	if (r == 0) {
-		struct list *l;
-
-		wishes_deinit(&daemon->wishes);
-		while ((l = list_pop(&copy.all)))
-			list_append(&daemon->wishes.all, l);
-		daemon->wishes.n = copy.n;
-	}
-	wishes_deinit(next);
-	return r;
-}
-
-static int call_wish(struct route_call *call)
-{
-	const struct route_ask *ask = &call->ask;
-	const char *target = ask->vm ? ask->vm->name : "host";
-	struct daemon *daemon = call->daemon;
-	struct wishes next;
-	int r;
-
-	r = wishes_copy(&call->before, &daemon->wishes);
-	if (r == 0)
-		r = wishes_copy(&next, &daemon->wishes);
-	if (r < 0)
-		return r;
-	if (ask->device) {
-		struct device_facts facts = device_facts_of(ask->device);
-
-		r = wish_set(&next, &facts, ask->by_port, device_pair_is_unique(ask->device),
-			     target);
-	} else {
-		r = wish_set_alias(&next, ask->alias, target);
-	}
-	if (r == 0)
-		return wishes_commit(daemon, &next);
-	wishes_deinit(&next);
-	return r;
-}
-
-static void call_roll_back(struct route_call *call)
-{
-	struct device *d = call->ask.device;
-	struct device_facts facts = device_facts_of(d);
-	struct wishes next;
-	const char *by;
-	int r;
-
-	r = wishes_copy(&next, &call->daemon->wishes);
-	if (r == 0) {
-		r = wish_restore(&next, &call->before, &facts, device_pair_is_unique(d));
-		if (r == 0)
-			r = wishes_commit(call->daemon, &next);
-		else
-			wishes_deinit(&next);
-	}
-	if (r < 0)
-		log_err("%s: the old wish can't be written: %s", d->tag, errno_text(r));
-	log_notice("%s: wanted at %s again, as before", d->tag, route_wanted(d, &by));
-}
-
-/* ------------------------------------------------------------- the answer */
 
 /* The line that makes a guest without an agent take the device. */
-static void call_line(const struct route_call *call, char *text, size_t size)
+static const char *member_line(const struct route_call *call, const struct call_member *m,
+			       char *text, size_t size)
 {
-	const struct device *d = call->ask.device;
+	const struct device *d = m->subject.device;
+	const char *alias = device_alias(d);
 	char address[INET_ADDRSTRLEN];
 
 	inet_ntop(AF_INET, &call->daemon->config->address, address, sizeof(address));
-	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", call_to(call), address,
-		 d->alias ? d->alias->name : d->busid);
+	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", m->to, address,
+		 alias ? alias : d->busid);
+	return text;
 }
 
-static double call_ms(const struct route_call *call)
+/* Whether the command waits until the guest has it, not only until the guest may take it. */
+static bool member_waits(const struct route_call *call, const struct call_member *m)
 {
-	return (double)(loop_now() - call->started_ns) / 1e6;
+	if (call->ask.has_wait)
+		return call->ask.wait_seconds > 0;
+	return m->vm && guest_side_takes(m->vm);
 }
 
-static void call_check_vm(struct route_call *call)
+static double ms_between(uint64_t from, uint64_t to)
 {
-	struct device *d = call->ask.device;
-	struct vm *vm = call->ask.vm;
-	bool takes = guest_side_takes(vm);
-	bool waits = call->ask.has_wait ? call->ask.wait_seconds > 0 : takes;
+	return to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+/* It is in the guest; how long each part took. */
+static void member_in_guest(struct route_call *call, struct call_member *m)
+{
+	const struct route *r = &m->subject.device->route;
+	uint64_t end = r->guest_has ? r->guest_ns : r->session_ns;
+	struct route_times *t = &m->times;
+
+	if (!m->moved) {
+		arrive(m, "%s: already in %s", route_member_name(m), m->to);
+		return;
+	}
+	t->total = ms_between(call->started_ns, end);
+	t->daemon = ms_between(call->started_ns, r->held_ns);
+	t->wire = ms_between(max_t(uint64_t, call->started_ns, r->held_ns), r->session_ns);
+	t->guest = r->guest_has ? ms_between(r->session_ns, r->guest_ns) : -1;
+	if (t->guest >= 0)
+		arrive(m, "%s: %s -> %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
+		       route_member_name(m), m->from, m->to, t->total, t->daemon, t->wire,
+		       t->guest);
+	else
+		arrive(m, "%s: %s -> %s in %.0f ms", route_member_name(m), m->from, m->to,
+		       t->total);
+}
+
+static void member_exported(struct route_call *call, struct call_member *m)
+{
+	const struct route *r = &m->subject.device->route;
+	bool takes = guest_side_takes(m->vm);
 	char line[160];
 
-	if (!d) {
-		if (!waits)
-			call_end(call, ROUTE_DONE, -1,
-				 "pending: %s is not plugged in; it goes to %s "
-				 "when it is",
-				 call_name(call), vm->name);
+	if (r->session && (!takes || r->guest_has || !m->moved)) {
+		member_in_guest(call, m);
 		return;
 	}
-	if (d->route.state == ROUTE_FAILED) {
-		enum route_outcome outcome =
-			d->route.failure == -EBUSY ? ROUTE_BUSY : ROUTE_NOT_DONE;
-		char reason[200];
-
-		snprintf(reason, sizeof(reason), "%s", d->route.reason);
-		call_roll_back(call);
-		list_remove(&call->link); /* answered; what follows must not find it */
-		route_wish_changed(d);
-		call_end(call, outcome, -1, "%s", reason);
+	if (member_waits(call, m))
 		return;
-	}
-	if (d->route.state == ROUTE_HELD && d->route.at == vm && vm->connected) {
-		call_line(call, line, sizeof(line));
-		if (waits && takes && !d->route.guest_has)
-			return;
-		if (d->route.session && call->moved)
-			call_end(call, ROUTE_DONE, call_ms(call), "%s: %s -> %s", d->tag,
-				 call->from, vm->name);
-		else if (d->route.session)
-			call_end(call, ROUTE_DONE, -1, "%s: already in %s", d->tag, vm->name);
-		else if (!waits && call->moved)
-			call_end(call, ROUTE_DONE, -1, "%s: %s -> %s\n%s", d->tag, call->from,
-				 vm->name, line);
-		else if (!waits)
-			call_end(call, ROUTE_DONE, -1, "%s: already routed to %s\n%s", d->tag,
-				 vm->name, line);
-		return;
-	}
-	if (!waits && !vm->connected &&
-	    (d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD))
-		call_end(call, ROUTE_DONE, -1, "pending: %s goes to %s when %s is connected",
-			 d->tag, vm->name, vm->name);
-	else if (call->ask.has_wait && !waits)
-		call_end(call, ROUTE_DONE, -1, "pending: %s is on its way from %s to %s", d->tag,
-			 call->from, vm->name);
+	if (takes)
+		arrive(m, "%s: %s -> %s", route_member_name(m), m->from, m->to);
+	else if (m->moved)
+		arrive(m, "%s: %s -> %s\n%s", route_member_name(m), m->from, m->to,
+		       member_line(call, m, line, sizeof(line)));
+	else
+		arrive(m, "%s: already routed to %s\n%s", route_member_name(m), m->to,
+		       member_line(call, m, line, sizeof(line)));
 }
 
-static void call_check_host(struct route_call *call)
+static bool member_is_exported(const struct call_member *m)
 {
-	struct device *d = call->ask.device;
+	return m->subject.device && m->vm && route_exported_to(m->subject.device, m->vm);
+}
+
+static void member_check_vm(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	bool at_rest;
 
 	if (!d) {
-		call_end(call, ROUTE_DONE, -1,
-			 "%s: not plugged in; it stays with the host when it "
-			 "is",
-			 call_name(call));
-	} else if (d->route.state == ROUTE_HOST && !d->route.was_ours) {
-		if (call->moved)
-			call_end(call, ROUTE_DONE, call_ms(call), "%s: %s -> host", d->tag,
-				 call->from);
-		else
-			call_end(call, ROUTE_DONE, -1, "%s: already at the host", d->tag);
-	} else if (d->route.state == ROUTE_FAILED) {
-		/* The wish stands: it is tried again. */
-		call_end(call, ROUTE_NOT_DONE, -1, "%s", d->route.reason);
-	} else if (call->ask.has_wait && call->ask.wait_seconds <= 0) {
-		call_end(call, ROUTE_DONE, -1, "pending: %s is on its way to the host", d->tag);
+		if (!member_waits(call, m))
+			arrive(m, "pending: %s is not plugged in; it goes to %s when it is", name,
+			       m->to);
+		return;
 	}
+	if (member_is_exported(m)) {
+		member_exported(call, m);
+		return;
+	}
+	at_rest = d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD;
+	if (!m->vm && at_rest)
+		arrive(m, "pending: %s goes to %s, which is not configured", name, m->to);
+	else if (!member_waits(call, m) && !m->vm->connected && at_rest)
+		arrive(m, "pending: %s goes to %s when %s is connected", name, m->to, m->to);
+	else if (call->ask.has_wait && !member_waits(call, m))
+		arrive(m, "pending: %s is on its way from %s to %s", name, m->from, m->to);
+}
+
+static void member_check_host(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	bool reserved = d && d->route.state == ROUTE_HELD && !d->route.exported;
+
+	if (!d) {
+		arrive(m, "%s: not plugged in; it stays with the host when it is", name);
+	} else if (reserved && !call->ask.vm) {
+		arrive(m, "%s: kept for the guests; the host's drivers don't have it", name);
+	} else if (d->route.state == ROUTE_HOST && !d->route.was_ours) {
+		if (m->moved)
+			arrive(m, "%s: %s -> host in %.0f ms", name, m->from,
+			       ms_between(call->started_ns, loop_now()));
+		else
+			arrive(m, "%s: already at the host", name);
+	} else if (call->ask.has_wait && call->ask.wait_seconds <= 0) {
+		arrive(m, "pending: %s is on its way to the host", name);
+	}
+}
+
+/* ------------------------------------------------------------- all of it */
+
+/* One of the devices can't be had: all go back. */
+static void call_fail(struct route_call *call, const struct call_member *failed)
+{
+	const struct route *route = &failed->subject.device->route;
+	enum route_outcome outcome = route->failure == -EBUSY ? ROUTE_BUSY : ROUTE_NOT_DONE;
+	bool goes_back = call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN ||
+			 call->ask.verb == ROUTE_RESERVE;
+	char reason[400];
+
+	snprintf(reason, sizeof(reason), "%s%s%s",
+		 call->n_members > 1 ? failed->subject.device->tag : "",
+		 call->n_members > 1 ? ": " : "", route->reason);
+	if (goes_back && failed->vm) {
+		route_change_roll_back(call);
+		/* Answered; what follows must not find it. */
+		list_remove(&call->link);
+		for (size_t i = 0; i < call->n_members; i++)
+			if (call->members[i].subject.device)
+				route_wish_changed(call->members[i].subject.device);
+	}
+	call_end(call, outcome, "%s", reason);
 }
 
 static void call_check(struct route_call *call)
 {
-	if (call->ask.vm)
-		call_check_vm(call);
-	else
-		call_check_host(call);
+	struct route_times slowest = {.total = -1};
+	char text[TEXT_MAX] = "";
+	size_t len = 0;
+
+	if (call->starting)
+		return;
+	for (size_t i = 0; i < call->n_members; i++) {
+		struct call_member *m = &call->members[i];
+
+		if (!m->arrived && m->subject.device &&
+		    m->subject.device->route.state == ROUTE_FAILED) {
+			call_fail(call, m);
+			return;
+		}
+		if (!m->arrived && strcmp(m->to, "host"))
+			member_check_vm(call, m);
+		else if (!m->arrived)
+			member_check_host(call, m);
+	}
+	for (size_t i = 0; i < call->n_members; i++) {
+		const struct call_member *m = &call->members[i];
+
+		if (!m->arrived)
+			return;
+		if (m->times.total > slowest.total)
+			slowest = m->times;
+		if (len < sizeof(text))
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
+						len ? "\n" : "", m->text);
+	}
+	call_answer(call, ROUTE_DONE, text, slowest);
+}
+
+/* What keeps a device from being where it should be, when the wait is over. */
+static void member_late(const struct route_call *call, const struct call_member *m, char *text,
+			size_t size)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	char reason[300] = "it is not plugged in";
+
+	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
+		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
+			 member_line(call, m, reason, sizeof(reason)));
+		return;
+	}
+	if (member_is_exported(m)) {
+		snprintf(text, size, "%s: routed to %s, which has not got it yet%s%s", name, m->to,
+			 d->route.guest_text[0] ? ": " : "", d->route.guest_text);
+		return;
+	}
+	if (d)
+		route_state_name(d, reason, sizeof(reason));
+	snprintf(text, size, "%s: not at %s yet: %s", name, m->to,
+		 reason[0] ? reason : "it is on its way");
 }
 
 static void call_late(void *ctx, int res _unused_)
 {
 	struct route_call *call = ctx;
-	struct device *d = call->ask.device;
-	char reason[200] = "it is not plugged in", line[160];
+	char text[TEXT_MAX] = "";
+	size_t len = 0;
 
-	if (d && call->ask.vm && d->route.state == ROUTE_HELD && d->route.at == call->ask.vm &&
-	    d->route.at->connected) {
-		if (d->route.guest_text[0])
-			snprintf(line, sizeof(line), "%s", d->route.guest_text);
-		else if (guest_side_takes(d->route.at))
-			snprintf(line, sizeof(line), "its agent is at it");
+	for (size_t i = 0; i < call->n_members && len < sizeof(text) - 1; i++) {
+		const struct call_member *m = &call->members[i];
+
+		if (i)
+			text[len++] = '\n';
+		if (m->arrived)
+			snprintf(text + len, sizeof(text) - len, "%s", m->text);
 		else
-			call_line(call, line, sizeof(line));
-		call_end(call, ROUTE_PENDING, -1, "%s: routed to %s, which has not taken it; %s",
-			 d->tag, call_to(call), line);
-		return;
+			member_late(call, m, text + len, sizeof(text) - len);
+		len += strlen(text + len);
 	}
-	if (d)
-		route_state_name(d, reason, sizeof(reason));
-	call_end(call, ROUTE_PENDING, -1, "%s: not at %s yet: %s", call_name(call), call_to(call),
-		 reason[0] ? reason : "it is on its way");
+	call_end(call, ROUTE_PENDING, "%s", text);
 }
 
 /* ------------------------------------------------------------- asked */
 
+static bool call_is_about(const struct route_call *call, const struct route_subject *s)
+{
+	for (size_t i = 0; i < call->n_members; i++) {
+		const struct route_subject *own = &call->members[i].subject;
+
+		if (s->device ? own->device == s->device
+			      : !own->device && !strcmp(own->alias, s->alias))
+			return true;
+	}
+	return false;
+}
+
 /* A newer command on the same device takes the older one's place. */
-static void calls_supersede(struct daemon *daemon, const struct route_ask *ask)
+static void calls_supersede(struct daemon *daemon, const struct route_call *by)
 {
 	list_for_each_safe(it, &daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
-		if (ask->device ? call->ask.device == ask->device
-				: !call->ask.device && !strcmp(call->alias, ask->alias))
-			call_end(call, ROUTE_SUPERSEDED, -1, "a newer command wants %s elsewhere",
-				 call_name(call));
+		for (size_t i = 0; i < by->n_members; i++) {
+			if (!call_is_about(call, &by->members[i].subject))
+				continue;
+			call_end(call, ROUTE_SUPERSEDED, "a newer command wants %s elsewhere",
+				 route_member_name(&by->members[i]));
+			break;
+		}
 	}
 }
 
-static bool call_is_there(const struct route_call *call)
+static bool member_is_there(const struct call_member *m)
 {
-	const struct device *d = call->ask.device;
+	const struct device *d = m->subject.device;
 
 	if (!d)
 		return false;
-	if (!call->ask.vm)
-		return d->route.state == ROUTE_HOST && !d->route.was_ours;
-	return d->route.state == ROUTE_HELD && d->route.at == call->ask.vm;
+	if (!strcmp(m->to, "host"))
+		return (d->route.state == ROUTE_HOST && !d->route.was_ours) ||
+		       (d->route.state == ROUTE_HELD && !d->route.exported);
+	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
+}
+
+/* Where a member goes, now that it is written down. */
+static void member_aim(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	struct route_want want;
+
+	m->vm = NULL;
+	m->to = "host";
+	if (d) {
+		want = route_wanted(d);
+		m->vm = vm_find(call->daemon, want.target);
+		if (m->vm)
+			m->to = m->vm->name;
+	} else if (call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN) {
+		m->vm = call->ask.vm;
+		m->to = m->vm ? m->vm->name : "host";
+	}
+	m->moved = !member_is_there(m) || call->ask.verb == ROUTE_RESERVE ||
+		   call->ask.verb == ROUTE_UNRESERVE;
+}
+
+/* What forbids it, before anything is done. Return: ROUTE_DONE where nothing does. */
+static enum route_outcome call_forbidden(const struct route_call *call, char *text, size_t size)
+{
+	const struct route_ask *ask = &call->ask;
+	const char *leaving[ROUTE_SUBJECTS_MAX];
+	size_t n_leaving = 0;
+
+	if ((ask->verb != ROUTE_ATTACH && ask->verb != ROUTE_ASSIGN) || !ask->vm)
+		return ROUTE_DONE;
+	for (size_t i = 0; i < call->n_members; i++) {
+		const struct route_subject *s = &call->members[i].subject;
+		const struct device *d = s->device;
+		char by[256];
+
+		if (d ? !route_permits(d, ask->vm->name, by, sizeof(by))
+		      : !route_permits_absent(call->daemon, s->alias, ask->vm->name, by,
+					      sizeof(by))) {
+			snprintf(text, size, "%s", by);
+			return ROUTE_DENIED;
+		}
+		if (d && d->broken[0]) {
+			snprintf(text, size, "%s%sit is broken: %s",
+				 call->n_members > 1 ? d->tag : "", call->n_members > 1 ? ": " : "",
+				 d->broken);
+			return ROUTE_NOT_DONE;
+		}
+		if (d && d->route.state == ROUTE_HOST && !d->route.was_ours &&
+		    !route_consents(d, ask->vm->name))
+			leaving[n_leaving++] = d->syspath;
+	}
+	/* An assignment is consent. */
+	if (ask->verb == ROUTE_ATTACH && !ask->force && n_leaving &&
+	    host_keyboards_left(leaving, n_leaving) == 0 && host_keyboards_left(NULL, 0) > 0) {
+		snprintf(text, size, "it is the host's last keyboard");
+		return ROUTE_BUSY;
+	}
+	return ROUTE_DONE;
+}
+
+/* What would be done. */
+static void call_say_only(const struct route_call *call, char *text, size_t size)
+{
+	const struct route_ask *ask = &call->ask;
+	bool has_target = ask->verb == ROUTE_ATTACH || ask->verb == ROUTE_ASSIGN;
+	size_t len = 0;
+
+	*text = 0;
+	for (size_t i = 0; i < call->n_members && len < size - 1; i++) {
+		const struct call_member *m = &call->members[i];
+		const char *to = ask->vm ? ask->vm->name : "host";
+
+		if (!has_target)
+			len += (size_t)snprintf(text + len, size - len,
+						"%s%s: what was said of it would be changed",
+						i ? "\n" : "", route_member_name(m));
+		else if (!strcmp(m->from, to))
+			len += (size_t)snprintf(text + len, size - len, "%s%s: already at %s",
+						i ? "\n" : "", route_member_name(m), to);
+		else
+			len += (size_t)snprintf(text + len, size - len, "%s%s: would go %s -> %s",
+						i ? "\n" : "", route_member_name(m), m->from, to);
+	}
+}
+
+static int call_new(struct route_call **ret_call, struct daemon *daemon,
+		    const struct route_ask *ask)
+{
+	struct route_call *call = calloc(1, sizeof(*call));
+	int r;
+
+	if (!call)
+		return -ENOMEM;
+	call->daemon = daemon;
+	call->ask = *ask;
+	call->ask.subjects = NULL;
+	call->started_ns = loop_now();
+	wish_book_init(&call->before);
+	list_init(&call->link);
+	/* Undoing is about all devices, until it is known which. */
+	call->members = calloc(ROUTE_SUBJECTS_MAX, sizeof(*call->members));
+	r = !call->members ? -ENOMEM : ask->n_subjects > ROUTE_SUBJECTS_MAX ? -E2BIG : 0;
+	if (r < 0) {
+		call_free(call);
+		return r;
+	}
+	for (size_t i = 0; i < ask->n_subjects; i++) {
+		struct call_member *m = &call->members[call->n_members++];
+		const struct device *d = ask->subjects[i].device;
+
+		m->subject = ask->subjects[i];
+		m->times.total = -1;
+		/* Who has it, and be it on its way out of there. */
+		snprintf(m->from, sizeof(m->from), "%s",
+			 d && d->route.at && d->route.exported ? d->route.at->name : "host");
+	}
+	*ret_call = call;
+	return 0;
+}
+
+/* An undo is about the devices that are wanted elsewhere than before. */
+static void call_find_members(struct route_call *call)
+{
+	list_for_each(it, &call->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		struct route_want want = route_wanted(d);
+		struct call_member *m;
+
+		if (!strcmp(want.target, d->route.aimed) || call->n_members == ROUTE_SUBJECTS_MAX)
+			continue;
+		m = &call->members[call->n_members++];
+		m->subject.device = d;
+		m->times.total = -1;
+		snprintf(m->from, sizeof(m->from), "%s",
+			 d->route.at && d->route.exported ? d->route.at->name : "host");
+	}
+}
+
+/* Written down: set its devices going. */
+static void call_start(struct route_call *call)
+{
+	double seconds = call->ask.has_wait ? call->ask.wait_seconds : EXPORT_SECONDS;
+
+	for (size_t i = 0; i < call->n_members; i++) {
+		struct call_member *m = &call->members[i];
+
+		member_aim(call, m);
+		log_notice("%s: wanted at %s, says %s", route_member_name(m), m->to, call->ask.who);
+		if (!call->ask.has_wait && member_waits(call, m))
+			seconds = GUEST_SECONDS;
+	}
+	calls_supersede(call->daemon, call);
+	list_append(&call->daemon->calls, &call->link);
+	loop_watch_time(call->daemon->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
+			call_late, call);
+	call->starting = true;
+	for (size_t i = 0; i < call->n_members; i++)
+		if (call->members[i].subject.device)
+			route_wish_changed(call->members[i].subject.device);
+	call->starting = false;
+	call_check(call);
+}
+
+static void refuse(const struct route_ask *ask, route_done done, void *ctx,
+		   enum route_outcome outcome, const char *text)
+{
+	struct route_result result = {.outcome = outcome,
+				      .text = text,
+				      .subjects = ask->subjects,
+				      .n_subjects = ask->n_subjects,
+				      .times = {.total = -1}};
+
+	done(ctx, &result);
 }
 
 /**
- * route_command() - wish a device elsewhere, and hear how it went
+ * route_command() - change what is said of devices, and hear how it went
  * @daemon:	the daemon
- * @ask:	what, where, how long to wait, and who says so
+ * @ask:	what, of which devices, how long to wait, and who says so
  * @done:	called once with @ctx, perhaps before this returns
- * @ret_call:	set to the waiting command until it ends; stays where it is meanwhile
+ * @ret_call:	set to the waiting command until it ends; stays where it is meanwhile. NULL: it is
+ *		never cancelled
  */
 void route_command(struct daemon *daemon, const struct route_ask *ask, route_done done, void *ctx,
 		   struct route_call **ret_call)
 {
-	const struct config_device *alias =
-		ask->device ? ask->device->alias : config_find_device(daemon->config, ask->alias);
 	struct route_call *call = NULL;
-	char text[200];
-	double seconds = ask->has_wait ? ask->wait_seconds : EXPORT_SECONDS;
+	enum route_outcome outcome;
+	char text[TEXT_MAX] = "nothing was changed yet";
 	int r;
 
-	if (!ask->has_wait && ask->vm && guest_side_takes(ask->vm))
-		seconds = GUEST_SECONDS;
-	*ret_call = NULL;
-	if (ask->vm &&
-	    !route_permits(daemon, ask->device, alias, ask->vm->name, text, sizeof(text))) {
-		done(ctx, ROUTE_DENIED, ask->device, text, -1);
+	if (ret_call)
+		*ret_call = NULL;
+	if (ask->verb == ROUTE_UNDO && !daemon->undo_text[0]) {
+		refuse(ask, done, ctx, ROUTE_NOT_DONE, "nothing was changed since the start");
 		return;
 	}
-	if (ask->vm && ask->device && ask->device->broken[0]) {
-		snprintf(text, sizeof(text), "it is broken: %s", ask->device->broken);
-		done(ctx, ROUTE_NOT_DONE, ask->device, text, -1);
+	r = call_new(&call, daemon, ask);
+	if (r < 0) {
+		refuse(ask, done, ctx, ROUTE_NOT_DONE,
+		       r == -E2BIG ? "too many devices" : "out of memory");
 		return;
 	}
-	call = calloc(1, sizeof(*call));
-	if (!call) {
-		done(ctx, ROUTE_NOT_DONE, ask->device, "out of memory", -1);
+	outcome = call_forbidden(call, text, sizeof(text));
+	if (outcome == ROUTE_DONE && ask->dry_run) {
+		call_say_only(call, text, sizeof(text));
+		call_free(call);
+		refuse(ask, done, ctx, ROUTE_DONE, text);
 		return;
 	}
-	call->daemon = daemon;
-	call->ask = *ask;
-	if (ask->alias)
-		snprintf(call->alias, sizeof(call->alias), "%s", ask->alias);
-	call->ask.alias = call->alias;
-	call->started_ns = loop_now();
+	if (outcome == ROUTE_DONE && route_change_commit(call, text, sizeof(text)) < 0)
+		outcome = ROUTE_NOT_DONE;
+	if (outcome != ROUTE_DONE) {
+		call_free(call);
+		refuse(ask, done, ctx, outcome, text);
+		return;
+	}
 	call->done = done;
 	call->ctx = ctx;
-	/* Who has it, and be it on its way out of there. */
-	snprintf(call->from, sizeof(call->from), "%s",
-		 ask->device && ask->device->route.at ? ask->device->route.at->name : "host");
-	call->moved = !call_is_there(call);
-
-	wishes_init(&call->before);
-	r = call_wish(call);
-	if (r < 0) {
-		snprintf(text, sizeof(text), "%s/wishes can't be written: %s; nothing was changed",
-			 daemon->config->runtime_directory, errno_text(r));
-		call_free(call);
-		done(ctx, ROUTE_NOT_DONE, ask->device, text, -1);
-		return;
-	}
-	log_notice("%s: wanted at %s, says %s", call_name(call), call_to(call), ask->who);
-	calls_supersede(daemon, &call->ask);
 	call->handle = ret_call;
-	*ret_call = call;
-	list_append(&daemon->calls, &call->link);
-	loop_watch_time(daemon->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1, call_late,
-			call);
-	if (call->ask.device)
-		route_wish_changed(call->ask.device); /* checks the call, too */
-	else
-		call_check(call);
+	if (ret_call)
+		*ret_call = call;
+	if (ask->verb == ROUTE_UNDO) {
+		devices_name_anew(daemon);
+		call_find_members(call);
+	}
+	call_start(call);
 }
 
 /**
@@ -400,13 +609,21 @@ void route_call_cancel(struct route_call *call)
 
 /* ------------------------------------------------------------- what happens meanwhile */
 
+static struct call_member *call_member_of(struct route_call *call, const struct device *device)
+{
+	for (size_t i = 0; i < call->n_members; i++)
+		if (call->members[i].subject.device == device)
+			return &call->members[i];
+	return NULL;
+}
+
 /* A device's route has moved on. A command's answer may start another round: one at a time. */
 void route_calls_check(struct device *device)
 {
 	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
-		if (call->ask.device == device) {
+		if (call_member_of(call, device)) {
 			call_check(call); /* there is no second one: it was superseded */
 			return;
 		}
@@ -416,12 +633,18 @@ void route_calls_check(struct device *device)
 /* A device was plugged in that a waiting command may have meant. */
 void route_calls_added(struct device *device)
 {
+	const char *alias = device_alias(device);
+
 	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
-		if (!call->ask.device && device->alias &&
-		    !strcmp(device->alias->name, call->alias)) {
-			call->ask.device = device;
+		for (size_t i = 0; alias && i < call->n_members; i++) {
+			struct call_member *m = &call->members[i];
+
+			if (m->subject.device || strcmp(m->subject.alias, alias))
+				continue;
+			m->subject.device = device;
+			m->arrived = false;
 			return;
 		}
 	}
@@ -432,11 +655,35 @@ void route_calls_removed(struct device *device)
 {
 	list_for_each_safe(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
+		struct call_member *m = call_member_of(call, device);
 
-		if (call->ask.device != device)
+		if (!m)
 			continue;
-		call->ask.device = NULL;
-		call_end(call, ROUTE_UNPLUGGED, -1, "%s was unplugged meanwhile", device->tag);
+		m->subject.device = NULL;
+		if (call->n_members == 1) {
+			call_end(call, ROUTE_UNPLUGGED, "%s was unplugged meanwhile", device->tag);
+			continue;
+		}
+		arrive(m, "%s: unplugged meanwhile", device->tag);
+		call_check(call);
+	}
+}
+
+/**
+ * route_calls_vm_left() - a VM is out of the configuration: nobody waits for it any longer
+ * @vm:		the VM
+ */
+void route_calls_vm_left(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->calls) {
+		struct route_call *call = list_entry(it, struct route_call, link);
+		bool about = call->ask.vm == vm;
+
+		for (size_t i = 0; i < call->n_members; i++)
+			about = about || call->members[i].vm == vm;
+		if (about)
+			call_end(call, ROUTE_NOT_DONE,
+				 "%s is out of the configuration; the wish stands", vm->name);
 	}
 }
 
@@ -446,6 +693,6 @@ void route_calls_end(struct daemon *daemon)
 	list_for_each_safe(it, &daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
-		call_end(call, ROUTE_NOT_DONE, -1, "the daemon is being stopped; the wish stands");
+		call_end(call, ROUTE_NOT_DONE, "the daemon is being stopped; the wish stands");
 	}
 }

@@ -1,11 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What route.c (steps) and route_call.c (commands) need of each other. */
+/* What route.c (steps), route_call.c (commands) and route_change.c (what they write) share. */
 #pragma once
 
 #include "daemon/route.h"
 
-bool route_permits(const struct daemon *daemon, const struct device *device,
-		   const struct config_device *alias, const char *vm, char *by, size_t size);
+/* One device of a command, until it is where it should be. */
+struct call_member {
+	struct route_subject subject;
+	char from[32];	/* where it was */
+	const char *to; /* where it goes: points into vm, or "host" */
+	struct vm *vm;	/* where it goes; NULL: the host */
+	bool moved;	/* something had to be done at all */
+	bool arrived;	/* and @text says how */
+	char text[320];
+	struct route_times times;
+};
+
+struct route_call {
+	struct list link;
+	struct daemon *daemon;
+	struct route_ask ask; /* its subjects are the members' */
+	struct call_member *members;
+	size_t n_members;
+	struct wish_book before; /* to go back to after a failure */
+	uint64_t started_ns;
+	bool starting; /* its devices are being set going: not to be looked at yet */
+	struct loop_watch deadline;
+	route_done done;
+	void *ctx;
+	struct route_call **handle;
+};
+
+int route_change_commit(struct route_call *call, char *error, size_t size);
+void route_change_roll_back(struct route_call *call);
+const char *route_member_name(const struct call_member *m);
+
 void route_wish_changed(struct device *device);
 
 void route_calls_check(struct device *device);

@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where a device is wanted and where it is, in the contract's words; see route.h. Changes nothing.
- */
+/* Where a device is, in the contract's words; see route.h. Changes nothing. */
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/route.h"
-#include "daemon/route_call.h"
-
-/**
- * route_wanted() - where a device is wished to be, whether that can be or not
- * @device:	the device
- * @ret_by:	"default" or "command"
- *
- * Return: a VM's name or "host".
- */
-const char *route_wanted(const struct device *device, const char **ret_by)
-{
-	struct device_facts facts = device_facts_of(device);
-	const struct wish *w =
-		wish_find(&device->daemon->wishes, &facts, device_pair_is_unique(device));
-
-	*ret_by = w ? "command" : "default";
-	return w ? w->target : "host";
-}
 
 /**
  * route_actual() - where a device is
@@ -35,7 +16,38 @@ const char *route_actual(const struct device *device)
 {
 	const struct route *route = &device->route;
 
-	return route->state == ROUTE_HELD && route->at->connected ? route->at->name : "host";
+	return route->state == ROUTE_HELD && route->exported && route->at->connected
+		       ? route->at->name
+		       : "host";
+}
+
+/* Why a device that is wanted elsewhere is with the host's drivers. */
+static const char *host_state_name(const struct device *device, const struct route_want *want,
+				   char *reason, size_t size)
+{
+	const struct vm *vm = vm_find(device->daemon, want->target);
+	char by[200];
+
+	if (!strcmp(want->target, "host")) {
+		/* A rule would have it elsewhere, and something keeps it from that. */
+		if (want->rule[0])
+			snprintf(reason, size, "%s", want->rule);
+		else if (route_reserved(device))
+			snprintf(reason, size, "it is reserved, and there is no VM to keep it for");
+		return "present";
+	}
+	if (!route_permits(device, want->target, by, sizeof(by))) {
+		snprintf(reason, size, "%s may not have it: %s", want->target, by);
+		return "denied";
+	}
+	if (vm && vm->connected)
+		snprintf(reason, size,
+			 "it is the host's last keyboard, which no rule takes; see "
+			 "--force");
+	else
+		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured",
+			 want->target);
+	return "pending";
 }
 
 /**
@@ -47,9 +59,7 @@ const char *route_actual(const struct device *device)
 const char *route_state_name(const struct device *device, char *reason, size_t size)
 {
 	const struct route *route = &device->route;
-	const char *by, *wish = route_wanted(device, &by);
-	char by_text[200];
-	const struct vm *vm = vm_find(device->daemon, wish);
+	struct route_want want = route_wanted(device);
 
 	*reason = 0;
 	if (device->broken[0]) {
@@ -58,24 +68,22 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 	}
 	switch (route->state) {
 	case ROUTE_HOST:
-		if (!strcmp(wish, "host"))
-			return "present";
-		if (!route_permits(device->daemon, device, device->alias, wish, by_text,
-				   sizeof(by_text))) {
-			snprintf(reason, size, "%s may not have it: %s", wish, by_text);
-			return "denied";
-		}
-		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured", wish);
-		return "pending";
+		return host_state_name(device, &want, reason, size);
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:
 		snprintf(reason, size, "it is being claimed");
 		return "pending";
 	case ROUTE_HELD:
+		if (!route->exported) {
+			snprintf(reason, size, "it is reserved");
+			return "claimed";
+		}
 		if (route->session)
 			return "attached";
-		if (route->at->connected)
+		if (route->at->connected) {
+			snprintf(reason, size, "%s", route->guest_text);
 			return "exported";
+		}
 		snprintf(reason, size, "%s is not connected", route->at->name);
 		return "claimed";
 	case ROUTE_TAKING:

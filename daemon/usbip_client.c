@@ -126,7 +126,7 @@ static struct device *client_device(struct usbip_client *c)
 		if (!route_exported_to(d, c->vm))
 			continue;
 		if (!strcmp(d->busid, c->op.busid) ||
-		    (d->alias && !strcmp(d->alias->name, c->op.busid)))
+		    (device_alias(d) && !strcmp(device_alias(d), c->op.busid)))
 			return d;
 	}
 	return NULL;

@@ -30,7 +30,7 @@
  */
 const char *virt_domain_of(const struct vm *vm)
 {
-	return vm->config->domain ? vm->config->domain : vm->name;
+	return vm->domain ? vm->domain : vm->name;
 }
 
 static struct virt_domain *domain_find(const struct virt_link *link, const char *name)
@@ -295,7 +295,7 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
 	*buf = 0;
 	if (!link)
 		return false;
-	if (!d && vm->config->domain) {
+	if (!d && vm->domain) {
 		if (link->sock < 0)
 			snprintf(buf, size,
 				 "%s: nothing is known of its domain \"%s\", for usbrouted-libvirt "

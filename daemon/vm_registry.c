@@ -117,7 +117,7 @@ static int addresses_save(struct daemon *daemon, const char *path)
 		struct vm *vm = list_entry(it, struct vm, link);
 		char dotted[INET_ADDRSTRLEN];
 
-		if (!vm->config->has_address)
+		if (!vm->has_fixed_address)
 			fprintf(f, "%s %s\n", vm->name,
 				inet_ntop(AF_INET, &vm->address, dotted, sizeof(dotted)));
 	}
@@ -192,6 +192,60 @@ fail:
 	return r;
 }
 
+static void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	list_remove(&vm->link);
+	free(vm->domain);
+	free(vm);
+}
+
+static int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	list_init(&vm->link);
+	vm->domain = c->domain ? strdup(c->domain) : NULL;
+	if (c->domain && !vm->domain) {
+		free(vm);
+		return -ENOMEM;
+	}
+	vm->daemon = daemon;
+	memcpy(vm->name, c->name, sizeof(vm->name));
+	vm->has_fixed_address = c->has_address;
+	if (c->has_address)
+		vm->address = c->address;
+	vm->has_fixed_mac = c->has_mac;
+	memcpy(vm->fixed_mac, c->mac, sizeof(vm->fixed_mac));
+	vm->socket = vm->listener = vm->agent_listener = -1;
+	list_init(&vm->clients);
+	*ret_vm = vm;
+	return 0;
+}
+
+/*
+ * The group that the sockets are given to. A file may be given to a group by its owner who is in
+ * it: so that VMs can come later, when the rights are dropped, the process joins it.
+ */
+static void find_socket_group(struct daemon *daemon)
+{
+	const char *name = daemon->config->socket_group;
+	const struct group *group = getgrnam(name);
+
+	daemon->socket_group = group ? group->gr_gid : (gid_t)-1;
+	if (group && geteuid() == 0 && setgroups(1, &group->gr_gid) < 0)
+		log_warning("joining the group \"%s\": %s; sockets of VMs that a reload adds will "
+			    "not be the group's",
+			    name, errno_text(errno));
+	if (!group && daemon->config->n_vms)
+		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
+			    "the VMs' sockets",
+			    name);
+}
+
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
  * @daemon:	the daemon; still with the right to give files to a group
@@ -200,35 +254,22 @@ fail:
  */
 int vms_make_sockets(struct daemon *daemon)
 {
-	const char *group_name = daemon->config->socket_group;
-	struct group *group = getgrnam(group_name);
 	int r;
 
-	if (!group && daemon->config->n_vms)
-		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
-			    "the VMs' sockets",
-			    group_name);
+	find_socket_group(daemon);
 	list_for_each(it, &daemon->config->vms) {
-		struct config_vm *c = list_entry(it, struct config_vm, link);
-		struct vm *vm = calloc(1, sizeof(*vm));
+		struct vm *vm;
 
-		if (!vm)
-			return -ENOMEM;
-		vm->daemon = daemon;
-		vm->config = c;
-		memcpy(vm->name, c->name, sizeof(vm->name));
-		if (c->has_address)
-			vm->address = c->address;
-		vm->socket = vm->listener = vm->agent_listener = -1;
-		list_init(&vm->clients);
+		r = vm_new(&vm, daemon, list_entry(it, struct config_vm, link));
+		if (r < 0)
+			return r;
 		list_append(&daemon->vms, &vm->link);
 	}
 	r = addresses_assign(daemon);
 	if (r < 0)
 		return r;
 	list_for_each(it, &daemon->vms) {
-		r = vm_make_socket(list_entry(it, struct vm, link),
-				   group ? group->gr_gid : (gid_t)-1);
+		r = vm_make_socket(list_entry(it, struct vm, link), daemon->socket_group);
 		if (r < 0)
 			return r;
 	}
@@ -236,6 +277,37 @@ int vms_make_sockets(struct daemon *daemon)
 }
 
 /* ------------------------------------------------------------- threads */
+
+static void vms_start_waiting(struct daemon *daemon);
+
+/* What a VM has beside its thread. */
+static void vm_close(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+	char path[PATH_MAX], name[48];
+
+	broker_forget(daemon->broker, &vm->req);
+	/* The name may be another one's by now. */
+	if (!vm->leaving) {
+		snprintf(name, sizeof(name), "%s.sock", vm->name);
+		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
+	}
+	vm->socket = fd_close(vm->socket);
+	vm->listener = fd_close(vm->listener);
+	vm->agent_listener = fd_close(vm->agent_listener);
+}
+
+static void vm_silence(struct vm *vm, const char *why)
+{
+	struct loop *loop = vm->daemon->loop;
+
+	loop_cancel(loop, &vm->listener_watch);
+	loop_cancel(loop, &vm->agent_watch);
+	loop_cancel(loop, &vm->agent_pause);
+	agents_close(vm, why);
+	guest_side_stop(vm);
+	usbip_clients_close(vm);
+}
 
 static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 {
@@ -246,7 +318,7 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 		memcpy(vm->mac, mac, 6);
 		vm->has_mac = true;
 	}
-	if (vm->connected == up)
+	if (vm->connected == up || vm->leaving)
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
@@ -262,13 +334,32 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 static void vm_ended(void *ctx)
 {
 	struct vm *vm = ctx;
+	struct daemon *daemon = vm->daemon;
 
 	vm->guest = guest_free(vm->guest);
-	vm->daemon->vms_ending--;
-	daemon_maybe_done(vm->daemon);
+	if (daemon->stopping) {
+		daemon->vms_ending--;
+		daemon_maybe_done(daemon);
+	} else if (vm->leaving) {
+		log_info("%s: out of the configuration, and gone", vm->name);
+		vm_close(vm);
+		vm_free(vm);
+		/* One of the same name or address may have waited for it. */
+		vms_start_waiting(daemon);
+	}
 }
 
 static const struct guest_events vm_events = {.link = vm_link, .ended = vm_ended};
+
+/* A daemon that can't have all of its VMs at the start does not start; one that runs goes on. */
+static void vm_failed(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+
+	daemon->vms_starting--;
+	if (!daemon->ready)
+		daemon_stop(daemon, 1);
+}
 
 static void vm_port_made(struct broker_request *req, int r, int *fds, const char *text)
 {
@@ -286,13 +377,13 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 	};
 
 	memcpy(config.name, vm->name, sizeof(config.name));
-	if (vm->config->has_mac)
-		memcpy(config.mac, vm->config->mac, sizeof(config.mac));
+	if (vm->has_fixed_mac)
+		memcpy(config.mac, vm->fixed_mac, sizeof(config.mac));
 	vm->listener = fds[1];
 	vm->agent_listener = fds[2];
 	if (r < 0) {
 		log_err("%s: %s: %s", vm->name, text, errno_text(r));
-		daemon_stop(daemon, 1);
+		vm_failed(vm);
 		return;
 	}
 	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
@@ -308,10 +399,28 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 				  agent_accept, vm);
 	if (r < 0) {
 		log_err("%s: its thread can't be started: %s", vm->name, errno_text(r));
-		daemon_stop(daemon, 1);
+		vm_failed(vm);
 		return;
 	}
 	daemon_vm_started(daemon);
+}
+
+static int vm_start(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+	struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
+	int r;
+
+	snprintf(vm->tap, sizeof(vm->tap), "vm%u", daemon->next_tap++);
+	memcpy(port.tap, vm->tap, sizeof(port.tap));
+	r = broker_port_add(daemon->broker, &vm->req, &port, vm_port_made);
+	if (r < 0) {
+		log_err("%s: asking the broker: %s", vm->name, errno_text(r));
+		return r;
+	}
+	vm->started = true;
+	daemon->vms_starting++;
+	return 0;
 }
 
 /**
@@ -322,21 +431,11 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
  */
 int vms_start(struct daemon *daemon)
 {
-	unsigned n = 0;
-
 	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
-		struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
-		int r;
+		int r = vm_start(list_entry(it, struct vm, link));
 
-		snprintf(vm->tap, sizeof(vm->tap), "vm%u", n++);
-		memcpy(port.tap, vm->tap, sizeof(port.tap));
-		r = broker_port_add(daemon->broker, &vm->req, &port, vm_port_made);
-		if (r < 0) {
-			log_err("%s: asking the broker: %s", vm->name, errno_text(r));
+		if (r < 0)
 			return r;
-		}
-		daemon->vms_starting++;
 	}
 	return 0;
 }
@@ -347,20 +446,20 @@ int vms_start(struct daemon *daemon)
  */
 void vms_stop(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
+	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
 
-		loop_cancel(daemon->loop, &vm->listener_watch);
-		loop_cancel(daemon->loop, &vm->agent_watch);
-		loop_cancel(daemon->loop, &vm->agent_pause);
-		agents_close(vm, "the daemon ends");
-		guest_side_stop(vm);
-		usbip_clients_close(vm);
-		if (vm->guest) {
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each(it, lists[i]) {
+			struct vm *vm = list_entry(it, struct vm, link);
+
+			vm_silence(vm, "the daemon ends");
+			if (!vm->guest)
+				continue;
 			daemon->vms_ending++;
-			guest_stop(vm->guest);
+			if (!vm->ending)
+				guest_stop(vm->guest);
+			vm->ending = true;
 		}
-	}
 }
 
 /**
@@ -369,19 +468,143 @@ void vms_stop(struct daemon *daemon)
  */
 void vms_free(struct daemon *daemon)
 {
+	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
 	struct list *l;
 
-	while ((l = list_pop(&daemon->vms))) {
-		struct vm *vm = list_entry(l, struct vm, link);
-		char path[PATH_MAX], name[48];
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		while ((l = list_pop(lists[i]))) {
+			struct vm *vm = list_entry(l, struct vm, link);
 
-		broker_forget(daemon->broker, &vm->req);
-		snprintf(name, sizeof(name), "%s.sock", vm->name);
-		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
-		fd_close(vm->socket);
-		fd_close(vm->listener);
-		fd_close(vm->agent_listener);
-		if (!vm->guest)
-			free(vm);
+			vm_close(vm);
+			if (!vm->guest)
+				vm_free(vm);
+		}
+}
+
+/* ------------------------------------------------------------- another configuration */
+
+static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
+{
+	if (vm->has_fixed_address != c->has_address || vm->has_fixed_mac != c->has_mac)
+		return false;
+	if (!vm->domain != !c->domain || (c->domain && strcmp(vm->domain, c->domain)))
+		return false;
+	if (c->has_address && vm->address.s_addr != c->address.s_addr)
+		return false;
+	return !c->has_mac || !memcmp(vm->fixed_mac, c->mac, sizeof(c->mac));
+}
+
+/**
+ * vm_maybe_gone() - end the thread of a VM that left the configuration, once it has no device
+ * @vm:		the VM, or NULL
+ */
+void vm_maybe_gone(struct vm *vm)
+{
+	if (!vm || !vm->leaving || vm->ending || !vm->guest)
+		return;
+	list_for_each(it, &vm->daemon->devices) {
+		if (list_entry(it, struct device, link)->route.at == vm)
+			return;
 	}
+	vm->ending = true;
+	guest_stop(vm->guest);
+}
+
+/* Its devices go where they are wanted now; its socket's name is free at once. */
+static void vm_leave(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+
+	log_notice("%s: out of the configuration", vm->name);
+	list_remove(&vm->link);
+	vm_silence(vm, "its VM is out of the configuration");
+	route_calls_vm_left(vm);
+	vm->connected = false;
+	/* A port that the broker is making comes to nobody, and is closed there. */
+	if (!vm->guest) {
+		vm_close(vm);
+		if (vm->started)
+			daemon->vms_starting--;
+		vm_free(vm);
+		return;
+	}
+	vm_close(vm);
+	vm->leaving = true;
+	list_append(&daemon->leaving, &vm->link);
+}
+
+static bool vm_must_wait(const struct vm *vm)
+{
+	list_for_each(it, &vm->daemon->leaving) {
+		const struct vm *old = list_entry(it, struct vm, link);
+
+		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr)
+			return true;
+	}
+	return false;
+}
+
+static void vms_start_waiting(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (vm->started || vm_must_wait(vm))
+			continue;
+		if (vm->socket < 0 && vm_make_socket(vm, daemon->socket_group) < 0)
+			continue;
+		vm_start(vm);
+	}
+}
+
+static struct vm *take_as_configured(struct daemon *daemon, const struct config_vm *c)
+{
+	struct vm *vm = vm_find(daemon, c->name);
+
+	if (!vm || !vm_is_as_configured(vm, c))
+		return NULL;
+	list_remove(&vm->link);
+	return vm;
+}
+
+/**
+ * vms_change() - bring the VMs to what the configuration says by now
+ * @daemon:	the daemon, with its new configuration
+ * @errors:	what could not be done of it
+ *
+ * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
+ * comes again. Return: 0 or -ENOMEM.
+ */
+int vms_change(struct daemon *daemon, struct config_errors *errors)
+{
+	struct list next;
+	struct list *l;
+	int r = 0;
+
+	list_init(&next);
+	list_for_each(it, &daemon->config->vms) {
+		const struct config_vm *c = list_entry(it, struct config_vm, link);
+		struct vm *vm = take_as_configured(daemon, c);
+
+		if (!vm)
+			r = vm_new(&vm, daemon, c);
+		if (r < 0)
+			break;
+		list_append(&next, &vm->link);
+	}
+	/* What is left has no place in the new one. */
+	while (r == 0 && (l = list_first(&daemon->vms)))
+		vm_leave(list_entry(l, struct vm, link));
+	while ((l = list_pop(&next)))
+		list_append(&daemon->vms, l);
+	if (r == 0)
+		r = addresses_assign(daemon);
+	if (r < 0) {
+		config_errors_add(errors, "the VMs can't be changed: %s", errno_text(r));
+		return r;
+	}
+	vms_start_waiting(daemon);
+	list_for_each_safe(it, &daemon->leaving)
+		vm_maybe_gone(list_entry(it, struct vm, link));
+	return 0;
 }

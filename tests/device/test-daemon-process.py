@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 DAEMON, CTL = sys.argv[1:3]
@@ -18,10 +19,15 @@ SECONDS = 60
 
 
 class Daemon:
+    running = None
+
     def __init__(self, folder, config):
         self.folder = pathlib.Path(folder)
         self.run = self.folder / "run"
         self.config = self.folder / "usbrouted.conf"
+        self.configure(config)
+
+    def configure(self, config):
         self.config.write_text(f"[daemon]\nruntime-directory = {self.run}\n"
                                f"state-directory = {self.folder}/state\n{config}")
 
@@ -32,7 +38,7 @@ class Daemon:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
             notify.settimeout(SECONDS)
-            self.process = subprocess.Popen([DAEMON, "--config", self.config], stderr=subprocess.PIPE,
+            self.process = Daemon.running = subprocess.Popen([DAEMON, "--config", self.config], stderr=subprocess.PIPE,
                                             env={**os.environ, "NOTIFY_SOCKET": str(path)})
             while b"READY=1" not in notify.recv(4096):
                 pass
@@ -48,6 +54,9 @@ class Daemon:
         done = subprocess.run([DAEMON, "--config", self.config], capture_output=True, text=True,
                               timeout=SECONDS)
         return done.returncode, done.stderr
+
+    def vms(self):
+        return [vm["name"] for vm in json.loads(self.ctl("vms")[1])["vms"]]
 
     def ctl(self, *words):
         done = subprocess.run([CTL, "--json", "--socket", self.run / "control", *words],
@@ -65,6 +74,8 @@ class Process(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
+        # A test that failed half-way leaves none behind: it would hold this program's stderr.
+        self.addCleanup(lambda: Daemon.running and Daemon.running.kill())
         self.daemon = Daemon(self.folder.name, "[vm vm1]\n[vm vm2]\naddress = 10.77.0.99\n")
 
     def test_serves_and_stops(self):
@@ -90,13 +101,93 @@ class Process(unittest.TestCase):
         self.assertFalse((daemon.run / "control").exists())
         self.assertFalse((daemon.run / "vm1.sock").exists())
 
-    def test_sighup_neither_kills_nor_changes(self):
+    def test_sighup_with_errors_changes_nothing(self):
         daemon = self.daemon.start()
+        daemon.configure("[vm vm1]\n[what]\n")
         daemon.process.send_signal(signal.SIGHUP)
-        self.assertEqual(daemon.ctl("status")[0], 0)
+        self.assertEqual(daemon.vms(), ["vm1", "vm2"])
         status, errors = daemon.stop()
         self.assertEqual(status, 0)
-        self.assertIn("read at the start only", errors)
+        self.assertIn("[what]: expected", errors)
+        self.assertIn("all stays as it was", errors)
+
+    def test_reload_adds_and_removes(self):
+        daemon = self.daemon.start()
+        before = (daemon.run / "vm1.sock").stat().st_ino
+        daemon.configure("[vm vm3]\n[vm vm1]\n[device keyboard]\nmatch = id=046d:c31c\nvms = vm3\n")
+        status, _, errors = daemon.ctl("reload")
+        self.assertEqual(status, 0, errors)
+        self.assertEqual(daemon.vms(), ["vm3", "vm1"])
+        self.assertEqual((daemon.run / "vm1.sock").stat().st_ino, before)   # it noticed nothing
+        self.assertFalse((daemon.run / "vm2.sock").exists())
+        self.assertEqual(stat.S_IMODE((daemon.run / "vm3.sock").stat().st_mode), 0o660)
+        self.assertEqual(daemon.ctl("attach", "keyboard", "vm1")[0], 5)
+        self.assertEqual(daemon.ctl("attach", "keyboard", "vm3")[0], 0)
+        # Gone and come again, with another address: the same name at once.
+        daemon.configure("[vm vm1]\naddress = 10.77.0.50\n")
+        self.assertEqual(daemon.ctl("reload")[0], 0)
+        self.assertEqual(daemon.vms(), ["vm1"])
+        self.assertTrue((daemon.run / "vm1.sock").exists())
+        status, errors = daemon.stop()
+        self.assertEqual(status, 0, errors)
+        self.assertFalse((daemon.run / "vm1.sock").exists())
+
+    def test_reload_is_whole_or_not_at_all(self):
+        daemon = self.daemon.start()
+        rules = daemon.folder / "policy.d"
+        rules.mkdir()
+        for config, rule, why in (
+                ("[vm vm9]\n[network]\naddress = 10.78.0.1/24\n", "", "needs a restart"),
+                ("[vm vm9]\n", "allow colour=red\n", "10.rules:1"),
+                ("[vm vm9]\ncolour = red\n", "", "colour: expected")):
+            daemon.configure(config)
+            (rules / "10.rules").write_text(rule)
+            status, _, errors = daemon.ctl("reload")
+            self.assertEqual(status, 1)
+            self.assertIn(why, errors)
+            self.assertEqual(daemon.vms(), ["vm1", "vm2"])
+        self.assertEqual(daemon.stop()[0], 0)
+
+    def test_assignments_survive_all(self):
+        daemon = self.daemon
+        daemon.configure("[vm vm1]\n[vm vm2]\n[device keyboard]\nmatch = id=046d:c31c\n"
+                         "[device mouse]\nmatch = id=046d:c077\n[group desk]\ndevices = keyboard mouse\n")
+        daemon.start()
+
+        def wanted(device):
+            shown = json.loads(daemon.ctl("show", device)[1])["device"]
+            return shown["wanted"], shown["wanted_by"]
+
+        self.assertEqual(daemon.ctl("assign", "desk", "vm1")[0], 0)
+        self.assertEqual(daemon.ctl("attach", "mouse", "vm2")[0], 0)
+        self.assertEqual(daemon.stop()[0], 0)
+        (daemon.run / "wishes").unlink()        # as after a reboot of the host
+        daemon.start()
+        self.assertEqual([wanted(d) for d in ("keyboard", "mouse")], [("vm1", "assignment")] * 2)
+        self.assertEqual(daemon.ctl("attach", "desk", "vm2")[0], 0)
+        self.assertEqual(wanted("mouse"), ("vm2", "command"))
+        self.assertEqual(daemon.ctl("release", "mouse")[0], 0)
+        self.assertEqual(wanted("mouse"), ("vm1", "assignment"))
+        self.assertEqual(daemon.ctl("undo")[0], 0)
+        self.assertEqual(wanted("mouse"), ("vm2", "command"))
+        self.assertEqual(daemon.ctl("unassign", "desk")[0], 0)
+        self.assertEqual([wanted(d) for d in ("keyboard", "mouse")], [("host", "default")] * 2)
+        self.assertEqual(daemon.ctl("undo")[0], 0)
+        self.assertEqual(daemon.ctl("undo")[0], 0)
+        self.assertEqual(wanted("keyboard"), ("host", "default"))
+        # A file that can't be written: none of it has happened.
+        (daemon.folder / "state" / "assignments.new").mkdir()
+        status, _, errors = daemon.ctl("assign", "keyboard", "vm1")
+        self.assertEqual(status, 1)
+        self.assertIn("nothing was changed", errors)
+        self.assertEqual(wanted("keyboard"), ("host", "default"))
+        self.assertEqual(daemon.ctl("attach", "keyboard", "vm1", "--for", "1s")[0], 0)
+        self.assertEqual(daemon.ctl("attach", "nothing", "vm1")[0], 3)
+        deadline = time.monotonic() + SECONDS
+        while wanted("keyboard")[0] != "host" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(wanted("keyboard"), ("host", "default"))
+        self.assertEqual(daemon.stop()[0], 0)
 
     def test_no_second_one_on_the_same_folder(self):
         daemon = self.daemon.start()

@@ -70,6 +70,8 @@ static int set_up(void **state)
 	memset(&b, 0, sizeof(b));
 	b.bed = umockdev_testbed_new();
 	list_init(&b.daemon.devices);
+	for (unsigned i = 0; i < WISH_LISTS; i++)
+		wishes_init(&b.daemon.book.list[i]);
 	list_init(&b.daemon.vms);
 	assert_int_equal(config_new_default(&b.daemon.config), 0);
 	assert_int_equal(loop_new(&b.daemon.loop), 0);

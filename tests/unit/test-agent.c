@@ -162,8 +162,7 @@ static int set_up(void **state)
 	memcpy(f->alias.name, "keyboard", 9);
 	f->devices[0].alias = &f->alias;
 
-	f->vm.agent_listener =
-		socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	f->vm.agent_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(f->vm.agent_listener, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(f->vm.agent_listener, 16), 0);
 	getsockname(f->vm.agent_listener, (struct sockaddr *)&at, &len);
@@ -327,7 +326,7 @@ static void test_hostile(void **state)
 {
 	static const char *const lines[] = {
 		"GET / HTTP/1.1\r\n",
-		"PING\n",	 /* before HELLO */
+		"PING\n", /* before HELLO */
 		"HELLO 1 x hs=8\n",
 		"ROUTE 1-1 high 00010002 free -\n", /* not a guest's to say */
 		"HELLO 1 1 hs=1 ss=1\nHELLO 1 1 hs=1 ss=1\n",

@@ -454,8 +454,8 @@ static void test_runs(void **state)
 
 static void test_every_command_has_help(void **state)
 {
-	static const char *const names[] = {"list",   "show",	"vms", "status",
-					    "attach", "detach", "vm",  "why", "policy", "version"};
+	static const char *const names[] = {"list",   "show", "vms", "status", "attach",
+					    "detach", "vm",   "why", "policy", "version"};
 	char out[8192], err[8192], line[64];
 	int out_fd, err_fd, status;
 

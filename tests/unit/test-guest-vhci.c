@@ -19,27 +19,24 @@
 #include "guest/vhci.h"
 
 /* Linux 4.4: no hubs; a line in use has a pointer, and a word less than one that is free. */
-static const char status_4_4[] =
-	"prt sta spd bus dev socket           local_busid\n"
-	"000 004 000 000 000 0000000000000000 0-0\n"
-	"001 006 003 00010002 ffff88003a5f2c00 3-2\n"
-	"002 004 000 000 000 0000000000000000 0-0\n"
-	"003 007 000 000 000 0000000000000000 0-0\n";
+static const char status_4_4[] = "prt sta spd bus dev socket           local_busid\n"
+				 "000 004 000 000 000 0000000000000000 0-0\n"
+				 "001 006 003 00010002 ffff88003a5f2c00 3-2\n"
+				 "002 004 000 000 000 0000000000000000 0-0\n"
+				 "003 007 000 000 000 0000000000000000 0-0\n";
 
 /* Linux 4.9 */
-static const char status_4_9[] =
-	"port sta spd dev      socket           local_busid\n"
-	"0000 004 000 00000000 0000000000000000 0-0\n"
-	"0001 006 002 00010005 ffff9a4e31e0c780 2-2\n"
-	"0002 005 000 00000000 0000000000000000 0-0\n";
+static const char status_4_9[] = "port sta spd dev      socket           local_busid\n"
+				 "0000 004 000 00000000 0000000000000000 0-0\n"
+				 "0001 006 002 00010005 ffff9a4e31e0c780 2-2\n"
+				 "0002 005 000 00000000 0000000000000000 0-0\n";
 
 /* Linux 4.13 to 6.12 */
-static const char status_6_1[] =
-	"hub port sta spd dev      sockfd local_busid\n"
-	"hs  0000 006 002 00010003 000009 1-1\n"
-	"hs  0001 004 000 00000000 000000 0-0\n"
-	"ss  0008 004 000 00000000 000000 0-0\n"
-	"ss  0009 006 005 00020002 000011 2-2.4\n";
+static const char status_6_1[] = "hub port sta spd dev      sockfd local_busid\n"
+				 "hs  0000 006 002 00010003 000009 1-1\n"
+				 "hs  0001 004 000 00000000 000000 0-0\n"
+				 "ss  0008 004 000 00000000 000000 0-0\n"
+				 "ss  0009 006 005 00020002 000011 2-2.4\n";
 
 static void assert_port(const struct vhci_port *port, unsigned number, bool super, unsigned status,
 			uint32_t devid, const char *local)
@@ -81,7 +78,13 @@ static void test_status(void **state)
 static void test_status_nonsense(void **state)
 {
 	static const char *const bad[] = {
-		"", "\n\n", "hs", "hs \n", "hs 0000\n", "xs 0000 004\n", "hs -1 004\n",
+		"",
+		"\n\n",
+		"hs",
+		"hs \n",
+		"hs 0000\n",
+		"xs 0000 004\n",
+		"hs -1 004\n",
 		"hs 0000 006 002 00010003 000009\n",
 		/* A name of a device becomes a path. */
 		"hs 0000 006 002 00010003 000009 ../../etc\n",

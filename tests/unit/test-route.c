@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "daemon/claims.h"
 #include "daemon/daemon.h"
+#include "daemon/host_inputs.h"
 #include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/state_file.h"
@@ -129,6 +130,23 @@ bool guest_side_takes(const struct vm *vm)
 	return false;
 }
 
+/* How many keyboards the host has beside the one in the test. */
+static int other_keyboards;
+
+int host_keyboards_left(const char *const *leaving, size_t n)
+{
+	return other_keyboards + (n == 0);
+}
+
+bool host_is_last_keyboard(const struct device *device)
+{
+	return other_keyboards == 0;
+}
+
+void vm_maybe_gone(struct vm *vm)
+{
+}
+
 /* ------------------------------------------------------------- what happens, in words */
 
 struct fixture {
@@ -205,27 +223,25 @@ static void imports(struct fixture *f, struct vm *vm)
 	thread_of(f)->events->imported(f->keyboard, 0);
 }
 
-static void on_done(void *ctx, enum route_outcome outcome, struct device *device, const char *text,
-		    double ms)
+static void on_done(void *ctx, const struct route_result *result)
 {
 	struct fixture *f = ctx;
 
 	f->answers++;
-	f->outcome = outcome;
-	snprintf(f->text, sizeof(f->text), "%s", text);
-	f->ms = ms;
+	f->outcome = result->outcome;
+	snprintf(f->text, sizeof(f->text), "%s", result->text);
+	f->ms = result->times.total;
 }
 
 static void command(struct fixture *f, struct vm *vm, double wait)
 {
-	struct route_ask ask = {.device = f->keyboard, .vm = vm, .who = "the test"};
+	struct route_subject subject = {.device = f->keyboard, .alias = "keyboard"};
+	struct route_ask ask = {.subjects = &subject, .n_subjects = 1, .vm = vm, .who = "the test"};
 
 	if (wait >= 0) {
 		ask.has_wait = true;
 		ask.wait_seconds = wait;
 	}
-	if (!f->keyboard)
-		ask.alias = "keyboard";
 	f->answers = 0;
 	route_command(&f->daemon, &ask, on_done, f, &f->call);
 }
@@ -243,9 +259,8 @@ static void assert_stands(struct fixture *f, const char *wanted, const char *act
 			  const char *state)
 {
 	char reason[256];
-	const char *by;
 
-	assert_string_equal(route_wanted(f->keyboard, &by), wanted);
+	assert_string_equal(route_wanted(f->keyboard).target, wanted);
 	assert_string_equal(route_actual(f->keyboard), actual);
 	assert_string_equal(route_state_name(f->keyboard, reason, sizeof(reason)), state);
 }
@@ -317,19 +332,24 @@ static int set_up(void **state)
 		config_parse(&d->config, "test", config_text, sizeof(config_text) - 1, &errors), 0);
 	free(d->config->runtime_directory);
 	d->config->runtime_directory = strdup(f->folder);
+	free(d->config->state_directory);
+	d->config->state_directory = strdup(f->folder);
 	assert_int_equal(loop_new(&d->loop), 0);
 	list_init(&d->devices);
 	list_init(&d->vms);
 	list_init(&d->calls);
 	list_init(&d->claimed_before);
 	list_init(&d->old_sessions);
-	wishes_init(&d->wishes);
+	wish_book_init(&d->book);
+	wish_book_init(&d->undo);
+	list_init(&d->leaving);
 	d->ready = true;
 	f->vm1 = (struct vm){.daemon = d, .name = "vm1", .connected = true, .guest = &f->guest1};
 	f->vm2 = (struct vm){.daemon = d, .name = "vm2", .connected = true, .guest = &f->guest2};
 	list_append(&d->vms, &f->vm1.link);
 	list_append(&d->vms, &f->vm2.link);
 	plug(f, "S1");
+	other_keyboards = 1;
 	*state = f;
 	return 0;
 }
@@ -337,7 +357,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const files[] = {"wishes", "claimed", "sessions"};
+	static const char *const files[] = {"wishes",	   "claimed",  "sessions",
+					    "assignments", "reserved", "names"};
 
 	if (f->keyboard) {
 		struct guest_device *gd = thread_of(f);
@@ -351,7 +372,8 @@ static int tear_down(void **state)
 	assert_int_equal(n_devices, 0);
 	asked_open = asked_rebind = NULL;
 	route_call_cancel(f->call);
-	wishes_deinit(&f->daemon.wishes);
+	wish_book_deinit(&f->daemon.book);
+	wish_book_deinit(&f->daemon.undo);
 	claims_clear(&f->daemon.claimed_before);
 	loop_free(f->daemon.loop);
 	config_free(f->daemon.config);
@@ -538,7 +560,9 @@ static void a_newer_command_supersedes(void **state)
 	f->call = NULL; /* its handle goes with it below */
 	{
 		/* The waiting command answers into the fixture; note it and go on. */
-		struct route_ask ask = {.device = f->keyboard, .vm = &f->vm2, .who = "the test"};
+		struct route_subject subject = {.device = f->keyboard};
+		struct route_ask ask = {
+			.subjects = &subject, .n_subjects = 1, .vm = &f->vm2, .who = "the test"};
 		struct route_call *newer;
 
 		route_command(&f->daemon, &ask, on_done, &older, &newer);
@@ -692,8 +716,8 @@ static void after_a_crash_what_was_ours_is_ours_before_its_vm_is_there(void **st
 	free(f->keyboard->stable_port);
 	free(f->keyboard->serial);
 	free(f->keyboard);
-	wishes_deinit(&f->daemon.wishes);
-	wishes_init(&f->daemon.wishes);
+	wish_book_deinit(&f->daemon.book);
+	wish_book_init(&f->daemon.book);
 	f->daemon.ready = false;
 	f->vm1.connected = false;
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices and VMs as the types of io.usbrouted. */
+#include "daemon/control_json.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/guest_side.h"
+#include "daemon/policy_subject.h"
+#include "daemon/route.h"
+#include "daemon/virt_link.h"
+#include "policy/usb_class.h"
+
+#define GROUPS_SHOWN 32
+
+/**
+ * json_text() - text as JSON
+ * @text:	the text, in any encoding; or NULL
+ */
+json_t *json_text(const char *text)
+{
+	/* What a device says of itself need not be UTF-8. */
+	json_t *s = text ? json_string(text) : NULL;
+
+	if (text && !s) {
+		_cleanup_free_ char *clean = strdup(text);
+
+		for (char *p = clean; p && *p; p++)
+			if ((unsigned char)*p >= 0x80)
+				*p = '?';
+		s = clean ? json_string(clean) : NULL;
+	}
+	return s ? s : json_null();
+}
+
+static json_t *json_classes(usb_class_set classes)
+{
+	json_t *list = json_array();
+
+	for (unsigned c = 0; c < USB_CLASSES; c++)
+		if (classes >> c & 1)
+			json_array_append_new(list, json_string(usb_class_name((enum usb_class)c)));
+	return list;
+}
+
+static const char *speed_name(uint32_t speed)
+{
+	static const char *const names[] = {[1] = "low", [2] = "full", [3] = "high", [5] = "super"};
+
+	return speed < ARRAY_SIZE(names) && names[speed] ? names[speed] : "full";
+}
+
+/* The groups that it is in: those of the configuration, then those that rules put it in. */
+static json_t *json_groups(const struct device *d)
+{
+	const char *names[GROUPS_SHOWN];
+	json_t *list = json_array();
+	struct policy_subject s;
+	size_t n;
+
+	policy_subject_of(&s, d);
+	for (size_t i = 0; i < s.facts.n_groups; i++)
+		json_array_append_new(list, json_string(s.facts.groups[i]));
+	n = policy_groups(d->daemon->policy, &s.facts, names, GROUPS_SHOWN);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+/* When a command's wish ends by itself. */
+static void json_add_end(json_t *device, const struct device *d)
+{
+	struct device_facts facts = device_facts_of(d);
+	const struct wish *w =
+		wish_find(&d->daemon->book.list[WISHES_COMMANDS], &facts, device_pair_is_unique(d));
+	uint64_t now = wish_book_now();
+
+	json_object_set_new(
+		device, "seconds_left",
+		w && w->until ? json_integer(w->until > now ? (json_int_t)(w->until - now) : 0)
+			      : json_null());
+	json_object_set_new(device, "until_unplug", json_boolean(w && w->until_unplug));
+}
+
+/**
+ * json_device() - a device that is plugged in, as type Device
+ * @d:	the device
+ */
+json_t *json_device(const struct device *d)
+{
+	struct route_want want = route_wanted(d);
+	char id[16], reason[300];
+	const char *state;
+	json_t *device;
+
+	snprintf(id, sizeof(id), "%04x:%04x", d->id_vendor, d->id_product);
+	state = route_state_name(d, reason, sizeof(reason));
+	device = json_pack(
+		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:b, s:s, s:s, s:o, s:s, "
+		"s:s, s:o}",
+		"alias", json_text(device_alias(d)), "id", id, "serial", json_text(d->serial),
+		"port", d->busid, "stable_port", d->stable_port, "busid", d->busid, "manufacturer",
+		json_text(d->manufacturer), "product", json_text(d->product), "speed",
+		speed_name(d->info.speed), "classes", json_classes(d->classes), "groups",
+		json_groups(d), "reserved", route_reserved(d), "wanted", want.target, "wanted_by",
+		want.by, "rule", json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual",
+		route_actual(d), "state", state, "reason", json_text(reason[0] ? reason : NULL));
+	if (device)
+		json_add_end(device, d);
+	return device;
+}
+
+/**
+ * json_absent() - the same of what is known by its alias and not plugged in, as far as it goes
+ * @daemon:	the daemon
+ * @alias:	the alias
+ */
+json_t *json_absent(struct daemon *daemon, const char *alias)
+{
+	static const struct selector none = SELECTOR_INIT;
+	const struct config_device *c = config_find_device(daemon->config, alias);
+	const struct selector *match = c ? &c->match : &none;
+	const struct wish *command =
+		wish_find_absent(&daemon->book.list[WISHES_COMMANDS], match, alias);
+	const struct wish *assignment =
+		wish_find_absent(&daemon->book.list[WISHES_ASSIGNMENTS], match, alias);
+	const struct wish *w = command ? command : assignment;
+	char id[16] = "";
+
+	if (match->has_id)
+		snprintf(id, sizeof(id), "%04x:%04x", match->id_vendor, match->id_product);
+	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:b, s:s, s:s, "
+			 "s:n, s:s, "
+			 "s:s, s:s, s:n, s:b}",
+			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
+			 "", "manufacturer", "product", "speed", "full", "classes", "groups",
+			 "reserved", 0, "wanted", w ? w->target : "host", "wanted_by",
+			 command      ? "command"
+			 : assignment ? "assignment"
+				      : "default",
+			 "rule", "actual", "host", "state", "pending", "reason",
+			 "it is not plugged in", "seconds_left", "until_unplug", 0);
+}
+
+static json_t *json_count(int n)
+{
+	return n < 0 ? json_null() : json_integer(n);
+}
+
+/**
+ * json_vm() - a VM, as type Vm
+ * @vm:		the VM
+ */
+json_t *json_vm(struct vm *vm)
+{
+	struct guest_ports ports = guest_side_ports(vm);
+	const uint8_t *m = vm->has_mac ? vm->mac : vm->fixed_mac;
+	char address[INET_ADDRSTRLEN], mac[18], socket[PATH_MAX], name[48];
+	json_t *devices = json_array();
+
+	list_for_each(it, &vm->daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+
+		if (route_exported_to(d, vm))
+			json_array_append_new(
+				devices, json_string(device_alias(d) ? device_alias(d) : d->busid));
+	}
+	inet_ntop(AF_INET, &vm->address, address, sizeof(address));
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+		 m[5]);
+	snprintf(name, sizeof(name), "%s.sock", vm->name);
+	daemon_path(socket, sizeof(socket), vm->daemon->config->runtime_directory, name);
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 vm->name, "connected", vm->connected, "address", address, "mac",
+			 json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",
+			 json_text(guest_side_version(vm)), "ports_free_high",
+			 json_count(ports.high), "ports_free_super", json_count(ports.super),
+			 "devices", devices, "socket", json_text(socket), "domain",
+			 json_text(vm->domain), "domain_state", json_text(virt_domain_state(vm)));
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of methods share: how parameters are read, and what is said of wrong ones. A
+ * method answers its caller once, now or by way of control_wait().
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/control_socket.h"
+#include "daemon/daemon.h"
+#include "daemon/varlink.h"
+
+typedef void (*control_method_fn)(struct control_caller *caller, const struct varlink_call *call);
+
+void control_invalid(struct control_caller *caller, const char *parameter);
+bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,
+			     const char *const *names);
+const char *control_text_parameter(struct control_caller *caller, const struct varlink_call *call,
+				   const char *name);
+bool control_device_parameter(struct control_caller *caller, const char *text,
+			      struct device **ret_device);
+void control_no_device(struct control_caller *caller, const char *text);
+void control_ambiguous(struct control_caller *caller, const char *text);
+
+/* control_change.c: what changes something. */
+void method_attach(struct control_caller *caller, const struct varlink_call *call);
+void method_detach(struct control_caller *caller, const struct varlink_call *call);
+void method_assign(struct control_caller *caller, const struct varlink_call *call);
+void method_unassign(struct control_caller *caller, const struct varlink_call *call);
+void method_release(struct control_caller *caller, const struct varlink_call *call);
+void method_reserve(struct control_caller *caller, const struct varlink_call *call);
+void method_switch(struct control_caller *caller, const struct varlink_call *call);
+void method_undo(struct control_caller *caller, const struct varlink_call *call);
+
+/* control_policy.c: what the policy says. */
+void method_why(struct control_caller *caller, const struct varlink_call *call);
+void method_test_policy(struct control_caller *caller, const struct varlink_call *call);
+
+/* control_admin.c: names, and the configuration. */
+void method_set_alias(struct control_caller *caller, const struct varlink_call *call);
+void method_reload(struct control_caller *caller, const struct varlink_call *call);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a device is wanted, what says so, and whether it may be there: the wishes and the policy,
+ * asked anew each time. Changes nothing.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "daemon/policy_subject.h"
+#include "daemon/route.h"
+
+static const struct wish *find(const struct device *device, enum wish_list list)
+{
+	struct device_facts facts = device_facts_of(device);
+
+	return wish_find(&device->daemon->book.list[list], &facts, device_pair_is_unique(device));
+}
+
+/**
+ * route_reserved() - whether a device is kept from the host's drivers
+ * @device:	the device
+ */
+bool route_reserved(const struct device *device)
+{
+	return find(device, WISHES_RESERVED) != NULL;
+}
+
+/**
+ * route_permits() - whether a VM may have a device
+ * @device:	the device
+ * @vm:		the VM's name
+ * @by:		what decides: a rule with file and line, or "[device NAME] vms"; may be NULL
+ * @size:	room there
+ */
+bool route_permits(const struct device *device, const char *vm, char *by, size_t size)
+{
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	return policy_permits(device->daemon->policy, &s.facts, s.section, vm, by, size);
+}
+
+/**
+ * route_permits_absent() - the same of a device that is known by its alias, and not plugged in
+ * @daemon:	the daemon
+ * @alias:	its name
+ * @vm:		the VM's name
+ * @by:		what decides; may be NULL
+ * @size:	room there
+ *
+ * What it is in truth is asked again once it is there.
+ */
+bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,
+			  size_t size)
+{
+	struct policy_subject s;
+
+	policy_subject_absent(&s, daemon->config, alias, config_find_device(daemon->config, alias));
+	return policy_permits(daemon->policy, &s.facts, s.section, vm, by, size);
+}
+
+/**
+ * route_consents() - whether the configuration itself gives a device to a VM by name
+ * @device:	the device
+ * @vm:		the VM's name
+ */
+bool route_consents(const struct device *device, const char *vm)
+{
+	const struct config_device *c = device->alias;
+
+	for (size_t i = 0; c && c->has_vms && i < c->n_vms; i++)
+		if (!strcmp(c->vms[i], vm))
+			return true;
+	return false;
+}
+
+/**
+ * route_wanted() - where a device should be, whether that can be or not
+ * @device:	the device
+ *
+ * A command's wish decides, else an assignment, else the first rule with attach=auto, else it
+ * should be with the host.
+ */
+struct route_want route_wanted(const struct device *device)
+{
+	static const struct {
+		enum wish_list list;
+		const char *by;
+	} kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
+	struct route_want want = {.by = "default", .target = "host"};
+	struct policy_subject s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = find(device, kinds[i].list);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		return want;
+	}
+	policy_subject_of(&s, device);
+	if (policy_auto(device->daemon->policy, &s.facts, s.section, want.target, want.rule,
+			sizeof(want.rule)))
+		want.by = "rule";
+	else {
+		/* Of a rule that says never there is nothing to tell. */
+		if (!want.target[0])
+			want.rule[0] = 0;
+		strcpy(want.target, "host");
+	}
+	return want;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Words for several devices; see subjects.h.
+ *
+ * A group's members are those that the configuration lists, plugged in or not, and those that rules
+ * put there.
+ */
+#include "daemon/subjects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/policy_subject.h"
+#include "policy/name.h"
+
+#define JOINED_MAX 32
+
+struct collected {
+	struct route_subject *subjects;
+	size_t n;
+};
+
+static void collect(struct collected *c, struct device *device, const char *alias)
+{
+	struct route_subject *s;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (device ? c->subjects[i].device == device
+			   : !c->subjects[i].device && !strcmp(c->subjects[i].alias, alias))
+			return;
+	if (c->n == ROUTE_SUBJECTS_MAX)
+		return;
+	s = &c->subjects[c->n++];
+	*s = (struct route_subject){.device = device};
+	snprintf(s->alias, sizeof(s->alias), "%s", alias ? alias : "");
+}
+
+/* All that go by an alias; where none is plugged in, the alias itself. */
+static void collect_alias(struct collected *c, struct daemon *daemon, const char *alias)
+{
+	bool found = false;
+
+	list_for_each(it, &daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (!device_alias(d) || strcmp(device_alias(d), alias))
+			continue;
+		collect(c, d, alias);
+		found = true;
+	}
+	if (!found)
+		collect(c, NULL, alias);
+}
+
+/* The groups that rules put a device in; as many as fit. */
+static size_t joined(const struct device *device, const char *names[JOINED_MAX])
+{
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	return policy_groups(device->daemon->policy, &s.facts, names, JOINED_MAX);
+}
+
+/**
+ * subjects_of_group() - who is in a group
+ * @daemon:	the daemon
+ * @name:	the group's name
+ * @subjects:	its members
+ * @ret_n:	how many
+ *
+ * Return: 0, or RESOLVE_UNKNOWN where there is no such group, or nobody is in it.
+ */
+int subjects_of_group(struct daemon *daemon, const char *name,
+		      struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n)
+{
+	const struct config_group *group = config_find_group(daemon->config, name);
+	struct collected c = {.subjects = subjects};
+
+	for (size_t i = 0; group && i < group->n_devices; i++)
+		collect_alias(&c, daemon, group->devices[i]);
+	list_for_each(it, &daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		const char *names[JOINED_MAX];
+		size_t n = joined(d, names);
+
+		while (n--)
+			if (!strcmp(names[n], name))
+				collect(&c, d, device_alias(d));
+	}
+	*ret_n = c.n;
+	return c.n ? 0 : RESOLVE_UNKNOWN;
+}
+
+/**
+ * subjects_group_of() - the group that a device belongs to
+ * @device:	the device
+ * @name:	room for it
+ *
+ * Return: @name, with the first group of the configuration that lists it, else the first that a
+ * rule puts it in; NULL where there is none.
+ */
+const char *subjects_group_of(const struct device *device, char name[32])
+{
+	const char *names[JOINED_MAX];
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	if (s.facts.n_groups)
+		snprintf(name, 32, "%s", s.facts.groups[0]);
+	else if (joined(device, names))
+		snprintf(name, 32, "%s", names[0]);
+	else
+		return NULL;
+	return name;
+}
+
+/**
+ * subjects_resolve() - find the devices that a person means
+ * @daemon:		whose devices
+ * @text:		a group (also as group=NAME), an alias, or a selector of one device
+ * @subjects:		those that are meant
+ * @ret_n:		how many
+ * @ret_expected:	on -EINVAL: what it could have been
+ *
+ * Return: 0, RESOLVE_UNKNOWN, RESOLVE_AMBIGUOUS, or -EINVAL.
+ */
+int subjects_resolve(struct daemon *daemon, const char *text,
+		     struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n,
+		     const char **ret_expected)
+{
+	struct route_subject *s = &subjects[0];
+	int r;
+
+	*ret_n = 0;
+	if (!strncmp(text, "group=", 6))
+		return subjects_of_group(daemon, text + 6, subjects, ret_n);
+	*s = (struct route_subject){0};
+	r = device_resolve(daemon, text, &s->device, &s->by_port, ret_expected);
+	if (r == RESOLVE_UNKNOWN && name_valid(text))
+		return subjects_of_group(daemon, text, subjects, ret_n);
+	if (r != 0 && r != RESOLVE_ABSENT)
+		return r;
+	if (r == RESOLVE_ABSENT)
+		snprintf(s->alias, sizeof(s->alias), "%s", text);
+	else if (device_alias(s->device))
+		snprintf(s->alias, sizeof(s->alias), "%s", device_alias(s->device));
+	*ret_n = 1;
+	return 0;
+}

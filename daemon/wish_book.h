@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What people said of devices that outlives their command, in files.
+ *
+ *   commands     attach, detach      <runtime-directory>/wishes      until the host reboots
+ *   assignments  assign              <state-directory>/assignments   for good
+ *   reserved     reserve             <state-directory>/reserved      for good
+ *   names        alias               <state-directory>/names         for good
+ *
+ * A change is made to a copy, and becomes what holds once all files that it changes are on the
+ * disk; where one can't be written, those before it are put back and nothing has changed. The book
+ * before the last change is kept for `undo`. Control thread only.
+ */
+#pragma once
+
+#include "policy/wish.h"
+
+struct daemon;
+
+enum wish_list { WISHES_COMMANDS, WISHES_ASSIGNMENTS, WISHES_RESERVED, WISHES_NAMES, WISH_LISTS };
+
+struct wish_book {
+	struct wishes list[WISH_LISTS];
+};
+
+void wish_book_init(struct wish_book *book);
+void wish_book_deinit(struct wish_book *book);
+int wish_book_copy(struct wish_book *ret_to, const struct wish_book *from);
+void wish_book_move(struct wish_book *to, struct wish_book *from);
+int wish_book_load(struct daemon *daemon);
+int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *what, char *error,
+		     size_t size);
+int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error, size_t size);
+uint64_t wish_book_now(void);
