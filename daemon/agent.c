@@ -40,6 +40,7 @@ struct agent {
 	struct list told;
 	unsigned n_told, high, super;
 	char version[AGENT_NAME_SIZE];
+	bool doubted;	   /* the card was down meanwhile */
 	uint64_t lines_ns; /* the time up to which its lines are paid for */
 };
 
@@ -74,7 +75,7 @@ static void agent_close(struct agent *agent, const char *why)
 }
 
 /**
- * agents_close() - a VM has gone, or the daemon ends: so have its agents
+ * agents_close() - a VM has gone for good: so have its agents
  * @vm:		the VM
  * @why:	for the log
  */
@@ -199,9 +200,25 @@ static void agent_changed(struct vm *vm)
 
 /* ------------------------------------------------------------- what it says */
 
-static void agent_greet(struct agent *agent, const struct agent_message *hello)
+/* All that is routed to its guest, whatever was told before. */
+static void agent_list(struct agent *agent)
 {
 	struct agent_message m = {.verb = AGENT_WELCOME, .protocol = AGENT_PROTOCOL};
+	struct list *l;
+
+	while ((l = list_pop(&agent->told)))
+		free(list_entry(l, struct told, link));
+	agent->n_told = 0;
+	snprintf(m.name, sizeof(m.name), "%s", agent->vm->name);
+	snprintf(m.version, sizeof(m.version), "%s", USBROUTED_VERSION);
+	agent_say(agent, &m);
+	agent_changed(agent->vm);
+	m.verb = AGENT_SYNCED;
+	agent_say(agent, &m);
+}
+
+static void agent_greet(struct agent *agent, const struct agent_message *hello)
+{
 	struct vm *vm = agent->vm;
 
 	loop_cancel(vm->daemon->loop, &agent->deadline);
@@ -214,12 +231,7 @@ static void agent_greet(struct agent *agent, const struct agent_message *hello)
 	memcpy(agent->version, hello->version, sizeof(agent->version));
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent is there, version %s", vm->name,
 		    agent->version);
-	snprintf(m.name, sizeof(m.name), "%s", vm->name);
-	snprintf(m.version, sizeof(m.version), "%s", USBROUTED_VERSION);
-	agent_say(agent, &m);
-	agent_changed(vm);
-	m.verb = AGENT_SYNCED;
-	agent_say(agent, &m);
+	agent_list(agent);
 }
 
 /* How the guest fares with a device; of one that is not routed to it, it may say what it likes. */
@@ -269,6 +281,10 @@ static int agent_hears(struct agent *agent, const struct agent_message *m)
 	}
 	if (greeting && m->verb != AGENT_HELLO)
 		return -EPROTO;
+	if (agent->doubted && agent->vm->connected) {
+		agent->doubted = false;
+		agent_list(agent);
+	}
 	switch (m->verb) {
 	case AGENT_HELLO:
 		if (!greeting)
@@ -310,6 +326,8 @@ static void agent_readable(void *ctx, int res _unused_)
 	struct agent *agent = ctx;
 	struct agent_message m;
 	const char *why = "it does not keep to the protocol";
+	struct vm *vm = agent->vm;
+	bool was_there;
 	int r;
 
 	while ((r = agent_line_next(&agent->line, &m)) == 0) {
@@ -331,7 +349,17 @@ static void agent_readable(void *ctx, int res _unused_)
 			    agent->vm->name, why);
 	else
 		why = r == -EPIPE ? "it has closed the connection" : errno_text(r);
+	was_there = vm->agents.there == agent;
 	agent_close(agent, why);
+	if (!was_there)
+		return;
+	/* Who waits for it waits in vain. */
+	list_for_each_safe(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (route_exported_to(d, vm))
+			route_guest_says(d, false, "");
+	}
 }
 
 /* ------------------------------------------------------------- coming in */
@@ -399,11 +427,28 @@ void agent_accept(void *ctx, int res _unused_)
 		agent_close(agent, "");
 }
 
+/**
+ * agents_card() - a VM's card is up or down
+ * @vm:		the VM
+ * @up:		it is up; whoever is behind it now is asked
+ */
+void agents_card(struct vm *vm, bool up)
+{
+	struct agent_message ping = {.verb = AGENT_PING};
+
+	if (vm->agents.there && up)
+		agent_say(vm->agents.there, &ping);
+	else if (vm->agents.there)
+		vm->agents.there->doubted = true;
+	if (vm->agents.greeting && !up)
+		agent_close(vm->agents.greeting, "");
+}
+
 /* ------------------------------------------------------------- as a way to a guest's inside */
 
 static bool agent_there(const struct vm *vm)
 {
-	return vm->agents.there != NULL;
+	return vm->agents.there && vm->connected && !vm->agents.there->doubted;
 }
 
 static const char *agent_version(const struct vm *vm)

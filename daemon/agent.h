@@ -6,7 +6,11 @@
  * A connection is greeting (it has 5 s to say HELLO; a newer one takes the place of an older one)
  * -> the VM's agent (a newer one takes its place, too: the older one may be half dead) -> gone.
  * Silence is not death: a paused guest keeps its agent, and hears what is new when it goes on.
- * A guest's card that goes down ends both.
+ *
+ * A card that goes down may be a guest that has ended, or one that was only stopped for a while
+ * (QEMU stops its rings then). So its agent is *doubted*, as if it were not there; when the card is
+ * up again it is asked. The guest that was stopped answers, and is told all anew, for its sessions
+ * have ended meanwhile; another one's kernel answers with a reset.
  *
  * Hostile bytes cost this connection and no more; lines have a rate, connections too. Control
  * thread only.
@@ -26,6 +30,7 @@ struct agents {
 };
 
 void agent_accept(void *ctx, int res);
+void agents_card(struct vm *vm, bool up);
 void agents_close(struct vm *vm, const char *why);
 
 extern const struct guest_way agent_way;

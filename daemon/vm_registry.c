@@ -322,12 +322,11 @@ static void vm_link(void *ctx, bool up, const uint8_t mac[6])
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
-	if (up) {
+	if (up)
 		old_sessions_hang_up(vm);
-	} else {
+	else
 		usbip_clients_close(vm);
-		agents_close(vm, "its card is down");
-	}
+	agents_card(vm, up);
 	route_vm_changed(vm);
 }
 

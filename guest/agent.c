@@ -272,14 +272,17 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 	}
 	switch (m->verb) {
 	case AGENT_WELCOME:
+		/* Said again, a new list follows. */
+		routes_connection(agent, true);
+		agent->synced = false;
+		if (agent->state == AGENT_TALKING)
+			break;
 		agent->state = AGENT_TALKING;
 		agent->due_ns = NEVER;
 		agent->failures = 0;
 		agent->told[0] = 0;
-		agent->synced = false;
 		log_notice("connected to usbrouted %s on %s over %s; this guest is %s", m->version,
 			   agent->segment.name, agent->by_v4 ? "IPv4" : "IPv6", m->name);
-		routes_connection(agent, true);
 		break;
 	case AGENT_ROUTE:
 	case AGENT_UNROUTE:

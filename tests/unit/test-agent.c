@@ -313,11 +313,43 @@ static void test_card_down(void **state)
 	int sock = greeted(f), other = dial(f);
 
 	assert_hears(f, sock, "SYNCED");
-	agents_close(&f->vm, "its card is down");
+	changed(f, 0, true);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	f->vm.connected = f->exported[0] = false;
+	agents_card(&f->vm, false);
+	guest_side_changed(&f->vm);
 	assert_false(guest_side_takes(&f->vm));
-	assert_hears(f, sock, "");
+	assert_hears(f, other, "");
+	/* Up again, it is asked; until it has answered it is not there. */
+	f->vm.connected = f->exported[0] = true;
+	agents_card(&f->vm, true);
+	guest_side_changed(&f->vm);
+	assert_hears(f, sock, "PING");
+	assert_false(guest_side_takes(&f->vm));
+	/* Its sessions have ended meanwhile: all is told anew. */
+	say(sock, "PONG\n");
+	assert_int_equal(strncmp(hears(f, sock), "WELCOME 1 vm1 ", 14), 0);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_hears(f, sock, "SYNCED");
+	assert_true(guest_side_takes(&f->vm));
 	close(other);
 	close(sock);
+}
+
+static void test_ends(void **state)
+{
+	struct fixture *f = *state;
+	int sock;
+
+	f->exported[0] = true;
+	sock = greeted(f);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_hears(f, sock, "SYNCED");
+	close(sock);
+	while (guest_side_takes(&f->vm))
+		loop_turn(f->daemon.loop, true);
+	/* Who waits for the guest to take it hears of that. */
+	assert_string_equal(f->said, "1-1 not ");
 }
 
 /* ------------------------------------------------------------- hostile ones */
@@ -383,6 +415,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_newer_takes_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_protocol, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_card_down, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hostile, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_endless_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),

@@ -217,7 +217,7 @@ def agent_by_hand(lab):
 @scenario("agent-no-address")
 def agent_no_address(lab):
     """A guest that never asked for an address: fe80::1 is enough."""
-    lab.vm1.run("killall udhcpc; ip addr flush dev eth0 scope global; ip -4 addr flush dev eth0")
+    lab.vm1.run("killall udhcpc; ip -4 addr flush dev eth0")
     try:
         check(not lab.vm1.text("ip -4 addr show dev eth0 | grep inet || true"), "vm1 has an IPv4 address")
         agent_in(lab, lab.vm1)
@@ -251,20 +251,51 @@ def agent_no_ipv6(lab):
 
 @scenario("agent-paused")
 def agent_paused(lab):
-    """A guest that stands still keeps its agent, and hears afterwards what was said meanwhile."""
+    """A guest that is stopped for a while hears afterwards what was said meanwhile, over the same connection."""
     agent_in(lab, lab.vm1)
     events = lab.events(lab.vm1)
+    _stopped(lab)
+    events.wait_keyboard()
+    lab.key(events)
+    # And stopped with the device, whose session ends with the rings.
+    lab.vm1.pause()
+    lab.daemon.wait_device("keyboard", state=lambda state: state != "attached")
+    lab.vm1.resume()
+    events.wait(["device", "*", "remove"])
+    events.wait_keyboard()
+    lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+    lab.settle(events)
+    lab.key(events, "b")
+    said = lab.vm1.text("cat /tmp/agent.log")
+    check(said.count("connected to usbrouted") == 1, f"the agent lost its connection: {said}")
+
+
+def _stopped(lab):
     lab.vm1.pause()
     try:
         result = lab.daemon.ctl("attach keyboard vm1 --wait 3")
-        check(result.rc == 7, f"attach to a guest that stands still: {result}")
-        check(agent_of(lab, lab.vm1)["agent"], "silence is taken for the agent's death")
+        check(result.rc == 7, f"attach to a guest that is stopped: {result}")
         check(lab.daemon.find("keyboard")["wanted"] == "vm1", "the wish does not stay")
     finally:
         lab.vm1.resume()
+
+
+@scenario("agent-silent", quick=False)
+def agent_silent(lab):
+    """Silence is not death: a guest whose QEMU stands still keeps its agent, and hears what was said when it goes on."""
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    pid = lab.board.text("pgrep -f 'qemu-system.*lab.name=vm1$|qemu-system.*lab.name=vm1 ' | head -n 1")
+    lab.board.run(f"kill -STOP {pid}", check=True)
+    try:
+        result = lab.daemon.ctl("attach keyboard vm1 --wait 20")
+        check(result.rc == 7, f"attach to a guest that stands still: {result}")
+        check(agent_of(lab, lab.vm1)["agent"], "silence is taken for the agent's death")
+    finally:
+        lab.board.run(f"kill -CONT {pid}", check=True)
     events.wait_keyboard()
-    lab.key(events)
     lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+    lab.key(events)
 
 
 @scenario("agent-no-port")

@@ -1,0 +1,463 @@
+#!/usr/bin/python3
+"""usbroute-agent as a process, in a network namespace of its own: this test is the daemon on 127.0.0.1, and a folder plays
+the guest's sysfs. usage: test-guest-agent.py USBROUTE-AGENT"""
+
+import ctypes
+import os
+import pathlib
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+AGENT = sys.argv[1]
+SECONDS = int(os.environ.get("SECONDS_MAX", "60"))
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+FREE, STARTING, USED = 4, 5, 6
+
+
+def own_network():
+    """A namespace in which ports 3240 and 3241 of the loopback are this test's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if os.geteuid() else 0)):
+        raise OSError(ctypes.get_errno(), "unshare: needs root, or unprivileged user namespaces")
+    link(True)
+
+
+def link(up):
+    """`ip link set lo up` or down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        import fcntl
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sh14x", b"lo", 0x41 if up else 0))
+
+
+def wait(condition, what):
+    limit = time.monotonic() + SECONDS
+    while not (value := condition()):
+        if time.monotonic() > limit:
+            raise AssertionError(f"waited in vain for {what}")
+        time.sleep(0.02)
+    return value
+
+
+class Guest:
+    """A guest's sysfs in a folder: two ports up to high speed, one of SuperSpeed. Its files are FIFOs, so that reading
+    `status` after a write to `attach` shows what was written, as the kernel's do."""
+
+    def __init__(self, folder):
+        self.root = pathlib.Path(folder)
+        self.vhci = self.root / "devices/platform/vhci_hcd.0"
+        self.run = self.root / "run"
+        self.devices = self.root / "bus/usb/devices"
+        self.vhci.mkdir(parents=True)
+        self.devices.mkdir(parents=True)
+        self.ports = {0: (FREE, 0, ""), 1: (FREE, 0, ""), 8: (FREE, 0, "")}
+        self.writes = {"attach": [], "detach": []}
+        self.lock = threading.Lock()
+        self.ends = {}
+        for name in self.writes:
+            os.mkfifo(self.vhci / name)
+            self.ends[name] = os.open(self.vhci / name, os.O_RDWR | os.O_NONBLOCK)
+        os.mkfifo(self.vhci / "status")
+        self.over = False
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        """Each open of `status` gets a text of its own, and the next one another FIFO."""
+        while not self.over:
+            end = os.open(self.vhci / "status", os.O_WRONLY)
+            self.written()
+            os.mkfifo(self.vhci / "new")
+            (self.vhci / "new").rename(self.vhci / "status")
+            try:
+                os.write(end, self.status().encode())
+            except BrokenPipeError:
+                pass
+            os.close(end)
+
+    def written(self):
+        with self.lock:
+            for name, end in self.ends.items():
+                try:
+                    text = os.read(end, 4096).decode()
+                except BlockingIOError:
+                    continue
+                number = int(text.split()[0])
+                self.ports[number] = (FREE, 0, "") if name == "detach" else (STARTING, 0, "")
+                self.writes[name].append(text)
+
+    def status(self):
+        text = "hub port sta spd dev      sockfd local_busid\n"
+        for number, (status, devid, local) in self.ports.items():
+            text += (f"{'ss' if number >= 8 else 'hs'}  {number:04} {status:03} 003 {devid:08x} 000007 "
+                     f"{local or '0-0'}\n")
+        return text
+
+    def close(self):
+        self.over = True
+        if (self.vhci / "status").exists():
+            os.close(os.open(self.vhci / "status", os.O_RDONLY | os.O_NONBLOCK))
+            self.thread.join(SECONDS)
+        for end in self.ends.values():
+            os.close(end)
+
+    def set(self, number, status, devid=0, local="", configured=False):
+        if local:
+            (self.devices / local).mkdir(exist_ok=True)
+            (self.devices / local / "bConfigurationValue").write_text("1\n" if configured else "")
+        self.ports[number] = (status, devid, local)
+
+    def news(self):
+        """Make the agent look: uevents don't reach a namespace like this, links do."""
+        link(False)
+        link(True)
+
+    def asked(self, name):
+        """What was written to `attach` or `detach`."""
+        def text():
+            self.written()
+            return self.writes[name]
+        return wait(text, f"a write to {name}").pop(0)
+
+    def not_asked(self, name):
+        self.written()
+        return not self.writes[name]
+
+    def file(self, number):
+        path = self.run / f"port{number}"
+        return path.read_text() if path.exists() else None
+
+
+class Agent:
+    def __init__(self, guest, *words):
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen([AGENT, "--interface", "lo", "--address", "127.0.0.1", "--sysfs", guest.root,
+                                         "--run", guest.run, "--no-modprobe", "--verbose", *words], stderr=self.log)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+
+class Line:
+    """The daemon's end of the agent's connection."""
+
+    def __init__(self, listener):
+        self.sock, _ = listener.accept()
+        self.sock.settimeout(SECONDS)
+        self.file = self.sock.makefile("rw", newline="\n")
+
+    def hears(self):
+        return self.file.readline().rstrip("\n")
+
+    def says(self, *lines):
+        self.file.write("".join(line + "\n" for line in lines))
+        self.file.flush()
+
+    def quiet(self):
+        """Nothing has come, and what was said was worked off."""
+        self.says("PING")
+        line = self.hears()
+        assert line == "PONG", f"{line!r}, not quiet"
+
+    def close(self):
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.file.close()
+        self.sock.close()
+
+
+def listen(port):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen()
+    sock.settimeout(SECONDS)
+    return sock
+
+
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.guest = Guest(self.folder.name)
+        self.door, self.usbip = listen(3241), listen(3240)
+        self.agent = None
+
+    def tearDown(self):
+        if self.agent and self.agent.process.poll() is None:
+            self.agent.stop(signal.SIGKILL)
+        self.door.close()
+        self.usbip.close()
+        self.guest.close()
+        self.folder.cleanup()
+
+    def start(self):
+        self.agent = Agent(self.guest)
+        return self.greet()
+
+    def greet(self, *routes):
+        line = Line(self.door)
+        hello = line.hears().split()
+        self.assertEqual(hello[:2], ["HELLO", "1"])
+        line.free = hello[3:]
+        line.says("WELCOME 1 vm1 0.1.0", *routes, "SYNCED")
+        return line
+
+    def imported(self, busid, devid=0x10009, speed=3, status=0):
+        """Answer one import; the daemon's end of the connection, which the agent must not read from."""
+        sock, _ = self.usbip.accept()
+        sock.settimeout(SECONDS)
+        asked = sock.recv(40, socket.MSG_WAITALL)
+        self.assertEqual(asked, struct.pack(">HHI32s", 0x111, 0x8003, 0, busid.encode()))
+        head = struct.pack(">HHI", 0x111, 3, status)
+        if status:
+            sock.sendall(head)
+            sock.close()
+            return None
+        sock.sendall(head + struct.pack(">256s32sIII12x", b"/sys/x", busid.encode(), devid >> 16, devid & 0xffff, speed)
+                     + b"the kernel's")
+        return sock
+
+    def attached(self, line, busid="1-1", alias="keyboard"):
+        """Route a device, and have it attached and configured."""
+        line.says(f"ROUTE {busid} high 00010009 free {alias}")
+        self.assertEqual(line.hears(), f"TRYING {busid}")
+        sock = self.imported(busid)
+        port, _, devid, speed = map(int, self.guest.asked("attach").split())
+        self.assertEqual((devid, speed), (0x10009, 3))
+        self.guest.set(port, USED, 0x10009, "3-1", configured=True)
+        said = {line.hears(), line.hears()}
+        self.assertEqual(said, {f"HAS {busid} {port}", "PORTS hs=1 ss=1"})
+        line.quiet()
+        self.assertEqual(self.guest.file(port), f"127.0.0.1 3240 {busid}\n")
+        return sock, port
+
+    def test_attaches(self):
+        line = self.start()
+        self.assertEqual(line.free, ["hs=2", "ss=1"])
+        line.says("ROUTE 1-1 high 00010009 free keyboard")
+        self.assertEqual(line.hears(), "TRYING 1-1")
+        sock = self.imported("1-1")
+        self.assertEqual(self.guest.asked("attach").split()[0::2], ["0", str(0x10009)])
+        # Taken is not there: first it has no address, then no configuration.
+        self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        line.quiet()
+        self.guest.set(0, USED, 0x10009, "3-1")
+        line.quiet()
+        self.guest.set(0, USED, 0x10009, "3-1", configured=True)
+        self.assertEqual(line.hears(), "HAS 1-1 0")
+        # What is said to be over is taken off, file and all.
+        line.says("UNROUTE 1-1")
+        self.assertEqual(self.guest.asked("detach"), "0")
+        self.assertIsNone(self.guest.file(0))
+        self.assertEqual(self.agent.stop(), 0)
+        sock.close()
+
+    def test_ends_by_itself(self):
+        line = self.start()
+        _, port = self.attached(line)
+        self.guest.set(port, FREE)
+        self.guest.news()
+        heard = {line.hears() for _ in range(3)}
+        self.assertEqual(heard, {"PING", f"GONE 1-1", "PORTS hs=2 ss=1"})
+        line.says("PONG")
+        self.assertIsNone(self.guest.file(port))
+        # And it is tried again, for it is still this guest's.
+        self.imported("1-1")
+        self.guest.asked("attach")
+
+    def test_super_speed(self):
+        line = self.start()
+        line.says("ROUTE 2-1 super 00010009 free -")
+        self.assertEqual(line.hears(), "TRYING 2-1")
+        self.imported("2-1", speed=5)
+        self.assertEqual(self.guest.asked("attach").split()[0], "8")
+
+    def test_no_port(self):
+        for number in (0, 1):
+            self.guest.set(number, USED, 0x70007, f"3-{number + 1}", True)
+        line = self.start()
+        self.assertEqual(line.free, ["hs=0", "ss=1"])
+        line.says("ROUTE 1-1 high 00010009 free -")
+        self.assertIn("FAILED 1-1 the guest's vhci-hcd has no free port", line.hears())
+        self.guest.set(1, FREE)
+        self.guest.news()
+        heard = [line.hears(), line.hears()]
+        self.assertIn("PORTS hs=1 ss=1", heard)
+        line.says("PONG")
+        self.imported("1-1")
+        self.assertEqual(self.guest.asked("attach").split()[0], "1")
+
+    def test_refused(self):
+        line = self.start()
+        line.says("ROUTE 1-1 high 00010009 free -")
+        self.assertEqual(line.hears(), "TRYING 1-1")
+        self.imported("1-1", status=2)
+        self.assertEqual(line.hears(), "FAILED 1-1 something else in the guest has it")
+        self.imported("1-1")
+        self.guest.asked("attach")
+
+    def test_by_hand(self):
+        """What was attached by hand is the guest's: found by its file, or by its number where there is none."""
+        self.guest.run.mkdir()
+        (self.guest.run / "port0").write_text("127.0.0.1 3240 keyboard\n")
+        self.guest.set(0, USED, 0x10009, "3-1", True)
+        self.guest.set(8, USED, 0x20003, "4-1", True)
+        self.agent = Agent(self.guest)
+        line = self.greet("ROUTE 1-1 high 00010009 held keyboard", "ROUTE 2-1 super 00020003 held -")
+        self.assertEqual({line.hears(), line.hears()}, {"HAS 1-1 0", "HAS 2-1 8"})
+        line.quiet()
+        self.assertTrue(self.guest.not_asked("attach") and self.guest.not_asked("detach"))
+
+    def test_stale(self):
+        """What hangs on this daemon and is not this guest's any more; and of others', nothing is touched."""
+        self.guest.run.mkdir()
+        (self.guest.run / "port0").write_text("127.0.0.1 3240 1-5\n")
+        (self.guest.run / "port1").write_text("192.168.1.5 3240 1-5\n")
+        (self.guest.run / "port8").write_text("127.0.0.1 3240 2-7\n")
+        self.guest.set(0, USED, 0x10005, "3-1", True)
+        self.guest.set(1, USED, 0x10005, "3-2", True)
+        line = self.start()
+        self.assertEqual(self.guest.asked("detach"), "0")
+        self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        line.quiet()
+        self.assertIsNone(self.guest.file(0))
+        self.assertIsNone(self.guest.file(8))
+        self.assertIsNotNone(self.guest.file(1))
+        self.assertTrue(self.guest.not_asked("detach") and self.guest.not_asked("attach"))
+
+    def test_dead_connection(self):
+        """The kernel believes in a connection of which the daemon knows nothing."""
+        self.guest.run.mkdir()
+        (self.guest.run / "port0").write_text("127.0.0.1 3240 1-1\n")
+        self.guest.set(0, USED, 0x10009, "3-1", True)
+        self.agent = Agent(self.guest)
+        line = self.greet("ROUTE 1-1 high 00010009 free -")
+        self.assertEqual(self.guest.asked("detach"), "0")
+        self.assertIn("TRYING 1-1", (line.hears(), line.hears()))
+        self.imported("1-1")
+        self.guest.asked("attach")
+
+    def test_daemon_again(self):
+        """The connection breaks: what is attached stays, and the next daemon is told of it."""
+        line = self.start()
+        _, port = self.attached(line)
+        line.close()
+        line = self.greet("ROUTE 1-1 high 00010009 held keyboard")
+        self.assertEqual(line.hears(), f"HAS 1-1 {port}")
+        line.quiet()
+        self.assertTrue(self.guest.not_asked("detach"))
+        line.close()
+        # And what the next one does not name is taken off.
+        self.greet()
+        self.assertEqual(self.guest.asked("detach"), str(port))
+
+    def test_forgotten_connection(self):
+        """A link that comes back makes it ask; who does not answer has forgotten it."""
+        line = self.start()
+        line.quiet()
+        self.guest.news()
+        self.assertEqual(line.hears(), "PING")
+        self.greet().quiet()
+
+    def test_another_device(self):
+        """Plugged out and in again at the same port of the host."""
+        line = self.start()
+        _, port = self.attached(line)
+        line.says("ROUTE 1-1 high 0001000a free keyboard")
+        self.assertEqual(self.guest.asked("detach"), str(port))
+        self.imported("1-1", devid=0x1000a)
+        self.guest.asked("attach")
+
+    def test_not_told(self):
+        line = self.start()
+        line.says("UNROUTE 9-9", "NEWS of later versions")
+        line.quiet()
+        readable, _, _ = select.select([self.usbip], [], [], 0)
+        self.assertFalse(readable)
+        self.assertTrue(self.guest.not_asked("attach"))
+
+    def test_hostile_daemon(self):
+        """Not the protocol: hung up, and tried again later; the agent lives."""
+        self.agent = Agent(self.guest)
+        for words in ("GET / HTTP/1.0", "WELCOME 1 vm1", "ROUTE 1-1 high 00010009 free -",
+                      "WELCOME 1 vm1 0.1.0\nROUTE ../../x high 00010009 free -", "x" * 600,
+                      "WELCOME 1 vm1 0.1.0\nHELLO 1 1 hs=1 ss=1", "REFUSED go away"):
+            line = Line(self.door)
+            line.hears()
+            line.says(words)
+            try:
+                while line.hears():
+                    pass
+            except ConnectionError:
+                pass
+            line.close()
+        self.greet().quiet()
+        self.assertIn("go away", self.agent.said())
+
+    def test_many_routes(self):
+        line = self.start()
+        line.says(*(f"ROUTE 1-{i} high {0x10000 + i:08x} held -" for i in range(1, 2000)))
+        line.quiet()
+
+    def test_check(self):
+        def check(*words):
+            done = subprocess.run([AGENT, "--check", "--interface", "lo", "--address", "127.0.0.1", "--sysfs",
+                                   self.guest.root, *words], capture_output=True, text=True, timeout=SECONDS)
+            return done.returncode, done.stdout
+
+        if os.geteuid() == 0:
+            rc, said = check()
+            self.assertEqual(rc, 0, said)
+            self.assertIn("2 free ports up to high speed", said)
+            self.assertIn("usbrouted answers at 127.0.0.1", said)
+        rc, said = check("--interface", "none7")
+        self.assertEqual((rc, "missing: interface none7" in said), (1, True), said)
+        self.door.close()
+        rc, said = check()
+        self.assertEqual((rc, "missing: usbrouted answers neither" in said), (1, True), said)
+        rc, said = check("--sysfs", "/nowhere")
+        self.assertEqual((rc, "missing: sysfs is not mounted" in said), (1, True), said)
+        (self.guest.vhci / "status").unlink()
+        rc, said = check()
+        self.assertEqual((rc, "missing: module vhci-hcd" in said), (1, True), said)
+
+    def test_words(self):
+        def words(*words):
+            done = subprocess.run([AGENT, *words], capture_output=True, text=True, timeout=SECONDS)
+            return done.returncode, done.stdout + done.stderr
+
+        self.assertRegex(words("--version")[1], r"^usbroute-agent \d")
+        self.assertEqual(words("--help")[0], 0)
+        for wrong in (["--nonsense"], ["--address", "x"], ["--interface", ""], ["more"], ["--interface", "x" * 16]):
+            self.assertEqual(words(*wrong)[0], 2, wrong)
+
+    def test_ready(self):
+        path = os.path.join(self.folder.name, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(path)
+            notify.settimeout(SECONDS)
+            os.environ["NOTIFY_SOCKET"] = path
+            try:
+                self.start()
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            self.assertIn(b"READY=1", notify.recv(4096))
+
+
+if __name__ == "__main__":
+    own_network()
+    unittest.main(argv=sys.argv[:1], verbosity=2)
