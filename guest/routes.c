@@ -211,18 +211,18 @@ static void import(struct agent *agent, struct route *route)
 	bool super = route->speed == AGENT_SPEED_SUPER;
 	int r;
 
-	route->needs_port = false;
+	route->needs_port = true;
 	if (!agent->status.n) {
 		fail(agent, route, "the guest has no vhci-hcd (try there: modprobe vhci-hcd)");
 		return;
 	}
 	if (!vhci_count_free(&agent->status, super)) {
-		route->needs_port = true;
 		fail(agent, route,
 		     super ? "the guest's vhci-hcd has no free port for SuperSpeed"
 			   : "the guest's vhci-hcd has no free port up to high speed");
 		return;
 	}
+	route->needs_port = false;
 	if (!route->failures)
 		say(agent, route, AGENT_TRYING);
 	route->got = 0;

@@ -2,11 +2,13 @@
 /* The guest kernel's virtual USB host controller; see vhci.h. */
 #include "guest/vhci.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "base/fd.h"
 
@@ -190,12 +192,48 @@ int vhci_status_parse(const char *text, size_t len, struct vhci_status *status)
 	return n;
 }
 
+/*
+ * Whether a controller has its root hubs: one, and from Linux 4.13 on a second one for SuperSpeed.
+ *
+ * Before that, and while the module is being unloaded, reading its status makes the kernel follow a
+ * null pointer (seen with 6.1: an oops, and the guest stands still). The files of all controllers
+ * appear together with the first one's.
+ */
+static bool is_ready(const struct vhci *vhci, unsigned controller)
+{
+	unsigned major = 0, minor = 0, hubs = 0;
+	size_t n = strlen(vhci->folder);
+	struct utsname system;
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *folder;
+
+	if (n < 2 || uname(&system) < 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	/* The folder is "….0", in old kernels without a number. */
+	if (!strcmp(vhci->folder + n - 2, ".0"))
+		n -= 2;
+	if ((controller || n < strlen(vhci->folder)
+		     ? snprintf(path, sizeof(path), "%.*s.%u", (int)n, vhci->folder, controller)
+		     : snprintf(path, sizeof(path), "%s", vhci->folder)) >= (int)sizeof(path))
+		return false;
+	folder = opendir(path);
+	if (!folder)
+		return false;
+	while ((entry = readdir(folder)))
+		hubs += !strncmp(entry->d_name, "usb", 3);
+	closedir(folder);
+	return hubs >= (major > 4 || (major == 4 && minor >= 13) ? 2 : 1);
+}
+
 /**
  * vhci_read() - all ports as they are now
  * @vhci:	the controller
  * @status:	what to fill in
  *
- * Return: 0 or a negative errno.
+ * Controllers that are being set up are left out: news of their root hubs will come.
+ *
+ * Return: 0, -EAGAIN where not even the first controller is ready, or another negative errno.
  */
 int vhci_read(const struct vhci *vhci, struct vhci_status *status)
 {
@@ -210,8 +248,14 @@ int vhci_read(const struct vhci *vhci, struct vhci_status *status)
 		if (i)
 			snprintf(name, sizeof(name), "status.%u", i);
 		r = path_of(path, vhci->folder, name);
+		if (r == 0 && access(path, F_OK) < 0)
+			r = -ENOENT;
+		if (r == 0 && !is_ready(vhci, i))
+			r = -EAGAIN;
 		if (r == 0)
 			r = read_file(path, text, sizeof(text), &len);
+		if (r == -EAGAIN && i)
+			continue;
 		if (r == -ENOENT && i)
 			return 0;
 		if (r < 0)

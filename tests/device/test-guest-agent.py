@@ -55,7 +55,8 @@ class Guest:
         self.vhci = self.root / "devices/platform/vhci_hcd.0"
         self.run = self.root / "run"
         self.devices = self.root / "bus/usb/devices"
-        self.vhci.mkdir(parents=True)
+        for hub in ("usb1", "usb2"):
+            (self.vhci / hub).mkdir(parents=True)
         self.devices.mkdir(parents=True)
         self.ports = {0: (FREE, 0, ""), 1: (FREE, 0, ""), 8: (FREE, 0, "")}
         self.writes = {"attach": [], "detach": []}
@@ -72,7 +73,10 @@ class Guest:
     def serve(self):
         """Each open of `status` gets a text of its own, and the next one another FIFO."""
         while not self.over:
-            end = os.open(self.vhci / "status", os.O_WRONLY)
+            try:
+                end = os.open(self.vhci / "status", os.O_WRONLY)
+            except FileNotFoundError:
+                return      # the test has taken it away
             self.written()
             os.mkfifo(self.vhci / "new")
             (self.vhci / "new").rename(self.vhci / "status")

@@ -188,12 +188,22 @@ static void test_folder(void **state)
 	put(f, "devices/platform/vhci_hcd/status", status_4_4);
 	assert_int_equal(init(f), 0);
 	put(f, "devices/platform/vhci_hcd.0/status", status_6_1);
+	assert_int_equal(init(f), 0);
+	/* Without its root hubs the kernel has not set it up. */
+	assert_int_equal(vhci_read(&f->vhci, s), -EAGAIN);
+	put(f, "devices/platform/vhci_hcd.0/usb1/x", "");
+	assert_int_equal(vhci_read(&f->vhci, s), -EAGAIN);
+	put(f, "devices/platform/vhci_hcd.0/usb2/x", "");
 	put(f, "devices/platform/vhci_hcd.0/status.1",
 	    "hub port sta spd dev      sockfd local_busid\n"
 	    "hs  0016 004 000 00000000 000000 0-0\n");
 	put(f, "devices/platform/vhci_hcd.0/attach", "");
 	put(f, "devices/platform/vhci_hcd.0/detach", "");
 	assert_int_equal(init(f), 0);
+	assert_int_equal(vhci_read(&f->vhci, s), 0);
+	assert_int_equal(s->n, 4);
+	put(f, "devices/platform/vhci_hcd.1/usb3/x", "");
+	put(f, "devices/platform/vhci_hcd.1/usb4/x", "");
 	assert_int_equal(vhci_read(&f->vhci, s), 0);
 	assert_int_equal(s->n, 5);
 	assert_int_equal(vhci_count_free(s, false), 2);
@@ -218,6 +228,8 @@ static void test_configured(void **state)
 	struct fixture *f = *state;
 
 	put(f, "devices/platform/vhci_hcd.0/status", status_6_1);
+	put(f, "devices/platform/vhci_hcd.0/usb1/x", "");
+	put(f, "devices/platform/vhci_hcd.0/usb2/x", "");
 	assert_int_equal(init(f), 0);
 	assert_int_equal(vhci_read(&f->vhci, s), 0);
 	assert_false(vhci_configured(&f->vhci, &s->ports[0]));
