@@ -38,18 +38,6 @@ struct fixture {
 
 static struct fixture *now;
 
-static bool virt_there(const struct vm *vm)
-{
-	return false;
-}
-
-const struct guest_way virt_way = {.there = virt_there};
-
-void virt_forget(struct vm *vm)
-{
-	assert_ptr_equal(vm, &now->vm);
-}
-
 bool route_exported_to(const struct device *device, const struct vm *vm)
 {
 	assert_ptr_equal(vm, &now->vm);
