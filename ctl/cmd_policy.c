@@ -345,6 +345,20 @@ static enum status print_tested(const struct ctl *ctl, const json_t *reply)
 	return STATUS_DONE;
 }
 
+/* What is tried out under another name would have no effect. */
+static void note_name(const char *file)
+{
+	static const char suffix[] = ".rules";
+	size_t n = strlen(file), k = strlen(suffix);
+	_cleanup_free_ char *clean = NULL;
+
+	if (n > k && !strcmp(file + n - k, suffix))
+		return;
+	clean = text_clean(file, false);
+	fprintf(stderr, "%s: of policy.d only files whose names end in .rules are read\n",
+		clean ? clean : "no memory");
+}
+
 /**
  * ctl_policy() - `policy test FILE`: what a file of the policy would do
  * @ctl:	the run
@@ -375,6 +389,8 @@ enum status ctl_policy(struct ctl *ctl)
 		status = ctl_print_json(answer.parameters);
 		return status ? status : json_array_size(errors) ? STATUS_FAILED : STATUS_DONE;
 	}
-	return json_array_size(errors) ? print_errors(errors)
-				       : print_tested(ctl, answer.parameters);
+	if (json_array_size(errors))
+		return print_errors(errors);
+	note_name(ctl->args[1]);
+	return print_tested(ctl, answer.parameters);
 }

@@ -53,7 +53,7 @@ class Policy(unittest.TestCase):
 
     def start(self):
         self.daemon.start()
-        self.addCleanup(self.daemon.stop)
+        self.addCleanup(lambda: self.assertEqual(self.daemon.stop()[0], 0))
 
     def put(self, name, *lines):
         path = self.rules / name

@@ -179,6 +179,12 @@ static const struct {
 	 2,
 	 "",
 	 "error[usage]: set.json: expected what `usbroutectl --json list` prints\n"},
+	{{"policy", "test", "other"},
+	 CALL("TestPolicy", "{\"text\":\"\",\"file\":\"other\"}"),
+	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":0}}",
+	 0,
+	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n",
+	 "other: of policy.d only files whose names end in .rules are read\n"},
 	{{"policy", "test", "nowhere.rules"},
 	 NULL,
 	 NULL,
@@ -378,6 +384,7 @@ static int setup(void **state)
 	if (!getenv("USBROUTECTL") || !mkdtemp(folder) || chdir(folder))
 		return -1;
 	put("a.rules", rules, strlen(rules));
+	put("other", "", 0);
 	put("nul.rules", "allow *\0", 8);
 	put("latin1.rules", "# \xe4\n", 4);
 	memset(big, '"', sizeof(big));
