@@ -149,6 +149,14 @@ class Libvirt:
     def virsh(self, words):
         return self.board.text(f"virsh -q -c qemu:///system {words}")
 
+    def ctl(self, words):
+        """usbroutectl with the helper that was built; its output."""
+        helper = shlex.quote(str(paths.LIBVIRT))
+        rc, out, err = self.board.run(f"USBROUTED_LIBVIRT={helper} {self.daemon.command(words)}", timeout=120)
+        if rc:
+            raise LabError(f"usbroutectl {words}: {rc}: {(err + out).decode(errors='replace').strip()}")
+        return out.decode()
+
     def vm(self, name):
         for vm in self.daemon.json("vms")["vms"]:
             if vm["name"] == name:

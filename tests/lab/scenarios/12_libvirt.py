@@ -10,7 +10,7 @@ OTHER = "guest two"
 
 def _defined(lab, virt):
     """Both domains, each in its own way."""
-    ctl = lab.daemon.ctl_ok
+    ctl = virt.ctl
     snippet = ctl("vm xml vm1")
     check("/run/usbrouted/vm1.sock" in snippet, f"vm xml says {snippet!r}")
     one, two = virt.domain("vm1"), virt.domain("vm2", OTHER)
@@ -88,7 +88,7 @@ def _domains(lab, virt):
     lab.board.write("/run/virt/card.xml", f"<interface type='vhostuser'>{card}</interface>")
     virt.virsh("detach-device vm1 /run/virt/card.xml --live")
     virt.wait_vm("vm1", connected=False)
-    said = daemon.ctl_ok("vm add vm1 --apply")
+    said = virt.ctl("vm add vm1 --apply")
     check("the card was plugged in" in said, f"vm add --apply to a running domain says {said!r}")
     virt.wait_vm("vm1", connected=True)
     one.wait("ip link set eth0 up && [ \"$(cat /sys/class/net/eth0/carrier)\" = 1 ]", what="the new card's carrier")
