@@ -13,8 +13,8 @@
  * decides. But a keyboard that was plugged out or taken a moment ago may still have its node, and
  * count.
  *
- * All of it is read from sysfs and udev's files at each call: a few milliseconds at most, in the
- * control thread and for commands only.
+ * All of it is read from sysfs and udev's files at each call, a few milliseconds at most: for
+ * commands, and where a rule wants a device that the host has.
  */
 #pragma once
 
