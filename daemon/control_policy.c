@@ -322,6 +322,7 @@ static bool test_recorded_device(struct test *test, const json_t *json)
 		.stable_port = text_of(json, "stable_port"),
 		.alias = text_of(json, "alias"),
 	};
+	const struct config_device *section = NULL;
 	struct policy_subject subject;
 	const json_t *class;
 	size_t i;
@@ -338,8 +339,16 @@ static bool test_recorded_device(struct test *test, const json_t *json)
 		if (c >= 0)
 			facts.classes |= (usb_class_set)1 << c;
 	}
-	policy_subject_init(&subject, config, &facts,
-			    facts.alias ? config_find_device(config, facts.alias) : NULL);
+	/* As for a present one: a section's name before another one. */
+	list_for_each(it, &config->devices) {
+		section = list_entry(it, struct config_device, link);
+		if (selector_matches(&section->match, &facts)) {
+			facts.alias = section->name;
+			break;
+		}
+		section = NULL;
+	}
+	policy_subject_init(&subject, config, &facts, section);
 	test_add(test, &subject);
 	return true;
 }

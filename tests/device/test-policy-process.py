@@ -39,7 +39,7 @@ def device(alias, id, port, *classes):
 
 SET = {"devices": [device("keyboard", "046d:c31c", "1-1.2", "hid", "hid.keyboard"),
                    device(None, "0951:1666", "1-3", "storage"),
-                   device("private", "1111:2222", "1-4", "vendor")]}
+                   device(None, "1111:2222", "1-4", "vendor")]}
 
 
 class Policy(unittest.TestCase):
@@ -162,7 +162,8 @@ class Policy(unittest.TestCase):
             (False, "policy.d/30-rest.rules:1: allow * to vm1,vm3", ["vm2"]),
             (False, "policy.d/10-usb.rules:1: deny class=storage to vm3", ["vm3"])])
         self.assertEqual((stick["gains"], stick["loses"]), ([], []))
-        self.assertEqual(private["rulings"][0]["by"], "[device private] vms")
+        # Recorded without its name, which it has by what it is.
+        self.assertEqual((private["alias"], private["rulings"][0]["by"]), ("private", "[device private] vms"))
         # Another name: besides those, and before them.
         reply = self.try_out("deny *\n", "00-first.rules")
         self.assertEqual((reply["replaces"], reply["rules"]), (False, 4))
