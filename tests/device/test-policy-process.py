@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,33 @@ class Policy(unittest.TestCase):
         self.assertEqual(reply["devices"], [])
         for bad in {"id": "x"}, 1, {"id": "046d:c31c", "port": "1-1"}:
             self.assertIn("error[usage]", self.try_out("allow *\n", devices={"devices": [bad]}, expect=2))
+
+    def reload(self):
+        """The error's parameters, or None."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(daemon_process.SECONDS)
+            control.connect(str(self.daemon.run / "control"))
+            control.sendall(b'{"method":"io.usbrouted.Reload"}\0')
+            reply = b""
+            while not reply.endswith(b"\0"):
+                reply += control.recv(4096)
+        reply = json.loads(reply[:-1])
+        return reply["parameters"] if "error" in reply else None
+
+    def test_read_anew(self):
+        def said():
+            return [v["by"] for v in self.why("keyboard")["verdicts"]]
+
+        self.put("10-a.rules", "allow * to vm1")
+        self.start()
+        before = said()
+        self.put("10-a.rules", "deny *")
+        self.put("20-b.rules", "allow * to vm9")
+        self.assertIn("20-b.rules:1: expected", json.dumps(self.reload()))
+        self.assertEqual(said(), before)
+        (self.rules / "20-b.rules").unlink()
+        self.assertIsNone(self.reload())
+        self.assertEqual(said(), ["policy.d/10-a.rules:1: deny *"] * 3)
 
     def test_answers_are_bounded(self):
         # More rules, and longer ones, than an answer has room for; the last one decides.
