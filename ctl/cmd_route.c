@@ -24,6 +24,52 @@ static void show_progress(void *ctx, unsigned seconds)
 		fprintf(stderr, "\r\033[K%s: waiting for %s … %u s", device, vm, seconds);
 }
 
+/* The options that the command takes, as parameters. */
+static void add_options(const struct ctl *ctl, json_t *parameters)
+{
+	if (ctl->has_wait)
+		json_object_set_new(parameters, "wait_seconds", json_real(ctl->wait_seconds));
+	if (ctl->for_seconds > 0)
+		json_object_set_new(parameters, "for_seconds", json_real(ctl->for_seconds));
+	if (ctl->until_unplug)
+		json_object_set_new(parameters, "until_unplug", json_true());
+	if (ctl->force)
+		json_object_set_new(parameters, "force", json_true());
+	if (ctl->dry_run)
+		json_object_set_new(parameters, "dry_run", json_true());
+}
+
+/* Ask for a change, wait, and print what was done. @parameters is taken. */
+static enum status change(struct ctl *ctl, const char *method, json_t *parameters)
+{
+	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
+	bool goes = ctl->command->options & COMMAND_WAITS;
+	struct client_ask ask = {
+		.method = method,
+		.parameters = parameters,
+		.timeout_seconds = CALL_TIMEOUT_SECONDS + (ctl->has_wait ? ctl->wait_seconds : 0) +
+				   WAIT_MARGIN_SECONDS,
+		.tick = goes ? show_progress : NULL,
+		.ctx = ctl,
+	};
+	enum status status = STATUS_DONE;
+
+	add_options(ctl, parameters);
+	if (ctl->unmount && !ctl->dry_run)
+		status = unmount_first(ctl, ctl->args[0]);
+	if (status) {
+		json_decref(ask.parameters);
+		return status;
+	}
+	status = ctl_call(ctl, &ask, &answer);
+	if (status)
+		return status;
+	if (ctl->json)
+		return ctl_print_json(answer.parameters);
+	ctl_print_clean(ctl_text(answer.parameters, "message"));
+	return STATUS_DONE;
+}
+
 /**
  * ctl_attach() - `attach DEVICE VM`: a device should be in a VM
  * @ctl:	the run
@@ -32,43 +78,37 @@ static void show_progress(void *ctx, unsigned seconds)
  */
 enum status ctl_attach(struct ctl *ctl)
 {
-	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
-	struct client_ask ask = {
-		.method = "io.usbrouted.Attach",
-		.parameters = json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]),
-		.timeout_seconds = CALL_TIMEOUT_SECONDS + (ctl->has_wait ? ctl->wait_seconds : 0) +
-				   WAIT_MARGIN_SECONDS,
-		.tick = show_progress,
-		.ctx = ctl,
-	};
-	_cleanup_free_ char *text = NULL;
-	enum status status;
-	const json_t *took;
-	char ms[32] = "";
+	return change(ctl, "io.usbrouted.Attach",
+		      json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]));
+}
 
-	if (ctl->unmount) {
-		status = unmount_first(ctl, ctl->args[0]);
-		if (status) {
-			json_decref(ask.parameters);
-			return status;
-		}
-	}
-	if (ctl->has_wait)
-		json_object_set_new(ask.parameters, "wait_seconds", json_real(ctl->wait_seconds));
-	status = ctl_call(ctl, &ask, &answer);
-	if (status)
-		return status;
-	if (ctl->json)
-		return ctl_print_json(answer.parameters);
-	took = json_object_get(answer.parameters, "milliseconds");
-	if (json_is_number(took))
-		snprintf(ms, sizeof(ms), " (%.0f ms)", json_number_value(took));
-	if (asprintf(&text, "%s%s", ctl_text(answer.parameters, "message"), ms) < 0) {
-		text = NULL;
-		return STATUS_FAILED;
-	}
-	ctl_print_clean(text);
-	return STATUS_DONE;
+/**
+ * ctl_assign() - `assign DEVICE VM`: the same for good
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_assign(struct ctl *ctl)
+{
+	return change(ctl, "io.usbrouted.Assign",
+		      json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]));
+}
+
+/**
+ * ctl_switch() - `switch DEVICE TO`: to the next VM, the one before, a VM, the host
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_switch(struct ctl *ctl)
+{
+	return change(ctl, "io.usbrouted.Switch",
+		      json_pack("{s:s, s:s}", "device", ctl->args[0], "to", ctl->args[1]));
+}
+
+static enum status change_of_device(struct ctl *ctl, const char *method)
+{
+	return change(ctl, method, json_pack("{s:s}", "device", ctl->args[0]));
 }
 
 /**
@@ -79,26 +119,26 @@ enum status ctl_attach(struct ctl *ctl)
  */
 enum status ctl_detach(struct ctl *ctl)
 {
-	_cleanup_(client_answer_deinit) struct client_answer answer;
-	enum status status = ctl_call(
-		ctl,
-		&(struct client_ask){.method = "io.usbrouted.Detach",
-				     .parameters = json_pack("{s:s}", "device", ctl->args[0])},
-		&answer);
-	const json_t *d = json_object_get(answer.parameters, "device");
-	const char *name = *ctl_text(d, "alias") ? ctl_text(d, "alias") : ctl->args[0];
-	const char *now = ctl_text(d, "actual"), *reason = ctl_text(d, "reason");
-	_cleanup_free_ char *text = NULL;
+	return change_of_device(ctl, "io.usbrouted.Detach");
+}
 
-	if (status)
-		return status;
-	if (ctl->json)
-		return ctl_print_json(answer.parameters);
-	if (asprintf(&text, "%s: with %s%s%s", name, strcmp(now, "host") ? now : "the host",
-		     *reason ? "; " : "", reason) < 0) {
-		text = NULL;
-		return STATUS_FAILED;
-	}
-	ctl_print_clean(text);
-	return STATUS_DONE;
+enum status ctl_unassign(struct ctl *ctl)
+{
+	return change_of_device(ctl, "io.usbrouted.Unassign");
+}
+
+enum status ctl_release(struct ctl *ctl)
+{
+	return change_of_device(ctl, "io.usbrouted.Release");
+}
+
+enum status ctl_reserve(struct ctl *ctl)
+{
+	return change(ctl, "io.usbrouted.Reserve",
+		      json_pack("{s:s, s:b}", "device", ctl->args[0], "off", ctl->off));
+}
+
+enum status ctl_undo(struct ctl *ctl)
+{
+	return change(ctl, "io.usbrouted.Undo", json_object());
 }

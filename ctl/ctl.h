@@ -28,6 +28,11 @@ struct ctl {
 	bool json;
 	bool has_wait;
 	double wait_seconds;
+	double for_seconds; /* 0: not given */
+	bool until_unplug, force, dry_run;
+	bool off; /* reserve: no longer */
+	bool help, version;
+	unsigned given;	     /* which options; options.c */
 	const char *devices; /* --devices; NULL: not given */
 	bool unmount;	     /* the device's disks, before anything else */
 	bool apply;	     /* vm add: do it */
@@ -39,7 +44,16 @@ struct ctl {
 };
 
 /* Options beside those that every command takes. */
-enum { COMMAND_WAITS = 1, COMMAND_TESTS = 2, COMMAND_UNMOUNTS = 4, COMMAND_APPLIES = 8 };
+enum {
+	COMMAND_WAITS = 1,
+	COMMAND_TESTS = 2,
+	COMMAND_UNMOUNTS = 4,
+	COMMAND_APPLIES = 8,
+	COMMAND_ENDS = 16,
+	COMMAND_FORCES = 32,
+	COMMAND_TRIES = 64,
+	COMMAND_OFF = 128,
+};
 
 struct command {
 	const char *name, *args;
@@ -59,9 +73,20 @@ enum status ctl_status(struct ctl *ctl);
 enum status ctl_version(struct ctl *ctl);
 enum status ctl_attach(struct ctl *ctl);
 enum status ctl_detach(struct ctl *ctl);
+enum status ctl_switch(struct ctl *ctl);
+enum status ctl_assign(struct ctl *ctl);
+enum status ctl_unassign(struct ctl *ctl);
+enum status ctl_release(struct ctl *ctl);
+enum status ctl_reserve(struct ctl *ctl);
+enum status ctl_undo(struct ctl *ctl);
+enum status ctl_alias(struct ctl *ctl);
+enum status ctl_reload(struct ctl *ctl);
 enum status ctl_why(struct ctl *ctl);
 enum status ctl_policy(struct ctl *ctl);
 enum status ctl_vm(struct ctl *ctl);
+
+/* usbroutectl.c */
+enum status ctl_usage(const struct command *c);
 
 /* problem.c */
 enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,

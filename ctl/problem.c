@@ -126,13 +126,14 @@ static bool caller_is_nobody(void)
 
 static void denied(struct ctl *ctl, const json_t *p)
 {
-	if (ctl->command->n_args > 1 && *device_of(ctl))
+	if (ctl->command->n_args > 1 && ctl->command->options & COMMAND_TRIES)
 		ctl_error("denied", "%s may not go to %s: %s", ctl->args[0], ctl->args[1],
 			  ctl_text(p, "by"));
 	else
 		error_about_device(ctl, "denied", ctl_text(p, "by"));
 	if (caller_is_nobody())
-		ctl_try("sudo usbroutectl %s %s%s%s", ctl->command->name, ctl->args[0],
+		ctl_try("sudo usbroutectl %s%s%s%s%s", ctl->command->name,
+			*device_of(ctl) ? " " : "", device_of(ctl),
 			ctl->command->n_args > 1 ? " " : "",
 			ctl->command->n_args > 1 ? ctl->args[1] : "");
 }
@@ -142,6 +143,9 @@ static void busy(struct ctl *ctl, const json_t *p)
 	const char *reason = ctl_text(p, "reason");
 
 	error_about_device(ctl, "busy", reason);
+	if (strstr(reason, "the host's last keyboard") && ctl->command->options & COMMAND_FORCES)
+		ctl_try("usbroutectl %s %s %s --force", ctl->command->name, device_of(ctl),
+			ctl->args[1]);
 	/* The daemon's words for a disk that can be unmounted from here. */
 	if (strstr(reason, " is mounted at ") && ctl->command->options & COMMAND_UNMOUNTS &&
 	    !ctl->unmount)

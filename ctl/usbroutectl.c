@@ -9,22 +9,29 @@
 
 #include <build_info.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "ctl/options.h"
 #include "ctl/text.h"
 
-#define DEFAULT_SOCKET	 "/run/usbrouted/control"
-#define WAIT_SECONDS_MAX 86400
+#define DEFAULT_SOCKET "/run/usbrouted/control"
 
-#define DEVICE_HELP                                                                           \
-	"DEVICE is an alias from the configuration, an id such as 046d:c31c, or one of\n"     \
-	"serial=TEXT, port=PORT, class=CLASS, product=TEXT. In TEXT, * stands for any text\n" \
-	"and ? for one character.\n"
+#define DEVICE_HELP                                                                      \
+	"DEVICE is an alias, a group, an id such as 046d:c31c, or one of serial=TEXT,\n" \
+	"port=PORT, class=CLASS, product=TEXT, group=GROUP. In TEXT, * stands for any\n" \
+	"text and ? for one character.\n"
+#define WAIT_HELP                                                                                  \
+	"  --wait S        wait up to S seconds until the guest has it; exit 7 where it has not\n" \
+	"  --no-wait       do not wait\n"
+#define TRY_HELP "  --dry-run       only say what would be done\n"
+#define FORCE_HELP                                                                        \
+	"  --force         also the host's last keyboard\n"                               \
+	"  --unmount       first unmount the device's disks, with your rights, never by " \
+	"force\n" TRY_HELP
 
 static const struct command commands[] = {
 	{"list", "", 0, 0, "list the devices: which are wanted where, and where they are",
@@ -34,20 +41,62 @@ static const struct command commands[] = {
 	{"vms", "", 0, 0, "list the VMs and the devices that they have",
 	 "LINK is up while the VM's card is connected to the daemon.\n", ctl_vms},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
-	{"attach", "DEVICE VM [--wait S | --no-wait] [--unmount]", 2,
-	 COMMAND_WAITS | COMMAND_UNMOUNTS,
+	{"attach",
+	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount]", 2,
+	 COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_ENDS | COMMAND_FORCES | COMMAND_TRIES,
 	 "give a device to a VM, now and until the next attach or detach",
 	 DEVICE_HELP
 	 "\n"
 	 "The wish stays when the device is plugged out, the VM is off, or the daemon\n"
 	 "restarts; it is forgotten when the host reboots. Where a line has to be typed in\n"
 	 "the guest, it is printed.\n"
-	 "\n"
-	 "  --wait S     wait up to S seconds until the guest has it; exit 7 where it has not\n"
-	 "  --no-wait    do not wait\n"
-	 "  --unmount    first unmount the device's disks, with your rights and never by force\n",
+	 "\n" WAIT_HELP
+	 "  --for TIME      for that long, such as 90s, 10m, 8h, 2d; then what was before decides\n"
+	 "  --until-unplug  until the device is plugged out\n" FORCE_HELP,
 	 ctl_attach},
-	{"detach", "DEVICE", 1, 0, "give a device back to the host", DEVICE_HELP, ctl_detach},
+	{"detach", "DEVICE [--for TIME] [--until-unplug]", 1, COMMAND_ENDS | COMMAND_TRIES,
+	 "give a device back to the host", DEVICE_HELP "\n" TRY_HELP, ctl_detach},
+	{"switch", "DEVICE next|prev|VM|host [--wait S | --no-wait] [--force]", 2,
+	 COMMAND_WAITS | COMMAND_FORCES | COMMAND_UNMOUNTS | COMMAND_TRIES,
+	 "take a device or a group to another VM",
+	 DEVICE_HELP
+	 "\n"
+	 "next and prev go round the VMs that are connected and may have all of it, in the\n"
+	 "order of the configuration. All go, or none.\n"
+	 "\n" WAIT_HELP FORCE_HELP,
+	 ctl_switch},
+	{"assign", "DEVICE VM|host [--wait S | --no-wait] [--unmount]", 2,
+	 COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_TRIES,
+	 "give a device to a VM, now and for good",
+	 DEVICE_HELP
+	 "\n"
+	 "An assignment survives plugging, the VM's, the daemon's and the host's restart.\n"
+	 "attach and detach come before it until the host reboots, or until release.\n"
+	 "\n" WAIT_HELP "  --unmount       first unmount the device's disks, with your rights, "
+			"never by force\n" TRY_HELP,
+	 ctl_assign},
+	{"unassign", "DEVICE", 1, COMMAND_TRIES,
+	 "take an assignment back; the device goes where rules want it, else to the host",
+	 DEVICE_HELP, ctl_unassign},
+	{"release", "DEVICE", 1, COMMAND_TRIES,
+	 "forget what attach or detach said: assignment and rules decide", DEVICE_HELP,
+	 ctl_release},
+	{"reserve", "DEVICE [--off]", 1, COMMAND_OFF | COMMAND_TRIES,
+	 "keep a device from the host's drivers, also while no VM has it",
+	 DEVICE_HELP
+	 "\n"
+	 "It is taken as soon as udev announces it, for good; usbrouted(8) says what the host\n"
+	 "may have seen of it before.\n"
+	 "\n"
+	 "  --off           give it to the host's drivers again\n" TRY_HELP,
+	 ctl_reserve},
+	{"undo", "", 0, 0, "take back the last change that a command made",
+	 "Undone twice it is done again. A restart of the daemon forgets it.\n", ctl_undo},
+	{"alias", "DEVICE NAME|none", 2, 0, "give a device a name, for good",
+	 DEVICE_HELP "\nA device with a section in the configuration has its name from there.\n",
+	 ctl_alias},
+	{"reload", "", 0, 0, "have the daemon read its configuration and rules anew",
+	 "It takes them whole, or not at all and says what is wrong.\n", ctl_reload},
 	{"why", "DEVICE [VM]", 1, 0, "say why a device is where it is, and which VMs may have it",
 	 DEVICE_HELP "\n"
 		     "Without VM: about the one where it is wanted, else about all. A > marks the\n"
@@ -125,152 +174,33 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static enum status usage(const struct command *c)
+/**
+ * ctl_usage() - say where it is written how a command is typed
+ * @c:	the command; NULL: it is not known
+ *
+ * Return: STATUS_USAGE.
+ */
+enum status ctl_usage(const struct command *c)
 {
 	ctl_try("usbroutectl %s%s--help", c ? c->name : "", c ? " " : "");
 	return STATUS_USAGE;
 }
 
-static bool parse_wait(const char *text, double *ret_seconds)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (end == text || *end || !isfinite(seconds) || seconds < 0 ||
-	    seconds > WAIT_SECONDS_MAX || strspn(text, "0123456789.") != strlen(text))
-		return false;
-	*ret_seconds = seconds;
-	return true;
-}
-
-enum {
-	OPTION_JSON = 256,
-	OPTION_SOCKET,
-	OPTION_WAIT,
-	OPTION_NO_WAIT,
-	OPTION_UNMOUNT,
-	OPTION_HELP,
-	OPTION_VERSION,
-	OPTION_DEVICES,
-	OPTION_APPLY,
-	OPTION_CONNECT
-};
-
-static const struct option options[] = {
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"socket", required_argument, NULL, OPTION_SOCKET},
-	{"wait", required_argument, NULL, OPTION_WAIT},
-	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
-	{"devices", required_argument, NULL, OPTION_DEVICES},
-	{"unmount", no_argument, NULL, OPTION_UNMOUNT},
-	{"apply", no_argument, NULL, OPTION_APPLY},
-	{"connect", required_argument, NULL, OPTION_CONNECT},
-	{"help", no_argument, NULL, OPTION_HELP},
-	{"version", no_argument, NULL, OPTION_VERSION},
-	{0},
-};
-
-/* What the options said beside what is in struct ctl. */
-struct words {
-	bool help, version, wait, no_wait;
-};
-
-static enum status parse_options(struct ctl *ctl, struct words *w, int argc, char **argv)
-{
-	int c;
-
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (c) {
-		case OPTION_JSON:
-			ctl->json = true;
-			break;
-		case OPTION_SOCKET:
-			ctl->socket = optarg;
-			break;
-		case OPTION_WAIT:
-			w->wait = true;
-			if (!parse_wait(optarg, &ctl->wait_seconds)) {
-				ctl_error("usage",
-					  "--wait: expected seconds, 0 to %d; found \"%s\"",
-					  WAIT_SECONDS_MAX, optarg);
-				return usage(NULL);
-			}
-			break;
-		case OPTION_DEVICES:
-			ctl->devices = optarg;
-			break;
-		case OPTION_NO_WAIT:
-			w->no_wait = true;
-			break;
-		case OPTION_UNMOUNT:
-			ctl->unmount = true;
-			break;
-		case OPTION_APPLY:
-			ctl->apply = true;
-			break;
-		case OPTION_CONNECT:
-			ctl->connect = optarg;
-			break;
-		case OPTION_HELP:
-		case 'h':
-			w->help = true;
-			break;
-		case OPTION_VERSION:
-			w->version = true;
-			break;
-		case ':':
-			ctl_error("usage", "%s: expected %s after it", argv[optind - 1],
-				  optopt == OPTION_WAIT	     ? "seconds"
-				  : optopt == OPTION_CONNECT ? "libvirt's address"
-							     : "a path");
-			return usage(NULL);
-		default:
-			ctl_error("usage", "%s: there is no such option", argv[optind - 1]);
-			return usage(NULL);
-		}
-	}
-	ctl->has_wait = w->wait || w->no_wait;
-	return STATUS_DONE;
-}
-
 /* Whether the words after the options are what the command takes. */
-static enum status check_words(const struct ctl *ctl, const struct words *w, int n, char **words)
+static enum status check_words(const struct ctl *ctl, int n, char **words)
 {
 	const struct command *c = ctl->command;
 	unsigned words_max = c->n_args + c->n_optional;
 
-	if (w->wait && w->no_wait) {
-		ctl_error("usage", "--wait and --no-wait: expected one of them");
-		return usage(c);
-	}
-	if ((w->wait || w->no_wait) && !(c->options & COMMAND_WAITS)) {
-		ctl_error("usage", "%s: it does not take %s", c->name,
-			  w->wait ? "--wait" : "--no-wait");
-		return usage(c);
-	}
-	if (ctl->devices && !(c->options & COMMAND_TESTS)) {
-		ctl_error("usage", "%s: it does not take --devices", c->name);
-		return usage(c);
-	}
-	if (ctl->unmount && !(c->options & COMMAND_UNMOUNTS)) {
-		ctl_error("usage", "%s: it does not take --unmount", c->name);
-		return usage(c);
-	}
-	if ((ctl->apply || ctl->connect) && !(c->options & COMMAND_APPLIES)) {
-		ctl_error("usage", "%s: it does not take %s", c->name,
-			  ctl->apply ? "--apply" : "--connect");
-		return usage(c);
-	}
 	if (n < (int)c->n_args) {
 		ctl_error("usage", "%s: expected %.*s after it", c->name, words_len(c->args),
 			  c->args);
-		return usage(c);
+		return ctl_usage(c);
 	}
 	if (n > (int)words_max) {
 		ctl_error("usage", "%s: expected nothing more after it; found \"%s\"",
 			  words_max ? words[words_max - 1] : c->name, words[words_max]);
-		return usage(c);
+		return ctl_usage(c);
 	}
 	return STATUS_DONE;
 }
@@ -293,37 +223,43 @@ static void look_at_terminal(struct ctl *ctl)
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.socket = DEFAULT_SOCKET};
-	struct words w = {0};
 	enum status status;
 
 	text_init();
-	status = parse_options(&ctl, &w, argc, argv);
+	status = options_parse(&ctl, argc, argv);
 	if (status)
 		return status;
-	if (w.version) {
+	if (ctl.version) {
 		puts("usbroutectl " USBROUTED_VERSION);
 		return STATUS_DONE;
 	}
 	if (optind == argc) {
-		if (w.help) {
+		if (ctl.help) {
 			print_help();
 			return STATUS_DONE;
 		}
-		ctl_error("usage", "expected a command: list show vms status attach detach why "
-				   "policy vm version");
-		return usage(NULL);
+		char names[256] = "";
+
+		for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+			strncat(names, " ", sizeof(names) - strlen(names) - 1);
+			strncat(names, commands[i].name, sizeof(names) - strlen(names) - 1);
+		}
+		ctl_error("usage", "expected a command:%s", names);
+		return ctl_usage(NULL);
 	}
 	ctl.command = find_command(argv[optind]);
 	if (!ctl.command) {
 		ctl_error("usage", "\"%s\": there is no such command", argv[optind]);
-		return usage(NULL);
+		return ctl_usage(NULL);
 	}
-	if (w.help) {
+	if (ctl.help) {
 		print_command_help(ctl.command);
 		return STATUS_DONE;
 	}
 	ctl.args = argv + optind + 1;
-	status = check_words(&ctl, &w, argc - optind - 1, ctl.args);
+	status = options_check(&ctl);
+	if (!status)
+		status = check_words(&ctl, argc - optind - 1, ctl.args);
 	if (status)
 		return status;
 	look_at_terminal(&ctl);
