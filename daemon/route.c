@@ -34,6 +34,8 @@
 
 #define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
+/* How often it is looked whether the host has another keyboard by now. */
+#define SPARED_SECONDS	  10
 
 /* Whose thread should have a device, and whether its VM may import it. */
 struct route_aim {
@@ -393,6 +395,18 @@ static void route_take(struct device *device, bool close_it)
 	guest_take(route->at->guest, route->gd, close_it);
 }
 
+/* Another keyboard's input node comes after the device's event, and with no event of its own here. */
+static void route_look_again(struct device *device)
+{
+	struct route_want want = route_wanted(device);
+
+	if (strcmp(want.by, "rule") || !route_spares(device, &want))
+		return;
+	if (!loop_watching(&device->route.retry))
+		loop_watch_time(device->daemon->loop, &device->route.retry,
+				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
+}
+
 /* Take the one next step from actual to wanted, and tell who waits for it. */
 static void route_reconcile(struct device *device)
 {
@@ -415,6 +429,8 @@ static void route_reconcile(struct device *device)
 			route_open(device);
 		else if (!aim.vm && route->was_ours)
 			route_rebind(device);
+		else
+			route_look_again(device);
 		break;
 	case ROUTE_HELD:
 		if (aim.vm != route->at || (route->exported && !aim.exported)) {
@@ -555,6 +571,24 @@ void route_changed(struct device *device)
 	route_reconcile(device);
 }
 
+/* What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged. */
+static void route_forget_until_unplug(struct device *device)
+{
+	struct daemon *daemon = device->daemon;
+	struct device_facts facts = device_facts_of(device);
+	struct wish_book next;
+	char error[200];
+
+	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
+		return;
+	if (!wish_unplugged(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device)))
+		wish_book_deinit(&next);
+	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+		log_err("%s", error);
+	else
+		log_notice("%s: a wish has ended: it was unplugged", device->tag);
+}
+
 /**
  * route_removed() - a device was unplugged, and is freed right afterwards
  * @device:	no longer in the list
@@ -573,6 +607,7 @@ void route_removed(struct device *device)
 		route_let_go(device);
 	}
 	route_calls_removed(device);
+	route_forget_until_unplug(device);
 }
 
 /**
