@@ -221,7 +221,9 @@ static bool is_ready(const struct vhci *vhci, unsigned controller)
 	if (!folder)
 		return false;
 	while ((entry = readdir(folder)))
-		hubs += !strncmp(entry->d_name, "usb", 3);
+		/* There is usbip_debug, too. */
+		hubs += !strncmp(entry->d_name, "usb", 3) && entry->d_name[3] >= '0' &&
+			entry->d_name[3] <= '9';
 	closedir(folder);
 	return hubs >= (major > 4 || (major == 4 && minor >= 13) ? 2 : 1);
 }
@@ -391,6 +393,9 @@ int vhci_peer_parse(const char *text, size_t len, struct vhci_peer *peer)
 	const char *end = memchr(text, '\n', len) ?: text + len, *word;
 	size_t n;
 
+	for (const char *p = text; p < end; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return -EINVAL;
 	n = next_word(&text, end, &word);
 	if (n == 0 || n >= sizeof(peer->host))
 		return -EINVAL;

@@ -192,6 +192,7 @@ static void test_folder(void **state)
 	/* Without its root hubs the kernel has not set it up. */
 	assert_int_equal(vhci_read(&f->vhci, s), -EAGAIN);
 	put(f, "devices/platform/vhci_hcd.0/usb1/x", "");
+	put(f, "devices/platform/vhci_hcd.0/usbip_debug", "");
 	assert_int_equal(vhci_read(&f->vhci, s), -EAGAIN);
 	put(f, "devices/platform/vhci_hcd.0/usb2/x", "");
 	put(f, "devices/platform/vhci_hcd.0/status.1",
@@ -243,7 +244,7 @@ static void test_configured(void **state)
 static void test_peer(void **state)
 {
 	static const char *const bad[] = {"", "\n", "10.77.0.1\n", "10.77.0.1 3240\n",
-					  "10.77.0.1 x 1-1\n"};
+					  "10.77.0.1 x 1-1\n", "10.77.0.1 3240 1\t1\n"};
 	struct vhci_peer peer = {.host = "fe80::1%eth0", .port = 3240, .busid = "1-1.2"}, again;
 	struct fixture *f = *state;
 
