@@ -36,8 +36,9 @@ def _defined(lab, virt):
 def _attached(lab, virt, domain):
     """attach returns when the guest has it, and nobody types anything."""
     events = lab.events(domain)
-    said = lab.daemon.ctl_ok(f"attach keyboard {domain.name} --wait 60", timeout=90)
-    check("usbip attach" not in said, f"attach says what to type: {said!r}")
+    reply = lab.daemon.json(f"attach keyboard {domain.name} --wait 60", timeout=90)
+    check("usbip attach" not in reply["message"], f"attach says what to type: {reply}")
+    lab.say(f"attach to {domain.name}: {reply['milliseconds']} ms")
     lab.daemon.wait_device("keyboard", state="attached", actual=domain.name)
     events.wait_keyboard()
     lab.key(events)
@@ -60,6 +61,7 @@ def libvirt_domains(lab):
         virt.start()
         _domains(lab, virt)
     finally:
+        daemon.ctl("detach keyboard")
         virt.stop()
         daemon.stop()
         daemon.config = DEFAULT_CONFIG
@@ -81,20 +83,8 @@ def _domains(lab, virt):
     in_one.wait(["device", "*", "remove"])
     daemon.ctl_ok("detach keyboard")
     daemon.wait_device("keyboard", state="present", actual="host")
+    in_one = _attached(lab, virt, one)
     lab.say("keyboard in both, by QEMU's guest agent")
-
-    # A card that is plugged in while the domain runs.
-    card = virt.virsh("dumpxml vm1").split("<interface type='vhostuser'>")[1].split("</interface>")[0]
-    lab.board.write("/run/virt/card.xml", f"<interface type='vhostuser'>{card}</interface>")
-    virt.virsh("detach-device vm1 /run/virt/card.xml --live")
-    virt.wait_vm("vm1", connected=False)
-    said = virt.ctl("vm add vm1 --apply")
-    check("the card was plugged in" in said, f"vm add --apply to a running domain says {said!r}")
-    virt.wait_vm("vm1", connected=True)
-    one.wait("ip link set eth0 up && [ \"$(cat /sys/class/net/eth0/carrier)\" = 1 ]", what="the new card's carrier")
-    one.run("udhcpc -i eth0 -q -s /lab.udhcpc")
-    _attached(lab, virt, one)
-    lab.say("card plugged in while the domain runs")
 
     # libvirtd goes and comes back: nothing happens to the guests.
     virt.kill_libvirtd()
@@ -105,12 +95,27 @@ def _domains(lab, virt):
     lab.say("libvirtd came back")
 
     # The daemon, too, and the device is where it was.
-    events = lab.events(one)
     daemon.restart()
     virt.wait_vm("vm1", domain_state="running", agent="QEMU guest agent", connected=True)
     daemon.wait_device("keyboard", state="attached", actual="vm1")
-    events.wait(["device", "*", "add"])
+    in_one.wait(["device", "*", "remove"])
+    in_one.wait_keyboard()
+    lab.key(in_one)
     lab.say("the daemon came back")
+
+    # A card that is plugged in while the domain runs.
+    card = virt.virsh("dumpxml vm1").split("<interface type='vhostuser'>")[1].split("</interface>")[0]
+    lab.board.write("/run/virt/card.xml", f"<interface type='vhostuser'>{card}</interface>")
+    virt.virsh("detach-device vm1 /run/virt/card.xml --live")
+    virt.wait_vm("vm1", connected=False)
+    in_one.wait(["device", "*", "remove"])
+    said = virt.ctl("vm add vm1 --apply")
+    check("the card was plugged in" in said, f"vm add --apply to a running domain says {said!r}")
+    virt.wait_vm("vm1", connected=True)
+    one.wait("ip link set eth0 up && [ \"$(cat /sys/class/net/eth0/carrier)\" = 1 ]", what="the new card's carrier")
+    one.run("udhcpc -i eth0 -q -s /lab.udhcpc")
+    _attached(lab, virt, one)
+    lab.say("card plugged in while the domain runs")
 
     # A crash is told, and after the next start the keyboard is there again.
     lab.board.run(f"kill -SEGV {one.pid()}", check=True)
@@ -119,6 +124,8 @@ def _domains(lab, virt):
     one.start()
     events = lab.events(one)
     daemon.wait_device("keyboard", timeout=120, state="attached", actual="vm1")
+    if not any("USB" in line for line in events.seen):
+        events.wait_keyboard()
     lab.key(events)
     lab.say("crashed, started, and has its keyboard")
 
