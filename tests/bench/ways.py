@@ -23,7 +23,7 @@ state-directory = {STATE}
 address = {ADDRESS}/24
 [vm vm1]
 address = 10.77.0.11
-""" + "".join(f"[device {name}]\nmatch = serial={serial}\n" for name, serial in work.SERIALS.items())
+""" + "".join(f"[device {name}]\nmatch = serial={serial}\nvms = vm1\n" for name, serial in work.SERIALS.items())
 # The guest's second card, on the kernel's vhost, and a controller for QEMU's own pass-through.
 GUEST_EXTRA = ("-netdev", f"tap,id=kernel,ifname={TAP},script=no,downscript=no,vhost=on",
                "-device", f"virtio-net-pci,netdev=kernel,mac={CARD_MAC},romfile=",
@@ -73,6 +73,14 @@ class Bench:
             self.guest.wait_ping(ADDRESS)
 
 
+def attach(bench, line, device):
+    """The line typed in the guest. usbip can't be asked for a next one while the kernel is still at this one: it looks up
+    all that is attached, and ends with `open vhci_driver` where that has no device yet."""
+    bench.guest.run(line, check=True)
+    serial = bench.gadgets[device].serial
+    bench.guest.wait(f"grep -q -s -x {serial} /sys/bus/usb/devices/*/serial", what=f"{device} in the guest")
+
+
 class Routed:
     """(1) usbrouted; several builds of it may be compared."""
 
@@ -87,7 +95,7 @@ class Routed:
             line = re.search(r"usbip attach \S.*", said)
             if not line:
                 raise LabError(f"`attach {device}` tells no line to type in the guest: {said!r}")
-            bench.guest.run(line.group(0), check=True)
+            attach(bench, line.group(0), device)
         return bench.in_guest
 
     def give_back(self, bench):
@@ -127,8 +135,8 @@ class KernelUsbip:
     def take(self, bench):
         for gadget in bench.gadgets.values():
             bench.board.run(f"usbip bind -b {gadget.busid}", check=True)
-        for gadget in bench.gadgets.values():
-            bench.guest.run(f"usbip attach -r {HOST} -b {gadget.busid}", check=True)
+        for device, gadget in bench.gadgets.items():
+            attach(bench, f"usbip attach -r {HOST} -b {gadget.busid}", device)
         return bench.in_guest
 
     def give_back(self, bench):
