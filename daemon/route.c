@@ -161,6 +161,7 @@ static void route_imported(void *ctx, int r)
 
 	device->route.importing = false;
 	device->route.session = r == 0;
+	device->route.session_ns = loop_now();
 	if (r < 0)
 		device->route.session_dup = fd_close(device->route.session_dup);
 	else
