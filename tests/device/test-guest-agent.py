@@ -62,6 +62,7 @@ class Guest:
         self.writes = {"attach": [], "detach": []}
         self.lock = threading.Lock()
         self.ends = {}
+        self.reads = 0
         for name in self.writes:
             os.mkfifo(self.vhci / name)
             self.ends[name] = os.open(self.vhci / name, os.O_RDWR | os.O_NONBLOCK)
@@ -85,6 +86,7 @@ class Guest:
             except BrokenPipeError:
                 pass
             os.close(end)
+            self.reads += 1
 
     def written(self):
         with self.lock:
@@ -122,6 +124,11 @@ class Guest:
         """Make the agent look: uevents don't reach a namespace like this, links do."""
         link(False)
         link(True)
+
+    def looked(self):
+        """Wait until the agent has looked at what is there now, and has had the time to say so."""
+        before = self.reads
+        wait(lambda: self.reads > before + 1, "a look at the ports")
 
     def asked(self, name):
         """What was written to `attach` or `detach`."""
@@ -258,8 +265,10 @@ class Test(unittest.TestCase):
         self.assertEqual(self.guest.asked("attach").split()[0::2], ["0", str(0x10009)])
         # Taken is not there: first it has no address, then no configuration.
         self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        self.guest.looked()
         line.quiet()
         self.guest.set(0, USED, 0x10009, "3-1")
+        self.guest.looked()
         line.quiet()
         self.guest.set(0, USED, 0x10009, "3-1", configured=True)
         self.assertEqual(line.hears(), "HAS 1-1 0")
