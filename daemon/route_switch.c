@@ -12,6 +12,9 @@
 #include "daemon/route.h"
 #include "daemon/subjects.h"
 
+/* Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. */
+static struct log_limit limit;
+
 /* The VM that devices are at, or else on their way to: the first one's that has any. */
 static struct vm *ring_begin(struct daemon *daemon, const struct route_subject *subjects, size_t n)
 {
@@ -73,7 +76,8 @@ struct vm *route_next_vm(struct daemon *daemon, const struct route_subject *subj
 static void switched(void *ctx _unused_, const struct route_result *result)
 {
 	if (result->outcome != ROUTE_DONE)
-		log_warning("the hot key's switch did not come off: %s", result->text);
+		log_limited(&limit, LOG_LEVEL_WARNING, "the hot key's switch did not come off: %s",
+			    result->text);
 }
 
 /**
@@ -92,7 +96,8 @@ void route_switch_next(struct daemon *daemon, struct device *device, const char 
 		subjects_of_group(daemon, group, subjects, &ask.n_subjects);
 	ask.vm = route_next_vm(daemon, subjects, ask.n_subjects, false);
 	if (!ask.vm) {
-		log_warning("%s: no VM is connected that may have it next", device->tag);
+		log_limited(&limit, LOG_LEVEL_NOTICE,
+			    "%s: no VM is connected that may have it next", device->tag);
 		return;
 	}
 	/* Who has it in the hand says so. */
