@@ -103,7 +103,7 @@ int claims_save(struct daemon *daemon)
 	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 
-		if (d->route.state == ROUTE_HOST && !d->route.was_ours)
+		if (!d->route.ours && d->route.state != ROUTE_OPENING)
 			continue;
 		fprintf(f, "%s %u %u %04x %04x\n", d->busid, d->busnum, d->devnum, d->id_vendor,
 			d->id_product);

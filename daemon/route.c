@@ -35,7 +35,7 @@
 #define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
 /* How often it is looked whether the host has another keyboard by now. */
-#define SPARED_SECONDS	  10
+#define SPARED_SECONDS 10
 
 /* Whose thread should have a device, and whether its VM may import it. */
 struct route_aim {
@@ -55,7 +55,7 @@ static void route_take(struct device *device, bool close_it);
 static bool route_spares(const struct device *device, const struct route_want *want)
 {
 	return !strcmp(want->by, "rule") && device->route.state == ROUTE_HOST &&
-	       !device->route.was_ours && !route_consents(device, want->target) &&
+	       !device->route.ours && !route_consents(device, want->target) &&
 	       host_is_last_keyboard(device);
 }
 
@@ -90,10 +90,8 @@ static void route_retry(void *ctx, int res _unused_)
 {
 	struct device *device = ctx;
 
-	if (device->route.state == ROUTE_FAILED) {
+	if (device->route.state == ROUTE_FAILED)
 		device->route.state = ROUTE_HOST;
-		device->route.was_ours = true;
-	}
 	route_reconcile(device);
 }
 
@@ -103,6 +101,7 @@ static void route_fail(struct device *device, int r, const char *reason)
 	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
 
 	route->guard = fd_close(route->guard);
+	loop_cancel(device->daemon->loop, &route->retry);
 	route->state = ROUTE_FAILED;
 	route->at = NULL;
 	route->failure = r;
@@ -113,11 +112,16 @@ static void route_fail(struct device *device, int r, const char *reason)
 	seconds = min_t(unsigned, seconds, RETRY_MAX_SECONDS);
 	/* Of what was unplugged the hotplug event tells, in a moment. */
 	if (r != -ENODEV)
-		log_warning("%s: %s; trying again in %u s", device->tag, route->reason, seconds);
+		log_warning("%s: %s", device->tag, route->reason);
+	claims_save(device->daemon);
+	/* A command that wished it there may take that back, and then nothing is tried again. */
+	route_calls_check(device);
+	if (route->state != ROUTE_FAILED || loop_watching(&route->retry))
+		return;
+	if (r != -ENODEV)
+		log_info("%s: trying again in %u s", device->tag, seconds);
 	loop_watch_time(device->daemon->loop, &route->retry, seconds * NS_PER_SECOND, route_retry,
 			device);
-	claims_save(device->daemon);
-	route_calls_check(device);
 }
 
 /* ------------------------------------------------------------- what the guest's thread tells */
@@ -147,7 +151,6 @@ static void route_opened(void *ctx, int r, const char *reason)
 	route->state = ROUTE_HELD;
 	route->failures = 0;
 	route->failure = 0;
-	route->was_ours = false;
 	route->reason[0] = 0;
 	route_held(device);
 	log_info("%s: claimed for %s", device->tag,
@@ -232,6 +235,7 @@ static void route_give(struct device *device, struct route_aim aim)
 	route->state = ROUTE_GIVING;
 	route->at = aim.vm;
 	route->exported = aim.exported;
+	route->ours = true;
 	guest_give(aim.vm->guest, route->gd);
 }
 
@@ -271,7 +275,6 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 		return;
 	}
 	route->state = ROUTE_HOST;
-	route->was_ours = true;
 	route_reconcile(device);
 }
 
@@ -334,6 +337,7 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	}
 	/* Wished back meanwhile: nothing of the host's was touched. */
 	route->state = ROUTE_HOST;
+	claims_save(device->daemon);
 	route_reconcile(device);
 }
 
@@ -365,7 +369,7 @@ static void route_rebound(struct broker_request *req, int r, int fds[2] _unused_
 		return;
 	}
 	device->route.state = ROUTE_HOST;
-	device->route.was_ours = false;
+	device->route.ours = false;
 	device->route.failures = 0;
 	device->route.reason[0] = 0;
 	claims_save(device->daemon);
@@ -396,7 +400,8 @@ static void route_take(struct device *device, bool close_it)
 	guest_take(route->at->guest, route->gd, close_it);
 }
 
-/* Another keyboard's input node comes after the device's event, and with no event of its own here. */
+/* Another keyboard's input node comes after the device's event, and with no event of its own here.
+ */
 static void route_look_again(struct device *device)
 {
 	struct route_want want = route_wanted(device);
@@ -425,10 +430,10 @@ static void route_reconcile(struct device *device)
 		 * away, or what is typed meanwhile would go to the host's console. What is reserved
 		 * is never the host's.
 		 */
-		if (aim.vm && (!aim.exported || aim.vm->connected || route->was_ours ||
-			       route_reserved(device)))
+		if (aim.vm &&
+		    (!aim.exported || aim.vm->connected || route->ours || route_reserved(device)))
 			route_open(device);
-		else if (!aim.vm && route->was_ours)
+		else if (!aim.vm && route->ours)
 			route_rebind(device);
 		else
 			route_look_again(device);
@@ -558,7 +563,7 @@ void route_added(struct device *device)
 
 	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
-	device->route.was_ours = claims_take(&device->daemon->claimed_before, device);
+	device->route.ours = claims_take(&device->daemon->claimed_before, device);
 	route_calls_added(device);
 	route_reconcile(device);
 }

@@ -206,7 +206,7 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 		arrive(m, "%s: not plugged in; it stays with the host when it is", name);
 	} else if (reserved && !call->ask.vm) {
 		arrive(m, "%s: kept for the guests; the host's drivers don't have it", name);
-	} else if (d->route.state == ROUTE_HOST && !d->route.was_ours) {
+	} else if (d->route.state == ROUTE_HOST && !d->route.ours) {
 		if (m->moved)
 			arrive(m, "%s: %s -> host in %.0f ms", name, m->from,
 			       ms_between(call->started_ns, loop_now()));
@@ -358,7 +358,7 @@ static bool member_is_there(const struct call_member *m)
 	if (!d)
 		return false;
 	if (!strcmp(m->to, "host"))
-		return (d->route.state == ROUTE_HOST && !d->route.was_ours) ||
+		return (d->route.state == ROUTE_HOST && !d->route.ours) ||
 		       (d->route.state == ROUTE_HELD && !d->route.exported);
 	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
 }
@@ -410,8 +410,7 @@ static enum route_outcome call_forbidden(const struct route_call *call, char *te
 				 d->broken);
 			return ROUTE_NOT_DONE;
 		}
-		if (d && d->route.state == ROUTE_HOST && !d->route.was_ours &&
-		    !route_consents(d, ask->vm->name))
+		if (d && !d->route.ours && !route_consents(d, ask->vm->name))
 			leaving[n_leaving++] = d->syspath;
 	}
 	/* An assignment is consent. */
