@@ -243,8 +243,12 @@ static void test_configured(void **state)
 
 static void test_peer(void **state)
 {
-	static const char *const bad[] = {"", "\n", "10.77.0.1\n", "10.77.0.1 3240\n",
-					  "10.77.0.1 x 1-1\n", "10.77.0.1 3240 1\t1\n"};
+	static const char *const bad[] = {"",
+					  "\n",
+					  "10.77.0.1\n",
+					  "10.77.0.1 3240\n",
+					  "10.77.0.1 x 1-1\n",
+					  "10.77.0.1 3240 1\t1\n"};
 	struct vhci_peer peer = {.host = "fe80::1%eth0", .port = 3240, .busid = "1-1.2"}, again;
 	struct fixture *f = *state;
 
