@@ -22,12 +22,21 @@ BOOT_SECONDS = 240
 EVENT_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
+# Ports of the board's controller; those past SUPER_PORTS have no SuperSpeed half.
+PORTS, SUPER_PORTS = 15, 12
+HIGH_SPEED_PORT = PORTS
 # USB devices by name: what QEMU is told.
 DEVICES = {
     "keyboard": {"driver": "usb-kbd"},
     "mouse": {"driver": "usb-mouse"},
     "tablet": {"driver": "usb-tablet"},
     "hub": {"driver": "usb-hub"},
+    "serial": {"driver": "usb-serial", "chardev": "", "always-plugged": True},
+    # What it plays is in the run's sound.wav, neither mixed nor resampled.
+    "sound": {"driver": "usb-audio", "audiodev": "sound", "buffer": 1 << 20},
+    "reader": {"driver": "usb-ccid", "card": {"driver": "ccid-card-passthru", "chardev": ""}},
+    # Which folder of this machine it shows: plug("phone", rootdir=PATH).
+    "phone": {"driver": "usb-mtp", "desc": "lab phone"},
     "uas": {"driver": "usb-uas", "lun": {"driver": "scsi-hd", "serial": "LAB-UAS-1"}},
     "disk": {"driver": "usb-storage", "drive": "disk", "serial": "LAB-DISK-1", "removable": True},
 }
@@ -50,6 +59,7 @@ class Board:
         self._devices = list(devices)
         self._plugged = set()
         self._ports = {}
+        self._far_ends = {}
         self._memory = memory
         self._disk = disk
         self._qemu = None
@@ -88,7 +98,8 @@ class Board:
             "-chardev", f"socket,id=monitor,fd={monitor_far.fileno()}", "-mon", "monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent_far.fileno()}", "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=agent,name=lab.agent",
-            "-device", "qemu-xhci,id=xhci,p2=8,p3=8",
+            "-device", f"qemu-xhci,id=xhci,p2={PORTS},p3={SUPER_PORTS}",
+            "-audiodev", f"wav,id=sound,path={self.logs.file('sound.wav')},out.mixing-engine=off",
         ]
         for tag, path in (("root", "/"), ("repo", paths.REPO), ("cache", paths.CACHE)):
             command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,"
@@ -176,7 +187,12 @@ class Board:
         # Always the same port for the same name: QEMU's serial numbers contain it.
         port = self._ports.setdefault(name, len(self._ports) + 1)
         arguments = {**DEVICES[device or name], "id": name, "bus": "xhci.0", "port": str(port), **properties}
-        disk = arguments.pop("lun", None)
+        disk, card = arguments.pop("lun", None), arguments.pop("card", None)
+        if card:
+            card = dict(card, id=f"{name}-card", bus=f"{name}.0")
+        for one in (arguments, card or {}):
+            if "chardev" in one:
+                one["chardev"] = self._socket(name)
         if disk:
             disk = dict(disk, id=f"{name}-lun", bus=f"{name}.0")
         if "drive" in arguments or disk:
@@ -193,6 +209,8 @@ class Board:
             self._monitor.call("qom-set", value=False, **attached)
             self._monitor.call("device_add", **disk)
             self._monitor.call("qom-set", value=True, **attached)
+        if card:
+            self._monitor.call("device_add", **card)
         self._plugged.add(name)
 
     def unplug(self, name):
@@ -204,6 +222,24 @@ class Board:
         nodes = self._monitor.call("query-named-block-nodes")
         if any(node.get("node-name") == f"{name}-image" for node in nodes):
             self._monitor.call("blockdev-del", node_name=f"{name}-image")
+        far = self._far_ends.pop(name, None)
+        if far:
+            far.close()
+            self._monitor.call("chardev-remove", id=f"{name}-port")
+
+    def _socket(self, name):
+        """A character device whose other end is far_end(name); its name."""
+        address = {"path": f"usbrouted-lab-{os.getpid()}-{name}", "abstract": True}
+        self._monitor.call("chardev-add", id=f"{name}-port", backend={"type": "socket", "data": {
+            "addr": {"type": "unix", "data": address}, "server": True, "wait": False}})
+        far = socket.socket(socket.AF_UNIX)
+        far.connect("\0" + address["path"])
+        self._far_ends[name] = far
+        return f"{name}-port"
+
+    def far_end(self, name):
+        """The socket that is the other end of a device with one, as long as it is plugged in."""
+        return self._far_ends[name]
 
     def _key(self, code, down):
         event = {"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": code}}}

@@ -38,6 +38,14 @@ match = serial=LAB-DISK-1
 match = id=0627:0001 product="QEMU USB Tablet"
 [device uas]
 match = id=46f4:0003
+[device serial]
+match = id=0403:6001
+[device sound]
+match = id=46f4:0002
+[device reader]
+match = id=08e6:4433
+[device phone]
+match = id=46f4:0004
 [device gadget]
 match = serial=LAB-GADGET-1
 [hotkey]

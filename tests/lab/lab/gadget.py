@@ -40,6 +40,10 @@ class Function:
     def commands(self, path):
         return _set(path, self.values)
 
+    def teardown(self):
+        """What else goes, after the gadget is pulled out and before its folders."""
+        return []
+
 
 class Hid(Function):
     def __init__(self, report=KEYBOARD_REPORT, length=8, subclass=1, protocol=1, out_endpoint=True):
@@ -60,6 +64,24 @@ class Disk(Function):
     def commands(self, path):
         return [*super().commands(path),
                 *_set(f"{path}/lun.0", {"removable": int(self.removable), "file": self.file})]
+
+
+class Awkward(Function):
+    """programs/awkward.c behind FunctionFS: does what programs/usbstatus.c tells it, in the guest or on the board."""
+
+    MOUNT = "/run/lab/awkward.mount"
+
+    def __init__(self):
+        super().__init__("ffs")
+
+    def commands(self, path):
+        instance = path.rpartition(".")[2]
+        return [f"mkdir -p {self.MOUNT}", f"mount -t functionfs {instance} {self.MOUNT}",
+                f"(setsid /run/lab/awkward {self.MOUNT} </dev/null >{self.MOUNT}.log 2>&1 &)",
+                f"until grep -q ready {self.MOUNT}.log; do sleep 0.1; done"]
+
+    def teardown(self):
+        return ["pkill -x awkward", "while pgrep -x awkward >/dev/null; do sleep 0.1; done", f"umount {self.MOUNT}"]
 
 
 def source_sink(pattern=1):
@@ -139,6 +161,7 @@ class Gadget:
         """All of it, whatever state it is in."""
         p = self.path
         commands = [f"echo > {p}/UDC"]
+        commands += [command for _, function, _ in self._links() for command in function.teardown()]
         commands += [f"rm {p}/configs/c.{n}/{instance}" for n, _, instance in self._links()]
         for n in range(1, len(self.configurations) + 1):
             commands += [f"rmdir {p}/configs/c.{n}/strings/0x409", f"rmdir {p}/configs/c.{n}"]

@@ -4,7 +4,7 @@ and its monitor. The agent needs no network, so a guest can be asked while its c
 import shlex
 import time
 
-from . import LabError, LabTimeout, initramfs
+from . import LabError, LabTimeout, initramfs, programs
 from .board import EVENT_SECONDS, Events, wait_in
 from .channel import Channel
 from .qmp import Qmp
@@ -29,6 +29,7 @@ class Guest:
         self._qemu = None
         self._channel = None
         self._monitor = None
+        self._installed = set()
         board.guests[name] = self
 
     @property
@@ -78,6 +79,7 @@ class Guest:
         self._channel = Channel(self.board.spawn(f"exec /run/lab/agent relay {self._folder}/agent"),
                                 self.name)
         self._monitor = None
+        self._installed = set()
 
     def wait_up(self, timeout=UP_SECONDS):
         limit = time.monotonic() + timeout
@@ -119,6 +121,10 @@ class Guest:
             self._monitor = Qmp(relay, self.name)
         return self._monitor
 
+    def signal(self, number):
+        """A signal to its QEMU: SIGSTOP holds all of the machine, devices too."""
+        self._qemu.kill(number)
+
     def pause(self):
         self.monitor.call("stop")
 
@@ -139,6 +145,12 @@ class Guest:
     def wait(self, condition, timeout=EVENT_SECONDS, what=None):
         """Wait until a shell condition holds in the guest."""
         wait_in(self._channel, condition, timeout, what)
+
+    def install(self, *names):
+        """Programs, files and folders of this machine's, as programs.bundle() takes them; until the guest's end."""
+        if not set(names) <= self._installed:
+            self.run("tar xz -C /", stdin=programs.bundle(*names), timeout=180, check=True)
+            self._installed |= set(names)
 
     def events(self):
         return Events(self)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pathlib
-import re
 import shlex
 import shutil
 import subprocess
@@ -70,11 +69,6 @@ def board(kernel):
     return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, *tools.values())
 
 
-def libraries(binary):
-    shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-    return sorted(set(re.findall(r"(/\S+) \(0x", shown)))
-
-
 def guest(kernel):
     folder = paths.LAB / "guest-root"
     tools = {name: programs.build(name) for name in programs.all_names()}
@@ -93,7 +87,7 @@ def guest(kernel):
         cpio.file("usr/sbin/usbip", usbip)
         for agent in agents:
             cpio.file("usr/sbin/usbroute-agent", agent)
-        for library in sorted({one for binary in (usbip, *agents) for one in libraries(binary)}):
+        for library in sorted({one for binary in (usbip, *agents) for one in programs.libraries(binary)}):
             cpio.file(library, library)
         cpio.file("usr/share/hwdata/usb.ids", "/usr/share/hwdata/usb.ids")
         for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):

@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 
-from . import LabError, LabTimeout, initramfs, paths
+from . import LabError, LabTimeout, initramfs, paths, programs
 from .board import EVENT_SECONDS, Events, wait_in
 from .channel import Channel
 from .cpio import Cpio
@@ -86,7 +86,7 @@ def image(kernel):
         cpio = Cpio()
         cpio.text("lab.more", MORE, 0o755)
         cpio.file("usr/sbin/qemu-ga", agent)
-        for library in initramfs.libraries(agent):
+        for library in programs.libraries(agent):
             cpio.file(library, library)
         return cpio
 

@@ -1,9 +1,18 @@
-"""The lab's own small C programs, built static. Owns CACHE/programs."""
+"""Programs for the machines: the lab's own small C programs, built static, and this machine's with their libraries, for
+guests. Owns CACHE/programs."""
 
+import functools
 import hashlib
+import io
+import pathlib
+import re
+import shutil
 import subprocess
+import tarfile
 
 from . import LabError, paths
+
+PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def build(name):
@@ -23,3 +32,42 @@ def build(name):
 
 def all_names():
     return sorted(source.stem for source in (paths.LAB / "programs").glob("*.c"))
+
+
+def libraries(binary):
+    """What the loader loads for it, itself with it."""
+    shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
+    return sorted(set(re.findall(r"(/\S+) \(0x", shown)))
+
+
+def find(name):
+    """Where something of this machine is: a path, a library that a program loads by itself, a program."""
+    if "/" in name:
+        return name
+    if ".so" in name:
+        known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+        return next(iter(re.findall(rf"^\s{re.escape(name)} .* => (/\S+)$", known, re.M)), None)
+    return shutil.which(name, path=PATH)
+
+
+@functools.cache
+def bundle(*names):
+    """A tar of programs and libraries (by name) and files and folders (by path) of this machine, with the libraries of what
+    needs some."""
+    wanted = []
+    # libgcc is what pthread_exit() loads.
+    for name in (*names, "libgcc_s.so.1"):
+        path = find(name)
+        if not path or not pathlib.Path(path).exists():
+            raise LabError(f"{name} is not installed (tests/deps)")
+        path = pathlib.Path(path)
+        wanted += [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    needed = set()
+    for path in wanted:
+        if path.read_bytes()[:4] == b"\x7fELF":
+            needed.update(libraries(path))
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz", compresslevel=1, dereference=True) as tar:
+        for path in sorted({*map(str, wanted), *needed}):
+            tar.add(path)
+    return data.getvalue()

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import signal
+import time
 
 from lab.daemon import ADDRESS
 from lab.gadget import Disk, loopback, source_sink
@@ -10,6 +12,7 @@ from lab.scenario import check, scenario
 ROUNDS = int(os.environ.get("USBROUTED_LAB_ROUNDS", "200"))
 WARM = 20
 SLACK_KIB = 64
+PAUSE_SECONDS = 20
 DEVICE = "$(ls -d /sys/bus/usb/devices/[0-9]*-[0-9] | head -n 1)"
 NODE = f"/dev/bus/usb/$(printf %03d/%03d $(cat {DEVICE}/busnum) $(cat {DEVICE}/devnum))"
 
@@ -71,6 +74,26 @@ def detach_write(lab):
     lab.daemon.wait_device("disk", state="present", actual="host")
     have = lab.board.text("head -c 1048576 /dev/sda | sha256sum", timeout=120).split()[0]
     check(have == wanted, f"what vm1 had synced: {wanted}, the board reads {have}")
+
+
+@scenario("pause-while-read", quick=False)
+def pause_read(lab):
+    """The guest's QEMU stopped in the middle of a read, for longer than a session without answers would be kept were it an
+    error: silence is not death, and the read goes on."""
+    disk_in(lab, lab.vm1)
+    reading = lab.spawn(lab.vm1, "exec dd if=/dev/sda bs=16k iflag=direct 2>/dev/null", stdin=b"")
+    data = reading.recv(timeout=60)
+    lab.vm1.signal(signal.SIGSTOP)
+    try:
+        time.sleep(PAUSE_SECONDS)
+        device = lab.daemon.find("disk")
+        check(device["state"] == "attached" and device["actual"] == "vm1", f"while vm1 stands still it is {device}")
+    finally:
+        lab.vm1.signal(signal.SIGCONT)
+    while more := reading.recv(timeout=120):
+        data += more
+    check(reading.wait(60) == 0, f"dd in vm1 ended with {reading.rc}")
+    check(data == lab.disk.read_bytes(), f"of the image's bytes vm1 read {len(data)}, not the same")
 
 
 @scenario("guest-driver-rebind", quick=False)
