@@ -117,7 +117,7 @@ struct route {
 	char guest_text[120];	 /* else, why it has not, where it says so */
 	int session_dup;	 /* the client's socket, for shutdown() alone, or -1 */
 	int guard;		 /* while open, the broker lets nobody mount its disks */
-	bool ours;		 /* the no driver of the host has it: we have, or had it */
+	bool ours;		 /* no driver of the host has it: we have it, or had */
 	bool gone;		 /* libusb says so; udev will */
 	int failure;		 /* the errno of the last failure */
 	char reason[160];	 /* why it is not where it should be */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands: from what is asked to the answer. What they write down is in route_change.c.
+ * Commands: from what is asked to the answer. What they write down is in route_change.c, and how it
+ * goes with each device of theirs in route_member.c.
  *
  * A command is about one device or several, all or none of them: what forbids it is found before
  * anything is written; then all its wishes are written at once; where one of the devices can't be
@@ -8,15 +9,12 @@
  * the wait is over, when one can't be had, or when a newer command on one of the devices overtakes
  * it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/guest_side.h"
 #include "daemon/host_inputs.h"
 #include "daemon/route.h"
 #include "daemon/route_call.h"
@@ -74,149 +72,6 @@ static void call_end(struct route_call *call, enum route_outcome outcome, const 
 	call_answer(call, outcome, text, (struct route_times){.total = -1});
 }
 
-const char *route_member_name(const struct call_member *m)
-{
-	return m->subject.device ? m->subject.device->tag : m->subject.alias;
-}
-
-/* ------------------------------------------------------------- one device of it */
-
-static void arrive(struct call_member *m, const char *format, ...) _printf_(2, 3);
-
-static void arrive(struct call_member *m, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(m->text, sizeof(m->text), format, ap);
-	va_end(ap);
-	m->arrived = true;
-}
-
-/* The line that makes a guest without an agent take the device. */
-static const char *member_line(const struct route_call *call, const struct call_member *m,
-			       char *text, size_t size)
-{
-	const struct device *d = m->subject.device;
-	const char *alias = device_alias(d);
-	char address[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &call->daemon->config->address, address, sizeof(address));
-	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", m->to, address,
-		 alias ? alias : d->busid);
-	return text;
-}
-
-/* Whether the command waits until the guest has it, not only until the guest may take it. */
-static bool member_waits(const struct route_call *call, const struct call_member *m)
-{
-	if (call->ask.has_wait)
-		return call->ask.wait_seconds > 0;
-	return m->vm && guest_side_takes(m->vm);
-}
-
-static double ms_between(uint64_t from, uint64_t to)
-{
-	return to > from ? (double)(to - from) / 1e6 : 0;
-}
-
-/* It is in the guest; how long each part took. */
-static void member_in_guest(struct route_call *call, struct call_member *m)
-{
-	const struct route *r = &m->subject.device->route;
-	uint64_t end = r->guest_has ? r->guest_ns : r->session_ns;
-	struct route_times *t = &m->times;
-
-	if (!m->moved) {
-		arrive(m, "%s: already in %s", route_member_name(m), m->to);
-		return;
-	}
-	t->total = ms_between(call->started_ns, end);
-	t->daemon = ms_between(call->started_ns, r->held_ns);
-	t->wire = ms_between(max_t(uint64_t, call->started_ns, r->held_ns), r->session_ns);
-	t->guest = r->guest_has ? ms_between(r->session_ns, r->guest_ns) : -1;
-	if (t->guest >= 0)
-		arrive(m, "%s: %s -> %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
-		       route_member_name(m), m->from, m->to, t->total, t->daemon, t->wire,
-		       t->guest);
-	else
-		arrive(m, "%s: %s -> %s in %.0f ms", route_member_name(m), m->from, m->to,
-		       t->total);
-}
-
-static void member_exported(struct route_call *call, struct call_member *m)
-{
-	const struct route *r = &m->subject.device->route;
-	bool takes = guest_side_takes(m->vm);
-	char line[160];
-
-	if (r->session && (!takes || r->guest_has || !m->moved)) {
-		member_in_guest(call, m);
-		return;
-	}
-	if (member_waits(call, m))
-		return;
-	if (takes)
-		arrive(m, "%s: %s -> %s", route_member_name(m), m->from, m->to);
-	else if (m->moved)
-		arrive(m, "%s: %s -> %s\n%s", route_member_name(m), m->from, m->to,
-		       member_line(call, m, line, sizeof(line)));
-	else
-		arrive(m, "%s: already routed to %s\n%s", route_member_name(m), m->to,
-		       member_line(call, m, line, sizeof(line)));
-}
-
-static bool member_is_exported(const struct call_member *m)
-{
-	return m->subject.device && m->vm && route_exported_to(m->subject.device, m->vm);
-}
-
-static void member_check_vm(struct route_call *call, struct call_member *m)
-{
-	const struct device *d = m->subject.device;
-	const char *name = route_member_name(m);
-	bool at_rest;
-
-	if (!d) {
-		if (!member_waits(call, m))
-			arrive(m, "pending: %s is not plugged in; it goes to %s when it is", name,
-			       m->to);
-		return;
-	}
-	if (member_is_exported(m)) {
-		member_exported(call, m);
-		return;
-	}
-	at_rest = d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD;
-	if (!m->vm && at_rest)
-		arrive(m, "pending: %s goes to %s, which is not configured", name, m->to);
-	else if (!member_waits(call, m) && !m->vm->connected && at_rest)
-		arrive(m, "pending: %s goes to %s when %s is connected", name, m->to, m->to);
-	else if (call->ask.has_wait && !member_waits(call, m))
-		arrive(m, "pending: %s is on its way from %s to %s", name, m->from, m->to);
-}
-
-static void member_check_host(struct route_call *call, struct call_member *m)
-{
-	const struct device *d = m->subject.device;
-	const char *name = route_member_name(m);
-	bool reserved = d && d->route.state == ROUTE_HELD && !d->route.exported;
-
-	if (!d) {
-		arrive(m, "%s: not plugged in; it stays with the host when it is", name);
-	} else if (reserved && !call->ask.vm) {
-		arrive(m, "%s: kept for the guests; the host's drivers don't have it", name);
-	} else if (d->route.state == ROUTE_HOST && !d->route.ours) {
-		if (m->moved)
-			arrive(m, "%s: %s -> host in %.0f ms", name, m->from,
-			       ms_between(call->started_ns, loop_now()));
-		else
-			arrive(m, "%s: already at the host", name);
-	} else if (call->ask.has_wait && call->ask.wait_seconds <= 0) {
-		arrive(m, "pending: %s is on its way to the host", name);
-	}
-}
-
 /* ------------------------------------------------------------- all of it */
 
 /* One of the devices can't be had: all go back. */
@@ -258,10 +113,8 @@ static void call_check(struct route_call *call)
 			call_fail(call, m);
 			return;
 		}
-		if (!m->arrived && strcmp(m->to, "host"))
-			member_check_vm(call, m);
-		else if (!m->arrived)
-			member_check_host(call, m);
+		if (!m->arrived)
+			route_member_check(call, m);
 	}
 	for (size_t i = 0; i < call->n_members; i++) {
 		const struct call_member *m = &call->members[i];
@@ -275,30 +128,6 @@ static void call_check(struct route_call *call)
 						len ? "\n" : "", m->text);
 	}
 	call_answer(call, ROUTE_DONE, text, slowest);
-}
-
-/* What keeps a device from being where it should be, when the wait is over. */
-static void member_late(const struct route_call *call, const struct call_member *m, char *text,
-			size_t size)
-{
-	const struct device *d = m->subject.device;
-	const char *name = route_member_name(m);
-	char reason[300] = "it is not plugged in";
-
-	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
-		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
-			 member_line(call, m, reason, sizeof(reason)));
-		return;
-	}
-	if (member_is_exported(m)) {
-		snprintf(text, size, "%s: routed to %s, which has not got it yet%s%s", name, m->to,
-			 d->route.guest_text[0] ? ": " : "", d->route.guest_text);
-		return;
-	}
-	if (d)
-		route_state_name(d, reason, sizeof(reason));
-	snprintf(text, size, "%s: not at %s yet: %s", name, m->to,
-		 reason[0] ? reason : "it is on its way");
 }
 
 static void call_late(void *ctx, int res _unused_)
@@ -315,7 +144,7 @@ static void call_late(void *ctx, int res _unused_)
 		if (m->arrived)
 			snprintf(text + len, sizeof(text) - len, "%s", m->text);
 		else
-			member_late(call, m, text + len, sizeof(text) - len);
+			route_member_late(call, m, text + len, sizeof(text) - len);
 		len += strlen(text + len);
 	}
 	call_end(call, ROUTE_PENDING, "%s", text);
@@ -349,39 +178,6 @@ static void calls_supersede(struct daemon *daemon, const struct route_call *by)
 			break;
 		}
 	}
-}
-
-static bool member_is_there(const struct call_member *m)
-{
-	const struct device *d = m->subject.device;
-
-	if (!d)
-		return false;
-	if (!strcmp(m->to, "host"))
-		return (d->route.state == ROUTE_HOST && !d->route.ours) ||
-		       (d->route.state == ROUTE_HELD && !d->route.exported);
-	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
-}
-
-/* Where a member goes, now that it is written down. */
-static void member_aim(struct route_call *call, struct call_member *m)
-{
-	const struct device *d = m->subject.device;
-	struct route_want want;
-
-	m->vm = NULL;
-	m->to = "host";
-	if (d) {
-		want = route_wanted(d);
-		m->vm = vm_find(call->daemon, want.target);
-		if (m->vm)
-			m->to = m->vm->name;
-	} else if (call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN) {
-		m->vm = call->ask.vm;
-		m->to = m->vm ? m->vm->name : "host";
-	}
-	m->moved = !member_is_there(m) || call->ask.verb == ROUTE_RESERVE ||
-		   call->ask.verb == ROUTE_UNRESERVE;
 }
 
 /* What forbids it, before anything is done. Return: ROUTE_DONE where nothing does. */
@@ -508,9 +304,9 @@ static void call_start(struct route_call *call)
 	for (size_t i = 0; i < call->n_members; i++) {
 		struct call_member *m = &call->members[i];
 
-		member_aim(call, m);
+		route_member_aim(call, m);
 		log_notice("%s: wanted at %s, says %s", route_member_name(m), m->to, call->ask.who);
-		if (!call->ask.has_wait && member_waits(call, m))
+		if (!call->ask.has_wait && route_member_waits(call, m))
 			seconds = GUEST_SECONDS;
 	}
 	calls_supersede(call->daemon, call);
@@ -663,7 +459,7 @@ void route_calls_removed(struct device *device)
 			call_end(call, ROUTE_UNPLUGGED, "%s was unplugged meanwhile", device->tag);
 			continue;
 		}
-		arrive(m, "%s: unplugged meanwhile", device->tag);
+		route_member_arrive(m, "%s: unplugged meanwhile", device->tag);
 		call_check(call);
 	}
 }

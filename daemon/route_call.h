@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What route.c (steps), route_call.c (commands) and route_change.c (what they write) share. */
+/*
+ * What route.c (steps), route_call.c (commands), route_member.c (each device of theirs) and
+ * route_change.c (what they write) share.
+ */
 #pragma once
 
 #include "daemon/route.h"
@@ -33,7 +36,14 @@ struct route_call {
 
 int route_change_commit(struct route_call *call, char *error, size_t size);
 void route_change_roll_back(struct route_call *call);
+
 const char *route_member_name(const struct call_member *m);
+void route_member_aim(struct route_call *call, struct call_member *m);
+bool route_member_waits(const struct route_call *call, const struct call_member *m);
+void route_member_arrive(struct call_member *m, const char *format, ...) _printf_(2, 3);
+void route_member_check(struct route_call *call, struct call_member *m);
+void route_member_late(const struct route_call *call, const struct call_member *m, char *text,
+		       size_t size);
 
 void route_wish_changed(struct device *device);
 

@@ -3,9 +3,8 @@
  * The configured VMs: their sockets, ports and threads.
  *
  * A VM's way: its socket is made (while the rights for that are there) -> the broker makes its port
- * -> its thread is started -> … -> its thread is stopped -> ended. Addresses that the configuration
- * doesn't give are handed out once and kept in the state directory, so that no later insertion
- * renumbers anybody.
+ * -> its thread is started -> … -> its thread is stopped -> ended. Addresses are vm_address.c's,
+ * another configuration is vm_change.c's.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,15 +19,11 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/daemon.h"
 #include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
-#include "daemon/state_file.h"
 #include "daemon/usbip_client.h"
-
-/* The first address that is handed out: after the daemon's .1, room is left for fixed ones. */
-#define FIRST_HOST 11
+#include "daemon/vm_private.h"
 
 struct vm *vm_find(struct daemon *daemon, const char *name)
 {
@@ -41,124 +36,16 @@ struct vm *vm_find(struct daemon *daemon, const char *name)
 	return NULL;
 }
 
-/* ------------------------------------------------------------- addresses */
-
-static bool address_taken(struct daemon *daemon, struct in_addr address)
-{
-	if (address.s_addr == daemon->config->address.s_addr)
-		return true;
-	list_for_each(it, &daemon->vms) {
-		if (list_entry(it, struct vm, link)->address.s_addr == address.s_addr)
-			return true;
-	}
-	return false;
-}
-
-/* Host part of the segment: 0 and the highest are no host's. */
-static bool address_fits(const struct config *config, struct in_addr address)
-{
-	uint32_t mask = config->prefix ? ~0u << (32 - config->prefix) : 0;
-	uint32_t a = ntohl(address.s_addr), net = ntohl(config->address.s_addr) & mask;
-
-	return (a & mask) == net && a != net && a != (net | ~mask);
-}
-
-/* What was handed out before, where it still fits and nobody was given it since. */
-static void addresses_load(struct daemon *daemon, const char *path)
-{
-	_cleanup_free_ char *text = NULL;
-	char *save = NULL;
-	size_t len;
-
-	if (state_file_read(path, &text, &len) < 0)
-		return;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char name[32], dotted[16];
-		struct in_addr address;
-		struct vm *vm;
-
-		if (sscanf(line, "%31s %15s", name, dotted) != 2 ||
-		    inet_pton(AF_INET, dotted, &address) != 1)
-			continue;
-		vm = vm_find(daemon, name);
-		if (vm && !vm->address.s_addr && address_fits(daemon->config, address) &&
-		    !address_taken(daemon, address))
-			vm->address = address;
-	}
-}
-
-static int address_next(struct daemon *daemon, struct in_addr *ret_address)
-{
-	const struct config *config = daemon->config;
-	uint32_t mask = config->prefix ? ~0u << (32 - config->prefix) : 0;
-	uint32_t net = ntohl(config->address.s_addr) & mask, size = ~mask;
-
-	for (uint32_t i = 0; i < size; i++) {
-		uint32_t host = (FIRST_HOST + i) % size;
-		struct in_addr address = {.s_addr = htonl(net | host)};
-
-		if (address_fits(config, address) && !address_taken(daemon, address)) {
-			*ret_address = address;
-			return 0;
-		}
-	}
-	return -ENOSPC;
-}
-
-static int addresses_save(struct daemon *daemon, const char *path)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return -ENOMEM;
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
-		char dotted[INET_ADDRSTRLEN];
-
-		if (!vm->has_fixed_address)
-			fprintf(f, "%s %s\n", vm->name,
-				inet_ntop(AF_INET, &vm->address, dotted, sizeof(dotted)));
-	}
-	if (fclose(f) != 0)
-		return -ENOMEM;
-	return state_file_write(path, text, len);
-}
-
-static int addresses_assign(struct daemon *daemon)
-{
-	char path[PATH_MAX];
-	bool given = false;
-	int r;
-
-	daemon_path(path, sizeof(path), daemon->config->state_directory, "addresses");
-	addresses_load(daemon, path);
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
-
-		if (vm->address.s_addr)
-			continue;
-		r = address_next(daemon, &vm->address);
-		if (r < 0) {
-			log_err("%s: no address is free in [network] address; widen its prefix",
-				vm->name);
-			return r;
-		}
-		given = true;
-	}
-	if (!given)
-		return 0;
-	r = addresses_save(daemon, path);
-	if (r < 0)
-		log_err("%s: %s; give each [vm] an address, or make the folder writable", path,
-			errno_text(r));
-	return r;
-}
-
 /* ------------------------------------------------------------- sockets */
 
-static int vm_make_socket(struct vm *vm, gid_t group)
+/**
+ * vm_make_socket() - listen where the VM's QEMU will connect
+ * @vm:		the VM; keeps the descriptor
+ * @group:	whose the socket becomes, or -1
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_make_socket(struct vm *vm, gid_t group)
 {
 	const char *folder = vm->daemon->config->runtime_directory;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -192,7 +79,11 @@ fail:
 	return r;
 }
 
-static void vm_free(struct vm *vm)
+/**
+ * vm_free() - forget a VM
+ * @vm:		without a thread, and closed; or NULL
+ */
+void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
@@ -201,7 +92,15 @@ static void vm_free(struct vm *vm)
 	free(vm);
 }
 
-static int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
+/**
+ * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
+ * @ret_vm:	the VM
+ * @daemon:	the daemon
+ * @c:		its section
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -265,7 +164,7 @@ int vms_make_sockets(struct daemon *daemon)
 			return r;
 		list_append(&daemon->vms, &vm->link);
 	}
-	r = addresses_assign(daemon);
+	r = vm_addresses_assign(daemon);
 	if (r < 0)
 		return r;
 	list_for_each(it, &daemon->vms) {
@@ -278,10 +177,11 @@ int vms_make_sockets(struct daemon *daemon)
 
 /* ------------------------------------------------------------- threads */
 
-static void vms_start_waiting(struct daemon *daemon);
-
-/* What a VM has beside its thread. */
-static void vm_close(struct vm *vm)
+/**
+ * vm_close() - let go of what a VM has beside its thread
+ * @vm:		the VM
+ */
+void vm_close(struct vm *vm)
 {
 	struct daemon *daemon = vm->daemon;
 	char path[PATH_MAX], name[48];
@@ -297,7 +197,12 @@ static void vm_close(struct vm *vm)
 	vm->agent_listener = fd_close(vm->agent_listener);
 }
 
-static void vm_silence(struct vm *vm, const char *why)
+/**
+ * vm_silence() - hear nothing from a guest any more, but by its thread
+ * @vm:		the VM
+ * @why:	what its agents are told
+ */
+void vm_silence(struct vm *vm, const char *why)
 {
 	struct loop *loop = vm->daemon->loop;
 
@@ -404,7 +309,13 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 	daemon_vm_started(daemon);
 }
 
-static int vm_start(struct vm *vm)
+/**
+ * vm_start() - have the port made; the thread starts with the answer
+ * @vm:		the VM, with its address and socket
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_start(struct vm *vm)
 {
 	struct daemon *daemon = vm->daemon;
 	struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
@@ -478,132 +389,4 @@ void vms_free(struct daemon *daemon)
 			if (!vm->guest)
 				vm_free(vm);
 		}
-}
-
-/* ------------------------------------------------------------- another configuration */
-
-static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
-{
-	if (vm->has_fixed_address != c->has_address || vm->has_fixed_mac != c->has_mac)
-		return false;
-	if (!vm->domain != !c->domain || (c->domain && strcmp(vm->domain, c->domain)))
-		return false;
-	if (c->has_address && vm->address.s_addr != c->address.s_addr)
-		return false;
-	return !c->has_mac || !memcmp(vm->fixed_mac, c->mac, sizeof(c->mac));
-}
-
-/**
- * vm_maybe_gone() - end the thread of a VM that left the configuration, once it has no device
- * @vm:		the VM, or NULL
- */
-void vm_maybe_gone(struct vm *vm)
-{
-	if (!vm || !vm->leaving || vm->ending || !vm->guest)
-		return;
-	list_for_each(it, &vm->daemon->devices) {
-		if (list_entry(it, struct device, link)->route.at == vm)
-			return;
-	}
-	vm->ending = true;
-	guest_stop(vm->guest);
-}
-
-/* Its devices go where they are wanted now; its socket's name is free at once. */
-static void vm_leave(struct vm *vm)
-{
-	struct daemon *daemon = vm->daemon;
-
-	log_notice("%s: out of the configuration", vm->name);
-	list_remove(&vm->link);
-	vm_silence(vm, "its VM is out of the configuration");
-	route_calls_vm_left(vm);
-	vm->connected = false;
-	/* A port that the broker is making comes to nobody, and is closed there. */
-	if (!vm->guest) {
-		vm_close(vm);
-		if (vm->started)
-			daemon->vms_starting--;
-		vm_free(vm);
-		return;
-	}
-	vm_close(vm);
-	vm->leaving = true;
-	list_append(&daemon->leaving, &vm->link);
-}
-
-static bool vm_must_wait(const struct vm *vm)
-{
-	list_for_each(it, &vm->daemon->leaving) {
-		const struct vm *old = list_entry(it, struct vm, link);
-
-		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr)
-			return true;
-	}
-	return false;
-}
-
-static void vms_start_waiting(struct daemon *daemon)
-{
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
-
-		if (vm->started || vm_must_wait(vm))
-			continue;
-		if (vm->socket < 0 && vm_make_socket(vm, daemon->socket_group) < 0)
-			continue;
-		vm_start(vm);
-	}
-}
-
-static struct vm *take_as_configured(struct daemon *daemon, const struct config_vm *c)
-{
-	struct vm *vm = vm_find(daemon, c->name);
-
-	if (!vm || !vm_is_as_configured(vm, c))
-		return NULL;
-	list_remove(&vm->link);
-	return vm;
-}
-
-/**
- * vms_change() - bring the VMs to what the configuration says by now
- * @daemon:	the daemon, with its new configuration
- * @errors:	what could not be done of it
- *
- * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
- * comes again. Return: 0 or -ENOMEM.
- */
-int vms_change(struct daemon *daemon, struct config_errors *errors)
-{
-	struct list next;
-	struct list *l;
-	int r = 0;
-
-	list_init(&next);
-	list_for_each(it, &daemon->config->vms) {
-		const struct config_vm *c = list_entry(it, struct config_vm, link);
-		struct vm *vm = take_as_configured(daemon, c);
-
-		if (!vm)
-			r = vm_new(&vm, daemon, c);
-		if (r < 0)
-			break;
-		list_append(&next, &vm->link);
-	}
-	/* What is left has no place in the new one. */
-	while (r == 0 && (l = list_first(&daemon->vms)))
-		vm_leave(list_entry(l, struct vm, link));
-	while ((l = list_pop(&next)))
-		list_append(&daemon->vms, l);
-	if (r == 0)
-		r = addresses_assign(daemon);
-	if (r < 0) {
-		config_errors_add(errors, "the VMs can't be changed: %s", errno_text(r));
-		return r;
-	}
-	vms_start_waiting(daemon);
-	list_for_each_safe(it, &daemon->leaving)
-		vm_maybe_gone(list_entry(it, struct vm, link));
-	return 0;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One device as sysfs, udev and its own descriptors tell of it, for the list that device_registry.c
+ * keeps. All of it is the device's word: texts are bounded, and descriptors that lie make it
+ * broken.
+ */
+#pragma once
+
+struct daemon;
+struct device;
+struct udev_device;
+struct udev_hwdb;
+
+int device_read(struct device **ret_device, struct daemon *daemon, struct udev_hwdb *hwdb,
+		struct udev_device *u);
+struct device *device_free(struct device *d);
+void device_freep(struct device **d);
+unsigned long device_attr_number(struct udev_device *u, const char *name, int base);

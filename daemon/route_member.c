@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One device of a command: where it goes, whether it has arrived, and the words for a person. A
+ * member is its command's (route_call.c), and reads the device's route without changing it.
+ */
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/guest_side.h"
+#include "daemon/route_call.h"
+
+/**
+ * route_member_name() - what a device of a command is called
+ * @m:		the member
+ */
+const char *route_member_name(const struct call_member *m)
+{
+	return m->subject.device ? m->subject.device->tag : m->subject.alias;
+}
+
+/**
+ * route_member_arrive() - a command has no more to wait for in a device
+ * @m:		the member
+ * @format:	what is told of it
+ */
+void route_member_arrive(struct call_member *m, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(m->text, sizeof(m->text), format, ap);
+	va_end(ap);
+	m->arrived = true;
+}
+
+/* The line that makes a guest without an agent take the device. */
+static const char *member_line(const struct route_call *call, const struct call_member *m,
+			       char *text, size_t size)
+{
+	const struct device *d = m->subject.device;
+	const char *alias = device_alias(d);
+	char address[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &call->daemon->config->address, address, sizeof(address));
+	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", m->to, address,
+		 alias ? alias : d->busid);
+	return text;
+}
+
+/**
+ * route_member_waits() - whether a command waits until the guest has a device, not only until the
+ * guest may take it
+ * @call:	the command
+ * @m:		the member
+ */
+bool route_member_waits(const struct route_call *call, const struct call_member *m)
+{
+	if (call->ask.has_wait)
+		return call->ask.wait_seconds > 0;
+	return m->vm && guest_side_takes(m->vm);
+}
+
+static double ms_between(uint64_t from, uint64_t to)
+{
+	return to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+/* It is in the guest; how long each part took. */
+static void member_in_guest(struct route_call *call, struct call_member *m)
+{
+	const struct route *r = &m->subject.device->route;
+	uint64_t end = r->guest_has ? r->guest_ns : r->session_ns;
+	struct route_times *t = &m->times;
+
+	if (!m->moved) {
+		route_member_arrive(m, "%s: already in %s", route_member_name(m), m->to);
+		return;
+	}
+	t->total = ms_between(call->started_ns, end);
+	t->daemon = ms_between(call->started_ns, r->held_ns);
+	t->wire = ms_between(max_t(uint64_t, call->started_ns, r->held_ns), r->session_ns);
+	t->guest = r->guest_has ? ms_between(r->session_ns, r->guest_ns) : -1;
+	if (t->guest >= 0)
+		route_member_arrive(
+			m, "%s: %s -> %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
+			route_member_name(m), m->from, m->to, t->total, t->daemon, t->wire,
+			t->guest);
+	else
+		route_member_arrive(m, "%s: %s -> %s in %.0f ms", route_member_name(m), m->from,
+				    m->to, t->total);
+}
+
+static void member_exported(struct route_call *call, struct call_member *m)
+{
+	const struct route *r = &m->subject.device->route;
+	bool takes = guest_side_takes(m->vm);
+	char line[160];
+
+	if (r->session && (!takes || r->guest_has || !m->moved)) {
+		member_in_guest(call, m);
+		return;
+	}
+	if (route_member_waits(call, m))
+		return;
+	if (takes)
+		route_member_arrive(m, "%s: %s -> %s", route_member_name(m), m->from, m->to);
+	else if (m->moved)
+		route_member_arrive(m, "%s: %s -> %s\n%s", route_member_name(m), m->from, m->to,
+				    member_line(call, m, line, sizeof(line)));
+	else
+		route_member_arrive(m, "%s: already routed to %s\n%s", route_member_name(m), m->to,
+				    member_line(call, m, line, sizeof(line)));
+}
+
+static bool member_is_exported(const struct call_member *m)
+{
+	return m->subject.device && m->vm && route_exported_to(m->subject.device, m->vm);
+}
+
+static void member_check_vm(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	bool at_rest;
+
+	if (!d) {
+		if (!route_member_waits(call, m))
+			route_member_arrive(
+				m, "pending: %s is not plugged in; it goes to %s when it is", name,
+				m->to);
+		return;
+	}
+	if (member_is_exported(m)) {
+		member_exported(call, m);
+		return;
+	}
+	at_rest = d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD;
+	if (!m->vm && at_rest)
+		route_member_arrive(m, "pending: %s goes to %s, which is not configured", name,
+				    m->to);
+	else if (!route_member_waits(call, m) && !m->vm->connected && at_rest)
+		route_member_arrive(m, "pending: %s goes to %s when %s is connected", name, m->to,
+				    m->to);
+	else if (call->ask.has_wait && !route_member_waits(call, m))
+		route_member_arrive(m, "pending: %s is on its way from %s to %s", name, m->from,
+				    m->to);
+}
+
+static void member_check_host(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	bool reserved = d && d->route.state == ROUTE_HELD && !d->route.exported;
+
+	if (!d) {
+		route_member_arrive(m, "%s: not plugged in; it stays with the host when it is",
+				    name);
+	} else if (reserved && !call->ask.vm) {
+		route_member_arrive(m, "%s: kept for the guests; the host's drivers don't have it",
+				    name);
+	} else if (d->route.state == ROUTE_HOST && !d->route.ours) {
+		if (m->moved)
+			route_member_arrive(m, "%s: %s -> host in %.0f ms", name, m->from,
+					    ms_between(call->started_ns, loop_now()));
+		else
+			route_member_arrive(m, "%s: already at the host", name);
+	} else if (call->ask.has_wait && call->ask.wait_seconds <= 0) {
+		route_member_arrive(m, "pending: %s is on its way to the host", name);
+	}
+}
+
+/**
+ * route_member_check() - see whether a device has arrived
+ * @call:	the command
+ * @m:		the member, not arrived and not failed
+ */
+void route_member_check(struct route_call *call, struct call_member *m)
+{
+	if (strcmp(m->to, "host"))
+		member_check_vm(call, m);
+	else
+		member_check_host(call, m);
+}
+
+/**
+ * route_member_late() - what keeps a device from being where it should be, when the wait is over
+ * @call:	the command
+ * @m:		the member, not arrived
+ * @text:	gets it
+ * @size:	room there
+ */
+void route_member_late(const struct route_call *call, const struct call_member *m, char *text,
+		       size_t size)
+{
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+	char reason[300] = "it is not plugged in";
+
+	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
+		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
+			 member_line(call, m, reason, sizeof(reason)));
+		return;
+	}
+	if (member_is_exported(m)) {
+		snprintf(text, size, "%s: routed to %s, which has not got it yet%s%s", name, m->to,
+			 d->route.guest_text[0] ? ": " : "", d->route.guest_text);
+		return;
+	}
+	if (d)
+		route_state_name(d, reason, sizeof(reason));
+	snprintf(text, size, "%s: not at %s yet: %s", name, m->to,
+		 reason[0] ? reason : "it is on its way");
+}
+
+static bool member_is_there(const struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+
+	if (!d)
+		return false;
+	if (!strcmp(m->to, "host"))
+		return (d->route.state == ROUTE_HOST && !d->route.ours) ||
+		       (d->route.state == ROUTE_HELD && !d->route.exported);
+	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
+}
+
+/**
+ * route_member_aim() - where a device goes, now that it is written down
+ * @call:	the command
+ * @m:		the member
+ */
+void route_member_aim(struct route_call *call, struct call_member *m)
+{
+	const struct device *d = m->subject.device;
+	struct route_want want;
+
+	m->vm = NULL;
+	m->to = "host";
+	if (d) {
+		want = route_wanted(d);
+		m->vm = vm_find(call->daemon, want.target);
+		if (m->vm)
+			m->to = m->vm->name;
+	} else if (call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN) {
+		m->vm = call->ask.vm;
+		m->to = m->vm ? m->vm->name : "host";
+	}
+	m->moved = !member_is_there(m) || call->ask.verb == ROUTE_RESERVE ||
+		   call->ask.verb == ROUTE_UNRESERVE;
+}
