@@ -185,7 +185,14 @@ static void ask_check_session(struct virt_ask *ask, struct device *d)
 		if (!d->route.guest_has)
 			route_guest_says(d, true, "");
 	} else if (ask->had && !d->route.importing) {
-		ask_failed(ask, "the guest has let go of it");
+		/*
+		 * The guest has let go of it, or its card was away for a while and it has not heard
+		 * that the session is over: what it may have yet has to go before it is asked
+		 * again.
+		 */
+		ask->state = ASK_LEAVING;
+		ask_say(ask, VIRT_DETACH);
+		route_guest_says(d, false, "the guest has let go of it");
 	}
 }
 

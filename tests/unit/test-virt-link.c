@@ -242,17 +242,20 @@ static void test_failed(void **state)
 	virt_way.changed(&vms[0]);
 	assert_false(device.route.guest_has);
 	assert_string_equal(device.route.guest_text, "the guest has let go of it");
-	expect("ATTACH 7 vm1 10.77.0.1 1-1.2");
+	expect("DETACH 7 vm1 1-1.2");
+	say("DONE 7\n");
+	virt_way.changed(&vms[0]);
+	expect("ATTACH 8 vm1 10.77.0.1 1-1.2");
 
 	/* The agent goes: nothing is open any more, and all begins again when it is back. */
 	say("AGENT vm1 no\n");
 	assert_false(virt_way.there(&vms[0]));
 	say("AGENT vm1 yes\n");
 	virt_way.changed(&vms[0]);
-	expect("ATTACH 8 vm1 10.77.0.1 1-1.2");
+	expect("ATTACH 9 vm1 10.77.0.1 1-1.2");
 	/* A VM that goes takes what is open with it. */
 	virt_forget(&vms[0]);
-	say("DONE 8\n");
+	say("DONE 9\n");
 	exported_to = NULL;
 	virt_way.changed(&vms[0]);
 	expect_nothing();

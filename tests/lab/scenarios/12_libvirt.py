@@ -104,11 +104,12 @@ def _domains(lab, virt):
     lab.say("the daemon came back")
 
     # A card that is plugged in while the domain runs.
+    daemon.ctl_ok("detach keyboard")
+    in_one.wait(["device", "*", "remove"])
     card = virt.virsh("dumpxml vm1").split("<interface type='vhostuser'>")[1].split("</interface>")[0]
     lab.board.write("/run/virt/card.xml", f"<interface type='vhostuser'>{card}</interface>")
     virt.virsh("detach-device vm1 /run/virt/card.xml --live")
     virt.wait_vm("vm1", connected=False)
-    in_one.wait(["device", "*", "remove"])
     said = virt.ctl("vm add vm1 --apply")
     check("the card was plugged in" in said, f"vm add --apply to a running domain says {said!r}")
     virt.wait_vm("vm1", connected=True)
