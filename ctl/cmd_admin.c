@@ -21,8 +21,7 @@ enum status ctl_alias(struct ctl *ctl)
 		ctl,
 		&(struct client_ask){.method = "io.usbrouted.SetAlias",
 				     .parameters = json_pack("{s:s, s:s?}", "device", ctl->args[0],
-							     "alias",
-							     none ? NULL : ctl->args[1])},
+							     "alias", none ? NULL : ctl->args[1])},
 		&answer);
 	const json_t *d = json_object_get(answer.parameters, "device");
 	_cleanup_free_ char *text = NULL;

@@ -71,8 +71,9 @@ static bool set_for(struct ctl *ctl, const char *text)
 		if (ctl->for_seconds >= 1 && ctl->for_seconds <= FOR_MAX)
 			return true;
 	}
-	ctl_error("usage", "--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; "
-			   "found \"%s\"",
+	ctl_error("usage",
+		  "--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; "
+		  "found \"%s\"",
 		  text);
 	return false;
 }

@@ -73,7 +73,7 @@ static const struct command commands[] = {
 	 "An assignment survives plugging, the VM's, the daemon's and the host's restart.\n"
 	 "attach and detach come before it until the host reboots, or until release.\n"
 	 "\n" WAIT_HELP "  --unmount       first unmount the device's disks, with your rights, "
-			"never by force\n" TRY_HELP,
+	 "never by force\n" TRY_HELP,
 	 ctl_assign},
 	{"unassign", "DEVICE", 1, COMMAND_TRIES,
 	 "take an assignment back; the device goes where rules want it, else to the host",

@@ -104,6 +104,7 @@ struct guest_device {
 	int sock;
 	struct loop_watch in_watch, out_watch, memory_timer;
 	bool readable, blocked, held;
+	bool in_ended; /* the client will send no more; its last bytes may be unread yet */
 	int end_result;
 
 	/* Letters to the thread … */

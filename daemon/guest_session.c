@@ -35,7 +35,7 @@ void guest_session_close(struct guest_device *gd, const char *why)
 	loop_cancel(gd->guest->loop, &gd->memory_timer);
 	shutdown(gd->sock, SHUT_RDWR); /* control's duplicate must not keep it up */
 	gd->sock = fd_close(gd->sock);
-	gd->readable = gd->blocked = gd->held = false;
+	gd->readable = gd->blocked = gd->held = gd->in_ended = false;
 	gd->state = GD_ENDING;
 	usbip_session_close(gd->session);
 	usb_device_end_session(gd->usb);
@@ -49,11 +49,17 @@ static void gd_deliver_imported(struct letter *letter)
 		gd->events->imported(gd->ctx, gd->ev_imported.r);
 }
 
-static void gd_readable(void *ctx, int res _unused_)
+/*
+ * The end is told once, and perhaps together with the last bytes: a reading that gets these alone
+ * is followed by no further event.
+ */
+static void gd_readable(void *ctx, int res)
 {
 	struct guest_device *gd = ctx;
 
 	gd->readable = true;
+	if (res < 0 || (res & (POLLRDHUP | POLLHUP | POLLERR)))
+		gd->in_ended = true;
 }
 
 static void gd_writable(void *ctx, int res _unused_)
@@ -86,7 +92,8 @@ static int gd_session_begin(struct guest_device *gd, int sock)
 	if (r < 0)
 		return r;
 	gd->sock = sock;
-	r = loop_watch_fd(gd->guest->loop, &gd->in_watch, sock, POLLIN, LOOP_KEEP, gd_readable, gd);
+	r = loop_watch_fd(gd->guest->loop, &gd->in_watch, sock, POLLIN | POLLRDHUP, LOOP_KEEP,
+			  gd_readable, gd);
 	n = usbip_op_import_reply(reply, sizeof(reply), &gd->import_op, &gd->info);
 	/* A fresh socket's buffer takes this; where it does not, the client is no client. */
 	if (r == 0 && send(sock, reply, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
@@ -148,6 +155,8 @@ static bool gd_receive(struct guest_device *gd)
 {
 	int r = usbip_session_receive(gd->session, gd->sock);
 
+	if (r == 0 && gd->in_ended)
+		r = usbip_session_receive(gd->session, gd->sock);
 	gd->readable = false;
 	gd->held = r == USBIP_SESSION_HELD;
 	switch (r) {

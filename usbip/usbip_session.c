@@ -280,9 +280,9 @@ static bool must_wait(const struct usbip_session *s)
  * @session:	the session
  * @sock:	its stream socket; never waited for
  *
- * A socket that gave less than there was room for is empty, and isn't asked again: whatever comes
- * next, the end included, makes it readable anew. (What follows urgent data may not; no client of
- * USB/IP sends that.)
+ * A socket that gave less than there was room for is empty, and isn't asked again: what comes next
+ * makes it readable anew. The end may have come with what was read: a caller who was told of it
+ * calls again. (What follows urgent data may be missed; no client of USB/IP sends that.)
  *
  * Return: 0, all that there was has been read; USBIP_SESSION_MORE, USBIP_SESSION_HELD,
  * USBIP_SESSION_CLOSED (the client closed or reset the connection, or the session is closed here);

@@ -1062,7 +1062,7 @@ static void client_closes(void **state)
 	pdu_submit(header, &bulk_in);
 	put(&w, header, 20);
 	w.client = fd_close(w.client);
-	/* The end makes the socket readable anew: it is for the next call. */
+	/* The end is for the next call. */
 	assert_int_equal(receive(&w), 0);
 	assert_int_equal(receive(&w), USBIP_SESSION_CLOSED);
 	script_complete(&w.script, 1, 0, 4, false);
