@@ -78,8 +78,7 @@ def detach_write(lab):
 
 @scenario("pause-while-read", quick=False)
 def pause_read(lab):
-    """The guest's QEMU stopped in the middle of a read, for longer than a session without answers would be kept were it an
-    error: silence is not death, and the read goes on."""
+    """The guest's QEMU stopped in the middle of a read: silence is not death, and the read goes on."""
     disk_in(lab, lab.vm1)
     reading = lab.spawn(lab.vm1, "exec dd if=/dev/sda bs=16k iflag=direct 2>/dev/null", stdin=b"")
     data = reading.recv(timeout=60)
