@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where each device should be, where it is, and the steps in between; see route.h. Commands are in
- * route_call.c, words for people in route_view.c.
+ * Where each device should be, where it is, and the steps in between; see route.h. What sets them
+ * going is in route_outside.c, commands are in route_call.c, words for people in route_view.c.
  *
  *             open            give            opened
  *   HOST ----------> OPENING ------> GIVING ----------> HELD <----------------.
@@ -18,8 +18,6 @@
 #include "daemon/route.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,13 +35,6 @@
 /* How often it is looked whether the host has another keyboard by now. */
 #define SPARED_SECONDS 10
 
-/* Whose thread should have a device, and whether its VM may import it. */
-struct route_aim {
-	struct vm *vm; /* NULL: the host's drivers should have it */
-	bool exported; /* else: kept from the host's drivers, and in no guest */
-};
-
-static void route_reconcile(struct device *device);
 static void route_take(struct device *device, bool close_it);
 
 /* ------------------------------------------------------------- what is wanted */
@@ -59,7 +50,11 @@ static bool route_spares(const struct device *device, const struct route_want *w
 	       host_is_last_keyboard(device);
 }
 
-static struct route_aim route_aim(const struct device *device)
+/**
+ * route_aim() - whose thread should have a device
+ * @device:	the device
+ */
+struct route_aim route_aim(const struct device *device)
 {
 	struct route_want want = route_wanted(device);
 	struct route_aim aim = {0};
@@ -201,7 +196,11 @@ static void route_gone(void *ctx)
 	}
 }
 
-static void route_let_go(struct device *device)
+/**
+ * route_let_go() - have nothing more to do with what a guest's thread has of a device
+ * @device:	told to be taken; it frees itself
+ */
+void route_let_go(struct device *device)
 {
 	struct route *route = &device->route;
 
@@ -413,8 +412,11 @@ static void route_look_again(struct device *device)
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
-/* Take the one next step from actual to wanted, and tell who waits for it. */
-static void route_reconcile(struct device *device)
+/**
+ * route_reconcile() - take the one next step from actual to wanted, and tell who waits for it
+ * @device:	the device
+ */
+void route_reconcile(struct device *device)
 {
 	struct route *route = &device->route;
 	struct route_aim aim;
@@ -475,193 +477,4 @@ void route_wish_changed(struct device *device)
 	} else {
 		route_reconcile(device);
 	}
-}
-
-/* ------------------------------------------------------------- who calls from outside */
-
-/**
- * routes_load() - read what was wished, and what was claimed, before this start
- * @daemon:	the daemon
- *
- * Return: 0, or a negative errno and it was logged.
- */
-int routes_load(struct daemon *daemon)
-{
-	int r = wish_book_load(daemon);
-
-	if (r < 0)
-		return r;
-	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
-}
-
-/**
- * routes_started() - all VMs' threads stand: begin
- * @daemon:	the daemon, ready
- */
-void routes_started(struct daemon *daemon)
-{
-	/* What was claimed and is not there any more needs nothing. */
-	claims_clear(&daemon->claimed_before);
-	list_for_each_safe(it, &daemon->devices)
-		route_reconcile(list_entry(it, struct device, link));
-}
-
-/**
- * routes_stop() - the daemon ends: no more steps, and nobody waits any longer
- * @daemon:	the daemon, stopping
- */
-void routes_stop(struct daemon *daemon)
-{
-	list_for_each(it, &daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-
-		loop_cancel(daemon->loop, &d->route.retry);
-	}
-	route_calls_end(daemon);
-}
-
-/**
- * routes_review() - what is said of devices has changed
- * @daemon:	the daemon
- */
-void routes_review(struct daemon *daemon)
-{
-	list_for_each_safe(it, &daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-		struct route_want want = route_wanted(d);
-
-		if (strcmp(want.target, d->route.aimed))
-			route_wish_changed(d);
-		else
-			route_reconcile(d);
-	}
-}
-
-/**
- * route_guest_says() - something in the guest tells how it goes with a device there
- * @device:	the device
- * @has:	its kernel has it
- * @text:	where it hasn't: why, for a person; it goes on trying
- */
-void route_guest_says(struct device *device, bool has, const char *text)
-{
-	struct route *route = &device->route;
-
-	route->guest_has = has && route->session;
-	route->guest_ns = loop_now();
-	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
-	route_calls_check(device);
-}
-
-/**
- * route_added() - a device is there
- * @device:	in the list
- */
-void route_added(struct device *device)
-{
-	struct route_want want = route_wanted(device);
-
-	memcpy(device->route.aimed, want.target, sizeof(want.target));
-	device->route.guard = -1;
-	device->route.ours = claims_take(&device->daemon->claimed_before, device);
-	route_calls_added(device);
-	route_reconcile(device);
-}
-
-/**
- * route_changed() - what is known of a device has changed
- * @device:	the device
- */
-void route_changed(struct device *device)
-{
-	route_reconcile(device);
-}
-
-/* What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged. */
-static void route_forget_until_unplug(struct device *device)
-{
-	struct daemon *daemon = device->daemon;
-	struct device_facts facts = device_facts_of(device);
-	struct wish_book next;
-	char error[200];
-
-	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
-		return;
-	if (!wish_unplugged(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device)))
-		wish_book_deinit(&next);
-	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
-		log_err("%s", error);
-	else
-		log_notice("%s: a wish has ended: it was unplugged", device->tag);
-}
-
-/**
- * route_removed() - a device was unplugged, and is freed right afterwards
- * @device:	no longer in the list
- */
-void route_removed(struct device *device)
-{
-	struct route *route = &device->route;
-
-	loop_cancel(device->daemon->loop, &route->retry);
-	route->guard = fd_close(route->guard);
-	broker_forget(device->daemon->broker, &route->req);
-	if (route->gd) {
-		guest_side_changed(route->at);
-		if (route->state != ROUTE_TAKING)
-			guest_take(route->at->guest, route->gd, true);
-		route_let_go(device);
-	}
-	route_calls_removed(device);
-	route_forget_until_unplug(device);
-}
-
-/**
- * route_vm_changed() - a VM's card came up or went down
- * @vm:		the VM
- */
-void route_vm_changed(struct vm *vm)
-{
-	list_for_each_safe(it, &vm->daemon->devices)
-		route_reconcile(list_entry(it, struct device, link));
-	guest_side_changed(vm);
-}
-
-/**
- * route_exported_to() - whether a VM may see and import a device now
- * @device:	the device
- * @vm:		the VM
- */
-bool route_exported_to(const struct device *device, const struct vm *vm)
-{
-	const struct route *route = &device->route;
-	struct route_aim aim;
-
-	if (route->state != ROUTE_HELD || route->at != vm || !route->exported || !vm->connected)
-		return false;
-	aim = route_aim(device);
-	return aim.vm == vm && aim.exported;
-}
-
-/**
- * route_import() - hand a client that asked for a device to the device's thread
- * @device:	exported to @vm
- * @vm:		the VM that the client is in
- * @sock:	the client; taken over where this succeeds
- * @op:		what it asked
- *
- * Return: 0, -EBUSY where the VM holds it already, -ENODEV where it is not exported to it.
- */
-int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op)
-{
-	struct route *route = &device->route;
-
-	if (!route_exported_to(device, vm))
-		return -ENODEV;
-	if (route->session || route->importing)
-		return -EBUSY;
-	route->session_dup = fcntl(sock, F_DUPFD_CLOEXEC, 3);
-	route->importing = true;
-	guest_import(vm->guest, route->gd, sock, op);
-	return 0;
 }

@@ -107,8 +107,6 @@ void route_guest_says(struct device *device, bool has, const char *text);
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op);
 
-void route_guest_says(struct device *device, bool has, const char *text);
-
 /* Where a device should be. */
 struct route_want {
 	char target[32]; /* a VM's name or "host" */

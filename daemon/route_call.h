@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What route.c (steps), route_call.c (commands), route_member.c (each device of theirs) and
- * route_change.c (what they write) share.
+ * What route.c (steps), route_outside.c (what sets them going), route_call.c (commands),
+ * route_member.c (each device of theirs) and route_change.c (what they write) share.
  */
 #pragma once
 
 #include "daemon/route.h"
+
+/* Whose thread should have a device, and whether its VM may import it. */
+struct route_aim {
+	struct vm *vm; /* NULL: the host's drivers should have it */
+	bool exported; /* else: kept from the host's drivers, and in no guest */
+};
+
+struct route_aim route_aim(const struct device *device);
+void route_reconcile(struct device *device);
+void route_let_go(struct device *device);
 
 /* One device of a command, until it is where it should be. */
 struct call_member {
