@@ -153,7 +153,12 @@ static int add_running(struct adding *a, const char *card)
 		printf("%s: the card can't be plugged in while it runs (%s): %s\n", name,
 		       virt_error_text(), restart);
 	} else {
-		printf("%s: the card was plugged in\n", name);
+		/* Seen with libvirt 9.0 and QEMU 7.2, though the domain's XML has its <reconnect>.
+		 */
+		printf("%s: the card was plugged in; until the domain is next shut down and "
+		       "started, "
+		       "it does not come back when usbrouted is restarted\n",
+		       name);
 	}
 	return ADD_DONE;
 }
