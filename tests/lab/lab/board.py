@@ -112,7 +112,8 @@ class Board:
         agent_far.close()
         monitor_far.close()
         self._monitor = Qmp(monitor_near, "board")
-        for name in self._devices:
+        plugged, self._plugged = sorted(self._plugged) or self._devices, set()
+        for name in plugged:
             self.plug(name)
         self._channel = Channel(agent_near, "board")
         try:

@@ -10,6 +10,7 @@ from . import LabError, LabTimeout, paths
 from .board import EVENT_SECONDS
 
 CONFIG = "/run/lab/usbrouted.conf"
+RULES = "/run/lab/policy.d"         # beside it, which is where the daemon looks
 STATE = "/run/lab/state"            # kept over a restart of the daemon, not over one of the board
 RUNTIME = "/run/usbrouted"
 ADDRESS = "10.77.0.1"
@@ -112,6 +113,15 @@ class Daemon:
     def restart(self):
         self.stop()
         self.start()
+
+    def reload(self, config=DEFAULT_CONFIG, rules=""):
+        """Another configuration and other rules, which the running daemon reads: Result of `usbroutectl reload`."""
+        self.config = config
+        self.board.run(f"mkdir -p {RULES} && rm -f {RULES}/*", check=True)
+        self.board.write(CONFIG, config)
+        if rules:
+            self.board.write(f"{RULES}/10-lab.rules", rules)
+        return self.ctl("reload")
 
     # Control
 

@@ -16,7 +16,7 @@ import time
 
 from . import LabError, paths
 from .board import Board, Events
-from .daemon import ADDRESS, Daemon
+from .daemon import ADDRESS, DEFAULT_CONFIG, STATE, Daemon
 from .gadget import Gadget, prepare
 from .guest import Guest
 
@@ -60,6 +60,7 @@ class Lab:
         self._jobs = []
         self._gadgets = []
         self._gadgets_ready = False
+        self._settings = False
         self.disk = paths.cache() / "scenario-disk.img"
 
     vm1 = property(lambda self: self.board.guests["vm1"])
@@ -75,15 +76,32 @@ class Lab:
             raise LabError(f"not built: {paths.DAEMON} and {paths.CTL} (ninja -C {paths.BUILD.name})")
         self.disk.write_bytes(os.urandom(DISK_BYTES))
         self.board = Board(disk=self.disk)
+        self._power_on()
+        self._daemon_and_guests()
+
+    def _power_on(self):
         self.board.start()
         self.say(f"board up in {self.board.boot_seconds:.0f} s, logs: {self.board.logs.folder}")
         # Neighbour discovery and the like of the kernel's own must be over.
         self.network_before = self.network()
+
+    def _daemon_and_guests(self):
         self.daemon = Daemon(self.board)
         self.daemon.start()
         for name in GUESTS:
             Guest(self.board, name)
         self.guests_up()
+
+    def reboot(self):
+        """The power goes off and comes again, as it is: what is plugged in stays plugged in. The board's root is a
+        tmpfs above this machine's file system, so the daemon's state directory, which on a host is on a disk, is
+        read over the board's channel before and written back before the daemon starts. All else is new."""
+        state = self.board.run(f"tar -C {STATE} -c .", check=True).out
+        self.board.stop()
+        self._events, self._jobs, self._gadgets, self._gadgets_ready = [], [], [], False
+        self._power_on()
+        self.board.run(f"mkdir -p {STATE} && tar -C {STATE} -x", stdin=state, check=True)
+        self._daemon_and_guests()
 
     def network(self):
         return self.board.text(NETWORK)
@@ -118,9 +136,14 @@ class Lab:
         self._events, self._jobs = [], []
         if not self.daemon.running():
             self.daemon.start()
+        if self._settings:
+            self.settings()
+            self._settings = False
         for device in self.daemon.json("list")["devices"]:
-            if device["wanted"] != "host" or device["wanted_by"] == "command":
-                self.daemon.ctl(f"detach {device['alias'] or 'port=' + device['busid']}")
+            if device["reserved"]:
+                self.daemon.ctl(f"reserve port={device['busid']} --off")
+            if device["wanted_by"] in ("command", "assignment"):
+                self.daemon.ctl(f"unassign port={device['busid']}")
         if not self.board.has("keyboard"):
             self.board.plug("keyboard")
         for name in self.board.plugged():
@@ -150,6 +173,12 @@ class Lab:
         events = machine.events()
         self._events.append(events)
         return events
+
+    def settings(self, config=DEFAULT_CONFIG, rules=""):
+        """Another configuration and other rules for the running daemon, until the scenario's end."""
+        self._settings = True
+        result = self.daemon.reload(config, rules)
+        check(result.rc == 0, f"reload ended with {result.rc}: {result.err.decode()}")
 
     def spawn(self, machine, command, stdin=b""):
         """A command in the background, ended with the scenario."""
