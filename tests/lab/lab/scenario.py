@@ -149,6 +149,8 @@ class Lab:
         for name in self.board.plugged():
             if name != "keyboard":
                 self.board.unplug(name)
+        if self._gadgets:       # a wish outlasts its device, and the next gadget has the same name
+            self.daemon.ctl("detach gadget")
         for gadget in self._gadgets:
             gadget.remove()
         self._gadgets = []
