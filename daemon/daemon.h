@@ -44,6 +44,7 @@ struct daemon {
 	struct wish_book book;	/* what was said */
 	struct wish_book undo;	/* what was said before the last change */
 	char undo_text[96];	/* that change; "" where there was none */
+	uint64_t changes;	/* how many there were */
 	struct loop_watch wish_end;
 	struct list calls;	    /* of struct route_call: commands that wait */
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */

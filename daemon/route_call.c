@@ -29,6 +29,7 @@
 static void call_free(struct route_call *call)
 {
 	wish_book_deinit(&call->before);
+	wish_book_deinit(&call->undo);
 	free(call->members);
 	free(call);
 }
@@ -86,7 +87,7 @@ static void call_fail(struct route_call *call, const struct call_member *failed)
 	snprintf(reason, sizeof(reason), "%s%s%s",
 		 call->n_members > 1 ? failed->subject.device->tag : "",
 		 call->n_members > 1 ? ": " : "", route->reason);
-	if (goes_back && failed->vm) {
+	if (goes_back && (failed->vm || call->ask.verb == ROUTE_RESERVE)) {
 		route_change_roll_back(call);
 		/* Answered; what follows must not find it. */
 		list_remove(&call->link);
@@ -127,6 +128,9 @@ static void call_check(struct route_call *call)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
 						len ? "\n" : "", m->text);
 	}
+	if (!call->n_members)
+		snprintf(text, sizeof(text), "undone: %s; no device that is plugged in moves",
+			 call->undo_text);
 	call_answer(call, ROUTE_DONE, text, slowest);
 }
 
@@ -256,6 +260,7 @@ static int call_new(struct route_call **ret_call, struct daemon *daemon,
 	call->ask.subjects = NULL;
 	call->started_ns = loop_now();
 	wish_book_init(&call->before);
+	wish_book_init(&call->undo);
 	list_init(&call->link);
 	/* Undoing is about all devices, until it is known which. */
 	call->members = calloc(ROUTE_SUBJECTS_MAX, sizeof(*call->members));
@@ -278,7 +283,14 @@ static int call_new(struct route_call **ret_call, struct daemon *daemon,
 	return 0;
 }
 
-/* An undo is about the devices that are wanted elsewhere than before. */
+static bool reserved_before(const struct route_call *call, const struct device *d)
+{
+	struct device_facts facts = device_facts_of(d);
+
+	return wish_find(&call->before.list[WISHES_RESERVED], &facts, device_pair_is_unique(d));
+}
+
+/* An undo is about the devices that are wanted elsewhere than before, or kept otherwise. */
 static void call_find_members(struct route_call *call)
 {
 	list_for_each(it, &call->daemon->devices) {
@@ -286,7 +298,9 @@ static void call_find_members(struct route_call *call)
 		struct route_want want = route_wanted(d);
 		struct call_member *m;
 
-		if (!strcmp(want.target, d->route.aimed) || call->n_members == ROUTE_SUBJECTS_MAX)
+		if ((!strcmp(want.target, d->route.aimed) &&
+		     route_reserved(d) == reserved_before(call, d)) ||
+		    call->n_members == ROUTE_SUBJECTS_MAX)
 			continue;
 		m = &call->members[call->n_members++];
 		m->subject.device = d;

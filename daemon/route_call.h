@@ -36,6 +36,9 @@ struct route_call {
 	struct call_member *members;
 	size_t n_members;
 	struct wish_book before; /* to go back to after a failure */
+	struct wish_book undo;	 /* what undo would have brought back, before this command */
+	char undo_text[96];
+	uint64_t change; /* the number of its change */
 	uint64_t started_ns;
 	bool starting; /* its devices are being set going: not to be looked at yet */
 	struct loop_watch deadline;

@@ -138,6 +138,8 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 	snprintf(error, size, "out of memory");
 	r = wish_book_copy(&call->before, &daemon->book);
 	if (r == 0)
+		r = wish_book_copy(&call->undo, &daemon->undo);
+	if (r == 0)
 		r = wish_book_copy(&next,
 				   call->ask.verb == ROUTE_UNDO ? &daemon->undo : &daemon->book);
 	if (r < 0)
@@ -152,7 +154,38 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 		return r;
 	}
 	name_change(call, text, sizeof(text));
-	return wish_book_change(daemon, &next, text, error, size);
+	memcpy(call->undo_text, daemon->undo_text, sizeof(call->undo_text));
+	r = wish_book_change(daemon, &next, text, error, size);
+	call->change = daemon->changes;
+	return r;
+}
+
+/* What was said of a command's devices, and of no others, as before it. */
+static int book_restore(struct wish_book *book, const struct route_call *call)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < call->n_members; i++)
+		for (unsigned l = 0; r == 0 && l < WISH_LISTS; l++)
+			r = list_restore(&book->list[l], &call->before.list[l],
+					 &call->members[i].subject);
+	return r;
+}
+
+/* What failed is not the last change that was made, and nothing that undo brings back. */
+static void undo_restore(struct route_call *call)
+{
+	struct daemon *daemon = call->daemon;
+	struct wish_book undo;
+
+	if (daemon->changes == call->change) {
+		wish_book_move(&daemon->undo, &call->undo);
+		memcpy(daemon->undo_text, call->undo_text, sizeof(call->undo_text));
+	} else if (wish_book_copy(&undo, &daemon->undo) == 0) {
+		if (book_restore(&undo, call) == 0)
+			wish_book_move(&daemon->undo, &undo);
+		wish_book_deinit(&undo);
+	}
 }
 
 /**
@@ -168,17 +201,17 @@ void route_change_roll_back(struct route_call *call)
 	char error[200] = "out of memory";
 	int r = wish_book_copy(&next, &daemon->book);
 
-	for (size_t i = 0; r == 0 && i < call->n_members; i++) {
-		for (unsigned l = 0; r == 0 && l < WISH_LISTS; l++)
-			r = list_restore(&next.list[l], &call->before.list[l],
-					 &call->members[i].subject);
+	if (r == 0) {
+		r = book_restore(&next, call);
 		if (r < 0)
 			wish_book_deinit(&next);
+		else
+			r = wish_book_commit(daemon, &next, error, sizeof(error));
 	}
-	if (r == 0)
-		r = wish_book_commit(daemon, &next, error, sizeof(error));
 	if (r < 0)
 		log_err("the old wishes can't be written: %s", error);
+	else
+		undo_restore(call);
 	for (size_t i = 0; i < call->n_members; i++) {
 		const struct route_subject *s = &call->members[i].subject;
 

@@ -152,23 +152,47 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 {
 	const struct device *d = m->subject.device;
 	const char *name = route_member_name(m);
-	bool reserved = d && d->route.state == ROUTE_HELD && !d->route.exported;
 
 	if (!d) {
 		route_member_arrive(m, "%s: not plugged in; it stays with the host when it is",
 				    name);
-	} else if (reserved && !call->ask.vm) {
+	} else if (route_reserved(d) && d->route.state == ROUTE_HELD && !d->route.exported) {
 		route_member_arrive(m, "%s: kept for the guests; the host's drivers don't have it",
 				    name);
 	} else if (d->route.state == ROUTE_HOST && !d->route.ours) {
-		if (m->moved)
+		if (route_reserved(d))
+			route_member_arrive(
+				m, "pending: %s is reserved, and there is no VM to keep it for",
+				name);
+		else if (!m->moved)
+			route_member_arrive(m, "%s: already at the host", name);
+		else if (!strcmp(m->from, "host"))
+			route_member_arrive(m, "%s: given back to the host's drivers", name);
+		else
 			route_member_arrive(m, "%s: %s -> host in %.0f ms", name, m->from,
 					    ms_between(call->started_ns, loop_now()));
-		else
-			route_member_arrive(m, "%s: already at the host", name);
 	} else if (call->ask.has_wait && call->ask.wait_seconds <= 0) {
 		route_member_arrive(m, "pending: %s is on its way to the host", name);
 	}
+}
+
+/* Reserved from now on, or no longer; where it is wanted is no matter of this command's. */
+static void member_check_reserved(struct route_call *call, struct call_member *m)
+{
+	bool reserve = call->ask.verb == ROUTE_RESERVE;
+	const struct device *d = m->subject.device;
+	const char *name = route_member_name(m);
+
+	if (!d && reserve)
+		route_member_arrive(m, "pending: %s is not plugged in; it is reserved when it is",
+				    name);
+	else if (!d || (!reserve && m->vm))
+		route_member_arrive(m, "%s: not reserved any more", name);
+	else if (reserve && d->route.state == ROUTE_HELD && d->route.exported)
+		route_member_arrive(m, "%s: reserved; it is claimed for %s", name,
+				    d->route.at->name);
+	else if (!m->vm || d->route.state == ROUTE_HOST)
+		member_check_host(call, m);
 }
 
 /**
@@ -178,7 +202,9 @@ static void member_check_host(struct route_call *call, struct call_member *m)
  */
 void route_member_check(struct route_call *call, struct call_member *m)
 {
-	if (strcmp(m->to, "host"))
+	if (call->ask.verb == ROUTE_RESERVE || call->ask.verb == ROUTE_UNRESERVE)
+		member_check_reserved(call, m);
+	else if (strcmp(m->to, "host"))
 		member_check_vm(call, m);
 	else
 		member_check_host(call, m);
@@ -221,8 +247,8 @@ static bool member_is_there(const struct call_member *m)
 	if (!d)
 		return false;
 	if (!strcmp(m->to, "host"))
-		return (d->route.state == ROUTE_HOST && !d->route.ours) ||
-		       (d->route.state == ROUTE_HELD && !d->route.exported);
+		return route_reserved(d) ? d->route.state == ROUTE_HELD && !d->route.exported
+					 : d->route.state == ROUTE_HOST && !d->route.ours;
 	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
 }
 
@@ -247,6 +273,5 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 		m->vm = call->ask.vm;
 		m->to = m->vm ? m->vm->name : "host";
 	}
-	m->moved = !member_is_there(m) || call->ask.verb == ROUTE_RESERVE ||
-		   call->ask.verb == ROUTE_UNRESERVE;
+	m->moved = !member_is_there(m);
 }

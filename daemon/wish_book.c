@@ -271,6 +271,7 @@ int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *
 	if (r == 0) {
 		wish_book_move(&daemon->undo, &undo);
 		memcpy(daemon->undo_text, text, sizeof(text));
+		daemon->changes++;
 	}
 	wish_book_deinit(&undo);
 	return r;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A daemon without a kernel below it: devices, VMs, wishes, routes, policy and reload are the real
+ * ones, with real files in a folder of the test's; the broker, the guests' threads, their agents
+ * and the host's input devices do what the test says, step by step, or all at once with settle().
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "daemon/daemon.h"
+#include "daemon/route.h"
+#include "daemon/subjects.h"
+
+struct guest {
+	struct vm *vm; /* whose thread it is; may be out of the configuration by now */
+	const struct guest_events *events;
+	void *ctx;
+	bool told_to_end;
+	struct list link;
+};
+
+struct guest_device {
+	const struct guest_device_events *events;
+	void *ctx;
+	struct guest *in;
+	bool taking, close_it, opened;
+};
+
+struct fixture {
+	struct daemon daemon;
+	char folder[64], config_path[96];
+	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
+	struct device *keyboard;    /* the one that set_up() plugs in */
+	uint16_t devnum;	    /* of what is plugged in next */
+	int other_keyboards;	    /* that the host has beside those in the test */
+	unsigned answers;
+	enum route_outcome outcome;
+	char text[1024];
+	size_t n_subjects;
+	struct route_times times;
+};
+
+extern unsigned n_imports;
+extern const char usual_config[];
+
+int set_up(void **state);
+int tear_down(void **state);
+struct fixture *start_with(const char *config, const char *rules);
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+/* Devices and VMs. */
+struct device *plug(struct fixture *f, const char *serial);
+struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
+		       usb_class_set classes);
+void unplug(struct device *d);
+void vm_is(struct vm *vm, bool connected);
+bool vm_ends(struct fixture *f, const char *name);
+unsigned threads(void);
+
+/* What the broker and the threads do. */
+bool asks_open(const struct device *d);
+bool asks_rebind(const struct device *d);
+struct broker_request *open_asked(struct device *d);
+void node_opens(struct device *d, int r);
+void drivers_probe(struct device *d, int r);
+void ports_made(struct fixture *f);
+struct guest_device *thread_of(const struct device *d);
+struct guest *guest_of(const struct device *d);
+void claimed(struct device *d, int r, const char *reason);
+void taken(struct device *d);
+void imports(struct device *d, struct vm *vm);
+void drop(struct guest_device *gd);
+void settle(struct fixture *f);
+
+/* Commands. */
+void on_done(void *ctx, const struct route_result *result);
+void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *vm);
+void say_with(struct fixture *f, struct route_ask ask, const char *what);
+void assert_answer(struct fixture *f, enum route_outcome outcome, const char *text);
+void assert_stands(const struct device *d, const char *wanted, const char *actual,
+		   const char *state);
+void assert_by(const struct device *d, const char *wanted, const char *by);
+
+/* Files. */
+bool file_says(const struct fixture *f, const char *name, const char *words);
+int reload_with(struct fixture *f, const char *config, const char *rules);
+void begin_anew(struct fixture *f);
+void started(struct fixture *f);
