@@ -48,8 +48,8 @@ def status_full(lab):
 
 @scenario("status-of-the-vanished", quick=False)
 def vanished(lab):
-    """Pulled out with a read in flight, which ends with the same error at both; the next request fails too, by whichever of
-    its errors: on the board it may come before the hub has noticed."""
+    """Pulled out with a read in flight: it fails without a byte, the next request too. By which of the errors of a device that
+    is gone differs from one time to the next on the board itself, with whether its hub has noticed."""
     gadget = lab.gadget("awkward", [Awkward()])
     said = []
     for machine, program in ((lab.board, "/run/lab/usbstatus"), (lab.vm1, "usbstatus")):
@@ -68,5 +68,4 @@ def vanished(lab):
     lab.daemon.ctl_ok("detach gadget")
     ends = [line.split()[1:] for line in said]
     check(all(end[0].split("/")[0] in GONE and end[0].endswith("/0") for end in ends), f"the read ended with {said}")
-    check(ends[0][0] == ends[1][0], f"the read ended otherwise in vm1: {said}")
     check(all(end[1] in GONE for end in ends), f"the request after it ended with {said}")
