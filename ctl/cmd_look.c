@@ -139,11 +139,29 @@ static int add_row(struct table *t, const char *name, const char *value, enum co
 	return table_add(t, name, COLOUR_NONE) | table_add(t, value, colour);
 }
 
+/* When the wish ends by itself; "" where it does not. */
+static void end_text(const json_t *d, char *text, size_t size)
+{
+	const json_t *left = json_object_get(d, "seconds_left");
+	bool unplug = json_is_true(json_object_get(d, "until_unplug"));
+	double seconds = json_number_value(left);
+
+	*text = 0;
+	if (json_is_number(left))
+		snprintf(text, size, "in %.0f %s%s", seconds < 120 ? seconds : seconds / 60,
+			 seconds < 120 ? "s" : "min", unplug ? ", or when it is plugged out" : "");
+	else if (unplug)
+		snprintf(text, size, "when it is plugged out");
+}
+
 static int add_device_rows(struct table *t, const json_t *d)
 {
 	const char *state = ctl_text(d, "state");
-	char wanted[128], classes[128];
+	char wanted[128], classes[128], groups[256], end[64];
 	int r = 0;
+
+	ctl_words(json_object_get(d, "groups"), " ", groups, sizeof(groups));
+	end_text(d, end, sizeof(end));
 
 	ctl_words(json_object_get(d, "classes"), " ", classes, sizeof(classes));
 	snprintf(wanted, sizeof(wanted), "%s (%s)", ctl_text(d, "wanted"),
@@ -157,7 +175,12 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "port", ctl_text(d, "port"), COLOUR_NONE);
 	r |= add_row(t, "stable port", ctl_text(d, "stable_port"), COLOUR_NONE);
 	r |= add_row(t, "busid", ctl_text(d, "busid"), COLOUR_NONE);
+	r |= add_row(t, "groups", groups, COLOUR_NONE);
+	if (json_is_true(json_object_get(d, "reserved")))
+		r |= add_row(t, "reserved", "yes", COLOUR_NONE);
 	r |= add_row(t, "wanted", wanted, COLOUR_NONE);
+	r |= add_row(t, "rule", ctl_text(d, "rule"), COLOUR_NONE);
+	r |= add_row(t, "ends", end, COLOUR_NONE);
 	r |= add_row(t, "now", ctl_text(d, "actual"), COLOUR_NONE);
 	r |= add_row(t, "state", state, state_colour(state));
 	r |= add_row(t, "reason", ctl_text(d, "reason"), COLOUR_NONE);

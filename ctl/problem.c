@@ -77,7 +77,9 @@ static void no_such_device(struct ctl *ctl, const json_t *p)
 	/* A command about where it should be takes a device that is configured but not plugged in.
 	 */
 	ctl_error("not-found", "no device \"%s\" is plugged in%s", ctl_text(p, "device"),
-		  ctl->command->run == ctl_show ? "" : ", and none is configured by that name");
+		  ctl->command->run == ctl_show || ctl->command->run == ctl_alias
+			  ? ""
+			  : ", and none is configured by that name");
 	ctl_try("usbroutectl list");
 }
 

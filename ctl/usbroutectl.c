@@ -42,8 +42,9 @@ static const struct command commands[] = {
 	 "LINK is up while the VM's card is connected to the daemon.\n", ctl_vms},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
-	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount]", 2,
-	 COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_ENDS | COMMAND_FORCES | COMMAND_TRIES,
+	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "
+	 "[--dry-run]",
+	 2, COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_ENDS | COMMAND_FORCES | COMMAND_TRIES,
 	 "give a device to a VM, now and until the next attach or detach",
 	 DEVICE_HELP
 	 "\n"
@@ -54,9 +55,11 @@ static const struct command commands[] = {
 	 "  --for TIME      for that long, such as 90s, 10m, 8h, 2d; then what was before decides\n"
 	 "  --until-unplug  until the device is plugged out\n" FORCE_HELP,
 	 ctl_attach},
-	{"detach", "DEVICE [--for TIME] [--until-unplug]", 1, COMMAND_ENDS | COMMAND_TRIES,
-	 "give a device back to the host", DEVICE_HELP "\n" TRY_HELP, ctl_detach},
-	{"switch", "DEVICE next|prev|VM|host [--wait S | --no-wait] [--force]", 2,
+	{"detach", "DEVICE [--for TIME] [--until-unplug] [--dry-run]", 1,
+	 COMMAND_ENDS | COMMAND_TRIES, "give a device back to the host", DEVICE_HELP "\n" TRY_HELP,
+	 ctl_detach},
+	{"switch",
+	 "DEVICE next|prev|VM|host [--wait S | --no-wait] [--force] [--unmount] [--dry-run]", 2,
 	 COMMAND_WAITS | COMMAND_FORCES | COMMAND_UNMOUNTS | COMMAND_TRIES,
 	 "take a device or a group to another VM",
 	 DEVICE_HELP
@@ -65,7 +68,7 @@ static const struct command commands[] = {
 	 "order of the configuration. All go, or none.\n"
 	 "\n" WAIT_HELP FORCE_HELP,
 	 ctl_switch},
-	{"assign", "DEVICE VM|host [--wait S | --no-wait] [--unmount]", 2,
+	{"assign", "DEVICE VM|host [--wait S | --no-wait] [--unmount] [--dry-run]", 2,
 	 COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_TRIES,
 	 "give a device to a VM, now and for good",
 	 DEVICE_HELP
@@ -75,13 +78,12 @@ static const struct command commands[] = {
 	 "\n" WAIT_HELP "  --unmount       first unmount the device's disks, with your rights, "
 	 "never by force\n" TRY_HELP,
 	 ctl_assign},
-	{"unassign", "DEVICE", 1, COMMAND_TRIES,
-	 "take an assignment back; the device goes where rules want it, else to the host",
-	 DEVICE_HELP, ctl_unassign},
-	{"release", "DEVICE", 1, COMMAND_TRIES,
+	{"unassign", "DEVICE [--dry-run]", 1, COMMAND_TRIES,
+	 "take an assignment back: rules decide, else the host has it", DEVICE_HELP, ctl_unassign},
+	{"release", "DEVICE [--dry-run]", 1, COMMAND_TRIES,
 	 "forget what attach or detach said: assignment and rules decide", DEVICE_HELP,
 	 ctl_release},
-	{"reserve", "DEVICE [--off]", 1, COMMAND_OFF | COMMAND_TRIES,
+	{"reserve", "DEVICE [--off] [--dry-run]", 1, COMMAND_OFF | COMMAND_TRIES,
 	 "keep a device from the host's drivers, also while no VM has it",
 	 DEVICE_HELP
 	 "\n"
@@ -134,19 +136,24 @@ static int words_len(const char *args)
 	return (int)n;
 }
 
+#define COLUMN_MAX 40
+
 static void print_help(void)
 {
+	char words[ARRAY_SIZE(commands)][COLUMN_MAX];
+	int width = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		snprintf(words[i], COLUMN_MAX, "%s%s%.*s", commands[i].name,
+			 *commands[i].args ? " " : "", words_len(commands[i].args),
+			 commands[i].args);
+		width = max_t(int, width, (int)strlen(words[i]));
+	}
 	puts("usage: usbroutectl [--json] [--socket PATH] COMMAND\n"
 	     "\n"
 	     "Commands:");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		char words[64];
-
-		snprintf(words, sizeof(words), "%s%s%.*s", commands[i].name,
-			 *commands[i].args ? " " : "", words_len(commands[i].args),
-			 commands[i].args);
-		printf("  %-18s %s\n", words, commands[i].help);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-*s  %s\n", width, words[i], commands[i].help);
 	puts("\n"
 	     "Options:\n"
 	     "  --json             print the daemon's reply as one line of JSON\n"

@@ -119,29 +119,24 @@ json_t *json_device(const struct device *d)
  */
 json_t *json_absent(struct daemon *daemon, const char *alias)
 {
-	static const struct selector none = SELECTOR_INIT;
 	const struct config_device *c = config_find_device(daemon->config, alias);
-	const struct selector *match = c ? &c->match : &none;
-	const struct wish *command =
-		wish_find_absent(&daemon->book.list[WISHES_COMMANDS], match, alias);
-	const struct wish *assignment =
-		wish_find_absent(&daemon->book.list[WISHES_ASSIGNMENTS], match, alias);
-	const struct wish *w = command ? command : assignment;
+	struct route_want want = route_wanted_absent(daemon, alias);
+	json_t *groups = json_array();
+	struct policy_subject s;
 	char id[16] = "";
 
-	if (match->has_id)
-		snprintf(id, sizeof(id), "%04x:%04x", match->id_vendor, match->id_product);
-	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:b, s:s, s:s, "
-			 "s:n, s:s, "
-			 "s:s, s:s, s:n, s:b}",
-			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
-			 "", "manufacturer", "product", "speed", "full", "classes", "groups",
-			 "reserved", 0, "wanted", w ? w->target : "host", "wanted_by",
-			 command      ? "command"
-			 : assignment ? "assignment"
-				      : "default",
-			 "rule", "actual", "host", "state", "pending", "reason",
-			 "it is not plugged in", "seconds_left", "until_unplug", 0);
+	policy_subject_absent(&s, daemon->config, alias, c);
+	for (size_t i = 0; i < s.facts.n_groups; i++)
+		json_array_append_new(groups, json_string(s.facts.groups[i]));
+	if (c && c->match.has_id)
+		snprintf(id, sizeof(id), "%04x:%04x", c->match.id_vendor, c->match.id_product);
+	return json_pack(
+		"{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:o, s:b, s:s, s:s, s:n, s:s, "
+		"s:s, s:s, s:n, s:b}",
+		"alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid", "",
+		"manufacturer", "product", "speed", "full", "classes", "groups", groups, "reserved",
+		0, "wanted", want.target, "wanted_by", want.by, "rule", "actual", "host", "state",
+		"pending", "reason", "it is not plugged in", "seconds_left", "until_unplug", 0);
 }
 
 static json_t *json_count(int n)

@@ -115,6 +115,7 @@ struct route_want {
 };
 
 struct route_want route_wanted(const struct device *device);
+struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias);
 bool route_reserved(const struct device *device);
 bool route_permits(const struct device *device, const char *vm, char *by, size_t size);
 bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,

@@ -272,6 +272,11 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 	} else if (call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN) {
 		m->vm = call->ask.vm;
 		m->to = m->vm ? m->vm->name : "host";
+	} else {
+		want = route_wanted_absent(call->daemon, m->subject.alias);
+		m->vm = vm_find(call->daemon, want.target);
+		if (m->vm)
+			m->to = m->vm->name;
 	}
 	m->moved = !member_is_there(m);
 }

@@ -10,6 +10,12 @@
 #include "daemon/policy_subject.h"
 #include "daemon/route.h"
 
+/* What people said, the first that exists decides. */
+static const struct {
+	enum wish_list list;
+	const char *by;
+} kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
+
 static const struct wish *find(const struct device *device, enum wish_list list)
 {
 	struct device_facts facts = device_facts_of(device);
@@ -84,10 +90,6 @@ bool route_consents(const struct device *device, const char *vm)
  */
 struct route_want route_wanted(const struct device *device)
 {
-	static const struct {
-		enum wish_list list;
-		const char *by;
-	} kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
 	struct route_want want = {.by = "default", .target = "host"};
 	struct policy_subject s;
 
@@ -109,6 +111,33 @@ struct route_want route_wanted(const struct device *device)
 		if (!want.target[0])
 			want.rule[0] = 0;
 		strcpy(want.target, "host");
+	}
+	return want;
+}
+
+/**
+ * route_wanted_absent() - the same of a device that is known by its alias, and not plugged in
+ * @daemon:	the daemon
+ * @alias:	its name
+ *
+ * Which wish it really is shows when it is plugged in, and rules are asked then: this is for
+ * telling people.
+ */
+struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias)
+{
+	static const struct selector none = SELECTOR_INIT;
+	const struct config_device *c = config_find_device(daemon->config, alias);
+	struct route_want want = {.by = "default", .target = "host"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = wish_find_absent(&daemon->book.list[kinds[i].list],
+							c ? &c->match : &none, alias);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		break;
 	}
 	return want;
 }
