@@ -39,6 +39,39 @@ static void route_take(struct device *device, bool close_it);
 
 /* ------------------------------------------------------------- what is wanted */
 
+/**
+ * route_leaving() - the devices that the host is just losing: it may still seem to have them
+ * @daemon:	the daemon
+ * @paths:	gets their folders in sysfs
+ *
+ * Return: how many.
+ */
+size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX])
+{
+	size_t n = 0;
+
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+
+		if ((d->route.state == ROUTE_OPENING || d->route.state == ROUTE_GIVING) &&
+		    n < ROUTE_SUBJECTS_MAX)
+			paths[n++] = d->syspath;
+	}
+	return n;
+}
+
+static bool is_last_keyboard(const struct device *device)
+{
+	const char *leaving[ROUTE_SUBJECTS_MAX + 1];
+	size_t n;
+
+	if (host_is_last_keyboard(device))
+		return true;
+	n = route_leaving(device->daemon, leaving);
+	leaving[n] = device->syspath;
+	return n && host_keyboards_left(leaving, n) > 0 && host_keyboards_left(leaving, n + 1) == 0;
+}
+
 /*
  * A rule takes the host's last keyboard only where the configuration itself names the VM: nobody is
  * there to say that it should not have been.
@@ -47,7 +80,7 @@ static bool route_spares(const struct device *device, const struct route_want *w
 {
 	return !strcmp(want->by, "rule") && device->route.state == ROUTE_HOST &&
 	       !device->route.ours && !route_consents(device, want->target) &&
-	       host_is_last_keyboard(device);
+	       is_last_keyboard(device);
 }
 
 /**

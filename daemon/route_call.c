@@ -184,12 +184,36 @@ static void calls_supersede(struct daemon *daemon, const struct route_call *by)
 	}
 }
 
+/*
+ * Whether the host would lose its last keyboard by what nobody has consented to. Those that leave
+ * anyhow, with consent or already on their way, count as gone.
+ */
+static bool call_takes_last_keyboard(const struct route_call *call)
+{
+	const char *leaving[2 * ROUTE_SUBJECTS_MAX];
+	size_t n = route_leaving(call->daemon, leaving), n_anyhow = 0;
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		bool consented = pass == 0;
+
+		for (size_t i = 0; i < call->n_members; i++) {
+			const struct device *d = call->members[i].subject.device;
+
+			if (d && !d->route.ours &&
+			    route_consents(d, call->ask.vm->name) == consented)
+				leaving[n++] = d->syspath;
+		}
+		if (consented)
+			n_anyhow = n;
+	}
+	return n > n_anyhow && host_keyboards_left(leaving, n) == 0 &&
+	       host_keyboards_left(leaving, n_anyhow) > 0;
+}
+
 /* What forbids it, before anything is done. Return: ROUTE_DONE where nothing does. */
 static enum route_outcome call_forbidden(const struct route_call *call, char *text, size_t size)
 {
 	const struct route_ask *ask = &call->ask;
-	const char *leaving[ROUTE_SUBJECTS_MAX];
-	size_t n_leaving = 0;
 
 	if ((ask->verb != ROUTE_ATTACH && ask->verb != ROUTE_ASSIGN) || !ask->vm)
 		return ROUTE_DONE;
@@ -210,12 +234,9 @@ static enum route_outcome call_forbidden(const struct route_call *call, char *te
 				 d->broken);
 			return ROUTE_NOT_DONE;
 		}
-		if (d && !d->route.ours && !route_consents(d, ask->vm->name))
-			leaving[n_leaving++] = d->syspath;
 	}
 	/* An assignment is consent. */
-	if (ask->verb == ROUTE_ATTACH && !ask->force && n_leaving &&
-	    host_keyboards_left(leaving, n_leaving) == 0 && host_keyboards_left(NULL, 0) > 0) {
+	if (ask->verb == ROUTE_ATTACH && !ask->force && call_takes_last_keyboard(call)) {
 		snprintf(text, size, "it is the host's last keyboard");
 		return ROUTE_BUSY;
 	}

@@ -16,6 +16,7 @@ struct route_aim {
 struct route_aim route_aim(const struct device *device);
 void route_reconcile(struct device *device);
 void route_let_go(struct device *device);
+size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
 
 /* One device of a command, until it is where it should be. */
 struct call_member {
