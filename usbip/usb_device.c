@@ -448,7 +448,7 @@ void usb_device_open(struct usb_device *dev)
 
 /**
  * usb_device_close() - begin to give a device up
- * @dev:	the device, bound, in any state but closed
+ * @dev:	the device, bound, in any state; also one that could not be opened
  *
  * Cancels and drains what is left, sets the device back where a session has used it, releases it.
  * ops->closed() comes when nothing is under way any more, perhaps from within.
@@ -456,7 +456,7 @@ void usb_device_open(struct usb_device *dev)
 void usb_device_close(struct usb_device *dev)
 {
 	dev->close_wanted = true;
-	if (dev->state == USB_DEVICE_NEW) {
+	if (dev->state == USB_DEVICE_NEW || dev->state == USB_DEVICE_CLOSED) {
 		dev->state = USB_DEVICE_CLOSED;
 		dev->fd = fd_close(dev->fd);
 		dev->ops->closed(dev->ops_ctx);

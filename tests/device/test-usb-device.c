@@ -367,7 +367,9 @@ static void claimed_by_another(void **state)
 	assert_string_equal(u->reason, "its interface 0 is claimed by another program");
 	assert_int_equal(fcntl(u->fd, F_GETFD), -1);
 	assert_false(usb_device_ready(u->dev));
-	u->dev = usb_device_free(u->dev);
+	/* Its user gives it up as any other, and hears of that. */
+	usb_device_close(u->dev);
+	assert_true(u->was_closed);
 	user_free(u);
 }
 
