@@ -17,7 +17,7 @@ EMULATED = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt"]
 # within seconds of running guests; with one, within a few guests; with one and all of QEMU's threads on one
 # CPU of the host, 12 of 12 guests came up. The cause is not known. A guess from these symptoms: QEMU's
 # emulated SVM (7.2) changes a CPU's interrupt_request at a guest's entry and exit without the lock that others hold.
-EMULATED_CPUS = 1
+EMULATED_CPUS = int(os.environ.get("USBROUTED_LAB_CPUS", "1"))     # more: for a measurement that may break
 PROBE_SECONDS = 40
 
 
@@ -63,4 +63,5 @@ def command(kernel):
     """The first words of the board's command: its QEMU, how it runs, how many CPUs it has."""
     if uses_kvm(kernel):
         return ["qemu-system-x86_64", *KVM, "-smp", str(KVM_CPUS)]
-    return ["taskset", "-c", str(cpu()), "qemu-system-x86_64", *EMULATED, "-smp", str(EMULATED_CPUS)]
+    cpus = sorted(os.sched_getaffinity(0))[-EMULATED_CPUS:]
+    return ["taskset", "-c", ",".join(map(str, cpus)), "qemu-system-x86_64", *EMULATED, "-smp", str(EMULATED_CPUS)]
