@@ -83,6 +83,24 @@ static bool route_spares(const struct device *device, const struct route_want *w
 	       is_last_keyboard(device);
 }
 
+/* Kept from the host's drivers it has to be in some thread: where it is, else in the first. */
+static void aim_at_keeper(const struct device *device, struct route_aim *aim)
+{
+	struct vm *at = device->route.at;
+
+	if (at && !at->leaving && at->guest) {
+		aim->vm = at;
+		return;
+	}
+	list_for_each(it, &device->daemon->vms) {
+		aim->vm = list_entry(it, struct vm, link);
+		if (aim->vm->guest)
+			return;
+		aim->vm = NULL;
+		aim->coming = true;
+	}
+}
+
 /**
  * route_aim() - whose thread should have a device
  * @device:	the device
@@ -96,19 +114,14 @@ struct route_aim route_aim(const struct device *device)
 		return aim;
 	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))
 		aim.vm = vm_find(device->daemon, want.target);
-	/* One that is just coming into the configuration has no thread yet. */
-	if (aim.vm && !aim.vm->guest)
+	/* One that is just coming into the configuration. */
+	if (aim.vm && !aim.vm->guest) {
 		aim.vm = NULL;
-	aim.exported = aim.vm != NULL;
-	/* Kept from the host's drivers it has to be in some thread; where it is, if there is one.
-	 */
-	if (!aim.vm && route_reserved(device)) {
-		aim.vm = device->route.at && !device->route.at->leaving ? device->route.at : NULL;
-		if (!aim.vm && !list_empty(&device->daemon->vms))
-			aim.vm = list_entry(list_first(&device->daemon->vms), struct vm, link);
-		if (aim.vm && !aim.vm->guest)
-			aim.vm = NULL;
+		aim.coming = true;
 	}
+	aim.exported = aim.vm != NULL;
+	if (!aim.vm && route_reserved(device))
+		aim_at_keeper(device, &aim);
 	return aim;
 }
 
@@ -247,9 +260,10 @@ static void route_stuck(void *ctx, const char *what)
 {
 	struct device *device = ctx;
 	struct route *route = &device->route;
+	struct vm *from = route->at;
 	char text[160];
 
-	guest_side_changed(route->at);
+	guest_side_changed(from);
 
 	/* It frees itself, should the call ever end; we go on as if it were not there. */
 	if (route->state != ROUTE_TAKING)
@@ -258,6 +272,7 @@ static void route_stuck(void *ctx, const char *what)
 	snprintf(text, sizeof(text), "stuck in the kernel (%s)", what);
 	route->failures = 6;
 	route_fail(device, -ETIMEDOUT, text);
+	vm_maybe_gone(from);
 }
 
 static void route_give(struct device *device, struct route_aim aim)
@@ -468,7 +483,7 @@ void route_reconcile(struct device *device)
 		if (aim.vm &&
 		    (!aim.exported || aim.vm->connected || route->ours || route_reserved(device)))
 			route_open(device);
-		else if (!aim.vm && route->ours)
+		else if (!aim.vm && !aim.coming && route->ours)
 			route_rebind(device);
 		else
 			route_look_again(device);

@@ -11,6 +11,7 @@
 struct route_aim {
 	struct vm *vm; /* NULL: the host's drivers should have it */
 	bool exported; /* else: kept from the host's drivers, and in no guest */
+	bool coming;   /* its VM has no thread yet: what is ours stays so until then */
 };
 
 struct route_aim route_aim(const struct device *device);

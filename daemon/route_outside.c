@@ -150,6 +150,7 @@ void route_removed(struct device *device)
 	}
 	route_calls_removed(device);
 	route_forget_until_unplug(device);
+	vm_maybe_gone(route->at);
 }
 
 /**
