@@ -70,7 +70,7 @@ def replug(lab, times):
         desk.back()
 
 
-@scenario("assigned-after-replug")
+@scenario("assigned-after-replug", quick=False)
 def after_replug(lab):
     replug(lab, 1)
 
