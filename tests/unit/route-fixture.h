@@ -44,6 +44,7 @@ struct fixture {
 	struct route_times times;
 };
 
+extern struct fixture *the_fixture;
 extern unsigned n_imports;
 extern const char usual_config[];
 
@@ -76,11 +77,14 @@ void taken(struct device *d);
 void imports(struct device *d, struct vm *vm);
 void drop(struct guest_device *gd);
 void settle(struct fixture *f);
+void script_end(void);
 
 /* Commands. */
 void on_done(void *ctx, const struct route_result *result);
 void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *vm);
 void say_with(struct fixture *f, struct route_ask ask, const char *what);
+void command(struct fixture *f, struct vm *vm, double wait);
+void in_vm1(struct fixture *f);
 void assert_answer(struct fixture *f, enum route_outcome outcome, const char *text);
 void assert_stands(const struct device *d, const char *wanted, const char *actual,
 		   const char *state);

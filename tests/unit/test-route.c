@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Routes: each line of the contract's table of `attach`, what fails and what is taken back, with a
- * broker and guests' threads that do what the test says.
+ * Routes: what fails and what is taken back, who comes and goes, guards and hot keys; with a broker
+ * and guests' threads that do what the test says.
  */
 #include "tests/unit/route-fixture.h"
 
@@ -12,178 +12,6 @@
 
 #include "base/fd.h"
 #include "policy/usb_class.h"
-
-static void command(struct fixture *f, struct vm *vm, double wait)
-{
-	struct route_ask ask = {
-		.vm = vm, .has_wait = wait >= 0, .wait_seconds = max_t(double, wait, 0)};
-
-	say_with(f, ask, "keyboard");
-}
-
-/* The keyboard in vm1, exported. */
-static void in_vm1(struct fixture *f)
-{
-	command(f, f->vm1, -1);
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	assert_answer(f, ROUTE_DONE,
-		      "keyboard: host -> vm1\nin vm1, type: usbip attach -r "
-		      "10.77.0.1 -b keyboard");
-	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-}
-
-/* ------------------------------------------------------------- the table of attach */
-
-static void attach_exports_and_tells_what_to_type(void **state)
-{
-	struct fixture *f = *state;
-
-	in_vm1(f);
-	assert_true(file_says(f, "wishes", "vm1"));
-	assert_true(file_says(f, "claimed", "1-1 1 2 046d c31c"));
-	imports(f->keyboard, f->vm1);
-	assert_stands(f->keyboard, "vm1", "vm1", "attached");
-}
-
-static void attach_where_it_is_does_nothing(void **state)
-{
-	struct fixture *f = *state;
-
-	in_vm1(f);
-	command(f, f->vm1, -1);
-	assert_answer(f, ROUTE_DONE, "keyboard: already routed to vm1");
-	imports(f->keyboard, f->vm1);
-	command(f, f->vm1, -1);
-	assert_answer(f, ROUTE_DONE, "keyboard: already in vm1");
-	assert_false(thread_of(f->keyboard)->taking);
-}
-
-static void attach_elsewhere_takes_it_there_and_gives_it_here(void **state)
-{
-	struct fixture *f = *state;
-
-	in_vm1(f);
-	imports(f->keyboard, f->vm1);
-	command(f, f->vm2, -1);
-	assert_stands(f->keyboard, "vm2", "host", "draining");
-	assert_int_equal(f->answers, 0);
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
-	taken(f->keyboard); /* handed over claimed: neither opened nor closed anew */
-	assert_ptr_equal(thread_of(f->keyboard)->in, f->vm2->guest);
-	assert_false(asks_open(f->keyboard));
-	claimed(f->keyboard, 0, NULL);
-	assert_answer(f, ROUTE_DONE, "keyboard: vm1 -> vm2\nin vm2, type: ");
-	assert_stands(f->keyboard, "vm2", "vm2", "exported");
-}
-
-static void attach_to_a_vm_that_is_away_is_pending(void **state)
-{
-	struct fixture *f = *state;
-
-	vm_is(f->vm1, false);
-	command(f, f->vm1, -1);
-	assert_answer(f, ROUTE_DONE, "pending: keyboard goes to vm1 when vm1 is connected");
-	assert_stands(f->keyboard, "vm1", "host", "pending");
-	assert_false(asks_open(f->keyboard)); /* it stays with the host meanwhile */
-	vm_is(f->vm1, true);
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-}
-
-static void a_wait_ends_when_the_guest_has_it(void **state)
-{
-	struct fixture *f = *state;
-
-	command(f, f->vm1, 60);
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	assert_int_equal(f->answers, 0);
-	imports(f->keyboard, f->vm1);
-	assert_answer(f, ROUTE_DONE, "keyboard: host -> vm1");
-	assert_true(f->times.total >= 0);
-}
-
-static void a_wait_that_is_over_leaves_the_wish(void **state)
-{
-	struct fixture *f = *state;
-
-	command(f, f->vm1, 0.01);
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	while (!f->answers)
-		loop_turn(f->daemon.loop, true);
-	assert_answer(f, ROUTE_PENDING, "type: usbip attach");
-	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-}
-
-static void no_wait_answers_at_once(void **state)
-{
-	struct fixture *f = *state;
-
-	command(f, f->vm1, 0);
-	assert_answer(f, ROUTE_DONE, "pending: keyboard is on its way from host to vm1");
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-}
-
-static void an_alias_that_is_not_plugged_in_is_pending_and_comes(void **state)
-{
-	struct fixture *f = *state;
-
-	unplug(f->keyboard);
-	command(f, f->vm1, -1);
-	assert_answer(f, ROUTE_DONE, "pending: keyboard is not plugged in");
-	plug(f, "S1");
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, 0, NULL);
-	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-}
-
-static void vms_forbids_and_the_wish_is_not_stored(void **state)
-{
-	struct fixture *f = *state;
-	struct device *d = plug_at(f, "1-2", 0x2222, "P", 0);
-
-	say(f, ROUTE_ATTACH, "private", f->vm2);
-	assert_answer(f, ROUTE_DENIED, "[device private] vms");
-	assert_stands(d, "host", "host", "present");
-	assert_false(asks_open(d));
-	assert_false(file_says(f, "wishes", "vm2"));
-}
-
-static void claimed_by_another_is_busy_and_all_is_as_before(void **state)
-{
-	struct fixture *f = *state;
-
-	command(f, f->vm1, -1);
-	node_opens(f->keyboard, 0);
-	claimed(f->keyboard, -EBUSY, "claimed by another program");
-	taken(f->keyboard);
-	assert_answer(f, ROUTE_BUSY, "claimed by another program");
-	assert_stands(f->keyboard, "host", "host", "draining");
-	drivers_probe(f->keyboard, 0); /* what we detached on the way */
-	assert_stands(f->keyboard, "host", "host", "present");
-	assert_false(file_says(f, "wishes", "vm1"));
-	assert_false(file_says(f, "claimed", "1-1"));
-}
-
-static void a_newer_command_supersedes(void **state)
-{
-	struct fixture *f = *state;
-
-	command(f, f->vm1, 60);
-	command(f, f->vm2, -1);
-	/* Of the older one; the newer one goes on. */
-	assert_answer(f, ROUTE_SUPERSEDED, "a newer command");
-	node_opens(f->keyboard, 0);
-	assert_ptr_equal(guest_of(f->keyboard), f->vm2->guest);
-	claimed(f->keyboard, 0, NULL);
-	assert_answer(f, ROUTE_DONE, "keyboard: host -> vm2");
-	assert_stands(f->keyboard, "vm2", "vm2", "exported");
-}
 
 /* ------------------------------------------------------------- failures */
 
@@ -391,25 +219,6 @@ static void unplugging_ends_the_guard(void **state)
 	drop(gd);
 }
 
-static void a_disk_in_use_is_busy_in_the_broker_s_words(void **state)
-{
-	struct fixture *f = *state;
-	struct broker_request *req;
-	int fds[2] = {-1, -1};
-
-	command(f, f->vm1, -1);
-	req = open_asked(f->keyboard);
-	req->done(req, -EBUSY, fds, "in use on the host: sda1 is mounted at /mnt");
-	assert_answer(f, ROUTE_BUSY, "in use on the host: sda1 is mounted at /mnt");
-	assert_null(strstr(f->text, "EBUSY"));
-	assert_null(strstr(f->text, "busy"));
-	/* Nothing of the host's was touched, so nothing is given back, nor tried again. */
-	assert_false(asks_rebind(f->keyboard));
-	assert_false(loop_watching(&f->keyboard->route.retry));
-	assert_false(file_says(f, "claimed", "1-1"));
-	assert_stands(f->keyboard, "host", "host", "present");
-}
-
 static void strike(struct fixture *f, enum hotkey which)
 {
 	thread_of(f->keyboard)->events->hotkey(f->keyboard, which);
@@ -472,17 +281,6 @@ static void next_goes_round_the_guests_that_are_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(attach_exports_and_tells_what_to_type),
-		T(attach_where_it_is_does_nothing),
-		T(attach_elsewhere_takes_it_there_and_gives_it_here),
-		T(attach_to_a_vm_that_is_away_is_pending),
-		T(a_wait_ends_when_the_guest_has_it),
-		T(a_wait_that_is_over_leaves_the_wish),
-		T(no_wait_answers_at_once),
-		T(an_alias_that_is_not_plugged_in_is_pending_and_comes),
-		T(vms_forbids_and_the_wish_is_not_stored),
-		T(claimed_by_another_is_busy_and_all_is_as_before),
-		T(a_newer_command_supersedes),
 		T(a_move_that_fails_goes_back),
 		T(what_fails_without_a_command_is_tried_again),
 		T(a_stuck_call_costs_its_device_alone),
@@ -495,7 +293,6 @@ int main(void)
 		T(disks_are_guarded_until_the_claim),
 		T(a_claim_that_fails_ends_the_guard),
 		T(unplugging_ends_the_guard),
-		T(a_disk_in_use_is_busy_in_the_broker_s_words),
 		T(panic_brings_keyboards_and_mice_to_the_host),
 		T(panic_finds_what_is_wished_into_a_guest_that_is_away),
 		T(next_goes_round_the_guests_that_are_there),

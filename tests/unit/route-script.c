@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The broker, the guests' threads and agents, and the host's keyboards, as scripts; see
+ * route-fixture.h.
+ */
+#include "tests/unit/route-fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/guest_side.h"
+#include "daemon/host_inputs.h"
+#include "daemon/usbip_client.h"
+#include "policy/usb_class.h"
+
+/* ------------------------------------------------------------- the broker */
+
+enum { OPENS, REBINDS, PORTS, KINDS };
+
+#define ASKED_MAX 64
+
+static struct broker_request *asked[KINDS][ASKED_MAX];
+
+static int ask(unsigned kind, struct broker_request *req, broker_done done)
+{
+	for (unsigned i = 0; i < ASKED_MAX; i++) {
+		assert_ptr_not_equal(asked[kind][i], req);
+		if (asked[kind][i])
+			continue;
+		req->done = done;
+		asked[kind][i] = req;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static bool is_asked(unsigned kind, const struct broker_request *req)
+{
+	for (unsigned i = 0; i < ASKED_MAX; i++)
+		if (asked[kind][i] == req)
+			return true;
+	return false;
+}
+
+static bool forget_asked(unsigned kind, const struct broker_request *req)
+{
+	for (unsigned i = 0; i < ASKED_MAX; i++)
+		if (asked[kind][i] == req) {
+			asked[kind][i] = NULL;
+			return true;
+		}
+	return false;
+}
+
+int broker_open(struct broker *broker _unused_, struct broker_request *req,
+		const struct broker_device *device _unused_, broker_done done)
+{
+	return ask(OPENS, req, done);
+}
+
+int broker_rebind(struct broker *broker _unused_, struct broker_request *req,
+		  const struct broker_device *device _unused_, broker_done done)
+{
+	return ask(REBINDS, req, done);
+}
+
+int broker_port_add(struct broker *broker _unused_, struct broker_request *req,
+		    const struct broker_port *port _unused_, broker_done done)
+{
+	return ask(PORTS, req, done);
+}
+
+int broker_hang_up(struct broker *broker _unused_, struct broker_request *req _unused_,
+		   const struct broker_call *call _unused_, broker_done done _unused_)
+{
+	return -ENOSYS;
+}
+
+void broker_forget(struct broker *broker _unused_, struct broker_request *req)
+{
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		forget_asked(kind, req);
+}
+
+/* ------------------------------------------------------------- the guests' threads */
+
+static struct list guests = LIST_INIT(guests);
+static unsigned n_devices;
+unsigned n_imports;
+
+int guest_start(struct guest **ret_guest, const struct guest_config *config,
+		struct loop *control _unused_, const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	close(config->listener);
+	close(config->tap);
+	guest->vm = ctx;
+	guest->events = events;
+	guest->ctx = ctx;
+	list_append(&guests, &guest->link);
+	*ret_guest = guest;
+	return 0;
+}
+
+void guest_stop(struct guest *guest)
+{
+	assert_false(guest->told_to_end);
+	guest->told_to_end = true;
+}
+
+struct guest *guest_free(struct guest *guest)
+{
+	if (!guest)
+		return NULL;
+	list_remove(&guest->link);
+	free(guest);
+	return NULL;
+}
+
+void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
+{
+	assert_non_null(guest);
+	assert_non_null(hotkeys);
+}
+
+unsigned threads(void)
+{
+	unsigned n = 0;
+
+	list_for_each(it, &guests)
+		n++;
+	return n;
+}
+
+struct guest_device *guest_device_new(const char *name _unused_,
+				      const struct usbip_device_info *info _unused_, int fd,
+				      struct loop *control _unused_,
+				      const struct guest_device_events *events, void *ctx)
+{
+	struct guest_device *gd = calloc(1, sizeof(*gd));
+
+	close(fd);
+	gd->events = events;
+	gd->ctx = ctx;
+	n_devices++;
+	return gd;
+}
+
+struct guest_device *guest_device_free(struct guest_device *gd)
+{
+	assert_null(gd->in);
+	n_devices--;
+	free(gd);
+	return NULL;
+}
+
+void guest_device_forget(struct guest_device *gd)
+{
+	gd->events = NULL;
+}
+
+void guest_give(struct guest *guest, struct guest_device *gd)
+{
+	assert_null(gd->in);
+	assert_false(guest->told_to_end);
+	gd->in = guest;
+}
+
+void guest_take(struct guest *guest, struct guest_device *gd, bool close_it)
+{
+	assert_ptr_equal(gd->in, guest);
+	assert_false(gd->taking);
+	gd->taking = true;
+	gd->close_it = close_it;
+}
+
+void guest_import(struct guest *guest, struct guest_device *gd, int sock,
+		  const struct usbip_op *op _unused_)
+{
+	assert_ptr_equal(gd->in, guest);
+	n_imports++;
+	close(sock);
+}
+
+/* ------------------------------------------------------------- the others */
+
+void guest_side_changed(struct vm *vm)
+{
+	assert_non_null(vm);
+}
+
+void guest_side_stop(struct vm *vm)
+{
+	assert_non_null(vm);
+}
+
+bool guest_side_takes(const struct vm *vm)
+{
+	return vm->agents.there != NULL;
+}
+
+void agents_card(struct vm *vm _unused_, bool up _unused_)
+{
+}
+
+void agents_close(struct vm *vm _unused_, const char *why _unused_)
+{
+}
+
+void agent_accept(void *ctx _unused_, int res _unused_)
+{
+}
+
+void usbip_client_accept(void *ctx _unused_, int res _unused_)
+{
+}
+
+void usbip_clients_close(struct vm *vm _unused_)
+{
+}
+
+void daemon_vm_started(struct daemon *daemon)
+{
+	daemon->vms_starting--;
+	if (daemon->ready)
+		routes_review(daemon);
+}
+
+void daemon_stop(struct daemon *daemon _unused_, int exit_status _unused_)
+{
+	fail_msg("the daemon ended");
+}
+
+void daemon_maybe_done(struct daemon *daemon _unused_)
+{
+}
+
+char *daemon_path(char *buf, size_t size, const char *folder, const char *name)
+{
+	snprintf(buf, size, "%s/%s", folder, name);
+	return buf;
+}
+
+/* Whose daemon it is; for what is asked without saying whose. */
+struct fixture *the_fixture;
+
+static bool types(const struct device *d)
+{
+	return d->classes >> USB_CLASS_HID_KEYBOARD & 1;
+}
+
+int host_keyboards_left(const char *const *leaving, size_t n)
+{
+	int left = the_fixture->other_keyboards;
+
+	list_for_each(it, &the_fixture->daemon.devices) {
+		const struct device *d = list_entry(it, struct device, link);
+		bool leaves = d->route.ours || !types(d);
+
+		for (size_t i = 0; i < n; i++)
+			leaves = leaves || !strcmp(leaving[i], d->syspath);
+		left += !leaves;
+	}
+	return left;
+}
+
+bool host_is_last_keyboard(const struct device *device)
+{
+	const char *path = device->syspath;
+
+	return types(device) && !device->route.ours && host_keyboards_left(&path, 1) == 0;
+}
+
+/* ------------------------------------------------------------- what happens, in words */
+
+struct guest_device *thread_of(const struct device *d)
+{
+	return d->route.gd;
+}
+
+/* The thread that has it; NULL: none. */
+struct guest *guest_of(const struct device *d)
+{
+	return d->route.gd ? d->route.gd->in : NULL;
+}
+
+bool asks_open(const struct device *d)
+{
+	return is_asked(OPENS, &d->route.req);
+}
+
+bool asks_rebind(const struct device *d)
+{
+	return is_asked(REBINDS, &d->route.req);
+}
+
+/* For a test that answers in words of its own. */
+struct broker_request *open_asked(struct device *d)
+{
+	assert_true(forget_asked(OPENS, &d->route.req));
+	return &d->route.req;
+}
+
+void node_opens(struct device *d, int r)
+{
+	struct broker_request *req = open_asked(d);
+	int fds[BROKER_FDS] = {-1, -1, -1};
+
+	if (r == 0)
+		fds[0] = dup(0);
+	req->done(req, r, fds, r < 0 ? "opening its usbfs node" : "");
+}
+
+void drivers_probe(struct device *d, int r)
+{
+	int fds[BROKER_FDS] = {-1, -1, -1};
+
+	assert_true(forget_asked(REBINDS, &d->route.req));
+	d->route.req.done(&d->route.req, r, fds, r < 0 ? "probing" : "");
+}
+
+void claimed(struct device *d, int r, const char *reason)
+{
+	struct guest_device *gd = thread_of(d);
+
+	assert_non_null(gd);
+	assert_non_null(gd->in);
+	gd->opened = r == 0;
+	gd->events->opened(gd->ctx, r, reason);
+}
+
+void taken(struct device *d)
+{
+	struct guest_device *gd = thread_of(d);
+	bool closed = gd->close_it || !gd->opened;
+
+	assert_true(gd->taking);
+	if (d->route.session)
+		gd->events->session_ended(gd->ctx, 0, "");
+	gd->taking = gd->opened = false;
+	gd->in = NULL;
+	gd->events->taken(gd->ctx, closed, 0, "");
+}
+
+/* What a device's thread has of it is gone with the thread. */
+void drop(struct guest_device *gd)
+{
+	gd->in = NULL;
+	guest_device_free(gd);
+}
+
+void imports(struct device *d, struct vm *vm)
+{
+	struct usbip_op op = {.kind = USBIP_OP_IMPORT};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(route_import(d, vm, pair[0], &op), 0);
+	close(pair[1]);
+	thread_of(d)->events->imported(d, 0);
+}
+
+void vm_is(struct vm *vm, bool connected)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 0x77, 0, 1};
+
+	vm->guest->events->link(vm->guest->ctx, connected, mac);
+}
+
+/* The thread of a VM that was told to end does. Return: whether there was one. */
+bool vm_ends(struct fixture *f, const char *name)
+{
+	list_for_each(it, &f->daemon.leaving) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
+			continue;
+		vm->guest->events->ended(vm->guest->ctx);
+		return true;
+	}
+	return false;
+}
+
+/* The broker makes all ports that it was asked for. */
+void ports_made(struct fixture *f _unused_)
+{
+	for (unsigned i = 0; i < ASKED_MAX; i++) {
+		struct broker_request *req = asked[PORTS][i];
+		int fds[BROKER_FDS];
+
+		if (!req)
+			continue;
+		asked[PORTS][i] = NULL;
+		for (unsigned n = 0; n < BROKER_FDS; n++)
+			fds[n] = eventfd(0, EFD_CLOEXEC);
+		req->done(req, 0, fds, "");
+	}
+}
+
+/* What was asked and not answered comes to nobody, as at the daemon's end. */
+void script_end(void)
+{
+	assert_int_equal(n_devices, 0);
+	memset(asked, 0, sizeof(asked));
+}
