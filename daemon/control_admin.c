@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/control_json.h"
 #include "daemon/control_method.h"
+#include "daemon/device_name.h"
 #include "daemon/route.h"
 #include "policy/name.h"
 
@@ -30,54 +31,6 @@ static void failed(struct control_caller *caller, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_text(text)));
-}
-
-/* Whether a device may be given a name; false, and answered, where not. */
-static bool name_is_free(struct control_caller *caller, const struct device *d, const char *name)
-{
-	struct daemon *daemon = control_daemon(caller);
-
-	if (d->alias)
-		failed(caller, "the configuration calls it %s: [device %s]", d->alias->name,
-		       d->alias->name);
-	else if (config_find_device(daemon->config, name))
-		failed(caller, "%s is a name in the configuration: [device %s]", name, name);
-	else if (config_find_group(daemon->config, name))
-		failed(caller, "%s is the name of a group in the configuration", name);
-	else
-		return true;
-	return false;
-}
-
-static int give_name(struct daemon *daemon, const struct device *d, bool by_port, const char *name,
-		     char *error, size_t size)
-{
-	struct device_facts facts = device_facts_of(d);
-	bool unique = device_pair_is_unique(d);
-	struct wishes *names;
-	struct wish_book next;
-	char what[96];
-	int r;
-
-	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&next, &daemon->book);
-	if (r < 0)
-		return r;
-	names = &next.list[WISHES_NAMES];
-	if (name) {
-		/* A name is one device's: it goes over from the one that had it. */
-		wish_forget_target(names, name);
-		r = wish_set(names, &facts, by_port, unique, name);
-	} else {
-		wish_forget(names, &facts, unique);
-	}
-	if (r < 0) {
-		snprintf(error, size, "%s", errno_text(r));
-		wish_book_deinit(&next);
-		return r;
-	}
-	snprintf(what, sizeof(what), "alias %s %s", d->tag, name ? name : "none");
-	return wish_book_change(daemon, &next, what, error, size);
 }
 
 void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
@@ -112,18 +65,12 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 		control_no_device(caller, text);
 		return;
 	}
-	if (name && !name_is_free(caller, d, name))
-		return;
-	r = give_name(daemon, d, by_port, name, error, sizeof(error));
-	if (r < 0) {
+	log_notice("%s: to be called %s, says %s", d->tag, name ? name : "nothing",
+		   control_who(caller));
+	if (device_give_name(d, by_port, name, error, sizeof(error)) != 0) {
 		failed(caller, "%s", error);
 		return;
 	}
-	log_notice("%s: called %s from now on, says %s", d->tag, name ? name : "nothing",
-		   control_who(caller));
-	devices_name_anew(daemon);
-	/* What was wished for that name means this device now. */
-	routes_review(daemon);
 	control_reply(caller, json_pack("{s:o}", "device", json_device(d)));
 }
 
