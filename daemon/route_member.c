@@ -191,7 +191,7 @@ static void member_check_reserved(struct route_call *call, struct call_member *m
 	else if (reserve && d->route.state == ROUTE_HELD && d->route.exported)
 		route_member_arrive(m, "%s: reserved; it is claimed for %s", name,
 				    d->route.at->name);
-	else if (!m->vm || d->route.state == ROUTE_HOST)
+	else if (!m->vm || d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD)
 		member_check_host(call, m);
 }
 

@@ -114,7 +114,8 @@ static void names_of_the_configuration_win(void **state)
 	assert_string_equal(f->daemon.undo_text, "");
 	assert_int_equal(name(stick, "stick"), 0);
 	/* A configuration that comes later has it for something else. */
-	assert_int_equal(reload_with(f, "[vm vm1]\n[device stick]\nmatch = id=0001:0002\n", NULL), 0);
+	assert_int_equal(reload_with(f, "[vm vm1]\n[device stick]\nmatch = id=0001:0002\n", NULL),
+			 0);
 	assert_null(device_alias(stick));
 	assert_null(find(f, "stick"));
 	assert_int_equal(reload_with(f, usual_config, NULL), 0);

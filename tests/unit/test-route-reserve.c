@@ -149,6 +149,21 @@ static void what_can_t_be_had_is_not_reserved(void **state)
 	assert_false(loop_watching(&f->keyboard->route.retry));
 }
 
+static void what_its_vm_may_not_have_is_kept_all_the_same(void **state)
+{
+	struct fixture *f = *state;
+
+	say(f, ROUTE_ASSIGN, "keyboard", f->vm1);
+	settle(f);
+	assert_int_equal(reload_with(f, usual_config, "deny alias=keyboard to vm1\n"), 0);
+	settle(f);
+	assert_stands(f->keyboard, "vm1", "host", "denied");
+	say(f, ROUTE_RESERVE, "keyboard", NULL);
+	settle(f);
+	assert_answer(f, ROUTE_DONE, "keyboard: kept for the guests");
+	assert_stands(f->keyboard, "vm1", "host", "claimed");
+}
+
 static void one_that_is_absent_is_taken_when_it_comes(void **state)
 {
 	struct fixture *f = *state;
@@ -349,6 +364,7 @@ int main(void)
 		T(unreserve_leaves_it_where_it_is_wanted),
 		T(a_reserved_one_moves_between_vms),
 		T(what_can_t_be_had_is_not_reserved),
+		T(what_its_vm_may_not_have_is_kept_all_the_same),
 		T(one_that_is_absent_is_taken_when_it_comes),
 		T(without_any_vm_there_is_nobody_to_keep_it_for),
 		T(a_vm_that_leaves_loses_its_devices_and_then_its_thread),
