@@ -201,9 +201,10 @@ static int book_write(struct daemon *daemon, const struct list_text texts[WISH_L
 		snprintf(error, size, "%.150s can't be written: %s; nothing was changed", path,
 			 errno_text(r));
 		while (i--)
-			if (list_changed(&texts[i]))
-				state_file_write(list_path(daemon, i, path, sizeof(path)),
-						 texts[i].old, texts[i].old_len);
+			if (list_changed(&texts[i]) &&
+			    state_file_write(list_path(daemon, i, path, sizeof(path)), texts[i].old,
+					     texts[i].old_len) < 0)
+				log_err("%s can't be put back; it holds what was refused", path);
 		return r;
 	}
 	return 0;
