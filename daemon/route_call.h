@@ -17,6 +17,7 @@ struct route_aim {
 struct route_aim route_aim(const struct device *device);
 void route_reconcile(struct device *device);
 void route_let_go(struct device *device);
+bool route_spares(const struct device *device, const struct route_want *want);
 size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
 
 /* One device of a command, until it is where it should be. */
@@ -48,6 +49,8 @@ struct route_call {
 	void *ctx;
 	struct route_call **handle;
 };
+
+enum route_outcome route_call_forbidden(const struct route_call *call, char *text, size_t size);
 
 int route_change_commit(struct route_call *call, char *error, size_t size);
 void route_change_roll_back(struct route_call *call);
