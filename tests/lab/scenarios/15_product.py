@@ -1,5 +1,5 @@
-"""Routing as people use it: each line of what attach may answer, groups, names, rules, reservations, undo, and the times
-that it takes. vm1 has no agent here unless a scenario starts one."""
+"""Routing as people use it: each line of what attach may answer, groups, names, rules, reservations, undo, and the
+times that it takes. vm1 has no agent here unless a scenario starts one."""
 
 import json
 
@@ -97,7 +97,7 @@ def attach_table(lab):
     mouse = plug(lab, "mouse")["busid"]
     ends(lab, "attach 0627:0001 vm1", 4, "error[ambiguous]", f"port={keyboard}", f"port={mouse}")
 
-    # Claimed by another program, which is no disk and no keyboard.
+    # Claimed by another program.
     node = lab.board.text(f"printf /dev/bus/usb/%03d/%03d $(cat /sys/bus/usb/devices/{mouse}/busnum "
                           f"/sys/bus/usb/devices/{mouse}/devnum)")
     lab.board.write("/run/lab/claim.py", CLAIM)
@@ -153,7 +153,8 @@ def two_users(lab):
     """Alice may have the keyboard in vm1; Bob, by a group of his, the mouse in vm2; Carol may look."""
     lab.board.run("grep -q ^alice: /etc/passwd || { for n in 1:alice 2:bob 3:carol; do "
                   "echo ${n#*:}:x:200${n%:*}:200${n%:*}::/:/bin/sh >> /etc/passwd; "
-                  "echo ${n#*:}:x:200${n%:*}: >> /etc/group; done; echo lab-desk:x:2100:bob >> /etc/group; }", check=True)
+                  "echo ${n#*:}:x:200${n%:*}: >> /etc/group; done; echo lab-desk:x:2100:bob >> /etc/group; }",
+                  check=True)
     plug(lab, "mouse")
     lab.settings(rules=USER_RULES)
 
@@ -300,9 +301,8 @@ def names(lab):
     ends(lab, f"alias port={right['stable_port']} right", 0)
     try:
         ends(lab, "alias port=" + left["busid"] + " keyboard", 1, "error[failed]", "[device keyboard]")
-        for device in ("left", "right"):
-            agent = lab.vm1 if device == "left" else lab.vm2
-            agent_in(lab, agent)
+        for guest in (lab.vm1, lab.vm2):
+            agent_in(lab, guest)
         ends(lab, f"attach left vm1 {WAIT}", 0, "left: host -> vm1")
         ends(lab, f"attach right vm2 {WAIT}", 0, "right: host -> vm2")
         ctl.stop()
@@ -345,7 +345,7 @@ def policy_auto(lab):
     lab.settings(rules=AUTO)
     agent_in(lab, lab.vm1)
     lab.board.plug("tablet")
-    by = f'policy.d/10-lab.rules:2: allow product="QEMU USB Tablet" to vm1 attach=auto'
+    by = 'policy.d/10-lab.rules:2: allow product="QEMU USB Tablet" to vm1 attach=auto'
     tablet = ctl.wait_device("tablet", wanted="vm1", wanted_by="rule", actual="vm1", state="attached")
     check(tablet["rule"] == by, f"the tablet is in vm1 by {tablet['rule']}")
     said = ends(lab, "why tablet", 0, "vm1, by rule")
@@ -362,7 +362,7 @@ def policy_auto(lab):
     wanted(lab, "disk", "host", "default")
 
     # A command beats the rule; released, the rule decides again.
-    ends(lab, f"attach tablet vm2", 5, "10-lab.rules:2")
+    ends(lab, "attach tablet vm2", 5, "10-lab.rules:2")
     ends(lab, "detach tablet", 0, "tablet: vm1 -> host")
     wanted(lab, "tablet", "host", "command")
     ends(lab, "release tablet", 0)
