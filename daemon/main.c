@@ -3,6 +3,7 @@
 #include <build_info.h>
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,6 +17,12 @@
 
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2
+
+/*
+ * Buffers of transfers that are at least so large are given back to the system when they are freed.
+ * Unless told, the allocator raises this to what it has seen, and 6 MiB stayed after a disk had gone.
+ */
+#define GIVEN_BACK (256 * 1024)
 
 /* A VM's card has up to a dozen descriptors, a device half of that. */
 #define DESCRIPTORS 8192
@@ -142,6 +149,8 @@ int main(int argc, char **argv)
 		return r < 0 ? EXIT_CANNOT : 0;
 	}
 	raise_descriptors();
+	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
 	r = broker_start(&line, error, sizeof(error));
 	if (r < 0) {
 		log_err("%s", error);
