@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/endian.h"
+#include "base/endian_types.h"
 
 #define USBIP_VERSION 0x0111
 #define OP_REQ_IMPORT 0x8003

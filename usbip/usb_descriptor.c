@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "base/endian.h"
+#include "base/endian_types.h"
 #include "base/mem.h"
 
 /* USB 2.0, 9.6. */

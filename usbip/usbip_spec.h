@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/endian.h"
+#include "base/endian_types.h"
 
 #define USBIP_VERSION 0x0111
 

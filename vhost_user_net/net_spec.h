@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-#include "base/endian.h"
+#include "base/endian_types.h"
 
 struct ethernet_header {
 	uint8_t destination[6];

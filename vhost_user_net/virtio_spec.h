@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-#include "base/endian.h"
+#include "base/endian_types.h"
 
 /* 2.7.5 */
 #define VIRTQ_DESC_F_NEXT     1u
