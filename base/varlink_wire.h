@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Varlink's framing, for both ends of the control socket: messages, each with a NUL byte after it,
- * over a buffer that grows up to one message's bound and no further. Bytes only: what is in a
- *message is the caller's, once varlink_nesting_ok() has let it pass.
+ * over a buffer that grows up to one message's bound and no further. This file is about bytes only:
+ * what is in a message is the caller's, once varlink_nesting_ok() has let it pass.
  *
  *	while (reading) {
  *		varlink_wire_space() → read into it → varlink_wire_filled()

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the daemon and usbrouted-libvirt say to each other: verbs, a line each, over one Unix
- *socket. Bytes only: the sockets are their owners', and nothing here acts.
+ * What the daemon and usbrouted-libvirt say to each other over one Unix socket: a verb a line. This
+ * file is about bytes only. The sockets are their owners', and nothing here acts.
  *
- * A line is a verb and its words with one space between, at most VIRT_LINE_MAX bytes with its
- * newline. In a word, every byte but A-Z a-z 0-9 and _ - . : @ + , is written as % and two
- * hexadecimal digits, so that a domain's name may have spaces in it. A line that is not exactly
- *what its verb takes is refused, and its sender with it.
+ * A line is a verb and its words, with one space between two words. It has at most VIRT_LINE_MAX
+ * bytes, the newline among them. In a word, every byte but A-Z a-z 0-9 and _ - . : @ + , is written
+ * as % and two hexadecimal digits: a domain's name may have spaces in it. A line that is not
+ * exactly what its verb takes is refused, and its sender is sent away.
  *
  *	daemon -> helper
  *	STATE				say all domains, from the beginning
@@ -15,9 +15,11 @@
  *
  *	helper -> daemon
  *	LIBVIRT yes|no			whether libvirtd answers; no: all domains are forgotten
- *	DOMAIN DOMAIN STATE		running, paused, shutoff, crashed; gone: no such domain any
- *more AGENT DOMAIN yes|no		whether QEMU's guest agent answers in it DONE ID
- *what was asked for with this ID is done FAILED ID TEXT			it is not, and why
+ *	DOMAIN DOMAIN STATE		STATE: running, paused, shutoff, crashed;
+ *					gone: there is no such domain any more
+ *	AGENT DOMAIN yes|no		whether QEMU's guest agent answers in it
+ *	DONE ID				what was asked for with this ID is done
+ *	FAILED ID TEXT			it is not done; TEXT says why
  */
 #pragma once
 

@@ -140,8 +140,8 @@ void broker_disks_release(struct broker_disks *disks)
 /**
  * broker_disks_keep() - keep the claims for a while, then give them up
  * @disks:	of broker_disks_claim(); empty afterwards
- * @guard:	our end of a pipe whose other end the daemon has: when that is closed, or after a
- *time limit, they are given up
+ * @guard:	our end of a pipe whose other end the daemon has: when that end is closed, or after
+ *		KEEP_MS, the claims are given up
  *
  * To the drivers a claim is an open like others: they can be taken off the device meanwhile.
  */

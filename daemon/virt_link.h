@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's end of usbrouted-libvirt: `<runtime-directory>/libvirt`, its one client, and what
- *that has told of libvirt's domains. Nothing here waits for it; without it all is as if there were
- *no libvirt.
+ * The daemon's end of usbrouted-libvirt: the socket `<runtime-directory>/libvirt`, its one client,
+ * and what that client has told of libvirt's domains. Nothing here waits for it. Without it all is
+ * as if there were no libvirt.
  *
- * Only root, the daemon's own user and the group "usbrouted" may be the client: it says which
- *guests can be reached. A second one is sent away while the first is there. When it goes, all that
- *it said is forgotten.
+ * Only root, the daemon's own user and the group "usbrouted" may be the client, because it says
+ * which guests can be reached. A second client is sent away while the first is there. When the
+ * client goes, all that it said is forgotten.
  *
  * virt_way is the way to a guest's inside by QEMU's guest agent (guest_side.h): what is exported to
  * the VM is attached there by the guest's own `usbip`. A device's entry goes
  *
- *	asked -> done -> leaving -> (gone)
- *	  ^ |
- *	  | v
- *	failed, asked again after 2, 4, 8 … 60 s
+ *	asked --> done --> leaving --> (gone)
+ *	 ^  |
+ *	 |  v
+ *	failed: asked again after 2, 4, 8 … 60 s
  *
  * Control thread only.
  */

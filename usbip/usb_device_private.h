@@ -22,8 +22,7 @@
 enum usb_device_state {
 	USB_DEVICE_NEW,
 	USB_DEVICE_OPENING,
-	USB_DEVICE_READY, /* parked too; what is wanted of it is told by @end_wanted, @close_wanted
-			   */
+	USB_DEVICE_READY, /* parked, too; @end_wanted and @close_wanted say what is wanted */
 	USB_DEVICE_CLOSING,
 	USB_DEVICE_CLOSED,
 };

@@ -30,8 +30,7 @@ enum usb_urb_state {
 	USB_URB_REVOKED, /* the device has it, cancelled because a blocking request would kill it */
 	USB_URB_UNLINKED,  /* the device has it, cancelled by the client, whom we owe an answer */
 	USB_URB_FORSAKEN,  /* the same, and a second unlink was answered: no RET_SUBMIT any more */
-	USB_URB_ABANDONED, /* the device or a worker has it, and nobody waits for it: session closed
-			    */
+	USB_URB_ABANDONED, /* the device or a worker has it; nobody waits: session closed */
 	USB_URB_ANSWERED,  /* its RET_SUBMIT is queued or on its way */
 	USB_URB_STATES
 };

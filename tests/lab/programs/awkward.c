@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * awkward - the device behind a FunctionFS mount that does what it is told, above all what drivers
- *don't like.
+ * don't like.
  *
  *	awkward MOUNT		prints "ready" once the gadget may be bound; runs until killed
  *
- * Endpoints: 1 bulk IN, 2 bulk OUT, 3 interrupt IN. What to do comes as vendor requests to its
- *interface, wValue a number of bytes, bRequest the endpoint times 16 plus one of the enum. What is
- *sent is 0, 1, 2… to 250 and again.
+ * Endpoints:
+ *	1	bulk IN
+ *	2	bulk OUT
+ *	3	interrupt IN
+ *
+ * What to do comes as vendor requests to its interface: wValue is a number of bytes, bRequest is
+ * the endpoint times 16 plus one of the enum. What is sent is 0, 1, 2 … 250, and again from 0.
  */
 #include <endian.h>
 #include <errno.h>

@@ -5,8 +5,8 @@
  *	spoof IFACE OWN-ADDRESS VICTIM-MAC VICTIM-ADDRESS
  *
  * Each frame carries "spoof:NAME;", by which framewatch in the victim knows it. The last one,
- *"honest", is allowed: where it has come, all before it would have. Prints the name of each that
- *was sent.
+ * "honest", is allowed: where it has come, all before it would have. Prints the name of each frame
+ * that was sent.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>

@@ -3,11 +3,12 @@
  * usbbench - what tests/bench/usb does at either end of a USB device, timed where it is done.
  *
  *	usbbench read FILE SIZE COUNT	COUNT reads of SIZE bytes, one after the other, past the
- *page cache
+ *					page cache
  *	usbbench echo EVENT		each key that goes down or up switches the LED "caps lock"
- *on
- *or off, for ever; prints "ready" at first usbbench press HIDG COUNT	a gadget's end: COUNT times
- *a report (the key A down, up, down …), each followed by the LED report that the echo causes
+ *					on or off, for ever; prints "ready" at first
+ *	usbbench press HIDG COUNT	a gadget's end: COUNT times a report (the key A down, up,
+ *					down …), each followed by the LED report that the echo
+ *					causes
  *
  * Prints "ok MICROSECONDS", or "error TEXT" and ends with 1.
  */

@@ -4,10 +4,10 @@
  *
  *	usbstatus SERIAL [CASE]		each case by itself, "CASE: WHAT" a line, "done" at the end
  *	usbstatus SERIAL vanish		a read in flight: "waiting", and its line once the device
- *has gone
+ *					has gone
  *
  * A line has what each step came to: a URB's status and bytes as -32/0, or what a call gave back,
- *as -32. Numbers are Linux's. What was said wrong beside that is in words.
+ * as -32. Numbers are Linux's. What was wrong beside that is said in words.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * usbtest - runs cases of the kernel's usbtest driver on one device, as the kernel's own testusb
- *does.
+ * does.
  *
  *	usbtest SERIAL [SECONDS] <CASES		a case a line: TEST ITERATIONS LENGTH VARY SGLEN
  *
- * Prints a line for each as it ends, and "done" at the end:
+ * Prints a line for each case as it ends, and "done" at the end:
  *	TEST ITERATIONS LENGTH VARY SGLEN ok MICROSECONDS
  *	TEST ITERATIONS LENGTH VARY SGLEN error ERRNO
- *	TEST ITERATIONS LENGTH VARY SGLEN stuck		(not over within SECONDS; nothing follows
- *but "done") The device is looked up again for each case, because a case may leave it with another
- *number.
+ *	TEST ITERATIONS LENGTH VARY SGLEN stuck		not over within SECONDS; nothing follows
+ *							but "done"
+ * The device is looked up again for each case, because a case may leave it with another number.
  */
 #include <dirent.h>
 #include <errno.h>
