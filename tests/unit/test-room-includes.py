@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+"""test-room-includes.py BUILD: that a room's compiler finds the headers of the rooms that it may know (tests/arrows), and no
+others. For each room one of its own compiler commands is run on a file that includes one header, once a room."""
+
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from arrows import REPO, Tree
+
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+COMMANDS = json.loads((BUILD / "compile_commands.json").read_text())
+TREE = Tree(REPO)
+# The daemon is one room for the compiler.
+ROOMS = [room for room in TREE.rooms if (REPO / room).is_dir()] + ["daemon"]
+
+
+def allowed(room):
+    parts = {"daemon", "top"} if room == "daemon" else {room}
+    return {room}.union(*(TREE.allowed(part)[0] for part in parts if part in TREE.rooms))
+
+
+def command_of(room):
+    """A command that compiles one of the room's files, as words; None where this build has none (libvirt)."""
+    for entry in COMMANDS:
+        file = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+        # The room's own target, not a test that compiles its file.
+        if file.parent == REPO / room and entry["output"].startswith(f"{room}/"):
+            return shlex.split(entry["command"]), entry
+    return None
+
+
+def header_of(room):
+    return next(file.relative_to(REPO).as_posix() for file in sorted((REPO / room).glob("*.h")))
+
+
+class RoomIncludes(unittest.TestCase):
+    def finds(self, room, header):
+        words, entry = command_of(room)
+        output = words.index("-o")
+        words = [word for at, word in enumerate(words) if at not in (output, output + 1) and word != entry["file"]]
+        words = [word for word in words if word not in ("-MD", "-MMD", "-c")]
+        for option in ("-MQ", "-MF"):
+            if option in words:
+                at = words.index(option)
+                del words[at:at + 2]
+        with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
+            source.write(f'#include "{header}"\n')
+            source.flush()
+            done = subprocess.run([*words, "-E", "-o", "/dev/null", source.name], cwd=entry["directory"],
+                                  capture_output=True, text=True, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+        if done.returncode:
+            self.assertIn(header, done.stderr)
+            self.assertRegex(done.stderr, "No such file|file not found")
+        return done.returncode == 0
+
+    def test_each_room(self):
+        tried = 0
+        for room in ROOMS:
+            if room == "libvirt" and not command_of(room):
+                continue        # the build is without it
+            self.assertIsNotNone(command_of(room), f"{room}: no file of it in compile_commands.json")
+            for other in ROOMS:
+                with self.subTest(room=room, includes=other):
+                    self.assertEqual(self.finds(room, header_of(other)), other in allowed(room))
+                    tried += 1
+        self.assertGreater(tried, 40)
+
+
+if __name__ == "__main__":
+    unittest.main()
