@@ -170,7 +170,7 @@ static void agent_tell(struct agent *agent, const struct device *d)
 	list_append(&agent->told, &told->link);
 	agent->n_told++;
 	snprintf(m.busid, sizeof(m.busid), "%s", d->busid);
-	snprintf(m.name, sizeof(m.name), "%s", d->alias ? d->alias->name : "");
+	snprintf(m.name, sizeof(m.name), "%s", device_alias(d) ? device_alias(d) : "");
 	agent_say(agent, &m);
 }
 

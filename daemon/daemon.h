@@ -141,7 +141,7 @@ struct device {
 	usb_class_set classes;
 	struct usbip_device_info info;
 	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
-	const struct config_device *alias; /* its section in the configuration, or NULL */
+	const struct config_device *section; /* in the configuration, or NULL */
 	char given[32];			   /* the name that it was given by command; "" if none */
 	struct route route;
 };

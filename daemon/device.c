@@ -52,8 +52,8 @@ bool device_pair_is_unique(const struct device *device)
  */
 const char *device_alias(const struct device *device)
 {
-	if (device->alias)
-		return device->alias->name;
+	if (device->section)
+		return device->section->name;
 	return device->given[0] ? device->given : NULL;
 }
 
@@ -72,7 +72,7 @@ static const struct config_device *section_for(const struct device *device)
 
 /**
  * device_name_anew() - find out what a device is called
- * @device:	the device; its alias, given name and tag are set
+ * @device:	the device; its section, given name and tag are set
  *
  * A name that the configuration has for something by now is not given to anything else.
  */
@@ -82,7 +82,7 @@ void device_name_anew(struct device *device)
 	struct device_facts facts;
 	const struct wish *name;
 
-	device->alias = section_for(device);
+	device->section = section_for(device);
 	device->given[0] = 0;
 	facts = device_facts_of(device);
 	name = wish_find(&device->daemon->book.list[WISHES_NAMES], &facts,

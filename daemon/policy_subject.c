@@ -48,7 +48,7 @@ void policy_subject_of(struct policy_subject *subject, const struct device *devi
 {
 	struct device_facts facts = device_facts_of(device);
 
-	policy_subject_init(subject, device->daemon->config, &facts, device->alias);
+	policy_subject_init(subject, device->daemon->config, &facts, device->section);
 }
 
 /* What is given as a pattern is not known. */

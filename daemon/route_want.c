@@ -73,7 +73,7 @@ bool route_permits_absent(const struct daemon *daemon, const char *alias, const 
  */
 bool route_consents(const struct device *device, const char *vm)
 {
-	const struct config_device *c = device->alias;
+	const struct config_device *c = device->section;
 
 	for (size_t i = 0; c && c->has_vms && i < c->n_vms; i++)
 		if (!strcmp(c->vms[i], vm))

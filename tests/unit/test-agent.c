@@ -30,7 +30,7 @@ struct fixture {
 	struct daemon daemon;
 	struct vm vm;
 	struct device devices[2];
-	struct config_device alias;
+	struct config_device section;
 	bool exported[2];
 	in_port_t port;
 	char said[256]; /* the last thing that was told to the routes */
@@ -159,8 +159,9 @@ static int set_up(void **state)
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		list_append(&f->daemon.devices, &d->link);
 	}
-	memcpy(f->alias.name, "keyboard", 9);
-	f->devices[0].alias = &f->alias;
+	memcpy(f->section.name, "keyboard", 9);
+	f->devices[0].section = &f->section;
+	memcpy(f->devices[1].given, "stick", 6);
 
 	f->vm.agent_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(f->vm.agent_listener, (struct sockaddr *)&at, sizeof(at)), 0);
@@ -205,7 +206,7 @@ static void test_told_all(void **state)
 	f->devices[1].route.session = true;
 	sock = greeted(f);
 	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
-	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a held -");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a held stick");
 	assert_hears(f, sock, "SYNCED");
 	assert_true(guest_side_takes(&f->vm));
 	assert_string_equal(guest_side_version(&f->vm), "1.2.3");
@@ -226,7 +227,7 @@ static void test_told_the_difference(void **state)
 	changed(f, 0, true);
 	changed(f, 1, true);
 	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
-	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a free -");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a free stick");
 	/* A session that comes or goes is no difference: the guest sees it first. */
 	f->devices[0].route.session = true;
 	guest_side_changed(&f->vm);
@@ -241,7 +242,7 @@ static void test_told_the_difference(void **state)
 	f->devices[1].info.devnum = 11;
 	guest_side_changed(&f->vm);
 	assert_hears(f, sock, "UNROUTE 2-1.4");
-	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000b free -");
+	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000b free stick");
 	close(sock);
 }
 
