@@ -89,11 +89,19 @@ struct vm {
 	struct log_limit limit;	      /* of lines that the guest can trigger */
 };
 
+/* VMs of one configuration, in its order. */
+struct vm_list {
+	struct vm *at[CONFIG_VMS_MAX];
+	size_t n;
+};
+
 int vms_start(struct daemon *daemon);
 void vms_stop(struct daemon *daemon);
 void vms_free(struct daemon *daemon);
 int vms_make_sockets(struct daemon *daemon);
-int vms_change(struct daemon *daemon, struct config_errors *errors);
+int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_list *ret_next,
+		struct config_errors *errors);
+void vms_change(struct daemon *daemon, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
 struct vm *vm_find(struct daemon *daemon, const char *name);
 
@@ -142,7 +150,7 @@ struct device {
 	struct usbip_device_info info;
 	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
 	const struct config_device *section; /* in the configuration, or NULL */
-	char given[32];			   /* the name that it was given by command; "" if none */
+	char given[32];			     /* the name that it was given by command; "" if none */
 	struct route route;
 };
 

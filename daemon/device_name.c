@@ -14,8 +14,8 @@ static bool name_is_taken(const struct device *d, const char *name, char *error,
 	const struct config *config = d->daemon->config;
 
 	if (d->section)
-		snprintf(error, size, "the configuration calls it %s: [device %s]", d->section->name,
-			 d->section->name);
+		snprintf(error, size, "the configuration calls it %s: [device %s]",
+			 d->section->name, d->section->name);
 	else if (config_find_device(config, name))
 		snprintf(error, size, "%s is a name in the configuration: [device %s]", name, name);
 	else if (config_find_group(config, name))

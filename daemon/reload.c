@@ -48,13 +48,14 @@ static void compare(struct config_errors *errors, const char *file, const struct
  * @daemon:	the daemon, ready
  * @errors:	what is wrong with them; zero at first, to be freed with config_errors_deinit()
  *
- * Return: 0; CONFIG_BAD, and nothing has changed; or a negative errno.
+ * Return: 0; or CONFIG_BAD or a negative errno, and nothing has changed.
  */
 int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 {
 	const char *file = daemon->config_file ? daemon->config_file : USBROUTED_CONFIG;
 	struct config *config = NULL;
 	struct policy *policy = NULL;
+	struct vm_list vms;
 	int r = config_load(&config, file, daemon->config_file != NULL, errors);
 
 	if (r == 0)
@@ -63,11 +64,14 @@ int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 		compare(errors, file, daemon->config, config);
 		r = errors->n ? CONFIG_BAD : 0;
 	}
+	if (r == 0)
+		r = vms_prepare(daemon, config, &vms, errors);
 	if (r) {
 		policy_free(policy);
 		config_free(config);
 		return r;
 	}
+	/* From here on nothing can fail. */
 	policy_free(daemon->policy);
 	daemon->policy = policy;
 	/* Nobody holds on to the old tree but the devices, who get their names from the new one. */
@@ -80,8 +84,8 @@ int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 		if (vm->guest)
 			guest_set_hotkeys(vm->guest, &config->hotkeys);
 	}
-	r = vms_change(daemon, errors);
+	vms_change(daemon, &vms);
 	log_notice("the configuration was read anew");
 	routes_review(daemon);
-	return r;
+	return 0;
 }

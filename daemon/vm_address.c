@@ -16,15 +16,23 @@
 /* The first address that is handed out: after the daemon's .1, room is left for fixed ones. */
 #define FIRST_HOST 11
 
-static bool address_taken(struct daemon *daemon, struct in_addr address)
+static bool address_taken(const struct config *config, const struct vm_list *vms,
+			  struct in_addr address)
 {
-	if (address.s_addr == daemon->config->address.s_addr)
+	if (address.s_addr == config->address.s_addr)
 		return true;
-	list_for_each(it, &daemon->vms) {
-		if (list_entry(it, struct vm, link)->address.s_addr == address.s_addr)
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->at[i]->address.s_addr == address.s_addr)
 			return true;
-	}
 	return false;
+}
+
+static struct vm *find(const struct vm_list *vms, const char *name)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (!strcmp(vms->at[i]->name, name))
+			return vms->at[i];
+	return NULL;
 }
 
 /* Host part of the segment: 0 and the highest are no host's. */
@@ -37,7 +45,7 @@ static bool address_fits(const struct config *config, struct in_addr address)
 }
 
 /* What was handed out before, where it still fits and nobody was given it since. */
-static void addresses_load(struct daemon *daemon, const char *path)
+static void addresses_load(const struct config *config, const struct vm_list *vms, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	char *save = NULL;
@@ -53,16 +61,16 @@ static void addresses_load(struct daemon *daemon, const char *path)
 		if (sscanf(line, "%31s %15s", name, dotted) != 2 ||
 		    inet_pton(AF_INET, dotted, &address) != 1)
 			continue;
-		vm = vm_find(daemon, name);
-		if (vm && !vm->address.s_addr && address_fits(daemon->config, address) &&
-		    !address_taken(daemon, address))
+		vm = find(vms, name);
+		if (vm && !vm->address.s_addr && address_fits(config, address) &&
+		    !address_taken(config, vms, address))
 			vm->address = address;
 	}
 }
 
-static int address_next(struct daemon *daemon, struct in_addr *ret_address)
+static int address_next(const struct config *config, const struct vm_list *vms,
+			struct in_addr *ret_address)
 {
-	const struct config *config = daemon->config;
 	uint32_t mask = config->prefix ? ~0u << (32 - config->prefix) : 0;
 	uint32_t net = ntohl(config->address.s_addr) & mask, size = ~mask;
 
@@ -70,7 +78,7 @@ static int address_next(struct daemon *daemon, struct in_addr *ret_address)
 		uint32_t host = (FIRST_HOST + i) % size;
 		struct in_addr address = {.s_addr = htonl(net | host)};
 
-		if (address_fits(config, address) && !address_taken(daemon, address)) {
+		if (address_fits(config, address) && !address_taken(config, vms, address)) {
 			*ret_address = address;
 			return 0;
 		}
@@ -78,7 +86,7 @@ static int address_next(struct daemon *daemon, struct in_addr *ret_address)
 	return -ENOSPC;
 }
 
-static int addresses_save(struct daemon *daemon, const char *path)
+static int addresses_save(const struct vm_list *vms, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
@@ -86,8 +94,8 @@ static int addresses_save(struct daemon *daemon, const char *path)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
+	for (size_t i = 0; i < vms->n; i++) {
+		const struct vm *vm = vms->at[i];
 		char dotted[INET_ADDRSTRLEN];
 
 		if (!vm->has_fixed_address)
@@ -101,24 +109,25 @@ static int addresses_save(struct daemon *daemon, const char *path)
 
 /**
  * vm_addresses_assign() - give an address to each VM that the configuration gives none
- * @daemon:	the daemon, with its VMs
+ * @config:	the configuration that they are of
+ * @vms:	all of its VMs
  *
  * Return: 0 once what was handed out is on the disk, or a negative errno and it was logged.
  */
-int vm_addresses_assign(struct daemon *daemon)
+int vm_addresses_assign(const struct config *config, const struct vm_list *vms)
 {
 	char path[PATH_MAX];
 	bool given = false;
 	int r;
 
-	daemon_path(path, sizeof(path), daemon->config->state_directory, "addresses");
-	addresses_load(daemon, path);
-	list_for_each(it, &daemon->vms) {
-		struct vm *vm = list_entry(it, struct vm, link);
+	daemon_path(path, sizeof(path), config->state_directory, "addresses");
+	addresses_load(config, vms, path);
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->at[i];
 
 		if (vm->address.s_addr)
 			continue;
-		r = address_next(daemon, &vm->address);
+		r = address_next(config, vms, &vm->address);
 		if (r < 0) {
 			log_err("%s: no address is free in [network] address; widen its prefix",
 				vm->name);
@@ -128,7 +137,7 @@ int vm_addresses_assign(struct daemon *daemon)
 	}
 	if (!given)
 		return 0;
-	r = addresses_save(daemon, path);
+	r = addresses_save(vms, path);
 	if (r < 0)
 		log_err("%s: %s; give each [vm] an address, or make the folder writable", path,
 			errno_text(r));

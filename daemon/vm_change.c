@@ -91,54 +91,119 @@ void vms_start_waiting(struct daemon *daemon)
 	}
 }
 
-static struct vm *take_as_configured(struct daemon *daemon, const struct config_vm *c)
+/* One of this name is there, or is leaving: its socket's path is free only when that has gone. */
+static bool name_is_in_use(struct daemon *daemon, const char *name)
+{
+	list_for_each(it, &daemon->leaving) {
+		if (!strcmp(list_entry(it, struct vm, link)->name, name))
+			return true;
+	}
+	return vm_find(daemon, name);
+}
+
+/* The VM as it is to be: the one that is there, or a new one, in no list. */
+static int prepare_one(struct daemon *daemon, const struct config_vm *c, struct vm **ret_vm)
 {
 	struct vm *vm = vm_find(daemon, c->name);
 
-	if (!vm || !vm_is_as_configured(vm, c))
-		return NULL;
-	list_remove(&vm->link);
-	return vm;
+	if (vm && vm_is_as_configured(vm, c)) {
+		*ret_vm = vm;
+		return 0;
+	}
+	return vm_new(ret_vm, daemon, c);
+}
+
+static bool is_new(const struct vm *vm)
+{
+	return list_empty(&vm->link);
+}
+
+static int make_new_sockets(struct daemon *daemon, const struct vm_list *next)
+{
+	for (size_t i = 0; i < next->n; i++) {
+		struct vm *vm = next->at[i];
+		int r = 0;
+
+		if (is_new(vm) && !name_is_in_use(daemon, vm->name))
+			r = vm_make_socket(vm, daemon->socket_group);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void forget_new(const struct vm_list *next)
+{
+	for (size_t i = 0; i < next->n; i++) {
+		struct vm *vm = next->at[i];
+
+		if (!is_new(vm))
+			continue;
+		/* Else the path is another one's. */
+		if (vm->socket >= 0)
+			vm_close(vm);
+		vm_free(vm);
+	}
+}
+
+/**
+ * vms_prepare() - make all that another configuration's VMs need, and change nothing yet
+ * @daemon:	the daemon, with the configuration that holds
+ * @config:	the other one
+ * @ret_next:	its VMs, for vms_change(); those that stay as they are among them
+ * @errors:	what can't be had
+ *
+ * Return: 0, or a negative errno and all is as it was.
+ */
+int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_list *ret_next,
+		struct config_errors *errors)
+{
+	struct vm_list next = {0};
+	int r = 0;
+
+	list_for_each(it, &config->vms) {
+		r = prepare_one(daemon, list_entry(it, struct config_vm, link), &next.at[next.n]);
+		if (r < 0)
+			break;
+		next.n++;
+	}
+	if (r == 0)
+		r = make_new_sockets(daemon, &next);
+	/* The last one, since it is on the disk then. */
+	if (r == 0)
+		r = vm_addresses_assign(config, &next);
+	if (r < 0) {
+		forget_new(&next);
+		config_errors_add(errors, "the VMs can't be changed: %s", errno_text(r));
+		return r;
+	}
+	*ret_next = next;
+	return 0;
 }
 
 /**
  * vms_change() - bring the VMs to what the configuration says by now
  * @daemon:	the daemon, with its new configuration
- * @errors:	what could not be done of it
+ * @next:	of vms_prepare(), for it
  *
  * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
- * comes again. Return: 0 or -ENOMEM.
+ * comes again.
  */
-int vms_change(struct daemon *daemon, struct config_errors *errors)
+void vms_change(struct daemon *daemon, const struct vm_list *next)
 {
-	struct list next;
+	struct list stay = LIST_INIT(stay);
 	struct list *l;
-	int r = 0;
 
-	list_init(&next);
-	list_for_each(it, &daemon->config->vms) {
-		const struct config_vm *c = list_entry(it, struct config_vm, link);
-		struct vm *vm = take_as_configured(daemon, c);
-
-		if (!vm)
-			r = vm_new(&vm, daemon, c);
-		if (r < 0)
-			break;
-		list_append(&next, &vm->link);
+	for (size_t i = 0; i < next->n; i++) {
+		list_remove(&next->at[i]->link);
+		list_append(&stay, &next->at[i]->link);
 	}
 	/* What is left has no place in the new one. */
-	while (r == 0 && (l = list_first(&daemon->vms)))
+	while ((l = list_first(&daemon->vms)))
 		vm_leave(list_entry(l, struct vm, link));
-	while ((l = list_pop(&next)))
+	while ((l = list_pop(&stay)))
 		list_append(&daemon->vms, l);
-	if (r == 0)
-		r = vm_addresses_assign(daemon);
-	if (r < 0) {
-		config_errors_add(errors, "the VMs can't be changed: %s", errno_text(r));
-		return r;
-	}
 	vms_start_waiting(daemon);
 	list_for_each_safe(it, &daemon->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));
-	return 0;
 }

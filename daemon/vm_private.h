@@ -13,6 +13,6 @@ int vm_start(struct vm *vm);
 void vm_silence(struct vm *vm, const char *why);
 void vm_close(struct vm *vm);
 
-int vm_addresses_assign(struct daemon *daemon);
+int vm_addresses_assign(const struct config *config, const struct vm_list *vms);
 
 void vms_start_waiting(struct daemon *daemon);

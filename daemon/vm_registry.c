@@ -153,6 +153,7 @@ static void find_socket_group(struct daemon *daemon)
  */
 int vms_make_sockets(struct daemon *daemon)
 {
+	struct vm_list vms = {0};
 	int r;
 
 	find_socket_group(daemon);
@@ -163,8 +164,9 @@ int vms_make_sockets(struct daemon *daemon)
 		if (r < 0)
 			return r;
 		list_append(&daemon->vms, &vm->link);
+		vms.at[vms.n++] = vm;
 	}
-	r = vm_addresses_assign(daemon);
+	r = vm_addresses_assign(daemon->config, &vms);
 	if (r < 0)
 		return r;
 	list_for_each(it, &daemon->vms) {

@@ -6,7 +6,9 @@
 #include "tests/unit/route-fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/usb_class.h"
@@ -218,6 +220,54 @@ static void a_vm_that_leaves_loses_its_devices_and_then_its_thread(void **state)
 	assert_true(list_empty(&f->daemon.leaving));
 }
 
+/* What a reload that can't be carried out whole would have changed. */
+static const char other[] = "[vm vm4]\n[vm vm3]\n[vm vm2]\n"
+			    "[device board]\nmatch = id=046d:c31c\n";
+static const char other_rules[] = "deny id=046d:c31c to vm2\n";
+
+static void assert_all_as_it_was(struct fixture *f)
+{
+	const char *const names[] = {"vm1", "vm2", "vm3"};
+	size_t n = 0;
+
+	list_for_each(it, &f->daemon.vms)
+		assert_string_equal(list_entry(it, struct vm, link)->name, names[n++]);
+	assert_int_equal(n, ARRAY_SIZE(names));
+	assert_true(list_empty(&f->daemon.leaving));
+	assert_string_equal(device_alias(f->keyboard), "keyboard");
+	settle(f);
+	assert_stands(f->keyboard, "vm1", "vm1", "exported");
+	assert_false(file_says(f, "addresses", "vm4"));
+}
+
+static void a_reload_that_fails_half_way_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char folder[160], aside[160];
+
+	in_vm1(f);
+	/* The new VM's address can't be kept. */
+	snprintf(folder, sizeof(folder), "%s/state", f->folder);
+	snprintf(aside, sizeof(aside), "%s/aside", f->folder);
+	assert_int_equal(rename(folder, aside), 0);
+	assert_true(reload_with(f, other, other_rules) < 0);
+	assert_int_equal(rename(aside, folder), 0);
+	assert_all_as_it_was(f);
+	/* Its socket can't be made. */
+	snprintf(folder, sizeof(folder), "%s/run/vm4.sock", f->folder);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	assert_true(reload_with(f, other, other_rules) < 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_all_as_it_was(f);
+	/* And then it all can be had. */
+	assert_int_equal(reload_with(f, other, other_rules), 0);
+	assert_non_null(vm_find(&f->daemon, "vm4"));
+	assert_string_equal(device_alias(f->keyboard), "board");
+	assert_true(file_says(f, "addresses", "vm4"));
+	settle(f);
+	assert_true(vm_ends(f, "vm1"));
+}
+
 static void a_device_that_is_unplugged_on_its_way_out_lets_the_vm_end(void **state)
 {
 	struct fixture *f = *state;
@@ -368,6 +418,7 @@ int main(void)
 		T(one_that_is_absent_is_taken_when_it_comes),
 		T(without_any_vm_there_is_nobody_to_keep_it_for),
 		T(a_vm_that_leaves_loses_its_devices_and_then_its_thread),
+		T(a_reload_that_fails_half_way_changes_nothing),
 		T(a_device_that_is_unplugged_on_its_way_out_lets_the_vm_end),
 		T(a_device_that_is_stuck_on_its_way_out_lets_the_vm_end),
 		T(a_command_that_waits_for_a_vm_that_leaves_is_answered),
