@@ -161,23 +161,61 @@ static uint32_t wire_speed(unsigned long megabits, const char *text)
 	return 2;
 }
 
-static void read_descriptors(struct device *d, const char *syspath, uint8_t configuration)
+/* A file of sysfs gives at most a page a read (fs/sysfs/file.c), and descriptors may be longer. */
+static ssize_t read_whole(int fd, uint8_t *data, size_t size)
+{
+	size_t len = 0;
+
+	while (len < size) {
+		ssize_t n = read(fd, data + len, size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (!n)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+/* bConfigurationValue: empty where the device has no configuration, and 0 may be one. */
+static int active_configuration(struct udev_device *u)
+{
+	const char *s = udev_device_get_sysattr_value(u, "bConfigurationValue");
+	char *end;
+	unsigned long value = s ? strtoul(s, &end, 10) : 0;
+
+	return s && end != s && value <= UINT8_MAX ? (int)value : USB_NO_CONFIGURATION;
+}
+
+static int read_descriptors(struct device *d, const char *syspath, int configuration)
 {
 	_cleanup_free_ uint8_t *data = malloc(USB_DESCRIPTORS_MAX);
 	_cleanup_close_ int fd = -1;
 	struct usb_descriptor_fault fault = {0};
 	char path[512];
 	ssize_t n = -1;
+	int r;
 
+	if (!data)
+		return -ENOMEM;
 	snprintf(path, sizeof(path), "%s/descriptors", syspath);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && data)
-		n = read(fd, data, USB_DESCRIPTORS_MAX);
-	if (n < 0)
+	if (fd >= 0)
+		n = read_whole(fd, data, USB_DESCRIPTORS_MAX);
+	if (n < 0) {
 		snprintf(d->broken, sizeof(d->broken), "its descriptors can't be read: %s",
 			 errno_text(errno));
-	else if (usb_descriptor_read(data, (size_t)n, configuration, &d->info, &fault) != 0)
+		return 0;
+	}
+	r = usb_descriptor_read(data, (size_t)n, configuration, &d->info, &fault);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
 		snprintf(d->broken, sizeof(d->broken), "%s", fault.text);
+	return 0;
 }
 
 static void set_classes(struct device *d)
@@ -227,7 +265,8 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->devnum = (uint16_t)device_attr_number(u, "devnum", 10);
 	if (!d->busnum || !d->devnum)
 		return -ENODEV; /* it is on its way out */
-	read_descriptors(d, syspath, (uint8_t)device_attr_number(u, "bConfigurationValue", 10));
+	if (read_descriptors(d, syspath, active_configuration(u)) < 0)
+		return -ENOMEM;
 	snprintf(d->info.path, sizeof(d->info.path), "%.255s", syspath);
 	snprintf(d->info.busid, sizeof(d->info.busid), "%.31s", busid);
 	/* The stock tool keeps 8 bits of each; on the wire they only have to be consistent. */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors of a device as the kernel hands them out, read as hostile bytes. Pure.
+ * Where the configurations of a device lie in what Linux hands out; see usb_descriptor.h.
  *
- * What is wrong in a way that makes the rest unreadable is a fault, told in words with the place.
- * What real devices get wrong and live with is not: configurations whose number of interfaces isn't
- * the one they announce (those found are what counts, as in the kernel's core/config.c), trailing
- * bytes, unknown descriptors.
+ * Little is a fault here: whatever Linux has made a device of is one. What is cut off or odd inside
+ * a configuration ends that configuration and nothing else.
  */
 #include "usbip/usb_descriptor.h"
 
@@ -16,66 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cursor.h"
-#include "base/endian_types.h"
 #include "base/mem.h"
-
-/* USB 2.0, 9.6. */
-#define USB_DT_DEVICE	 1
-#define USB_DT_CONFIG	 2
-#define USB_DT_INTERFACE 4
-#define USB_DT_ENDPOINT	 5
-
-struct usb_descriptor_header {
-	uint8_t bLength;
-	uint8_t bDescriptorType;
-};
-static_assert(sizeof(struct usb_descriptor_header) == 2, "header");
-
-struct usb_device_descriptor {
-	uint8_t bLength;
-	uint8_t bDescriptorType;
-	le16 bcdUSB;
-	uint8_t bDeviceClass;
-	uint8_t bDeviceSubClass;
-	uint8_t bDeviceProtocol;
-	uint8_t bMaxPacketSize0;
-	le16 idVendor;
-	le16 idProduct;
-	le16 bcdDevice;
-	uint8_t iManufacturer;
-	uint8_t iProduct;
-	uint8_t iSerialNumber;
-	uint8_t bNumConfigurations;
-};
-static_assert(sizeof(struct usb_device_descriptor) == 18, "device descriptor");
-
-struct usb_config_descriptor {
-	uint8_t bLength;
-	uint8_t bDescriptorType;
-	le16 wTotalLength;
-	uint8_t bNumInterfaces;
-	uint8_t bConfigurationValue;
-	uint8_t iConfiguration;
-	uint8_t bmAttributes;
-	uint8_t bMaxPower;
-};
-static_assert(sizeof(struct usb_config_descriptor) == 9, "configuration descriptor");
-
-struct usb_interface_descriptor {
-	uint8_t bLength;
-	uint8_t bDescriptorType;
-	uint8_t bInterfaceNumber;
-	uint8_t bAlternateSetting;
-	uint8_t bNumEndpoints;
-	uint8_t bInterfaceClass;
-	uint8_t bInterfaceSubClass;
-	uint8_t bInterfaceProtocol;
-	uint8_t iInterface;
-};
-static_assert(sizeof(struct usb_interface_descriptor) == 9, "interface descriptor");
-
-#define ENDPOINT_LENGTH 7
+#include "usbip/usb_configuration.h"
+#include "usbip/usb_spec.h"
 
 static int _printf_(2, 3) fault(struct usb_descriptor_fault *f, const char *format, ...)
 {
@@ -87,174 +28,188 @@ static int _printf_(2, 3) fault(struct usb_descriptor_fault *f, const char *form
 	return -EBADMSG;
 }
 
-/* Which interface numbers a configuration has shown so far. */
-struct seen {
-	uint8_t numbers[256 / 8];
-};
-
-static bool see(struct seen *seen, uint8_t number)
+static size_t announced_length(const uint8_t *configuration)
 {
-	uint8_t bit = (uint8_t)(1u << (number & 7));
-	bool before = seen->numbers[number >> 3] & bit;
+	struct usb_config_descriptor_spec d;
 
-	seen->numbers[number >> 3] |= bit;
-	return before;
+	memcpy(&d, configuration, sizeof(d));
+	return le16_get(d.wTotalLength);
 }
 
-/* One interface descriptor; the first of a number is what the list of devices tells. */
-static int read_interface(const void *bytes, unsigned value, size_t at, struct seen *seen,
-			  struct usbip_device_info *info, struct usb_descriptor_fault *f)
+/*
+ * Where the configuration after this one begins, in sysfs' form. Where this one is whole, that is
+ * where it says; where it is cut, at the next configuration descriptor. A device may have such a
+ * descriptor inside a configuration too, so what this one says decides where it can: where a
+ * configuration descriptor is there, and enough of them for the other @more configurations.
+ */
+static size_t find_next(const uint8_t *p, size_t left, unsigned more)
 {
-	struct usb_interface_descriptor d;
+	size_t said = max_t(size_t, announced_length(p), sizeof(struct usb_config_descriptor_spec));
+	size_t end = usb_descriptor_walk(p, left), first = left;
+	unsigned after = 0;
 
-	memcpy(&d, bytes, sizeof(d));
-	if (see(seen, d.bInterfaceNumber))
-		return 0;
-	if (d.bInterfaceNumber >= USBIP_MAX_INTERFACES)
-		return fault(f, "configuration %u: interface number %u at byte %zu is above %u",
-			     value, d.bInterfaceNumber, at, USBIP_MAX_INTERFACES - 1);
-	/* Numbers below the bound, each once: there is room. */
-	info->interfaces[info->num_interfaces].interface_class = d.bInterfaceClass;
-	info->interfaces[info->num_interfaces].subclass = d.bInterfaceSubClass;
-	info->interfaces[info->num_interfaces].protocol = d.bInterfaceProtocol;
-	info->num_interfaces++;
-	return 0;
-}
-
-static const struct {
-	uint8_t type, min;
-	const char *name;
-} known[] = {
-	{USB_DT_CONFIG, sizeof(struct usb_config_descriptor), "configuration"},
-	{USB_DT_INTERFACE, sizeof(struct usb_interface_descriptor), "interface"},
-	{USB_DT_ENDPOINT, ENDPOINT_LENGTH, "endpoint"},
-};
-
-/* All of one configuration; its interfaces go to @info. */
-static int read_configuration(struct cursor c, unsigned value, struct usbip_device_info *info,
-			      struct usb_descriptor_fault *f)
-{
-	struct seen seen = {};
-	size_t total = c.left;
-
-	info->num_interfaces = 0;
-	while (c.left) {
-		const struct usb_descriptor_header *h = cursor_peek(&c, sizeof(*h));
-		size_t at = total - c.left;
-		int r;
-
-		if (!h)
-			return fault(f, "configuration %u: one byte is left over at byte %zu",
-				     value, at);
-		if (h->bLength < sizeof(*h))
-			return fault(f, "configuration %u: descriptor at byte %zu is %u bytes long",
-				     value, at, h->bLength);
-		if (h->bLength > c.left)
-			return fault(f,
-				     "configuration %u: descriptor at byte %zu goes beyond the end",
-				     value, at);
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-			if (h->bDescriptorType == known[i].type && h->bLength < known[i].min)
-				return fault(f,
-					     "configuration %u: %s descriptor at byte %zu is %u "
-					     "bytes long",
-					     value, known[i].name, at, h->bLength);
-		}
-		if (h->bDescriptorType == USB_DT_INTERFACE) {
-			r = read_interface(h, value, at, &seen, info, f);
-			if (r < 0)
-				return r;
-		}
-		cursor_take(&c, h->bLength);
-	}
-	return 0;
-}
-
-/* The configurations, one after the other. */
-static int read_configurations(struct cursor c, unsigned count, uint8_t wanted,
-			       struct usbip_device_info *info, struct usb_descriptor_fault *f)
-{
-	struct usbip_device_info scratch = {};
-	bool found = false;
-
-	for (unsigned i = 0; i < count; i++) {
-		struct usb_config_descriptor d;
-		const void *p = cursor_peek(&c, sizeof(d));
-		size_t length;
-		int r;
-
-		if (!p)
-			return fault(f, "%u configurations are announced, %u are there", count, i);
-		memcpy(&d, p, sizeof(d));
-		if (d.bDescriptorType != USB_DT_CONFIG || d.bLength < sizeof(d))
-			return fault(f, "where configuration number %u is due, there is none",
-				     i + 1);
-		length = le16_get(d.wTotalLength);
-		if (length < d.bLength)
-			return fault(f, "configuration %u says that it is %zu bytes long",
-				     d.bConfigurationValue, length);
-		p = cursor_take(&c, length);
-		if (!p)
-			return fault(f, "configuration %u says %zu bytes, there are %zu",
-				     d.bConfigurationValue, length, c.left);
-		r = read_configuration(cursor_of(p, length), d.bConfigurationValue, &scratch, f);
-		if (r < 0)
-			return r;
-		if (d.bConfigurationValue != wanted || !wanted || found)
+	for (size_t at = p[0]; at < end; at += p[at]) {
+		if (!usb_is_configuration(p + at, left - at))
 			continue;
-		found = true;
-		info->configuration_value = wanted;
-		info->num_interfaces = scratch.num_interfaces;
-		memcpy(info->interfaces, scratch.interfaces, sizeof(info->interfaces));
+		if (first == left)
+			first = at;
+		if (at >= said)
+			after++;
 	}
-	if (wanted && !found)
-		return fault(f, "its configuration is %u, and it has none of that number", wanted);
+	return said < left && after >= more && usb_is_configuration(p + said, left - said) ? said
+											   : first;
+}
+
+static void find_configurations(struct usb_descriptors *d, const uint8_t *p, size_t left,
+				enum usb_descriptors_form form)
+{
+	unsigned n = min_t(unsigned, d->announced, USB_CONFIGURATIONS_MAX);
+
+	while (d->n < n && usb_is_configuration(p, left)) {
+		size_t step, len = left;
+
+		if (form == USB_DESCRIPTORS_USBFS)
+			step = announced_length(p);
+		else
+			step = d->n + 1 < n ? find_next(p, left, n - d->n - 1) : left;
+		if (step < left)
+			len = step;
+		d->configurations[d->n].bytes = p;
+		/* Linux reads 9 bytes where it is told of fewer, which usbfs doesn't show. */
+		d->configurations[d->n].len =
+			max_t(size_t, len, sizeof(struct usb_config_descriptor_spec));
+		d->configurations[d->n].value =
+			p[offsetof(struct usb_config_descriptor_spec, bConfigurationValue)];
+		d->n++;
+		p += len;
+		left -= len;
+	}
+}
+
+/**
+ * usb_descriptors_find() - find a device's configurations
+ * @ret_descriptors: set on success; borrows @data
+ * @data:	what Linux hands out
+ * @len:	bytes
+ * @form:	in which form
+ * @ret_fault:	set on failure, in words
+ *
+ * Fewer configurations than the device announces are no fault.
+ *
+ * Return: 0; -EBADMSG where there is no device descriptor.
+ */
+int usb_descriptors_find(struct usb_descriptors *ret_descriptors, const void *data, size_t len,
+			 enum usb_descriptors_form form, struct usb_descriptor_fault *ret_fault)
+{
+	struct usb_device_descriptor_spec d;
+
+	if (len < sizeof(d))
+		return fault(ret_fault, "its device descriptor is cut off after %zu of %zu bytes",
+			     len, sizeof(d));
+	memcpy(&d, data, sizeof(d));
+	/* Linux looks at the type alone (core/message.c: usb_get_descriptor). */
+	if (d.bDescriptorType != USB_DT_DEVICE)
+		return fault(ret_fault, "byte 1 of its device descriptor is %u instead of %u",
+			     d.bDescriptorType, USB_DT_DEVICE);
+	*ret_descriptors = (struct usb_descriptors){
+		.id_vendor = le16_get(d.idVendor),
+		.id_product = le16_get(d.idProduct),
+		.bcd_device = le16_get(d.bcdDevice),
+		.device_class = d.bDeviceClass,
+		.device_subclass = d.bDeviceSubClass,
+		.device_protocol = d.bDeviceProtocol,
+		.announced = d.bNumConfigurations,
+	};
+	find_configurations(ret_descriptors, (const uint8_t *)data + sizeof(d), len - sizeof(d),
+			    form);
+	return 0;
+}
+
+/**
+ * usb_descriptors_index() - which of its configurations is meant
+ * @descriptors: all
+ * @configuration: a bConfigurationValue, or USB_NO_CONFIGURATION
+ *
+ * Where two have one value, Linux takes the first (core/message.c: usb_set_configuration).
+ *
+ * Return: its place; -ENOENT where there is none.
+ */
+int usb_descriptors_index(const struct usb_descriptors *descriptors, int configuration)
+{
+	for (unsigned i = 0; i < descriptors->n; i++) {
+		if (descriptors->configurations[i].value == configuration)
+			return (int)i;
+	}
+	return -ENOENT;
+}
+
+/* The interfaces of one configuration, with the classes that they have when it is set. */
+static int tell_interfaces(const struct usb_descriptors *d, unsigned i,
+			   struct usbip_device_info *info)
+{
+	_cleanup_(usb_configuration_freep) struct usb_configuration *c = NULL;
+	int r = usb_configuration_read(&c, d->configurations[i].bytes, d->configurations[i].len);
+
+	static_assert(USB_INTERFACES_MAX <= USBIP_MAX_INTERFACES, "room for interfaces");
+	if (r < 0)
+		return r;
+	info->configuration_value = c->value;
+	info->num_interfaces = (uint8_t)c->n_interfaces;
+	for (unsigned k = 0; k < c->n_interfaces; k++) {
+		const struct usb_setting *s = usb_configuration_default(c, c->interfaces[k]);
+
+		info->interfaces[k].interface_class = s->interface_class;
+		info->interfaces[k].subclass = s->subclass;
+		info->interfaces[k].protocol = s->protocol;
+	}
 	return 0;
 }
 
 /**
  * usb_descriptor_read() - a device's descriptors, as USB/IP tells of them
- * @data:	sysfs "descriptors": the device descriptor, then each configuration whole
+ * @data:	sysfs "descriptors"
  * @len:	bytes
- * @configuration: bConfigurationValue of the active one, 0 for none (which has no interfaces)
+ * @configuration: bConfigurationValue of the active configuration, which may be 0;
+ *		USB_NO_CONFIGURATION where none is active: then there are no interfaces
  * @info:	its numbers, classes, configuration and interfaces are set on success; path, busid,
  *		busnum, devnum and speed are the caller's
- * @ret_fault:	set on failure, in words
+ * @ret_fault:	set where the descriptors are broken, in words
  *
- * USB 2.0, 9.6. Interfaces are told in the order in which they come, with the classes of the
- *setting that comes first.
+ * USB 2.0, 9.6, and Linux, drivers/usb/core/config.c. Interfaces are told in the order in which
+ * their numbers come, with the classes of alternate setting 0.
  *
- * Return: 0; -EBADMSG where the descriptors are broken.
+ * Return: 0; -EBADMSG where the descriptors are broken; -ENOMEM.
  */
-int usb_descriptor_read(const void *data, size_t len, uint8_t configuration,
+int usb_descriptor_read(const void *data, size_t len, int configuration,
 			struct usbip_device_info *info, struct usb_descriptor_fault *ret_fault)
 {
-	struct cursor c = cursor_of(data, min_t(size_t, len, USB_DESCRIPTORS_MAX));
-	const void *p = cursor_take(&c, sizeof(struct usb_device_descriptor));
-	struct usb_device_descriptor d;
-	struct usbip_device_info out;
-	int r;
+	struct usbip_device_info out = *info;
+	struct usb_descriptors d;
+	int r = usb_descriptors_find(&d, data, len, USB_DESCRIPTORS_SYSFS, ret_fault);
 
-	if (!p)
-		return fault(ret_fault, "the device descriptor is cut off after %zu bytes", len);
-	memcpy(&d, p, sizeof(d));
-	if (d.bLength != sizeof(d) || d.bDescriptorType != USB_DT_DEVICE)
-		return fault(ret_fault, "the device descriptor has length %u and type %u",
-			     d.bLength, d.bDescriptorType);
-	out = *info;
-	out.id_vendor = le16_get(d.idVendor);
-	out.id_product = le16_get(d.idProduct);
-	out.bcd_device = le16_get(d.bcdDevice);
-	out.device_class = d.bDeviceClass;
-	out.device_subclass = d.bDeviceSubClass;
-	out.device_protocol = d.bDeviceProtocol;
-	out.num_configurations = d.bNumConfigurations;
+	if (r < 0)
+		return r;
+	out.id_vendor = d.id_vendor;
+	out.id_product = d.id_product;
+	out.bcd_device = d.bcd_device;
+	out.device_class = d.device_class;
+	out.device_subclass = d.device_subclass;
+	out.device_protocol = d.device_protocol;
+	out.num_configurations = d.announced;
 	out.configuration_value = 0;
 	out.num_interfaces = 0;
 	memset(out.interfaces, 0, sizeof(out.interfaces));
-	r = read_configurations(c, d.bNumConfigurations, configuration, &out, ret_fault);
-	if (r < 0)
-		return r;
+	if (configuration != USB_NO_CONFIGURATION) {
+		r = usb_descriptors_index(&d, configuration);
+		if (r < 0)
+			return fault(ret_fault,
+				     "configuration %d is active, and none of the %u that its "
+				     "descriptors hold has that number",
+				     configuration, d.n);
+		r = tell_interfaces(&d, (unsigned)r, &out);
+		if (r < 0)
+			return r;
+	}
 	*info = out;
 	return 0;
 }

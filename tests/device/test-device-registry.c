@@ -169,18 +169,55 @@ static void what_comes_over_vhci_is_not_listed(void **state)
 	g_free(keyboard);
 }
 
+/* Linux uses it up to the byte that is no descriptor. */
+static void a_padded_configuration_is_no_fault(void **state)
+{
+	static const uint8_t padded[] = {
+		18, 1, 0, 2,	0,  0, 0, 64, 0x6d, 4, 0x1c, 0xc3, 0, 1, 0, 0, 0,    1, 9, 2, 26, 0,
+		1,  1, 0, 0x80, 50, 9, 4, 0,  0,    1, 0xff, 0,	   0, 0, 7, 5, 0x81, 3, 8, 0, 10, 0,
+	};
+	struct board *b = *state;
+	char *root = add_device(b, NULL, "usb1", "09", "480", "1", NULL, 0);
+	char *path = add_device(b, root, "1-1", "00", "480", "2", padded, sizeof(padded));
+	struct device *d;
+
+	start(b);
+	d = only_device(b);
+	assert_string_equal(d->broken, "");
+	assert_int_equal(d->info.num_interfaces, 1);
+	assert_int_equal(d->info.interfaces[0].interface_class, 0xff);
+	g_free(root);
+	g_free(path);
+}
+
+/* Nothing of it is configured: no interface, and no fault. */
+static void a_device_without_a_configuration_has_no_interfaces(void **state)
+{
+	struct board *b = *state;
+	char *root = add_device(b, NULL, "usb1", "09", "480", "1", NULL, 0);
+	char *path = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors,
+				sizeof(keyboard_descriptors));
+	struct device *d;
+
+	umockdev_testbed_set_attribute(b->bed, path, "bConfigurationValue", "");
+	start(b);
+	d = only_device(b);
+	assert_string_equal(d->broken, "");
+	assert_int_equal(d->info.num_interfaces, 0);
+	assert_int_equal(d->info.num_configurations, 1);
+	g_free(root);
+	g_free(path);
+}
+
 static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state)
 {
 	struct board *b = *state;
 	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
 	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
-	uint8_t broken[sizeof(keyboard_descriptors)];
 	char *bad, *good;
 	unsigned n_broken = 0, n = 0;
 
-	memcpy(broken, keyboard_descriptors, sizeof(broken));
-	broken[27] = 0; /* an interface descriptor without length: a reader that trusts it stays */
-	bad = add_device(b, root, "1-1", "00", "480", "2", broken, sizeof(broken));
+	bad = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors, 17);
 	good = add_device(b, root, "1-2", "00", "480", "3", keyboard_descriptors,
 			  sizeof(keyboard_descriptors));
 	start(b);
@@ -384,6 +421,8 @@ int main(void)
 		T(a_board_s_port_is_named_by_what_survives),
 		T(what_comes_over_vhci_is_not_listed),
 		T(broken_descriptors_are_told_of_and_nothing_else_suffers),
+		T(a_padded_configuration_is_no_fault),
+		T(a_device_without_a_configuration_has_no_interfaces),
 		T(another_number_in_the_same_port_is_another_device),
 		T(twins_are_told_apart),
 		T(what_says_no_name_has_the_database_s),
