@@ -376,6 +376,8 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	dev->fd = fd;
 	dev->keyboard.struck = keyboard_struck;
+	dev->configuration = dev->found_configuration = USB_NO_CONFIGURATION;
+	dev->watched_configuration = USB_NO_CONFIGURATION;
 	list_init(&dev->aloft);
 	list_init(&dev->done);
 	*ret_dev = dev;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device from within: usb_device.c (its states), usb_device_call.c (what blocks) and
- * usb_transfer.c (its transfers) share this, and nobody else includes it.
+ * A device from within: usb_device.c (its states), usb_device_call.c (what blocks),
+ * usb_interfaces.c (its interfaces), usb_keyboard.c and usb_transfer.c (its transfers) share this,
+ * and nobody else includes it.
  *
  * While a job is under way (@busy), all but the job's @letter belongs to the worker; otherwise to
  * the user's thread. The hand-over is the user's mailbox.
@@ -13,11 +14,12 @@
 #include "base/list.h"
 #include "usbip/hid_input.h"
 #include "usbip/usb_backend.h"
+#include "usbip/usb_configuration.h"
+#include "usbip/usb_descriptor.h"
 #include "usbip/usb_device.h"
 #include "usbip/usb_device_backend.h"
 
-#define MAX_WATCHED    8
-#define MAX_INTERFACES 32 /* what usbfs and libusb can claim */
+#define MAX_WATCHED 8
 
 enum usb_device_state {
 	USB_DEVICE_NEW,
@@ -61,14 +63,17 @@ struct usb_device {
 	int result;
 	char reason[160];
 
-	/* What is active: 0 is no configuration. */
-	uint8_t configuration, found_configuration;
-	uint8_t n_interfaces, interfaces[MAX_INTERFACES];
+	/* Its descriptors, which never change while the descriptor is open, and what is active. */
+	uint8_t *descriptor_bytes;
+	struct usb_descriptors descriptors;
+	struct usb_configuration *active;	/* NULL: no configuration */
+	int configuration, found_configuration; /* bConfigurationValue or USB_NO_CONFIGURATION */
+	uint8_t n_claimed, claimed[USB_INTERFACES_MAX]; /* numbers */
 	bool never_reset;
 
 	/* Keyboards: what they are watched for, and the configuration whose interfaces are. */
 	struct hid_listener keyboard;
-	uint8_t watched_configuration;
+	int watched_configuration;
 
 	struct list aloft; /* of usb_urb.device_link: libusb has them */
 	struct list done;  /* libusb gave them back, the session doesn't know yet */
@@ -89,6 +94,15 @@ void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
 
 /* usb_device_call.c: in the worker */
 void usb_device_call_run(struct usb_device *dev);
+int _printf_(3, 4) usb_device_fail(struct usb_device *dev, int r, const char *format, ...);
+
+/* usb_interfaces.c: in the worker */
+int usb_interfaces_open(struct usb_device *dev);
+void usb_interfaces_close(struct usb_device *dev);
+int usb_interfaces_claim(struct usb_device *dev);
+void usb_interfaces_release(struct usb_device *dev);
+int usb_interfaces_configure(struct usb_device *dev, int configuration);
+int usb_interfaces_set(struct usb_device *dev, uint8_t number, uint8_t alternate);
 
 /* usb_keyboard.c: in the worker */
 void usb_keyboard_find(struct usb_device *dev);

@@ -39,24 +39,18 @@ static size_t read_descriptor(struct usb_device *dev, uint8_t interface, void *d
 	return n < 0 ? 0 : min_t(size_t, (size_t)n, len);
 }
 
-static bool is_hid(const struct libusb_interface *interface)
+static void add(struct usb_device *dev, const struct usb_setting *s, uint8_t *data)
 {
-	return interface->num_altsetting > 0 &&
-	       interface->altsetting[0].bInterfaceClass == CLASS_HID;
-}
-
-static void add(struct usb_device *dev, const struct libusb_interface_descriptor *d, uint8_t *data)
-{
-	size_t want = hid_report_descriptor_length(d->extra, (size_t)d->extra_length), got = 0;
+	size_t want = hid_report_descriptor_length(s->extra.bytes, s->extra.len), got = 0;
 	enum hid_boot boot = HID_BOOT_NONE;
 
-	if (d->bInterfaceSubClass == SUBCLASS_BOOT && d->bInterfaceProtocol <= HID_BOOT_MOUSE)
-		boot = (enum hid_boot)d->bInterfaceProtocol;
+	if (s->subclass == SUBCLASS_BOOT && s->protocol <= HID_BOOT_MOUSE)
+		boot = (enum hid_boot)s->protocol;
 	if (want)
-		got = read_descriptor(dev, d->bInterfaceNumber, data, want);
+		got = read_descriptor(dev, s->interface, data, want);
 	/* One that is cut off may lack the very field that would tell. */
-	hid_input_add(dev->backend.input, d->bInterfaceNumber, boot,
-		      want && got == want ? data : NULL, got);
+	hid_input_add(dev->backend.input, s->interface, boot, want && got == want ? data : NULL,
+		      got);
 }
 
 /**
@@ -66,7 +60,7 @@ static void add(struct usb_device *dev, const struct libusb_interface_descriptor
 void usb_keyboard_find(struct usb_device *dev)
 {
 	_cleanup_free_ uint8_t *data = NULL;
-	struct libusb_config_descriptor *config;
+	const struct usb_configuration *c = dev->active;
 	unsigned n = 0;
 
 	if (dev->watched_configuration == dev->configuration)
@@ -74,20 +68,19 @@ void usb_keyboard_find(struct usb_device *dev)
 	dev->watched_configuration = dev->configuration;
 	if (dev->backend.input)
 		hid_input_clear(dev->backend.input);
-	if (libusb_get_active_config_descriptor(libusb_get_device(dev->handle), &config) < 0)
-		return;
-	for (unsigned i = 0; i < config->bNumInterfaces && n < HID_INTERFACES_MAX; i++) {
-		if (!is_hid(&config->interface[i]))
+	for (unsigned i = 0; c && i < c->n_interfaces && n < HID_INTERFACES_MAX; i++) {
+		const struct usb_setting *s = usb_configuration_default(c, c->interfaces[i]);
+
+		if (s->interface_class != CLASS_HID)
 			continue;
 		if (!data)
 			data = malloc(HID_DESCRIPTOR_MAX);
 		if (!data ||
 		    (!dev->backend.input && hid_input_new(&dev->backend.input, &dev->keyboard) < 0))
 			break;
-		add(dev, &config->interface[i].altsetting[0], data);
+		add(dev, s, data);
 		n++;
 	}
-	libusb_free_config_descriptor(config);
 	/* A mouse alone need not be looked at. */
 	if (dev->backend.input && hid_input_empty(dev->backend.input))
 		dev->backend.input = hid_input_free(dev->backend.input);

@@ -87,8 +87,8 @@ int usb_status_of_submit(int error)
 }
 
 /**
- * usb_status_of_call() - how a request that libusb carries out by a call of its own ended
- * @error:	0 or libusb's error
+ * usb_status_of_call() - how a request that is carried out by a call of usbfs ended
+ * @error:	0 or a negative errno
  *
  * The guest believes that it sent a control request: what a device can say to one is a stall.
  *
@@ -98,13 +98,10 @@ int usb_status_of_call(int error)
 {
 	switch (error) {
 	case 0:
-		return 0;
-	case LIBUSB_ERROR_NO_DEVICE:
-		return -ENODEV;
-	case LIBUSB_ERROR_NO_MEM:
-		return -ENOMEM;
-	case LIBUSB_ERROR_TIMEOUT:
-		return -ETIMEDOUT;
+	case -ENODEV:
+	case -ENOMEM:
+	case -ETIMEDOUT:
+		return error;
 	default:
 		return -EPIPE;
 	}
