@@ -58,7 +58,8 @@ static int read_node(struct usb_device *dev, size_t *ret_len)
 
 /*
  * Which configuration the device has. It is asked itself, as usbfs doesn't tell; one that answers
- * with what it hasn't, or with nothing, has the first.
+ * with what it hasn't, or with nothing, has the first. Of a configuration that says it is shorter
+ * than its own descriptor usbfs shows nothing: that one has no interfaces.
  */
 static int ask_configuration(struct usb_device *dev)
 {
@@ -72,9 +73,13 @@ static int ask_configuration(struct usb_device *dev)
 	};
 	int n = ioctl(dev->fd, USBDEVFS_CONTROL, &transfer);
 
-	if (n == sizeof(value) && usb_descriptors_index(&dev->descriptors, value) >= 0)
+	bool answered = n == sizeof(value);
+
+	if (answered && usb_descriptors_index(&dev->descriptors, value) >= 0)
 		return value;
-	if ((n == sizeof(value) && !value) || !dev->descriptors.n)
+	if (answered && value && dev->descriptors.n < dev->descriptors.announced)
+		return value;
+	if ((answered && !value) || !dev->descriptors.n)
 		return USB_NO_CONFIGURATION;
 	return dev->descriptors.configurations[0].value;
 }
