@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "usbip/hid_keyboard.h"
@@ -15,19 +14,19 @@
 #define SET_PROTOCOL	  0x0b
 #define BOOT_PROTOCOL	  0
 
+#define BOOT_REPORT 8 /* bytes of a boot keyboard's report */
+
 struct interface {
 	uint8_t number, alternate;
-	enum hid_boot boot;	  /* what it does in boot protocol … */
-	bool in_boot;		  /* … which it is in */
-	bool guessed;		  /* its descriptor could not be had */
-	struct hid_layout layout; /* in report protocol */
-	struct hid_keys down[HID_REPORTS_MAX];
+	enum hid_boot boot;		      /* what it does in boot protocol … */
+	bool in_boot;			      /* … which it is in */
+	bool guessed;			      /* its descriptor could not be had */
+	struct hid_keyboard *reports, *boots; /* in report and in boot protocol; or NULL */
 };
 
 struct hid_input {
 	struct hid_listener *listener;
 	struct hid_watch watch;
-	struct hid_layout boot;
 	unsigned n;
 	struct interface interfaces[HID_INTERFACES_MAX];
 };
@@ -46,7 +45,6 @@ int hid_input_new(struct hid_input **ret_input, struct hid_listener *listener)
 	if (!input)
 		return -ENOMEM;
 	input->listener = listener;
-	hid_report_boot(&input->boot);
 	*ret_input = input;
 	return 0;
 }
@@ -59,8 +57,16 @@ int hid_input_new(struct hid_input **ret_input, struct hid_listener *listener)
  */
 struct hid_input *hid_input_free(struct hid_input *input)
 {
+	if (input)
+		hid_input_clear(input);
 	free(input);
 	return NULL;
+}
+
+static void drop(struct interface *i)
+{
+	i->reports = hid_keyboard_free(i->reports);
+	i->boots = hid_keyboard_free(i->boots);
 }
 
 /**
@@ -70,7 +76,8 @@ struct hid_input *hid_input_free(struct hid_input *input)
 void hid_input_clear(struct hid_input *input)
 {
 	hid_watch_reset(&input->watch);
-	input->n = 0;
+	while (input->n)
+		drop(&input->interfaces[--input->n]);
 }
 
 /**
@@ -82,6 +89,28 @@ void hid_input_clear(struct hid_input *input)
 bool hid_input_empty(const struct hid_input *input)
 {
 	return !input->n;
+}
+
+static struct hid_keyboard *boot_keyboard(void)
+{
+	_cleanup_(hid_layout_freep) struct hid_layout *layout = NULL;
+	struct hid_keyboard *keyboard = NULL;
+
+	if (hid_report_boot(&layout) == 0 && hid_keyboard_new(&keyboard, layout) == 0)
+		layout = NULL;
+	return keyboard;
+}
+
+/* NULL: it could not be had, Linux refuses it, or it has no keys; @ret_known says which. */
+static struct hid_keyboard *report_keyboard(const void *descriptor, size_t len, bool *ret_known)
+{
+	_cleanup_(hid_layout_freep) struct hid_layout *layout = NULL;
+	struct hid_keyboard *keyboard = NULL;
+
+	*ret_known = descriptor && hid_report_parse(&layout, descriptor, len) == 0;
+	if (*ret_known && layout->n_fields && hid_keyboard_new(&keyboard, layout) == 0)
+		layout = NULL;
+	return keyboard;
 }
 
 /**
@@ -98,18 +127,18 @@ bool hid_input_add(struct hid_input *input, uint8_t interface, enum hid_boot boo
 		   const void *descriptor, size_t len)
 {
 	struct interface *i = &input->interfaces[input->n];
+	bool known;
 
 	if (input->n == HID_INTERFACES_MAX)
 		return false;
 	*i = (struct interface){.number = interface, .boot = boot};
-	if (!descriptor || hid_report_parse(&i->layout, descriptor, len) < 0) {
-		i->guessed = true;
-		hid_report_boot(&i->layout);
-		if (boot != HID_BOOT_KEYBOARD)
-			return false;
-	} else if (!i->layout.n_fields && boot != HID_BOOT_KEYBOARD) {
-		return false;
+	i->reports = report_keyboard(descriptor, len, &known);
+	if (boot == HID_BOOT_KEYBOARD) {
+		i->boots = boot_keyboard();
+		i->guessed = !known;
 	}
+	if (!i->reports && !i->boots)
+		return false;
 	input->n++;
 	return true;
 }
@@ -123,23 +152,25 @@ static struct interface *find(struct hid_input *input, uint8_t number)
 }
 
 /* How to read what an interface sends now; NULL: nobody knows. */
-static const struct hid_layout *layout_of(const struct hid_input *input, const struct interface *i,
-					  size_t len)
+static struct hid_keyboard *keyboard_of(const struct interface *i, size_t len)
 {
 	if (i->alternate)
 		return NULL;
-	if (i->in_boot)
-		return i->boot == HID_BOOT_KEYBOARD ? &input->boot : NULL;
-	return i->guessed && len != input->boot.reports[0].length ? NULL : &i->layout;
+	if (i->in_boot || (i->guessed && len == BOOT_REPORT))
+		return i->boots;
+	return i->reports;
 }
 
 static struct hid_keys all_down(const struct hid_input *input)
 {
 	struct hid_keys down = {};
 
-	for (unsigned i = 0; i < input->n; i++)
-		for (unsigned r = 0; r < HID_REPORTS_MAX; r++)
-			hid_keys_join(&down, &input->interfaces[i].down[r]);
+	for (unsigned i = 0; i < input->n; i++) {
+		if (input->interfaces[i].reports)
+			hid_keyboard_down(input->interfaces[i].reports, &down);
+		if (input->interfaces[i].boots)
+			hid_keyboard_down(input->interfaces[i].boots, &down);
+	}
 	return down;
 }
 
@@ -153,25 +184,28 @@ static struct hid_keys all_down(const struct hid_input *input)
 void hid_input_report(struct hid_input *input, uint8_t interface, uint8_t *data, size_t len)
 {
 	struct interface *i = find(input, interface);
-	const struct hid_layout *layout = i ? layout_of(input, i, len) : NULL;
+	struct hid_keyboard *keyboard = i ? keyboard_of(i, len) : NULL;
 	struct hid_keys down;
 	int report, fired;
 
-	if (!layout)
+	if (!keyboard)
 		return;
-	report = hid_keyboard_read(layout, data, len, i->down);
+	report = hid_keyboard_read(keyboard, data, len);
 	if (report < 0)
 		return;
 	down = all_down(input);
 	if (hid_watch_keys(&input->watch, &input->listener->chords, &down, &fired))
-		hid_keyboard_release(layout, report, data);
+		hid_keyboard_release(keyboard, report, data, len);
 	if (fired != HID_FIRED_NONE)
 		input->listener->struck(input->listener, (unsigned)fired);
 }
 
 static void forget_keys(struct interface *i)
 {
-	memset(i->down, 0, sizeof(i->down));
+	if (i->reports)
+		hid_keyboard_forget(i->reports);
+	if (i->boots)
+		hid_keyboard_forget(i->boots);
 }
 
 /**

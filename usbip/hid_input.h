@@ -19,7 +19,7 @@
 
 #include "usbip/hid_chord.h"
 
-#define HID_INTERFACES_MAX 8
+#define HID_INTERFACES_MAX 32 /* as many as Linux has of one device */
 
 /* What an interface does in boot protocol: bInterfaceProtocol, where bInterfaceSubClass is 1. */
 enum hid_boot { HID_BOOT_NONE, HID_BOOT_KEYBOARD, HID_BOOT_MOUSE };

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A keyboard's report: which keys it says are down, and how to make it say that none is. Pure.
+ * The keyboard of one interface: which keys its reports say are down, and how to make a report say
+ * that none is. As Linux keeps it (drivers/hid/hid-core.c, hid-input.c, 6.1): a key has one state
+ * in an input device, which the report that came last has set. Pure.
  */
 #pragma once
 
 #include "usbip/hid_keys.h"
 #include "usbip/hid_report.h"
 
-#define HID_KEYBOARD_OTHER (-1) /* a report without keys, or of another shape */
+#define HID_KEYBOARD_OTHER (-1) /* a report without keys */
 
-int hid_keyboard_read(const struct hid_layout *layout, const uint8_t *data, size_t len,
-		      struct hid_keys keys[HID_REPORTS_MAX]);
-void hid_keyboard_release(const struct hid_layout *layout, int report, uint8_t *data);
+struct hid_keyboard;
+
+int hid_keyboard_new(struct hid_keyboard **ret_keyboard, struct hid_layout *layout);
+struct hid_keyboard *hid_keyboard_free(struct hid_keyboard *keyboard);
+void hid_keyboard_forget(struct hid_keyboard *keyboard);
+
+int hid_keyboard_read(struct hid_keyboard *keyboard, const uint8_t *data, size_t len);
+void hid_keyboard_down(const struct hid_keyboard *keyboard, struct hid_keys *keys);
+void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8_t *data,
+			  size_t len);

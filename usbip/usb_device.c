@@ -570,3 +570,14 @@ unsigned usb_device_in_flight(const struct usb_device *dev)
 {
 	return dev->in_flight;
 }
+
+/**
+ * usb_device_found() - what the interfaces of a device are
+ * @dev:	the device, opened and not parked
+ *
+ * Return: what was found so far; more may come whenever a request has ended.
+ */
+const struct hid_found *usb_device_found(const struct usb_device *dev)
+{
+	return &dev->found;
+}

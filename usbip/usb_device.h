@@ -24,6 +24,7 @@
 #include "base/mailbox.h"
 
 struct hid_chords;
+struct hid_found;
 struct usb_device;
 struct usbip_session;
 
@@ -80,3 +81,4 @@ void usb_device_watch_for(struct usb_device *dev, const struct hid_chords *chord
 bool usb_device_ready(const struct usb_device *dev);
 bool usb_device_parked(const struct usb_device *dev);
 unsigned usb_device_in_flight(const struct usb_device *dev);
+const struct hid_found *usb_device_found(const struct usb_device *dev);

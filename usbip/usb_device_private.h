@@ -12,6 +12,7 @@
 #include <libusb.h>
 
 #include "base/list.h"
+#include "usbip/hid_found.h"
 #include "usbip/hid_input.h"
 #include "usbip/usb_backend.h"
 #include "usbip/usb_configuration.h"
@@ -74,6 +75,7 @@ struct usb_device {
 	/* Keyboards: what they are watched for, and the configuration whose interfaces are. */
 	struct hid_listener keyboard;
 	int watched_configuration;
+	struct hid_found found; /* in any of its configurations so far */
 
 	struct list aloft; /* of usb_urb.device_link: libusb has them */
 	struct list done;  /* libusb gave them back, the session doesn't know yet */

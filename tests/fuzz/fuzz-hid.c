@@ -12,6 +12,7 @@
 
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "usbip/hid_found.h"
 #include "usbip/hid_input.h"
 #include "usbip/hid_keyboard.h"
 
@@ -27,31 +28,56 @@ static void struck(struct hid_listener *listener, unsigned chord)
 
 static void check_layout(const struct hid_layout *l)
 {
-	assert(l->n_fields <= HID_FIELDS_MAX && l->n_reports <= HID_REPORTS_MAX);
 	for (unsigned i = 0; i < l->n_fields; i++) {
 		const struct hid_field *f = &l->fields[i];
 
-		assert(f->report < l->n_reports && f->n_keys && f->count && f->size);
+		assert(f->report < l->n_reports && f->count && f->n_runs);
+		assert(l->reports[f->report].device < l->n_devices);
 		assert(f->offset + (uint64_t)f->count * f->size <=
 		       l->reports[f->report].length * 8u);
-		assert(!f->array || f->none - f->value >= f->n_keys ||
-		       f->usage + f->none - f->value == 0);
+		assert(f->run + f->n_runs <= l->n_runs);
+		for (unsigned k = f->run; k < f->run + f->n_runs; k++)
+			assert(l->runs[k].n &&
+			       (l->runs[k].same || l->runs[k].usage + l->runs[k].n <= 0x100));
 	}
 }
 
-/* What is read from a released report is nothing. */
-static void check_release(const struct hid_layout *l, const uint8_t *report, size_t len)
+/* Whether each key can be said to be up. */
+static bool can_release(const struct hid_layout *l)
 {
-	struct hid_keys keys[HID_REPORTS_MAX] = {};
-	_cleanup_free_ uint8_t *copy = malloc(len + 1);
-	int r = hid_keyboard_read(l, report, len, keys);
+	for (unsigned i = 0; i < l->n_fields; i++)
+		if (l->fields[i].array
+			    ? !l->fields[i].has_none || !l->fields[i].size
+			    : l->fields[i].min > 0 || l->fields[i].max < 0 || !l->fields[i].size)
+			return false;
+	return true;
+}
 
-	if (r < 0 || !copy)
+/* What is read from a released report is nothing. */
+static void check_release(const void *descriptor, size_t descriptor_len, const uint8_t *report,
+			  size_t len)
+{
+	_cleanup_free_ uint8_t *copy = malloc(len + 1);
+	struct hid_keyboard *keyboard;
+	struct hid_layout *layout;
+	struct hid_keys keys = {};
+	int r;
+
+	if (!copy || hid_report_parse(&layout, descriptor, descriptor_len) < 0)
+		return;
+	check_layout(layout);
+	if (hid_keyboard_new(&keyboard, layout) < 0)
 		return;
 	memcpy(copy, report, len);
-	hid_keyboard_release(l, r, copy);
-	assert(hid_keyboard_read(l, copy, len, keys) == r);
-	assert(hid_keys_count(&keys[r]) == 0);
+	r = hid_keyboard_read(keyboard, copy, len);
+	if (r >= 0 && len >= layout->reports[r].length + (layout->has_ids ? 1u : 0u)) {
+		hid_keyboard_release(keyboard, r, copy, len);
+		hid_keyboard_forget(keyboard);
+		assert(hid_keyboard_read(keyboard, copy, len) == r);
+		hid_keyboard_down(keyboard, &keys);
+		assert(!can_release(layout) || hid_keys_count(&keys) == 0);
+	}
+	hid_keyboard_free(keyboard);
 }
 
 static void send(struct hid_input *input, const uint8_t *report, size_t len)
@@ -74,7 +100,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct hid_listener listener = {.struck = struck};
 	struct cursor c = cursor_of(data, size);
 	const uint8_t *head = cursor_take(&c, 2), *descriptor, *n;
-	struct hid_layout layout;
 	struct hid_input *input;
 	size_t len;
 
@@ -84,9 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	descriptor = cursor_take(&c, len);
 	listener.chords.at[0] = (struct hid_chord){{0xe0, 0xe4, 0x29}};
 	listener.chords.at[1] = (struct hid_chord){{0x04}};
-	hid_report_descriptor_length(descriptor, len);
-	if (hid_report_parse(&layout, descriptor, len) == 0)
-		check_layout(&layout);
+	if (len >= 9 && descriptor[0] >= 9 && descriptor[0] <= len)
+		hid_report_length(descriptor);
 	if (hid_input_new(&input, &listener) < 0)
 		return 0;
 	hid_input_add(input, 0, (enum hid_boot)(head[1] % 3), descriptor, len);
@@ -99,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			size_t report_len = min_t(size_t, *n, c.left);
 			const uint8_t *report = cursor_take(&c, report_len);
 
-			check_release(&layout, report, report_len);
+			check_release(descriptor, len, report, report_len);
 			send(input, report, report_len);
 		}
 	}
