@@ -28,6 +28,21 @@ static const struct {
 };
 
 /**
+ * usb_device_stands_reset() - whether a model may be reset
+ * @vendor:	its idVendor
+ * @product:	its idProduct
+ *
+ * Return: false where it is known to be of no use afterwards.
+ */
+bool usb_device_stands_reset(uint16_t vendor, uint16_t product)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(never_reset); i++)
+		if (vendor == never_reset[i].vendor && product == never_reset[i].product)
+			return false;
+	return true;
+}
+
+/**
  * usb_device_fail() - note why a call has failed
  * @dev:	the device, whose reason is set
  * @r:		a negative errno
@@ -164,11 +179,7 @@ static void look_up_quirks(struct usb_device *dev)
 {
 	const struct usb_descriptors *d = &dev->descriptors;
 
-	for (size_t i = 0; i < ARRAY_SIZE(never_reset); i++) {
-		if (d->id_vendor == never_reset[i].vendor &&
-		    d->id_product == never_reset[i].product)
-			dev->never_reset = true;
-	}
+	dev->never_reset = !usb_device_stands_reset(d->id_vendor, d->id_product);
 }
 
 static int start_libusb(struct usb_device *dev)
