@@ -15,6 +15,7 @@
  * A device's way through a guest's thread:
  *   guest_give() -> opened (claimed, or why not) -> { guest_import() -> imported -> session ended }
  *   -> … -> guest_take() -> taken (unbound and ready for another guest, or closed)
+ * In between, guest_reset() ends a session, where there is one, and resets the device -> was_reset.
  * "gone" may come at any time in between; the device still has to be taken.
  */
 #pragma once
@@ -56,6 +57,8 @@ struct guest_device_events {
 	void (*opened)(void *ctx, int r, const char *reason);
 	void (*imported)(void *ctx, int r); /* < 0: the client had gone, or the device had */
 	void (*session_ended)(void *ctx, int r, const char *reason);
+	/* guest_reset() has ended; after session_ended, where there was a session. */
+	void (*was_reset)(void *ctx, int r, const char *reason);
 	void (*gone)(void *ctx);
 	void (*stuck)(void *ctx, const char *what); /* the device is given up: a call never ended */
 	/* @closed: the device was closed (asked for, or it could not be kept) and is free to go. */
@@ -79,4 +82,5 @@ struct guest *guest_free(struct guest *guest);
 void guest_give(struct guest *guest, struct guest_device *gd);
 void guest_import(struct guest *guest, struct guest_device *gd, int sock,
 		  const struct usbip_op *op);
+void guest_reset(struct guest *guest, struct guest_device *gd);
 void guest_take(struct guest *guest, struct guest_device *gd, bool close_it);

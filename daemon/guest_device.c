@@ -8,6 +8,7 @@
  *     --at rest--> IDLE; OPENING, ENDING --failed--> FAILED
  *   IDLE or FAILED, with "taking" set -> AWAY (handed back) or CLOSING -> AWAY (closed)
  *
+ * A reset is what ENDING does anyhow: IDLE or SESSION --reset--> ENDING.
  * "taking" may be set in any state; it is acted upon when the state next comes to rest. A device
  * that is given back opened keeps its claim: the next guest's thread goes straight to IDLE.
  */
@@ -46,6 +47,7 @@ void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, 
 
 GD_DELIVER(opened, gd->events->opened(gd->ctx, ev->r, ev->text))
 GD_DELIVER(ended, gd->events->session_ended(gd->ctx, ev->r, ev->text))
+GD_DELIVER(reset, gd->events->was_reset(gd->ctx, ev->r, ev->text))
 GD_DELIVER(gone, gd->events->gone(gd->ctx))
 GD_DELIVER(stuck, gd->events->stuck(gd->ctx, ev->text))
 
@@ -158,7 +160,11 @@ static void gd_session_ended(void *ctx, int r, const char *reason)
 	gd->session = usbip_session_free(gd->session);
 	gd->end_result = r;
 	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
-	guest_device_event(gd, &gd->ev_ended, gd_deliver_ended, r, reason);
+	if (gd->had_session)
+		guest_device_event(gd, &gd->ev_ended, gd_deliver_ended, r, reason);
+	if (gd->resetting)
+		guest_device_event(gd, &gd->ev_reset, gd_deliver_reset, r, reason);
+	gd->had_session = gd->resetting = false;
 	gd_rest(gd);
 }
 
@@ -294,6 +300,31 @@ static void gd_take_delivered(struct letter *letter)
 		gd_take(gd, gd->take_close);
 }
 
+static void gd_reset_delivered(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, reset);
+
+	switch (gd->state) {
+	case GD_SESSION:
+		gd->resetting = true;
+		guest_session_close(gd, "it is being reset");
+		break;
+	case GD_IDLE:
+		gd->resetting = true;
+		gd->state = GD_ENDING;
+		usb_device_end_session(gd->usb);
+		break;
+	case GD_ENDING:
+		/* Its session has ended by itself, and ends in a reset. */
+		gd->resetting = true;
+		break;
+	default:
+		/* It could not be brought to rest, or the thread is on its way out. */
+		guest_device_event(gd, &gd->ev_reset, gd_deliver_reset,
+				   gd->end_result < 0 ? gd->end_result : -ECANCELED, NULL);
+	}
+}
+
 /**
  * guest_give() - give a device to a guest's thread
  * @guest:	the guest
@@ -306,6 +337,21 @@ void guest_give(struct guest *guest, struct guest_device *gd)
 	gd->give_to = guest;
 	gd->guest = guest;
 	loop_post(guest->loop, &gd->give, gd_give_delivered);
+}
+
+/**
+ * guest_reset() - reset a device
+ * @guest:	the guest that has it
+ * @gd:		the device, opened; its session ends, then "was_reset" follows
+ *
+ * USB/IP can't tell a client that its device was reset: an import after it is the only word that
+ * makes the guest's drivers begin anew.
+ *
+ * Control's thread; not again before "was_reset", nor after guest_take().
+ */
+void guest_reset(struct guest *guest, struct guest_device *gd)
+{
+	loop_post(guest->loop, &gd->reset, gd_reset_delivered);
 }
 
 /**

@@ -77,7 +77,7 @@ enum guest_device_state {
 	GD_OPENING, /* being claimed */
 	GD_IDLE,    /* claimed, no session */
 	GD_SESSION, /* imported */
-	GD_ENDING,  /* the session is over; the device is being brought to rest */
+	GD_ENDING,  /* the session is over, or a reset was asked for; it is being brought to rest */
 	GD_FAILED,  /* could not be claimed or brought to rest: only to be taken */
 	GD_CLOSING, /* on its way out */
 };
@@ -97,6 +97,8 @@ struct guest_device {
 	enum guest_device_state state;
 	struct usb_device *usb;
 	bool opened, gone, taking, close_it, stuck;
+	bool had_session; /* ENDING: control is to hear that it has ended */
+	bool resetting;	  /* control is to hear when the device is at rest */
 	struct worker worker;
 	struct loop_watch job_timer;
 	struct guest_device_fd fds[GUEST_DEVICE_FDS];
@@ -108,13 +110,14 @@ struct guest_device {
 	int end_result;
 
 	/* Letters to the thread … */
-	struct letter give, import, take;
+	struct letter give, import, reset, take;
 	struct guest *give_to; /* for the letter's delivery */
 	int import_sock;
 	struct usbip_op import_op;
 	bool take_close;
 	/* … and to control. */
-	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_gone, ev_stuck, ev_taken;
+	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_reset, ev_gone, ev_stuck,
+		ev_taken;
 	struct guest_device_hotkey ev_hotkey[HOTKEYS];
 };
 

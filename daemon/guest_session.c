@@ -37,6 +37,7 @@ void guest_session_close(struct guest_device *gd, const char *why)
 	gd->sock = fd_close(gd->sock);
 	gd->readable = gd->blocked = gd->held = gd->in_ended = false;
 	gd->state = GD_ENDING;
+	gd->had_session = true;
 	usbip_session_close(gd->session);
 	usb_device_end_session(gd->usb);
 }
