@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -161,6 +162,48 @@ int broker_rebind(struct broker *broker, struct broker_request *req,
 {
 	struct broker_ask ask = {.verb = BROKER_REBIND, .device = *device};
 
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_reset() - have a device reset that no guest's thread has; as broker_port_add()
+ *
+ * @force: also where the host uses a disk of it. The answer is -ENODEV where the device has gone,
+ * or came back as another one; -EBUSY where it is in use.
+ */
+int broker_reset(struct broker *broker, struct broker_request *req,
+		 const struct broker_device *device, bool force, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_RESET, .device = *device, .force = force};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_power_off() - have the port switched off that a device is in; as broker_port_add()
+ *
+ * @force: also where the host uses a disk of it. The answer is -EOPNOTSUPP where this port can't be
+ * switched alone.
+ */
+int broker_power_off(struct broker *broker, struct broker_request *req,
+		     const struct broker_device *device, bool force, broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_POWER_OFF, .device = *device, .force = force};
+
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
+ * broker_power_on() - have a port switched on; as broker_port_add()
+ *
+ * @busid: of the device that would be in it. The answer is -ENODEV where there is no such port.
+ */
+int broker_power_on(struct broker *broker, struct broker_request *req, const char *busid,
+		    broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_POWER_ON};
+
+	snprintf(ask.device.busid, sizeof(ask.device.busid), "%s", busid);
 	return broker_send(broker, req, &ask, done);
 }
 

@@ -4,7 +4,7 @@
  * of the line to it.
  *
  * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It
- * owns the private network namespace. Over a SOCK_SEQPACKET pair it does four things and no other:
+ * owns the private network namespace. Over a SOCK_SEQPACKET pair it does these things and no other:
  *
  * PORT_ADD: a tap in the namespace, with its address, route and listening sockets (USB/IP, and the
  * agent's), for one guest. (A port is removed by closing its tap: the kernel takes the rest along.)
@@ -14,10 +14,14 @@
  *
  * REBIND: have the host's drivers probe a device's interfaces again.
  *
+ * RESET: reset a device that the host has. Not a hub, nor a device with a disk in use.
+ *
+ * POWER_OFF, POWER_ON: switch the power of one port of a hub; see broker_port.h.
+ *
  * HANG_UP: tell a guest that a connection which the last daemon left behind is dead.
  *
- * Requests are answered in any order; OPEN and REBIND may take seconds in the kernel, so each runs
- * in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
+ * Requests are answered in any order; all about devices may take seconds in the kernel, so each
+ * of these runs in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
  * callback of the control thread's; it waits for nothing.
  *
  * As root the broker keeps CAP_NET_ADMIN and CAP_DAC_OVERRIDE, and drops the rest. Without root it
@@ -91,6 +95,12 @@ int broker_open(struct broker *broker, struct broker_request *req,
 		const struct broker_device *device, broker_done done);
 int broker_rebind(struct broker *broker, struct broker_request *req,
 		  const struct broker_device *device, broker_done done);
+int broker_reset(struct broker *broker, struct broker_request *req,
+		 const struct broker_device *device, bool force, broker_done done);
+int broker_power_off(struct broker *broker, struct broker_request *req,
+		     const struct broker_device *device, bool force, broker_done done);
+int broker_power_on(struct broker *broker, struct broker_request *req, const char *busid,
+		    broker_done done);
 int broker_hang_up(struct broker *broker, struct broker_request *req,
 		   const struct broker_call *call, broker_done done);
 void broker_forget(struct broker *broker, struct broker_request *req);

@@ -3,14 +3,24 @@
 #pragma once
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/broker.h"
 
-enum broker_verb { BROKER_PORT_ADD = 1, BROKER_OPEN, BROKER_REBIND, BROKER_HANG_UP };
+enum broker_verb {
+	BROKER_PORT_ADD = 1,
+	BROKER_OPEN,
+	BROKER_REBIND,
+	BROKER_RESET,
+	BROKER_POWER_OFF,
+	BROKER_POWER_ON,
+	BROKER_HANG_UP,
+};
 
 struct broker_ask {
 	uint32_t id, verb;
+	bool force; /* RESET, POWER_OFF: also a disk in use */
 	union {
 		struct broker_device device;
 		struct broker_port port;

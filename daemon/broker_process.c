@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "daemon/broker_device.h"
 #include "daemon/broker_line.h"
+#include "daemon/broker_port.h"
 #include "daemon/private_net.h"
 #include "daemon/sandbox.h"
 
@@ -62,19 +63,58 @@ static void broker_open_device(const struct broker_ask *ask)
 	broker_disks_keep(&disks, guard);
 }
 
+static void broker_rebind_device(const struct broker_ask *ask)
+{
+	const char *text = "";
+	int r = broker_device_probe(&ask->device, &text);
+
+	broker_reply(ask, r, NULL, 0, text);
+}
+
+static void broker_reset_device(const struct broker_ask *ask)
+{
+	char text[160] = "";
+	int r = broker_device_reset(&ask->device, ask->force, text, sizeof(text));
+
+	broker_reply(ask, r, NULL, 0, text);
+}
+
+static void broker_switch_off(const struct broker_ask *ask)
+{
+	char text[160] = "";
+	int r = broker_port_off(&ask->device, ask->force, text, sizeof(text));
+
+	broker_reply(ask, r, NULL, 0, text);
+}
+
+static void broker_switch_on(const struct broker_ask *ask)
+{
+	char text[160] = "";
+	int r = broker_port_on(ask->device.busid, text, sizeof(text));
+
+	broker_reply(ask, r, NULL, 0, text);
+}
+
+/* What may take seconds in the kernel. */
+static void (*const slow_verbs[])(const struct broker_ask *ask) = {
+	[BROKER_OPEN] = broker_open_device,   [BROKER_REBIND] = broker_rebind_device,
+	[BROKER_RESET] = broker_reset_device, [BROKER_POWER_OFF] = broker_switch_off,
+	[BROKER_POWER_ON] = broker_switch_on,
+};
+
 static void *broker_slow(void *arg)
 {
 	_cleanup_free_ struct broker_ask *ask = arg;
 
-	if (ask->verb == BROKER_OPEN) {
-		broker_open_device(ask);
-	} else {
-		const char *text = "";
-		int r = broker_device_probe(&ask->device, &text);
-
-		broker_reply(ask, r, NULL, 0, text);
-	}
+	slow_verbs[ask->verb](ask);
 	return NULL;
+}
+
+/* A port is named by what would be in it, and then nothing more is known of that. */
+static bool names_device(const struct broker_ask *ask)
+{
+	return ask->verb == BROKER_POWER_ON ? broker_busid_sound(ask->device.busid)
+					    : broker_device_sound(&ask->device);
 }
 
 static void broker_in_thread(const struct broker_ask *ask)
@@ -84,7 +124,7 @@ static void broker_in_thread(const struct broker_ask *ask)
 	pthread_t thread;
 	int r;
 
-	if (!broker_device_sound(&ask->device)) {
+	if (!names_device(ask)) {
 		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a device");
 		return;
 	}
@@ -146,6 +186,9 @@ static void broker_serve(void)
 			break;
 		case BROKER_OPEN:
 		case BROKER_REBIND:
+		case BROKER_RESET:
+		case BROKER_POWER_OFF:
+		case BROKER_POWER_ON:
 			broker_in_thread(&ask);
 			break;
 		case BROKER_HANG_UP:
