@@ -27,6 +27,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device_registry.h"
 #include "daemon/old_sessions.h"
+#include "daemon/port_off.h"
 #include "daemon/route.h"
 #include "daemon/sandbox.h"
 #include "daemon/virt_link.h"
@@ -203,6 +204,7 @@ static const struct device_registry_ops daemon_registry_ops = {
 	.added = route_added,
 	.changed = route_changed,
 	.removed = route_removed,
+	.hub_removed = port_off_hub_gone,
 };
 
 /* One daemon a runtime directory: a second one would take the first one's sockets away. */
@@ -284,6 +286,7 @@ static void daemon_free(struct daemon *daemon)
 	if (!daemon->vms_ending)
 		net_switch_free(daemon->sw);
 	broker_free(daemon->broker);
+	ports_off_free(daemon);
 	wish_book_deinit(&daemon->book);
 	wish_book_deinit(&daemon->undo);
 	claims_clear(&daemon->claimed_before);
@@ -350,6 +353,8 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	list_init(&daemon.vms);
 	list_init(&daemon.leaving);
 	list_init(&daemon.calls);
+	list_init(&daemon.port_jobs);
+	list_init(&daemon.ports_off);
 	list_init(&daemon.claimed_before);
 	list_init(&daemon.old_sessions);
 	wish_book_init(&daemon.book);

@@ -46,11 +46,14 @@ struct daemon {
 	char undo_text[96];	/* that change; "" where there was none */
 	uint64_t changes;	/* how many there were */
 	struct loop_watch wish_end;
-	struct list calls;	    /* of struct route_call: commands that wait */
-	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
-	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
-	const char *config_file;    /* NULL: the usual one */
-	gid_t socket_group;	    /* whose the VMs' sockets are, or -1 */
+	struct list calls;		   /* of struct route_call: commands that wait */
+	struct list port_jobs;		   /* of struct port_job: resets, and ports' power */
+	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
+	struct list ports_off;		   /* of struct port_off: switched off by command */
+	struct list claimed_before;	   /* of struct claim: of the last run, not seen yet */
+	struct list old_sessions; /* of struct old_session: of the last run, not hung up yet */
+	const char *config_file;  /* NULL: the usual one */
+	gid_t socket_group;	  /* whose the VMs' sockets are, or -1 */
 	unsigned next_tap;
 	int lock;    /* of the runtime directory */
 	int signals; /* a signalfd */
@@ -114,12 +117,13 @@ enum route_state {
 	ROUTE_HELD,	 /* a guest's thread has it, claimed: exported, where its VM is connected */
 	ROUTE_TAKING,	 /* its session ends, and the thread hands it back or closes it */
 	ROUTE_REBINDING, /* the host's drivers probe it */
+	ROUTE_RESETTING, /* its thread, or where it has none the broker, resets it */
 	ROUTE_FAILED,	 /* could not be had; tried again later */
 };
 
 struct route {
 	enum route_state state;
-	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING */
+	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING, perhaps RESETTING */
 	struct guest_device *gd;
 	bool importing, session; /* handed to the thread with a client; the client has it */
 	bool guest_has;		 /* and its kernel has set the device's configuration */
@@ -151,6 +155,7 @@ struct device {
 	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
 	const struct config_device *section; /* in the configuration, or NULL */
 	char given[32];			     /* the name that it was given by command; "" if none */
+	bool unpowered; /* of struct port_off: its port is switched off, and it is in no list here */
 	struct route route;
 };
 
@@ -159,6 +164,7 @@ bool device_pair_is_unique(const struct device *device);
 const char *device_alias(const struct device *device);
 void device_name_anew(struct device *device);
 void devices_name_anew(struct daemon *daemon);
+bool device_stands_reset(const struct device *device);
 
 /* Outcomes of device_resolve(). */
 enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };

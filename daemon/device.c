@@ -105,6 +105,8 @@ void devices_name_anew(struct daemon *daemon)
 {
 	list_for_each(it, &daemon->devices)
 		device_name_anew(list_entry(it, struct device, link));
+	list_for_each(it, &daemon->ports_off)
+		device_name_anew(list_entry(it, struct device, link));
 }
 
 /* Whether a word is a name for a device, plugged in or not. */

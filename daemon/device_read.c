@@ -13,6 +13,7 @@
 #include "daemon/daemon.h"
 #include "policy/usb_class.h"
 #include "usbip/usb_descriptor.h"
+#include "usbip/usb_device.h"
 
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 
@@ -278,4 +279,15 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->route.session_dup = -1;
 	*ret_device = take_ptr(d);
 	return 0;
+}
+
+/**
+ * device_stands_reset() - whether a device may be reset
+ * @device:	the device
+ *
+ * Return: false where its model is known to be of no use afterwards.
+ */
+bool device_stands_reset(const struct device *device)
+{
+	return usb_device_stands_reset(device->id_vendor, device->id_product);
 }

@@ -186,6 +186,8 @@ static void registry_event(struct device_registry *registry, struct udev_device 
 		d = registry_find(registry, udev_device_get_syspath(u));
 		if (d)
 			registry_remove(registry, d);
+		else if (registry->ops->hub_removed)
+			registry->ops->hub_removed(registry->daemon, udev_device_get_sysname(u));
 		return;
 	}
 	registry_update(registry, u);

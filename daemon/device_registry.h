@@ -19,6 +19,8 @@ struct device_registry_ops {
 	void (*added)(struct device *device);
 	void (*changed)(struct device *device);
 	void (*removed)(struct device *device); /* freed right afterwards */
+	/* What is not listed was unplugged: a hub, most of the time. May be NULL. */
+	void (*hub_removed)(struct daemon *daemon, const char *sysname);
 };
 
 int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,

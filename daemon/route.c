@@ -12,7 +12,9 @@
  *                       v
  *                    FAILED --later, or wished elsewhere--> OPENING, REBINDING
  *
- * Invariants: gd is there in GIVING, HELD and TAKING, and only there; at is the VM whose thread has
+ * A reset leads from HELD, HOST and FAILED back there: route_reset.c.
+ *
+ * Invariants: gd is there in GIVING, HELD and TAKING, perhaps in RESETTING, and only there; at is the VM whose thread has
  * it; at most one step is under way.
  */
 #include "daemon/route.h"
@@ -33,8 +35,6 @@
 #define RETRY_MAX_SECONDS 60
 /* How often it is looked whether the host has another keyboard by now. */
 #define SPARED_SECONDS 10
-
-static void route_take(struct device *device, bool close_it);
 
 /* ------------------------------------------------------------- failures */
 
@@ -78,8 +78,11 @@ static void route_fail(struct device *device, int r, const char *reason)
 
 /* ------------------------------------------------------------- what the guest's thread tells */
 
-/* Exported from now on: nothing of what the last guest said counts. */
-static void route_held(struct device *device)
+/**
+ * route_held() - exported from now on: nothing of what the last guest said counts
+ * @device:	the device
+ */
+void route_held(struct device *device)
 {
 	device->route.held_ns = loop_now();
 	device->route.guest_has = false;
@@ -249,11 +252,16 @@ static const struct guest_device_events route_events = {
 	.stuck = route_stuck,
 	.taken = route_taken,
 	.hotkey = route_hotkey,
+	.was_reset = route_was_reset,
 };
 
 /* ------------------------------------------------------------- steps */
 
-static struct broker_device route_identity(const struct device *device)
+/**
+ * route_identity() - what the broker is told of a device
+ * @device:	the device
+ */
+struct broker_device route_identity(const struct device *device)
 {
 	struct broker_device d = {
 		.busnum = device->busnum,
@@ -346,15 +354,30 @@ static void route_rebind(struct device *device)
 		route_fail(device, r, "asking the broker for its drivers");
 }
 
-static void route_take(struct device *device, bool close_it)
+/**
+ * route_hang_up() - have a guest hear now that it loses a device, whatever the thread is at
+ * @device:	in a guest's thread, and no longer exported
+ */
+void route_hang_up(struct device *device)
+{
+	struct route *route = &device->route;
+
+	guest_side_changed(route->at);
+	if (route->session_dup >= 0)
+		shutdown(route->session_dup, SHUT_RDWR);
+}
+
+/**
+ * route_take() - have a guest's thread hand a device back
+ * @device:	HELD, GIVING or RESETTING; a failure of it was written down before
+ * @close_it:	close it, else hand it over claimed where that is possible
+ */
+void route_take(struct device *device, bool close_it)
 {
 	struct route *route = &device->route;
 
 	route->state = ROUTE_TAKING;
-	guest_side_changed(route->at);
-	/* The guest hears of it now, whatever its thread is at. */
-	if (route->session_dup >= 0)
-		shutdown(route->session_dup, SHUT_RDWR);
+	route_hang_up(device);
 	guest_take(route->at->guest, route->gd, close_it);
 }
 
@@ -411,6 +434,7 @@ void route_reconcile(struct device *device)
 	case ROUTE_GIVING:
 	case ROUTE_TAKING:
 	case ROUTE_REBINDING:
+	case ROUTE_RESETTING:
 	case ROUTE_FAILED:
 		break;
 	}

@@ -102,6 +102,7 @@ void route_changed(struct device *device);
 void route_removed(struct device *device);
 void route_vm_changed(struct vm *vm);
 
+int route_reset(struct device *device, bool force, const char **ret_text);
 void route_guest_says(struct device *device, bool has, const char *text);
 
 bool route_exported_to(const struct device *device, const struct vm *vm);

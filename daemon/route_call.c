@@ -390,6 +390,7 @@ static struct call_member *call_member_of(struct route_call *call, const struct 
 /* A device's route has moved on. A command's answer may start another round: one at a time. */
 void route_calls_check(struct device *device)
 {
+	port_jobs_changed(device->daemon);
 	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 

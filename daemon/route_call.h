@@ -16,6 +16,12 @@ struct route_aim {
 
 struct route_aim route_aim(const struct device *device);
 void route_reconcile(struct device *device);
+void route_held(struct device *device);
+void route_hang_up(struct device *device);
+void route_take(struct device *device, bool close_it);
+struct broker_device route_identity(const struct device *device);
+void route_was_reset(void *ctx, int r, const char *reason);
+const char *route_import_line(const struct device *device, const char *vm, char *text, size_t size);
 void route_let_go(struct device *device);
 bool route_spares(const struct device *device, const struct route_want *want);
 size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
@@ -63,7 +69,15 @@ void route_member_check(struct route_call *call, struct call_member *m);
 void route_member_late(const struct route_call *call, const struct call_member *m, char *text,
 		       size_t size);
 
+bool route_member_settled(const struct device *device, char *line, size_t size);
+
 void route_wish_changed(struct device *device);
+
+/* port_job.c */
+void port_job_was_reset(struct device *device, int r, const char *reason);
+void port_jobs_changed(struct daemon *daemon);
+void port_jobs_started(struct daemon *daemon);
+void port_jobs_end(struct daemon *daemon);
 
 void route_calls_check(struct device *device);
 void route_calls_added(struct device *device);

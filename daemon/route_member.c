@@ -35,18 +35,29 @@ void route_member_arrive(struct call_member *m, const char *format, ...)
 	m->arrived = true;
 }
 
-/* The line that makes a guest without an agent take the device. */
-static const char *member_line(const struct route_call *call, const struct call_member *m,
-			       char *text, size_t size)
+/**
+ * route_import_line() - the line that makes a guest without an agent take a device
+ * @device:	the device
+ * @vm:		the VM that it is exported to
+ * @text:	gets it
+ * @size:	room there
+ *
+ * Return: @text.
+ */
+const char *route_import_line(const struct device *device, const char *vm, char *text, size_t size)
 {
-	const struct device *d = m->subject.device;
-	const char *alias = device_alias(d);
+	const char *alias = device_alias(device);
 	char address[INET_ADDRSTRLEN];
 
-	inet_ntop(AF_INET, &call->daemon->config->address, address, sizeof(address));
-	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", m->to, address,
-		 alias ? alias : d->busid);
+	inet_ntop(AF_INET, &device->daemon->config->address, address, sizeof(address));
+	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", vm, address,
+		 alias ? alias : device->busid);
 	return text;
+}
+
+static const char *member_line(const struct call_member *m, char *text, size_t size)
+{
+	return route_import_line(m->subject.device, m->to, text, size);
 }
 
 /**
@@ -108,10 +119,10 @@ static void member_exported(struct route_call *call, struct call_member *m)
 		route_member_arrive(m, "%s: %s -> %s", route_member_name(m), m->from, m->to);
 	else if (m->moved)
 		route_member_arrive(m, "%s: %s -> %s\n%s", route_member_name(m), m->from, m->to,
-				    member_line(call, m, line, sizeof(line)));
+				    member_line(m, line, sizeof(line)));
 	else
 		route_member_arrive(m, "%s: already routed to %s\n%s", route_member_name(m), m->to,
-				    member_line(call, m, line, sizeof(line)));
+				    member_line(m, line, sizeof(line)));
 }
 
 static bool member_is_exported(const struct call_member *m)
@@ -226,7 +237,7 @@ void route_member_late(const struct route_call *call, const struct call_member *
 
 	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
 		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
-			 member_line(call, m, reason, sizeof(reason)));
+			 member_line(m, reason, sizeof(reason)));
 		return;
 	}
 	if (member_is_exported(m)) {
@@ -279,4 +290,33 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 			m->to = m->vm->name;
 	}
 	m->moved = !member_is_there(m);
+}
+
+/**
+ * route_member_settled() - whether a device is as far as it can come by itself
+ * @device:	the device
+ * @line:	where a person has to make its guest take it: a new line and what to type; else ""
+ * @size:	room there
+ */
+bool route_member_settled(const struct device *device, char *line, size_t size)
+{
+	const struct route *route = &device->route;
+
+	*line = 0;
+	switch (route->state) {
+	case ROUTE_HOST:
+		return true;
+	case ROUTE_HELD:
+		if (!route_exported_to(device, route->at))
+			return true;
+		if (guest_side_takes(route->at))
+			return route->session && route->guest_has;
+		if (!route->session) {
+			line[0] = '\n';
+			route_import_line(device, route->at->name, line + 1, size - 1);
+		}
+		return true;
+	default:
+		return false;
+	}
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/claims.h"
 #include "daemon/guest_side.h"
+#include "daemon/port_off.h"
 #include "daemon/route.h"
 #include "daemon/route_call.h"
 
@@ -27,6 +28,9 @@ int routes_load(struct daemon *daemon)
 
 	if (r < 0)
 		return r;
+	r = ports_off_load(daemon);
+	if (r < 0)
+		return r;
 	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
 }
 
@@ -40,6 +44,7 @@ void routes_started(struct daemon *daemon)
 	claims_clear(&daemon->claimed_before);
 	list_for_each_safe(it, &daemon->devices)
 		route_reconcile(list_entry(it, struct device, link));
+	port_jobs_started(daemon);
 }
 
 /**
@@ -54,6 +59,7 @@ void routes_stop(struct daemon *daemon)
 		loop_cancel(daemon->loop, &d->route.retry);
 	}
 	route_calls_end(daemon);
+	port_jobs_end(daemon);
 }
 
 /**
@@ -100,6 +106,8 @@ void route_added(struct device *device)
 	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
 	device->route.ours = claims_take(&device->daemon->claimed_before, device);
+	port_off_returned(device);
+	port_jobs_changed(device->daemon);
 	route_calls_added(device);
 	route_reconcile(device);
 }
@@ -148,8 +156,11 @@ void route_removed(struct device *device)
 			guest_take(route->at->guest, route->gd, true);
 		route_let_go(device);
 	}
+	port_jobs_changed(device->daemon);
 	route_calls_removed(device);
-	route_forget_until_unplug(device);
+	/* Its port was switched off: nobody has plugged it out. */
+	if (!port_off_find(device->daemon, device->busid))
+		route_forget_until_unplug(device);
 	vm_maybe_gone(route->at);
 }
 

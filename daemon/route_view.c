@@ -62,6 +62,10 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 	struct route_want want = route_wanted(device);
 
 	*reason = 0;
+	if (device->unpowered) {
+		snprintf(reason, size, "the power of its port is switched off; see power");
+		return "off";
+	}
 	if (device->broken[0]) {
 		snprintf(reason, size, "%s", device->broken);
 		return "broken";
@@ -88,6 +92,9 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 		return "claimed";
 	case ROUTE_TAKING:
 	case ROUTE_REBINDING:
+		return "draining";
+	case ROUTE_RESETTING:
+		snprintf(reason, size, "it is being reset");
 		return "draining";
 	case ROUTE_FAILED:
 		break;

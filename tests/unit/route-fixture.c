@@ -13,6 +13,7 @@
 #include "daemon/claims.h"
 #include "daemon/old_sessions.h"
 #include "daemon/policy_files.h"
+#include "daemon/port_off.h"
 #include "daemon/state_file.h"
 #include "policy/usb_class.h"
 
@@ -258,6 +259,8 @@ static void begin(struct fixture *f)
 	list_init(&d->devices);
 	list_init(&d->vms);
 	list_init(&d->calls);
+	list_init(&d->port_jobs);
+	list_init(&d->ports_off);
 	list_init(&d->claimed_before);
 	list_init(&d->old_sessions);
 	list_init(&d->leaving);
@@ -309,6 +312,7 @@ static void end(struct fixture *f)
 	wish_book_deinit(&d->book);
 	wish_book_deinit(&d->undo);
 	claims_clear(&d->claimed_before);
+	ports_off_free(d);
 	old_sessions_free(d);
 	loop_free(d->loop);
 	policy_free(d->policy);
@@ -361,9 +365,9 @@ int set_up(void **state)
 int tear_down(void **state)
 {
 	static const char *const files[] = {
-		"run/wishes",	   "run/claimed",	  "run/sessions",
-		"state/names",	   "state/assignments",	  "state/reserved",
-		"state/addresses", "policy.d/test.rules", "usbrouted.conf",
+		"run/wishes",	       "run/claimed",	 "run/sessions",  "state/names",
+		"state/assignments",   "state/reserved", "run/unpowered", "state/addresses",
+		"policy.d/test.rules", "usbrouted.conf",
 	};
 	static const char *const folders[] = {"run", "state", "policy.d", ""};
 	struct fixture *f = *state;

@@ -27,7 +27,7 @@ struct guest_device {
 	const struct guest_device_events *events;
 	void *ctx;
 	struct guest *in;
-	bool taking, close_it, opened;
+	bool taking, close_it, opened, resetting;
 };
 
 struct fixture {
@@ -66,14 +66,21 @@ unsigned threads(void);
 /* What the broker and the threads do. */
 bool asks_open(const struct device *d);
 bool asks_rebind(const struct device *d);
+bool asks_reset(const struct device *d);
+bool asks_power(bool on);
+extern bool was_forced; /* the last of these two */
 struct broker_request *open_asked(struct device *d);
 void node_opens(struct device *d, int r);
 void drivers_probe(struct device *d, int r);
+void broker_resets(struct device *d, int r, const char *text);
+void power_switched(bool on, int r, const char *text);
 void ports_made(struct fixture *f);
 struct guest_device *thread_of(const struct device *d);
 struct guest *guest_of(const struct device *d);
 void claimed(struct device *d, int r, const char *reason);
 void taken(struct device *d);
+bool told_to_reset(const struct device *d);
+void was_reset(struct device *d, int r, const char *reason);
 void imports(struct device *d, struct vm *vm);
 void drop(struct guest_device *gd);
 void settle(struct fixture *f);

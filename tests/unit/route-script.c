@@ -19,7 +19,7 @@
 
 /* ------------------------------------------------------------- the broker */
 
-enum { OPENS, REBINDS, PORTS, KINDS };
+enum { OPENS, REBINDS, RESETS, OFFS, ONS, PORTS, KINDS };
 
 #define ASKED_MAX 64
 
@@ -66,6 +66,35 @@ int broker_rebind(struct broker *broker _unused_, struct broker_request *req,
 		  const struct broker_device *device _unused_, broker_done done)
 {
 	return ask(REBINDS, req, done);
+}
+
+bool was_forced;
+
+int broker_reset(struct broker *broker _unused_, struct broker_request *req,
+		 const struct broker_device *device _unused_, bool force, broker_done done)
+{
+	was_forced = force;
+	return ask(RESETS, req, done);
+}
+
+int broker_power_off(struct broker *broker _unused_, struct broker_request *req,
+		     const struct broker_device *device, bool force, broker_done done)
+{
+	assert_true(device->devnum > 0);
+	was_forced = force;
+	return ask(OFFS, req, done);
+}
+
+int broker_power_on(struct broker *broker _unused_, struct broker_request *req, const char *busid,
+		    broker_done done)
+{
+	assert_true(*busid);
+	return ask(ONS, req, done);
+}
+
+bool device_stands_reset(const struct device *device)
+{
+	return device->id_product != 0x0bad;
 }
 
 int broker_port_add(struct broker *broker _unused_, struct broker_request *req,
@@ -177,6 +206,13 @@ void guest_take(struct guest *guest, struct guest_device *gd, bool close_it)
 	assert_false(gd->taking);
 	gd->taking = true;
 	gd->close_it = close_it;
+}
+
+void guest_reset(struct guest *guest, struct guest_device *gd)
+{
+	assert_ptr_equal(gd->in, guest);
+	assert_true(gd->opened && !gd->resetting && !gd->taking);
+	gd->resetting = true;
 }
 
 void guest_import(struct guest *guest, struct guest_device *gd, int sock,
@@ -299,6 +335,16 @@ bool asks_rebind(const struct device *d)
 	return is_asked(REBINDS, &d->route.req);
 }
 
+bool asks_reset(const struct device *d)
+{
+	return is_asked(RESETS, &d->route.req);
+}
+
+bool asks_power(bool on)
+{
+	return asked[on ? ONS : OFFS][0];
+}
+
 /* For a test that answers in words of its own. */
 struct broker_request *open_asked(struct device *d)
 {
@@ -322,6 +368,41 @@ void drivers_probe(struct device *d, int r)
 
 	assert_true(forget_asked(REBINDS, &d->route.req));
 	d->route.req.done(&d->route.req, r, fds, r < 0 ? "probing" : "");
+}
+
+void broker_resets(struct device *d, int r, const char *text)
+{
+	int fds[BROKER_FDS] = {-1, -1, -1};
+
+	assert_true(forget_asked(RESETS, &d->route.req));
+	d->route.req.done(&d->route.req, r, fds, text);
+}
+
+/* The only port that is being switched. */
+void power_switched(bool on, int r, const char *text)
+{
+	struct broker_request *req = asked[on ? ONS : OFFS][0];
+	int fds[BROKER_FDS] = {-1, -1, -1};
+
+	assert_non_null(req);
+	asked[on ? ONS : OFFS][0] = NULL;
+	req->done(req, r, fds, text);
+}
+
+bool told_to_reset(const struct device *d)
+{
+	return d->route.gd && d->route.gd->resetting;
+}
+
+void was_reset(struct device *d, int r, const char *reason)
+{
+	struct guest_device *gd = thread_of(d);
+
+	assert_true(gd->resetting);
+	gd->resetting = false;
+	if (d->route.session)
+		gd->events->session_ended(gd->ctx, r, reason);
+	gd->events->was_reset(gd->ctx, r, reason);
 }
 
 void claimed(struct device *d, int r, const char *reason)
