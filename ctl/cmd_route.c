@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands that say where a device should be: attach, detach.
+ * Commands that say where a device should be (attach, detach), and those that stir it where it is.
  */
 #include "ctl/ctl.h"
 
@@ -43,7 +43,8 @@ static void add_options(const struct ctl *ctl, json_t *parameters)
 static enum status change(struct ctl *ctl, const char *method, json_t *parameters)
 {
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
-	bool goes = ctl->command->options & COMMAND_WAITS;
+	bool goes = ctl->command->options & COMMAND_WAITS && ctl->command->n_args > 1 &&
+		    ctl->command->run != ctl_power;
 	struct client_ask ask = {
 		.method = method,
 		.parameters = parameters,
@@ -141,4 +142,34 @@ enum status ctl_reserve(struct ctl *ctl)
 enum status ctl_undo(struct ctl *ctl)
 {
 	return change(ctl, "io.usbrouted.Undo", json_object());
+}
+
+/**
+ * ctl_reset() - `reset DEVICE`: reset it where it is
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_reset(struct ctl *ctl)
+{
+	return change_of_device(ctl, "io.usbrouted.Reset");
+}
+
+/**
+ * ctl_power() - `power DEVICE off|on|cycle`: switch the port that it is in
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_power(struct ctl *ctl)
+{
+	const char *how = ctl->args[1];
+
+	if (strcmp(how, "off") && strcmp(how, "on") && strcmp(how, "cycle")) {
+		ctl_error("usage",
+			  "power: expected off, on or cycle after the device; found \"%s\"", how);
+		return ctl_usage(ctl->command);
+	}
+	return change(ctl, "io.usbrouted.Power",
+		      json_pack("{s:s, s:s}", "device", ctl->args[0], "how", how));
 }

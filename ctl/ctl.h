@@ -79,6 +79,8 @@ enum status ctl_unassign(struct ctl *ctl);
 enum status ctl_release(struct ctl *ctl);
 enum status ctl_reserve(struct ctl *ctl);
 enum status ctl_undo(struct ctl *ctl);
+enum status ctl_reset(struct ctl *ctl);
+enum status ctl_power(struct ctl *ctl);
 enum status ctl_alias(struct ctl *ctl);
 enum status ctl_reload(struct ctl *ctl);
 enum status ctl_why(struct ctl *ctl);

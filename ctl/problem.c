@@ -77,7 +77,8 @@ static void no_such_device(struct ctl *ctl, const json_t *p)
 	/* A command about where it should be takes a device that is configured but not plugged in.
 	 */
 	ctl_error("not-found", "no device \"%s\" is plugged in%s", ctl_text(p, "device"),
-		  ctl->command->run == ctl_show || ctl->command->run == ctl_alias
+		  ctl->command->run == ctl_show || ctl->command->run == ctl_alias ||
+				  ctl->command->run == ctl_reset || ctl->command->run == ctl_power
 			  ? ""
 			  : ", and none is configured by that name");
 	ctl_try("usbroutectl list");
@@ -128,7 +129,8 @@ static bool caller_is_nobody(void)
 
 static void denied(struct ctl *ctl, const json_t *p)
 {
-	if (ctl->command->n_args > 1 && ctl->command->options & COMMAND_TRIES)
+	if (ctl->command->n_args > 1 && ctl->command->options & COMMAND_TRIES &&
+	    ctl->command->run != ctl_power)
 		ctl_error("denied", "%s may not go to %s: %s", ctl->args[0], ctl->args[1],
 			  ctl_text(p, "by"));
 	else

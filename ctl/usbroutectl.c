@@ -94,6 +94,36 @@ static const struct command commands[] = {
 	 ctl_reserve},
 	{"undo", "", 0, 0, "take back the last change that a command made",
 	 "Undone twice it is done again. A restart of the daemon forgets it.\n", ctl_undo},
+	{"reset", "DEVICE [--wait S | --no-wait] [--force] [--unmount] [--dry-run]", 1,
+	 COMMAND_WAITS | COMMAND_FORCES | COMMAND_UNMOUNTS | COMMAND_TRIES,
+	 "reset a device where it is, as when it hangs",
+	 DEVICE_HELP
+	 "\n"
+	 "To the guest that has it, it is plugged out and in: it is imported anew. Wishes stay.\n"
+	 "\n"
+	 "  --wait S        wait up to S seconds until the guest has it again; exit 7 where it\n"
+	 "                  has not\n"
+	 "  --no-wait       wait for the reset only\n"
+	 "  --force         also a device whose disk the host uses\n"
+	 "  --unmount       first unmount the device's disks, with your rights, never by "
+	 "force\n" TRY_HELP,
+	 ctl_reset},
+	{"power", "DEVICE off|on|cycle [--wait S | --no-wait] [--force] [--unmount] [--dry-run]", 2,
+	 COMMAND_WAITS | COMMAND_FORCES | COMMAND_UNMOUNTS | COMMAND_TRIES,
+	 "switch the power of a device's port",
+	 DEVICE_HELP
+	 "\n"
+	 "Only where its hub switches that port alone; exit 1 where it does not. A device whose\n"
+	 "port is off is unplugged, and listed as off; its wishes stay. cycle is off and on "
+	 "again.\n"
+	 "\n"
+	 "  --wait S        on, cycle: wait up to S seconds until it is back where it is wanted;\n"
+	 "                  exit 7 where it is not\n"
+	 "  --no-wait       on, cycle: wait until the port is on, and no longer\n"
+	 "  --force         also the host's last keyboard, and a device whose disk the host uses\n"
+	 "  --unmount       first unmount the device's disks, with your rights, never by "
+	 "force\n" TRY_HELP,
+	 ctl_power},
 	{"alias", "DEVICE NAME|none", 2, 0, "give a device a name, for good",
 	 DEVICE_HELP "\nA device with a section in the configuration has its name from there.\n",
 	 ctl_alias},

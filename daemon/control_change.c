@@ -60,7 +60,13 @@ static json_t *change_reply(struct daemon *daemon, const struct route_result *re
 	return reply;
 }
 
-static void answer(struct control_caller *caller, const struct route_result *result)
+/**
+ * control_refuse() - answer with how a command ended, which is not as it should have
+ * @caller:	the caller
+ * @outcome:	not ROUTE_DONE
+ * @text:	why
+ */
+void control_refuse(struct control_caller *caller, enum route_outcome outcome, const char *text)
 {
 	static const struct {
 		const char *error, *parameter;
@@ -70,14 +76,18 @@ static void answer(struct control_caller *caller, const struct route_result *res
 		[ROUTE_NOT_DONE] = {"Failed", "reason"},   [ROUTE_UNPLUGGED] = {"Failed", "reason"},
 	};
 
+	control_error(caller, errors[outcome].error,
+		      errors[outcome].parameter
+			      ? json_pack("{s:o}", errors[outcome].parameter, json_text(text))
+			      : NULL);
+}
+
+static void answer(struct control_caller *caller, const struct route_result *result)
+{
 	if (result->outcome == ROUTE_DONE)
 		control_reply(caller, change_reply(control_daemon(caller), result));
 	else
-		control_error(caller, errors[result->outcome].error,
-			      errors[result->outcome].parameter
-				      ? json_pack("{s:o}", errors[result->outcome].parameter,
-						  json_text(result->text))
-				      : NULL);
+		control_refuse(caller, result->outcome, result->text);
 }
 
 static void change_done(void *ctx, const struct route_result *result)
@@ -184,10 +194,10 @@ static bool vm_parameter(struct change *change, const struct varlink_call *call)
 
 /* ------------------------------------------------------------- rights */
 
-static bool has_right(const struct change *change, const struct route_subject *s, const char *vm,
+static bool has_right(struct control_caller *caller, const struct route_subject *s, const char *vm,
 		      char *by, size_t size)
 {
-	struct daemon *daemon = control_daemon(change->caller);
+	struct daemon *daemon = control_daemon(caller);
 	struct policy_subject subject;
 
 	if (s->device)
@@ -195,47 +205,55 @@ static bool has_right(const struct change *change, const struct route_subject *s
 	else
 		policy_subject_absent(&subject, daemon->config, s->alias,
 				      config_find_device(daemon->config, s->alias));
-	return policy_right(daemon->policy, control_caller_facts(change->caller), &subject.facts,
-			    vm, by, size);
+	return policy_right(daemon->policy, control_caller_facts(caller), &subject.facts, vm, by,
+			    size);
 }
 
-static bool subject_allowed(const struct change *change, const struct route_subject *s, char *by,
-			    size_t size)
+static bool subject_allowed(struct control_caller *caller, const struct route_subject *s,
+			    const struct vm *to, char *by, size_t size)
 {
-	struct daemon *daemon = control_daemon(change->caller);
-	const struct vm *to = change->ask.vm, *from = NULL;
+	struct daemon *daemon = control_daemon(caller);
+	const struct vm *from = NULL;
 
 	if (s->device) {
 		from = vm_find(daemon, route_wanted(s->device).target);
 		if (s->device->route.at && s->device->route.exported)
 			from = s->device->route.at;
 	}
-	if (to && !has_right(change, s, to->name, by, size))
+	if (to && !has_right(caller, s, to->name, by, size))
 		return false;
 	if (from && from != to)
-		return has_right(change, s, from->name, by, size);
+		return has_right(caller, s, from->name, by, size);
 	if (to)
 		return true;
 	/* It is at no VM and goes to none: whoever may route it anywhere may say so. */
 	list_for_each(it, &daemon->vms) {
-		if (has_right(change, s, list_entry(it, struct vm, link)->name, by, size))
+		if (has_right(caller, s, list_entry(it, struct vm, link)->name, by, size))
 			return true;
 	}
 	return false;
 }
 
-/* @routes: a command that the policy can give others the right to. */
-static bool allowed(const struct change *change, bool routes)
+/**
+ * control_may_route() - whether a caller may change something about devices
+ * @caller:	the caller; answered where it may not
+ * @subjects:	the devices
+ * @n:		how many
+ * @to:		the VM that gets them; NULL: none does
+ *
+ * Return: whether.
+ */
+bool control_may_route(struct control_caller *caller, const struct route_subject *subjects,
+		       size_t n, const struct vm *to)
 {
-	struct control_caller *caller = change->caller;
 	char by[256] = "", text[400];
-	bool all = routes;
+	bool all = n > 0;
 
 	if (control_may_change(caller))
 		return true;
-	for (size_t i = 0; all && i < change->ask.n_subjects; i++)
-		all = subject_allowed(change, &change->subjects[i], by, sizeof(by));
-	if (all && change->ask.n_subjects)
+	for (size_t i = 0; all && i < n; i++)
+		all = subject_allowed(caller, &subjects[i], to, by, sizeof(by));
+	if (all)
 		return true;
 	log_notice("%s may not do that%s%s", control_who(caller), *by ? ": " : "", by);
 	snprintf(text, sizeof(text),
@@ -244,6 +262,13 @@ static bool allowed(const struct change *change, bool routes)
 		 *by ? "; " : "", by);
 	control_error(caller, "Denied", json_pack("{s:o}", "by", json_text(text)));
 	return false;
+}
+
+/* @routes: a command that the policy can give others the right to. */
+static bool allowed(const struct change *change, bool routes)
+{
+	return control_may_route(change->caller, change->subjects,
+				 routes ? change->ask.n_subjects : 0, change->ask.vm);
 }
 
 /* ------------------------------------------------------------- methods */

@@ -9,6 +9,7 @@
 
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
+#include "daemon/route.h"
 #include "daemon/varlink.h"
 
 typedef void (*control_method_fn)(struct control_caller *caller, const struct varlink_call *call);
@@ -24,6 +25,9 @@ void control_no_device(struct control_caller *caller, const char *text);
 void control_ambiguous(struct control_caller *caller, const char *text);
 
 /* control_change.c: what changes something. */
+bool control_may_route(struct control_caller *caller, const struct route_subject *subjects,
+		       size_t n, const struct vm *to);
+void control_refuse(struct control_caller *caller, enum route_outcome outcome, const char *text);
 void method_attach(struct control_caller *caller, const struct varlink_call *call);
 void method_detach(struct control_caller *caller, const struct varlink_call *call);
 void method_assign(struct control_caller *caller, const struct varlink_call *call);
@@ -32,6 +36,10 @@ void method_release(struct control_caller *caller, const struct varlink_call *ca
 void method_reserve(struct control_caller *caller, const struct varlink_call *call);
 void method_switch(struct control_caller *caller, const struct varlink_call *call);
 void method_undo(struct control_caller *caller, const struct varlink_call *call);
+
+/* control_port.c: resets, and ports' power. */
+void method_reset(struct control_caller *caller, const struct varlink_call *call);
+void method_power(struct control_caller *caller, const struct varlink_call *call);
 
 /* control_policy.c: what the policy says. */
 void method_why(struct control_caller *caller, const struct varlink_call *call);

@@ -8,6 +8,7 @@
 #include "daemon/control_json.h"
 #include "daemon/control_method.h"
 #include "daemon/device_registry.h"
+#include "daemon/port_off.h"
 #include "daemon/route.h"
 #include "daemon/virt_link.h"
 
@@ -78,7 +79,8 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 }
 
 /*
- * The device that a parameter means; NULL for one that is known by its name and not plugged in.
+ * The device that a parameter means, plugged in or in a port that is switched off; NULL for one
+ * that is known by its name and not plugged in.
  * False, and answered, where there is none.
  */
 bool control_device_parameter(struct control_caller *caller, const char *text,
@@ -88,7 +90,7 @@ bool control_device_parameter(struct control_caller *caller, const char *text,
 	bool by_port;
 	int r = device_resolve(control_daemon(caller), text, ret_device, &by_port, &expected);
 
-	if (r == 0)
+	if (r == 0 || port_off_resolve(control_daemon(caller), text, ret_device) == 0)
 		return true;
 	*ret_device = NULL;
 	if (r == RESOLVE_ABSENT)
@@ -114,6 +116,12 @@ static void method_list(struct control_caller *caller, const struct varlink_call
 	devices = json_array();
 	list_for_each(it, &control_daemon(caller)->devices)
 		json_array_append_new(devices, json_device(list_entry(it, struct device, link)));
+	list_for_each(it, &control_daemon(caller)->ports_off) {
+		const struct port_off *off = list_entry(it, struct port_off, device.link);
+
+		if (port_off_shown(off))
+			json_array_append_new(devices, json_device(&off->device));
+	}
 	control_reply(caller, json_pack("{s:o}", "devices", devices));
 }
 
@@ -217,6 +225,8 @@ void control_method(struct control_caller *caller, const struct varlink_call *ca
 		{"Reserve", method_reserve},
 		{"Switch", method_switch},
 		{"Undo", method_undo},
+		{"Reset", method_reset},
+		{"Power", method_power},
 		{"SetAlias", method_set_alias},
 		{"Reload", method_reload},
 		{"Why", method_why},
