@@ -28,6 +28,7 @@
 #include "libvirt/domains.h"
 #include "libvirt/job.h"
 #include "libvirt/virt_error.h"
+#include "libvirt/virt_event.h"
 
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT	  3
@@ -166,11 +167,11 @@ static int libvirt_list(struct helper *h)
 	int n;
 
 	if (virConnectDomainEventRegisterAny(h->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-					     VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), h, NULL) < 0)
+					     VIRT_EVENT_CALLBACK(on_lifecycle), h, NULL) < 0)
 		return -1;
 	/* Not every driver has guests with agents. */
 	virConnectDomainEventRegisterAny(h->conn, NULL, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
-					 VIR_DOMAIN_EVENT_CALLBACK(on_agent), h, NULL);
+					 VIRT_EVENT_CALLBACK(on_agent), h, NULL);
 	n = virConnectListAllDomains(h->conn, &all, 0);
 	if (n < 0)
 		return -1;

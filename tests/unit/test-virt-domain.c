@@ -26,6 +26,7 @@
 #include "base/virt_snippet.h"
 #include "libvirt/domain_xml.h"
 #include "libvirt/domains.h"
+#include "libvirt/virt_event.h"
 
 #define SOCKET "/run/usbrouted/vm1.sock"
 
@@ -278,8 +279,8 @@ static void test_lifecycle(void **state)
 	assert_non_null(conn);
 	domains_init(&domains, tell, NULL);
 	assert_true(virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-						     VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
-						     &domains, NULL) >= 0);
+						     VIRT_EVENT_CALLBACK(on_lifecycle), &domains,
+						     NULL) >= 0);
 	test = virDomainLookupByName(conn, "test");
 	assert_non_null(test);
 	assert_int_equal(virDomainGetState(test, &now, &reason, 0), 0);
