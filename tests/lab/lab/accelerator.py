@@ -3,9 +3,11 @@
 A /dev/kvm says little: it may not boot a stock kernel, or may not nest. So try once, and remember.
 """
 
+import functools
 import json
 import os
 import platform
+import re
 import subprocess
 
 from . import initramfs, paths
@@ -17,8 +19,15 @@ EMULATED = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt"]
 # within seconds of running guests; with one, within a few guests; with one and all of QEMU's threads on one
 # CPU of the host, 12 of 12 guests came up. The cause is not known. A guess from these symptoms: QEMU's
 # emulated SVM (7.2) changes a CPU's interrupt_request at a guest's entry and exit without the lock that others hold.
-EMULATED_CPUS = int(os.environ.get("USBROUTED_LAB_CPUS", "1"))     # more: for a measurement that may break
+EMULATED_CPUS = 1
 PROBE_SECONDS = 40
+
+
+@functools.cache
+def qemu_version():
+    """(major, minor) of this machine's QEMU."""
+    said = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
 
 
 def _kvm_boots(kernel):
@@ -41,27 +50,31 @@ def uses_kvm(kernel):
     if chosen:
         return chosen == "kvm"
     memory = paths.cache() / "accelerator.json"
-    here = [platform.release(), kernel.version, os.path.exists("/dev/kvm")]
+    here = f"{platform.release()}, {kernel.version}, QEMU {qemu_version()}, {'a' if os.path.exists('/dev/kvm') else 'no'} kvm"
     try:
-        remembered = json.loads(memory.read_text())
-    except (OSError, ValueError):
+        remembered = {key: value for key, value in json.loads(memory.read_text()).items() if isinstance(value, bool)}
+    except (OSError, ValueError, AttributeError):
         remembered = {}
-    if remembered.get("asked") != here:
+    if here not in remembered:
         print("lab: trying whether this machine's KVM can run the board", flush=True)
-        remembered = {"asked": here, "kvm": _kvm_boots(kernel)}
+        remembered[here] = _kvm_boots(kernel)
         memory.write_text(json.dumps(remembered))
-        print(f"lab: the board will be {'run by KVM' if remembered['kvm'] else 'emulated'}", flush=True)
-    return remembered["kvm"]
+        print(f"lab: the board will be {'run by KVM' if remembered[here] else 'emulated'}", flush=True)
+    return remembered[here]
 
 
-def cpu():
-    """The CPU of this machine that an emulated board runs on: the last one that this process may use."""
-    return max(os.sched_getaffinity(0))
+def _emulated_cpus():
+    """How many CPUs an emulated board has. USBROUTED_LAB_CPUS: more, for a measurement that may break."""
+    return int(os.environ.get("USBROUTED_LAB_CPUS") or EMULATED_CPUS)
+
+
+def cpus():
+    """The CPUs of this machine that the board runs on, the last ones that this process may use; no other board may."""
+    return sorted(os.sched_getaffinity(0))[-_emulated_cpus():]
 
 
 def command(kernel):
     """The first words of the board's command: its QEMU, how it runs, how many CPUs it has."""
     if uses_kvm(kernel):
         return ["qemu-system-x86_64", *KVM, "-smp", str(KVM_CPUS)]
-    cpus = sorted(os.sched_getaffinity(0))[-EMULATED_CPUS:]
-    return ["taskset", "-c", ",".join(map(str, cpus)), "qemu-system-x86_64", *EMULATED, "-smp", str(EMULATED_CPUS)]
+    return ["taskset", "-c", ",".join(map(str, cpus())), "qemu-system-x86_64", *EMULATED, "-smp", str(_emulated_cpus())]

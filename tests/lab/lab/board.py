@@ -63,29 +63,36 @@ class Board:
         self._memory = memory
         self._disk = disk
         self._qemu = None
-        self._lock = None
+        self._locks = []
         self._channel = None
         self._monitor = None
 
     # Power
 
-    def _take_lock(self):
-        self._lock = open(LOCK.format(accelerator.cpu()), "a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "somebody"
-            raise LabError(f"a board is up already ({holder}): one at a time "
-                           "on a CPU. Put it away with `tests/lab/board down`, or begin with `taskset -c N`") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()}, checkout {paths.REPO}\n")
-        self._lock.flush()
+    def _take_locks(self):
+        for cpu in accelerator.cpus():
+            lock = open(LOCK.format(cpu), "a+")
+            self._locks.append(lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                holder = lock.read().strip() or "somebody"
+                self._give_locks_up()
+                raise LabError(f"a board is up already ({holder}): one at a time on a CPU. Put it away with "
+                               "`tests/lab/board down`, or begin with `taskset -c N`") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}, checkout {paths.REPO}\n")
+            lock.flush()
+
+    def _give_locks_up(self):
+        while self._locks:
+            self._locks.pop().close()
 
     def start(self):
         if os.geteuid() != 0:
             raise LabError("the lab needs root (it shares this machine's file system with the board)")
-        self._take_lock()
+        self._take_locks()
         began = time.monotonic()
         agent_near, agent_far = socket.socketpair()
         monitor_near, monitor_far = socket.socketpair()
@@ -129,9 +136,7 @@ class Board:
             self._qemu.kill()
             self._qemu.wait()
             self._qemu = None
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        self._give_locks_up()
 
     def running(self):
         return bool(self._qemu and self._qemu.poll() is None)

@@ -4,7 +4,7 @@ and its monitor. The agent needs no network, so a guest can be asked while its c
 import shlex
 import time
 
-from . import LabError, LabTimeout, initramfs, programs
+from . import LabError, LabTimeout, accelerator, initramfs, programs
 from .board import EVENT_SECONDS, Events, wait_in
 from .channel import Channel
 from .qmp import Qmp
@@ -14,6 +14,11 @@ UP_SECONDS = 120
 CPU = "host,-xsave"
 MEMORY = 192
 SOCKETS = "/run/usbrouted"
+
+
+def reconnect():
+    """How QEMU is told to come back to the card's socket each second (qemu.org, about/deprecated: since 9.2)."""
+    return "reconnect=1" if accelerator.qemu_version() < (9, 2) else "reconnect-ms=1000"
 
 
 class Guest:
@@ -60,7 +65,7 @@ class Guest:
         ]
         if self.card:
             words += [
-                "-chardev", f"socket,id=card,path={SOCKETS}/{self.name}.sock,reconnect=1",
+                "-chardev", f"socket,id=card,path={SOCKETS}/{self.name}.sock,{reconnect()}",
                 "-netdev", "vhost-user,id=net,chardev=card",
                 "-device", f"virtio-net-pci,netdev=net,mac={self.mac},romfile=",
             ]

@@ -66,7 +66,8 @@ def board(kernel):
         _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + BOARD_KVM))
         return cpio
 
-    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, *tools.values())
+    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, pathlib.Path(BUSYBOX),
+                 *tools.values())
 
 
 def guest(kernel):
@@ -108,5 +109,5 @@ def guest(kernel):
         shutil.rmtree(scratch)
         return cpio
 
-    return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, *tools.values(),
-                  *agents)
+    return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, pathlib.Path(BUSYBOX),
+                 pathlib.Path(usbip), *tools.values(), *agents)

@@ -1,7 +1,8 @@
 """Debian's stock kernel, for the board and the guests. Owns CACHE/kernel.
 
-The build machine's own kernel is of no use: it may lack every module that is needed. USBROUTED_LAB_KERNEL names
-another than the default one: a series (6.12, from Debian's backports, whose dummy_hcd has a finer timer) or a version.
+The build machine's own kernel is of no use: it may lack every module that is needed. Without a word it is the release's own
+(Debian 12: 6.1, Debian 13: 6.12). USBROUTED_LAB_KERNEL names another one: a series, which then comes from the release's
+backports or from the other release, or a version.
 """
 
 import lzma
@@ -10,25 +11,21 @@ import re
 import shutil
 import subprocess
 
-from . import LabError, paths
+from . import LabError, paths, sources
 
 XZ_MAGIC = b"\xfd7zXZ\x00"
-DEFAULT_SERIES = "6.1"
-# Where a series comes from that Debian's release doesn't have; asked with lists of the lab's own, so that this
-# machine's package sources stay as they are.
-BACKPORTS = ("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-             "http://deb.debian.org/debian bookworm-backports main\n")
+SERIES = {"bookworm": "6.1", "trixie": "6.12"}
 
 
 class Packages:
-    """apt: this machine's sources, or the backports."""
+    """apt: this machine's sources, or others, with lists of the lab's own, so that this machine's stay as they are."""
 
-    def __init__(self, backports=False):
+    def __init__(self, name=None, lines=None):
         self._options = ["-o", "APT::Sandbox::User=root"]
-        if backports:
-            folder = paths.cache("kernel", ".apt")
-            paths.cache("kernel", ".apt", "lists", "partial")
-            (folder / "sources.list").write_text(BACKPORTS)
+        if lines:
+            folder = paths.cache("kernel", ".apt", name)
+            paths.cache("kernel", ".apt", name, "lists", "partial")
+            (folder / "sources.list").write_text(lines)
             for key, value in (("Dir::Etc::sourcelist", folder / "sources.list"), ("Dir::Etc::sourceparts", "/dev/null"),
                                ("Dir::State::lists", folder / "lists"), ("Dir::Cache::pkgcache", ""),
                                ("Dir::Cache::srcpkgcache", "")):
@@ -36,10 +33,7 @@ class Packages:
             self._run("apt-get", "-q", "update", cwd=folder)
 
     def _run(self, *words, cwd=None):
-        got = subprocess.run([words[0], *self._options, *words[1:]], cwd=cwd, capture_output=True, text=True)
-        if got.returncode:
-            raise LabError(f"{' '.join(words)}: {got.stderr.strip()}")
-        return got.stdout
+        return sources.run(words[0], *self._options, *words[1:], cwd=cwd)
 
     def newest(self):
         """The version that linux-image-amd64 depends on."""
@@ -54,6 +48,13 @@ class Packages:
         return next(folder.glob("*.deb"))
 
 
+def elsewhere():
+    """Where a series may be that this machine's own sources don't have: (name, sources.list) each, the nearest first."""
+    own, other = sources.own_release(), sources.other_release()
+    yield f"{own}-backports", sources.lines_for_backports(own)
+    yield other, sources.lines_for(other)
+
+
 def is_of(version, series):
     return version == series or version.startswith(f"{series}.")
 
@@ -62,7 +63,7 @@ class Kernel:
     """One unpacked kernel: .image to boot, .modules with its modules, .version."""
 
     def __init__(self, version=None):
-        wanted = version or os.environ.get("USBROUTED_LAB_KERNEL") or DEFAULT_SERIES
+        wanted = version or os.environ.get("USBROUTED_LAB_KERNEL") or SERIES[sources.own_release()]
         self._packages = None
         self.version = cached(wanted) or self._find(wanted)
         self.folder = paths.cache("kernel") / self.version
@@ -73,17 +74,22 @@ class Kernel:
         self._needs = None
 
     def _find(self, wanted):
-        """The version of the series in Debian's release, or its backports; a whole version is taken as it is."""
+        """The newest version of a series, wherever it is; a whole version is taken as it is."""
         self._packages = Packages()
         if not re.fullmatch(r"\d+\.\d+", wanted):
             return wanted
-        newest = self._packages.newest()
-        if not is_of(newest, wanted):
-            self._packages = Packages(backports=True)
-            newest = self._packages.newest()
-        if not is_of(newest, wanted):
-            raise LabError(f"no kernel {wanted}: Debian's backports have {newest}")
-        return newest
+        seen = [self._packages.newest()]
+        places = elsewhere()
+        while not is_of(seen[-1], wanted):
+            place = next(places, None)
+            if not place:
+                raise LabError(f"no kernel {wanted}: this machine's sources have {seen[0]}, elsewhere is {', '.join(seen[1:])}")
+            try:
+                self._packages = Packages(*place)
+                seen.append(self._packages.newest())
+            except LabError as error:       # a server need not have them all
+                print(f"lab: {place[0]}: {error}", flush=True)
+        return seen[-1]
 
     def _fetch(self):
         scratch = paths.cache("kernel", ".unpack")
@@ -93,10 +99,11 @@ class Kernel:
         print(f"lab: fetching {package}", flush=True)
         root = scratch / "root"
         subprocess.run(["dpkg", "-x", self._packages.download(package, scratch), root], check=True)
-        # Emulated, unpacking costs more than reading; and insmod can't.
-        packed = [str(file) for file in root.rglob("*.ko.xz")]
-        if packed:
-            subprocess.run(["xargs", "-0", "xz", "-d"], input="\0".join(packed), text=True, check=True)
+        merged = root / "usr" / "lib" / "modules"       # Debian 13's; depmod looks in /lib
+        if merged.is_dir():
+            (root / "lib").mkdir(exist_ok=True)
+            merged.rename(root / "lib" / "modules")
+        unpack_modules(root)
         subprocess.run(["depmod", "-b", root, self.version], check=True)
         unpack_image(root / "boot" / f"vmlinuz-{self.version}", root / "vmlinux")
         (root / "ready").touch()
@@ -135,6 +142,16 @@ def cached(series):
 
 def module_name(file):
     return os.path.basename(file).split(".ko")[0].replace("-", "_")
+
+
+def unpack_modules(root):
+    """Emulated, unpacking costs more than reading; and insmod can't."""
+    for file in list(root.rglob("*.ko.xz")):
+        file.with_suffix("").write_bytes(lzma.decompress(file.read_bytes()))
+        file.unlink()
+    packed = [str(file) for file in root.rglob("*.ko.zst")]
+    if packed:
+        subprocess.run(["xargs", "-0", "zstd", "-q", "-d", "--rm"], input="\0".join(packed), text=True, check=True)
 
 
 def unpack_image(bzimage, vmlinux):
