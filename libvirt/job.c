@@ -41,7 +41,7 @@ static int domain_command(struct guest_agent *agent, const char *command, char *
 
 static void domain_pause(struct guest_agent *agent, unsigned ms)
 {
-	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l};
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
 	nanosleep(&ts, NULL);
 }

@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-#define ANY -1
+#define ANY (-1)
 
 static const struct {
 	uint8_t base;
