@@ -62,8 +62,8 @@ static void describe(const char *form, const char *value, size_t len)
 		return;
 	}
 	i = usb_descriptors_index(&d, wanted);
-	if (i < 0 || usb_configuration_read(&c, d.configurations[i].bytes,
-					    d.configurations[i].len) < 0)
+	if (i < 0 ||
+	    usb_configuration_read(&c, d.configurations[i].bytes, d.configurations[i].len) < 0)
 		printf("none of %u\n", d.n);
 	else
 		print_configuration(c);
