@@ -152,7 +152,7 @@ struct device {
 	uint16_t busnum, devnum;
 	usb_class_set classes;
 	struct usbip_device_info info;
-	char broken[128]; /* why its descriptors can't be trusted; "" where they can */
+	char broken[384]; /* why its descriptors can't be used, and what to do; "" where they can */
 	const struct config_device *section; /* in the configuration, or NULL */
 	char given[32];			     /* the name that it was given by command; "" if none */
 	bool unpowered; /* of struct port_off: its port is switched off, and it is in no list here */

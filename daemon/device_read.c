@@ -191,6 +191,15 @@ static int active_configuration(struct udev_device *u)
 	return s && end != s && value <= UINT8_MAX ? (int)value : USB_NO_CONFIGURATION;
 }
 
+/* What is wrong with a device's descriptors is the device's, its cable's or its port's. */
+static void say_broken(struct device *d, const char *why)
+{
+	snprintf(d->broken, sizeof(d->broken),
+		 "%s; plug it in again, with another cable or into another port, and where that "
+		 "does not help report it with what `lsusb -v -s %u:%u` prints",
+		 why, d->busnum, d->devnum);
+}
+
 static int read_descriptors(struct device *d, const char *syspath, int configuration)
 {
 	_cleanup_free_ uint8_t *data = malloc(USB_DESCRIPTORS_MAX);
@@ -207,15 +216,16 @@ static int read_descriptors(struct device *d, const char *syspath, int configura
 	if (fd >= 0)
 		n = read_whole(fd, data, USB_DESCRIPTORS_MAX);
 	if (n < 0) {
-		snprintf(d->broken, sizeof(d->broken), "its descriptors can't be read: %s",
+		snprintf(fault.text, sizeof(fault.text), "its descriptors can't be read: %s",
 			 errno_text(errno));
+		say_broken(d, fault.text);
 		return 0;
 	}
 	r = usb_descriptor_read(data, (size_t)n, configuration, &d->info, &fault);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
-		snprintf(d->broken, sizeof(d->broken), "%s", fault.text);
+		say_broken(d, fault.text);
 	return 0;
 }
 

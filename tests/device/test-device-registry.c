@@ -228,6 +228,11 @@ static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state
 		if (d->broken[0]) {
 			n_broken++;
 			assert_string_equal(d->busid, "1-1");
+			assert_string_equal(
+				d->broken, "its device descriptor is cut off after 17 of 18 bytes; "
+					   "plug it in again, with another cable or into another "
+					   "port, and where that does not help report it with "
+					   "what `lsusb -v -s 1:2` prints");
 		}
 	}
 	assert_int_equal(n, 2);
