@@ -29,9 +29,16 @@ static bool is_wanted_elsewhere(const struct device *device)
 	return strcmp(route_wanted(device).target, "host") != 0;
 }
 
-static void panic(struct daemon *daemon, const char *who)
+/* All that types and points; and where the chord was struck, whatever it calls itself. */
+static bool is_meant(const struct device *device, const struct device *keyboard)
 {
 	const usb_class_set meant = 1u << USB_CLASS_HID_KEYBOARD | 1u << USB_CLASS_HID_MOUSE;
+
+	return device == keyboard || device->classes & meant;
+}
+
+static void panic(struct daemon *daemon, const struct device *keyboard, const char *who)
+{
 	struct route_subject taken[ROUTE_SUBJECTS_MAX] = {0}, reserved[ROUTE_SUBJECTS_MAX] = {0};
 	/* The wish stands whatever comes. */
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = taken, .has_wait = true};
@@ -40,7 +47,7 @@ static void panic(struct daemon *daemon, const char *who)
 	list_for_each(it, &daemon->devices) {
 		struct device *device = list_entry(it, struct device, link);
 
-		if (!(device->classes & meant) || !is_wanted_elsewhere(device) ||
+		if (!is_meant(device, keyboard) || !is_wanted_elsewhere(device) ||
 		    ask.n_subjects == ROUTE_SUBJECTS_MAX)
 			continue;
 		taken[ask.n_subjects++].device = device;
@@ -72,7 +79,7 @@ void hotkey_struck(struct device *keyboard, enum hotkey which)
 	log_limited(&limit, LOG_LEVEL_NOTICE, "hot key %s on %s", names[which], keyboard->tag);
 	snprintf(who, sizeof(who), "hot key on %.*s", (int)sizeof(who) - 12, keyboard->tag);
 	if (which == HOTKEY_PANIC)
-		panic(daemon, who);
+		panic(daemon, keyboard, who);
 	else
 		route_switch_next(daemon, keyboard, who);
 }

@@ -228,13 +228,19 @@ static void panic_brings_keyboards_and_mice_to_the_host(void **state)
 {
 	struct fixture *f = *state;
 
+	struct device *mouse = plug_at(f, "1-7", 0x7777, NULL, 1u << USB_CLASS_HID_MOUSE),
+		      *disk = plug_at(f, "1-8", 0x8888, NULL, 1u << USB_CLASS_STORAGE);
+
 	in_vm1(f);
 	imports(f->keyboard, f->vm1);
-	f->keyboard->classes = 1u << USB_CLASS_STORAGE;
+	say(f, ROUTE_ATTACH, "046d:7777", f->vm2);
+	say(f, ROUTE_ATTACH, "046d:8888", f->vm2);
+	settle(f);
+	/* Where it was struck, whatever that calls itself. */
+	f->keyboard->classes = 1u << USB_CLASS_VENDOR;
 	strike(f, HOTKEY_PANIC);
-	assert_stands(f->keyboard, "vm1", "vm1", "attached");
-	f->keyboard->classes = 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE;
-	strike(f, HOTKEY_PANIC);
+	assert_stands(mouse, "host", "host", "draining");
+	assert_stands(disk, "vm2", "vm2", "exported");
 	assert_stands(f->keyboard, "host", "host", "draining");
 	assert_true(thread_of(f->keyboard)->close_it);
 	assert_false(file_says(f, "wishes", "vm1"));
