@@ -263,7 +263,8 @@ static int with_argument(struct mock *mock, gulong request, UMockdevIoctlData *a
 		break;
 	case USBDEVFS_DISCONNECT_CLAIM:
 		note(mock, mock->claim_errno ? "busy" : "claim", (int)claim->interface);
-		r = mock->claim_errno;
+		/* usbfs has a bit for each interface in a long. */
+		r = claim->interface >= 64 ? EINVAL : mock->claim_errno;
 		break;
 	case USBDEVFS_CLAIMINTERFACE:
 		note(mock, "claim", (int)number);
@@ -274,7 +275,8 @@ static int with_argument(struct mock *mock, gulong request, UMockdevIoctlData *a
 		kill_urbs(mock, (int)number);
 		break;
 	case USBDEVFS_SETCONFIGURATION:
-		note(mock, "configuration", number == UINT32_MAX ? 0 : (int)number);
+		note(mock, number == UINT32_MAX ? "unconfigured" : "configuration",
+		     number == UINT32_MAX ? -1 : (int)number);
 		r = mock->set_configuration_errno;
 		if (!r)
 			mock->configuration = number == UINT32_MAX ? 0 : (uint8_t)number;
@@ -340,31 +342,38 @@ static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, g
 	return TRUE;
 }
 
-/* One device on bus 1, number 2. */
-void mock_new(struct mock *mock, uint16_t vendor, uint16_t product)
+/* One device on bus 1, number 2, whose usbfs node tells these bytes. */
+void mock_new_of(struct mock *mock, const void *node, size_t len, uint8_t configuration)
 {
-	char text[2048], *p = text;
+	char *text = malloc(512 + 2 * len), *p = text;
 	GError *error = NULL;
 
 	memset(mock, 0, sizeof(*mock));
 	pthread_mutex_init(&mock->lock, NULL);
-	mock->configuration = 1;
-	descriptors[8] = (uint8_t)vendor;
-	descriptors[9] = (uint8_t)(vendor >> 8);
-	descriptors[10] = (uint8_t)product;
-	descriptors[11] = (uint8_t)(product >> 8);
+	mock->configuration = configuration;
 	mock->testbed = umockdev_testbed_new();
 	mock->handler = umockdev_ioctl_base_new();
 	g_signal_connect_after(mock->handler, "handle-ioctl", G_CALLBACK(on_ioctl), mock);
 	if (!umockdev_testbed_attach_ioctl(mock->testbed, NODE, mock->handler, &error))
 		abort();
 	p += sprintf(p, "P: /devices/usb1/1-1\nN: bus/usb/001/002=");
-	for (size_t i = 0; i < sizeof(descriptors); i++)
-		p += sprintf(p, "%02X", descriptors[i]);
+	for (size_t i = 0; i < len; i++)
+		p += sprintf(p, "%02X", ((const uint8_t *)node)[i]);
 	sprintf(p, "\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\nE: DEVNAME=" NODE "\n"
 		   "E: BUSNUM=001\nE: DEVNUM=002\n");
 	if (!umockdev_testbed_add_from_string(mock->testbed, text, &error))
 		abort();
+	free(text);
+}
+
+/* The device above, with these numbers. */
+void mock_new(struct mock *mock, uint16_t vendor, uint16_t product)
+{
+	descriptors[8] = (uint8_t)vendor;
+	descriptors[9] = (uint8_t)(vendor >> 8);
+	descriptors[10] = (uint8_t)product;
+	descriptors[11] = (uint8_t)(product >> 8);
+	mock_new_of(mock, descriptors, sizeof(descriptors), 1);
 }
 
 void mock_free(struct mock *mock)

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <umockdev.h>
 
@@ -40,6 +41,7 @@ struct mock {
 };
 
 void mock_new(struct mock *mock, uint16_t vendor, uint16_t product);
+void mock_new_of(struct mock *mock, const void *node, size_t len, uint8_t configuration);
 void mock_free(struct mock *mock);
 int mock_open(void);
 bool mock_key(struct mock *mock, uint8_t key);

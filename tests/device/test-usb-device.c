@@ -208,11 +208,8 @@ static double now(void)
 		}                                                  \
 	} while (0)
 
-static struct user *user_new(uint16_t vendor, uint16_t product)
+static struct user *user_begin(struct user *u)
 {
-	struct user *u = calloc(1, sizeof(*u));
-
-	mock_new(&u->mock, vendor, product);
 	assert_int_equal(mailbox_init(&u->box), 0);
 	u->server = u->client = -1;
 	u->fd = mock_open();
@@ -220,6 +217,23 @@ static struct user *user_new(uint16_t vendor, uint16_t product)
 	assert_int_equal(usb_device_new(&u->dev, "keyboard", u->fd), 0);
 	usb_device_bind(u->dev, &ops, u);
 	return u;
+}
+
+static struct user *user_new(uint16_t vendor, uint16_t product)
+{
+	struct user *u = calloc(1, sizeof(*u));
+
+	mock_new(&u->mock, vendor, product);
+	return user_begin(u);
+}
+
+/* A device whose usbfs node tells these bytes. */
+static struct user *user_new_of(const void *node, size_t len, uint8_t configuration)
+{
+	struct user *u = calloc(1, sizeof(*u));
+
+	mock_new_of(&u->mock, node, len, configuration);
+	return user_begin(u);
 }
 
 static void user_open(struct user *u)
@@ -433,7 +447,7 @@ static void unconfigured(void **state)
 	usb_device_end_session(u->dev);
 	turn_until(u, u->was_ended);
 	assert_int_equal(u->ended, 0);
-	assert_true(mock_logged(&u->mock, "configuration0 reset"));
+	assert_true(mock_logged(&u->mock, "unconfigured reset"));
 	user_free(u);
 }
 
@@ -729,6 +743,142 @@ static void blocking_requests(void **state)
 	user_free(u);
 }
 
+#define DEVICE(configurations) \
+	18, 1, 0x00, 0x02, 0, 0, 0, 64, 0x6b, 0x1d, 5, 1, 0, 1, 0, 0, 0, configurations
+#define CONFIG(total, value)			9, 2, total, 0, 1, value, 0, 0x80, 50
+#define INTERFACE(number, alternate, endpoints) 9, 4, number, alternate, endpoints, 255, 0, 0, 0
+#define INTERRUPT(address)			7, 5, address, 3, 8, 0, 10
+
+/* Descriptors that Linux works with: what is claimed, and what is there to submit to. usbfs leaves
+ * holes, here zeros, where a configuration is shorter than it says. */
+static void odd_descriptors(void **state)
+{
+	static const uint8_t padded[] = {DEVICE(1), CONFIG(26, 1), INTERFACE(0, 0, 1),
+					 INTERRUPT(0x81), 0};
+	static const uint8_t hole[18 + 200] = {DEVICE(1), CONFIG(200, 1), INTERFACE(0, 0, 1),
+					       INTERRUPT(0x81)};
+	static const uint8_t zero[] = {
+		DEVICE(1), CONFIG(43, 1),      INTERFACE(0, 0, 1), INTERRUPT(0x81), 0,
+		4,	   INTERFACE(1, 0, 1), INTERRUPT(0x82),
+	};
+	static const uint8_t second[18 + 60 + 25] = {
+		DEVICE(2),
+		CONFIG(60, 1),
+		INTERFACE(0, 0, 1),
+		INTERRUPT(0x82),
+		[18 + 60] = CONFIG(25, 2),
+		INTERFACE(0, 0, 1),
+		INTERRUPT(0x81),
+	};
+	static const uint8_t numbered_0[] = {DEVICE(1), CONFIG(25, 0), INTERFACE(0, 0, 1),
+					     INTERRUPT(0x81)};
+	/* libusb claims none above 31, usbfs none above 63. */
+	static const uint8_t high[] = {DEVICE(1),	CONFIG(41, 1),	      INTERFACE(40, 0, 1),
+				       INTERRUPT(0x81), INTERFACE(200, 0, 1), INTERRUPT(0x82)};
+	static const uint8_t long_endpoint[] = {
+		DEVICE(1), CONFIG(27, 1), INTERFACE(0, 0, 1), 9, 5, 0x81, 3, 8, 0, 10, 0, 0,
+	};
+	static const uint8_t twice[] = {DEVICE(1),	 CONFIG(48, 1),	  INTERFACE(0, 0, 1),
+					INTERRUPT(0x81), INTERRUPT(0x82), INTERFACE(0, 0, 1),
+					INTERRUPT(0x83)};
+	static const uint8_t none[] = {DEVICE(1), CONFIG(9, 1)};
+	static const struct {
+		const char *name;
+		const uint8_t *node;
+		size_t len;
+		uint8_t configuration;
+		const char *claims;
+		bool has_1, has_2; /* IN endpoints */
+	} rows[] = {
+		{"padded", padded, sizeof(padded), 1, "claim0 ", true, false},
+		{"hole", hole, sizeof(hole), 1, "claim0 ", true, false},
+		{"zero", zero, sizeof(zero), 1, "claim0 ", true, false},
+		{"second", second, sizeof(second), 2, "claim0 ", true, false},
+		{"numbered 0", numbered_0, sizeof(numbered_0), 0, "claim0 ", true, false},
+		{"high", high, sizeof(high), 1, "claim40 claim200 ", true, false},
+		{"long endpoint", long_endpoint, sizeof(long_endpoint), 1, "claim0 ", true, false},
+		{"twice", twice, sizeof(twice), 1, "claim0 ", true, false},
+		{"none", none, sizeof(none), 1, "", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct user *u = user_new_of(rows[i].node, rows[i].len, rows[i].configuration);
+
+		print_message("%s\n", rows[i].name);
+		user_open(u);
+		if (strncmp(u->mock.log, rows[i].claims, strlen(rows[i].claims)))
+			fail_msg("%s: claimed: %s", rows[i].name, u->mock.log);
+		user_attach(u);
+		ask(u, (struct pdu_submit){.seqnum = 1, .in = true, .ep = 2, .length = 8}, NULL);
+		expect(u, 3, 1, -ENOENT, 0, NULL);
+		ask(u, (struct pdu_submit){.seqnum = 2, .in = true, .ep = 1, .length = 8}, NULL);
+		if (rows[i].has_1) {
+			turn_until(u, mock_key(&u->mock, 9));
+			expect(u, 3, 2, 0, 8, (uint8_t[8]){[2] = 9});
+		} else {
+			expect(u, 3, 2, -ENOENT, 0, NULL);
+		}
+		/* Its own configuration anew, as each guest sets it. */
+		ask(u, (struct pdu_submit){.seqnum = 3, .setup = {0, 9, rows[i].configuration}},
+		    NULL);
+		expect(u, 3, 3, 0, 0, NULL);
+		assert_false(mock_logged(&u->mock, "unconfigured"));
+		user_free(u);
+	}
+}
+
+/* More than a page, and in none of its 30 interfaces is anything lost. */
+static void long_descriptors(void **state)
+{
+	uint8_t node[18 + 9 + 30 * (9 + 200 + 7)] = {DEVICE(1), CONFIG(0, 1)}, *p = node + 18 + 9;
+	struct user *u;
+
+	node[18 + 2] = (uint8_t)(sizeof(node) - 18);
+	node[18 + 3] = (uint8_t)((sizeof(node) - 18) >> 8);
+	for (uint8_t n = 0; n < 30; n++) {
+		const uint8_t interface[] = {INTERFACE(n, 0, 1), 200, 0xff};
+		const uint8_t end[] = {INTERRUPT(n < 15 ? 0x81 + n : n - 14)};
+
+		memcpy(p, interface, sizeof(interface));
+		memset(p + sizeof(interface), 0, 200 - 2);
+		memcpy(p + 9 + 200, end, sizeof(end));
+		p += 9 + 200 + sizeof(end);
+	}
+	u = user_new_of(node, sizeof(node), 1);
+	user_open(u);
+	assert_true(mock_logged(&u->mock, "claim28 claim29 release0"));
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 1, .in = true, .ep = 15, .length = 8}, NULL);
+	turn_until(u, mock_key(&u->mock, 9));
+	expect(u, 3, 1, 0, 8, (uint8_t[8]){[2] = 9});
+	user_free(u);
+}
+
+/* An interface that has no setting 0 begins with its first, and any of its settings can be set. */
+static void settings_without_0(void **state)
+{
+	static const uint8_t node[] = {
+		DEVICE(1),	 CONFIG(41, 1),	     INTERFACE(0, 3, 1),
+		INTERRUPT(0x81), INTERFACE(0, 7, 1), INTERRUPT(0x82),
+	};
+	struct user *u = user_new_of(node, sizeof(node), 1);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 1, .in = true, .ep = 1, .length = 8}, NULL);
+	turn_until(u, mock_key(&u->mock, 9));
+	expect(u, 3, 1, 0, 8, (uint8_t[8]){[2] = 9});
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {1, 11, 7, 0, 0, 0}}, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	assert_true(mock_logged(&u->mock, "setting7"));
+	ask(u, (struct pdu_submit){.seqnum = 3, .in = true, .ep = 1, .length = 8}, NULL);
+	expect(u, 3, 3, -ENOENT, 0, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 4, .in = true, .ep = 2, .length = 8}, NULL);
+	turn_until(u, mock_key(&u->mock, 9));
+	expect(u, 3, 4, 0, 8, (uint8_t[8]){[2] = 9});
+	user_free(u);
+}
+
 /* One session after the other: in between the device is as it was found. */
 static void sessions(void **state)
 {
@@ -977,29 +1127,19 @@ static void chords(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(open_and_close),
-		cmocka_unit_test(claimed_by_another),
-		cmocka_unit_test(reset_fails),
-		cmocka_unit_test(never_reset),
-		cmocka_unit_test(unconfigured),
-		cmocka_unit_test(close_while_opening),
-		cmocka_unit_test(without_threads),
-		cmocka_unit_test(control_transfers),
-		cmocka_unit_test(long_control),
-		cmocka_unit_test(keys),
-		cmocka_unit_test(isochronous),
-		cmocka_unit_test(isochronous_errors),
-		cmocka_unit_test(unlinked),
-		cmocka_unit_test(blocking_requests),
-		cmocka_unit_test(sessions),
-		cmocka_unit_test(handed_over),
-		cmocka_unit_test(end_while_parked),
-		cmocka_unit_test(close_with_session),
-		cmocka_unit_test(no_memory),
-		cmocka_unit_test(unplugged),
-		cmocka_unit_test(unplugged_at_submit),
-		cmocka_unit_test(gone_at_reset),
-		cmocka_unit_test(chords),
+		cmocka_unit_test(open_and_close),     cmocka_unit_test(claimed_by_another),
+		cmocka_unit_test(reset_fails),	      cmocka_unit_test(never_reset),
+		cmocka_unit_test(unconfigured),	      cmocka_unit_test(close_while_opening),
+		cmocka_unit_test(without_threads),    cmocka_unit_test(control_transfers),
+		cmocka_unit_test(long_control),	      cmocka_unit_test(keys),
+		cmocka_unit_test(isochronous),	      cmocka_unit_test(isochronous_errors),
+		cmocka_unit_test(unlinked),	      cmocka_unit_test(blocking_requests),
+		cmocka_unit_test(odd_descriptors),    cmocka_unit_test(long_descriptors),
+		cmocka_unit_test(settings_without_0), cmocka_unit_test(sessions),
+		cmocka_unit_test(handed_over),	      cmocka_unit_test(end_while_parked),
+		cmocka_unit_test(close_with_session), cmocka_unit_test(no_memory),
+		cmocka_unit_test(unplugged),	      cmocka_unit_test(unplugged_at_submit),
+		cmocka_unit_test(gone_at_reset),      cmocka_unit_test(chords),
 	};
 
 	if (usb_device_library_init() < 0)
