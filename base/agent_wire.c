@@ -22,9 +22,14 @@ enum word {
 	WORD_VM,
 	WORD_ALIAS,
 	WORD_TEXT, /* the rest of the line, which may be nothing */
+	/* The rest, word by word: each may be missing, and others are a later version's. */
+	WORD_GUEST_CAN,
+	WORD_DAEMON_CAN,
 };
 
 #define WORDS_MAX 5
+#define BOOT	  "boot="
+#define LET_GO	  "let-go"
 
 enum from { FROM_GUEST = 1, FROM_DAEMON = 2, FROM_BOTH = 3 };
 
@@ -33,13 +38,20 @@ static const struct {
 	enum from from;
 	enum word words[WORDS_MAX];
 } verbs[AGENT_VERBS] = {
-	[AGENT_HELLO] = {"HELLO", FROM_GUEST, {WORD_PROTOCOL, WORD_VERSION, WORD_HIGH, WORD_SUPER}},
+	[AGENT_HELLO] = {"HELLO",
+			 FROM_GUEST,
+			 {WORD_PROTOCOL, WORD_VERSION, WORD_HIGH, WORD_SUPER, WORD_GUEST_CAN}},
 	[AGENT_PORTS] = {"PORTS", FROM_GUEST, {WORD_HIGH, WORD_SUPER}},
 	[AGENT_TRYING] = {"TRYING", FROM_GUEST, {WORD_BUSID}},
 	[AGENT_HAS] = {"HAS", FROM_GUEST, {WORD_BUSID, WORD_PORT}},
 	[AGENT_FAILED] = {"FAILED", FROM_GUEST, {WORD_BUSID, WORD_TEXT}},
 	[AGENT_GONE] = {"GONE", FROM_GUEST, {WORD_BUSID}},
-	[AGENT_WELCOME] = {"WELCOME", FROM_DAEMON, {WORD_PROTOCOL, WORD_VM, WORD_VERSION}},
+	[AGENT_LETGO] = {"LETGO", FROM_GUEST, {WORD_BUSID}},
+	[AGENT_SLEEP] = {"SLEEP", FROM_GUEST, {WORD_NONE}},
+	[AGENT_AWAKE] = {"AWAKE", FROM_GUEST, {WORD_NONE}},
+	[AGENT_WELCOME] = {"WELCOME",
+			   FROM_DAEMON,
+			   {WORD_PROTOCOL, WORD_VM, WORD_VERSION, WORD_DAEMON_CAN}},
 	[AGENT_REFUSED] = {"REFUSED", FROM_DAEMON, {WORD_TEXT}},
 	[AGENT_ROUTE] = {"ROUTE",
 			 FROM_DAEMON,
@@ -179,6 +191,30 @@ static int read_text(struct reader *r, char text[AGENT_TEXT_SIZE])
 	return 0;
 }
 
+static bool is_boot(const char *word, size_t n)
+{
+	if (n != strlen(BOOT) + AGENT_BOOT_SIZE - 1 || memcmp(word, BOOT, strlen(BOOT)))
+		return false;
+	for (size_t i = strlen(BOOT); i < n; i++)
+		if (!((word[i] >= '0' && word[i] <= '9') || (word[i] >= 'a' && word[i] <= 'f')))
+			return false;
+	return true;
+}
+
+static int read_can(struct reader *r, enum word kind, struct agent_message *m)
+{
+	while (r->p < r->end) {
+		const char *word;
+		size_t n = next_word(r, &word);
+
+		if (kind == WORD_GUEST_CAN && is_boot(word, n))
+			memcpy(m->boot, word + strlen(BOOT), AGENT_BOOT_SIZE - 1);
+		else if (kind == WORD_DAEMON_CAN && n == strlen(LET_GO) && !memcmp(word, LET_GO, n))
+			m->let_go = true;
+	}
+	return 0;
+}
+
 static int read_word(struct reader *r, enum word kind, struct agent_message *m)
 {
 	const char *word;
@@ -186,6 +222,8 @@ static int read_word(struct reader *r, enum word kind, struct agent_message *m)
 
 	if (kind == WORD_TEXT)
 		return read_text(r, m->text);
+	if (kind == WORD_GUEST_CAN || kind == WORD_DAEMON_CAN)
+		return read_can(r, kind, m);
 	n = next_word(r, &word);
 	switch (kind) {
 	case WORD_PROTOCOL:
@@ -215,6 +253,8 @@ static int read_word(struct reader *r, enum word kind, struct agent_message *m)
 		return read_name(word, n, false, m->name);
 	case WORD_NONE:
 	case WORD_TEXT:
+	case WORD_GUEST_CAN:
+	case WORD_DAEMON_CAN:
 		break;
 	}
 	return -EPROTO;
@@ -258,9 +298,6 @@ int agent_wire_parse(const char *line, size_t len, bool from_guest, struct agent
 		if (e < 0)
 			return e;
 	}
-	/* What another version says more in HELLO and its answer is that version's matter. */
-	if (ret->verb == AGENT_HELLO || ret->verb == AGENT_WELCOME)
-		return 0;
 	return r.p == r.end ? 0 : -EPROTO;
 }
 
@@ -306,6 +343,14 @@ static void write_word(FILE *f, enum word kind, const struct agent_message *m)
 		fputc(' ', f);
 		for (const char *p = m->text; *p; p++)
 			fputc(*p >= 0x20 && *p <= 0x7e ? *p : '?', f);
+		break;
+	case WORD_GUEST_CAN:
+		if (m->boot[0])
+			fprintf(f, " " BOOT "%s", m->boot);
+		break;
+	case WORD_DAEMON_CAN:
+		if (m->let_go)
+			fputs(" " LET_GO, f);
 		break;
 	case WORD_NONE:
 		break;

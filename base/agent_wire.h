@@ -19,6 +19,7 @@
 #define AGENT_LINE_MAX	512 /* bytes, the newline among them */
 #define AGENT_NAME_SIZE 32  /* of a VM, a busid, an alias, a version: with the NUL */
 #define AGENT_TEXT_SIZE 120 /* of a reason for people: with the NUL */
+#define AGENT_BOOT_SIZE 17  /* of a boot of the guest: 16 digits, with the NUL */
 #define AGENT_PORTS_MAX 4096
 #define AGENT_ROUTES	256 /* devices that a guest is told of at a time */
 
@@ -30,14 +31,17 @@
 
 enum agent_verb {
 	/* from the guest */
-	AGENT_HELLO,  /* HELLO protocol version hs=N ss=N: its first line; free ports */
+	AGENT_HELLO,  /* HELLO protocol version hs=N ss=N [boot=X]: its first line; free ports */
 	AGENT_PORTS,  /* PORTS hs=N ss=N: free ports have changed */
 	AGENT_TRYING, /* TRYING busid: it is importing that */
 	AGENT_HAS,    /* HAS busid port: its kernel has set the device's configuration */
 	AGENT_FAILED, /* FAILED busid text: it has not got it; it goes on trying */
 	AGENT_GONE,   /* GONE busid: its kernel has it no more */
+	AGENT_LETGO,  /* LETGO busid: somebody in the guest has detached it */
+	AGENT_SLEEP,  /* SLEEP: the guest goes to sleep, and lets go of all until it is awake */
+	AGENT_AWAKE,  /* AWAKE: it is awake, or stays so */
 	/* from the daemon */
-	AGENT_WELCOME, /* WELCOME protocol vm version: the answer to HELLO */
+	AGENT_WELCOME, /* WELCOME protocol vm version [let-go]: the answer to HELLO */
 	AGENT_REFUSED, /* REFUSED text: in place of WELCOME, and the end */
 	AGENT_ROUTE,   /* ROUTE busid speed devid free|held alias|-: to be imported */
 	AGENT_UNROUTE, /* UNROUTE busid: to be let go of */
@@ -67,6 +71,8 @@ struct agent_message {
 	char name[AGENT_NAME_SIZE]; /* the VM; the alias, "" for none */
 	char version[AGENT_NAME_SIZE];
 	char text[AGENT_TEXT_SIZE];
+	char boot[AGENT_BOOT_SIZE]; /* which boot of the guest this is; "": it does not say */
+	bool let_go;		    /* the daemon understands LETGO */
 };
 
 /* Outcomes of agent_wire_parse() beside 0. */
