@@ -229,8 +229,8 @@ enum status ctl_vms(struct ctl *ctl)
 	_cleanup_(table_freep) struct table *t = NULL;
 	enum status status =
 		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms"}, &answer);
-	const json_t *vms = json_object_get(answer.parameters, "vms"), *v;
-	size_t i;
+	const json_t *vms = json_object_get(answer.parameters, "vms"), *v, *w;
+	size_t i, j;
 
 	if (status)
 		return status;
@@ -240,13 +240,17 @@ enum status ctl_vms(struct ctl *ctl)
 		return out_of_memory();
 	json_array_foreach(vms, i, v) {
 		bool up = json_is_true(json_object_get(v, "connected"));
-		char devices[DEVICE_TEXT_MAX];
+		char devices[DEVICE_TEXT_MAX], agent[80];
 		int r = 0;
 
 		ctl_words(json_object_get(v, "devices"), " ", devices, sizeof(devices));
 		r |= table_add(t, ctl_text(v, "name"), COLOUR_NONE);
 		r |= table_add(t, up ? "up" : "off", up ? COLOUR_GREEN : COLOUR_NONE);
-		r |= table_add(t, ctl_text(v, "agent"), COLOUR_NONE);
+		if (json_is_true(json_object_get(v, "asleep")))
+			snprintf(agent, sizeof(agent), "%s asleep", ctl_text(v, "agent"));
+		else
+			snprintf(agent, sizeof(agent), "%s", ctl_text(v, "agent"));
+		r |= table_add(t, agent, COLOUR_NONE);
 		r |= table_add(t, ctl_text(v, "address"), COLOUR_NONE);
 		r |= table_add(t, ctl_text(v, "mac"), COLOUR_NONE);
 		r |= table_add(t, devices, COLOUR_NONE);
@@ -254,6 +258,12 @@ enum status ctl_vms(struct ctl *ctl)
 			return out_of_memory();
 	}
 	table_print(t, stdout, ctl->width, ctl->colours);
+	json_array_foreach(vms, i, v) {
+		json_array_foreach(json_object_get(v, "warnings"), j, w) {
+			fputs("warning   ", stdout);
+			ctl_print_clean(json_string_value(w) ? json_string_value(w) : "?");
+		}
+	}
 	return STATUS_DONE;
 }
 

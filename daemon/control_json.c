@@ -153,8 +153,11 @@ json_t *json_vm(struct vm *vm)
 	struct guest_ports ports = guest_side_ports(vm);
 	const uint8_t *m = vm->has_mac ? vm->mac : vm->fixed_mac;
 	char address[INET_ADDRSTRLEN], mac[18], socket[PATH_MAX], name[48];
-	json_t *devices = json_array();
+	json_t *devices = json_array(), *warnings = json_array();
+	char warning[512];
 
+	for (unsigned i = 0; vm_card_warning(vm, i, warning, sizeof(warning)); i++)
+		json_array_append_new(warnings, json_text(warning));
 	list_for_each(it, &vm->daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 
@@ -167,11 +170,12 @@ json_t *json_vm(struct vm *vm)
 		 m[5]);
 	snprintf(name, sizeof(name), "%s.sock", vm->name);
 	daemon_path(socket, sizeof(socket), vm->daemon->config->runtime_directory, name);
-	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-			 vm->name, "connected", vm->connected, "address", address, "mac",
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+			 "name", vm->name, "connected", vm->connected, "address", address, "mac",
 			 json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",
 			 json_text(guest_side_version(vm)), "ports_free_high",
 			 json_count(ports.high), "ports_free_super", json_count(ports.super),
 			 "devices", devices, "socket", json_text(socket), "domain",
-			 json_text(vm->domain), "domain_state", json_text(virt_domain_state(vm)));
+			 json_text(vm->domain), "domain_state", json_text(virt_domain_state(vm)),
+			 "warnings", warnings, "asleep", (int)vm->asleep);
 }

@@ -187,9 +187,12 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 			warn(warnings, "%s: %s: %s", d->tag, state, reason);
 	}
 	list_for_each(it, &daemon->vms) {
-		char text[400];
+		char text[512];
 
 		vms++;
+		for (unsigned i = 0;
+		     vm_card_warning(list_entry(it, struct vm, link), i, text, sizeof(text)); i++)
+			warn(warnings, "%s", text);
 		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
 			warn(warnings, "%s", text);
 	}

@@ -46,6 +46,7 @@ struct daemon {
 	char undo_text[96];	/* that change; "" where there was none */
 	uint64_t changes;	/* how many there were */
 	struct loop_watch wish_end;
+	struct loop_watch cards_save;	   /* vm_card.c: what is known of cards is written soon */
 	struct list calls;		   /* of struct route_call: commands that wait */
 	struct list port_jobs;		   /* of struct port_job: resets, and ports' power */
 	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
@@ -77,6 +78,8 @@ struct vm {
 	uint8_t fixed_mac[6];
 	bool has_mac, connected;
 	uint8_t mac[6];
+	bool has_foreign, has_daemon; /* as in struct guest_card */
+	uint8_t foreign[6], told_foreign[6];
 	bool started;	      /* its port was asked for */
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	struct guest *guest;  /* NULL until its port is made */
@@ -85,6 +88,7 @@ struct vm {
 	int agent_listener;   /* its agent's */
 	struct loop_watch listener_watch, agent_watch, agent_pause;
 	struct agents agents;
+	bool asleep; /* its agent has said so; the card may be down meanwhile */
 	struct broker_request req;
 	struct list clients; /* of struct usbip_client: have not said yet what they want */
 	unsigned n_clients;
@@ -107,6 +111,8 @@ int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_li
 void vms_change(struct daemon *daemon, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
 struct vm *vm_find(struct daemon *daemon, const char *name);
+bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);
+const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);
 
 /* ------------------------------------------------------------- devices */
 
@@ -121,19 +127,29 @@ enum route_state {
 	ROUTE_FAILED,	 /* could not be had; tried again later */
 };
 
+/*
+ * Somebody in a guest has detached a device, as its agent says. It stays exported to that VM, and is
+ * not told to the agent of that boot until a command names it, or it is imported again by hand.
+ */
+struct route_let_go {
+	char vm[32];		    /* "": nobody has */
+	char boot[AGENT_BOOT_SIZE]; /* of the guest */
+};
+
 struct route {
 	enum route_state state;
 	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING, perhaps RESETTING */
 	struct guest_device *gd;
-	bool importing, session; /* handed to the thread with a client; the client has it */
-	bool guest_has;		 /* and its kernel has set the device's configuration */
-	char guest_text[120];	 /* else, why it has not, where it says so */
-	int session_dup;	 /* the client's socket, for shutdown() alone, or -1 */
-	int guard;		 /* while open, the broker lets nobody mount its disks */
-	bool ours;		 /* no driver of the host has it: we have it, or had */
-	bool gone;		 /* libusb says so; udev will */
-	int failure;		 /* the errno of the last failure */
-	char reason[160];	 /* why it is not where it should be */
+	bool importing, session;    /* handed to the thread with a client; the client has it */
+	bool guest_has;		    /* and its kernel has set the device's configuration */
+	char guest_text[120];	    /* else, why it has not, where it says so */
+	struct route_let_go let_go; /* that VM is @at */
+	int session_dup;	    /* the client's socket, for shutdown() alone, or -1 */
+	int guard;		    /* while open, the broker lets nobody mount its disks */
+	bool ours;		    /* no driver of the host has it: we have it, or had */
+	bool gone;		    /* libusb says so; udev will */
+	int failure;		    /* the errno of the last failure */
+	char reason[160];	    /* why it is not where it should be */
 	unsigned failures;
 	struct loop_watch retry;
 	struct broker_request req;

@@ -27,8 +27,11 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/guest_private.h"
+#include "vhost_user_net/net_switch.h"
 
-#define LINK_UP (1ull << 63)
+#define LINK_UP	   (1ull << 63)
+#define HAS_DAEMON (1ull << 62)
+#define LINK_MAC   ((1ull << 48) - 1)
 
 /* How long a guest may be left without the news that its frames were sent. */
 #define SIGNAL_LATEST_NS 10000000ull
@@ -41,14 +44,19 @@ static void guest_accept(void *ctx, int res);
 static void guest_link_delivered(struct letter *letter)
 {
 	struct guest *guest = container_of(letter, struct guest, link_event);
-	uint64_t word;
-	uint8_t mac[6];
+	struct guest_card card = {0};
+	uint64_t word, foreign;
 
 	atomic_store(&guest->link_posted, false);
 	word = atomic_load(&guest->link_word);
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(word >> (8 * (5 - i)));
-	guest->events->link(guest->ctx, word & LINK_UP, mac);
+	foreign = atomic_load(&guest->foreign_word);
+	card.up = word & LINK_UP;
+	card.has_daemon = word & HAS_DAEMON;
+	for (unsigned i = 0; i < 6; i++) {
+		card.mac[i] = (uint8_t)(word >> (8 * (5 - i)));
+		card.foreign[i] = (uint8_t)(foreign >> (8 * (5 - i)));
+	}
+	guest->events->link(guest->ctx, &card);
 }
 
 static void guest_tell_link(struct guest *guest, uint64_t word)
@@ -124,6 +132,9 @@ static void guest_link(void *ctx, bool up, unsigned tun_offload)
 	uint64_t word = atomic_load(&guest->link_word);
 
 	guest->link_up = up;
+	/* Both are said anew where they are still so. */
+	word &= ~HAS_DAEMON;
+	atomic_store(&guest->foreign_word, 0);
 	if (up) {
 		if (ioctl(guest->cfg.tap, TUNSETOFFLOAD, (unsigned long)tun_offload) < 0)
 			log_warning("%s: the tap's offloads can't be set: %s", guest->cfg.name,
@@ -141,11 +152,25 @@ static void guest_link(void *ctx, bool up, unsigned tun_offload)
 static void guest_mac(void *ctx, const uint8_t mac[6])
 {
 	struct guest *guest = ctx;
-	uint64_t word = atomic_load(&guest->link_word) & LINK_UP;
+	uint64_t word = atomic_load(&guest->link_word) & ~LINK_MAC;
 
-	for (unsigned i = 0; i < 6; i++)
-		word |= (uint64_t)mac[i] << (8 * (5 - i));
-	guest_tell_link(guest, word);
+	guest_tell_link(guest, word | net_mac_key(mac));
+}
+
+static void guest_foreign(void *ctx, const uint8_t *mac)
+{
+	struct guest *guest = ctx;
+
+	atomic_store(&guest->foreign_word, mac ? net_mac_key(mac) : 0);
+	guest_tell_link(guest, atomic_load(&guest->link_word));
+}
+
+static void guest_has_daemon(void *ctx, bool has)
+{
+	struct guest *guest = ctx;
+	uint64_t word = atomic_load(&guest->link_word) & ~HAS_DAEMON;
+
+	guest_tell_link(guest, word | (has ? HAS_DAEMON : 0));
 }
 
 /*
@@ -174,6 +199,8 @@ static const struct net_port_ops guest_port_ops = {
 	.call = guest_call,
 	.link = guest_link,
 	.mac = guest_mac,
+	.foreign = guest_foreign,
+	.has_daemon = guest_has_daemon,
 	.poke = guest_poke,
 };
 
@@ -292,6 +319,7 @@ static int guest_set_up(struct guest *guest)
 	int r;
 
 	memcpy(port.mac, guest->cfg.mac, sizeof(port.mac));
+	memcpy(port.mac_before, guest->cfg.mac_before, sizeof(port.mac_before));
 	r = loop_new(&guest->loop);
 	if (r < 0)
 		return r;

@@ -39,7 +39,7 @@ struct guest_config {
 	char name[32];
 	struct in_addr address, daemon;
 	unsigned prefix;
-	uint8_t mac[6];
+	uint8_t mac[6], mac_before[6]; /* as in struct net_port_config */
 	bool isolate;
 	struct hid_chords hotkeys;
 	int listener; /* of <vm>.sock; the guest's from guest_start() on */
@@ -47,9 +47,17 @@ struct guest_config {
 	struct net_switch *sw;
 };
 
+/* A guest's card as it is now. Addresses of zeros: none. */
+struct guest_card {
+	bool up;
+	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
+	uint8_t mac[6];	    /* the card's, as last known */
+	uint8_t foreign[6]; /* what the guest sends from, and may not have */
+};
+
 /* What control hears; all are called in control's thread. @ctx is the device's or guest's. */
 struct guest_events {
-	void (*link)(void *ctx, bool up, const uint8_t mac[6]);
+	void (*link)(void *ctx, const struct guest_card *card);
 	void (*ended)(void *ctx); /* the thread has let go of everything */
 };
 

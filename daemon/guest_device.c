@@ -281,6 +281,8 @@ static void gd_give_delivered(struct letter *letter)
 	list_append(&gd->guest->devices, &gd->link);
 	usb_device_bind(gd->usb, &gd_ops, gd);
 	usb_device_watch_for(gd->usb, &gd->guest->cfg.hotkeys);
+	/* By the time somebody is told how to import it, the answer has come. */
+	net_port_probe(gd->guest->port);
 	if (gd->opened) {
 		gd_opened(gd, 0, NULL);
 	} else {

@@ -44,7 +44,8 @@ struct guest {
 	struct letter stop, poke, hotkeys, link_event, ended;
 	atomic_bool poke_posted, hotkeys_posted, link_posted;
 	_Atomic uint64_t hotkey_words[HOTKEYS]; /* the newest chords, a word each */
-	_Atomic uint64_t link_word;		/* up:1 at bit 63, MAC:48 below */
+	_Atomic uint64_t link_word;    /* up:1 at bit 63, has_daemon:1 at 62, MAC:48 below */
+	_Atomic uint64_t foreign_word; /* a MAC, or 0 */
 
 	/* Start-up only. */
 	sem_t started;

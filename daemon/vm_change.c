@@ -68,7 +68,9 @@ static bool vm_must_wait(const struct vm *vm)
 	list_for_each(it, &vm->daemon->leaving) {
 		const struct vm *old = list_entry(it, struct vm, link);
 
-		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr)
+		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr ||
+		    (old->has_fixed_mac && vm->has_fixed_mac &&
+		     !memcmp(old->fixed_mac, vm->fixed_mac, sizeof(vm->fixed_mac))))
 			return true;
 	}
 	return false;

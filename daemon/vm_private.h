@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What vm_registry.c, vm_address.c and vm_change.c share. */
+/* What vm_registry.c, vm_address.c, vm_card.c and vm_change.c share. */
 #pragma once
 
 #include <sys/types.h>
@@ -14,5 +14,9 @@ void vm_silence(struct vm *vm, const char *why);
 void vm_close(struct vm *vm);
 
 int vm_addresses_assign(const struct config *config, const struct vm_list *vms);
+
+void vm_cards_load(struct daemon *daemon);
+void vm_cards_stop(struct daemon *daemon);
+void vm_card_changed(struct vm *vm, const struct guest_card *card);
 
 void vms_start_waiting(struct daemon *daemon);

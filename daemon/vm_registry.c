@@ -4,7 +4,7 @@
  *
  * A VM's way: its socket is made (while the rights for that are there) -> the broker makes its port
  * -> its thread is started -> … -> its thread is stopped -> ended. Addresses are vm_address.c's,
- * another configuration is vm_change.c's.
+ * what is known of its card is vm_card.c's, another configuration is vm_change.c's.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -169,6 +169,7 @@ int vms_make_sockets(struct daemon *daemon)
 	r = vm_addresses_assign(daemon->config, &vms);
 	if (r < 0)
 		return r;
+	vm_cards_load(daemon);
 	list_for_each(it, &daemon->vms) {
 		r = vm_make_socket(list_entry(it, struct vm, link), daemon->socket_group);
 		if (r < 0)
@@ -216,15 +217,12 @@ void vm_silence(struct vm *vm, const char *why)
 	usbip_clients_close(vm);
 }
 
-static void vm_link(void *ctx, bool up, const uint8_t mac[6])
+static void vm_link(void *ctx, const struct guest_card *card)
 {
-	static const uint8_t none[6];
 	struct vm *vm = ctx;
+	bool up = card->up;
 
-	if (memcmp(mac, none, 6)) {
-		memcpy(vm->mac, mac, 6);
-		vm->has_mac = true;
-	}
+	vm_card_changed(vm, card);
 	if (vm->connected == up || vm->leaving)
 		return;
 	vm->connected = up;
@@ -285,6 +283,8 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 	memcpy(config.name, vm->name, sizeof(config.name));
 	if (vm->has_fixed_mac)
 		memcpy(config.mac, vm->fixed_mac, sizeof(config.mac));
+	else if (vm->has_mac)
+		memcpy(config.mac_before, vm->mac, sizeof(config.mac_before));
 	vm->listener = fds[1];
 	vm->agent_listener = fds[2];
 	if (r < 0) {
@@ -360,6 +360,7 @@ void vms_stop(struct daemon *daemon)
 {
 	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
 
+	vm_cards_stop(daemon);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
 			struct vm *vm = list_entry(it, struct vm, link);

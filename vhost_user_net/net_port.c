@@ -95,12 +95,6 @@ static unsigned tun_offload(const struct vu_device *dev)
 	return flags;
 }
 
-static uint64_t slot_key(const struct net_port *port)
-{
-	return (port->rules.has_mac ? NET_KEY_KNOWN | net_mac_key(port->rules.mac) : 0) |
-	       (port->up ? NET_KEY_UP : 0) | (port->isolate ? NET_KEY_ISOLATED : 0);
-}
-
 static void set_link(struct net_port *port, bool up)
 {
 	struct net_slot *slot = &port->sw->slot[port->index];
@@ -109,14 +103,13 @@ static void set_link(struct net_port *port, bool up)
 	port->up = up;
 	pthread_mutex_unlock(&slot->lock);
 	port->tap_direct = 0;
-	if (!port->fixed_mac)
-		port->rules.has_mac = false;
-	/* Only an address that becomes known can clash. */
-	(void)net_switch_change(port->sw, port->index, slot_key(port));
+	port->foreign = 0;
+	port->has_daemon = false;
+	net_switch_link(port->sw, port->index, up);
 	log_debug("%s: card %s", port->name, up ? "up" : "down");
 	port->ops->link(port->ctx, up, up ? tun_offload(&port->dev) : 0);
 	if (up && port->fixed_mac)
-		port->ops->mac(port->ctx, port->rules.mac);
+		port->ops->mac(port->ctx, port->fixed);
 }
 
 static void report_faults(struct net_port *port)
@@ -207,10 +200,13 @@ int net_port_new(struct net_port **ret_port, struct net_switch *sw,
 		 const struct net_port_config *config, const struct net_port_ops *ops, void *ctx)
 {
 	static const struct vu_device_ops device_ops = {.watch_kick = on_watch_kick};
+	bool fixed = net_mac_key(config->mac) != 0;
+	const uint8_t *mac = fixed ? config->mac : config->mac_before;
 	struct net_port *port;
+	uint64_t key;
 	int r;
 
-	if ((config->mac[0] & 1) || !memcmp(config->mac, net_daemon_mac, 6) || config->prefix > 32)
+	if ((mac[0] & 1) || !memcmp(mac, net_daemon_mac, 6) || config->prefix > 32)
 		return -EINVAL;
 	port = calloc(1, sizeof(*port));
 	if (!port)
@@ -226,15 +222,20 @@ int net_port_new(struct net_port **ret_port, struct net_switch *sw,
 	port->ctx = ctx;
 	port->held = -1;
 	port->isolate = config->isolate;
-	memcpy(port->rules.mac, config->mac, 6);
-	port->fixed_mac = port->rules.has_mac = net_mac_key(config->mac) != 0;
+	memcpy(port->fixed, config->mac, 6);
+	port->fixed_mac = fixed;
 	memcpy(port->rules.address, &config->address, 4);
 	memcpy(port->rules.daemon, &config->daemon, 4);
 	port->dhcp.prefix = config->prefix;
 	memcpy(port->dhcp.address, &config->address, 4);
 	memcpy(port->dhcp.daemon, &config->daemon, 4);
 
-	r = net_switch_enter(sw, slot_key(port), &port->index);
+	key = (port->isolate ? NET_KEY_ISOLATED : 0) | (fixed ? NET_KEY_FIXED : 0);
+	r = net_switch_enter(sw, key | (net_mac_key(mac) ? NET_KEY_KNOWN | net_mac_key(mac) : 0),
+			     &port->index);
+	/* What the guest had before is another one's by now. */
+	if (r == -EADDRINUSE && !fixed)
+		r = net_switch_enter(sw, key, &port->index);
 	if (r < 0) {
 		free(port->flat);
 		free(port);

@@ -34,7 +34,8 @@ struct net_port_config {
 	struct in_addr address; /* the guest's, given by DHCP, the only IPv4 source it may use */
 	struct in_addr daemon;	/* the daemon's address on the segment */
 	unsigned prefix;	/* length of the segment's prefix, bits */
-	uint8_t mac[6];		/* all zero: the first source address after link-up */
+	uint8_t mac[6];		/* all zero: what the guest takes, while nobody else has it */
+	uint8_t mac_before[6];	/* then: what it had last, until it takes another; all zero: none */
 	bool isolate;		/* no frames to or from other guests */
 };
 
@@ -53,8 +54,13 @@ struct net_port_ops {
 	int (*call)(void *ctx, unsigned line, int fd);
 	/* The card went up or down; on up, @tun_offload is what TUNSETOFFLOAD may be given. */
 	void (*link)(void *ctx, bool up, unsigned tun_offload);
-	/* The card's address is known now (learned, or as configured at link-up). */
+	/* The card's address is known now (the guest has taken it, or as configured at link-up). */
 	void (*mac)(void *ctx, const uint8_t mac[6]);
+	/* The guest sends from @mac, which it may not have, and so reaches the daemon only; NULL:
+	 * no longer. */
+	void (*foreign)(void *ctx, const uint8_t *mac);
+	/* The guest has, or no longer has, the daemon's IPv4 address itself. */
+	void (*has_daemon)(void *ctx, bool has);
 	/* Any thread: another guest's thread found this port's RX ring broken. Have the port's own
 	 * thread call net_port_check(). */
 	void (*poke)(void *ctx);
@@ -85,6 +91,7 @@ void net_port_disconnect(struct net_port *port);
 void net_port_kicked(struct net_port *port, unsigned ring);
 bool net_port_transmit(struct net_port *port, int tap);
 bool net_port_receive(struct net_port *port, int tap);
+void net_port_probe(struct net_port *port);
 bool net_port_flush(struct net_port *port);
 bool net_port_signal_due(const struct net_port *port);
 bool net_port_signal(struct net_port *port);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port from the inside, for net_port.c (life, connection, notifications), net_transmit.c (frames
- * from the guest) and net_receive.c (frames into the guest).
+ * from the guest), net_receive.c (frames into the guest) and net_card.c (whose MAC is whose).
  *
  * "Held": the slot's lock of some port is taken by this thread, see net_port_hold(). Fields marked
  * [lock] are changed, and by other threads also read, with the port's own slot held. All others are
@@ -28,6 +28,7 @@ struct net_port {
 	unsigned index; /* of its slot */
 	char name[64];
 	bool fixed_mac, isolate;
+	uint8_t fixed[6]; /* the configured MAC */
 	const struct net_port_ops *ops;
 	void *ctx;
 
@@ -38,6 +39,9 @@ struct net_port {
 	struct log_limit limit;
 
 	struct net_rules rules;
+	uint64_t foreign; /* net_card.c: the MAC that the guest sends from and may not have, or 0 */
+	unsigned own_again; /* frames from its own since */
+	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
 	struct net_dhcp dhcp;
 	struct net_port_counters count; /* rx_*: [lock] */
 
@@ -59,6 +63,9 @@ struct net_port {
 
 struct net_port *net_port_hold(struct net_port *port, unsigned index);
 void net_port_let_go(struct net_port *port);
+
+bool net_card_confines(struct net_port *port);
+void net_card_hears(struct net_port *port);
 
 /* Outcomes of net_port_place(), beside 0. */
 enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN };

@@ -49,6 +49,9 @@ static enum net_verdict judge_arp(struct judge *j)
 	if (!arp)
 		return refuse(j, "ARP packet is too short");
 	op = be16_get(arp->op);
+	j->h->as_daemon = !memcmp(arp->spa, j->rules->daemon, 4);
+	j->h->to_daemon = op == ARP_REQUEST && !memcmp(arp->tpa, j->rules->daemon, 4) &&
+			  memcmp(arp->spa, nowhere, 4);
 	if (be16_get(arp->hrd) != ARP_HRD_ETHERNET || be16_get(arp->pro) != ETHERTYPE_IPV4 ||
 	    arp->hln != 6 || arp->pln != 4 || (op != ARP_REQUEST && op != ARP_REPLY))
 		return refuse(j, "ARP of another kind than IPv4 over Ethernet");
@@ -112,10 +115,45 @@ static enum net_verdict judge_ipv4(struct judge *j)
 	/* A request for an address may well come from another one. */
 	if (v != NET_PASS)
 		return v;
+	j->h->to_daemon = !memcmp(ip->destination, j->rules->daemon, 4);
 	if (memcmp(ip->source, nowhere, 4) &&
 	    (memcmp(ip->source, j->rules->address, 4) || !memcmp(ip->source, j->rules->daemon, 4)))
 		return refuse(j, "IPv4 source is not the guest's address");
 	return NET_PASS;
+}
+
+/*
+ * Options of neighbour discovery, from @at on (RFC 4861, 4.6). Whose card an address is behind may
+ * only be said of the sender's own.
+ */
+static enum net_verdict judge_neighbour_options(struct judge *j, size_t at)
+{
+	const struct ethernet_header *eth = (const void *)j->head;
+	struct cursor c = j->c;
+
+	if (!cursor_take(&c, at))
+		return refuse(j, "neighbour discovery is not whole");
+	/* What is not in the copy can't be judged. */
+	if (j->h->ip_end > (size_t)(c.p - j->head) + c.left)
+		return refuse(j, "neighbour discovery is too long");
+	while (c.left) {
+		const uint8_t *option = cursor_peek(&c, 2);
+
+		if (!option || !option[1] || !cursor_take(&c, option[1] * 8u))
+			return refuse(j, "option of neighbour discovery is malformed");
+		if ((option[0] == ND_SOURCE_LINK || option[0] == ND_TARGET_LINK) &&
+		    (option[1] != 1 || memcmp(option + 2, eth->source, 6)))
+			return refuse(j, "neighbour discovery for another card");
+	}
+	return NET_PASS;
+}
+
+/* Whether the packet comes from no address: then what it asks for is what it wants to be its own. */
+static bool from_nowhere6(const struct judge *j)
+{
+	const struct ipv6_header *ip = (const void *)(j->head + j->h->l3);
+
+	return !memcmp(ip->source, nowhere, 16);
 }
 
 static enum net_verdict judge_icmpv6(struct judge *j)
@@ -131,13 +169,20 @@ static enum net_verdict judge_icmpv6(struct judge *j)
 		return refuse(j, "router advertisement");
 	case ICMPV6_REDIRECT:
 		return refuse(j, "ICMPv6 redirect");
+	case ICMPV6_ROUTER_SOLICITATION:
+		return judge_neighbour_options(j, ICMPV6_HEADER);
+	case ICMPV6_NEIGHBOR_SOLICITATION:
+		if (from_nowhere6(j))
+			j->h->target6 = (uint16_t)(here(j) + ICMPV6_HEADER);
+		return judge_neighbour_options(j, ICMPV6_HEADER + 16);
 	case ICMPV6_NEIGHBOR_ADVERTISEMENT:
 		icmp = cursor_peek(&j->c, ICMPV6_HEADER + 16);
 		if (!icmp)
 			return refuse(j, "neighbour advertisement is not whole");
 		if (!memcmp(icmp + ICMPV6_HEADER, daemon_ipv6, 16))
 			return refuse(j, "neighbour advertisement for the daemon");
-		return NET_PASS;
+		j->h->target6 = (uint16_t)(here(j) + ICMPV6_HEADER);
+		return judge_neighbour_options(j, ICMPV6_HEADER + 16);
 	default:
 		return NET_PASS;
 	}
@@ -234,6 +279,7 @@ static enum net_verdict judge_ipv6(struct judge *j)
 	if (ip->source[0] == 0xff || !memcmp(ip->source, daemon_ipv6, 16))
 		return refuse(j, "IPv6 source is the daemon's address, or none");
 	j->h->ip_end = (uint32_t)(j->h->l3 + sizeof(*ip) + payload);
+	j->h->source6 = (uint16_t)(j->h->l3 + offsetof(struct ipv6_header, source));
 	if (j->c.left > payload)
 		j->c.left = payload;
 	return judge_ipv6_payload(j, ip->next_header);
@@ -263,9 +309,8 @@ enum net_verdict net_rules_judge(const struct net_rules *rules, const uint8_t *h
 	if (!eth || frame_len > NET_FRAME_MAX)
 		return refuse(&j, "frame is too short or too long");
 	if ((eth->source[0] & 1) || !memcmp(eth->source, nowhere, 6) ||
-	    !memcmp(eth->source, net_daemon_mac, 6) ||
-	    (rules->has_mac && memcmp(eth->source, rules->mac, 6)))
-		return refuse(&j, "source address is not the card's");
+	    !memcmp(eth->source, net_daemon_mac, 6))
+		return refuse(&j, "source address is no guest's card's");
 	ret_headers->type = be16_get(eth->type);
 	switch (ret_headers->type) {
 	case ETHERTYPE_ARP:

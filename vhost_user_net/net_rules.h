@@ -25,9 +25,8 @@
 	}
 extern const uint8_t net_daemon_mac[6];
 
+/* Which source addresses of Ethernet are the guest's is its port's matter (net_card.c). */
 struct net_rules {
-	uint8_t mac[6];	    /* the guest's card */
-	bool has_mac;	    /* else any source address that could be one */
 	uint8_t address[4]; /* the guest's */
 	uint8_t daemon[4];
 };
@@ -40,11 +39,15 @@ enum net_verdict {
 
 /* Where a judged frame's headers are; offsets from the frame's start. */
 struct net_headers {
-	uint16_t type;	    /* EtherType */
-	uint8_t protocol;   /* of IP's payload; 0: none known */
-	bool fragment;	    /* the payload is not whole */
-	uint16_t l3, l4;    /* l4 is 0 where no transport header is there */
-	uint32_t ip_end;    /* of the IP packet, without padding; 0: none */
+	uint16_t type;	  /* EtherType */
+	uint8_t protocol; /* of IP's payload; 0: none known */
+	bool fragment;	  /* the payload is not whole */
+	uint16_t l3, l4;  /* l4 is 0 where no transport header is there */
+	uint32_t ip_end;  /* of the IP packet, without padding; 0: none */
+	/* IPv6 addresses that the sender says are its own; 0: none. */
+	uint16_t source6, target6;
+	bool as_daemon;	    /* refused: ARP says that the guest has the daemon's IPv4 address */
+	bool to_daemon;	    /* it asks for that address, or sends to it */
 	const char *reason; /* why refused; a literal */
 };
 

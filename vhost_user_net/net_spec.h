@@ -97,9 +97,14 @@ static_assert(sizeof(struct udp_header) == 8, "RFC 768");
 
 /* RFC 4861, 4: type, code, checksum, 32 bits, and from some types a target address */
 #define ICMPV6_HEADER		      8
+#define ICMPV6_ROUTER_SOLICITATION    133
 #define ICMPV6_ROUTER_ADVERTISEMENT   134
+#define ICMPV6_NEIGHBOR_SOLICITATION  135
 #define ICMPV6_NEIGHBOR_ADVERTISEMENT 136
 #define ICMPV6_REDIRECT		      137
+/* RFC 4861, 4.6: type, length in units of 8 bytes, a card's address */
+#define ND_SOURCE_LINK 1
+#define ND_TARGET_LINK 2
 
 /* RFC 2131, 2 */
 struct dhcp_message {

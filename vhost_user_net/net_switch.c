@@ -83,15 +83,32 @@ int net_switch_find(const struct net_switch *sw, uint64_t mac)
 	return -1;
 }
 
-/* With the table's lock held: is the address in @key another port's? */
-static bool clashes(struct net_switch *sw, int index, uint64_t key)
+/* With the table's lock held: which other port has the address in @key; -1: none. */
+static int other_with(struct net_switch *sw, int index, uint64_t key)
 {
-	int other;
+	int other = key & NET_KEY_KNOWN ? net_switch_find(sw, key & NET_KEY_MAC) : -1;
 
-	if (!(key & NET_KEY_KNOWN))
-		return false;
-	other = net_switch_find(sw, key & NET_KEY_MAC);
-	return other >= 0 && other != index;
+	return other == index ? -1 : other;
+}
+
+static void set_key(struct net_switch *sw, unsigned index, uint64_t key)
+{
+	atomic_store_explicit(&sw->slot[index].key, key, memory_order_relaxed);
+}
+
+/* With the table's lock held. What a guest took before another VM was configured with it, it loses. */
+static int make_room(struct net_switch *sw, uint64_t key)
+{
+	int other = other_with(sw, -1, key);
+	uint64_t theirs;
+
+	if (other < 0)
+		return 0;
+	theirs = net_switch_key(sw, (unsigned)other);
+	if (!(key & NET_KEY_FIXED) || (theirs & NET_KEY_FIXED))
+		return -EADDRINUSE;
+	set_key(sw, (unsigned)other, theirs & ~(NET_KEY_KNOWN | NET_KEY_MAC));
+	return 0;
 }
 
 /**
@@ -99,6 +116,8 @@ static bool clashes(struct net_switch *sw, int index, uint64_t key)
  * @sw:		the switch
  * @key:	its word
  * @ret_index:	which; its port pointer is still NULL
+ *
+ * A configured address is taken from a port whose guest just uses it.
  *
  * Return: 0; -ENOSPC; -EADDRINUSE where another port has the address.
  */
@@ -110,11 +129,11 @@ int net_switch_enter(struct net_switch *sw, uint64_t key, unsigned *ret_index)
 	for (unsigned i = 0; i < NET_PORTS; i++) {
 		if (sw->taken[i])
 			continue;
-		r = clashes(sw, -1, key) ? -EADDRINUSE : 0;
+		r = make_room(sw, key);
 		if (r < 0)
 			break;
 		sw->taken[i] = true;
-		atomic_store_explicit(&sw->slot[i].key, key, memory_order_relaxed);
+		set_key(sw, i, key);
 		if (i >= atomic_load_explicit(&sw->n, memory_order_relaxed))
 			atomic_store_explicit(&sw->n, i + 1, memory_order_release);
 		*ret_index = i;
@@ -132,27 +151,45 @@ int net_switch_enter(struct net_switch *sw, uint64_t key, unsigned *ret_index)
 void net_switch_leave(struct net_switch *sw, unsigned index)
 {
 	pthread_mutex_lock(&sw->table);
-	atomic_store_explicit(&sw->slot[index].key, 0, memory_order_relaxed);
+	set_key(sw, index, 0);
 	sw->taken[index] = false;
 	pthread_mutex_unlock(&sw->table);
 }
 
 /**
- * net_switch_change() - change a slot's word
+ * net_switch_link() - a port's card went up or down; its address stays its own
  * @sw:		the switch
- * @index:	which
- * @key:	the new word
+ * @index:	the port's slot
+ * @up:		it went up
+ */
+void net_switch_link(struct net_switch *sw, unsigned index, bool up)
+{
+	uint64_t key;
+
+	pthread_mutex_lock(&sw->table);
+	key = net_switch_key(sw, index) & ~NET_KEY_UP;
+	set_key(sw, index, key | (up ? NET_KEY_UP : 0));
+	pthread_mutex_unlock(&sw->table);
+}
+
+/**
+ * net_switch_take() - give a port an address, in place of the one that it had
+ * @sw:		the switch
+ * @index:	the port's slot
+ * @mac:	the address as a number
  *
  * Return: 0; -EADDRINUSE where another port has the address, and nothing has changed.
  */
-int net_switch_change(struct net_switch *sw, unsigned index, uint64_t key)
+int net_switch_take(struct net_switch *sw, unsigned index, uint64_t mac)
 {
+	uint64_t key = NET_KEY_KNOWN | mac;
 	int r;
 
 	pthread_mutex_lock(&sw->table);
-	r = clashes(sw, (int)index, key) ? -EADDRINUSE : 0;
+	r = other_with(sw, (int)index, key) < 0 ? 0 : -EADDRINUSE;
 	if (r == 0)
-		atomic_store_explicit(&sw->slot[index].key, key, memory_order_relaxed);
+		set_key(sw, index,
+			key | (net_switch_key(sw, index) & (NET_KEY_UP | NET_KEY_ISOLATED)));
 	pthread_mutex_unlock(&sw->table);
 	return r;
 }

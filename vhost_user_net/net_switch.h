@@ -20,6 +20,7 @@
 #define NET_KEY_KNOWN	 (1ull << 48) /* the address counts */
 #define NET_KEY_UP	 (1ull << 49)
 #define NET_KEY_ISOLATED (1ull << 50)
+#define NET_KEY_FIXED	 (1ull << 51) /* the address is configured, not taken by the guest */
 
 struct net_slot {
 	pthread_mutex_t lock;
@@ -37,7 +38,8 @@ struct net_switch {
 uint64_t net_mac_key(const uint8_t mac[6]);
 int net_switch_enter(struct net_switch *sw, uint64_t key, unsigned *ret_index);
 void net_switch_leave(struct net_switch *sw, unsigned index);
-int net_switch_change(struct net_switch *sw, unsigned index, uint64_t key);
+void net_switch_link(struct net_switch *sw, unsigned index, bool up);
+int net_switch_take(struct net_switch *sw, unsigned index, uint64_t mac);
 int net_switch_find(const struct net_switch *sw, uint64_t mac);
 
 static inline uint64_t net_switch_key(const struct net_switch *sw, unsigned index)

@@ -11,6 +11,13 @@
 #include "vhost_user_net/net_segment.h"
 #include "vhost_user_net/net_spec.h"
 
+static int refused(struct net_port *port, const char *why)
+{
+	port->count.tx_refused++;
+	log_debug("%s: frame refused: %s", port->name, why);
+	return 0;
+}
+
 static bool has(const struct net_port *port, unsigned feature)
 {
 	return vu_device_has(&port->dev, feature);
@@ -152,6 +159,16 @@ static bool to_others(struct net_port *port, bool unknown_only)
 	return any;
 }
 
+/* To the daemon and nobody else: by the port's own tap. */
+static int forward_confined(struct net_port *port, int tap)
+{
+	const uint8_t *dst = port->frame.head;
+
+	if (!memcmp(dst, net_daemon_mac, 6) || (dst[0] & 1))
+		return to_tap(port, tap);
+	return refused(port, "source address is another card's");
+}
+
 static int forward(struct net_port *port, int tap)
 {
 	const uint8_t *dst = port->frame.head;
@@ -187,7 +204,7 @@ static void answer_dhcp(struct net_port *port)
 	struct net_port *to;
 
 	net_port_let_go(port);
-	memcpy(port->dhcp.mac, port->rules.mac, 6);
+	memcpy(port->dhcp.mac, port->frame.head + 6, 6);
 	part.iov_len = net_dhcp_answer(&port->dhcp, flat_frame(port), port->frame.headers.ip_end,
 				       port->frame.headers.l4, reply);
 	if (!part.iov_len)
@@ -195,28 +212,8 @@ static void answer_dhcp(struct net_port *port)
 	to = net_port_hold(port, port->index);
 	if (to)
 		net_port_place(port, to, &none, &part, 1, part.iov_len);
-}
-
-/* The first frame after link-up tells the card's address. */
-static bool learn(struct net_port *port)
-{
-	memcpy(port->rules.mac, port->frame.head + 6, 6);
-	port->rules.has_mac = true;
-	if (net_switch_change(port->sw, port->index,
-			      NET_KEY_KNOWN | NET_KEY_UP | net_mac_key(port->rules.mac) |
-				      (port->isolate ? NET_KEY_ISOLATED : 0)) < 0) {
-		port->rules.has_mac = false;
-		return false;
-	}
-	port->ops->mac(port->ctx, port->rules.mac);
-	return true;
-}
-
-static int refused(struct net_port *port, const char *why)
-{
-	port->count.tx_refused++;
-	log_debug("%s: frame refused: %s", port->name, why);
-	return 0;
+	net_port_let_go(port);
+	net_port_probe(port);
 }
 
 static int one_frame(struct net_port *port, int tap, const struct vu_chain *chain)
@@ -225,25 +222,26 @@ static int one_frame(struct net_port *port, int tap, const struct vu_chain *chai
 	struct virtio_net_hdr hdr;
 	enum net_verdict verdict;
 	const char *why;
+	bool confined;
 
 	port->flat_is_frame = port->flat_is_filled = false;
 	if (!net_frame_take(f, port->tx_segs, chain->n_segs, chain->len, &hdr))
 		return refused(port, "too short or too long");
 	verdict = net_rules_judge(&port->rules, f->head, f->head_len, f->len, &f->headers);
+	net_card_hears(port);
 	if (verdict == NET_REFUSE)
 		return refused(port, f->headers.reason);
 	why = net_frame_offload(f, &hdr, port->dev.features);
 	if (why)
 		return refused(port, why);
-	if (!port->rules.has_mac && !learn(port))
-		return refused(port, "source address is another card's");
+	confined = net_card_confines(port);
 	port->count.tx_frames++;
 	port->count.tx_bytes += f->len;
 	if (verdict == NET_DHCP) {
 		answer_dhcp(port);
 		return 0;
 	}
-	return forward(port, tap);
+	return confined ? forward_confined(port, tap) : forward(port, tap);
 }
 
 /**

@@ -11,8 +11,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct net_rules rules = {
-	.mac = {2, 0, 0, 0, 0, 10},
-	.has_mac = true,
 	.address = {10, 77, 0, 11},
 	.daemon = {10, 77, 0, 1},
 };
@@ -48,15 +46,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	promise((v == NET_REFUSE) == (f.headers.reason != NULL));
 	if (v == NET_REFUSE)
 		return 0;
-	promise(!memcmp(f.head + 6, rules.mac, 6));
+	promise(!(f.head[6] & 1) && memcmp(f.head + 6, net_daemon_mac, 6));
 	promise(f.headers.l3 == 14 && f.headers.l4 <= f.head_len && f.headers.ip_end <= f.len);
 	if (f.headers.type == 0x0800 && v == NET_PASS)
 		promise(!memcmp(f.head + 26, rules.address, 4) ||
 			!memcmp(f.head + 26, "\0\0\0\0", 4));
 	if (f.headers.type == 0x0806)
-		promise(memcmp(f.head + 28, rules.daemon, 4) && !memcmp(f.head + 22, rules.mac, 6));
+		promise(memcmp(f.head + 28, rules.daemon, 4) &&
+			!memcmp(f.head + 22, f.head + 6, 6));
 	if (f.headers.type == 0x86dd)
-		promise(memcmp(f.head + 22, "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16));
+		promise(f.headers.target6 + (f.headers.target6 ? 16u : 0u) <= f.head_len &&
+			memcmp(f.head + 22, "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16));
 
 	if (net_frame_offload(&f, &hdr, UINT64_MAX))
 		return 0;

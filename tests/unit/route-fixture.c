@@ -365,9 +365,9 @@ int set_up(void **state)
 int tear_down(void **state)
 {
 	static const char *const files[] = {
-		"run/wishes",	       "run/claimed",	 "run/sessions",  "state/names",
-		"state/assignments",   "state/reserved", "run/unpowered", "state/addresses",
-		"policy.d/test.rules", "usbrouted.conf",
+		"run/wishes",	     "run/claimed",	    "run/sessions",   "state/names",
+		"state/assignments", "state/reserved",	    "run/unpowered",  "state/addresses",
+		"state/cards",	     "policy.d/test.rules", "usbrouted.conf",
 	};
 	static const char *const folders[] = {"run", "state", "policy.d", ""};
 	struct fixture *f = *state;

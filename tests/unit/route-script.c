@@ -448,9 +448,10 @@ void imports(struct device *d, struct vm *vm)
 
 void vm_is(struct vm *vm, bool connected)
 {
-	static const uint8_t mac[6] = {0x52, 0x54, 0, 0x77, 0, 1};
+	struct guest_card card = {.up = connected,
+				  .mac = {0x52, 0x54, 0, 0x77, 0, (uint8_t)(vm->name[2] - '0')}};
 
-	vm->guest->events->link(vm->guest->ctx, connected, mac);
+	vm->guest->events->link(vm->guest->ctx, &card);
 }
 
 /* The thread of a VM that was told to end does. Return: whether there was one. */

@@ -13,8 +13,6 @@
 #include "vhost_user_net/net_rules.h"
 
 static const struct net_rules rules = {
-	.mac = {2, 0, 0, 0, 0, 10},
-	.has_mac = true,
 	.address = {10, 77, 0, 11},
 	.daemon = {10, 77, 0, 1},
 };
@@ -66,8 +64,9 @@ static const struct {
 	{"ARP, short hardware", ALL ME "0806 0001 0800 05 04 0001" ME MINE TO, NET_REFUSE},
 	{"RARP answer", ALL ME ARP "0004" ME MINE TO, NET_REFUSE},
 
+	/* Whose card it is, is the port's to say. */
 	{"source: another card", ALL OTHER IP4("001c", "0000", "11", MINE) UDP("03e8", "07d0"),
-	 NET_REFUSE},
+	 NET_PASS},
 	{"source: the daemon's", ALL DAEMON IP4("001c", "0000", "11", MINE) UDP("03e8", "07d0"),
 	 NET_REFUSE},
 	{"source: zero", ALL "000000000000" IP4("001c", "0000", "11", MINE) UDP("03e8", "07d0"),
@@ -198,6 +197,28 @@ static const struct {
 	{"neighbour advertisement, cut", ALL ME IP6("0017", "3a", LL) NA(LL1), NET_REFUSE},
 	{"neighbour solicitation for the daemon",
 	 ALL ME IP6("0018", "3a", LL) "8700000000000000" LL1, NET_PASS},
+	{"neighbour advertisement with its card", ALL ME IP6("0020", "3a", LL) NA(LL) "0201" ME,
+	 NET_PASS},
+	{"neighbour advertisement with another card",
+	 ALL ME IP6("0020", "3a", LL) NA(LL) "0201" OTHER, NET_REFUSE},
+	{"neighbour advertisement with the daemon's card",
+	 ALL ME IP6("0020", "3a", LL) NA(LL) "0201" DAEMON, NET_REFUSE},
+	{"neighbour advertisement with another card behind an option",
+	 ALL ME IP6("0028", "3a", LL) NA(LL) "fd01000000000000 0201" OTHER, NET_REFUSE},
+	{"neighbour advertisement with a long address of a card",
+	 ALL ME IP6("0028", "3a", LL) NA(LL) "0202" ME "0000000000000000", NET_REFUSE},
+	{"neighbour advertisement, option of no length",
+	 ALL ME IP6("0020", "3a", LL) NA(LL) "0200" ME, NET_REFUSE},
+	{"neighbour advertisement, option cut", ALL ME IP6("001f", "3a", LL) NA(LL) "0201" ME,
+	 NET_REFUSE},
+	{"neighbour advertisement, options beyond the copy",
+	 ALL ME IP6("0130", "3a", LL) NA(LL) "fd23", NET_REFUSE, 278},
+	{"neighbour solicitation with its card",
+	 ALL ME IP6("0020", "3a", LL) "8700000000000000" LL "0101" ME, NET_PASS},
+	{"neighbour solicitation with another card",
+	 ALL ME IP6("0020", "3a", LL) "8700000000000000" LL "0101" OTHER, NET_REFUSE},
+	{"router solicitation with another card",
+	 ALL ME IP6("0010", "3a", LL) "8500000000000000 0101" OTHER, NET_REFUSE},
 	{"neighbour solicitation as the daemon",
 	 ALL ME IP6("0018", "3a", LL1) "8700000000000000" LL, NET_REFUSE},
 	{"echo", ALL ME IP6("0008", "3a", LL) "8000000000000000", NET_PASS},
@@ -294,18 +315,35 @@ static void cut_frames_are_never_read_beyond_their_end(void **state _unused_)
 	}
 }
 
-static void an_unknown_card_may_have_any_address_but_the_daemons(void **state _unused_)
+static void what_a_sender_says_is_its_own_is_told(void **state _unused_)
 {
-	struct net_rules any = rules;
 	struct net_headers h;
-	uint8_t f[64];
+	uint8_t f[128];
 	size_t len;
 
-	any.has_mac = false;
-	len = from_hex(ALL OTHER IP4("001c", "0000", "11", MINE) UDP("03e8", "07d0"), f);
-	assert_int_equal(net_rules_judge(&any, f, len, len, &h), NET_PASS);
-	len = from_hex(ALL DAEMON IP4("001c", "0000", "11", MINE) UDP("03e8", "07d0"), f);
-	assert_int_equal(net_rules_judge(&any, f, len, len, &h), NET_REFUSE);
+	len = from_hex(ALL ME ARP "0002" ME "0a4d0001" TO, f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_REFUSE);
+	assert_true(h.as_daemon && !h.to_daemon);
+	len = from_hex(ALL ME ARP "0001" ME MINE "000000000000 0a4d0001", f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_PASS);
+	assert_true(!h.as_daemon && h.to_daemon);
+	/* Who only looks whether an address is free does not ask for the daemon. */
+	len = from_hex(ALL ME ARP "0001" ME "00000000 000000000000 0a4d0001", f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_PASS);
+	assert_true(!h.as_daemon && !h.to_daemon);
+	len = from_hex(ALL ME IP6("0018", "3a", LL) NA(LL), f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_PASS);
+	assert_int_equal(h.source6, 22);
+	assert_int_equal(h.target6, 14 + 40 + 8);
+	len = from_hex(ALL ME IP6("0018", "3a",
+				  "0000000000000000 0000000000000000 ") "8700000000000000" LL,
+		       f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_PASS);
+	assert_int_equal(h.target6, 14 + 40 + 8);
+	/* What others have may be asked for. */
+	len = from_hex(ALL ME IP6("0018", "3a", LL) "8700000000000000" LL, f);
+	assert_int_equal(net_rules_judge(&rules, f, len, len, &h), NET_PASS);
+	assert_int_equal(h.target6, 0);
 	assert_int_equal(net_rules_judge(&rules, f, len, NET_FRAME_MAX + 1, &h), NET_REFUSE);
 }
 
@@ -331,7 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_rule_lets_pass_and_refuses),
 		cmocka_unit_test(cut_frames_are_never_read_beyond_their_end),
-		cmocka_unit_test(an_unknown_card_may_have_any_address_but_the_daemons),
+		cmocka_unit_test(what_a_sender_says_is_its_own_is_told),
 		cmocka_unit_test(what_was_found_is_told),
 	};
 

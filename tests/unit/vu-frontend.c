@@ -65,6 +65,21 @@ static void on_mac(void *ctx, const uint8_t mac[6])
 	memcpy(fe->mac, mac, 6);
 }
 
+static void on_foreign(void *ctx, const uint8_t *mac)
+{
+	struct fe *fe = ctx;
+
+	fe->foreigns++;
+	fe->is_foreign = mac != NULL;
+	if (mac)
+		memcpy(fe->foreign, mac, 6);
+}
+
+static void on_has_daemon(void *ctx, bool has)
+{
+	((struct fe *)ctx)->has_daemon = has;
+}
+
 static void on_poke(void *ctx)
 {
 	atomic_fetch_add(&((struct fe *)ctx)->pokes, 1);
@@ -75,6 +90,8 @@ static const struct net_port_ops ops = {
 	.call = on_call,
 	.link = on_link,
 	.mac = on_mac,
+	.foreign = on_foreign,
+	.has_daemon = on_has_daemon,
 	.poke = on_poke,
 };
 

@@ -54,6 +54,9 @@ struct fe {
 	/* What the port asked for. */
 	unsigned ups, downs, macs, offload;
 	uint8_t mac[6];
+	unsigned foreigns; /* how often told; whether, and which MAC the guest may not have */
+	bool is_foreign, has_daemon;
+	uint8_t foreign[6];
 	int watched[VIRTIO_NET_RINGS];
 	atomic_uint pokes;
 	unsigned calls[2 * NET_PORTS];
