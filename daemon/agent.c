@@ -40,8 +40,9 @@ struct agent {
 	struct list told;
 	unsigned n_told, high, super;
 	char version[AGENT_NAME_SIZE];
-	bool doubted;	   /* the card was down meanwhile */
-	uint64_t lines_ns; /* the time up to which its lines are paid for */
+	char boot[AGENT_BOOT_SIZE]; /* of its guest; "": it does not say */
+	bool doubted;		    /* the card was down meanwhile */
+	uint64_t lines_ns;	    /* the time up to which its lines are paid for */
 };
 
 /* ------------------------------------------------------------- life */
@@ -66,6 +67,7 @@ static void agent_close(struct agent *agent, const char *why)
 
 	if (vm->agents.there == agent) {
 		vm->agents.there = NULL;
+		vm->asleep = false;
 		log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent has gone: %s", vm->name,
 			    why);
 	} else {
@@ -139,6 +141,22 @@ static struct device *exported_device(struct vm *vm, const char *busid)
 	return NULL;
 }
 
+/* Exported to it, and nobody there has let go of it; or somebody has it again, by hand. */
+static bool agent_may_have(const struct agent *agent, struct device *d)
+{
+	const struct route *route = &d->route;
+
+	if (!route_exported_to(d, agent->vm))
+		return false;
+	if (!route->let_go.vm[0] || route->session || route->importing)
+		return true;
+	if (!strcmp(route->let_go.boot, agent->boot))
+		return false;
+	/* The guest was started anew since. */
+	route_give_again(d);
+	return true;
+}
+
 static struct told *agent_told(struct agent *agent, const struct device *d)
 {
 	list_for_each(it, &agent->told) {
@@ -193,7 +211,7 @@ static void agent_changed(struct vm *vm)
 	list_for_each(it, &vm->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (is_sound(d) && route_exported_to(d, vm) && !agent_told(agent, d))
+		if (is_sound(d) && agent_may_have(agent, d) && !agent_told(agent, d))
 			agent_tell(agent, d);
 	}
 }
@@ -203,7 +221,8 @@ static void agent_changed(struct vm *vm)
 /* All that is routed to its guest, whatever was told before. */
 static void agent_list(struct agent *agent)
 {
-	struct agent_message m = {.verb = AGENT_WELCOME, .protocol = AGENT_PROTOCOL};
+	struct agent_message m = {
+		.verb = AGENT_WELCOME, .protocol = AGENT_PROTOCOL, .let_go = true};
 	struct list *l;
 
 	while ((l = list_pop(&agent->told)))
@@ -229,9 +248,38 @@ static void agent_greet(struct agent *agent, const struct agent_message *hello)
 	agent->high = hello->high;
 	agent->super = hello->super;
 	memcpy(agent->version, hello->version, sizeof(agent->version));
+	memcpy(agent->boot, hello->boot, sizeof(agent->boot));
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent is there, version %s", vm->name,
 		    agent->version);
 	agent_list(agent);
+}
+
+/* Somebody there has detached it: the agent has forgotten it, and so it was never told. */
+static void agent_lets_go(struct agent *agent, struct device *d)
+{
+	struct told *told = agent_told(agent, d);
+
+	if (!told || d->route.importing || !agent->boot[0])
+		return;
+	list_remove(&told->link);
+	agent->n_told--;
+	free(told);
+	log_limited(&agent->vm->limit, LOG_LEVEL_NOTICE,
+		    "%s: let go of in %s by somebody there; it stays routed to %s", d->tag,
+		    agent->vm->name, agent->vm->name);
+	route_guest_lets_go(d, agent->boot);
+}
+
+static void agent_sleeps(struct agent *agent, bool asleep)
+{
+	if (agent->vm->asleep == asleep)
+		return;
+	agent->vm->asleep = asleep;
+	log_limited(&agent->vm->limit, LOG_LEVEL_INFO,
+		    asleep ? "%s: its guest goes to sleep, and lets go of its devices until it is "
+			     "awake"
+			   : "%s: its guest is awake",
+		    agent->vm->name);
 }
 
 /* How the guest fares with a device; of one that is not routed to it, it may say what it likes. */
@@ -249,6 +297,9 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 		/* Without a session it has something else there. */
 		if (d->route.session || d->route.importing)
 			route_guest_says(d, true, "");
+		break;
+	case AGENT_LETGO:
+		agent_lets_go(agent, d);
 		break;
 	case AGENT_FAILED:
 		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", agent->vm->name,
@@ -299,7 +350,12 @@ static int agent_hears(struct agent *agent, const struct agent_message *m)
 	case AGENT_HAS:
 	case AGENT_FAILED:
 	case AGENT_GONE:
+	case AGENT_LETGO:
 		agent_reports(agent, m);
+		return 0;
+	case AGENT_SLEEP:
+	case AGENT_AWAKE:
+		agent_sleeps(agent, m->verb == AGENT_SLEEP);
 		return 0;
 	case AGENT_PING:
 		agent_say(agent, &pong);

@@ -12,6 +12,10 @@
  * up again it is asked. The guest that was stopped answers, and is told all anew, for its sessions
  * have ended meanwhile; another one's kernel answers with a reset.
  *
+ * A guest that sleeps lets go of its devices before, and takes them back after: meanwhile its agent
+ * is *asleep*, and nothing is wrong. What somebody in the guest detaches (LETGO) is kept for the
+ * guest and not told to its agent, until a command names the device.
+ *
  * Hostile bytes cost this connection and no more; lines have a rate, connections too. Control
  * thread only.
  */
@@ -19,6 +23,7 @@
 
 #include <stdbool.h>
 
+#include "base/agent_wire.h"
 #include "daemon/guest_side.h"
 
 struct vm;

@@ -35,15 +35,20 @@ int claims_load(const char *runtime_directory, struct list *claims)
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct claim *c = calloc(1, sizeof(*c));
 		struct broker_device *d;
+		int n_words;
 
 		if (!c)
 			return -ENOMEM;
 		d = &c->device;
-		if (sscanf(line, "%31s %hu %hu %hx %hx", d->busid, &d->busnum, &d->devnum,
-			   &d->id_vendor, &d->id_product) != 5) {
+		n_words = sscanf(line, "%31s %hu %hu %hx %hx %31s %16s", d->busid, &d->busnum,
+				 &d->devnum, &d->id_vendor, &d->id_product, c->let_go.vm,
+				 c->let_go.boot);
+		if (n_words < 5) {
 			free(c);
 			continue;
 		}
+		if (n_words < 7)
+			c->let_go = (struct route_let_go){0};
 		list_append(claims, &c->link);
 		n++;
 	}
@@ -66,8 +71,9 @@ void claims_clear(struct list *claims)
  * claims_take() - whether a device is on the list; it is taken off
  * @claims:	the list
  * @device:	a present device
+ * @ret_let_go:	who had let go of it; written where it is
  */
-bool claims_take(struct list *claims, const struct device *device)
+bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go)
 {
 	list_for_each(it, claims) {
 		struct claim *c = list_entry(it, struct claim, link);
@@ -78,6 +84,7 @@ bool claims_take(struct list *claims, const struct device *device)
 		    c->device.id_product != device->id_product)
 			continue;
 		list_remove(it);
+		*ret_let_go = c->let_go;
 		free(c);
 		return true;
 	}
@@ -105,8 +112,11 @@ int claims_save(struct daemon *daemon)
 
 		if (!d->route.ours && d->route.state != ROUTE_OPENING)
 			continue;
-		fprintf(f, "%s %u %u %04x %04x\n", d->busid, d->busnum, d->devnum, d->id_vendor,
+		fprintf(f, "%s %u %u %04x %04x", d->busid, d->busnum, d->devnum, d->id_vendor,
 			d->id_product);
+		if (d->route.let_go.vm[0])
+			fprintf(f, " %s %s", d->route.let_go.vm, d->route.let_go.boot);
+		fputc('\n', f);
 	}
 	if (fclose(f) != 0)
 		return -ENOMEM;

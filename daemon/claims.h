@@ -3,8 +3,8 @@
  * The list of claimed devices, kept in the runtime directory: so that a start after a crash knows
  * which devices the host's drivers don't have, and `usbrouted --release` which ones to give back.
  *
- * One device a line: busid, bus number, device number, vendor, product. A device of another number
- * is another device.
+ * One device a line: busid, bus number, device number, vendor, product; and VM and boot of the guest
+ * in which somebody has let go of it. A device of another number is another device.
  */
 #pragma once
 
@@ -13,9 +13,10 @@
 struct claim {
 	struct list link;
 	struct broker_device device;
+	struct route_let_go let_go;
 };
 
 int claims_load(const char *runtime_directory, struct list *claims);
 void claims_clear(struct list *claims);
-bool claims_take(struct list *claims, const struct device *device);
+bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go);
 int claims_save(struct daemon *daemon);

@@ -87,6 +87,8 @@ void route_held(struct device *device)
 	device->route.held_ns = loop_now();
 	device->route.guest_has = false;
 	device->route.guest_text[0] = 0;
+	if (strcmp(device->route.let_go.vm, device->route.at->name))
+		device->route.let_go = (struct route_let_go){0};
 }
 
 static void route_opened(void *ctx, int r, const char *reason)

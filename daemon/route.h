@@ -104,6 +104,8 @@ void route_vm_changed(struct vm *vm);
 
 int route_reset(struct device *device, bool force, const char **ret_text);
 void route_guest_says(struct device *device, bool has, const char *text);
+void route_guest_lets_go(struct device *device, const char *boot);
+void route_give_again(struct device *device);
 
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op);

@@ -283,6 +283,9 @@ static void call_start(struct route_call *call)
 		log_notice("%s: wanted at %s, says %s", route_member_name(m), m->to, call->ask.who);
 		if (!call->ask.has_wait && route_member_waits(call, m))
 			seconds = GUEST_SECONDS;
+		if (m->subject.device && call->ask.verb != ROUTE_RESERVE &&
+		    call->ask.verb != ROUTE_UNRESERVE)
+			route_give_again(m->subject.device);
 	}
 	calls_supersede(call->daemon, call);
 	list_append(&call->daemon->calls, &call->link);

@@ -21,7 +21,8 @@ void route_hang_up(struct device *device);
 void route_take(struct device *device, bool close_it);
 struct broker_device route_identity(const struct device *device);
 void route_was_reset(void *ctx, int r, const char *reason);
-const char *route_import_line(const struct device *device, const char *vm, char *text, size_t size);
+const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
+			      size_t size);
 void route_let_go(struct device *device);
 bool route_spares(const struct device *device, const struct route_want *want);
 size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);

@@ -3,7 +3,6 @@
  * One device of a command: where it goes, whether it has arrived, and the words for a person. A
  * member is its command's (route_call.c), and reads the device's route without changing it.
  */
-#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,20 +43,20 @@ void route_member_arrive(struct call_member *m, const char *format, ...)
  *
  * Return: @text.
  */
-const char *route_import_line(const struct device *device, const char *vm, char *text, size_t size)
+const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
+			      size_t size)
 {
 	const char *alias = device_alias(device);
-	char address[INET_ADDRSTRLEN];
+	char address[128];
 
-	inet_ntop(AF_INET, &device->daemon->config->address, address, sizeof(address));
-	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", vm, address,
-		 alias ? alias : device->busid);
+	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", vm->name,
+		 vm_daemon_address(vm, address, sizeof(address)), alias ? alias : device->busid);
 	return text;
 }
 
 static const char *member_line(const struct call_member *m, char *text, size_t size)
 {
-	return route_import_line(m->subject.device, m->to, text, size);
+	return route_import_line(m->subject.device, m->vm, text, size);
 }
 
 /**
@@ -78,12 +77,22 @@ static double ms_between(uint64_t from, uint64_t to)
 	return to > from ? (double)(to - from) / 1e6 : 0;
 }
 
+/* From where to where; what was let go of in a guest never left it. */
+static void member_way(const struct call_member *m, char *way, size_t size)
+{
+	if (strcmp(m->from, m->to))
+		snprintf(way, size, "%s -> %s", m->from, m->to);
+	else
+		snprintf(way, size, "given to %s again", m->to);
+}
+
 /* It is in the guest; how long each part took. */
 static void member_in_guest(struct route_call *call, struct call_member *m)
 {
 	const struct route *r = &m->subject.device->route;
 	uint64_t end = r->guest_has ? r->guest_ns : r->session_ns;
 	struct route_times *t = &m->times;
+	char way[80];
 
 	if (!m->moved) {
 		route_member_arrive(m, "%s: already in %s", route_member_name(m), m->to);
@@ -93,21 +102,20 @@ static void member_in_guest(struct route_call *call, struct call_member *m)
 	t->daemon = ms_between(call->started_ns, r->held_ns);
 	t->wire = ms_between(max_t(uint64_t, call->started_ns, r->held_ns), r->session_ns);
 	t->guest = r->guest_has ? ms_between(r->session_ns, r->guest_ns) : -1;
+	member_way(m, way, sizeof(way));
 	if (t->guest >= 0)
-		route_member_arrive(
-			m, "%s: %s -> %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
-			route_member_name(m), m->from, m->to, t->total, t->daemon, t->wire,
-			t->guest);
+		route_member_arrive(m, "%s: %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
+				    route_member_name(m), way, t->total, t->daemon, t->wire,
+				    t->guest);
 	else
-		route_member_arrive(m, "%s: %s -> %s in %.0f ms", route_member_name(m), m->from,
-				    m->to, t->total);
+		route_member_arrive(m, "%s: %s in %.0f ms", route_member_name(m), way, t->total);
 }
 
 static void member_exported(struct route_call *call, struct call_member *m)
 {
 	const struct route *r = &m->subject.device->route;
 	bool takes = guest_side_takes(m->vm);
-	char line[160];
+	char line[300], way[80];
 
 	if (r->session && (!takes || r->guest_has || !m->moved)) {
 		member_in_guest(call, m);
@@ -115,10 +123,11 @@ static void member_exported(struct route_call *call, struct call_member *m)
 	}
 	if (route_member_waits(call, m))
 		return;
+	member_way(m, way, sizeof(way));
 	if (takes)
-		route_member_arrive(m, "%s: %s -> %s", route_member_name(m), m->from, m->to);
+		route_member_arrive(m, "%s: %s", route_member_name(m), way);
 	else if (m->moved)
-		route_member_arrive(m, "%s: %s -> %s\n%s", route_member_name(m), m->from, m->to,
+		route_member_arrive(m, "%s: %s\n%s", route_member_name(m), way,
 				    member_line(m, line, sizeof(line)));
 	else
 		route_member_arrive(m, "%s: already routed to %s\n%s", route_member_name(m), m->to,
@@ -260,7 +269,8 @@ static bool member_is_there(const struct call_member *m)
 	if (!strcmp(m->to, "host"))
 		return route_reserved(d) ? d->route.state == ROUTE_HELD && !d->route.exported
 					 : d->route.state == ROUTE_HOST && !d->route.ours;
-	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported;
+	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported &&
+	       !d->route.let_go.vm[0];
 }
 
 /**
@@ -313,7 +323,7 @@ bool route_member_settled(const struct device *device, char *line, size_t size)
 			return route->session && route->guest_has;
 		if (!route->session) {
 			line[0] = '\n';
-			route_import_line(device, route->at->name, line + 1, size - 1);
+			route_import_line(device, route->at, line + 1, size - 1);
 		}
 		return true;
 	default:

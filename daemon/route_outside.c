@@ -96,6 +96,39 @@ void route_guest_says(struct device *device, bool has, const char *text)
 }
 
 /**
+ * route_guest_lets_go() - somebody in the guest has detached a device
+ * @device:	exported to that guest, and kept so
+ * @boot:	which boot of the guest that was in
+ *
+ * Until a command names the device, or it is imported again by hand, it is not told to the guest's
+ * agent.
+ */
+void route_guest_lets_go(struct device *device, const char *boot)
+{
+	struct route *route = &device->route;
+
+	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", route->at->name);
+	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
+	route->guest_has = false;
+	claims_save(device->daemon);
+	route_calls_check(device);
+}
+
+/**
+ * route_give_again() - what was let go of in a guest is given to it again
+ * @device:	the device
+ */
+void route_give_again(struct device *device)
+{
+	if (!device->route.let_go.vm[0])
+		return;
+	device->route.let_go = (struct route_let_go){0};
+	claims_save(device->daemon);
+	if (device->route.at)
+		guest_side_changed(device->route.at);
+}
+
+/**
  * route_added() - a device is there
  * @device:	in the list
  */
@@ -105,7 +138,8 @@ void route_added(struct device *device)
 
 	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
-	device->route.ours = claims_take(&device->daemon->claimed_before, device);
+	device->route.ours =
+		claims_take(&device->daemon->claimed_before, device, &device->route.let_go);
 	port_off_returned(device);
 	port_jobs_changed(device->daemon);
 	route_calls_added(device);
@@ -210,6 +244,7 @@ int route_import(struct device *device, struct vm *vm, int sock, const struct us
 		return -EBUSY;
 	route->session_dup = fcntl(sock, F_DUPFD_CLOEXEC, 3);
 	route->importing = true;
+	route_give_again(device);
 	guest_import(vm->guest, route->gd, sock, op);
 	return 0;
 }

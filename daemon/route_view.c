@@ -50,6 +50,21 @@ static const char *host_state_name(const struct device *device, const struct rou
 	return "pending";
 }
 
+/* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
+static bool guest_reason(const struct device *device, char *reason, size_t size)
+{
+	const struct route *route = &device->route;
+	const char *vm = route->at->name;
+
+	if (route->let_go.vm[0])
+		snprintf(reason, size,
+			 "let go in the guest; `usbroutectl attach %s %s` gives it back",
+			 device_alias(device) ? device_alias(device) : device->busid, vm);
+	else if (route->at->asleep)
+		snprintf(reason, size, "%s is asleep; it takes it back when it is awake", vm);
+	return *reason;
+}
+
 /**
  * route_state_name() - a device's state, as the contract names it
  * @device:	the device
@@ -70,6 +85,9 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 		snprintf(reason, size, "%s", device->broken);
 		return "broken";
 	}
+	if (route->state == ROUTE_HELD && route->exported && !route->session &&
+	    guest_reason(device, reason, size))
+		return route->at->connected ? "exported" : "claimed";
 	switch (route->state) {
 	case ROUTE_HOST:
 		return host_state_name(device, &want, reason, size);

@@ -50,6 +50,19 @@ void route_guest_says(struct device *device, bool has, const char *text)
 		 text);
 }
 
+void route_guest_lets_go(struct device *device, const char *boot)
+{
+	snprintf(now->said, sizeof(now->said), "%s let go in %s", device->busid, boot);
+	snprintf(device->route.let_go.vm, sizeof(device->route.let_go.vm), "vm1");
+	snprintf(device->route.let_go.boot, sizeof(device->route.let_go.boot), "%s", boot);
+}
+
+void route_give_again(struct device *device)
+{
+	memset(&device->route.let_go, 0, sizeof(device->route.let_go));
+	guest_side_changed(&now->vm);
+}
+
 /* The other way is there for nobody. */
 static bool not_there(const struct vm *vm)
 {
@@ -270,6 +283,96 @@ static void test_says(void **state)
 	close(sock);
 }
 
+static int greeted_in(struct fixture *f, const char *boot)
+{
+	int sock = dial(f);
+	char hello[80];
+
+	snprintf(hello, sizeof(hello), "HELLO 1 1.2.3 hs=8 ss=4 boot=%s\n", boot);
+	say(sock, hello);
+	/* What an agent may rely on. */
+	assert_non_null(strstr(hears(f, sock), " let-go"));
+	return sock;
+}
+
+/* What was detached there is not told to that boot of the guest again, until it is given again. */
+static void test_lets_go(void **state)
+{
+	struct fixture *f = *state;
+	int sock, again;
+
+	f->exported[0] = f->exported[1] = true;
+	sock = greeted_in(f, "0123456789abcdef");
+	hears(f, sock);
+	hears(f, sock);
+	assert_hears(f, sock, "SYNCED");
+	assert_said(f, sock, "LETGO 1-1\n", "1-1 let go in 0123456789abcdef");
+	/* Once; and of what it was told alone. */
+	assert_said(f, sock, "LETGO 1-1\nLETGO 9-9\n", "");
+	guest_side_changed(&f->vm);
+	assert_quiet(f, sock);
+	/* Not to a newer agent either. */
+	again = greeted_in(f, "0123456789abcdef");
+	assert_hears(f, again, "ROUTE 2-1.4 super 0002000a free stick");
+	assert_hears(f, again, "SYNCED");
+	close(sock);
+	/* Imported by hand: the agent has to know. */
+	f->devices[0].route.session = true;
+	guest_side_changed(&f->vm);
+	assert_hears(f, again, "ROUTE 1-1 full 0001000a held keyboard");
+	assert_said(f, again, "LETGO 1-1\n", "1-1 let go in 0123456789abcdef");
+	f->devices[0].route.session = false;
+	route_give_again(&f->devices[0]);
+	assert_hears(f, again, "ROUTE 1-1 full 0001000a free keyboard");
+	assert_said(f, again, "LETGO 1-1\n", "1-1 let go in 0123456789abcdef");
+	/* The guest was started anew: it is a new one. */
+	sock = greeted_in(f, "fedcba9876543210");
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
+	hears(f, sock);
+	assert_hears(f, sock, "SYNCED");
+	close(again);
+	close(sock);
+	/* An agent that does not say which boot it is in has no right to that word. */
+	sock = greeted(f);
+	hears(f, sock);
+	hears(f, sock);
+	assert_hears(f, sock, "SYNCED");
+	assert_said(f, sock, "LETGO 1-1\n", "");
+	close(sock);
+}
+
+static void test_sleeps(void **state)
+{
+	struct fixture *f = *state;
+	int sock = greeted(f);
+
+	assert_hears(f, sock, "SYNCED");
+	assert_false(f->vm.asleep);
+	say(sock, "SLEEP\n");
+	assert_quiet(f, sock);
+	assert_true(f->vm.asleep);
+	assert_true(guest_side_takes(&f->vm));
+	/* The card of a guest that sleeps is down; that changes nothing. */
+	f->vm.connected = false;
+	agents_card(&f->vm, false);
+	assert_true(f->vm.asleep);
+	f->vm.connected = true;
+	agents_card(&f->vm, true);
+	assert_hears(f, sock, "PING");
+	say(sock, "AWAKE\n");
+	assert_int_equal(strncmp(hears(f, sock), "WELCOME 1 vm1 ", 14), 0);
+	assert_hears(f, sock, "SYNCED");
+	assert_false(f->vm.asleep);
+	/* Who has gone does not sleep. */
+	say(sock, "SLEEP\n");
+	assert_quiet(f, sock);
+	assert_true(f->vm.asleep);
+	close(sock);
+	while (f->vm.agents.there)
+		loop_turn(f->daemon.loop, false);
+	assert_false(f->vm.asleep);
+}
+
 /* ------------------------------------------------------------- who may */
 
 static void test_newer_takes_over(void **state)
@@ -413,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_told_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_told_the_difference, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_says, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lets_go, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sleeps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_newer_takes_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_protocol, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_card_down, set_up, tear_down),
