@@ -9,6 +9,8 @@
  * Silence of the daemon is not its death; but what has been asleep (a suspend), or has had no
  * carrier (the daemon's restart), may hang on to a connection that the other end has forgotten.
  * Then it says PING, and a daemon that knows nothing of it answers with a reset.
+ *
+ * While the guest sleeps, or is about to, nothing is attached (sleep.h).
  */
 #include "guest/agent.h"
 
@@ -31,7 +33,6 @@
 #define ASK_NS	     (200 * NS_PER_MS) /* for a neighbour to answer */
 #define CONNECT_NS   (3 * NS_PER_SECOND)
 #define GREET_NS     (5 * NS_PER_SECOND)
-#define PONG_NS	     (5 * NS_PER_SECOND)
 #define BACK_OFF_NS  (200 * NS_PER_MS)
 #define BACK_OFF_MAX (5 * NS_PER_SECOND)
 #define FOREVER_S    (100ll * 365 * 86400)
@@ -227,6 +228,7 @@ static void agent_connected(struct agent *agent)
 	hello.high = agent->high = vhci_count_free(&agent->status, false);
 	hello.super = agent->super = vhci_count_free(&agent->status, true);
 	snprintf(hello.version, sizeof(hello.version), "%s", USBROUTED_VERSION);
+	memcpy(hello.boot, agent->boot, sizeof(hello.boot));
 	agent_say(agent, &hello);
 }
 
@@ -243,14 +245,17 @@ void agent_say(struct agent *agent, const struct agent_message *message)
 		shutdown(agent->line.sock, SHUT_RDWR);
 }
 
-/* Whether the other end still knows of the connection. */
-static void agent_doubt(struct agent *agent)
+/**
+ * agent_doubt() - ask whether the other end still knows of the connection; or look for it at once
+ * @agent:	the agent
+ */
+void agent_doubt(struct agent *agent)
 {
 	struct agent_message ping = {.verb = AGENT_PING};
 
 	if (agent->state == AGENT_TALKING) {
 		if (agent->pong_ns == NEVER) {
-			agent->pong_ns = agent_now() + PONG_NS;
+			agent->pong_ns = agent_now() + AGENT_PONG_NS;
 			agent_say(agent, &ping);
 		}
 	} else if (agent->state == AGENT_SEARCHING) {
@@ -275,6 +280,8 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 		/* Said again, a new list follows. */
 		routes_connection(agent, true);
 		agent->synced = false;
+		agent->daemon_lets_go = m->let_go;
+		agent->sleep.waking = false;
 		if (agent->state == AGENT_TALKING)
 			break;
 		agent->state = AGENT_TALKING;
@@ -283,6 +290,7 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 		agent->told[0] = 0;
 		log_notice("connected to usbrouted %s on %s over %s; this guest is %s", m->version,
 			   agent->segment.name, agent->by_v4 ? "IPv4" : "IPv6", m->name);
+		logind_look(agent);
 		break;
 	case AGENT_ROUTE:
 	case AGENT_UNROUTE:
@@ -297,6 +305,8 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 		break;
 	case AGENT_PONG:
 		agent->pong_ns = NEVER;
+		routes_heard(agent);
+		sleep_answered(agent);
 		break;
 	default:
 		break;
@@ -345,6 +355,7 @@ static void clock_jumped(struct agent *agent)
 	if (read(agent->clock, &n, sizeof(n)) < 0 && errno == EAGAIN)
 		return;
 	clock_arm(agent->clock);
+	sleep_clock(agent);
 	agent_doubt(agent);
 }
 
@@ -366,8 +377,11 @@ int agent_init(struct agent *agent, const struct agent_options *options)
 	agent->options = *options;
 	agent->line.sock = agent->uevents = agent->clock = agent->signals = -1;
 	agent->segment.links = -1;
-	agent->due_ns = agent->pong_ns = NEVER;
+	agent->due_ns = agent->pong_ns = agent->sleep.due_ns = NEVER;
 	list_init(&agent->routes);
+	by_hand_init(&agent->hand);
+	control_init(&agent->control);
+	boot_read(options->folder, agent->boot);
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -392,6 +406,11 @@ int agent_init(struct agent *agent, const struct agent_options *options)
 		log_warning("vhci-hcd is not there: %s; no device can be attached until it is "
 			    "(try: modprobe vhci-hcd)",
 			    errno_text(r));
+	r = control_listen(&agent->control, options->folder);
+	if (r < 0)
+		log_warning("%s/control: %s; --let-go and --take-back won't work", options->folder,
+			    errno_text(r));
+	logind_start(agent);
 	agent->state = AGENT_SEARCHING;
 	agent->due_ns = agent_now();
 	return 0;
@@ -406,6 +425,9 @@ void agent_deinit(struct agent *agent)
 	routes_free(agent);
 	agent_line_deinit(&agent->line);
 	segment_deinit(&agent->segment);
+	logind_stop(agent);
+	control_deinit(&agent->control);
+	by_hand_deinit(&agent->hand);
 	agent->uevents = fd_close(agent->uevents);
 	agent->clock = fd_close(agent->clock);
 	agent->signals = fd_close(agent->signals);
@@ -466,6 +488,40 @@ static int timeout_of(uint64_t due_ns)
 	return due_ns <= now ? 0 : (int)min_t(uint64_t, (due_ns - now) / NS_PER_MS + 1, 3600000);
 }
 
+/* What is always waited for, by its place. */
+enum {
+	WAIT_SIGNALS,
+	WAIT_LINKS,
+	WAIT_UEVENTS,
+	WAIT_CLOCK,
+	WAIT_LINE,
+	WAIT_HANDS,
+	WAIT_LOGIND,
+	WAIT_CONTROL,
+	WAITS = WAIT_CONTROL + 1 + CONTROL_CALLERS
+};
+
+static void agent_waits(struct agent *agent, struct pollfd *p)
+{
+	p[WAIT_SIGNALS] = (struct pollfd){.fd = agent->signals, .events = POLLIN};
+	p[WAIT_LINKS] = (struct pollfd){.fd = agent->segment.links, .events = POLLIN};
+	p[WAIT_UEVENTS] = (struct pollfd){.fd = agent->uevents, .events = POLLIN};
+	p[WAIT_CLOCK] = (struct pollfd){.fd = agent->clock, .events = POLLIN};
+	p[WAIT_LINE] = (struct pollfd){.fd = agent->line.sock, .events = agent_line_events(agent)};
+	p[WAIT_HANDS] = (struct pollfd){.fd = agent->hand.fd, .events = POLLIN};
+	logind_poll(agent, p + WAIT_LOGIND);
+	control_polls(&agent->control, p + WAIT_CONTROL);
+}
+
+static uint64_t agent_due(struct agent *agent)
+{
+	uint64_t due = min_t(uint64_t, agent->due_ns, agent->pong_ns);
+
+	due = min_t(uint64_t, due, routes_due(agent));
+	due = min_t(uint64_t, due, agent->sleep.due_ns);
+	return min_t(uint64_t, due, logind_due(agent));
+}
+
 /**
  * agent_run() - work until asked to stop
  * @agent:	initialised
@@ -474,34 +530,33 @@ static int timeout_of(uint64_t due_ns)
  */
 int agent_run(struct agent *agent)
 {
-	struct pollfd p[5 + AGENT_ROUTES];
+	struct pollfd p[WAITS + AGENT_ROUTES];
 
 	for (;;) {
-		uint64_t due = min_t(uint64_t, agent->due_ns, agent->pong_ns);
-		unsigned n = 5;
+		unsigned n = WAITS;
 
-		due = min_t(uint64_t, due, routes_due(agent));
-		p[0] = (struct pollfd){.fd = agent->signals, .events = POLLIN};
-		p[1] = (struct pollfd){.fd = agent->segment.links, .events = POLLIN};
-		p[2] = (struct pollfd){.fd = agent->uevents, .events = POLLIN};
-		p[3] = (struct pollfd){.fd = agent->clock, .events = POLLIN};
-		p[4] = (struct pollfd){.fd = agent->line.sock, .events = agent_line_events(agent)};
+		agent_waits(agent, p);
 		n += routes_polls(agent, p + n);
-		if (poll(p, n, timeout_of(due)) < 0 && errno != EINTR) {
+		if (poll(p, n, timeout_of(agent_due(agent))) < 0 && errno != EINTR) {
 			log_err("waiting: %s", errno_text(errno));
 			return -errno;
 		}
-		if (p[0].revents)
+		if (p[WAIT_SIGNALS].revents)
 			return 0;
-		if (p[1].revents && segment_news(&agent->segment))
-			agent_doubt(agent);
-		if (p[2].revents && uevent_news(agent->uevents))
+		if (p[WAIT_HANDS].revents)
 			routes_look(agent);
-		if (p[3].revents)
+		logind_work(agent);
+		control_work(agent, p + WAIT_CONTROL, 1 + CONTROL_CALLERS);
+		if (p[WAIT_LINKS].revents && segment_news(&agent->segment))
+			agent_doubt(agent);
+		if (p[WAIT_UEVENTS].revents && uevent_news(agent->uevents))
+			routes_look(agent);
+		if (p[WAIT_CLOCK].revents)
 			clock_jumped(agent);
-		if (p[4].revents && agent->line.sock == p[4].fd)
-			agent_line_ready(agent, p[4].revents);
+		if (p[WAIT_LINE].revents && agent->line.sock == p[WAIT_LINE].fd)
+			agent_line_ready(agent, p[WAIT_LINE].revents);
 		agent_timers(agent);
+		sleep_work(agent);
 		routes_work(agent);
 	}
 }

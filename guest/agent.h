@@ -4,6 +4,8 @@
  *
  *   agent.c   the connection: found, made, greeted, doubted, made again; and the loop
  *   routes.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
+ *   let_go.c  … and leave: by somebody's hand, or for a sleep
+ *   sleep.c   the guest's sleep, of which logind.c or control.c tell
  *   check.c   what is missing here, for people
  *
  * One thread, one poll(2), no periodic work: where nothing happens, nothing runs. What the daemon
@@ -18,18 +20,25 @@
 
 #include "base/agent_line.h"
 #include "base/list.h"
+#include "guest/by_hand.h"
+#include "guest/control.h"
 #include "guest/import.h"
+#include "guest/logind.h"
 #include "guest/segment.h"
+#include "guest/sleep.h"
 #include "guest/vhci.h"
 
 #define NS_PER_MS     1000000ull
 #define NS_PER_SECOND 1000000000ull
 #define NEVER	      UINT64_MAX
+/* An answer to PING comes by then, or the other end has forgotten the connection. */
+#define AGENT_PONG_NS (5 * NS_PER_SECOND)
 
 struct agent_options {
 	const char *interface; /* NULL: find it */
 	struct in_addr address;
 	const char *sysfs, *run; /* where sysfs is; where `usbip port` looks */
+	const char *folder;	 /* where this program keeps what is its own */
 	bool load_module;
 };
 
@@ -59,6 +68,13 @@ struct agent {
 	struct list routes;
 	unsigned n_routes;
 	bool synced; /* the daemon has told all */
+
+	char boot[AGENT_BOOT_SIZE]; /* which boot of the guest this is; "": not known */
+	bool daemon_lets_go;	    /* the daemon understands LETGO */
+	struct by_hand hand;
+	struct sleep sleep;
+	struct logind *logind; /* NULL: none */
+	struct control control;
 };
 
 uint64_t agent_now(void);
@@ -66,6 +82,7 @@ int agent_init(struct agent *agent, const struct agent_options *options);
 void agent_deinit(struct agent *agent);
 int agent_run(struct agent *agent);
 void agent_say(struct agent *agent, const struct agent_message *message);
+void agent_doubt(struct agent *agent);
 int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_sock);
 int agent_load_module(const struct agent_options *options);
 
@@ -78,6 +95,16 @@ uint64_t routes_due(const struct agent *agent);
 void routes_work(struct agent *agent);
 unsigned routes_polls(struct agent *agent, struct pollfd *polls);
 void routes_free(struct agent *agent);
+
+/* let_go.c */
+void routes_heard(struct agent *agent);
+void routes_rest(struct agent *agent);
+bool routes_resting(struct agent *agent);
+int routes_in_use(const struct agent *agent);
+void routes_wake(struct agent *agent);
+
+/* boot.c */
+void boot_read(const char *folder, char boot[AGENT_BOOT_SIZE]);
 
 /* check.c */
 int agent_check(const struct agent_options *options);

@@ -24,9 +24,13 @@ static const char usage[] =
 	"  --address IPV4    usbrouted's address there, where IPv6 does not lead to it "
 	"(10.77.0.1)\n"
 	"  --check           say what is missing here, and exit: 0 nothing, 1 something\n"
+	"  --let-go          before the system sleeps, where logind does not say so: have the\n"
+	"                    agent that runs here let go of all devices; when it has, exit\n"
+	"  --take-back       after the sleep: have it take them back\n"
 	"  --no-modprobe     don't load vhci-hcd\n"
 	"  --sysfs FOLDER    where sysfs is mounted (/sys)\n"
 	"  --run FOLDER      where `usbip port` looks (/var/run/vhci_hcd)\n"
+	"  --folder FOLDER   where the agent has its socket (/run/usbroute-agent)\n"
 	"  --verbose         say more\n"
 	"  --version, --help\n";
 
@@ -69,7 +73,20 @@ static int run(const struct agent_options *options)
 
 int main(int argc, char **argv)
 {
-	enum { CHECK = 1, VERSION, HELP, VERBOSE, INTERFACE, ADDRESS, SYSFS, RUN, NO_MODPROBE };
+	enum {
+		CHECK = 1,
+		VERSION,
+		HELP,
+		VERBOSE,
+		INTERFACE,
+		ADDRESS,
+		SYSFS,
+		RUN,
+		NO_MODPROBE,
+		LET_GO,
+		TAKE_BACK,
+		FOLDER
+	};
 	static const struct option words[] = {
 		{"check", no_argument, NULL, CHECK},
 		{"version", no_argument, NULL, VERSION},
@@ -80,10 +97,16 @@ int main(int argc, char **argv)
 		{"sysfs", required_argument, NULL, SYSFS},
 		{"run", required_argument, NULL, RUN},
 		{"no-modprobe", no_argument, NULL, NO_MODPROBE},
+		{"let-go", no_argument, NULL, LET_GO},
+		{"take-back", no_argument, NULL, TAKE_BACK},
+		{"folder", required_argument, NULL, FOLDER},
 		{0},
 	};
-	struct agent_options options = {
-		.sysfs = "/sys", .run = "/var/run/vhci_hcd", .load_module = true};
+	struct agent_options options = {.sysfs = "/sys",
+					.run = "/var/run/vhci_hcd",
+					.folder = "/run/usbroute-agent",
+					.load_module = true};
+	const char *ask = NULL;
 	enum log_level level = LOG_LEVEL_NOTICE;
 	bool check = false, bad = false;
 	int word;
@@ -119,6 +142,14 @@ int main(int argc, char **argv)
 		case NO_MODPROBE:
 			options.load_module = false;
 			break;
+		case LET_GO:
+		case TAKE_BACK:
+			bad = bad || ask;
+			ask = word == LET_GO ? "let-go" : "take-back";
+			break;
+		case FOLDER:
+			options.folder = optarg;
+			break;
 		default:
 			bad = true;
 			break;
@@ -129,5 +160,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_init(level);
+	if (ask)
+		return control_ask(options.folder, ask);
 	return check ? agent_check(&options) : run(&options);
 }

@@ -23,7 +23,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/agent.h"
+#include "guest/route.h"
 
 #define IMPORT_NS    (15 * NS_PER_SECOND) /* the daemon asks an old connection whether it lives */
 #define ENUMERATE_NS (10 * NS_PER_SECOND)
@@ -31,31 +31,15 @@
 #define RETRY_NS     (500 * NS_PER_MS)
 #define RETRY_MAX_NS (30 * NS_PER_SECOND)
 
-enum route_state { WAITING, CONNECTING, ASKING, STARTING, THERE };
-
-struct route {
-	struct list link;
-	char busid[AGENT_NAME_SIZE], alias[AGENT_NAME_SIZE];
-	enum agent_speed speed;
-	uint32_t devid;
-	bool held; /* the daemon says that something in this guest has it */
-	bool told; /* on this connection to the daemon */
-	bool needs_port;
-	enum route_state state;
-	uint64_t due_ns;      /* WAITING: to try; CONNECTING, ASKING: too late; else: to look */
-	uint64_t complain_ns; /* STARTING: it takes too long */
-	unsigned failures;
-	int sock;
-	uint8_t reply[IMPORT_REPLY_SIZE];
-	size_t got;
-	unsigned port;
-	struct pollfd *poll; /* of this turn of the loop */
-	char said[AGENT_TEXT_SIZE];
-};
-
 /* ------------------------------------------------------------- saying */
 
-static void say(struct agent *agent, const struct route *route, enum agent_verb verb)
+/**
+ * route_say() - tell the daemon how it goes with a device
+ * @agent:	connected, or it is dropped
+ * @route:	the device
+ * @verb:	a verb of the guest's that has a busid
+ */
+void route_say(struct agent *agent, const struct route *route, enum agent_verb verb)
 {
 	struct agent_message m = {.verb = verb, .port = route->port};
 
@@ -65,7 +49,11 @@ static void say(struct agent *agent, const struct route *route, enum agent_verb 
 		agent_say(agent, &m);
 }
 
-static const char *name_of(const struct route *route)
+/**
+ * route_name() - what a device is called in the log
+ * @route:	the device
+ */
+const char *route_name(const struct route *route)
 {
 	return route->alias[0] ? route->alias : route->busid;
 }
@@ -85,8 +73,8 @@ static void complain(struct agent *agent, struct route *route, const char *text)
 {
 	if (strcmp(route->said, text)) {
 		snprintf(route->said, sizeof(route->said), "%s", text);
-		log_warning("%s: %s", name_of(route), text);
-		say(agent, route, AGENT_FAILED);
+		log_warning("%s: %s", route_name(route), text);
+		route_say(agent, route, AGENT_FAILED);
 	}
 }
 
@@ -159,19 +147,30 @@ static const struct vhci_port *port_with(const struct agent *agent, const struct
 	return likely;
 }
 
-static void take_off(struct agent *agent, unsigned number)
+/**
+ * route_take_off() - take what is on a port off it
+ * @agent:	the agent
+ * @number:	the port
+ */
+void route_take_off(struct agent *agent, unsigned number)
 {
+	routes_hands(agent);
 	vhci_peer_remove(&agent->vhci, number);
 	/* Where the kernel was faster, there is nothing on the port. */
 	vhci_detach(&agent->vhci, number);
+	by_hand_forget(&agent->hand);
 }
 
 /* ------------------------------------------------------------- on a port */
 
 static void started(struct agent *agent, struct route *route, unsigned number)
 {
+	struct vhci_peer peer;
+
 	route->state = STARTING;
 	route->port = number;
+	route->by_hand = route->let_go = false;
+	route->filed = vhci_peer_read(&agent->vhci, number, &peer) == 0;
 	route->due_ns = agent_now() + LOOK_NS;
 	route->complain_ns = agent_now() + ENUMERATE_NS;
 	route->sock = fd_close(route->sock);
@@ -224,7 +223,7 @@ static void import(struct agent *agent, struct route *route)
 	}
 	route->needs_port = false;
 	if (!route->failures)
-		say(agent, route, AGENT_TRYING);
+		route_say(agent, route, AGENT_TRYING);
 	route->got = 0;
 	r = agent_connect(agent, agent->by_v4, USBIP_PORT, &route->sock);
 	if (r < 0) {
@@ -289,7 +288,8 @@ static void try_it(struct agent *agent, struct route *route)
 	const struct vhci_port *port;
 
 	route->due_ns = NEVER;
-	if (agent->state != AGENT_TALKING || !route->told)
+	if (agent->state != AGENT_TALKING || !route->told || route->let_go ||
+	    agent->sleep.state != SLEEP_AWAKE || agent->sleep.waking)
 		return;
 	port = port_with(agent, route);
 	if (port)
@@ -308,20 +308,30 @@ static void look_at(struct agent *agent, struct route *route)
 	uint64_t now = agent_now();
 
 	if (!port || port->status == VHCI_FREE || port->status == VHCI_BROKEN) {
-		log_info("%s: port %u has let go of it", name_of(route), route->port);
+		bool let_go = route_was_let_go(agent, route, port);
+
+		if (let_go && route_lets_go(agent, route))
+			return;
+		log_info("%s: port %u has let go of it", route_name(route), route->port);
 		vhci_peer_remove(&agent->vhci, route->port);
 		if (route->state == THERE) {
-			say(agent, route, AGENT_GONE);
+			route_say(agent, route, AGENT_GONE);
 			route->failures = 0;
 		}
 		again_later(route);
+		/* The daemon names it again, and is told then. */
+		if (let_go && agent->state != AGENT_TALKING) {
+			route->let_go = true;
+			route->due_ns = NEVER;
+		}
 	} else if (route->state == STARTING && vhci_configured(&agent->vhci, port)) {
-		log_notice("%s: there, on port %u as %s", name_of(route), route->port, port->local);
+		log_notice("%s: there, on port %u as %s", route_name(route), route->port,
+			   port->local);
 		route->state = THERE;
 		route->due_ns = NEVER;
 		route->failures = 0;
 		route->said[0] = 0;
-		say(agent, route, AGENT_HAS);
+		route_say(agent, route, AGENT_HAS);
 	} else if (route->state == STARTING) {
 		route->due_ns = now + LOOK_NS;
 		if (route->complain_ns <= now) {
@@ -347,7 +357,8 @@ void routes_look(struct agent *agent)
 		agent->status.n = 0;
 		vhci_init(&agent->vhci, agent->options.sysfs, agent->options.run);
 	}
-	list_for_each(it, &agent->routes) {
+	routes_hands(agent);
+	list_for_each_safe(it, &agent->routes) {
 		struct route *route = list_entry(it, struct route, link);
 
 		if (route->state >= STARTING)
@@ -383,16 +394,26 @@ static struct route *find(struct agent *agent, const char *busid)
 	return NULL;
 }
 
-static void drop(struct agent *agent, struct route *route)
+/**
+ * route_forget() - have nothing more to do with a device
+ * @agent:	the agent
+ * @route:	the device; freed
+ */
+void route_forget(struct agent *agent, struct route *route)
 {
-	if (route->state >= STARTING) {
-		log_notice("%s: not this guest's any more", name_of(route));
-		take_off(agent, route->port);
-	}
 	fd_close(route->sock);
 	list_remove(&route->link);
 	agent->n_routes--;
 	free(route);
+}
+
+static void drop(struct agent *agent, struct route *route)
+{
+	if (route->state >= STARTING) {
+		log_notice("%s: not this guest's any more", route_name(route));
+		route_take_off(agent, route->port);
+	}
+	route_forget(agent, route);
 }
 
 static void told(struct agent *agent, const struct agent_message *m)
@@ -421,9 +442,12 @@ static void told(struct agent *agent, const struct agent_message *m)
 	route->devid = m->devid;
 	route->held = m->held;
 	route->told = true;
+	if (route->let_go && !m->held && route_lets_go(agent, route))
+		return;
+	route->let_go = false;
 	if (route->state >= STARTING && m->held) {
 		if (route->state == THERE)
-			say(agent, route, AGENT_HAS);
+			route_say(agent, route, AGENT_HAS);
 		return;
 	}
 	/* What the daemon knows no connection for is dead, whatever the kernel here believes. */
@@ -431,14 +455,15 @@ static void told(struct agent *agent, const struct agent_message *m)
 	if (port || route->state >= STARTING) {
 		unsigned number = port ? port->number : route->port;
 
-		log_info("%s: port %u has a dead connection; taken off", name_of(route), number);
-		take_off(agent, number);
+		log_info("%s: port %u has a dead connection; taken off", route_name(route), number);
+		route_take_off(agent, number);
 	}
 	route->sock = fd_close(route->sock);
 	route->state = WAITING;
 	route->failures = 0;
 	route->said[0] = 0;
-	route->due_ns = agent_now();
+	/* While the guest sleeps it waits for routes_wake(). */
+	route->due_ns = agent->sleep.state == SLEEP_AWAKE ? agent_now() : NEVER;
 }
 
 /**
@@ -480,7 +505,7 @@ static void clean(struct agent *agent)
 		} else if (!wanted) {
 			log_notice("port %u has %s, which is not this guest's; taken off",
 				   port->number, peer.busid);
-			take_off(agent, port->number);
+			route_take_off(agent, port->number);
 		}
 	}
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """usbroute-agent as a process, in a network namespace of its own: this test is the daemon on 127.0.0.1, and a folder plays
-the guest's sysfs. usage: test-guest-agent.py USBROUTE-AGENT"""
+the guest's sysfs. usage: test-guest-agent.py USBROUTE-AGENT [FAKE-LOGIND]"""
 
 import ctypes
 import os
@@ -17,6 +17,8 @@ import time
 import unittest
 
 AGENT = sys.argv[1]
+FAKE_LOGIND = sys.argv[2] if len(sys.argv) > 2 else None
+BOOT = r"boot=[0-9a-f]{16}$"
 SECONDS = int(os.environ.get("SECONDS_MAX", "60"))
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 FREE, STARTING, USED = 4, 5, 6
@@ -141,16 +143,30 @@ class Guest:
         self.written()
         return not self.writes[name]
 
+    def type_detach(self, number, by_usbip=True):
+        """As `usbip detach` does, or whoever writes to the kernel's file."""
+        if by_usbip:
+            (self.run / f"port{number}").unlink()
+        end = os.open(self.vhci / "detach", os.O_WRONLY)
+        os.write(end, str(number).encode())
+        os.close(end)
+
     def file(self, number):
         path = self.run / f"port{number}"
         return path.read_text() if path.exists() else None
 
 
 class Agent:
-    def __init__(self, guest, *words):
+    def __init__(self, guest, *words, bus="unix:path=/nowhere"):
         self.log = tempfile.TemporaryFile("w+")
+        self.folder = guest.root / "own"
         self.process = subprocess.Popen([AGENT, "--interface", "lo", "--address", "127.0.0.1", "--sysfs", guest.root,
-                                         "--run", guest.run, "--no-modprobe", "--verbose", *words], stderr=self.log)
+                                         "--run", guest.run, "--folder", self.folder, "--no-modprobe", "--verbose",
+                                         *words], stderr=self.log, env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus))
+
+    def ask(self, word):
+        """`usbroute-agent --let-go` or --take-back: the process."""
+        return subprocess.Popen([AGENT, word, "--folder", self.folder], stderr=subprocess.PIPE, text=True)
 
     def said(self):
         self.log.seek(0)
@@ -191,6 +207,41 @@ class Line:
         self.sock.close()
 
 
+class Bus:
+    """A D-Bus of the test's own."""
+
+    def __init__(self, folder):
+        self.address = f"unix:path={folder}/dbus"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1",
+                                         f"--address={self.address}"], stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+        pathlib.Path(self.address.split("=")[1]).unlink(missing_ok=True)
+
+
+class Logind:
+    def __init__(self, bus):
+        self.process = subprocess.Popen([FAKE_LOGIND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus.address))
+        assert self.tells() == "ready"
+
+    def tells(self):
+        return self.process.stdout.readline().rstrip("\n")
+
+    def says(self, sleep):
+        self.process.stdin.write(f"{int(sleep)}\n")
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+
+
 def listen(port):
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -215,16 +266,43 @@ class Test(unittest.TestCase):
         self.guest.close()
         self.folder.cleanup()
 
-    def start(self):
-        self.agent = Agent(self.guest)
-        return self.greet()
+    def start(self, bus=None, **how):
+        self.agent = Agent(self.guest, **({"bus": bus.address} if bus else {}))
+        return self.greet(**how)
 
-    def greet(self, *routes):
+    def no_import(self):
+        readable, _, _ = select.select([self.usbip], [], [], 0)
+        self.assertFalse(readable, "the agent imports")
+
+    def let_go_of(self, line, port, free=2):
+        """All is let go of for a sleep."""
+        self.assertEqual(line.hears(), "SLEEP")
+        self.assertEqual(self.guest.asked("detach"), str(port))
+        self.assertIsNone(self.guest.file(port))
+
+    def taken_back(self, line, busid="1-1"):
+        """Once the daemon has been heard."""
+        self.assertEqual([line.hears(), line.hears()], ["AWAKE", "PING"])
+        self.no_import()
+        line.says("PONG")
+        heard = line.hears()
+        if heard.startswith("PORTS"):
+            heard = line.hears()
+        self.assertEqual(heard, f"TRYING {busid}")
+        sock = self.imported(busid)
+        port = int(self.guest.asked("attach").split()[0])
+        self.guest.set(port, USED, 0x10009, "3-1", configured=True)
+        while not (heard := line.hears()).startswith("HAS"):
+            self.assertTrue(heard.startswith("PORTS"), heard)
+        return sock, port
+
+    def greet(self, *routes, more=""):
         line = Line(self.door)
         hello = line.hears().split()
         self.assertEqual(hello[:2], ["HELLO", "1"])
-        line.free = hello[3:]
-        line.says("WELCOME 1 vm1 0.1.0", *routes, "SYNCED")
+        self.assertRegex(hello[-1], BOOT)
+        line.free, line.boot = hello[3:5], hello[5]
+        line.says(f"WELCOME 1 vm1 0.1.0{more}", *routes, "SYNCED")
         return line
 
     def imported(self, busid, devid=0x10009, speed=3, status=0):
@@ -425,6 +503,198 @@ class Test(unittest.TestCase):
         line = self.start()
         line.says(*(f"ROUTE 1-{i} high {0x10000 + i:08x} held -" for i in range(1, 2000)))
         line.quiet()
+
+    def test_detached_by_hand(self):
+        """Let go of, until the daemon names it again."""
+        line = self.start(more=" of-later-versions let-go")
+        for by_usbip in (True, False):
+            _, port = self.attached(line)
+            self.guest.type_detach(port, by_usbip)
+            self.guest.news()
+            heard = {line.hears() for _ in range(3)}
+            self.assertEqual(heard, {"LETGO 1-1", "PING", "PORTS hs=2 ss=1"})
+            line.says("PONG")
+            line.quiet()
+            self.no_import()
+            self.guest.asked("detach")
+
+    def test_detached_by_hand_while_alone(self):
+        """The daemon was away: it is told when it names the device."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        line.close()
+        self.guest.type_detach(port)
+        line = self.greet("ROUTE 1-1 high 00010009 free keyboard", more=" let-go")
+        while line.hears() != "LETGO 1-1":
+            pass
+        self.assertEqual(line.hears(), "PING")
+        # Not heard: said again.
+        line.close()
+        line = self.greet("ROUTE 1-1 high 00010009 free keyboard", more=" let-go")
+        self.assertEqual([line.hears(), line.hears()], ["LETGO 1-1", "PING"])
+        line.says("PONG")
+        line.quiet()
+        self.no_import()
+        # Heard: what is named now is given.
+        line.close()
+        line = self.greet("ROUTE 1-1 high 00010009 free keyboard", more=" let-go")
+        self.assertEqual(line.hears(), "TRYING 1-1")
+
+    def test_detached_by_hand_under_an_old_daemon(self):
+        """It does not understand, and could not give it back: taken back at once."""
+        line = self.start()
+        _, port = self.attached(line)
+        self.guest.type_detach(port)
+        self.guest.news()
+        heard = {line.hears() for _ in range(3)}
+        self.assertEqual(heard, {"GONE 1-1", "PING", "PORTS hs=2 ss=1"})
+        self.imported("1-1")
+
+    def test_not_detached_by_hand(self):
+        """A device whose port's file is gone, one that goes after this program's own detaching, one beside another's."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        (self.guest.run / f"port{port}").unlink()
+        self.guest.set(port, FREE)
+        self.guest.news()
+        heard = {line.hears() for _ in range(3)}
+        self.assertEqual(heard, {"GONE 1-1", "PING", "PORTS hs=2 ss=1"})
+        line.says("PONG")
+        self.imported("1-1")
+        port = int(self.guest.asked("attach").split()[0])
+        self.guest.set(port, USED, 0x10009, "3-1", configured=True)
+        self.assertEqual({line.hears(), line.hears()}, {f"HAS 1-1 {port}", "PORTS hs=1 ss=1"})
+        line.says("ROUTE 2-1 high 0002000a free -")
+        self.assertEqual(line.hears(), "TRYING 2-1")
+        self.imported("2-1", devid=0x2000a)
+        other = int(self.guest.asked("attach").split()[0])
+        self.guest.set(other, USED, 0x2000a, "3-2", configured=True)
+        self.assertEqual({line.hears(), line.hears()}, {f"HAS 2-1 {other}", "PORTS hs=0 ss=1"})
+        line.says("UNROUTE 2-1")
+        self.guest.asked("detach")
+        self.guest.set(port, FREE)
+        self.guest.news()
+        heard = set()
+        while "GONE 1-1" not in heard:
+            heard.add(line.hears())
+            self.assertNotIn("LETGO 1-1", heard)
+
+    def test_same_boot(self):
+        line = self.start()
+        boot = line.boot
+        self.assertEqual(self.agent.stop(), 0)
+        line.close()
+        line = self.start()
+        self.assertEqual(line.boot, boot)
+        self.assertEqual(self.agent.stop(), 0)
+        line.close()
+        (self.agent.folder / "boot").unlink()
+        self.assertNotEqual(self.start().boot, boot)
+
+    def test_hook(self):
+        """Without logind whoever puts the system to sleep says so; twice, and a sleep that does not come."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        for _ in range(2):
+            asked = self.agent.ask("--let-go")
+            self.let_go_of(line, port)
+            self.assertEqual(asked.wait(SECONDS), 0)
+            self.assertEqual(self.agent.ask("--let-go").wait(SECONDS), 0)
+            # What is said meanwhile waits.
+            line.says("ROUTE 2-1 high 0002000a free -", "UNROUTE 2-1", "PING")
+            while line.hears() != "PONG":
+                pass
+            self.no_import()
+            self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
+            _, port = self.taken_back(line)
+            self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
+            line.quiet()
+
+    def test_hook_while_attaching(self):
+        line = self.start(more=" let-go")
+        line.says("ROUTE 1-1 high 00010009 free keyboard")
+        self.assertEqual(line.hears(), "TRYING 1-1")
+        sock, _ = self.usbip.accept()
+        sock.settimeout(SECONDS)
+        sock.recv(40, socket.MSG_WAITALL)
+        self.assertEqual(self.agent.ask("--let-go").wait(SECONDS), 0)
+        self.assertEqual(line.hears(), "SLEEP")
+        self.assertEqual(sock.recv(1), b"")
+        self.assertTrue(self.guest.not_asked("attach"))
+        self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
+        self.taken_back(line)
+
+    def test_hook_and_another_daemon(self):
+        """The daemon was restarted while the guest slept."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        asked = self.agent.ask("--let-go")
+        self.let_go_of(line, port)
+        self.assertEqual(asked.wait(SECONDS), 0)
+        line.close()
+        line = self.greet("ROUTE 1-1 high 00010009 free keyboard", more=" let-go")
+        line.quiet()
+        self.no_import()
+        self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
+        self.taken_back(line)
+
+    def test_hook_without_an_agent(self):
+        line = self.start()
+        self.agent.stop()
+        line.close()
+        asked = self.agent.ask("--let-go")
+        self.assertIn("no usbroute-agent runs here", asked.communicate(timeout=SECONDS)[1])
+        self.assertEqual(asked.returncode, 1)
+
+    @unittest.skipUnless(FAKE_LOGIND, "built without logind")
+    def test_logind(self):
+        """Lets go when logind says so, lets it go on then, and takes back; several times."""
+        bus = Bus(self.folder.name)
+        logind = Logind(bus)
+        try:
+            line = self.start(bus, more=" let-go")
+            self.assertEqual(logind.tells(), "inhibit sleep usbroute-agent delay")
+            _, port = self.attached(line)
+            for _ in range(3):
+                logind.says(True)
+                self.let_go_of(line, port)
+                self.assertEqual(logind.tells(), "released")
+                self.no_import()
+                logind.says(False)
+                _, port = self.taken_back(line)
+                self.assertEqual(logind.tells(), "inhibit sleep usbroute-agent delay")
+            # With nothing to let go of.
+            line.says("UNROUTE 1-1")
+            self.guest.asked("detach")
+            logind.says(True)
+            self.assertEqual(logind.tells(), "released")
+        finally:
+            logind.stop()
+            bus.stop()
+
+    @unittest.skipUnless(FAKE_LOGIND, "built without logind")
+    def test_logind_later(self):
+        """logind ends and comes again, the bus does; or both come later than the agent."""
+        bus = Bus(self.folder.name)
+        bus.stop()
+        line = self.start(bus)
+        bus.start()
+        logind = Logind(bus)
+        try:
+            # It looks for the bus again, as soon as there is news of anything, and after a while.
+            self.assertEqual(logind.tells(), "inhibit sleep usbroute-agent delay")
+            logind.stop()
+            logind = Logind(bus)
+            self.assertEqual(logind.tells(), "inhibit sleep usbroute-agent delay")
+            bus.stop()
+            bus.start()
+            logind.stop()
+            logind = Logind(bus)
+            self.assertEqual(logind.tells(), "inhibit sleep usbroute-agent delay")
+            line.quiet()
+        finally:
+            logind.stop()
+            bus.stop()
 
     def test_check(self):
         def check(*words):

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * logind, where there is one: it tells when the system goes to sleep (PrepareForSleep), and waits
+ * with that while this program holds an inhibitor of its (org.freedesktop.login1(5)).
+ *
+ * libsystemd is looked for when the program starts, and is not needed to start: without it, without
+ * D-Bus, without logind, or where the build left this out (-Dagent-logind=disabled), nothing is
+ * missing but this; then a hook says when the system sleeps (control.h). A bus or a logind that
+ * ends and comes again is found again.
+ */
+#pragma once
+
+#include <poll.h>
+#include <stdint.h>
+
+struct agent;
+struct logind;
+
+void logind_start(struct agent *agent);
+void logind_stop(struct agent *agent);
+void logind_poll(struct agent *agent, struct pollfd *ret_poll);
+uint64_t logind_due(struct agent *agent);
+void logind_work(struct agent *agent);
+void logind_release(struct agent *agent);
+void logind_again(struct agent *agent);
+void logind_look(struct agent *agent);

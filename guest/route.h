@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A device that the daemon says is this guest's, for routes.c (its way here) and let_go.c (its way out). */
+#pragma once
+
+#include "guest/agent.h"
+
+enum route_state { WAITING, CONNECTING, ASKING, STARTING, THERE };
+
+struct route {
+	struct list link;
+	char busid[AGENT_NAME_SIZE], alias[AGENT_NAME_SIZE];
+	enum agent_speed speed;
+	uint32_t devid;
+	bool held; /* the daemon says that something in this guest has it */
+	bool told; /* on this connection to the daemon */
+	bool needs_port;
+	enum route_state state;
+	uint64_t due_ns;      /* WAITING: to try; CONNECTING, ASKING: too late; else: to look */
+	uint64_t complain_ns; /* STARTING: it takes too long */
+	unsigned failures;
+	int sock;
+	uint8_t reply[IMPORT_REPLY_SIZE];
+	size_t got;
+	unsigned port;
+	bool filed;	     /* on its port: the port's file was there */
+	bool by_hand;	     /* somebody has told the kernel to take it off its port */
+	bool let_go;	     /* somebody did, and the daemon does not know yet */
+	bool leaving;	     /* for a sleep: its port may be in use yet */
+	struct pollfd *poll; /* of this turn of the loop */
+	char said[AGENT_TEXT_SIZE];
+};
+
+void route_say(struct agent *agent, const struct route *route, enum agent_verb verb);
+const char *route_name(const struct route *route);
+void route_take_off(struct agent *agent, unsigned number);
+void route_forget(struct agent *agent, struct route *route);
+
+/* let_go.c */
+void routes_hands(struct agent *agent);
+bool route_was_let_go(struct agent *agent, const struct route *route, const struct vhci_port *port);
+bool route_lets_go(struct agent *agent, struct route *route);

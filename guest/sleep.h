@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's sleep: suspend, hibernation, all of its kinds. Linux's vhci-hcd refuses it while a
+ * device is on one of its ports (drivers/usb/usbip/vhci_hcd.c, vhci_hcd_suspend()), so all are let
+ * go of before, and taken back after.
+ *
+ *   AWAKE --sleep_begin()--> LETTING_GO --all ports free, or 3 s--> ASLEEP --sleep_end()--> AWAKE
+ *
+ * Who says that a sleep begins and ends: logind (logind.h), or whoever calls this program with
+ * --let-go and --take-back (control.h). Should nobody say that it has ended, it ends when time was
+ * slept away, or nobody has slept within a minute.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sleep_state { SLEEP_AWAKE, SLEEP_LETTING_GO, SLEEP_ASLEEP };
+
+struct sleep {
+	enum sleep_state state;
+	uint64_t due_ns;   /* to look; NEVER */
+	uint64_t limit_ns; /* LETTING_GO: so long at the most */
+	uint64_t slept_ns; /* when it began: time that the guest had slept since its boot */
+	bool waking;	   /* taking back waits for the daemon's answer */
+};
+
+struct agent;
+
+void sleep_begin(struct agent *agent);
+void sleep_end(struct agent *agent);
+void sleep_clock(struct agent *agent);
+void sleep_answered(struct agent *agent);
+void sleep_work(struct agent *agent);
