@@ -311,7 +311,7 @@ static void job_settled(struct port_job *job, const struct device *d, const char
 static void job_check(struct port_job *job)
 {
 	struct device *d = job_device(job);
-	char line[200];
+	char line[320];
 
 	switch (job->stage) {
 	case RESETTING:

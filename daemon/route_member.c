@@ -317,7 +317,9 @@ bool route_member_settled(const struct device *device, char *line, size_t size)
 	case ROUTE_HOST:
 		return true;
 	case ROUTE_HELD:
-		if (!route_exported_to(device, route->at))
+		/* Nor does its guest take it while it sleeps, or when somebody there has let go of it. */
+		if (!route_exported_to(device, route->at) || route->let_go.vm[0] ||
+		    route->at->asleep)
 			return true;
 		if (guest_side_takes(route->at))
 			return route->session && route->guest_has;

@@ -129,9 +129,18 @@ static const char *warning(const struct vm *vm, unsigned i)
 	return vm_card_warning(vm, i, text, sizeof(text)) ? text : "";
 }
 
-#define MAC1  {0x52, 0x54, 0, 0x77, 0, 1}
-#define MAC2  {0x52, 0x54, 0, 0x77, 0, 2}
-#define OTHER {0x02, 0, 0, 0, 0, 9}
+#define MAC1                              \
+	{                                 \
+		0x52, 0x54, 0, 0x77, 0, 1 \
+	}
+#define MAC2                              \
+	{                                 \
+		0x52, 0x54, 0, 0x77, 0, 2 \
+	}
+#define OTHER                       \
+	{                           \
+		0x02, 0, 0, 0, 0, 9 \
+	}
 
 static void what_is_wrong_with_a_card_is_said(void **state)
 {
@@ -148,16 +157,16 @@ static void what_is_wrong_with_a_card_is_said(void **state)
 	assert_non_null(strstr(warning(f->vm2, 0), "has usbrouted's address 10.77.0.1 itself"));
 	card_is(f->vm2, (struct guest_card){.mac = MAC2});
 	assert_string_equal(warning(f->vm2, 0), "");
-	assert_int_equal(reload_with(f, "[vm vm1]\nmac = 52:54:00:77:00:01\n[vm vm2]\n[vm vm3]\n",
-				     NULL),
-			 0);
+	assert_int_equal(
+		reload_with(f, "[vm vm1]\nmac = 52:54:00:77:00:01\n[vm vm2]\n[vm vm3]\n", NULL), 0);
 	vm_ends(f, "vm1");
 	ports_made(f);
 	f->vm1 = vm_find(&f->daemon, "vm1");
 	card_is(f->vm1, (struct guest_card){.mac = MAC1, .foreign = OTHER});
-	assert_non_null(strstr(warning(f->vm1, 0),
-			       "vm1: its guest sends from 02:00:00:00:00:09, and [vm vm1] says "
-			       "mac = 52:54:00:77:00:01: it reaches usbrouted, and no other guest"));
+	assert_non_null(
+		strstr(warning(f->vm1, 0),
+		       "vm1: its guest sends from 02:00:00:00:00:09, and [vm vm1] says "
+		       "mac = 52:54:00:77:00:01: it reaches usbrouted, and no other guest"));
 }
 
 static void a_mac_outlives_the_daemon(void **state)
