@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define LOG_BURST    5
 #define LOG_PAUSE_NS (10ull * 1000 * 1000 * 1000)
 
@@ -43,6 +45,7 @@ void log_line(enum log_level level, const char *format, ...)
 {
 	char line[1024];
 	int saved = errno, n = 0;
+	size_t len;
 	va_list ap;
 
 	if (level > log_max)
@@ -53,13 +56,12 @@ void log_line(enum log_level level, const char *format, ...)
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, ap);
 	va_end(ap);
 	if (n > (int)sizeof(line) - 2)
-		n = (int)sizeof(line) - 2;
+		line[utf8_cut(line, sizeof(line) - 2)] = '\0';
 	/* A device's product name may hold anything: one line stays one line. */
-	for (int i = 0; i < n; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
-	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
+	utf8_make_safe(line, false);
+	len = strlen(line);
+	line[len++] = '\n';
+	if (write(STDERR_FILENO, line, len) < 0) {
 		/* Nobody is left to tell. */
 	}
 	errno = saved;

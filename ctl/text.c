@@ -11,32 +11,22 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/utf8.h"
+
 /* Next character of @p; 0 at the end. @ret_len is the bytes it takes; a stray byte is -1 and one.
  */
 static int32_t next_char(const char *p, size_t *ret_len)
 {
-	mbstate_t state = {0};
-	wchar_t c = 0;
-	size_t n = mbrtowc(&c, p, strnlen(p, 4), &state);
+	uint32_t c = 0;
 
-	if (!*p) {
-		*ret_len = 0;
+	*ret_len = 0;
+	if (!*p)
 		return 0;
-	}
-	if (n == 0 || n > 4) {
-		*ret_len = 1;
-		return -1;
-	}
-	*ret_len = n;
-	return c;
-}
-
-/* Formatting characters have no width of their own, and may hide or turn around what follows. */
-static bool is_hidden(int32_t c)
-{
-	return c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+	*ret_len = utf8_next(p, strnlen(p, 4), &c);
+	if (*ret_len)
+		return (int32_t)c;
+	*ret_len = 1;
+	return -1;
 }
 
 /**
@@ -62,7 +52,9 @@ char *text_clean(const char *text, bool lines)
 	if (!copy)
 		return NULL;
 	for (int32_t c; (c = next_char(text, &n)); text += n) {
-		if (c < 0 || (wcwidth((wchar_t)c) < 0 && !(lines && c == '\n')) || is_hidden(c)) {
+		bool stays = lines && c == '\n';
+
+		if (c < 0 || (!stays && (wcwidth((wchar_t)c) < 0 || utf8_unsafe((uint32_t)c)))) {
 			*to++ = '?';
 		} else {
 			memcpy(to, text, n);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /**
  * config_found() - make text from the file fit for a message
  * @buf:	room for it
@@ -17,14 +19,11 @@
  */
 const char *config_found(char buf[CONFIG_FOUND_MAX + 4], const char *text)
 {
-	size_t n = strnlen(text, CONFIG_FOUND_MAX);
+	size_t n = utf8_cut(text, CONFIG_FOUND_MAX);
 
-	for (size_t i = 0; i < n; i++)
-		buf[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-	/* Not in the middle of a UTF-8 character. */
-	while (text[n] && n && ((unsigned char)text[n] & 0xc0) == 0x80)
-		n--;
+	memcpy(buf, text, n);
 	strcpy(buf + n, text[n] ? "…" : "");
+	utf8_make_safe(buf, false);
 	return buf;
 }
 
@@ -57,6 +56,9 @@ void config_errors_add(struct config_errors *errors, const char *format, ...)
 	if (vasprintf(&one, format, ap) < 0)
 		one = NULL;
 	va_end(ap);
+	/* Paths and values are the file's. */
+	if (one)
+		utf8_make_safe(one, false);
 	errors_add(errors, one ? one : "expected more memory");
 }
 

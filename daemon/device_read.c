@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/utf8.h"
 #include "daemon/daemon.h"
 #include "policy/usb_class.h"
 #include "usbip/usb_descriptor.h"
@@ -61,18 +62,10 @@ unsigned long device_attr_number(struct udev_device *u, const char *name, int ba
 static int attr_text(struct udev_device *u, const char *name, char **ret_text)
 {
 	const char *s = udev_device_get_sysattr_value(u, name);
-	size_t n;
 
 	if (!s || !*s)
 		return 0;
-	n = strnlen(s, TEXT_MAX + 1);
-	if (n > TEXT_MAX) {
-		n = TEXT_MAX;
-		/* Not in the middle of a UTF-8 sequence. */
-		while (n && ((unsigned char)s[n] & 0xc0) == 0x80)
-			n--;
-	}
-	*ret_text = strndup(s, n);
+	*ret_text = strndup(s, utf8_cut(s, TEXT_MAX));
 	return *ret_text ? 0 : -ENOMEM;
 }
 
@@ -93,7 +86,7 @@ static int name_from_database(struct udev_hwdb *hwdb, struct udev_device *u, con
 	}
 	if (!s || !*s)
 		return 0;
-	*ret_text = strndup(s, TEXT_MAX);
+	*ret_text = strndup(s, utf8_cut(s, TEXT_MAX));
 	return *ret_text ? 0 : -ENOMEM;
 }
 
