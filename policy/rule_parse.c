@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "policy/name.h"
 #include "policy/rule_line.h"
 #include "policy/usb_class.h"
@@ -32,13 +33,10 @@ struct rule_parser {
 static int refuse(struct rule_parser *p, const char *expected)
 {
 	char found[FOUND_MAX + 4];
-	size_t n = strnlen(p->word, FOUND_MAX);
+	size_t n = utf8_cut(p->word, FOUND_MAX);
 
 	for (size_t i = 0; i < n; i++)
 		found[i] = p->word[i] == RULE_OR ? '|' : p->word[i];
-	/* Not in the middle of a UTF-8 character. */
-	while (p->word[n] && n && ((unsigned char)p->word[n] & 0xc0) == 0x80)
-		n--;
 	strcpy(found + n, p->word[n] ? "…" : "");
 	snprintf(p->expected, p->expected_size, "expected %s; found \"%s\"", expected, found);
 	return POLICY_BAD;
@@ -146,8 +144,7 @@ static const struct {
 		       "port=BUS-PORT, such as port=1-1.2, or port=CONTROLLER/usb2:PORT as "
 		       "`usbroutectl show` prints it, or a pattern such as port=1-1.*"},
 	[RULE_CLASS] = {"class", item_class,
-			"class= with some of audio comm network hid hid.keyboard hid.mouse image "
-			"printer storage hub smartcard video wireless vendor, separated by |"},
+			"class= with some of" USB_CLASS_NAMES ", separated by |"},
 	[RULE_PRODUCT] = {"product", item_text, "a product's name after product="},
 	[RULE_ALIAS] = {"alias", item_alias, "alias= with the name of a device"},
 	[RULE_IN] = {"in", item_in, "in= with a group that has a section [group NAME]"},

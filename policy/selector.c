@@ -66,10 +66,7 @@ static int add_class(struct selector *s, const char *value, const char **ret_exp
 {
 	int c = usb_class_parse(value);
 
-	*ret_expected = s->class_ >= 0 ? "class= only once"
-				       : "class= with one of audio comm network hid hid.keyboard "
-					 "hid.mouse image printer storage hub smartcard video "
-					 "wireless vendor";
+	*ret_expected = s->class_ >= 0 ? "class= only once" : "class= with one of" USB_CLASS_NAMES;
 	if (s->class_ >= 0 || c < 0)
 		return -EINVAL;
 	s->class_ = c;

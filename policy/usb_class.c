@@ -9,7 +9,6 @@
  */
 #include "policy/usb_class.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -36,24 +35,9 @@ static const struct {
 	{0xff, ANY, ANY, USB_CLASS_VENDOR},
 };
 
-static const char *const names[] = {
-	[USB_CLASS_AUDIO] = "audio",
-	[USB_CLASS_COMM] = "comm",
-	[USB_CLASS_NETWORK] = "network",
-	[USB_CLASS_HID] = "hid",
-	[USB_CLASS_HID_KEYBOARD] = "hid.keyboard",
-	[USB_CLASS_HID_MOUSE] = "hid.mouse",
-	[USB_CLASS_IMAGE] = "image",
-	[USB_CLASS_PRINTER] = "printer",
-	[USB_CLASS_STORAGE] = "storage",
-	[USB_CLASS_HUB] = "hub",
-	[USB_CLASS_SMARTCARD] = "smartcard",
-	[USB_CLASS_VIDEO] = "video",
-	[USB_CLASS_WIRELESS] = "wireless",
-	[USB_CLASS_VENDOR] = "vendor",
-};
+#define NAME(member, name) [USB_CLASS_##member] = name,
 
-static_assert(ARRAY_SIZE(names) == USB_CLASSES, "every class has a name");
+static const char *const names[] = {USB_CLASS_LIST(NAME)};
 
 /**
  * usb_class_of() - the classes that one interface, or a device descriptor, stands for

@@ -7,23 +7,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum usb_class {
-	USB_CLASS_AUDIO,
-	USB_CLASS_COMM,
-	USB_CLASS_NETWORK,
-	USB_CLASS_HID,
-	USB_CLASS_HID_KEYBOARD,
-	USB_CLASS_HID_MOUSE,
-	USB_CLASS_IMAGE,
-	USB_CLASS_PRINTER,
-	USB_CLASS_STORAGE,
-	USB_CLASS_HUB,
-	USB_CLASS_SMARTCARD,
-	USB_CLASS_VIDEO,
-	USB_CLASS_WIRELESS,
-	USB_CLASS_VENDOR,
-	USB_CLASSES
-};
+/*
+ * The one list of classes. Whatever takes a class's name reads it by usb_class_parse(), and says
+ * which there are by USB_CLASS_NAMES; a test holds the manuals against it.
+ */
+#define USB_CLASS_LIST(X)               \
+	X(AUDIO, "audio")               \
+	X(COMM, "comm")                 \
+	X(NETWORK, "network")           \
+	X(HID, "hid")                   \
+	X(HID_KEYBOARD, "hid.keyboard") \
+	X(HID_MOUSE, "hid.mouse")       \
+	X(IMAGE, "image")               \
+	X(PRINTER, "printer")           \
+	X(STORAGE, "storage")           \
+	X(HUB, "hub")                   \
+	X(SMARTCARD, "smartcard")       \
+	X(VIDEO, "video")               \
+	X(WIRELESS, "wireless")         \
+	X(VENDOR, "vendor")
+
+#define USB_CLASS_MEMBER(member, name) USB_CLASS_##member,
+#define USB_CLASS_WORD(member, name)   " " name
+
+/* " audio comm …", a blank before each. */
+#define USB_CLASS_NAMES USB_CLASS_LIST(USB_CLASS_WORD)
+
+enum usb_class { USB_CLASS_LIST(USB_CLASS_MEMBER) USB_CLASSES };
 
 typedef uint32_t usb_class_set; /* 1 << enum usb_class */
 
