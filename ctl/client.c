@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One call over one connection, with one deadline for all of it. The daemon is trusted with the
- * caller's rights but not with its memory: a reply is bounded and checked as a call is.
+ * caller's rights but not with its memory: each reply is bounded and checked as a call is, and so
+ * are all together.
  */
 #include "ctl/client.h"
 
@@ -17,6 +18,9 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/varlink_wire.h"
+
+#define ANSWER_MAX  (64 * 1024 * 1024) /* bytes, of all replies to one call */
+#define CLIENT_MORE 100		       /* beside enum client_outcome: others follow */
 
 struct session {
 	const struct client_ask *ask;
@@ -139,10 +143,27 @@ static int receive_message(struct session *s, struct varlink_wire *wire, const c
 	return 0;
 }
 
-static int read_answer(struct client_answer *answer, const char *message, size_t len)
+/* Put a reply's parameters behind those of the replies before it: lists grow, all else is new. */
+static int join(json_t *all, json_t *parameters)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(parameters, key, value) {
+		json_t *before = json_object_get(all, key);
+		bool lists = json_is_array(before) && json_is_array(value);
+
+		if (lists ? json_array_extend(before, value) : json_object_set(all, key, value))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Return: 0, CLIENT_MORE where others follow, CLIENT_ERROR, CLIENT_GARBAGE or -ENOMEM. */
+static int read_answer(struct client_answer *answer, bool more, const char *message, size_t len)
 {
 	json_auto_t *root = NULL;
-	json_t *parameters, *error;
+	json_t *parameters, *error, *continues;
 
 	if (!varlink_nesting_ok(message, len))
 		return CLIENT_GARBAGE;
@@ -151,15 +172,40 @@ static int read_answer(struct client_answer *answer, const char *message, size_t
 		return CLIENT_GARBAGE;
 	error = json_object_get(root, "error");
 	parameters = json_object_get(root, "parameters");
-	if ((error && !json_is_string(error)) || (parameters && !json_is_object(parameters)))
+	continues = json_object_get(root, "continues");
+	if ((error && !json_is_string(error)) || (parameters && !json_is_object(parameters)) ||
+	    (continues && !json_is_boolean(continues)) ||
+	    (json_is_true(continues) && (error || !more)))
 		return CLIENT_GARBAGE;
-	answer->parameters = parameters ? json_incref(parameters) : json_object();
-	if (!answer->parameters)
+	if (!answer->parameters || error) {
+		json_decref(answer->parameters);
+		answer->parameters = parameters ? json_incref(parameters) : json_object();
+		if (!answer->parameters)
+			return -ENOMEM;
+	} else if (join(answer->parameters, parameters) < 0) {
 		return -ENOMEM;
+	}
 	if (!error)
-		return 0;
+		return json_is_true(continues) ? CLIENT_MORE : 0;
 	answer->error = strdup(json_string_value(error));
 	return answer->error ? CLIENT_ERROR : -ENOMEM;
+}
+
+static int receive_answer(struct session *s, struct client_answer *answer)
+{
+	_cleanup_(varlink_wire_deinit) struct varlink_wire wire = {0};
+	const char *message;
+	size_t len;
+
+	for (size_t total = 0; total <= ANSWER_MAX; total += len) {
+		int r = receive_message(s, &wire, &message, &len);
+
+		if (!r)
+			r = read_answer(answer, s->ask->more, message, len);
+		if (r != CLIENT_MORE)
+			return r;
+	}
+	return CLIENT_GARBAGE;
 }
 
 /**
@@ -172,15 +218,14 @@ static int read_answer(struct client_answer *answer, const char *message, size_t
 int client_call(const struct client_ask *ask, struct client_answer *ret_answer)
 {
 	json_auto_t *parameters = ask->parameters ? ask->parameters : json_object(), *call = NULL;
-	_cleanup_(varlink_wire_deinit) struct varlink_wire wire = {0};
 	struct session s = {.ask = ask, .fd = -1, .start = now()};
 	_cleanup_free_ char *text = NULL;
-	const char *message;
-	size_t len;
 	int r;
 
 	*ret_answer = (struct client_answer){0};
 	call = json_pack("{s:s, s:O}", "method", ask->method, "parameters", parameters);
+	if (call && ask->more)
+		json_object_set_new(call, "more", json_true());
 	text = call ? json_dumps(call, JSON_COMPACT) : NULL;
 	if (!text)
 		return -ENOMEM;
@@ -188,9 +233,7 @@ int client_call(const struct client_ask *ask, struct client_answer *ret_answer)
 	if (!r)
 		r = send_all(&s, text, strlen(text) + 1);
 	if (!r)
-		r = receive_message(&s, &wire, &message, &len);
-	if (!r)
-		r = read_answer(ret_answer, message, len);
+		r = receive_answer(&s, ret_answer);
 	fd_close(s.fd);
 	return r;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A client of the control socket: connect, one call, one reply.
+ * A client of the control socket: connect, one call, one reply; or, with `more`, several replies,
+ * whose lists are put together as if they had come in one.
  */
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* How a call ended, beside 0: the method's reply. */
 enum client_outcome {
@@ -20,6 +22,7 @@ struct client_ask {
 	const char *socket;
 	const char *method;
 	json_t *parameters;			   /* an object or NULL; taken */
+	bool more;				   /* it may answer in several replies */
 	double timeout_seconds;			   /* for all of it */
 	void (*tick)(void *ctx, unsigned seconds); /* once a second while waiting; may be NULL */
 	void *ctx;

@@ -112,8 +112,8 @@ enum status ctl_list(struct ctl *ctl)
 					     "SPEED", "WANT", "NOW",  "STATE"};
 	_cleanup_(client_answer_deinit) struct client_answer answer;
 	_cleanup_(table_freep) struct table *t = NULL;
-	enum status status =
-		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.List"}, &answer);
+	enum status status = ctl_call(
+		ctl, &(struct client_ask){.method = "io.usbrouted.List", .more = true}, &answer);
 	const json_t *devices = json_object_get(answer.parameters, "devices"), *d;
 	size_t i;
 
@@ -227,8 +227,8 @@ enum status ctl_vms(struct ctl *ctl)
 	static const char *const titles[] = {"VM", "LINK", "AGENT", "ADDRESS", "MAC", "DEVICES"};
 	_cleanup_(client_answer_deinit) struct client_answer answer;
 	_cleanup_(table_freep) struct table *t = NULL;
-	enum status status =
-		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms"}, &answer);
+	enum status status = ctl_call(
+		ctl, &(struct client_ask){.method = "io.usbrouted.Vms", .more = true}, &answer);
 	const json_t *vms = json_object_get(answer.parameters, "vms"), *v, *w;
 	size_t i, j;
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "base/virt_snippet.h"
 #include "ctl/text.h"
 
@@ -99,7 +100,9 @@ static enum status run_helper(const struct ctl *ctl, const json_t *v)
 	}
 	if (ctl->apply)
 		argv[n++] = "--apply";
-	fflush(stdout);
+	if (output_end("error[failed]", 0))
+		return STATUS_FAILED;
+	output_deinit();
 	if (!helper || !*helper)
 		helper = USBROUTED_LIBVIRT;
 	execv(helper, (char **)argv);
@@ -157,7 +160,8 @@ enum status ctl_vm(struct ctl *ctl)
 		ctl_error("usage", "vm: it does not take --json; try usbroutectl --json vms");
 		return STATUS_USAGE;
 	}
-	status = ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms"}, &answer);
+	status = ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Vms", .more = true},
+			  &answer);
 	if (status)
 		return status;
 	return words[i].run(ctl, json_object_get(answer.parameters, "vms"));

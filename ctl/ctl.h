@@ -86,6 +86,7 @@ enum status ctl_reload(struct ctl *ctl);
 enum status ctl_why(struct ctl *ctl);
 enum status ctl_policy(struct ctl *ctl);
 enum status ctl_vm(struct ctl *ctl);
+enum status ctl_help(struct ctl *ctl);
 
 /* usbroutectl.c */
 enum status ctl_usage(const struct command *c);
@@ -95,6 +96,7 @@ enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
 		     struct client_answer *ret_answer);
 void ctl_error(const char *kind, const char *format, ...) _printf_(2, 3);
 void ctl_try(const char *format, ...) _printf_(1, 2);
+void ctl_note(const char *format, ...) _printf_(1, 2);
 
 /* print.c */
 enum status ctl_print_json(const json_t *parameters);

@@ -4,8 +4,11 @@
 
 #include <getopt.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/near.h"
 
 #define SECONDS_MAX 86400
 #define FOR_MAX	    (366.0 * 86400)
@@ -126,6 +129,41 @@ static const struct spec specs[] = {
 
 #define FIRST 256
 
+/* The word that getopt_long(3) has stopped at: of -abc it stops within. */
+static const char *stopped_at(int argc, char **argv)
+{
+	const char *next = optind < argc ? argv[optind] : "";
+
+	return next[0] == '-' && next[1] && next[1] != '-' && next[2] && next[1] == optopt
+		       ? next
+		       : argv[optind - 1];
+}
+
+static enum status no_such_option(const char *word)
+{
+	size_t dashes = strspn(word, "-"), len = strcspn(word + dashes, "=");
+	const char *names[ARRAY_SIZE(specs)], *near;
+	char name[32];
+
+	/* It takes nothing, and was given something. */
+	if (optopt >= FIRST) {
+		ctl_error("usage", "--%s: expected nothing after it; found \"%s\"",
+			  specs[optopt - FIRST].name, word);
+		return ctl_usage(NULL);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+		names[i] = specs[i].name;
+	snprintf(name, sizeof(name), "%.*s", (int)min_t(size_t, len, sizeof(name) - 1),
+		 word + dashes);
+	near = near_best(name, names, ARRAY_SIZE(names));
+	ctl_error("usage", "%s: there is no such option%s%s%s", word,
+		  near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+	if (!near)
+		ctl_note("a word that begins with - and is no option comes after --, as in: "
+			 "usbroutectl show -- -name");
+	return ctl_usage(NULL);
+}
+
 /**
  * options_parse() - read the options, wherever they stand
  * @ctl:	gets what they say
@@ -156,8 +194,7 @@ enum status options_parse(struct ctl *ctl, int argc, char **argv)
 				  optopt >= FIRST ? specs[optopt - FIRST].argument : "more");
 			return ctl_usage(NULL);
 		} else if (!s) {
-			ctl_error("usage", "%s: there is no such option", argv[optind - 1]);
-			return ctl_usage(NULL);
+			return no_such_option(stopped_at(argc, argv));
 		} else if (!s->set(ctl, optarg)) {
 			return ctl_usage(NULL);
 		} else {

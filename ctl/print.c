@@ -22,8 +22,12 @@ enum status ctl_print_json(const json_t *parameters)
 {
 	size_t flags = JSON_COMPACT | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
 
-	if (json_dumpf(parameters, stdout, flags) < 0)
+	if (json_dumpf(parameters, stdout, flags) < 0) {
+		/* What could not be written is told at the end. */
+		if (!ferror(stdout))
+			ctl_error("failed", "no memory");
 		return STATUS_FAILED;
+	}
 	putchar('\n');
 	return STATUS_DONE;
 }

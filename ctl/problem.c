@@ -54,10 +54,72 @@ void ctl_try(const char *format, ...)
 		fprintf(stderr, "  try: %s\n", clean);
 }
 
+/**
+ * ctl_note() - print one more line below an error
+ * @format:	the line
+ */
+void ctl_note(const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	clean = text ? text_clean(text, false) : NULL;
+	if (clean)
+		fprintf(stderr, "  %s\n", clean);
+}
+
+/* Append a word as a shell takes it. */
+static void put_word(FILE *f, const char *word)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/=+,@%-";
+
+	if (*word && !word[strspn(word, plain)]) {
+		fprintf(f, " %s", word);
+		return;
+	}
+	fputs(" '", f);
+	for (; *word; word++)
+		fputs(*word == '\'' ? "'\\''" : (const char[]){*word, '\0'}, f);
+	putc('\'', f);
+}
+
+/* The same command with other words, below an error. NULL words are left out. */
+static void try_words(const char *before, const char *command, const char *first,
+		      const char *second, const char *option)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&line, &size);
+
+	if (!f)
+		return;
+	fprintf(f, "%susbroutectl %s", before, command);
+	if (first)
+		put_word(f, first);
+	if (second)
+		put_word(f, second);
+	if (option)
+		fprintf(f, " %s", option);
+	fclose(f);
+	if (line)
+		ctl_try("%s", line);
+}
+
 static const char *device_of(const struct ctl *ctl)
 {
 	return ctl->command->n_args > 0 && !(ctl->command->options & COMMAND_TESTS) ? ctl->args[0]
 										    : "";
+}
+
+/* The word behind the device, where the command has one. */
+static const char *second_of(const struct ctl *ctl)
+{
+	return ctl->command->n_args > 1 ? ctl->args[1] : NULL;
 }
 
 /* "DEVICE: REASON", where the reason does not begin so already. */
@@ -72,6 +134,23 @@ static void error_about_device(const struct ctl *ctl, const char *kind, const ch
 		ctl_error(kind, "%s: %s", device, reason);
 }
 
+/* What comes near, a line each; and the command again with the nearest, where it is clear which. */
+static void tell_near(const struct ctl *ctl, const json_t *near)
+{
+	const json_t *first = json_array_get(near, 0), *n;
+	const char *word = ctl_text(first, "word"), *second = second_of(ctl);
+	size_t i;
+
+	json_array_foreach(near, i, n)
+		ctl_note("near: %s  (%s)", ctl_text(n, "word"), ctl_text(n, "what"));
+	if (json_is_true(json_object_get(first, "vm")) && second)
+		try_words("", ctl->command->name, second, word, NULL);
+	else if (json_array_size(near) == 1)
+		try_words("", ctl->command->name, word, second, NULL);
+	else
+		ctl_try("usbroutectl list");
+}
+
 static void no_such_device(struct ctl *ctl, const json_t *p)
 {
 	/* A command about where it should be takes a device that is configured but not plugged in.
@@ -81,19 +160,39 @@ static void no_such_device(struct ctl *ctl, const json_t *p)
 				  ctl->command->run == ctl_reset || ctl->command->run == ctl_power
 			  ? ""
 			  : ", and none is configured by that name");
-	ctl_try("usbroutectl list");
+	tell_near(ctl, json_object_get(p, "near"));
 }
 
 static void no_such_vm(struct ctl *ctl, const json_t *p)
 {
-	ctl_error("not-found", "no VM \"%s\" is configured", ctl_text(p, "vm"));
-	ctl_try("usbroutectl vms");
+	const char *vm = ctl_text(p, "vm"), *near = ctl_text(p, "near"), *device = device_of(ctl);
+
+	if (!strcmp(vm, "host")) {
+		ctl_error("not-found",
+			  "the host is no VM: `detach` gives a device back to it, `assign DEVICE "
+			  "host` for good");
+		if (*device)
+			try_words("", "detach", device, NULL, NULL);
+		return;
+	}
+	if (!strcmp(vm, "next") || !strcmp(vm, "prev")) {
+		ctl_error("not-found", "\"%s\" is no VM: `switch` takes a device to it", vm);
+		try_words("", "switch", device, vm, NULL);
+		return;
+	}
+	ctl_error("not-found", "no VM \"%s\" is configured%s%s%s", vm,
+		  *near ? "; did you mean " : "", near, *near ? "?" : "");
+	if (*near && second_of(ctl))
+		try_words("", ctl->command->name, device, near, NULL);
+	else
+		ctl_try("usbroutectl vms");
 }
 
 static void ambiguous(struct ctl *ctl, const json_t *p)
 {
 	const json_t *candidates = json_object_get(p, "candidates"), *c;
-	_cleanup_free_ char *lines = NULL;
+	long long left_out = json_integer_value(json_object_get(p, "left_out"));
+	_cleanup_free_ char *lines = NULL, *word = NULL;
 	size_t i, size = 0;
 	const char *first;
 	FILE *f = open_memstream(&lines, &size);
@@ -102,14 +201,16 @@ static void ambiguous(struct ctl *ctl, const json_t *p)
 		return;
 	json_array_foreach(candidates, i, c)
 		fprintf(f, "\n  %s", json_string_value(c) ? json_string_value(c) : "?");
+	if (left_out > 0)
+		fprintf(f, "\n  and %lld more", left_out);
 	fclose(f);
-	ctl_error("ambiguous", "%zu devices match %s:%s", json_array_size(candidates),
-		  device_of(ctl), lines ? lines : "");
+	ctl_error("ambiguous", "%lld devices match %s:%s",
+		  (long long)json_array_size(candidates) + left_out, device_of(ctl),
+		  lines ? lines : "");
 	first = json_string_value(json_array_get(candidates, 0));
-	if (first)
-		ctl_try("usbroutectl %s %.*s%s%s", ctl->command->name, (int)strcspn(first, " "),
-			first, ctl->command->n_args > 1 ? " " : "",
-			ctl->command->n_args > 1 ? ctl->args[1] : "");
+	word = first ? strndup(first, strcspn(first, " ")) : NULL;
+	if (word)
+		try_words("", ctl->command->name, word, second_of(ctl), NULL);
 }
 
 /* Whether it is the caller's rights that the daemon may have missed. */
@@ -136,10 +237,8 @@ static void denied(struct ctl *ctl, const json_t *p)
 	else
 		error_about_device(ctl, "denied", ctl_text(p, "by"));
 	if (caller_is_nobody())
-		ctl_try("sudo usbroutectl %s%s%s%s%s", ctl->command->name,
-			*device_of(ctl) ? " " : "", device_of(ctl),
-			ctl->command->n_args > 1 ? " " : "",
-			ctl->command->n_args > 1 ? ctl->args[1] : "");
+		try_words("sudo ", ctl->command->name, *device_of(ctl) ? device_of(ctl) : NULL,
+			  second_of(ctl), NULL);
 }
 
 static void busy(struct ctl *ctl, const json_t *p)
@@ -148,14 +247,11 @@ static void busy(struct ctl *ctl, const json_t *p)
 
 	error_about_device(ctl, "busy", reason);
 	if (strstr(reason, "the host's last keyboard") && ctl->command->options & COMMAND_FORCES)
-		ctl_try("usbroutectl %s %s %s --force", ctl->command->name, device_of(ctl),
-			ctl->args[1]);
+		try_words("", ctl->command->name, device_of(ctl), second_of(ctl), "--force");
 	/* The daemon's words for a disk that can be unmounted from here. */
 	if (strstr(reason, " is mounted at ") && ctl->command->options & COMMAND_UNMOUNTS &&
 	    !ctl->unmount)
-		ctl_try("usbroutectl %s %s%s%s --unmount", ctl->command->name, device_of(ctl),
-			ctl->command->n_args > 1 ? " " : "",
-			ctl->command->n_args > 1 ? ctl->args[1] : "");
+		try_words("", ctl->command->name, device_of(ctl), second_of(ctl), "--unmount");
 }
 
 static void pending(struct ctl *ctl, const json_t *p)
@@ -168,7 +264,7 @@ static void superseded(struct ctl *ctl, const json_t *p)
 {
 	error_about_device(ctl, "superseded",
 			   "a newer command about it came while this one waited");
-	ctl_try("usbroutectl show %s", device_of(ctl));
+	try_words("", "show", device_of(ctl), NULL, NULL);
 }
 
 static void failed(struct ctl *ctl, const json_t *p)
@@ -178,21 +274,36 @@ static void failed(struct ctl *ctl, const json_t *p)
 
 static void invalid_parameter(struct ctl *ctl, const json_t *p)
 {
-	const char *name = ctl_text(p, "parameter");
+	static const struct {
+		const char *parameter, *word, *expected;
+		unsigned at;
+	} words[] = {
+		{"device", "DEVICE",
+		 "an alias, an id such as 046d:c31c, or one of serial=… port=… class=… product=…",
+		 0},
+		{"vm", "VM", "a VM's name", 1},
+		{"to", "VM", "a VM's name, next, prev or host", 1},
+		{"alias", "NAME", "a name", 1},
+	};
+	const char *name = ctl_text(p, "parameter"), *expected = ctl_text(p, "expected");
+	const json_t *near = json_object_get(p, "near");
+	size_t i = 0;
 
-	if (!strcmp(name, "device"))
-		ctl_error("usage",
-			  "DEVICE: expected an alias, an id such as 046d:c31c, or one of serial=… "
-			  "port=… class=… product=…; found \"%s\"",
-			  device_of(ctl));
-	else if (ctl->devices && !strcmp(name, "devices"))
+	while (i < ARRAY_SIZE(words) &&
+	       (strcmp(name, words[i].parameter) || ctl->command->n_args <= words[i].at))
+		i++;
+	if (ctl->devices && !strcmp(name, "devices"))
 		ctl_error("usage", "%s: expected what `usbroutectl --json list` prints",
 			  ctl->devices);
-	else if (!strcmp(name, "vm") && ctl->command->n_args > 1)
-		ctl_error("usage", "VM: expected a VM's name; found \"%s\"", ctl->args[1]);
+	else if (i < ARRAY_SIZE(words))
+		ctl_error("usage", "%s: expected %s; found \"%s\"", words[i].word,
+			  *expected ? expected : words[i].expected, ctl->args[words[i].at]);
 	else
 		ctl_error("usage", "the daemon does not take this %s", name);
-	ctl_try("usbroutectl %s --help", ctl->command->name);
+	if (json_array_size(near))
+		tell_near(ctl, near);
+	else
+		ctl_try("usbroutectl %s --help", ctl->command->name);
 }
 
 static const struct {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,18 +121,30 @@ static bool ask_udisks(const char *node)
 		(char *)"udisksctl", (char *)"unmount", (char *)"--no-user-interaction",
 		(char *)"-b",	     (char *)node,	NULL};
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
 	int r, status = 0;
+	sigset_t pipe;
 	pid_t pid;
 
 	if (posix_spawn_file_actions_init(&actions))
 		return false;
+	if (posix_spawnattr_init(&attr)) {
+		posix_spawn_file_actions_destroy(&actions);
+		return false;
+	}
+	/* A pipe that ends is ignored here (output_init()), and need not be there. */
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	posix_spawnattr_setsigdefault(&attr, &pipe);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
 	r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	/* Standard output is the reply's alone. */
 	if (!r)
 		r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
 						     0);
 	if (!r)
-		r = posix_spawnp(&pid, words[0], &actions, NULL, words, environ);
+		r = posix_spawnp(&pid, words[0], &actions, &attr, words, environ);
+	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	if (r)
 		return false;

@@ -15,6 +15,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/near.h"
+#include "base/output.h"
+#include "base/utf8.h"
 #include "ctl/options.h"
 #include "ctl/text.h"
 
@@ -152,6 +155,8 @@ static const struct command commands[] = {
 	 "  --apply        do it\n"
 	 "  --connect URI  libvirt's connection (qemu:///system)\n",
 	 ctl_vm},
+	{"help", "[COMMAND]", 0, 0, "say how commands are typed, or about one: what it does", "",
+	 ctl_help, 2},
 	{"version", "", 0, 0, "print the versions of usbroutectl and of the daemon", "",
 	 ctl_version},
 };
@@ -223,6 +228,25 @@ enum status ctl_usage(const struct command *c)
 	return STATUS_USAGE;
 }
 
+/* Messages are JSON, which is UTF-8: a word that is not would be blamed on another one. */
+static enum status check_text(const struct command *c, int n, char **words)
+{
+	const char *name = c->args;
+
+	for (int i = 0; i < n; i++) {
+		size_t len = strcspn(name, " ]");
+
+		if (utf8_valid_len(words[i], strlen(words[i])) < strlen(words[i])) {
+			ctl_error("usage", "%.*s: expected text in UTF-8; found \"%s\"",
+				  (int)(len - (*name == '[')), name + (*name == '['), words[i]);
+			return ctl_usage(c);
+		}
+		name += len;
+		name += strspn(name, " ]");
+	}
+	return STATUS_DONE;
+}
+
 /* Whether the words after the options are what the command takes. */
 static enum status check_words(const struct ctl *ctl, int n, char **words)
 {
@@ -239,7 +263,7 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 			  words_max ? words[words_max - 1] : c->name, words[words_max]);
 		return ctl_usage(c);
 	}
-	return STATUS_DONE;
+	return check_text(c, n, words);
 }
 
 static void look_at_terminal(struct ctl *ctl)
@@ -257,36 +281,71 @@ static void look_at_terminal(struct ctl *ctl)
 	ctl->progress = obeys && isatty(STDERR_FILENO);
 }
 
-int main(int argc, char **argv)
+/* The words that a command line may begin with, for who mistyped one. */
+static void no_such_command(const char *typed)
+{
+	const char *names[ARRAY_SIZE(commands)], *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[i] = commands[i].name;
+	near = near_best(typed, names, ARRAY_SIZE(names));
+	ctl_error("usage", "\"%s\": there is no such command%s%s%s", typed,
+		  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/**
+ * ctl_help() - `help [COMMAND]`: how to type it
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_help(struct ctl *ctl)
+{
+	const struct command *c = ctl->args[0] ? find_command(ctl->args[0]) : NULL;
+
+	if (ctl->args[0] && !c) {
+		no_such_command(ctl->args[0]);
+		return ctl_usage(NULL);
+	}
+	if (c)
+		print_command_help(c);
+	else
+		print_help();
+	return STATUS_DONE;
+}
+
+static enum status no_command(const struct ctl *ctl)
+{
+	char names[256] = "";
+
+	if (ctl->help) {
+		print_help();
+		return STATUS_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		strncat(names, " ", sizeof(names) - strlen(names) - 1);
+		strncat(names, commands[i].name, sizeof(names) - strlen(names) - 1);
+	}
+	ctl_error("usage", "expected a command:%s", names);
+	return ctl_usage(NULL);
+}
+
+static enum status run(int argc, char **argv)
 {
 	struct ctl ctl = {.socket = DEFAULT_SOCKET};
-	enum status status;
+	enum status status = options_parse(&ctl, argc, argv);
 
-	text_init();
-	status = options_parse(&ctl, argc, argv);
 	if (status)
 		return status;
 	if (ctl.version) {
 		puts("usbroutectl " USBROUTED_VERSION);
 		return STATUS_DONE;
 	}
-	if (optind == argc) {
-		if (ctl.help) {
-			print_help();
-			return STATUS_DONE;
-		}
-		char names[256] = "";
-
-		for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-			strncat(names, " ", sizeof(names) - strlen(names) - 1);
-			strncat(names, commands[i].name, sizeof(names) - strlen(names) - 1);
-		}
-		ctl_error("usage", "expected a command:%s", names);
-		return ctl_usage(NULL);
-	}
+	if (optind == argc)
+		return no_command(&ctl);
 	ctl.command = find_command(argv[optind]);
 	if (!ctl.command) {
-		ctl_error("usage", "\"%s\": there is no such command", argv[optind]);
+		no_such_command(argv[optind]);
 		return ctl_usage(NULL);
 	}
 	if (ctl.help) {
@@ -300,10 +359,12 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	look_at_terminal(&ctl);
-	status = ctl.command->run(&ctl);
-	if (fflush(stdout) && !status) {
-		ctl_error("failed", "standard output can't be written");
-		status = STATUS_FAILED;
-	}
-	return status;
+	return ctl.command->run(&ctl);
+}
+
+int main(int argc, char **argv)
+{
+	output_init();
+	text_init();
+	return output_end("error[failed]", (int)run(argc, argv));
 }

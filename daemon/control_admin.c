@@ -30,7 +30,7 @@ static void failed(struct control_caller *caller, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_text(text)));
+	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_lines(text)));
 }
 
 void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
@@ -51,18 +51,19 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	name = json_string_value(json_object_get(call->parameters, "alias"));
 	if (name ? !name_valid_alias(name)
 		 : !json_is_null(json_object_get(call->parameters, "alias"))) {
-		control_invalid(caller, "alias");
+		control_invalid_because(caller, "alias", NAME_ALIAS_EXPECTED);
 		return;
 	}
 	if (!may_administer(caller))
 		return;
 	r = device_resolve(daemon, text, &d, &by_port, &expected);
-	if (r == RESOLVE_AMBIGUOUS) {
-		control_ambiguous(caller, text);
-		return;
-	}
 	if (r != 0) {
-		control_no_device(caller, text);
+		if (r == RESOLVE_AMBIGUOUS)
+			control_ambiguous(caller, text);
+		else if (r < 0)
+			control_invalid_device(caller, text, expected);
+		else
+			control_no_device(caller, text);
 		return;
 	}
 	log_notice("%s: to be called %s, says %s", d->tag, name ? name : "nothing",

@@ -47,15 +47,23 @@ static json_t *change_reply(struct daemon *daemon, const struct route_result *re
 {
 	const struct route_times *t = &result->times;
 	json_t *reply, *devices = json_array();
+	json_t *message = json_lines(result->text);
+	/* The first stands in it twice. */
+	size_t room = JSON_LIST_MAX - json_size(message), left_out = 0;
 
-	for (size_t i = 0; i < result->n_subjects; i++)
-		json_array_append_new(devices, json_subject(daemon, &result->subjects[i]));
-	reply = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "devices", devices, "message",
-			  json_text(result->text), "milliseconds", json_ms(t->total), "daemon_ms",
+	for (size_t i = 0; i < result->n_subjects; i++) {
+		json_t *device = json_subject(daemon, &result->subjects[i]);
+
+		room -= i ? 0 : min_t(size_t, json_size(device), room);
+		left_out += !json_append_within(devices, device, &room);
+	}
+	reply = json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "devices", devices,
+			  "devices_left_out", (json_int_t)left_out, "message", message,
+			  "milliseconds", json_ms(t->total), "daemon_ms",
 			  json_ms(t->total < 0 ? -1 : t->daemon), "import_ms",
 			  json_ms(t->total < 0 ? -1 : t->wire), "guest_ms",
 			  json_ms(t->total < 0 ? -1 : t->guest));
-	if (reply && result->n_subjects)
+	if (reply && json_array_size(devices))
 		json_object_set(reply, "device", json_array_get(devices, 0));
 	return reply;
 }
@@ -78,7 +86,7 @@ void control_refuse(struct control_caller *caller, enum route_outcome outcome, c
 
 	control_error(caller, errors[outcome].error,
 		      errors[outcome].parameter
-			      ? json_pack("{s:o}", errors[outcome].parameter, json_text(text))
+			      ? json_pack("{s:o}", errors[outcome].parameter, json_lines(text))
 			      : NULL);
 }
 
@@ -162,7 +170,7 @@ static bool options(struct change *change, const struct varlink_call *call)
 
 static bool subjects(struct change *change, const struct varlink_call *call)
 {
-	const char *expected, *text = control_text_parameter(change->caller, call, "device");
+	const char *expected = NULL, *text = control_text_parameter(change->caller, call, "device");
 	int r;
 
 	if (!text)
@@ -174,7 +182,7 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	if (r == RESOLVE_AMBIGUOUS)
 		control_ambiguous(change->caller, text);
 	else if (r < 0)
-		control_invalid(change->caller, "device");
+		control_invalid_device(change->caller, text, expected);
 	else if (r > 0)
 		control_no_device(change->caller, text);
 	return r == 0;
@@ -188,7 +196,7 @@ static bool vm_parameter(struct change *change, const struct varlink_call *call)
 		return false;
 	change->ask.vm = vm_find(control_daemon(change->caller), vm);
 	if (!change->ask.vm)
-		control_error(change->caller, "NoSuchVm", json_pack("{s:s}", "vm", vm));
+		control_no_vm(change->caller, vm);
 	return change->ask.vm != NULL;
 }
 
@@ -392,7 +400,7 @@ static bool switch_target(struct change *change, const struct varlink_call *call
 			change->caller, "Failed",
 			json_pack("{s:s}", "reason", "no VM is connected that may have it next"));
 	else
-		control_error(change->caller, "NoSuchVm", json_pack("{s:s}", "vm", to));
+		control_no_vm(change->caller, to);
 	return false;
 }
 

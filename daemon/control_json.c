@@ -7,32 +7,83 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+#include "daemon/device_near.h"
 #include "daemon/guest_side.h"
 #include "daemon/policy_subject.h"
 #include "daemon/route.h"
+#include "daemon/varlink.h"
 #include "daemon/virt_link.h"
 #include "policy/usb_class.h"
 
-#define GROUPS_SHOWN 32
+#define GROUPS_SHOWN	 32
+#define DEVICE_TEXT_MAX	 256
+#define MESSAGE_TEXT_MAX (16 * 1024)
+
+static json_t *safe_text(const char *text, size_t max, bool lines)
+{
+	_cleanup_free_ char *safe = text ? utf8_safe_copy(text, max, lines) : NULL;
+	json_t *s = safe ? json_string(safe) : NULL;
+
+	return s ? s : json_null();
+}
 
 /**
- * json_text() - text as JSON
+ * json_text() - a line of text as JSON
  * @text:	the text, in any encoding; or NULL
+ *
+ * Return: null, or a string without what is unsafe to show (base/utf8.h), of at most
+ * VARLINK_TEXT_MAX bytes of JSON.
  */
 json_t *json_text(const char *text)
 {
-	/* What a device says of itself need not be UTF-8. */
-	json_t *s = text ? json_string(text) : NULL;
+	return safe_text(text, VARLINK_TEXT_MAX, false);
+}
 
-	if (text && !s) {
-		_cleanup_free_ char *clean = strdup(text);
+/**
+ * json_lines() - the same of text that may have several lines
+ * @text:	the text, or NULL
+ */
+json_t *json_lines(const char *text)
+{
+	return safe_text(text, MESSAGE_TEXT_MAX, true);
+}
 
-		for (char *p = clean; p && *p; p++)
-			if ((unsigned char)*p >= 0x80)
-				*p = '?';
-		s = clean ? json_string(clean) : NULL;
+/* What a device says of itself. */
+static json_t *json_device_text(const char *text)
+{
+	return safe_text(text, DEVICE_TEXT_MAX, false);
+}
+
+/**
+ * json_append_within() - add to a list while there is room
+ * @list:	the list
+ * @item:	taken; may be NULL, for want of memory
+ * @room:	bytes of JSON that are left; less afterwards
+ *
+ * Return: whether it found room.
+ */
+bool json_append_within(json_t *list, json_t *item, size_t *room)
+{
+	size_t size = json_size(item) + 1;
+
+	if (!item || size > *room) {
+		json_decref(item);
+		return false;
 	}
-	return s ? s : json_null();
+	*room -= size;
+	json_array_append_new(list, item);
+	return true;
+}
+
+/**
+ * json_size() - how many bytes JSON takes in a message
+ * @json:	the JSON
+ */
+size_t json_size(const json_t *json)
+{
+	return json_dumpb(json, NULL, 0, JSON_COMPACT);
 }
 
 static json_t *json_classes(usb_class_set classes)
@@ -100,13 +151,14 @@ json_t *json_device(const struct device *d)
 	device = json_pack(
 		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:b, s:s, s:s, s:o, s:s, "
 		"s:s, s:o}",
-		"alias", json_text(device_alias(d)), "id", id, "serial", json_text(d->serial),
-		"port", d->busid, "stable_port", d->stable_port, "busid", d->busid, "manufacturer",
-		json_text(d->manufacturer), "product", json_text(d->product), "speed",
-		speed_name(d->info.speed), "classes", json_classes(d->classes), "groups",
-		json_groups(d), "reserved", route_reserved(d), "wanted", want.target, "wanted_by",
-		want.by, "rule", json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual",
-		route_actual(d), "state", state, "reason", json_text(reason[0] ? reason : NULL));
+		"alias", json_text(device_alias(d)), "id", id, "serial",
+		json_device_text(d->serial), "port", d->busid, "stable_port", d->stable_port,
+		"busid", d->busid, "manufacturer", json_device_text(d->manufacturer), "product",
+		json_device_text(d->product), "speed", speed_name(d->info.speed), "classes",
+		json_classes(d->classes), "groups", json_groups(d), "reserved", route_reserved(d),
+		"wanted", want.target, "wanted_by", want.by, "rule",
+		json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual", route_actual(d),
+		"state", state, "reason", json_text(reason[0] ? reason : NULL));
 	if (device)
 		json_add_end(device, d);
 	return device;
@@ -123,20 +175,22 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 	struct route_want want = route_wanted_absent(daemon, alias);
 	json_t *groups = json_array();
 	struct policy_subject s;
-	char id[16] = "";
+	char id[16] = "", reason[600], near[500];
 
 	policy_subject_absent(&s, daemon->config, alias, c);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
 		json_array_append_new(groups, json_string(s.facts.groups[i]));
 	if (c && c->match.has_id)
 		snprintf(id, sizeof(id), "%04x:%04x", c->match.id_vendor, c->match.id_product);
+	device_near_section(daemon, c, near, sizeof(near));
+	snprintf(reason, sizeof(reason), "it is not plugged in%s%s", *near ? "; " : "", near);
 	return json_pack(
 		"{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:o, s:b, s:s, s:s, s:n, s:s, "
-		"s:s, s:s, s:n, s:b}",
+		"s:s, s:o, s:n, s:b}",
 		"alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid", "",
 		"manufacturer", "product", "speed", "full", "classes", "groups", groups, "reserved",
 		0, "wanted", want.target, "wanted_by", want.by, "rule", "actual", "host", "state",
-		"pending", "reason", "it is not plugged in", "seconds_left", "until_unplug", 0);
+		"pending", "reason", json_text(reason), "seconds_left", "until_unplug", 0);
 }
 
 static json_t *json_count(int n)

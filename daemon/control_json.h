@@ -5,9 +5,16 @@
 
 #include <jansson.h>
 
+#include "base/varlink_wire.h"
 #include "daemon/daemon.h"
 
+/* Of a reply's lists, with room for what is around them. */
+#define JSON_LIST_MAX (VARLINK_MESSAGE_MAX - 1024)
+
 json_t *json_text(const char *text);
+json_t *json_lines(const char *text);
+size_t json_size(const json_t *json);
+bool json_append_within(json_t *list, json_t *item, size_t *room);
 json_t *json_device(const struct device *device);
 json_t *json_absent(struct daemon *daemon, const char *alias);
 json_t *json_vm(struct vm *vm);

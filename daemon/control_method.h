@@ -14,15 +14,26 @@
 
 typedef void (*control_method_fn)(struct control_caller *caller, const struct varlink_call *call);
 
+/* control_wrong.c: what is said of a parameter that means nothing. */
 void control_invalid(struct control_caller *caller, const char *parameter);
+void control_invalid_because(struct control_caller *caller, const char *parameter,
+			     const char *expected);
+void control_invalid_device(struct control_caller *caller, const char *text, const char *expected);
+void control_no_device(struct control_caller *caller, const char *text);
+void control_no_vm(struct control_caller *caller, const char *name);
+void control_ambiguous(struct control_caller *caller, const char *text);
+
+/* control_methods.c: reading parameters. */
 bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,
 			     const char *const *names);
 const char *control_text_parameter(struct control_caller *caller, const struct varlink_call *call,
 				   const char *name);
 bool control_device_parameter(struct control_caller *caller, const char *text,
 			      struct device **ret_device);
-void control_no_device(struct control_caller *caller, const char *text);
-void control_ambiguous(struct control_caller *caller, const char *text);
+
+/* control_list.c: what there is. */
+void method_list(struct control_caller *caller, const struct varlink_call *call);
+void method_vms(struct control_caller *caller, const struct varlink_call *call);
 
 /* control_change.c: what changes something. */
 bool control_may_route(struct control_caller *caller, const struct route_subject *subjects,

@@ -14,11 +14,6 @@
 
 /* ------------------------------------------------------------- parameters */
 
-void control_invalid(struct control_caller *caller, const char *parameter)
-{
-	control_error(caller, "InvalidParameter", json_pack("{s:s}", "parameter", parameter));
-}
-
 /* Only the parameters that a method has; false, and answered, where there is another. */
 bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,
 			     const char *const *names)
@@ -49,35 +44,6 @@ const char *control_text_parameter(struct control_caller *caller, const struct v
 	return text;
 }
 
-void control_no_device(struct control_caller *caller, const char *text)
-{
-	const char *why = device_registry_refuses(control_daemon(caller)->registry, text);
-
-	/* It is there, and not listed: a hub, or what came over USB/IP itself. */
-	if (why)
-		control_error(caller, "Denied", json_pack("{s:s}", "by", why));
-	else
-		control_error(caller, "NoSuchDevice", json_pack("{s:s}", "device", text));
-}
-
-void control_ambiguous(struct control_caller *caller, const char *text)
-{
-	json_t *candidates = json_array();
-
-	list_for_each(it, &control_daemon(caller)->devices) {
-		const struct device *d = list_entry(it, struct device, link);
-		char line[400];
-
-		if (!device_is_meant(d, text))
-			continue;
-		snprintf(line, sizeof(line), "port=%s  %04x:%04x  %s%s%s", d->busid, d->id_vendor,
-			 d->id_product, d->product ? d->product : "", d->serial ? "  serial=" : "",
-			 d->serial ? d->serial : "");
-		json_array_append_new(candidates, json_text(line));
-	}
-	control_error(caller, "Ambiguous", json_pack("{s:o}", "candidates", candidates));
-}
-
 /*
  * The device that a parameter means, plugged in or in a port that is switched off; NULL for one
  * that is known by its name and not plugged in.
@@ -98,32 +64,13 @@ bool control_device_parameter(struct control_caller *caller, const char *text,
 	if (r == RESOLVE_AMBIGUOUS)
 		control_ambiguous(caller, text);
 	else if (r < 0)
-		control_invalid(caller, "device");
+		control_invalid_device(caller, text, expected);
 	else
 		control_no_device(caller, text);
 	return false;
 }
 
 /* ------------------------------------------------------------- looking */
-
-static void method_list(struct control_caller *caller, const struct varlink_call *call)
-{
-	static const char *const names[] = {NULL};
-	json_t *devices;
-
-	if (!control_only_parameters(caller, call, names))
-		return;
-	devices = json_array();
-	list_for_each(it, &control_daemon(caller)->devices)
-		json_array_append_new(devices, json_device(list_entry(it, struct device, link)));
-	list_for_each(it, &control_daemon(caller)->ports_off) {
-		const struct port_off *off = list_entry(it, struct port_off, device.link);
-
-		if (port_off_shown(off))
-			json_array_append_new(devices, json_device(&off->device));
-	}
-	control_reply(caller, json_pack("{s:o}", "devices", devices));
-}
 
 static void method_show(struct control_caller *caller, const struct varlink_call *call)
 {
@@ -140,22 +87,15 @@ static void method_show(struct control_caller *caller, const struct varlink_call
 						  : json_absent(control_daemon(caller), text)));
 }
 
-static void method_vms(struct control_caller *caller, const struct varlink_call *call)
-{
-	static const char *const names[] = {NULL};
-	json_t *vms;
+struct warnings {
+	json_t *list;
+	size_t room;
+	unsigned left_out;
+};
 
-	if (!control_only_parameters(caller, call, names))
-		return;
-	vms = json_array();
-	list_for_each(it, &control_daemon(caller)->vms)
-		json_array_append_new(vms, json_vm(list_entry(it, struct vm, link)));
-	control_reply(caller, json_pack("{s:o}", "vms", vms));
-}
+static void warn(struct warnings *warnings, const char *format, ...) _printf_(2, 3);
 
-static void warn(json_t *warnings, const char *format, ...) _printf_(2, 3);
-
-static void warn(json_t *warnings, const char *format, ...)
+static void warn(struct warnings *warnings, const char *format, ...)
 {
 	char text[512];
 	va_list ap;
@@ -163,19 +103,20 @@ static void warn(json_t *warnings, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	json_array_append_new(warnings, json_text(text));
+	if (!json_append_within(warnings->list, json_text(text), &warnings->room))
+		warnings->left_out++;
 }
 
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
 {
 	static const char *const names[] = {NULL};
 	struct daemon *daemon = control_daemon(caller);
-	json_t *warnings;
+	struct warnings warnings = {.room = JSON_LIST_MAX};
 	int devices = 0, vms = 0;
 
 	if (!control_only_parameters(caller, call, names))
 		return;
-	warnings = json_array();
+	warnings.list = json_array();
 	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		char reason[256];
@@ -184,7 +125,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		devices++;
 		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
 		    !strcmp(state, "denied"))
-			warn(warnings, "%s: %s: %s", d->tag, state, reason);
+			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
 	}
 	list_for_each(it, &daemon->vms) {
 		char text[512];
@@ -192,17 +133,23 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		vms++;
 		for (unsigned i = 0;
 		     vm_card_warning(list_entry(it, struct vm, link), i, text, sizeof(text)); i++)
-			warn(warnings, "%s", text);
+			warn(&warnings, "%s", text);
 		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
-			warn(warnings, "%s", text);
+			warn(&warnings, "%s", text);
 	}
 	if (!vms)
-		warn(warnings, "no VM is configured; add a [vm NAME] section to the configuration");
+		warn(&warnings,
+		     "no VM is configured; add a [vm NAME] section to the configuration");
+	if (warnings.left_out)
+		json_array_append_new(
+			warnings.list,
+			json_sprintf("%u more, for which there was no room: see usbroutectl list",
+				     warnings.left_out));
 	control_reply(caller,
 		      json_pack("{s:s, s:I, s:i, s:i, s:o}", "version", USBROUTED_VERSION,
 				"uptime_seconds",
 				(json_int_t)((loop_now() - daemon->started_ns) / 1000000000u),
-				"devices", devices, "vms", vms, "warnings", warnings));
+				"devices", devices, "vms", vms, "warnings", warnings.list));
 }
 
 /**

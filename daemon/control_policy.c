@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/varlink_wire.h"
+#include "base/utf8.h"
 #include "daemon/control_json.h"
 #include "daemon/control_method.h"
 #include "daemon/policy_files.h"
@@ -20,28 +20,18 @@
 /* Of a rule's text, in answers. */
 #define TEXT_MAX 300
 /* Of an answer, with room for what is around it. */
-#define ANSWER_MAX    (VARLINK_MESSAGE_MAX - 1024)
+#define ANSWER_MAX    JSON_LIST_MAX
 #define TEST_TEXT_MAX (48 * 1024)
 #define FILE_NAME_MAX 255
-
-static size_t json_size(const json_t *json)
-{
-	return json_dumpb(json, NULL, 0, JSON_COMPACT);
-}
 
 /* A rule's text, cut where it is long, but not within a UTF-8 character. */
 static json_t *json_rule_text(const char *text)
 {
 	char buf[TEXT_MAX + sizeof("…")];
-	size_t n = strlen(text);
+	size_t n = utf8_cut(text, TEXT_MAX);
 
-	if (n <= TEXT_MAX)
-		return json_text(text);
-	n = TEXT_MAX;
-	while (n && ((unsigned char)text[n] & 0xc0) == 0x80)
-		n--;
 	memcpy(buf, text, n);
-	strcpy(buf + n, "…");
+	strcpy(buf + n, text[n] ? "…" : "");
 	return json_text(buf);
 }
 
@@ -205,7 +195,7 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 		if (!wanted)
 			return;
 		if (!vm_find(daemon, wanted)) {
-			control_error(caller, "NoSuchVm", json_pack("{s:s}", "vm", wanted));
+			control_no_vm(caller, wanted);
 			return;
 		}
 	}

@@ -39,7 +39,7 @@ static void port_call_done(void *ctx, enum route_outcome outcome, const char *te
 	if (outcome == ROUTE_DONE)
 		control_reply(caller, json_pack("{s:o, s:o}", "device",
 						device ? json_device(device) : json_null(),
-						"message", json_text(text)));
+						"message", json_lines(text)));
 	else
 		control_refuse(caller, outcome, text);
 }
@@ -69,7 +69,8 @@ static bool is_group(struct port_call *c, const char *text)
 		json_array_append_new(
 			candidates,
 			json_text(members[i].device ? members[i].device->tag : members[i].alias));
-	control_error(c->caller, "Ambiguous", json_pack("{s:o}", "candidates", candidates));
+	control_error(c->caller, "Ambiguous",
+		      json_pack("{s:o, s:i}", "candidates", candidates, "left_out", 0));
 	return true;
 }
 
@@ -77,7 +78,7 @@ static bool is_group(struct port_call *c, const char *text)
 static bool device_parameter(struct port_call *c, const struct varlink_call *call)
 {
 	struct daemon *daemon = control_daemon(c->caller);
-	const char *expected, *text = control_text_parameter(c->caller, call, "device");
+	const char *expected = NULL, *text = control_text_parameter(c->caller, call, "device");
 	struct device *present = NULL;
 	bool by_port;
 	int r, off;
@@ -95,7 +96,7 @@ static bool device_parameter(struct port_call *c, const struct varlink_call *cal
 	if (r == RESOLVE_AMBIGUOUS || off == RESOLVE_AMBIGUOUS)
 		control_ambiguous(c->caller, text);
 	else if (r < 0)
-		control_invalid(c->caller, "device");
+		control_invalid_device(c->caller, text, expected);
 	else if (r == RESOLVE_ABSENT || !is_group(c, text))
 		control_no_device(c->caller, text);
 	return false;

@@ -4,6 +4,10 @@
  *
  * A caller's states: reading -> answering (its call waits for something, or its answer is being
  * sent; nothing is read meanwhile) -> reading …
+ *
+ * A caller holds one message at most, read or to be sent. A series of replies (a call with `more`)
+ * is made a reply at a time, each when the socket has taken the one before. What a caller gets done
+ * in one turn of the loop is bounded; then others come first.
  */
 #include "daemon/control_socket.h"
 
@@ -27,6 +31,8 @@
 
 #define CALLERS_MAX	    64
 #define CALLERS_MAX_PER_UID 16
+#define REPLIES_A_TURN	    16
+#define PATIENCE_NS	    (30 * 1000000000ull)
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
 
@@ -51,8 +57,12 @@ struct control_caller {
 	char who[64];
 	bool serving; /* on the stack: what changes is seen there */
 	bool answering, oneway;
+	bool behind; /* it had its share of this turn: calls may have been read and not served */
 	char *answer;
 	size_t answer_len, answer_sent;
+	const struct control_series *series; /* what comes after the answer; NULL: nothing */
+	void *series_ctx;
+	struct loop_watch patience; /* the socket takes nothing of its answer */
 	void *waits_for;
 	void (*cancel)(void *what);
 };
@@ -60,15 +70,24 @@ struct control_caller {
 static void caller_readable(void *ctx, int res);
 static void caller_serve(struct control_caller *caller);
 
+static void caller_end_series(struct control_caller *caller)
+{
+	if (caller->series)
+		caller->series->free(take_ptr(caller->series_ctx));
+	caller->series = NULL;
+}
+
 static void caller_free(struct control_caller *caller)
 {
 	struct control_socket *control = caller->control;
 
 	if (caller->waits_for)
 		caller->cancel(take_ptr(caller->waits_for));
+	caller_end_series(caller);
 	list_remove(&caller->link);
 	control->n_callers--;
 	loop_cancel(control->daemon->loop, &caller->watch);
+	loop_cancel(control->daemon->loop, &caller->patience);
 	fd_close(caller->sock);
 	varlink_wire_deinit(&caller->wire);
 	free(caller->answer);
@@ -88,8 +107,11 @@ static bool caller_send(struct control_caller *caller)
 
 		if (n < 0 && errno == EAGAIN)
 			return false;
-		if (n <= 0)
-			break; /* it has gone: reading tells */
+		if (n <= 0) {
+			/* It has gone: reading tells. */
+			caller_end_series(caller);
+			break;
+		}
 		caller->answer_sent += (size_t)n;
 	}
 	free(take_ptr(caller->answer));
@@ -103,6 +125,27 @@ static void caller_watch(struct control_caller *caller, short events)
 	if (loop_watch_fd(caller->control->daemon->loop, &caller->watch, caller->sock,
 			  (uint32_t)events, 0, caller_readable, caller) < 0)
 		caller_free(caller);
+}
+
+static void caller_impatient(void *ctx, int res _unused_)
+{
+	struct control_caller *caller = ctx;
+
+	log_notice("%s: dropped; it has read nothing of an answer for %llu s", caller->who,
+		   PATIENCE_NS / 1000000000);
+	caller_free(caller);
+}
+
+/* The socket is full: go on when its peer has read some, and not for ever. */
+static void caller_wait_to_send(struct control_caller *caller)
+{
+	struct loop *loop = caller->control->daemon->loop;
+
+	if (loop_watch_time(loop, &caller->patience, PATIENCE_NS, caller_impatient, caller) < 0) {
+		caller_free(caller);
+		return;
+	}
+	caller_watch(caller, POLLOUT);
 }
 
 static void caller_answer(struct control_caller *caller, int r, char *message, size_t len)
@@ -130,6 +173,13 @@ static void caller_resume(struct control_caller *caller)
 		caller_watch(caller, POLLOUT);
 }
 
+static int too_long(char **ret_message, size_t *ret_len)
+{
+	return varlink_error(
+		ret_message, ret_len, INTERFACE ".Failed",
+		json_pack("{s:s}", "reason", "the answer does not fit in a message of 64 KiB"));
+}
+
 /**
  * control_reply() - answer a call
  * @caller:	who called
@@ -142,10 +192,47 @@ void control_reply(struct control_caller *caller, json_t *parameters)
 	int r = varlink_reply(&message, &len, parameters);
 
 	if (r == -EMSGSIZE)
-		r = varlink_error(&message, &len, INTERFACE ".Failed",
-				  json_pack("{s:s}", "reason", "the answer is too long"));
+		r = too_long(&message, &len);
 	caller_answer(caller, r, message, len);
 	caller_resume(caller);
+}
+
+/* Make the next reply of a series. */
+static void caller_go_on(struct control_caller *caller)
+{
+	bool last = false;
+	json_t *parameters = caller->series->next(caller->series_ctx, &last);
+	char *message = NULL;
+	size_t len = 0;
+	int r = -ENOMEM;
+
+	if (parameters && last)
+		r = varlink_reply(&message, &len, parameters);
+	else if (parameters)
+		r = varlink_reply_more(&message, &len, parameters);
+	if (r == -EMSGSIZE)
+		r = too_long(&message, &len);
+	if (last || r < 0)
+		caller_end_series(caller);
+	caller->answering = true;
+	caller_answer(caller, r, message, len);
+}
+
+/**
+ * control_reply_series() - answer a call with `more`: a reply at a time
+ * @caller:	who called
+ * @series:	makes the replies, as the caller takes them
+ * @ctx:	passed to it; taken
+ */
+void control_reply_series(struct control_caller *caller, const struct control_series *series,
+			  void *ctx)
+{
+	caller->series = series;
+	caller->series_ctx = ctx;
+	if (caller->oneway)
+		caller_end_series(caller);
+	else
+		caller_go_on(caller);
 }
 
 /**
@@ -164,6 +251,8 @@ void control_error(struct control_caller *caller, const char *error, json_t *par
 
 	snprintf(name, sizeof(name), "%s.%s", service ? "org.varlink.service" : INTERFACE, error);
 	r = varlink_error(&message, &len, name, parameters);
+	if (r == -EMSGSIZE)
+		r = too_long(&message, &len);
 	caller_answer(caller, r, message, len);
 	caller_resume(caller);
 }
@@ -231,9 +320,12 @@ static int caller_call(struct control_caller *caller, const char *message, size_
 /* Serve what is there, a call at a time. May free the caller. */
 static void caller_serve(struct control_caller *caller)
 {
+	unsigned replies = 0;
 	const char *message;
 	size_t len;
 
+	caller->behind = false;
+	loop_cancel(caller->control->daemon->loop, &caller->patience);
 	for (;;) {
 		if (caller->answering) {
 			if (caller->waits_for) {
@@ -242,9 +334,18 @@ static void caller_serve(struct control_caller *caller)
 				return;
 			}
 			if (!caller_send(caller)) {
-				caller_watch(caller, POLLOUT);
+				caller_wait_to_send(caller);
 				return;
 			}
+			if (caller->series)
+				caller_go_on(caller);
+			if (++replies == REPLIES_A_TURN) {
+				caller->behind = true;
+				caller_wait_to_send(caller);
+				return;
+			}
+			if (caller->answering)
+				continue;
 		}
 		if (varlink_wire_next(&caller->wire, &message, &len) != 0)
 			break;
@@ -265,7 +366,7 @@ static void caller_readable(void *ctx, int res)
 	char *space;
 	ssize_t n;
 
-	if (caller->answering) {
+	if (caller->answering || caller->behind) {
 		if (caller->waits_for && res > 0 && (res & (POLLHUP | POLLERR)))
 			caller_free(caller);
 		else

@@ -5,7 +5,8 @@
  * Everybody may connect and read; who may change things is judged by the peer's credentials at the
  * time of the connection. A connection has one call under way at a time, in order; what it sends
  * meanwhile waits in the socket. Callers are hostile: sizes, nesting, and connections a user are
- * bounded, and a caller who doesn't read its answers is dropped.
+ * bounded, and a caller who reads nothing of an answer for half a minute is dropped. No reply is made
+ * before the one in front of it was taken.
  */
 #pragma once
 
@@ -19,12 +20,21 @@ struct daemon;
 struct policy_caller;
 struct varlink_call;
 
+/* The replies of a call with `more`. */
+struct control_series {
+	/* The next one's parameters; *@ret_last: it is the last. NULL: no memory. */
+	json_t *(*next)(void *ctx, bool *ret_last);
+	void (*free)(void *ctx);
+};
+
 int control_socket_new(struct control_socket **ret_control, struct daemon *daemon);
 int control_socket_start(struct control_socket *control);
 struct control_socket *control_socket_free(struct control_socket *control);
 
 /* For the methods (control_methods.c). */
 void control_reply(struct control_caller *caller, json_t *parameters);
+void control_reply_series(struct control_caller *caller, const struct control_series *series,
+			  void *ctx);
 void control_error(struct control_caller *caller, const char *error, json_t *parameters);
 struct daemon *control_daemon(struct control_caller *caller);
 bool control_may_change(const struct control_caller *caller);

@@ -39,6 +39,7 @@ struct daemon {
 	struct control_socket *control;
 	struct virt_link *virt; /* usbrouted-libvirt's socket */
 	struct list devices;	/* of struct device, as plugged in */
+	uint64_t n_seen;	/* how many were ever in it */
 	struct list vms;	/* of struct vm, as configured */
 	struct list leaving;	/* of struct vm, out of the configuration, with a thread yet */
 	struct wish_book book;	/* what was said */
@@ -161,6 +162,7 @@ struct route {
 struct device {
 	struct list link;
 	struct daemon *daemon;
+	uint64_t number; /* the how manieth that was seen, from 1: no other has it */
 	char *syspath, *busid, *stable_port;
 	char *serial, *manufacturer, *product; /* NULL: none */
 	char tag[72];			       /* alias, else "046d:c31c at 1-1.2": for log lines */

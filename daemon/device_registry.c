@@ -123,6 +123,7 @@ static void registry_update(struct device_registry *registry, struct udev_device
 	}
 	if (old)
 		registry_remove(registry, old);
+	d->number = ++registry->daemon->n_seen;
 	list_append(&registry->daemon->devices, &d->link);
 	if (d->broken[0])
 		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);

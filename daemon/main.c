@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -124,7 +125,7 @@ static void raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct options o = {0};
 	struct config *config = NULL;
@@ -159,4 +160,10 @@ int main(int argc, char **argv)
 		return EXIT_CANNOT;
 	}
 	return daemon_run(config, policy, o.config, line);
+}
+
+int main(int argc, char **argv)
+{
+	output_init();
+	return output_end("usbrouted", run(argc, argv));
 }

@@ -44,6 +44,7 @@ static struct port_off *port_off_new(struct daemon *daemon)
 		return NULL;
 	list_init(&off->device.link);
 	off->device.daemon = daemon;
+	off->device.number = ++daemon->n_seen;
 	off->device.unpowered = true;
 	off->device.route.session_dup = off->device.route.guard = -1;
 	return off;
@@ -92,6 +93,7 @@ static int port_off_copy(struct port_off **ret_off, const struct device *device)
 	    copy_text(&d->manufacturer, device->manufacturer) ||
 	    copy_text(&d->product, device->product))
 		return -ENOMEM;
+	d->number = device->number;
 	d->id_vendor = device->id_vendor;
 	d->id_product = device->id_product;
 	d->classes = device->classes;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/varlink_wire.h"
 
 #define SERVICE	       "org.varlink.service"
@@ -117,6 +118,38 @@ static int message_of(char **ret_message, size_t *ret_len, json_t *root)
 }
 
 /**
+ * varlink_text() - text as JSON that is safe to show
+ * @text:	the text, in any encoding, or NULL
+ *
+ * Return: a string of at most VARLINK_TEXT_MAX bytes of JSON, null where there is none, or NULL for
+ * want of memory.
+ */
+json_t *varlink_text(const char *text)
+{
+	_cleanup_free_ char *safe = text ? utf8_safe_copy(text, VARLINK_TEXT_MAX, false) : NULL;
+
+	if (!text)
+		return json_null();
+	return safe ? json_string(safe) : NULL;
+}
+
+/**
+ * varlink_reply_more() - write a reply that others follow
+ * @ret_message:	the bytes to send, to be freed by the caller
+ * @ret_len:		how many, the NUL at the end included
+ * @parameters:		an object; it is taken, also on error
+ *
+ * Only for a call with `more`.
+ *
+ * Return: as varlink_reply().
+ */
+int varlink_reply_more(char **ret_message, size_t *ret_len, json_t *parameters)
+{
+	return message_of(ret_message, ret_len,
+			  json_pack("{s:o, s:b}", "parameters", parameters, "continues", true));
+}
+
+/**
  * varlink_reply() - write a reply
  * @ret_message:	the bytes to send, to be freed by the caller
  * @ret_len:		how many, the NUL at the end included
@@ -159,7 +192,7 @@ int varlink_error(char **ret_message, size_t *ret_len, const char *error, json_t
 int varlink_method_not_found(char **ret_message, size_t *ret_len, const char *method)
 {
 	return varlink_error(ret_message, ret_len, SERVICE ".MethodNotFound",
-			     json_pack("{s:s}", "method", method));
+			     json_pack("{s:o}", "method", varlink_text(method)));
 }
 
 /**
@@ -173,7 +206,7 @@ int varlink_method_not_found(char **ret_message, size_t *ret_len, const char *me
 int varlink_invalid_parameter(char **ret_message, size_t *ret_len, const char *parameter)
 {
 	return varlink_error(ret_message, ret_len, SERVICE ".InvalidParameter",
-			     json_pack("{s:s}", "parameter", parameter));
+			     json_pack("{s:o}", "parameter", varlink_text(parameter)));
 }
 
 static int get_info(const char *interface_name, char **ret_message, size_t *ret_len)
@@ -198,7 +231,7 @@ static int get_description(const struct varlink_call *call, const char *interfac
 		text = service_text;
 	if (!text)
 		return varlink_error(ret_message, ret_len, SERVICE ".InterfaceNotFound",
-				     json_pack("{s:s}", "interface", name));
+				     json_pack("{s:o}", "interface", varlink_text(name)));
 	return varlink_reply(ret_message, ret_len, json_pack("{s:s}", "description", text));
 }
 
@@ -231,7 +264,7 @@ int varlink_service_call(const struct varlink_call *call, const char *interface_
 		return VARLINK_NOT_SERVICE;
 	if (strcmp(interface, SERVICE))
 		return varlink_error(ret_message, ret_len, SERVICE ".InterfaceNotFound",
-				     json_pack("{s:s}", "interface", interface));
+				     json_pack("{s:o}", "interface", varlink_text(interface)));
 	if (!strcmp(dot, ".GetInfo"))
 		return get_info(interface_name, ret_message, ret_len);
 	if (!strcmp(dot, ".GetInterfaceDescription"))

@@ -27,6 +27,11 @@ enum { VARLINK_NOT_SERVICE = 1 /* a method of the daemon's own interface: the ca
 int varlink_call_parse(struct varlink_call *ret_call, const char *message, size_t len);
 void varlink_call_deinit(struct varlink_call *call);
 
+/* Of a string that is sent back to the caller who sent it, or that is made of others. */
+#define VARLINK_TEXT_MAX 4096
+
+json_t *varlink_text(const char *text);
+int varlink_reply_more(char **ret_message, size_t *ret_len, json_t *parameters);
 int varlink_reply(char **ret_message, size_t *ret_len, json_t *parameters);
 int varlink_error(char **ret_message, size_t *ret_len, const char *error, json_t *parameters);
 int varlink_method_not_found(char **ret_message, size_t *ret_len, const char *method);

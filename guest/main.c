@@ -4,7 +4,6 @@
 #include <build_info.h>
 #include <arpa/inet.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "guest/agent.h"
 
 static const char usage[] =
@@ -53,14 +53,13 @@ static void notify(const char *state)
 		log_warning("NOTIFY_SOCKET: %s", errno_text(errno));
 }
 
-static int run(const struct agent_options *options)
+static int run_agent(const struct agent_options *options)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	int r = -1;
 
 	if (!agent)
 		return 1;
-	signal(SIGPIPE, SIG_IGN);
 	if (agent_init(agent, options) == 0) {
 		notify("READY=1\nSTATUS=Waiting for devices");
 		r = agent_run(agent);
@@ -71,7 +70,7 @@ static int run(const struct agent_options *options)
 	return r < 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	enum {
 		CHECK = 1,
@@ -162,5 +161,11 @@ int main(int argc, char **argv)
 	log_init(level);
 	if (ask)
 		return control_ask(options.folder, ask);
-	return check ? agent_check(&options) : run(&options);
+	return check ? agent_check(&options) : run_agent(&options);
+}
+
+int main(int argc, char **argv)
+{
+	output_init();
+	return output_end("usbroute-agent", run(argc, argv));
 }

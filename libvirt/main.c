@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/output.h"
 #include "libvirt/domain_add.h"
 #include "libvirt/helper.h"
 
@@ -66,7 +67,7 @@ static int usage(const char *what, const char *which)
 	return 2;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct domain_add add = {.uri = DEFAULT_URI};
 	const char *daemon = NULL;
@@ -119,4 +120,10 @@ int main(int argc, char **argv)
 	if (!add.card.socket || add.card.socket[0] != '/')
 		return usage("--add: expected --socket with an absolute path", "");
 	return domain_add(&add);
+}
+
+int main(int argc, char **argv)
+{
+	output_init();
+	return output_end("error[failed]", run(argc, argv));
 }

@@ -13,6 +13,11 @@
 
 #define NAME_MAX_LEN 31
 
+/* What is expected where name_valid_alias() says no; follows "expected ". */
+#define NAME_ALIAS_EXPECTED                                                                       \
+	"a name of 1 to 31 of A-Z a-z 0-9 _ -, none of host next prev all none control, and not " \
+	"the form of a port such as 1-1"
+
 bool name_valid(const char *name);
 bool name_valid_alias(const char *name);
 bool name_is_busid(const char *text);

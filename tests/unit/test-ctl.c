@@ -45,7 +45,8 @@
 	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
 #define CALL(method, parameters) \
 	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
-#define ATTACH_K1 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
+#define MORE(method) "{\"method\":\"io.usbrouted." method "\",\"parameters\":{},\"more\":true}"
+#define ATTACH_K1    CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
 
 static char directory[] = "/tmp/test-ctl-XXXXXX", socket_path[64], helper_path[64];
 static int listener = -1;
@@ -59,7 +60,7 @@ static const struct {
 	const char *out, *err; /* err: how it begins */
 } runs[] = {
 	{{"list"},
-	 CALL("List", "{}"),
+	 MORE("List"),
 	 "{\"parameters\":{\"devices\":[" DEVICE "," STICK "]}}",
 	 0,
 	 "ALIAS     ID         PORT   DEVICE              SPEED  WANT  NOW   STATE\n"
@@ -68,13 +69,58 @@ static const struct {
 	 "-         0951:1666  2-2    Kingston (storage)  super  -     host  present\n",
 	 ""},
 	{{"list"},
-	 CALL("List", "{}"),
+	 MORE("List"),
 	 "{\"parameters\":{\"devices\":[]}}",
 	 0,
 	 "ALIAS  ID  PORT  DEVICE  SPEED  WANT  NOW  STATE\n",
 	 ""},
+	/* A device a reply; {END} stands for the NUL between replies. */
+	{{"list"},
+	 MORE("List"),
+	 "{\"parameters\":{\"devices\":[" DEVICE "]},\"continues\":true}{END}{\"parameters\":{"
+	 "\"devices\":[" STICK "]}}",
+	 0,
+	 "ALIAS     ID         PORT   DEVICE              SPEED  WANT  NOW   STATE\n"
+	 "keyboard  046d:c31c  1-1.2  Logitech K?[2J      low    vm1   host  pending: vm1 is not "
+	 "connected\n"
+	 "-         0951:1666  2-2    Kingston (storage)  super  -     host  present\n",
+	 ""},
 	{{"--json", "list"},
-	 CALL("List", "{}"),
+	 MORE("List"),
+	 "{\"parameters\":{\"devices\":[1]},\"continues\":true}{END}{\"parameters\":{\"devices\":["
+	 "2],\"new\":3},\"continues\":true}{END}{\"parameters\":{\"devices\":[]}}",
+	 0,
+	 "{\"devices\":[1,2],\"new\":3}\n",
+	 ""},
+	/* It goes wrong half-way. */
+	{{"--json", "list"},
+	 MORE("List"),
+	 "{\"parameters\":{\"devices\":[1]},\"continues\":true}{END}" ERROR(
+		 "Failed", "{\"reason\":\"no memory\"}"),
+	 1,
+	 "",
+	 "error[failed]: no memory\n"},
+	{{"--json", "list"},
+	 MORE("List"),
+	 "{\"parameters\":{\"devices\":[1]},\"continues\":true}",
+	 1,
+	 "",
+	 "error[failed]: usbrouted closed the connection"},
+	{{"list"},
+	 MORE("List"),
+	 "{\"parameters\":{\"devices\":[]},\"continues\":1}",
+	 1,
+	 "",
+	 "error[failed]: what answers at "},
+	/* Nobody asked for more. */
+	{{"status"},
+	 CALL("Status", "{}"),
+	 "{\"parameters\":{},\"continues\":true}",
+	 1,
+	 "",
+	 "error[failed]: what answers at "},
+	{{"--json", "list"},
+	 MORE("List"),
 	 "{\"parameters\":{\"devices\":[],\"new\":1.5,\"a\":\"\xc3\xa4\"}}",
 	 0,
 	 "{\"devices\":[],\"new\":1.5,\"a\":\"\xc3\xa4\"}\n",
@@ -97,7 +143,7 @@ static const struct {
 	 "state         present\n",
 	 ""},
 	{{"vms"},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 "{\"parameters\":{\"vms\":[{\"name\":\"vm1\",\"connected\":true,\"address\":\"10.77.0."
 	 "11\","
 	 "\"mac\":\"52:54:00:77:00:0b\",\"agent\":null,\"devices\":[\"keyboard\",\"1-1.4\"]},"
@@ -250,34 +296,34 @@ static const struct {
 	 "usbroutectl VERSION\nusbrouted   9.9\n",
 	 ""},
 	/* libvirt. */
-	{{"vm", "xml", "vm1"}, CALL("Vms", "{}"), VMS, 0, snippet, ""},
+	{{"vm", "xml", "vm1"}, MORE("Vms"), VMS, 0, snippet, ""},
 	{{"vm", "xml", "vm3"},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 VMS,
 	 3,
 	 "",
 	 "error[not-found]: no VM \"vm3\" is configured\n  try: usbroutectl vms\n"},
 	{{"vm", "add", "vm1"},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 VMS,
 	 0,
 	 "--add vm1 --socket /run/usbrouted/vm1.sock --mac 52:54:00:77:00:0b\n",
 	 ""},
 	{{"vm", "add", "--apply", "win 10", "--connect", "test:///default"},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 VMS,
 	 0,
 	 "--add win 10 --socket /run/usbrouted/vm2.sock --connect test:///default --apply\n",
 	 ""},
 	/* Its name is the domain's only where it gives none. */
 	{{"vm", "add", "vm2"},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 VMS,
 	 3,
 	 "",
 	 "error[not-found]: the domain \"vm2\" is no VM of the configuration\n  Add to "},
 	{{"vm", "add", "a \"b\""},
-	 CALL("Vms", "{}"),
+	 MORE("Vms"),
 	 VMS,
 	 3,
 	 "",
@@ -372,19 +418,9 @@ static const struct {
 	 "",
 	 "error[failed]: the daemon at "},
 	/* No daemon, or one that is none. */
-	{{"list"},
-	 CALL("List", "{}"),
-	 NULL,
-	 1,
-	 "",
-	 "error[failed]: usbrouted closed the connection"},
-	{{"list"}, CALL("List", "{}"), "hello", 1, "", "error[failed]: what answers at "},
-	{{"list"},
-	 CALL("List", "{}"),
-	 "{\"parameters\":[]}",
-	 1,
-	 "",
-	 "error[failed]: what answers at "},
+	{{"list"}, MORE("List"), NULL, 1, "", "error[failed]: usbrouted closed the connection"},
+	{{"list"}, MORE("List"), "hello", 1, "", "error[failed]: what answers at "},
+	{{"list"}, MORE("List"), "{\"parameters\":[]}", 1, "", "error[failed]: what answers at "},
 	{{"--socket", "/nonexistent/control", "list"},
 	 NULL,
 	 NULL,
@@ -394,7 +430,12 @@ static const struct {
 	 "directory\n  try: systemctl start usbrouted\n"},
 	/* Words. */
 	{{NULL}, NULL, NULL, 2, "", "error[usage]: expected a command: list show"},
-	{{"atach"}, NULL, NULL, 2, "", "error[usage]: \"atach\": there is no such command\n"},
+	{{"atach"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: \"atach\": there is no such command; did you mean attach?\n"},
 	{{"attach", "keyboard"},
 	 NULL,
 	 NULL,
@@ -488,9 +529,14 @@ static void serve_begin(const char *call)
 
 static void serve_end(const char *reply)
 {
-	if (reply)
-		assert_int_equal(send(caller, reply, strlen(reply) + 1, MSG_NOSIGNAL),
-				 strlen(reply) + 1);
+	while (reply) {
+		const char *end = strstr(reply, "{END}");
+		size_t n = end ? (size_t)(end - reply) : strlen(reply);
+
+		assert_int_equal(send(caller, reply, n, MSG_NOSIGNAL), n);
+		assert_int_equal(send(caller, "", 1, MSG_NOSIGNAL), 1);
+		reply = end ? end + strlen("{END}") : NULL;
+	}
 	caller = fd_close(caller);
 }
 
@@ -638,20 +684,20 @@ static void test_terminal(void **state)
 	char text[8192];
 
 	unsetenv("NO_COLOR");
-	assert_int_equal(
-		run_on_terminal(80, list, CALL("List", "{}"), reply, false, text, sizeof(text)), 0);
+	assert_int_equal(run_on_terminal(80, list, MORE("List"), reply, false, text, sizeof(text)),
+			 0);
 	assert_non_null(strstr(text, "\033[33mpending: vm1 is"));
 	assert_non_null(strstr(text, "…\033[0m\n"));
 	assert_non_null(strstr(text, "\n2 devices, 0 attached, 1 not where wanted."));
 	assert_null(strstr(text, "\033[2J"));
 
 	setenv("NO_COLOR", "1", 1);
-	assert_int_equal(
-		run_on_terminal(80, list, CALL("List", "{}"), reply, false, text, sizeof(text)), 0);
+	assert_int_equal(run_on_terminal(80, list, MORE("List"), reply, false, text, sizeof(text)),
+			 0);
 	assert_null(strchr(text, '\033'));
 
 	/* JSON for a person to read: nothing that the terminal would obey. */
-	assert_int_equal(run_on_terminal(80, json, CALL("List", "{}"),
+	assert_int_equal(run_on_terminal(80, json, MORE("List"),
 					 "{\"parameters\":{\"devices\":[],\"a\":\"\xc2\x9b\"}}",
 					 false, text, sizeof(text)),
 			 0);

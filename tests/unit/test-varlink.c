@@ -221,7 +221,7 @@ static void test_answers(void **state)
 static void test_embedded(void **state)
 {
 	const char *file = getenv("SHIPPED_VARLINK");
-	char text[16384] = "";
+	char text[65536] = "";
 	FILE *f;
 
 	if (!file)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is said of a parameter that means nothing, or too much: what would have been right, and what
+ * comes near. Lists here are short, since a person reads them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control_json.h"
+#include "daemon/control_method.h"
+#include "daemon/device_near.h"
+#include "daemon/device_registry.h"
+
+#define CANDIDATES_MAX 32
+
+void control_invalid(struct control_caller *caller, const char *parameter)
+{
+	control_error(caller, "InvalidParameter",
+		      json_pack("{s:o}", "parameter", json_text(parameter)));
+}
+
+/* @expected: follows the word "expected". */
+void control_invalid_because(struct control_caller *caller, const char *parameter,
+			     const char *expected)
+{
+	control_error(
+		caller, "InvalidParameter",
+		json_pack("{s:s, s:o}", "parameter", parameter, "expected", json_text(expected)));
+}
+
+static json_t *json_near(struct daemon *daemon, const char *text)
+{
+	struct device_near near[DEVICE_NEAR_MAX];
+	json_t *list = json_array();
+	size_t n = device_near(daemon, text, near);
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list,
+				      json_pack("{s:o, s:o, s:b}", "word", json_text(near[i].word),
+						"what", json_text(near[i].what), "vm", near[i].vm));
+	return list;
+}
+
+/* @expected: what selector_parse_word() expected. */
+void control_invalid_device(struct control_caller *caller, const char *text, const char *expected)
+{
+	control_error(caller, "InvalidParameter",
+		      json_pack("{s:s, s:o, s:o}", "parameter", "device", "expected",
+				json_text(expected), "near",
+				json_near(control_daemon(caller), text)));
+}
+
+void control_no_device(struct control_caller *caller, const char *text)
+{
+	const char *why = device_registry_refuses(control_daemon(caller)->registry, text);
+
+	/* It is there, and not listed: a hub, or what came over USB/IP itself. */
+	if (why)
+		control_error(caller, "Denied", json_pack("{s:s}", "by", why));
+	else
+		control_error(caller, "NoSuchDevice",
+			      json_pack("{s:o, s:o}", "device", json_text(text), "near",
+					json_near(control_daemon(caller), text)));
+}
+
+void control_no_vm(struct control_caller *caller, const char *name)
+{
+	const char *near = vm_near(control_daemon(caller), name);
+
+	control_error(caller, "NoSuchVm",
+		      json_pack("{s:o, s:o}", "vm", json_text(name), "near", json_text(near)));
+}
+
+void control_ambiguous(struct control_caller *caller, const char *text)
+{
+	json_t *candidates = json_array();
+	json_int_t left_out = 0;
+
+	list_for_each(it, &control_daemon(caller)->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+		char what[DEVICE_WORDS_MAX], line[DEVICE_WORDS_MAX + 64];
+
+		if (!device_is_meant(d, text))
+			continue;
+		if (json_array_size(candidates) == CANDIDATES_MAX) {
+			left_out++;
+			continue;
+		}
+		snprintf(line, sizeof(line), "port=%s  %s", d->busid,
+			 device_words(d, what, sizeof(what)));
+		json_array_append_new(candidates, json_text(line));
+	}
+	control_error(caller, "Ambiguous",
+		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out", left_out));
+}

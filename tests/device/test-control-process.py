@@ -1,0 +1,322 @@
+#!/usr/bin/python3
+"""The real daemon as a process with devices that umockdev pretends: what the control socket and usbroutectl tell of
+many of them, of hostile ones and of near misses, and callers who don't read.
+usage: test-control-process.py USBROUTED USBROUTECTL MOCK-HOST"""
+
+import json
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+DAEMON, CTL, HOST = sys.argv[1:4]
+SECONDS = int(os.environ.get("S", 60))
+MESSAGE_MAX = 64 * 1024
+PRELOAD = {"LD_PRELOAD": "libumockdev-preload.so.0"}
+HOSTILE = "\x01\x1b[2J\n\x7f\u0085\u009b\u202e\u2066\u200f\u061c"
+
+
+def text(words):
+    return words.encode().hex() or "-"
+
+
+class Host:
+    """The machine's USB devices."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([HOST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **PRELOAD})
+        self.folder = self.process.stdout.readline().strip()
+        self.devnum = 1
+
+    def _do(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        assert self.process.stdout.readline() == "ok\n"
+
+    def add(self, busid, id="046d:c31c", maker="", name="", serial=""):
+        self.devnum += 1
+        self._do("add", busid, self.devnum, *id.split(":"), text(maker), text(name), text(serial))
+
+    def remove(self, busid):
+        self._do("remove", busid)
+
+    def end(self):
+        # It would take its folder away by itself, but slowly.
+        self.process.kill()
+        self.process.communicate()
+        shutil.rmtree(self.folder)
+
+
+class Control(unittest.TestCase):
+    CONFIG = "[vm vm1]\n[vm vm2]\n"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.host = Host()
+        self.addCleanup(self.host.end)
+        self.config = self.folder / "usbrouted.conf"
+        self.control = self.folder / "run" / "control"
+
+    def start(self, config=CONFIG):
+        self.config.write_text(f"[daemon]\nruntime-directory = {self.folder}/run\n"
+                               f"state-directory = {self.folder}/state\n{config}")
+        self.log = open(self.folder / "log", "w+b")
+        self.addCleanup(self.log.close)
+        path = self.folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(path))
+            self.daemon = subprocess.Popen(
+                [DAEMON, "--config", self.config], stderr=self.log,
+                env={**os.environ, **PRELOAD, "UMOCKDEV_DIR": self.host.folder, "NOTIFY_SOCKET": str(path)})
+            self.addCleanup(self.stop)
+            notify.settimeout(0.1)
+            deadline = time.monotonic() + SECONDS
+            while True:
+                self.assertIsNone(self.daemon.poll(), self.logged())
+                self.assertLess(time.monotonic(), deadline, self.logged())
+                try:
+                    if b"READY=1" in notify.recv(4096):
+                        break
+                except TimeoutError:
+                    pass
+
+    def stop(self):
+        if self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.wait(SECONDS), 0, self.logged())
+
+    def logged(self):
+        return (self.folder / "log").read_bytes()
+
+    def ctl(self, *words):
+        done = subprocess.run([CTL, "--socket", self.control, *words], capture_output=True, timeout=SECONDS)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.settimeout(SECONDS)
+        s.connect(str(self.control))
+        return s
+
+    @staticmethod
+    def ask(s, method, more=False, **parameters):
+        call = {"method": "io.usbrouted." + method, "parameters": parameters}
+        s.sendall(json.dumps({**call, "more": True} if more else call).encode() + b"\0")
+
+    def replies(self, s):
+        """What comes for one call: the replies, each within its bound."""
+        found, data = [], b""
+        while True:
+            while b"\0" not in data:
+                got = s.recv(65536)
+                self.assertTrue(got, "the connection ended")
+                data += got
+            message, data = data.split(b"\0", 1)
+            self.assertLessEqual(len(message), MESSAGE_MAX)
+            found.append((json.loads(message), message))
+            if not found[-1][0].get("continues"):
+                self.assertEqual(data, b"")
+                return found
+
+    def call(self, method, more=False, **parameters):
+        s = self.connect()
+        self.ask(s, method, more, **parameters)
+        found = [reply for reply, _ in self.replies(s)]
+        s.close()
+        return found
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+
+    def add_many(self, n=200):
+        for i in range(n):
+            self.host.add(f"1-{i // 10 + 1}.{i % 10 + 1}", maker="A maker's name", name="A device of a hundred " * 5,
+                          serial=f"{i:0100}")
+
+    def test_two_hundred_devices_are_listed(self):
+        self.add_many()
+        self.start()
+        replies = self.call("List", more=True)
+        self.assertEqual(len(replies), 200)
+        self.assertTrue(all(r["continues"] is True for r in replies[:-1]))
+        self.assertNotIn("continues", replies[-1])
+        self.assertEqual([len(r["parameters"]["devices"]) for r in replies], [1] * 200)
+        serials = sorted(int(r["parameters"]["devices"][0]["serial"]) for r in replies)
+        self.assertEqual(serials, list(range(200)))
+        # In one reply they have no room, and it is said what to do.
+        (reply,) = self.call("List")
+        self.assertEqual(reply["error"], "io.usbrouted.Failed")
+        self.assertIn("200 devices", reply["parameters"]["reason"])
+        self.assertIn('"more": true', reply["parameters"]["reason"])
+        status, out, errors = self.ctl("list")
+        self.assertEqual((status, errors), (0, ""))
+        self.assertEqual(len(out.splitlines()), 201)
+        status, out, _ = self.ctl("--json", "list")
+        self.assertEqual(status, 0)
+        self.assertEqual(list(json.loads(out)), ["devices"])
+        self.assertEqual(len(json.loads(out)["devices"]), 200)
+        # All of them are meant.
+        status, _, errors = self.ctl("show", "class=hid")
+        self.assertEqual(status, 4)
+        self.assertIn("200 devices match class=hid", errors)
+        self.assertIn("168 more", errors)
+
+    def test_few_devices_come_in_one_reply_too(self):
+        self.host.add("1-1", serial="1")
+        self.start()
+        (reply,) = self.call("List")
+        self.assertEqual([d["busid"] for d in reply["parameters"]["devices"]], ["1-1"])
+        self.assertEqual(self.call("List", more=True), [reply])
+
+    def test_no_device_is_an_empty_list(self):
+        self.start()
+        self.assertEqual(self.call("List", more=True), [{"parameters": {"devices": []}}])
+        self.assertEqual(self.call("List"), [{"parameters": {"devices": []}}])
+        self.assertEqual(self.ctl("--json", "list")[1], '{"devices":[]}\n')
+
+    def test_vms_one_a_reply(self):
+        self.start("".join(f"[vm v{i}]\n" for i in range(60)))
+        replies = self.call("Vms", more=True)
+        self.assertEqual([r["parameters"]["vms"][0]["name"] for r in replies], [f"v{i}" for i in range(60)])
+        self.assertEqual(len(json.loads(self.ctl("--json", "vms")[1])["vms"]), 60)
+        self.assertEqual(len(self.call("Vms")[0]["parameters"]["vms"]), 60)
+
+    def test_hostile_strings_reach_nobody(self):
+        for i in range(26):
+            self.host.add(f"1-{i + 1}", maker="\x01" * 126, name=HOSTILE * 4, serial=f"{i}" + "\x02" * 120)
+        self.start()
+        (reply,) = self.call("List")
+        self.assertEqual(len(reply["parameters"]["devices"]), 26)
+        self.assertEqual(len(self.call("List", more=True)), 26)
+        for words in (["list"], ["show", "1-1"], ["--json", "list"], ["show", "class=hid"], ["why", "1-1"],
+                      ["show", "serial=3*9"]):
+            _, out, errors = self.ctl(*words)
+            for c in "\x01\x02\x1b\x7f\u0085\u009b\u202e\u2066\u200f\u061c":
+                self.assertNotIn(c, out + errors, words)
+                self.assertNotIn(f"\\u{ord(c):04x}", (out + errors).lower(), words)
+        self.assertTrue(self.logged())
+        log = self.logged().decode()
+        for c in HOSTILE.replace("\n", ""):
+            if not c.isprintable():
+                self.assertNotIn(c, log)
+
+    def test_a_caller_who_does_not_read_is_not_waited_for(self):
+        self.add_many()
+        self.start()
+        before = self.descriptors()
+        silent = [self.connect() for _ in range(8)]
+        for s in silent:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for _ in range(20):
+                self.ask(s, "List", more=True)
+        # Others are served meanwhile, and what is kept for those is one reply each.
+        self.assertEqual(len(self.call("List", more=True)), 200)
+        pages = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
+        for _ in range(5):
+            self.assertEqual(len(self.call("List", more=True)), 200)
+        more = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
+        self.assertLess((more - pages) * os.sysconf("SC_PAGESIZE"), 16 * 1024 * 1024)
+        # One of them reads after all: nothing was lost.
+        data = b""
+        while data.count(b"\0") < 250:
+            got = silent[0].recv(65536)
+            self.assertTrue(got)
+            data += got
+        whole = [json.loads(m) for m in data.split(b"\0")[:200]]
+        self.assertEqual([bool(r.get("continues")) for r in whole], [True] * 199 + [False])
+        silent[0].close()
+        # Those who read nothing are dropped in the end.
+        for s in silent[1:]:
+            hung_up = select.poll()
+            hung_up.register(s, 0)
+            self.assertTrue(hung_up.poll(SECONDS * 1000))
+        self.wait(lambda: self.descriptors() == before)
+
+    def wait(self, done):
+        deadline = time.monotonic() + SECONDS
+        while not done():
+            self.assertLess(time.monotonic(), deadline, self.logged())
+            time.sleep(0.05)
+
+    def test_a_caller_who_leaves_in_the_middle_costs_nothing(self):
+        self.add_many()
+        self.start()
+        self.assertEqual(len(self.call("List", more=True)), 200)
+        before = self.descriptors()
+        for i in range(40):
+            s = self.connect()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.ask(s, "List", more=True)
+            if i % 2:
+                s.recv(100)
+            s.close()
+        self.assertEqual(len(self.call("List", more=True)), 200)
+        self.wait(lambda: self.descriptors() == before)
+
+    def test_devices_that_come_and_go_meanwhile(self):
+        self.add_many()
+        self.start()
+        s = self.connect()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self.ask(s, "List", more=True)
+        first = s.recv(1, socket.MSG_PEEK)
+        self.assertTrue(first)
+        # The socket took a part of them; of the others half go, and new ones come.
+        for i in range(100, 200, 2):
+            self.host.remove(f"1-{i // 10 + 1}.{i % 10 + 1}")
+        for i in range(1, 6):
+            self.host.add(f"1-30.{i}", serial="new")
+        self.wait(lambda: len(self.call("List", more=True)) == 155)
+        found = [r["parameters"]["devices"] for r, _ in self.replies(s)]
+        busids = [d["busid"] for devices in found for d in devices]
+        self.assertEqual(len(set(busids)), len(busids))
+        self.assertNotIn("new", [d["serial"] for devices in found for d in devices])
+        stayed = {f"1-{i // 10 + 1}.{i % 10 + 1}" for i in range(200) if i < 100 or i % 2}
+        self.assertLessEqual(stayed, set(busids))
+
+    def test_all_go_meanwhile(self):
+        self.add_many(120)
+        self.start()
+        s = self.connect()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for _ in range(20):
+            self.ask(s, "List", more=True)
+        s.recv(1, socket.MSG_PEEK)
+        for i in range(120):
+            self.host.remove(f"1-{i // 10 + 1}.{i % 10 + 1}")
+        self.wait(lambda: self.call("List") == [{"parameters": {"devices": []}}])
+        data, ends = b"", 0
+        while ends < 20:
+            got = s.recv(65536)
+            self.assertTrue(got)
+            data += got
+            ends = sum(not json.loads(m).get("continues") for m in data.split(b"\0")[:-1])
+        self.assertTrue(data.endswith(b"\0"))
+
+    def test_what_is_sent_back_has_a_bound(self):
+        self.start()
+        for method, parameters in (("Show", {"device": "x\x01" * 5000}), ("Attach", {"device": "a", "vm": "\x01" * 9000}),
+                                   ("List", {"\x01" * 9000: 1}), ("Why", {"device": "d", "vm": "\x01" * 9000}),
+                                   ("SetAlias", {"device": "\x01" * 9000, "alias": "a"})):
+            (reply,) = self.call(method, **parameters)
+            self.assertIn("error", reply)
+            self.assertLess(len(json.dumps(reply)), 10000)
+        s = self.connect()
+        call = {"method": "org.varlink.service.GetInterfaceDescription", "parameters": {"interface": "\x01" * 9000}}
+        s.sendall(json.dumps(call).encode() + b"\0")
+        ((reply, _),) = self.replies(s)
+        self.assertEqual(reply["error"], "org.varlink.service.InterfaceNotFound")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
