@@ -42,6 +42,7 @@ struct ipv4_header {
 	uint8_t source[4], destination[4];
 };
 static_assert(sizeof(struct ipv4_header) == 20, "RFC 791, 3.1");
+#define IPV4_DONT_FRAGMENT  0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_OFFSET	    0x1fff
 
@@ -62,6 +63,7 @@ struct ipv6_fragment_header {
 static_assert(sizeof(struct ipv6_fragment_header) == 8, "RFC 8200, 4.5");
 
 #define IP_HOP_BY_HOP  0
+#define IP_ICMP	       1
 #define IP_TCP	       6
 #define IP_UDP	       17
 #define IP_ROUTING     43
