@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A connection's three deadlines: what was sent is not acknowledged, or can't be sent (RFC 6298,
+ * and RFC 9293, 3.8.6.1: one timer does for both); an acknowledgement waits for an answer; the
+ * guest is given up.
+ *
+ * All of them together have one lower bound, tcp->deadline. Putting a deadline off does not move
+ * the bound: it is found again when it is reached. So the common case writes one word.
+ */
+#include <errno.h>
+
+#include "base/mem.h"
+#include "vhost_user_net/tcp_private.h"
+
+/**
+ * tcp_timer_set() - set a deadline of a connection
+ * @c:		the connection
+ * @deadline:	which
+ * @at:		when, ns; TCP_NEVER: not at all
+ */
+void tcp_timer_set(struct tcp_connection *c, uint64_t *deadline, uint64_t at)
+{
+	*deadline = at;
+	if (at < c->tcp->deadline)
+		c->tcp->deadline = at;
+}
+
+/**
+ * tcp_timer_retransmit() - set the timer for what is to be acknowledged or waits for a window
+ * @c:	the connection
+ *
+ * RFC 6298, 5: doubled for each time that it fired in vain. From now on.
+ */
+void tcp_timer_retransmit(struct tcp_connection *c)
+{
+	uint64_t rto = c->rto;
+
+	for (unsigned i = 0; i < c->backoff && rto < TCP_RTO_MOST; i++)
+		rto *= 2;
+	tcp_timer_set(c, &c->retransmit_at, c->tcp->now + min_t(uint64_t, rto, TCP_RTO_MOST));
+}
+
+static uint64_t earliest(const struct tcp_connection *c)
+{
+	uint64_t at = min_t(uint64_t, c->retransmit_at, c->ack_at);
+
+	return min_t(uint64_t, at, c->give_up_at);
+}
+
+static void run_one(struct tcp_connection *c)
+{
+	uint64_t now = c->tcp->now;
+
+	if (c->give_up_at <= now) {
+		tcp_connection_end(c, -ETIMEDOUT, true);
+		return;
+	}
+	if (c->ack_at <= now) {
+		c->ack_at = TCP_NEVER;
+		c->ack_now = true;
+		tcp_send_mark(c);
+	}
+	if (c->retransmit_at <= now) {
+		c->retransmit_at = TCP_NEVER;
+		tcp_loss_timeout(c);
+	}
+}
+
+/**
+ * tcp_timer_run() - act on the deadlines that have passed
+ * @tcp:	the guest's, its time set
+ */
+void tcp_timer_run(struct tcp *tcp)
+{
+	if (tcp->deadline > tcp->now)
+		return;
+	/* What is set meanwhile lowers it again. */
+	tcp->deadline = TCP_NEVER;
+	for (unsigned i = 0; i < TCP_CONNECTIONS; i++) {
+		struct tcp_connection *c = &tcp->slot[i];
+
+		if (c->state == TCP_STATE_CLOSED)
+			continue;
+		run_one(c);
+		if (c->state != TCP_STATE_CLOSED)
+			tcp->deadline = min_t(uint64_t, tcp->deadline, earliest(c));
+	}
+}
