@@ -21,6 +21,7 @@
 #include "daemon/guest.h"
 #include "policy/selector.h"
 #include "daemon/wish_book.h"
+#include "usbip/hid_found.h"
 #include "usbip/usbip_op.h"
 
 struct control_socket;
@@ -168,7 +169,8 @@ struct device {
 	char tag[72];			       /* alias, else "046d:c31c at 1-1.2": for log lines */
 	uint16_t id_vendor, id_product;
 	uint16_t busnum, devnum;
-	usb_class_set classes;
+	usb_class_set classes; /* what device_classes_anew() makes of @info and @hid */
+	struct hid_found hid;  /* its keyboards and pointers, until it is unplugged */
 	struct usbip_device_info info;
 	char broken[384]; /* why its descriptors can't be used, and what to do; "" where they can */
 	const struct config_device *section; /* in the configuration, or NULL */

@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/utf8.h"
 #include "daemon/daemon.h"
-#include "policy/usb_class.h"
+#include "daemon/device_hid.h"
 #include "usbip/usb_descriptor.h"
 #include "usbip/usb_device.h"
 
@@ -219,18 +219,8 @@ static int read_descriptors(struct device *d, const char *syspath, int configura
 		return r;
 	if (r < 0)
 		say_broken(d, fault.text);
+	device_hid_read(d, data, (size_t)n, configuration);
 	return 0;
-}
-
-static void set_classes(struct device *d)
-{
-	for (unsigned i = 0; i < d->info.num_interfaces && i < USBIP_MAX_INTERFACES; i++)
-		d->classes |= usb_class_of(d->info.interfaces[i].interface_class,
-					   d->info.interfaces[i].subclass,
-					   d->info.interfaces[i].protocol);
-	if (!d->classes)
-		d->classes = usb_class_of(d->info.device_class, d->info.device_subclass,
-					  d->info.device_protocol);
 }
 
 /**
@@ -277,7 +267,6 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->info.busnum = (d->busnum - 1u) % 255 + 1;
 	d->info.devnum = (d->devnum - 1u) % 255 + 1;
 	d->info.speed = wire_speed(speed ? strtoul(speed, NULL, 10) : 0, speed);
-	set_classes(d);
 	device_name_anew(d);
 	d->route.session_dup = -1;
 	*ret_device = take_ptr(d);

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/device_hid.h"
 #include "daemon/device_read.h"
 #include "policy/usb_class.h"
 
@@ -113,9 +114,11 @@ static void registry_update(struct device_registry *registry, struct udev_device
 		return;
 	}
 	if (old && old->devnum == d->devnum) {
-		/* Another configuration, perhaps: what is told of it follows. */
+		/* Another configuration, perhaps, or the host's HID driver has told more: what is
+		 * told of it follows. */
 		old->info = d->info;
-		old->classes = d->classes;
+		device_hid_add(old, &d->hid);
+		device_classes_anew(old);
 		memcpy(old->broken, d->broken, sizeof(old->broken));
 		device_free(d);
 		registry->ops->changed(old);
@@ -178,11 +181,28 @@ static int registry_enumerate(struct device_registry *registry)
 	return 0;
 }
 
+/* The host's HID driver has an interface, and knows its report descriptor. */
+static void registry_hid_event(struct device_registry *registry, struct udev_device *hid)
+{
+	/* Borrowed from @hid. */
+	struct udev_device *u =
+		udev_device_get_parent_with_subsystem_devtype(hid, "usb", "usb_device");
+
+	if (u && registry_find(registry, udev_device_get_syspath(u)))
+		registry_update(registry, u);
+}
+
 static void registry_event(struct device_registry *registry, struct udev_device *u)
 {
 	const char *action = udev_device_get_action(u);
+	const char *subsystem = udev_device_get_subsystem(u);
 	struct device *d;
 
+	if (subsystem && !strcmp(subsystem, "hid")) {
+		if (!action || strcmp(action, "remove") != 0)
+			registry_hid_event(registry, u);
+		return;
+	}
 	if (action && !strcmp(action, "remove")) {
 		d = registry_find(registry, udev_device_get_syspath(u));
 		if (d)
@@ -246,6 +266,7 @@ int device_registry_new(struct device_registry **ret_registry, struct daemon *da
 	udev_monitor_set_receive_buffer_size(registry->monitor, MONITOR_BUFFER);
 	if (udev_monitor_filter_add_match_subsystem_devtype(registry->monitor, "usb",
 							    "usb_device") < 0 ||
+	    udev_monitor_filter_add_match_subsystem_devtype(registry->monitor, "hid", NULL) < 0 ||
 	    udev_monitor_enable_receiving(registry->monitor) < 0)
 		goto fail;
 	*ret_registry = registry;

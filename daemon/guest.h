@@ -31,6 +31,7 @@
 
 struct guest;
 struct guest_device;
+struct hid_found;
 struct net_switch;
 struct usb_device;
 struct usbip_session;
@@ -73,6 +74,9 @@ struct guest_device_events {
 	void (*taken)(void *ctx, bool closed, int r, const char *reason);
 	/* One was struck on it. */
 	void (*hotkey)(void *ctx, enum hotkey which);
+	/* What its HID interfaces are: before "opened", and when its guest has set another
+	 * configuration. */
+	void (*hid)(void *ctx, const struct hid_found *found);
 };
 
 struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,

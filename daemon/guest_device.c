@@ -73,6 +73,33 @@ static void gd_deliver_hotkey(struct letter *letter)
 		gd->events->hotkey(gd->ctx, (enum hotkey)(ev - gd->ev_hotkey));
 }
 
+static void gd_deliver_hid(struct letter *letter)
+{
+	struct guest_device_hid *ev = container_of(letter, struct guest_device_hid, letter);
+	struct guest_device *gd = container_of(ev, struct guest_device, ev_hid);
+	struct hid_found found;
+
+	atomic_store(&ev->posted, false);
+	pthread_mutex_lock(&ev->lock);
+	found = ev->found;
+	pthread_mutex_unlock(&ev->lock);
+	if (gd->events && gd->events->hid)
+		gd->events->hid(gd->ctx, &found);
+}
+
+/* Whatever a blocking call has found of its keyboards is control's to know. */
+static void gd_tell_hid(struct guest_device *gd)
+{
+	struct guest_device_hid *ev = &gd->ev_hid;
+	bool news;
+
+	pthread_mutex_lock(&ev->lock);
+	news = hid_found_join(&ev->found, usb_device_found(gd->usb));
+	pthread_mutex_unlock(&ev->lock);
+	if (news && !atomic_exchange(&ev->posted, true))
+		loop_post(gd->control, &ev->letter, gd_deliver_hid);
+}
+
 /* ------------------------------------------------------------- what the device asks for */
 
 static void gd_stuck(void *ctx, int res _unused_)
@@ -149,6 +176,8 @@ static void gd_opened(void *ctx, int r, const char *reason)
 
 	gd->opened = r == 0;
 	gd->state = r == 0 ? GD_IDLE : GD_FAILED;
+	if (r == 0)
+		gd_tell_hid(gd);
 	guest_device_event(gd, &gd->ev_opened, gd_deliver_opened, r, reason);
 	gd_rest(gd);
 }
@@ -222,6 +251,7 @@ static void gd_resumed(void *ctx)
 {
 	struct guest_device *gd = ctx;
 
+	gd_tell_hid(gd);
 	gd->readable = true;
 }
 
@@ -418,6 +448,7 @@ struct guest_device *guest_device_new(const char *name, const struct usbip_devic
 	gd->events = events;
 	gd->ctx = ctx;
 	gd->sock = gd->import_sock = -1;
+	pthread_mutex_init(&gd->ev_hid.lock, NULL);
 	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
 		gd->fds[i].fd = -1;
 	for (size_t i = 0; i < HOTKEYS; i++)
@@ -437,6 +468,7 @@ struct guest_device *guest_device_free(struct guest_device *gd)
 	if (!gd)
 		return NULL;
 	usb_device_free(gd->usb);
+	pthread_mutex_destroy(&gd->ev_hid.lock);
 	free(gd);
 	return NULL;
 }

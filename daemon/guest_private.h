@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/guest.h"
 #include "daemon/worker.h"
+#include "usbip/hid_found.h"
 #include "usbip/usb_device.h"
 #include "usbip/usbip_session.h"
 #include "vhost_user_net/net_port.h"
@@ -66,6 +67,14 @@ struct guest_device_hotkey {
 	atomic_bool posted;
 };
 
+/* What was found of it, for control. */
+struct guest_device_hid {
+	struct letter letter;
+	atomic_bool posted;
+	pthread_mutex_t lock; /* of what follows, for as long as it is copied */
+	struct hid_found found;
+};
+
 /* One descriptor of libusb's, in the thread's ring; fd is -1 where the entry is free. */
 struct guest_device_fd {
 	struct loop_watch watch;
@@ -120,6 +129,7 @@ struct guest_device {
 	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_reset, ev_gone, ev_stuck,
 		ev_taken;
 	struct guest_device_hotkey ev_hotkey[HOTKEYS];
+	struct guest_device_hid ev_hid;
 };
 
 void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,

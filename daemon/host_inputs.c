@@ -146,8 +146,8 @@ int host_keyboards_left(const char *const *leaving, size_t n)
  * host_is_last_keyboard() - whether the host can be typed at by one device alone
  * @device:	a device
  *
- * Mice with a key or two more that call themselves a keyboard are none here, unless they have the
- * boot keyboard's interface.
+ * What is of the class hid.keyboard can be, the same answer as for rules and hot keys; so can a HID
+ * device of which nothing is known, where a driver of its own makes a keyboard of it.
  *
  * Return: true where it is a keyboard of the host's now and there is no other; also where this
  * can't be found out.

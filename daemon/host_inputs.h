@@ -8,6 +8,9 @@
  * (/devices/virtual) and what comes over vhci_hcd does not count. A device that a guest has, or
  * that is claimed for one, has no input node, and so does not count without further ado.
  *
+ * Whether a device is a keyboard at all is told by its class hid.keyboard (device_hid.h); a keypad is
+ * of the class, and never the last: nobody can type a command on it.
+ *
  * What can be wrong: a token that types passwords is a keyboard to udev, and to this. The kernel's
  * nodes are looked at, and udev may not have seen one that is new: then the node's own key map
  * decides. But a keyboard that was plugged out or taken a moment ago may still have its node, and

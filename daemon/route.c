@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/claims.h"
+#include "daemon/device_hid.h"
 #include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route_call.h"
@@ -246,6 +247,15 @@ static void route_hotkey(void *ctx, enum hotkey which)
 	hotkey_struck(ctx, which);
 }
 
+/* What only shows when a device is claimed may forbid what it was claimed for. */
+static void route_hid(void *ctx, const struct hid_found *found)
+{
+	struct device *device = ctx;
+
+	if (device_hid_add(device, found))
+		route_changed(device);
+}
+
 static const struct guest_device_events route_events = {
 	.opened = route_opened,
 	.imported = route_imported,
@@ -255,6 +265,7 @@ static const struct guest_device_events route_events = {
 	.taken = route_taken,
 	.hotkey = route_hotkey,
 	.was_reset = route_was_reset,
+	.hid = route_hid,
 };
 
 /* ------------------------------------------------------------- steps */

@@ -74,27 +74,38 @@ static void call_end(struct route_call *call, enum route_outcome outcome, const 
 
 /* ------------------------------------------------------------- all of it */
 
+/* Whether a command says where its devices should be. */
+static bool call_places(const struct route_call *call)
+{
+	return call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN;
+}
+
+/* All go back to where they were. */
+static void call_take_back(struct route_call *call, enum route_outcome outcome, const char *why)
+{
+	route_change_roll_back(call);
+	/* Answered; what follows must not find it. */
+	list_remove(&call->link);
+	for (size_t i = 0; i < call->n_members; i++)
+		if (call->members[i].subject.device)
+			route_wish_changed(call->members[i].subject.device);
+	call_end(call, outcome, "%s", why);
+}
+
 /* One of the devices can't be had: all go back. */
 static void call_fail(struct route_call *call, const struct call_member *failed)
 {
 	const struct route *route = &failed->subject.device->route;
 	enum route_outcome outcome = route->failure == -EBUSY ? ROUTE_BUSY : ROUTE_NOT_DONE;
-	bool goes_back = call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN ||
-			 call->ask.verb == ROUTE_RESERVE;
 	char reason[400];
 
 	snprintf(reason, sizeof(reason), "%s%s%s",
 		 call->n_members > 1 ? failed->subject.device->tag : "",
 		 call->n_members > 1 ? ": " : "", route->reason);
-	if (goes_back && (failed->vm || call->ask.verb == ROUTE_RESERVE)) {
-		route_change_roll_back(call);
-		/* Answered; what follows must not find it. */
-		list_remove(&call->link);
-		for (size_t i = 0; i < call->n_members; i++)
-			if (call->members[i].subject.device)
-				route_wish_changed(call->members[i].subject.device);
-	}
-	call_end(call, outcome, "%s", reason);
+	if ((call_places(call) && failed->vm) || call->ask.verb == ROUTE_RESERVE)
+		call_take_back(call, outcome, reason);
+	else
+		call_end(call, outcome, "%s", reason);
 }
 
 static void call_check(struct route_call *call)
@@ -401,6 +412,22 @@ void route_calls_check(struct device *device)
 			call_check(call); /* there is no second one: it was superseded */
 			return;
 		}
+	}
+}
+
+/* More is known of a device: a command on its way may not be what anybody would be allowed. */
+void route_calls_forbid(struct device *device)
+{
+	list_for_each(it, &device->daemon->calls) {
+		struct route_call *call = list_entry(it, struct route_call, link);
+		struct call_member *m = call_member_of(call, device);
+		char by[256];
+
+		if (!m || m->arrived || !call_places(call) || !call->ask.vm ||
+		    route_permits(device, call->ask.vm->name, by, sizeof(by)))
+			continue;
+		call_take_back(call, ROUTE_DENIED, by);
+		return; /* there is no second one */
 	}
 }
 

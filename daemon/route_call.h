@@ -83,4 +83,5 @@ void port_jobs_end(struct daemon *daemon);
 void route_calls_check(struct device *device);
 void route_calls_added(struct device *device);
 void route_calls_removed(struct device *device);
+void route_calls_forbid(struct device *device);
 void route_calls_end(struct daemon *daemon);

@@ -62,21 +62,24 @@ void routes_stop(struct daemon *daemon)
 	port_jobs_end(daemon);
 }
 
+static void review(struct device *device)
+{
+	struct route_want want = route_wanted(device);
+
+	if (strcmp(want.target, device->route.aimed))
+		route_wish_changed(device);
+	else
+		route_reconcile(device);
+}
+
 /**
  * routes_review() - what is said of devices has changed
  * @daemon:	the daemon
  */
 void routes_review(struct daemon *daemon)
 {
-	list_for_each_safe(it, &daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-		struct route_want want = route_wanted(d);
-
-		if (strcmp(want.target, d->route.aimed))
-			route_wish_changed(d);
-		else
-			route_reconcile(d);
-	}
+	list_for_each_safe(it, &daemon->devices)
+		review(list_entry(it, struct device, link));
 }
 
 /**
@@ -149,10 +152,13 @@ void route_added(struct device *device)
 /**
  * route_changed() - what is known of a device has changed
  * @device:	the device
+ *
+ * It may have another name, be in other groups and under other rules now.
  */
 void route_changed(struct device *device)
 {
-	route_reconcile(device);
+	route_calls_forbid(device);
+	review(device);
 }
 
 /* What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged. */

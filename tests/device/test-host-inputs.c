@@ -203,7 +203,7 @@ static void a_mouse_with_keys_is_no_last_keyboard(void **state)
 	input(b, interface(b, path, "1-1:1.1"), ALL_KEYS, "1");
 	assert_false(host_is_last_keyboard(&mouse));
 	assert_true(host_is_last_keyboard(&both));
-	assert_true(host_is_last_keyboard(&other)); /* a keyboard without the boot protocol */
+	assert_true(host_is_last_keyboard(&other)); /* nobody knows what its reports say */
 	assert_false(host_is_last_keyboard(&disk));
 }
 

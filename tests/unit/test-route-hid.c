@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Devices of which only shows when they are claimed, or later, that they are keyboards: what was
+ * decided of them is decided again.
+ */
+#include "tests/unit/route-fixture.h"
+
+#include <string.h>
+
+#include "daemon/device_hid.h"
+#include "policy/usb_class.h"
+#include "usbip/hid_found.h"
+
+#define DENY "deny class=hid.keyboard to vm1\n"
+
+/* 03/00/00, and no driver of the host has read its report descriptor. */
+static struct device *plug_unknown(struct fixture *f)
+{
+	struct device *d = plug_at(f, "1-5", 0x5555, NULL, 1u << USB_CLASS_HID);
+
+	d->info.num_interfaces = 1;
+	d->info.interfaces[0].interface_class = 3;
+	return d;
+}
+
+static struct hid_found keyboard_on(uint8_t interface)
+{
+	struct hid_found found = {};
+
+	found.kinds[HID_BY_REPORTS][interface] = HID_KEYBOARD;
+	return found;
+}
+
+/* A guest's thread tells, as when it has claimed a device. */
+static void shows_keyboard(struct device *d)
+{
+	const struct hid_found found = keyboard_on(1);
+
+	thread_of(d)->events->hid(d, &found);
+}
+
+static void goes_home(struct device *d)
+{
+	assert_true(thread_of(d)->taking && thread_of(d)->close_it);
+	taken(d);
+	drivers_probe(d, 0);
+	assert_stands(d, "host", "host", "present");
+	assert_false(asks_open(d));
+}
+
+static void begin_with(struct fixture *f, const char *rules)
+{
+	assert_int_equal(reload_with(f, usual_config, rules), 0);
+}
+
+static void a_denied_keyboard_does_not_reach_the_guest(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, DENY);
+	d = plug_unknown(f);
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm1);
+	node_opens(d, 0);
+	shows_keyboard(d);
+	assert_int_equal(f->answers, 1);
+	assert_answer(f, ROUTE_DENIED, "policy.d/test.rules:1: deny class=hid.keyboard");
+	assert_false(file_says(f, "wishes", "vm1"));
+	claimed(d, 0, NULL);
+	assert_false(route_exported_to(d, f->vm1));
+	goes_home(d);
+	/* It is known now. */
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm1);
+	assert_answer(f, ROUTE_DENIED, "policy.d/test.rules:1: deny class=hid.keyboard");
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm2);
+	settle(f);
+	assert_stands(d, "vm2", "vm2", "exported");
+}
+
+static void one_that_is_denied_and_all_of_a_group_go_back(void **state)
+{
+	struct fixture *f = *state;
+	struct device *mouse;
+
+	begin_with(f, "deny class=hid.keyboard product=none to vm1\ndeny class=hid.mouse to vm1\n");
+	mouse = plug_at(f, "1-2", 0xc077, "M1", 1u << USB_CLASS_HID);
+	say(f, ROUTE_ATTACH, "desk", f->vm1);
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, 0, NULL);
+	node_opens(mouse, 0);
+	{
+		struct hid_found found = {};
+
+		found.kinds[HID_BY_REPORTS][0] = HID_POINTER;
+		thread_of(mouse)->events->hid(mouse, &found);
+	}
+	assert_answer(f, ROUTE_DENIED, "policy.d/test.rules:2: deny class=hid.mouse");
+	claimed(mouse, 0, NULL);
+	settle(f);
+	assert_stands(f->keyboard, "host", "host", "present");
+	assert_stands(mouse, "host", "host", "present");
+}
+
+static void what_a_rule_brought_goes_back_and_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, DENY "allow class=hid id=046d:5555 to vm1 attach=auto\n");
+	d = plug_unknown(f);
+	node_opens(d, 0);
+	shows_keyboard(d);
+	claimed(d, 0, NULL);
+	goes_home(d);
+	/* The host's driver has it, and tells no more than is known. */
+	route_changed(d);
+	assert_false(asks_open(d));
+}
+
+/* Its guest has set another configuration. */
+static void it_leaves_a_guest_that_has_it(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, DENY);
+	d = plug_unknown(f);
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm1);
+	settle(f);
+	imports(d, f->vm1);
+	assert_stands(d, "vm1", "vm1", "attached");
+	shows_keyboard(d);
+	assert_true(thread_of(d)->taking);
+	assert_false(route_exported_to(d, f->vm1));
+	thread_of(d)->events->session_ended(d, 0, "");
+	taken(d);
+	drivers_probe(d, 0);
+	assert_stands(d, "vm1", "host", "denied");
+}
+
+/* The host's driver comes after the device's own event. */
+static void a_rule_finds_it_when_it_shows(void **state)
+{
+	struct fixture *f = *state;
+	const struct hid_found found = keyboard_on(0);
+	struct device *d;
+
+	begin_with(f, "allow class=hid.keyboard id=046d:5555 to vm2 attach=auto join=desk\n");
+	d = plug_unknown(f);
+	assert_false(asks_open(d));
+	assert_true(device_hid_add(d, &found));
+	assert_false(device_hid_add(d, &found));
+	route_changed(d);
+	settle(f);
+	assert_stands(d, "vm2", "vm2", "exported");
+}
+
+/* The host's last keyboard is not taken by a rule, however late it shows that it is one. */
+static void a_rule_spares_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct hid_found found = keyboard_on(0);
+	struct device *d;
+
+	f->other_keyboards = 0;
+	begin_with(f, "allow class=hid.keyboard id=046d:5555 to vm2 attach=auto\n");
+	say(f, ROUTE_ASSIGN, "keyboard", f->vm1);
+	settle(f);
+	d = plug_unknown(f);
+	device_hid_add(d, &found);
+	route_changed(d);
+	assert_false(asks_open(d));
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm2);
+	assert_answer(f, ROUTE_BUSY, "it is the host's last keyboard");
+}
+
+/* A section that matches by class names it when it shows. */
+static void it_has_the_name_that_it_should(void **state)
+{
+	struct fixture *f = *state;
+	const struct hid_found found = keyboard_on(0);
+	struct device *d;
+
+	assert_int_equal(reload_with(f,
+				     "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
+				     "[device typist]\nmatch = class=hid.keyboard id=046d:5555\n",
+				     NULL),
+			 0);
+	d = plug_unknown(f);
+	assert_null(device_alias(d));
+	device_hid_add(d, &found);
+	assert_string_equal(device_alias(d), "typist");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_denied_keyboard_does_not_reach_the_guest),
+		T(one_that_is_denied_and_all_of_a_group_go_back),
+		T(what_a_rule_brought_goes_back_and_stays),
+		T(it_leaves_a_guest_that_has_it),
+		T(a_rule_finds_it_when_it_shows),
+		T(a_rule_spares_it),
+		T(it_has_the_name_that_it_should),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
