@@ -40,7 +40,7 @@ class Packages:
         found = re.search(r"^Depends: linux-image-(\S+)",
                           self._run("apt-cache", "show", "--no-all-versions", "linux-image-amd64"), re.M)
         if not found:
-            raise LabError("apt knows no linux-image-amd64: run `apt-get update` first")
+            raise LabError("apt knows no linux-image-amd64 (`apt-get update` brings what a source has)")
         return found.group(1)
 
     def download(self, package, folder):

@@ -78,7 +78,8 @@ def own_suites():
                 found.append(one)
     found.sort(key=lambda one: SUITES.index(one[2]))
     if not found or found[0][2]:
-        raise LabError(f"apt has no source here for Debian's own {own}: /etc/apt/sources.list and sources.list.d name none")
+        raise LabError(f"apt knows no packages of Debian's own {own} here, and apt-get update brings none: look at "
+                       "/etc/apt/sources.list and sources.list.d")
     return found
 
 
