@@ -405,7 +405,7 @@ static enum route_outcome forbidden(const struct port_ask *ask, char *text, size
 	}
 	if (ask->verb == PORT_RESET && d->unpowered) {
 		snprintf(text, size,
-			 "the power of its port is switched off; switch it on by power");
+			 "its port is switched off; `usbroutectl power` switches it on");
 		return ROUTE_NOT_DONE;
 	}
 	if (ask->verb == PORT_RESET && !device_stands_reset(d)) {

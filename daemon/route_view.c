@@ -78,7 +78,8 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 
 	*reason = 0;
 	if (device->unpowered) {
-		snprintf(reason, size, "the power of its port is switched off; see power");
+		snprintf(reason, size,
+			 "its port is switched off; `usbroutectl power` switches it on");
 		return "off";
 	}
 	if (device->broken[0]) {
