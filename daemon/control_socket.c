@@ -22,6 +22,7 @@
 #include <sys/un.h>
 
 #include "base/fd.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/varlink_wire.h"
 #include "daemon/daemon.h"
@@ -39,7 +40,7 @@
 struct control_socket {
 	struct daemon *daemon;
 	int listener;
-	struct loop_watch watch;
+	struct listener door;
 	struct list callers;
 	unsigned n_callers;
 	gid_t changers; /* the group that may change things, or -1 */
@@ -437,13 +438,11 @@ static bool control_has_room(const struct control_socket *control, uid_t uid)
 static void control_accept(void *ctx, int res _unused_)
 {
 	struct control_socket *control = ctx;
-	_cleanup_close_ int sock =
-		accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	_cleanup_close_ int sock = listener_accept(&control->door, "control");
 	struct control_caller *caller;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	loop_watch_again(control->daemon->loop, &control->watch);
 	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return;
 	if (!control_has_room(control, peer.uid))
@@ -513,8 +512,8 @@ fail:
  */
 int control_socket_start(struct control_socket *control)
 {
-	return loop_watch_fd(control->daemon->loop, &control->watch, control->listener, POLLIN, 0,
-			     control_accept, control);
+	return listener_start(&control->door, control->daemon->loop, control->listener,
+			      control_accept, control);
 }
 
 /**
@@ -539,7 +538,7 @@ struct control_socket *control_socket_free(struct control_socket *control)
 			caller_send(caller);
 		caller_free(caller);
 	}
-	loop_cancel(control->daemon->loop, &control->watch);
+	listener_stop(&control->door);
 	fd_close(control->listener);
 	unlink(daemon_path(path, sizeof(path), control->daemon->config->runtime_directory,
 			   "control"));

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "daemon/agent.h"
@@ -88,7 +89,8 @@ struct vm {
 	int socket;	      /* <vm>.sock, until the guest has it */
 	int listener;	      /* its USB/IP door */
 	int agent_listener;   /* its agent's */
-	struct loop_watch listener_watch, agent_watch, agent_pause;
+	struct listener door; /* of its USB/IP listener */
+	struct loop_watch agent_watch, agent_pause;
 	struct agents agents;
 	bool asleep; /* its agent has said so; the card may be down meanwhile */
 	struct broker_request req;

@@ -216,8 +216,7 @@ static void guest_disconnect(struct guest *guest)
 	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected",
 		    guest->cfg.name);
 	if (!guest->stopping)
-		loop_watch_fd(guest->loop, &guest->listener_watch, guest->cfg.listener, POLLIN, 0,
-			      guest_accept, guest);
+		listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
 }
 
 static void guest_message(void *ctx, int res _unused_)
@@ -241,22 +240,19 @@ static void guest_accept(void *ctx, int res _unused_)
 	socklen_t len = sizeof(peer);
 	int r;
 
-	sock = accept4(guest->cfg.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (sock < 0) {
-		loop_watch_again(guest->loop, &guest->listener_watch);
+	sock = listener_accept(&guest->door, guest->cfg.name);
+	if (sock < 0)
 		return;
-	}
 	r = net_port_connect(guest->port, sock);
 	if (r < 0) {
 		log_err("%s: its card can't be connected: %s", guest->cfg.name, errno_text(r));
-		loop_watch_again(guest->loop, &guest->listener_watch);
 		return;
 	}
 	guest->sock = take_fd(&sock);
 	getsockopt(guest->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: a virtual machine has connected (pid %d)",
 		    guest->cfg.name, (int)peer.pid);
-	loop_cancel(guest->loop, &guest->listener_watch);
+	listener_stop(&guest->door);
 	r = loop_watch_fd(guest->loop, &guest->sock_watch, guest->sock, POLLIN, LOOP_KEEP,
 			  guest_message, guest);
 	if (r < 0)
@@ -326,8 +322,7 @@ static int guest_set_up(struct guest *guest)
 	r = net_port_new(&guest->port, guest->cfg.sw, &port, &guest_port_ops, guest);
 	if (r < 0)
 		return r;
-	r = loop_watch_fd(guest->loop, &guest->listener_watch, guest->cfg.listener, POLLIN, 0,
-			  guest_accept, guest);
+	r = listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
 	if (r < 0)
 		return r;
 	return loop_watch_fd(guest->loop, &guest->tap_watch, guest->cfg.tap, POLLIN, LOOP_KEEP,
@@ -359,7 +354,7 @@ static void guest_stop_delivered(struct letter *letter)
 	struct guest *guest = container_of(letter, struct guest, stop);
 
 	guest->stopping = true;
-	loop_cancel(guest->loop, &guest->listener_watch);
+	listener_stop(&guest->door);
 	guest_devices_stop(guest);
 }
 

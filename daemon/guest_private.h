@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "base/listener.h"
 #include "base/log.h"
 #include "daemon/guest.h"
 #include "daemon/worker.h"
@@ -27,8 +28,9 @@ struct guest {
 
 	/* The card. */
 	struct net_port *port;
-	int sock; /* the vhost-user connection, or -1 */
-	struct loop_watch listener_watch, sock_watch, tap_watch, kick_watch[2], signal_timer;
+	int sock;	      /* the vhost-user connection, or -1 */
+	struct listener door; /* of its listener; stopped while there is a connection */
+	struct loop_watch sock_watch, tap_watch, kick_watch[2], signal_timer;
 	bool tx_ready;	/* the TX ring may have frames */
 	bool tap_ready; /* the tap may have frames, and the RX ring room */
 	bool link_up;

@@ -249,10 +249,9 @@ void usbip_client_accept(void *ctx, int res _unused_)
 {
 	struct vm *vm = ctx;
 	struct loop *loop = vm->daemon->loop;
-	_cleanup_close_ int sock = accept4(vm->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	_cleanup_close_ int sock = listener_accept(&vm->door, vm->name);
 	struct usbip_client *c;
 
-	loop_watch_again(loop, &vm->listener_watch);
 	if (sock < 0)
 		return;
 	if (vm->n_clients >= CLIENTS_MAX) {

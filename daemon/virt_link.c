@@ -254,10 +254,8 @@ static bool client_is_dead(const struct virt_link *link)
 static void link_accept(void *ctx, int res _unused_)
 {
 	struct virt_link *link = ctx;
-	_cleanup_close_ int sock =
-		accept4(link->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	_cleanup_close_ int sock = listener_accept(&link->door, "usbrouted-libvirt");
 
-	loop_watch_again(link->daemon->loop, &link->listener_watch);
 	if (sock < 0 || !peer_may(link, sock))
 		return;
 	if (link->sock >= 0 && client_is_dead(link))
@@ -374,8 +372,7 @@ fail:
  */
 int virt_link_start(struct virt_link *link)
 {
-	return loop_watch_fd(link->daemon->loop, &link->listener_watch, link->listener, POLLIN, 0,
-			     link_accept, link);
+	return listener_start(&link->door, link->daemon->loop, link->listener, link_accept, link);
 }
 
 /**
@@ -391,7 +388,7 @@ struct virt_link *virt_link_free(struct virt_link *link)
 	if (!link)
 		return NULL;
 	loop_cancel(link->daemon->loop, &link->watch);
-	loop_cancel(link->daemon->loop, &link->listener_watch);
+	listener_stop(&link->door);
 	virt_asks_forget(link, NULL);
 	domains_forget(link);
 	fd_close(link->sock);

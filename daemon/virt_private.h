@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/listener.h"
 #include "base/loop.h"
 #include "base/virt_wire.h"
 #include "daemon/virt_link.h"
@@ -23,7 +24,8 @@ struct virt_domain {
 struct virt_link {
 	struct daemon *daemon;
 	int listener, sock;
-	struct loop_watch listener_watch, watch;
+	struct listener door;
+	struct loop_watch watch;
 	struct virt_reader reader;
 	bool libvirt; /* it has libvirt */
 	struct list domains, asks;

@@ -209,7 +209,7 @@ void vm_silence(struct vm *vm, const char *why)
 {
 	struct loop *loop = vm->daemon->loop;
 
-	loop_cancel(loop, &vm->listener_watch);
+	listener_stop(&vm->door);
 	loop_cancel(loop, &vm->agent_watch);
 	loop_cancel(loop, &vm->agent_pause);
 	agents_close(vm, why);
@@ -298,8 +298,7 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 	else
 		close(fds[0]);
 	if (r == 0)
-		r = loop_watch_fd(daemon->loop, &vm->listener_watch, vm->listener, POLLIN, 0,
-				  usbip_client_accept, vm);
+		r = listener_start(&vm->door, daemon->loop, vm->listener, usbip_client_accept, vm);
 	if (r == 0)
 		r = loop_watch_fd(daemon->loop, &vm->agent_watch, vm->agent_listener, POLLIN, 0,
 				  agent_accept, vm);

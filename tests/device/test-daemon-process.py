@@ -5,12 +5,14 @@ being killed, being refused. usage: test-daemon-process.py USBROUTED USBROUTECTL
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -100,6 +102,38 @@ class Process(unittest.TestCase):
         self.assertEqual(status, 0, errors)
         self.assertFalse((daemon.run / "control").exists())
         self.assertFalse((daemon.run / "vm1.sock").exists())
+
+    def test_without_descriptors_connections_wait(self):
+        """At the control socket, the helper's and a VM's: said in the log, and taken when there is room again."""
+        daemon = self.daemon.start()
+        pid, said = daemon.process.pid, []
+        late = threading.Timer(SECONDS, daemon.process.kill)     # who says nothing is read no longer
+        late.start()
+        self.addCleanup(late.cancel)
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+        lowest = next(fd for fd in range(len(used) + 1) if fd not in used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, hard))
+        waiting = []
+        for name in "control", "libvirt", "vm1.sock":
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.addCleanup(client.close)
+            client.settimeout(SECONDS)
+            client.connect(str(daemon.run / name))
+            waiting.append(client)
+        for line in daemon.process.stderr:
+            if b"a connection has to wait" in line:
+                said.append(line.split(b":")[0].split(b">")[-1])
+            if len(set(said)) == len(waiting):
+                break
+        self.assertEqual(set(said), {b"control", b"usbrouted-libvirt", b"vm1"})
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        waiting[0].sendall(b'{"method":"io.usbrouted.Vms"}\0')
+        self.assertIn(b"vm1", waiting[0].recv(65536))
+        for line in daemon.process.stderr:
+            if b"vm1: a virtual machine has connected" in line:
+                break
+        self.assertEqual(daemon.stop()[0], 0)
 
     def test_sighup_with_errors_changes_nothing(self):
         daemon = self.daemon.start()
