@@ -37,7 +37,7 @@ static enum colour state_colour(const char *state)
 		{"attached", COLOUR_GREEN}, {"exported", COLOUR_YELLOW},
 		{"pending", COLOUR_YELLOW}, {"draining", COLOUR_YELLOW},
 		{"denied", COLOUR_RED},	    {"failed", COLOUR_RED},
-		{"broken", COLOUR_RED},
+		{"broken", COLOUR_RED},	    {"ambiguous", COLOUR_RED},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
@@ -166,6 +166,7 @@ static int add_device_rows(struct table *t, const json_t *d)
 	ctl_words(json_object_get(d, "classes"), " ", classes, sizeof(classes));
 	snprintf(wanted, sizeof(wanted), "%s (%s)", ctl_text(d, "wanted"),
 		 ctl_text(d, "wanted_by"));
+	r |= add_row(t, "named by", ctl_text(d, "named_by"), COLOUR_NONE);
 	r |= add_row(t, "id", ctl_text(d, "id"), COLOUR_NONE);
 	r |= add_row(t, "serial", ctl_text(d, "serial"), COLOUR_NONE);
 	r |= add_row(t, "manufacturer", ctl_text(d, "manufacturer"), COLOUR_NONE);
@@ -179,6 +180,7 @@ static int add_device_rows(struct table *t, const json_t *d)
 	if (json_is_true(json_object_get(d, "reserved")))
 		r |= add_row(t, "reserved", "yes", COLOUR_NONE);
 	r |= add_row(t, "wanted", wanted, COLOUR_NONE);
+	r |= add_row(t, "wish on", ctl_text(d, "wish_on"), COLOUR_NONE);
 	r |= add_row(t, "rule", ctl_text(d, "rule"), COLOUR_NONE);
 	r |= add_row(t, "ends", end, COLOUR_NONE);
 	r |= add_row(t, "now", ctl_text(d, "actual"), COLOUR_NONE);

@@ -40,7 +40,7 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	const char *text, *name, *expected = NULL;
 	struct device *d = NULL;
 	char error[200];
-	bool by_port;
+	enum device_by by;
 	int r;
 
 	if (!control_only_parameters(caller, call, names))
@@ -56,7 +56,7 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	}
 	if (!may_administer(caller))
 		return;
-	r = device_resolve(daemon, text, &d, &by_port, &expected);
+	r = device_resolve(daemon, text, &d, &by, &expected);
 	if (r != 0) {
 		if (r == RESOLVE_AMBIGUOUS)
 			control_ambiguous(caller, text);
@@ -68,7 +68,7 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	}
 	log_notice("%s: to be called %s, says %s", d->tag, name ? name : "nothing",
 		   control_who(caller));
-	if (device_give_name(d, by_port, name, error, sizeof(error)) != 0) {
+	if (device_give_name(d, by == DEVICE_BY_PORT, name, error, sizeof(error)) != 0) {
 		failed(caller, "%s", error);
 		return;
 	}

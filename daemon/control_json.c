@@ -123,9 +123,7 @@ static json_t *json_groups(const struct device *d)
 /* When a command's wish ends by itself. */
 static void json_add_end(json_t *device, const struct device *d)
 {
-	struct device_facts facts = device_facts_of(d);
-	const struct wish *w =
-		wish_find(&d->daemon->book.list[WISHES_COMMANDS], &facts, device_pair_is_unique(d));
+	const struct wish *w = route_wish(d, &d->daemon->book, WISHES_COMMANDS);
 	uint64_t now = wish_book_now();
 
 	json_object_set_new(
@@ -133,6 +131,19 @@ static void json_add_end(json_t *device, const struct device *d)
 		w && w->until ? json_integer(w->until > now ? (json_int_t)(w->until - now) : 0)
 			      : json_null());
 	json_object_set_new(device, "until_unplug", json_boolean(w && w->until_unplug));
+}
+
+/* What gave it its name, and what the wish that decides hangs on. */
+static void json_add_origin(json_t *device, const struct device *d, const struct route_want *want)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "[device %s]", d->section ? d->section->name : "");
+	json_object_set_new(device, "named_by",
+			    json_text(device_bears_section(d) ? text
+				      : device_alias(d)	      ? "usbroutectl alias"
+							      : NULL));
+	json_object_set_new(device, "wish_on", json_text(want->wish_on[0] ? want->wish_on : NULL));
 }
 
 /**
@@ -159,8 +170,10 @@ json_t *json_device(const struct device *d)
 		"wanted", want.target, "wanted_by", want.by, "rule",
 		json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual", route_actual(d),
 		"state", state, "reason", json_text(reason[0] ? reason : NULL));
-	if (device)
+	if (device) {
 		json_add_end(device, d);
+		json_add_origin(device, d, &want);
+	}
 	return device;
 }
 
@@ -175,7 +188,7 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 	struct route_want want = route_wanted_absent(daemon, alias);
 	json_t *groups = json_array();
 	struct policy_subject s;
-	char id[16] = "", reason[600], near[500];
+	char id[16] = "", reason[900], near[500];
 
 	policy_subject_absent(&s, daemon->config, alias, c);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
@@ -183,14 +196,17 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 	if (c && c->match.has_id)
 		snprintf(id, sizeof(id), "%04x:%04x", c->match.id_vendor, c->match.id_product);
 	device_near_section(daemon, c, near, sizeof(near));
-	snprintf(reason, sizeof(reason), "it is not plugged in%s%s", *near ? "; " : "", near);
+	device_name_why_absent(daemon, alias, reason, sizeof(reason));
+	if (*near)
+		snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason), "; %s", near);
 	return json_pack(
 		"{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:o, s:b, s:s, s:s, s:n, s:s, "
-		"s:s, s:o, s:n, s:b}",
+		"s:s, s:o, s:n, s:b, s:n, s:o}",
 		"alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid", "",
 		"manufacturer", "product", "speed", "full", "classes", "groups", groups, "reserved",
 		0, "wanted", want.target, "wanted_by", want.by, "rule", "actual", "host", "state",
-		"pending", "reason", json_text(reason), "seconds_left", "until_unplug", 0);
+		"pending", "reason", json_text(reason), "seconds_left", "until_unplug", 0,
+		"named_by", "wish_on", json_text(want.wish_on[0] ? want.wish_on : NULL));
 }
 
 static json_t *json_count(int n)

@@ -53,8 +53,8 @@ bool control_device_parameter(struct control_caller *caller, const char *text,
 			      struct device **ret_device)
 {
 	const char *expected = NULL;
-	bool by_port;
-	int r = device_resolve(control_daemon(caller), text, ret_device, &by_port, &expected);
+	enum device_by by;
+	int r = device_resolve(control_daemon(caller), text, ret_device, &by, &expected);
 
 	if (r == 0 || port_off_resolve(control_daemon(caller), text, ret_device) == 0)
 		return true;
@@ -124,7 +124,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 
 		devices++;
 		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
-		    !strcmp(state, "denied"))
+		    !strcmp(state, "denied") || !strcmp(state, "ambiguous"))
 			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
 	}
 	list_for_each(it, &daemon->vms) {

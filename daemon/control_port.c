@@ -80,7 +80,7 @@ static bool device_parameter(struct port_call *c, const struct varlink_call *cal
 	struct daemon *daemon = control_daemon(c->caller);
 	const char *expected = NULL, *text = control_text_parameter(c->caller, call, "device");
 	struct device *present = NULL;
-	bool by_port;
+	enum device_by by;
 	int r, off;
 
 	if (!text)
@@ -88,7 +88,7 @@ static bool device_parameter(struct port_call *c, const struct varlink_call *cal
 	off = port_off_resolve(daemon, text, &c->ask.device);
 	if (off == 0 && c->ask.verb == PORT_ON)
 		return true;
-	r = device_resolve(daemon, text, &present, &by_port, &expected);
+	r = device_resolve(daemon, text, &present, &by, &expected);
 	if (r == 0)
 		c->ask.device = present;
 	if (r == 0 || off == 0)

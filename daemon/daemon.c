@@ -289,6 +289,7 @@ static void daemon_free(struct daemon *daemon)
 	ports_off_free(daemon);
 	wish_book_deinit(&daemon->book);
 	wish_book_deinit(&daemon->undo);
+	bearers_deinit(&daemon->names.bearers);
 	claims_clear(&daemon->claimed_before);
 	loop_free(daemon->loop);
 	policy_free(daemon->policy);
@@ -359,6 +360,8 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	list_init(&daemon.old_sessions);
 	wish_book_init(&daemon.book);
 	wish_book_init(&daemon.undo);
+	bearers_init(&daemon.names.bearers);
+	daemon.names.wait_ns = NAME_WAIT_NS;
 
 	/* Blocked before any thread is there, so that signals come by the descriptor alone. */
 	sigemptyset(&set);

@@ -19,6 +19,7 @@
 #include "daemon/agent.h"
 #include "daemon/broker.h"
 #include "daemon/config.h"
+#include "daemon/device_names.h"
 #include "daemon/guest.h"
 #include "policy/selector.h"
 #include "daemon/wish_book.h"
@@ -50,6 +51,7 @@ struct daemon {
 	uint64_t changes;	/* how many there were */
 	struct loop_watch wish_end;
 	struct loop_watch cards_save;	   /* vm_card.c: what is known of cards is written soon */
+	struct names names;		   /* which device bears which */
 	struct list calls;		   /* of struct route_call: commands that wait */
 	struct list port_jobs;		   /* of struct port_job: resets, and ports' power */
 	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
@@ -175,8 +177,8 @@ struct device {
 	struct hid_found hid;  /* its keyboards and pointers, until it is unplugged */
 	struct usbip_device_info info;
 	char broken[384]; /* why its descriptors can't be used, and what to do; "" where they can */
-	const struct config_device *section; /* in the configuration, or NULL */
-	char given[32];			     /* the name that it was given by command; "" if none */
+	const struct config_device *section; /* the first whose match means it, or NULL */
+	char alias[32]; /* the name that it bears; "" if none (device_names.h) */
 	bool unpowered; /* of struct port_off: its port is switched off, and it is in no list here */
 	struct route route;
 };
@@ -184,15 +186,18 @@ struct device {
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
 const char *device_alias(const struct device *device);
-void device_name_anew(struct device *device);
-void devices_name_anew(struct daemon *daemon);
+bool device_bears_section(const struct device *device);
+void device_find_section(struct device *device);
 bool device_stands_reset(const struct device *device);
 
 /* Outcomes of device_resolve(). */
 enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };
 
+/* How a person named a device: what is wished for it hangs on that. */
+enum device_by { DEVICE_BY_SELECTOR, DEVICE_BY_PORT, DEVICE_BY_NAME };
+
 int device_resolve(struct daemon *daemon, const char *text, struct device **ret_device,
-		   bool *ret_by_port, const char **ret_expected);
+		   enum device_by *ret_by, const char **ret_expected);
 bool device_is_meant(const struct device *device, const char *text);
 
 /* ------------------------------------------------------------- the whole */

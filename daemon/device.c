@@ -6,6 +6,7 @@
 
 #include "daemon/daemon.h"
 #include "policy/name.h"
+#include "policy/serial.h"
 
 /**
  * device_facts_of() - a device as selectors and wishes see it
@@ -28,10 +29,14 @@ struct device_facts device_facts_of(const struct device *device)
 /**
  * device_pair_is_unique() - whether id and serial tell a device from all others that are present
  * @device:	the device
+ *
+ * A serial that contains the port tells it from none.
  */
 bool device_pair_is_unique(const struct device *device)
 {
-	if (!device->serial)
+	struct device_facts facts = device_facts_of(device);
+
+	if (!serial_lasting(&facts))
 		return false;
 	list_for_each(it, &device->daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
@@ -48,48 +53,43 @@ bool device_pair_is_unique(const struct device *device)
  * device_alias() - what people call a device
  * @device:	the device
  *
- * Return: its section's name, else the name that it was given by command, else NULL.
+ * Return: the name that it bears, its section's or the one that it was given by command; else NULL.
  */
 const char *device_alias(const struct device *device)
 {
-	if (device->section)
-		return device->section->name;
-	return device->given[0] ? device->given : NULL;
-}
-
-static const struct config_device *section_for(const struct device *device)
-{
-	struct device_facts facts = device_facts_of(device);
-
-	list_for_each(it, &device->daemon->config->devices) {
-		const struct config_device *c = list_entry(it, struct config_device, link);
-
-		if (selector_matches(&c->match, &facts))
-			return c;
-	}
-	return NULL;
+	return device->alias[0] ? device->alias : NULL;
 }
 
 /**
- * device_name_anew() - find out what a device is called
- * @device:	the device; its section, given name and tag are set
+ * device_bears_section() - whether a device is the one that its section names
+ * @device:	the device
  *
- * A name that the configuration has for something by now is not given to anything else.
+ * A section may match several devices, of which one bears its name.
  */
-void device_name_anew(struct device *device)
+bool device_bears_section(const struct device *device)
 {
-	const struct config *config = device->daemon->config;
-	struct device_facts facts;
-	const struct wish *name;
+	return device->section && !strcmp(device->section->name, device->alias);
+}
 
-	device->section = section_for(device);
-	device->given[0] = 0;
-	facts = device_facts_of(device);
-	name = wish_find(&device->daemon->book.list[WISHES_NAMES], &facts,
-			 device_pair_is_unique(device));
-	if (name && !config_find_device(config, name->target) &&
-	    !config_find_group(config, name->target))
-		memcpy(device->given, name->target, sizeof(device->given));
+/**
+ * device_find_section() - find out which section of the configuration matches a device
+ * @device:	the device; its section and tag are set. What it is called, device_names.h decides
+ *
+ * Of several, it is the first in the file.
+ */
+void device_find_section(struct device *device)
+{
+	struct device_facts facts = device_facts_of(device);
+
+	device->section = NULL;
+	list_for_each(it, &device->daemon->config->devices) {
+		const struct config_device *c = list_entry(it, struct config_device, link);
+
+		if (selector_matches(&c->match, &facts)) {
+			device->section = c;
+			break;
+		}
+	}
 	if (device_alias(device))
 		snprintf(device->tag, sizeof(device->tag), "%s", device_alias(device));
 	else
@@ -97,16 +97,13 @@ void device_name_anew(struct device *device)
 			 device->id_product, device->busid);
 }
 
-/**
- * devices_name_anew() - what devices are called has changed
- * @daemon:	the daemon
- */
-void devices_name_anew(struct daemon *daemon)
+static bool is_borne(const struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->devices)
-		device_name_anew(list_entry(it, struct device, link));
-	list_for_each(it, &daemon->ports_off)
-		device_name_anew(list_entry(it, struct device, link));
+	list_for_each(it, &daemon->devices) {
+		if (!strcmp(list_entry(it, struct device, link)->alias, name))
+			return true;
+	}
+	return false;
 }
 
 /* Whether a word is a name for a device, plugged in or not. */
@@ -120,6 +117,8 @@ static bool is_alias(const struct daemon *daemon, const char *text)
  * device_is_meant() - whether a person's word for a device means this one
  * @device:	the device
  * @text:	an alias or a selector
+ *
+ * A section's name that no device bears means all that the section matches.
  */
 bool device_is_meant(const struct device *device, const char *text)
 {
@@ -130,6 +129,8 @@ bool device_is_meant(const struct device *device, const char *text)
 
 	if (device_alias(device) && !strcmp(device_alias(device), text))
 		return true;
+	if (device->section && !strcmp(device->section->name, text))
+		return !is_borne(device->daemon, text);
 	if (is_alias(device->daemon, text))
 		return false;
 	if (selector_parse_word(&s, text, &expected) == 0)
@@ -143,24 +144,24 @@ bool device_is_meant(const struct device *device, const char *text)
  * @daemon:		whose devices
  * @text:		an alias or a selector
  * @ret_device:		the device, where there is just one
- * @ret_by_port:	whether it was named by its port
+ * @ret_by:		how it was named
  * @ret_expected:	where @text is neither: what it could have been
  *
  * Return: 0, RESOLVE_UNKNOWN, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT, or -EINVAL.
  */
 int device_resolve(struct daemon *daemon, const char *text, struct device **ret_device,
-		   bool *ret_by_port, const char **ret_expected)
+		   enum device_by *ret_by, const char **ret_expected)
 {
 	bool named = is_alias(daemon, text);
 	struct selector s = SELECTOR_INIT;
 	struct device *found = NULL;
 	int r = 0;
 
-	*ret_by_port = false;
+	*ret_by = named ? DEVICE_BY_NAME : DEVICE_BY_SELECTOR;
 	if (!named) {
 		r = selector_parse_word(&s, text, ret_expected);
-		if (r == 0)
-			*ret_by_port = s.port != NULL;
+		if (r == 0 && s.port)
+			*ret_by = DEVICE_BY_PORT;
 		selector_deinit(&s);
 		/* A bare name that is no alias: such a device is simply not known. */
 		if (r < 0)
@@ -175,6 +176,9 @@ int device_resolve(struct daemon *daemon, const char *text, struct device **ret_
 			return RESOLVE_AMBIGUOUS;
 		found = d;
 	}
+	/* The one device that a name may mean, and that does not bear it. */
+	if (found && named && !device_alias(found))
+		found = NULL;
 	if (!found)
 		return named ? RESOLVE_ABSENT : RESOLVE_UNKNOWN;
 	*ret_device = found;

@@ -164,7 +164,7 @@ void device_hid_read(struct device *device, const void *descriptors, size_t len,
 
 /**
  * device_hid_add() - something more is known of a device's HID interfaces
- * @device:	the device, listed; its classes and names follow
+ * @device:	the device, listed; its classes and its section follow
  * @found:	what is known
  *
  * Return: whether it was news.
@@ -174,6 +174,6 @@ bool device_hid_add(struct device *device, const struct hid_found *found)
 	if (!hid_found_join(&device->hid, found))
 		return false;
 	device_classes_anew(device);
-	device_name_anew(device);
+	device_find_section(device);
 	return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Names by command; see device_name.h. How a device gets to be called: device_name_anew(). */
+/* Names by command; see device_name.h. How a device gets to be called: device_names.h. */
 #include "daemon/device_name.h"
 
 #include <stdio.h>
@@ -7,13 +7,14 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/route.h"
+#include "policy/serial.h"
 
 /* Why a device can't be given a name; false where it can. */
 static bool name_is_taken(const struct device *d, const char *name, char *error, size_t size)
 {
 	const struct config *config = d->daemon->config;
 
-	if (d->section)
+	if (device_bears_section(d))
 		snprintf(error, size, "the configuration calls it %s: [device %s]",
 			 d->section->name, d->section->name);
 	else if (config_find_device(config, name))
@@ -41,7 +42,6 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 		     size_t size)
 {
 	struct device_facts facts = device_facts_of(device);
-	bool unique = device_pair_is_unique(device);
 	struct daemon *daemon = device->daemon;
 	struct wishes *names;
 	struct wish_book next;
@@ -55,12 +55,13 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 	if (r < 0)
 		return r;
 	names = &next.list[WISHES_NAMES];
+	/* The one that it has; it may have been given to the device in another port. */
+	if (facts.alias)
+		wish_forget_target(names, facts.alias);
 	if (name) {
 		/* A name is one device's: it goes over from the one that had it. */
 		wish_forget_target(names, name);
-		r = wish_set(names, &facts, by_port, unique, name);
-	} else {
-		wish_forget(names, &facts, unique);
+		r = wish_append(names, &facts, by_port, serial_lasting(&facts) != NULL, name);
 	}
 	if (r < 0) {
 		snprintf(error, size, "%s", errno_text(r));

@@ -140,8 +140,9 @@ static void look_at_marks(struct search *s, const struct device *d)
 	char id[16];
 	enum near near;
 
-	if (bare && d->given[0] && (near = near_word(s->value, d->given)) != NEAR_NOT)
-		found_device(s, near, "", d->given, d);
+	if (bare && device_alias(d) && !device_bears_section(d) &&
+	    (near = near_word(s->value, d->alias)) != NEAR_NOT)
+		found_device(s, near, "", d->alias, d);
 	if (bare || is_key(s, "serial")) {
 		near = near_text(s->value, d->serial);
 		if (near != NEAR_NOT)

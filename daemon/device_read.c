@@ -267,7 +267,7 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->info.busnum = (d->busnum - 1u) % 255 + 1;
 	d->info.devnum = (d->devnum - 1u) % 255 + 1;
 	d->info.speed = wire_speed(speed ? strtoul(speed, NULL, 10) : 0, speed);
-	device_name_anew(d);
+	device_find_section(d);
 	d->route.session_dup = -1;
 	*ret_device = take_ptr(d);
 	return 0;

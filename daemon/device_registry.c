@@ -121,6 +121,7 @@ static void registry_update(struct device_registry *registry, struct udev_device
 		device_classes_anew(old);
 		memcpy(old->broken, d->broken, sizeof(old->broken));
 		device_free(d);
+		device_find_section(old);
 		registry->ops->changed(old);
 		return;
 	}
@@ -128,12 +129,12 @@ static void registry_update(struct device_registry *registry, struct udev_device
 		registry_remove(registry, old);
 	d->number = ++registry->daemon->n_seen;
 	list_append(&registry->daemon->devices, &d->link);
+	registry->ops->added(d); /* which finds out what it is called */
 	if (d->broken[0])
 		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
 	else
 		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", d->tag, d->id_vendor,
 			 d->id_product, d->product ? d->product : "", d->stable_port);
-	registry->ops->added(d);
 }
 
 /* All USB devices, hubs among them. */

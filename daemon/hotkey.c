@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/route.h"
+#include "daemon/subjects.h"
 
 /*
  * Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
@@ -50,9 +51,9 @@ static void panic(struct daemon *daemon, const struct device *keyboard, const ch
 		if (!is_meant(device, keyboard) || !is_wanted_elsewhere(device) ||
 		    ask.n_subjects == ROUTE_SUBJECTS_MAX)
 			continue;
-		taken[ask.n_subjects++].device = device;
+		taken[ask.n_subjects++] = subject_of(device);
 		if (route_reserved(device))
-			reserved[free.n_subjects++].device = device;
+			reserved[free.n_subjects++] = subject_of(device);
 	}
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
 	memcpy(free.who, ask.who, sizeof(free.who));

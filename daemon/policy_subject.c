@@ -4,6 +4,23 @@
 
 #include <string.h>
 
+static size_t groups_of(const struct config *config, const char *alias,
+			const char *groups[CONFIG_GROUPS_MAX])
+{
+	size_t n = 0;
+
+	list_for_each(it, &config->groups) {
+		const struct config_group *g = list_entry(it, struct config_group, link);
+
+		for (size_t i = 0; alias && i < g->n_devices; i++)
+			if (!strcmp(g->devices[i], alias)) {
+				groups[n++] = g->name;
+				break;
+			}
+	}
+	return n;
+}
+
 /**
  * policy_subject_init() - a device of which the facts are known
  * @subject:	the subject
@@ -14,20 +31,10 @@
 void policy_subject_init(struct policy_subject *subject, const struct config *config,
 			 const struct device_facts *facts, const struct config_device *alias)
 {
-	size_t n = 0;
-
 	subject->facts = *facts;
-	list_for_each(it, &config->groups) {
-		const struct config_group *g = list_entry(it, struct config_group, link);
-
-		for (size_t i = 0; facts->alias && i < g->n_devices; i++)
-			if (!strcmp(g->devices[i], facts->alias)) {
-				subject->groups[n++] = g->name;
-				break;
-			}
-	}
+	subject->facts.n_groups = groups_of(config, facts->alias, subject->groups);
 	subject->facts.groups = subject->groups;
-	subject->facts.n_groups = n;
+	subject->facts.also = NULL;
 	subject->section = NULL;
 	if (!alias || !alias->has_vms)
 		return;
@@ -49,6 +56,15 @@ void policy_subject_of(struct policy_subject *subject, const struct device *devi
 	struct device_facts facts = device_facts_of(device);
 
 	policy_subject_init(subject, device->daemon->config, &facts, device->section);
+	if (!device->section || device_bears_section(device))
+		return;
+	/* Another one bears the name; what is forbidden to the name is forbidden to this one, too. */
+	subject->also = facts;
+	subject->also.alias = device->section->name;
+	subject->also.n_groups =
+		groups_of(device->daemon->config, device->section->name, subject->also_groups);
+	subject->also.groups = subject->also_groups;
+	subject->facts.also = &subject->also;
 }
 
 /* What is given as a pattern is not known. */

@@ -14,6 +14,8 @@ struct policy_subject {
 	const struct policy_section *section; /* NULL where it has no `vms` */
 	struct policy_section section_data;
 	const char *groups[CONFIG_GROUPS_MAX];
+	struct device_facts also; /* facts.also */
+	const char *also_groups[CONFIG_GROUPS_MAX];
 };
 
 void policy_subject_init(struct policy_subject *subject, const struct config *config,

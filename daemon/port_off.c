@@ -99,7 +99,8 @@ static int port_off_copy(struct port_off **ret_off, const struct device *device)
 	d->classes = device->classes;
 	d->info.speed = device->info.speed;
 	find_peer(device, off->peer);
-	device_name_anew(d);
+	memcpy(d->alias, device->alias, sizeof(d->alias));
+	device_find_section(d);
 	*ret_off = take_ptr(off);
 	return 0;
 }
@@ -248,7 +249,7 @@ static int port_off_read(struct daemon *daemon, char *line)
 	r = line ? -EINVAL : fill(off, field);
 	if (r < 0)
 		return r;
-	device_name_anew(&off->device);
+	device_find_section(&off->device);
 	list_append(&daemon->ports_off, &off->device.link);
 	off = NULL;
 	return 0;

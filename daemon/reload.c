@@ -77,6 +77,7 @@ int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 	/* Nobody holds on to the old tree but the devices, who get their names from the new one. */
 	config_free(daemon->config);
 	daemon->config = config;
+	devices_find_sections(daemon);
 	devices_name_anew(daemon);
 	list_for_each(it, &daemon->vms) {
 		struct vm *vm = list_entry(it, struct vm, link);

@@ -34,7 +34,7 @@ enum route_verb {
 struct route_subject {
 	struct device *device; /* NULL: not plugged in */
 	char alias[32];	       /* "" where it has none; never where @device is NULL */
-	bool by_port;	       /* it was named by its port */
+	enum device_by by;     /* how it was named; without a device, by its alias */
 };
 
 /* Members of a group, and what rules put there. */
@@ -112,12 +112,16 @@ int route_import(struct device *device, struct vm *vm, int sock, const struct us
 
 /* Where a device should be. */
 struct route_want {
-	char target[32]; /* a VM's name or "host" */
-	const char *by;	 /* "command", "assignment", "rule" or "default" */
-	char rule[256];	 /* the rule, or what keeps a rule from being followed; "" */
+	char target[32];   /* a VM's name or "host" */
+	const char *by;	   /* "command", "assignment", "rule" or "default" */
+	char rule[256];	   /* the rule, or what keeps a rule from being followed; "" */
+	char wish_on[160]; /* command, assignment: what the wish hangs on, for a person; else "" */
 };
 
 struct route_want route_wanted(const struct device *device);
+struct route_want route_wanted_in(const struct device *device, const struct wish_book *book);
+const struct wish *route_wish(const struct device *device, const struct wish_book *book,
+			      enum wish_list list);
 struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias);
 bool route_reserved(const struct device *device);
 bool route_permits(const struct device *device, const char *vm, char *by, size_t size);

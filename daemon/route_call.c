@@ -257,9 +257,7 @@ static int call_new(struct route_call **ret_call, struct daemon *daemon,
 
 static bool reserved_before(const struct route_call *call, const struct device *d)
 {
-	struct device_facts facts = device_facts_of(d);
-
-	return wish_find(&call->before.list[WISHES_RESERVED], &facts, device_pair_is_unique(d));
+	return route_wish(d, &call->before, WISHES_RESERVED) != NULL;
 }
 
 /* An undo is about the devices that are wanted elsewhere than before, or kept otherwise. */
@@ -431,8 +429,8 @@ void route_calls_forbid(struct device *device)
 	}
 }
 
-/* A device was plugged in that a waiting command may have meant. */
-void route_calls_added(struct device *device)
+/* A device bears a name, perhaps only now, that a waiting command may have meant. */
+void route_calls_named(struct device *device)
 {
 	const char *alias = device_alias(device);
 

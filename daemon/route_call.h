@@ -81,7 +81,7 @@ void port_jobs_started(struct daemon *daemon);
 void port_jobs_end(struct daemon *daemon);
 
 void route_calls_check(struct device *device);
-void route_calls_added(struct device *device);
+void route_calls_named(struct device *device);
 void route_calls_removed(struct device *device);
 void route_calls_forbid(struct device *device);
 void route_calls_end(struct daemon *daemon);

@@ -21,21 +21,25 @@
 static int list_set(struct wishes *wishes, const struct route_subject *s, const char *target)
 {
 	struct device_facts facts;
+	bool unique;
 
 	if (!s->device)
-		return wish_set_alias(wishes, s->alias, target);
+		return wish_set_name(wishes, s->alias, NULL, false, target);
 	facts = device_facts_of(s->device);
-	return wish_set(wishes, &facts, s->by_port, device_pair_is_unique(s->device), target);
+	unique = device_pair_is_unique(s->device);
+	if (s->by == DEVICE_BY_NAME)
+		return wish_set_name(wishes, s->alias, &facts, unique, target);
+	return wish_set(wishes, &facts, s->by == DEVICE_BY_PORT, unique, target);
 }
 
 static void list_forget(struct wishes *wishes, const struct route_subject *s)
 {
 	struct device_facts facts;
 
-	if (!s->device) {
-		wish_forget_alias(wishes, s->alias);
+	if (s->by == DEVICE_BY_NAME)
+		wish_forget_name(wishes, s->alias);
+	if (!s->device)
 		return;
-	}
 	facts = device_facts_of(s->device);
 	wish_forget(wishes, &facts, device_pair_is_unique(s->device));
 }
@@ -44,11 +48,31 @@ static int list_restore(struct wishes *wishes, const struct wishes *before,
 			const struct route_subject *s)
 {
 	struct device_facts facts;
+	int r = 0;
 
-	if (!s->device)
-		return wish_restore_alias(wishes, before, s->alias);
+	/* Whoever bears the name by now. */
+	if (s->by == DEVICE_BY_NAME)
+		r = wish_restore_name(wishes, before, s->alias);
+	if (r < 0 || !s->device)
+		return r;
 	facts = device_facts_of(s->device);
 	return wish_restore(wishes, before, &facts, device_pair_is_unique(s->device));
+}
+
+/*
+ * A device that was named by its port, back to the host: what was wished for the port is forgotten,
+ * and the next device there is not held. Where something else would have this one elsewhere, the
+ * wish is about the device.
+ */
+static int detach_from_port(struct wish_book *next, const struct route_subject *s)
+{
+	struct route_subject device = *s;
+
+	list_forget(&next->list[WISHES_COMMANDS], s);
+	if (!strcmp(route_wanted_in(s->device, next).target, "host"))
+		return 0;
+	device.by = DEVICE_BY_SELECTOR;
+	return list_set(&next->list[WISHES_COMMANDS], &device, "host");
 }
 
 static int change_one(struct wish_book *next, const struct route_ask *ask,
@@ -56,12 +80,15 @@ static int change_one(struct wish_book *next, const struct route_ask *ask,
 {
 	struct wishes *commands = &next->list[WISHES_COMMANDS];
 	const char *target = ask->vm ? ask->vm->name : "host";
+	bool limited = ask->for_seconds > 0 || ask->until_unplug;
 	int r = 0;
 
 	switch (ask->verb) {
 	case ROUTE_ATTACH:
+		if (s->by == DEVICE_BY_PORT && !ask->vm && !limited)
+			return detach_from_port(next, s);
 		r = list_set(commands, s, target);
-		if (r == 0 && (ask->for_seconds > 0 || ask->until_unplug))
+		if (r == 0 && limited)
 			wishes_limit_last(commands,
 					  ask->for_seconds > 0
 						  ? wish_book_now() + (uint64_t)ask->for_seconds + 1

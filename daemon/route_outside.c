@@ -26,6 +26,8 @@ int routes_load(struct daemon *daemon)
 {
 	int r = wish_book_load(daemon);
 
+	if (r == 0)
+		r = device_names_load(daemon);
 	if (r < 0)
 		return r;
 	r = ports_off_load(daemon);
@@ -42,8 +44,8 @@ void routes_started(struct daemon *daemon)
 {
 	/* What was claimed and is not there any more needs nothing. */
 	claims_clear(&daemon->claimed_before);
-	list_for_each_safe(it, &daemon->devices)
-		route_reconcile(list_entry(it, struct device, link));
+	devices_name_anew(daemon);
+	routes_review(daemon);
 	port_jobs_started(daemon);
 }
 
@@ -58,6 +60,7 @@ void routes_stop(struct daemon *daemon)
 
 		loop_cancel(daemon->loop, &d->route.retry);
 	}
+	loop_cancel(daemon->loop, &daemon->names.waits);
 	route_calls_end(daemon);
 	port_jobs_end(daemon);
 }
@@ -66,6 +69,7 @@ static void review(struct device *device)
 {
 	struct route_want want = route_wanted(device);
 
+	route_calls_named(device);
 	if (strcmp(want.target, device->route.aimed))
 		route_wish_changed(device);
 	else
@@ -78,6 +82,7 @@ static void review(struct device *device)
  */
 void routes_review(struct daemon *daemon)
 {
+	daemon->names.changed = false;
 	list_for_each_safe(it, &daemon->devices)
 		review(list_entry(it, struct device, link));
 }
@@ -137,16 +142,20 @@ void route_give_again(struct device *device)
  */
 void route_added(struct device *device)
 {
-	struct route_want want = route_wanted(device);
+	struct route_want want;
+	bool others = devices_name_anew(device->daemon);
 
+	want = route_wanted(device);
 	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
 	device->route.ours =
 		claims_take(&device->daemon->claimed_before, device, &device->route.let_go);
 	port_off_returned(device);
 	port_jobs_changed(device->daemon);
-	route_calls_added(device);
+	route_calls_named(device);
 	route_reconcile(device);
+	if (others)
+		routes_review(device->daemon);
 }
 
 /**
@@ -157,8 +166,12 @@ void route_added(struct device *device)
  */
 void route_changed(struct device *device)
 {
+	bool others = devices_name_anew(device->daemon);
+
 	route_calls_forbid(device);
 	review(device);
+	if (others)
+		routes_review(device->daemon);
 }
 
 /* What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged. */
@@ -202,6 +215,8 @@ void route_removed(struct device *device)
 	if (!port_off_find(device->daemon, device->busid))
 		route_forget_until_unplug(device);
 	vm_maybe_gone(route->at);
+	if (devices_name_anew(device->daemon))
+		routes_review(device->daemon);
 }
 
 /**

@@ -88,7 +88,7 @@ static void switched(void *ctx _unused_, const struct route_result *result)
  */
 void route_switch_next(struct daemon *daemon, struct device *device, const char *who)
 {
-	struct route_subject subjects[ROUTE_SUBJECTS_MAX] = {{.device = device}};
+	struct route_subject subjects[ROUTE_SUBJECTS_MAX] = {subject_of(device)};
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = subjects, .n_subjects = 1};
 	char group[32];
 

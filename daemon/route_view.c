@@ -34,7 +34,10 @@ static const char *host_state_name(const struct device *device, const struct rou
 			snprintf(reason, size, "%s", want->rule);
 		else if (route_reserved(device))
 			snprintf(reason, size, "it is reserved, and there is no VM to keep it for");
-		return "present";
+		if (!device_is_ambiguous(device))
+			return "present";
+		device_why_ambiguous(device, reason, size);
+		return "ambiguous";
 	}
 	if (!route_permits(device, want->target, by, sizeof(by))) {
 		snprintf(reason, size, "%s may not have it: %s", want->target, by);

@@ -16,11 +16,20 @@ static const struct {
 	const char *by;
 } kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
 
-static const struct wish *find(const struct device *device, enum wish_list list)
+/**
+ * route_wish() - what was said of a device in one of the lists
+ * @device:	the device
+ * @book:	the wishes
+ * @list:	which of them
+ *
+ * Return: the wish that decides, owned by the book, or NULL.
+ */
+const struct wish *route_wish(const struct device *device, const struct wish_book *book,
+			      enum wish_list list)
 {
 	struct device_facts facts = device_facts_of(device);
 
-	return wish_find(&device->daemon->book.list[list], &facts, device_pair_is_unique(device));
+	return wish_find(&book->list[list], &facts, device_pair_is_unique(device));
 }
 
 /**
@@ -29,7 +38,7 @@ static const struct wish *find(const struct device *device, enum wish_list list)
  */
 bool route_reserved(const struct device *device)
 {
-	return find(device, WISHES_RESERVED) != NULL;
+	return route_wish(device, &device->daemon->book, WISHES_RESERVED) != NULL;
 }
 
 /**
@@ -75,7 +84,7 @@ bool route_consents(const struct device *device, const char *vm)
 {
 	const struct config_device *c = device->section;
 
-	for (size_t i = 0; c && c->has_vms && i < c->n_vms; i++)
+	for (size_t i = 0; c && device_bears_section(device) && c->has_vms && i < c->n_vms; i++)
 		if (!strcmp(c->vms[i], vm))
 			return true;
 	return false;
@@ -90,16 +99,27 @@ bool route_consents(const struct device *device, const char *vm)
  */
 struct route_want route_wanted(const struct device *device)
 {
+	return route_wanted_in(device, &device->daemon->book);
+}
+
+/**
+ * route_wanted_in() - the same, were these the wishes
+ * @device:	the device
+ * @book:	the wishes
+ */
+struct route_want route_wanted_in(const struct device *device, const struct wish_book *book)
+{
 	struct route_want want = {.by = "default", .target = "host"};
 	struct policy_subject s;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct wish *w = find(device, kinds[i].list);
+		const struct wish *w = route_wish(device, book, kinds[i].list);
 
 		if (!w)
 			continue;
 		want.by = kinds[i].by;
 		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
 		return want;
 	}
 	policy_subject_of(&s, device);
@@ -137,6 +157,7 @@ struct route_want route_wanted_absent(const struct daemon *daemon, const char *a
 			continue;
 		want.by = kinds[i].by;
 		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
 		break;
 	}
 	return want;

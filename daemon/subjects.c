@@ -15,6 +15,23 @@
 
 #define JOINED_MAX 32
 
+/**
+ * subject_of() - a device that nobody has named
+ * @device:	the device
+ *
+ * What is wished for it hangs on its name, where it bears one.
+ */
+struct route_subject subject_of(struct device *device)
+{
+	struct route_subject s = {.device = device};
+
+	if (device_alias(device)) {
+		s.by = DEVICE_BY_NAME;
+		snprintf(s.alias, sizeof(s.alias), "%s", device_alias(device));
+	}
+	return s;
+}
+
 struct collected {
 	struct route_subject *subjects;
 	size_t n;
@@ -31,25 +48,26 @@ static void collect(struct collected *c, struct device *device, const char *alia
 	if (c->n == ROUTE_SUBJECTS_MAX)
 		return;
 	s = &c->subjects[c->n++];
-	*s = (struct route_subject){.device = device};
-	snprintf(s->alias, sizeof(s->alias), "%s", alias ? alias : "");
+	if (device) {
+		*s = subject_of(device);
+		return;
+	}
+	*s = (struct route_subject){.by = DEVICE_BY_NAME};
+	snprintf(s->alias, sizeof(s->alias), "%s", alias);
 }
 
-/* All that go by an alias; where none is plugged in, the alias itself. */
+/* The device that bears an alias; where none does, the alias itself. */
 static void collect_alias(struct collected *c, struct daemon *daemon, const char *alias)
 {
-	bool found = false;
-
 	list_for_each(it, &daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (!device_alias(d) || strcmp(device_alias(d), alias))
-			continue;
-		collect(c, d, alias);
-		found = true;
+		if (!strcmp(d->alias, alias)) {
+			collect(c, d, NULL);
+			return;
+		}
 	}
-	if (!found)
-		collect(c, NULL, alias);
+	collect(c, NULL, alias);
 }
 
 /* The groups that rules put a device in; as many as fit. */
@@ -85,7 +103,7 @@ int subjects_of_group(struct daemon *daemon, const char *name,
 
 		while (n--)
 			if (!strcmp(names[n], name))
-				collect(&c, d, device_alias(d));
+				collect(&c, d, NULL);
 	}
 	*ret_n = c.n;
 	return c.n ? 0 : RESOLVE_UNKNOWN;
@@ -135,7 +153,7 @@ int subjects_resolve(struct daemon *daemon, const char *text,
 	if (!strncmp(text, "group=", 6))
 		return subjects_of_group(daemon, text + 6, subjects, ret_n);
 	*s = (struct route_subject){0};
-	r = device_resolve(daemon, text, &s->device, &s->by_port, ret_expected);
+	r = device_resolve(daemon, text, &s->device, &s->by, ret_expected);
 	if (r == RESOLVE_UNKNOWN && name_valid(text))
 		return subjects_of_group(daemon, text, subjects, ret_n);
 	if (r != 0 && r != RESOLVE_ABSENT)

@@ -62,16 +62,7 @@ static bool section_names_vm(const struct policy_section *section, const char *v
 	return false;
 }
 
-/**
- * policy_place() - whether a VM may have a device
- * @policy:	the policy; NULL: one without rules
- * @facts:	the device
- * @section:	its [device] section, where that has `vms`; else NULL
- * @vm:		the VM's name; "host" may have every device
- *
- * Return: the decision.
- */
-struct policy_decision policy_place(const struct policy *policy, const struct device_facts *facts,
+static struct policy_decision place(const struct policy *policy, const struct device_facts *facts,
 				    const struct policy_section *section, const char *vm)
 {
 	struct policy_decision decision = {.yes = true, .decider = POLICY_BY_DEFAULT};
@@ -95,6 +86,31 @@ struct policy_decision policy_place(const struct policy *policy, const struct de
 	return decision;
 }
 
+/**
+ * policy_place() - whether a VM may have a device
+ * @policy:	the policy; NULL: one without rules
+ * @facts:	the device
+ * @section:	its [device] section, where that has `vms`; else NULL
+ * @vm:		the VM's name; "host" may have every device
+ *
+ * One that a section matches, and whose name another one bears, must be allowed as both.
+ *
+ * Return: the decision.
+ */
+struct policy_decision policy_place(const struct policy *policy, const struct device_facts *facts,
+				    const struct policy_section *section, const char *vm)
+{
+	struct policy_decision decision = place(policy, facts, section, vm);
+
+	if (decision.yes && facts->also) {
+		struct policy_decision also = place(policy, facts->also, section, vm);
+
+		if (!also.yes)
+			return also;
+	}
+	return decision;
+}
+
 static bool caller_is(const struct rule *rule, const struct policy_caller *caller, char *why,
 		      size_t why_size)
 {
@@ -113,6 +129,20 @@ static bool caller_is(const struct rule *rule, const struct policy_caller *calle
 	else if (!is_member && why)
 		snprintf(why, why_size, "you are in no such group");
 	return is_user && is_member;
+}
+
+static const struct rule *denies_caller(const struct policy *policy,
+					const struct policy_caller *caller,
+					const struct device_facts *facts, const char *vm)
+{
+	const struct rule *rule;
+	struct pass pass;
+
+	pass_begin(&pass, policy, facts);
+	while ((rule = pass_next_match(&pass, true)))
+		if (rule->deny && rule_names_vm(rule, vm) && caller_is(rule, caller, NULL, 0))
+			return rule;
+	return NULL;
 }
 
 /**
@@ -134,6 +164,12 @@ struct policy_decision policy_route(const struct policy *policy, const struct po
 
 	if (caller->has_all_rights)
 		return (struct policy_decision){true, POLICY_BY_CALLER, NULL};
+	if (facts->also) {
+		const struct rule *denies = denies_caller(policy, caller, facts->also, vm);
+
+		if (denies)
+			return (struct policy_decision){false, POLICY_BY_RULE, denies};
+	}
 	pass_begin(&pass, policy, facts);
 	while ((rule = pass_next_match(&pass, true))) {
 		if (!rule_names_vm(rule, vm) || !caller_is(rule, caller, NULL, 0))
@@ -349,6 +385,11 @@ static void step_finish(struct policy_step *step, const struct policy_caller *ca
 	}
 }
 
+static bool rule_restricts(const struct rule *rule)
+{
+	return rule->deny || !rule_about_rights(rule);
+}
+
 /**
  * policy_explain() - try every rule, and tell how it went
  * @policy:	the policy; NULL: one without rules
@@ -365,14 +406,25 @@ void policy_explain(const struct policy *policy, const struct device_facts *fact
 		    void *ctx)
 {
 	struct policy_step step;
-	struct pass pass;
+	struct pass pass, also;
 
 	pass_begin(&pass, policy, facts);
+	pass_begin(&also, policy, facts->also);
 	for (;;) {
+		bool as_also = false;
+
 		step.why[0] = '\0';
 		step.rule = pass_next(&pass, &step.matched, step.why, sizeof(step.why));
 		if (!step.rule)
 			return;
+		if (facts->also)
+			pass_next(&also, &as_also, NULL, 0);
+		/* What restricts the name, and does not name the device. */
+		if (!step.matched && as_also && rule_restricts(step.rule)) {
+			step.matched = true;
+			snprintf(step.why, sizeof(step.why), "[device %s] matches it",
+				 facts->also->alias);
+		}
 		if (!caller && rule_about_rights(step.rule))
 			continue;
 		if (step.matched)

@@ -22,6 +22,11 @@ struct device_facts {
 	usb_class_set classes;
 	const char *const *groups; /* those that it is a member of */
 	size_t n_groups;
+	/*
+	 * The same with a name that another device bears, though its section matches this one: what
+	 * that forbids holds for this one, and what it grants does not. NULL: there is none.
+	 */
+	const struct device_facts *also;
 };
 
 /* All that is given must hold; a selector with nothing given is invalid. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list of wishes; its file form is in wish_file.c.
+ * The list of wishes; its file form is in wish_file.c, how wishes follow their devices in
+ * wish_follow.c, what is told of them in wish_say.c.
  *
  * A change builds the new wish whole before it takes anything away, so that it happens or does not.
  */
@@ -22,7 +23,7 @@ static struct wish *wish_free(struct wish *w)
 	list_remove(&w->link);
 	free(w->serial);
 	free(w->port);
-	free(w->alias);
+	free(w->name);
 	free(w);
 	return NULL;
 }
@@ -40,7 +41,7 @@ static bool target_valid(const char *target)
 }
 
 /* A copy of text that may be NULL. */
-static int copy_text(char **ret, const char *text)
+int wish_copy_text(char **ret, const char *text)
 {
 	char *copy = NULL;
 
@@ -54,7 +55,7 @@ static int copy_text(char **ret, const char *text)
 }
 
 int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, const char *serial,
-	     const char *port, const char *alias)
+	     const char *port, const char *name)
 {
 	_cleanup_wish_ struct wish *w = NULL;
 
@@ -66,8 +67,8 @@ int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, co
 	list_init(&w->link);
 	w->kind = kind;
 	snprintf(w->target, sizeof(w->target), "%s", target);
-	if (copy_text(&w->serial, serial) || copy_text(&w->port, port) ||
-	    copy_text(&w->alias, alias))
+	if (wish_copy_text(&w->serial, serial) || wish_copy_text(&w->port, port) ||
+	    wish_copy_text(&w->name, name))
 		return -ENOMEM;
 	*ret_wish = take_ptr(w);
 	return 0;
@@ -75,7 +76,7 @@ int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, co
 
 static int wish_clone(struct wish **ret_wish, const struct wish *w)
 {
-	int r = wish_new(ret_wish, w->kind, w->target, w->serial, w->port, w->alias);
+	int r = wish_new(ret_wish, w->kind, w->target, w->serial, w->port, w->name);
 
 	if (r < 0)
 		return r;
@@ -83,6 +84,7 @@ static int wish_clone(struct wish **ret_wish, const struct wish *w)
 	(*ret_wish)->id_product = w->id_product;
 	(*ret_wish)->until = w->until;
 	(*ret_wish)->until_unplug = w->until_unplug;
+	(*ret_wish)->old = w->old;
 	return 0;
 }
 
@@ -148,27 +150,57 @@ int wishes_copy(struct wishes *ret_to, const struct wishes *from)
 	return 0;
 }
 
-static bool same(const char *a, const char *b)
+bool wish_same_text(const char *a, const char *b)
 {
 	return a && b && !strcmp(a, b);
 }
 
-static bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is_unique)
+bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is_unique)
 {
 	bool same_id = w->id_vendor == d->id_vendor && w->id_product == d->id_product;
 
 	switch (w->kind) {
 	case WISH_SERIAL:
-		return same_id && same(w->serial, d->serial) &&
-		       (pair_is_unique || same(w->port, d->stable_port));
+		return same_id && wish_same_text(w->serial, d->serial) &&
+		       (pair_is_unique || wish_same_text(w->port, d->stable_port));
 	case WISH_PORT_ID:
-		return same_id && same(w->port, d->stable_port);
+		return same_id && wish_same_text(w->port, d->stable_port);
 	case WISH_PORT:
-		return same(w->port, d->stable_port);
-	case WISH_ALIAS:
-		return same(w->alias, d->alias);
+		return wish_same_text(w->port, d->stable_port);
+	case WISH_NAME:
+		return wish_same_text(w->name, d->alias);
 	}
 	return false;
+}
+
+static struct wish *find_name(const struct wishes *wishes, const char *name)
+{
+	list_for_each(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (w->kind == WISH_NAME && wish_same_text(w->name, name))
+			return w;
+	}
+	return NULL;
+}
+
+static int new_for_device(struct wish **ret_wish, const struct device_facts *device, bool by_port,
+			  bool pair_is_unique, const char *target)
+{
+	enum wish_kind kind = by_port				 ? WISH_PORT
+			      : pair_is_unique && device->serial ? WISH_SERIAL
+								 : WISH_PORT_ID;
+	int r;
+
+	if (!device->stable_port || !*device->stable_port)
+		return -EINVAL;
+	r = wish_new(ret_wish, kind, target, kind == WISH_SERIAL ? device->serial : NULL,
+		     device->stable_port, NULL);
+	if (r == 0 && kind != WISH_PORT) {
+		(*ret_wish)->id_vendor = device->id_vendor;
+		(*ret_wish)->id_product = device->id_product;
+	}
+	return r;
 }
 
 /**
@@ -185,66 +217,79 @@ static bool wish_means(const struct wish *w, const struct device_facts *d, bool 
 int wish_set(struct wishes *wishes, const struct device_facts *device, bool by_port,
 	     bool pair_is_unique, const char *target)
 {
-	enum wish_kind kind = by_port				 ? WISH_PORT
-			      : pair_is_unique && device->serial ? WISH_SERIAL
-								 : WISH_PORT_ID;
 	_cleanup_wish_ struct wish *w = NULL;
-	int r;
+	int r = new_for_device(&w, device, by_port, pair_is_unique, target);
 
-	if (!device->stable_port || !*device->stable_port)
-		return -EINVAL;
-	r = wish_new(&w, kind, target, kind == WISH_SERIAL ? device->serial : NULL,
-		     device->stable_port, NULL);
 	if (r < 0)
 		return r;
-	if (kind != WISH_PORT) {
-		w->id_vendor = device->id_vendor;
-		w->id_product = device->id_product;
-	}
 	if (wishes->n >= WISHES_MAX && !wish_find(wishes, device, pair_is_unique))
 		return -ENOSPC;
-	list_for_each_safe(it, &wishes->all) {
-		struct wish *old = list_entry(it, struct wish, link);
-
-		if (wish_means(old, device, pair_is_unique))
-			wishes_remove(wishes, old);
-	}
+	wish_forget(wishes, device, pair_is_unique);
 	wishes_add(wishes, take_ptr(w));
 	return 0;
 }
 
 /**
- * wish_set_alias() - store where a configured device should be that is not plugged in
- * @wishes:	the list; unchanged on error
- * @alias:	the device's name in the configuration
- * @target:	a VM's name, or "host"
+ * wish_append() - the same, beside all earlier ones
+ * @wishes:		as for wish_set()
+ * @device:		as for wish_set()
+ * @by_port:		as for wish_set()
+ * @pair_is_unique:	as for wish_set()
+ * @target:		as for wish_set()
  *
- * It takes effect on the device that appears with that alias; wish_find() sees it through the
- * device's alias.
+ * Return: as wish_set().
+ */
+int wish_append(struct wishes *wishes, const struct device_facts *device, bool by_port,
+		bool pair_is_unique, const char *target)
+{
+	struct wish *w;
+	int r = wishes->n < WISHES_MAX ? 0 : -ENOSPC;
+
+	if (r == 0)
+		r = new_for_device(&w, device, by_port, pair_is_unique, target);
+	if (r == 0)
+		wishes_add(wishes, w);
+	return r;
+}
+
+/* Take away all that mean a device or hang on a name, either of which may be NULL. */
+static void forget_all(struct wishes *wishes, const struct device_facts *device,
+		       bool pair_is_unique, const char *name)
+{
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if ((device && wish_means(w, device, pair_is_unique)) ||
+		    (w->kind == WISH_NAME && wish_same_text(w->name, name)))
+			wishes_remove(wishes, w);
+	}
+}
+
+/**
+ * wish_set_name() - store where whatever bears a name should be
+ * @wishes:		the list; unchanged on error
+ * @name:		the name
+ * @device:		the device that bears it now, of which all earlier wishes go; NULL: none does
+ * @pair_is_unique:	no other present device has the same id and serial
+ * @target:		a VM's name, or "host"
  *
  * Return: 0, -EINVAL, -ENOSPC or -ENOMEM, as wish_set().
  */
-int wish_set_alias(struct wishes *wishes, const char *alias, const char *target)
+int wish_set_name(struct wishes *wishes, const char *name, const struct device_facts *device,
+		  bool pair_is_unique, const char *target)
 {
 	_cleanup_wish_ struct wish *w = NULL;
-	struct wish *old = NULL;
 	int r;
 
-	if (!name_valid_alias(alias))
+	if (!name_valid_alias(name))
 		return -EINVAL;
-	r = wish_new(&w, WISH_ALIAS, target, NULL, NULL, alias);
+	r = wish_new(&w, WISH_NAME, target, NULL, NULL, name);
 	if (r < 0)
 		return r;
-	list_for_each(it, &wishes->all) {
-		struct wish *candidate = list_entry(it, struct wish, link);
-
-		if (candidate->kind == WISH_ALIAS && same(candidate->alias, alias))
-			old = candidate;
-	}
-	if (!old && wishes->n >= WISHES_MAX)
+	if (wishes->n >= WISHES_MAX && !find_name(wishes, name) &&
+	    !(device && wish_find(wishes, device, pair_is_unique)))
 		return -ENOSPC;
-	if (old)
-		wishes_remove(wishes, old);
+	forget_all(wishes, device, pair_is_unique, name);
 	wishes_add(wishes, take_ptr(w));
 	return 0;
 }
@@ -336,12 +381,7 @@ unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device
  */
 void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique)
 {
-	list_for_each_safe(it, &wishes->all) {
-		struct wish *w = list_entry(it, struct wish, link);
-
-		if (wish_means(w, device, pair_is_unique))
-			wishes_remove(wishes, w);
-	}
+	forget_all(wishes, device, pair_is_unique, NULL);
 }
 
 static int restore(struct wishes *wishes, const struct wishes *before,
@@ -378,46 +418,32 @@ int wish_restore(struct wishes *wishes, const struct wishes *before,
 	return restore(wishes, before, device, pair_is_unique);
 }
 
-static struct wish *find_alias(const struct wishes *wishes, const char *alias)
-{
-	list_for_each(it, &wishes->all) {
-		struct wish *w = list_entry(it, struct wish, link);
-
-		if (w->kind == WISH_ALIAS && same(w->alias, alias))
-			return w;
-	}
-	return NULL;
-}
-
 /**
- * wish_forget_alias() - take back the wish that hangs on an alias
+ * wish_forget_name() - take back the wish that hangs on a name
  * @wishes:	the list
- * @alias:	the alias
+ * @name:	the name
  */
-void wish_forget_alias(struct wishes *wishes, const char *alias)
+void wish_forget_name(struct wishes *wishes, const char *name)
 {
-	struct wish *w = find_alias(wishes, alias);
-
-	if (w)
-		wishes_remove(wishes, w);
+	forget_all(wishes, NULL, false, name);
 }
 
 /**
- * wish_restore_alias() - put what hangs on an alias back to what it was
+ * wish_restore_name() - put what hangs on a name back to what it was
  * @wishes:	the list
  * @before:	an earlier copy of it
- * @alias:	the alias
+ * @name:	the name
  *
  * Return: 0 or -ENOMEM.
  */
-int wish_restore_alias(struct wishes *wishes, const struct wishes *before, const char *alias)
+int wish_restore_name(struct wishes *wishes, const struct wishes *before, const char *name)
 {
-	const struct wish *old = find_alias(before, alias);
+	const struct wish *old = find_name(before, name);
 	struct wish *w = NULL;
 
 	if (old && wish_clone(&w, old) < 0)
 		return -ENOMEM;
-	wish_forget_alias(wishes, alias);
+	wish_forget_name(wishes, name);
 	if (w)
 		wishes_add(wishes, w);
 	return 0;
@@ -473,45 +499,6 @@ const struct wish *wish_find(const struct wishes *wishes, const struct device_fa
 		const struct wish *w = list_entry(it, struct wish, link);
 
 		if (wish_means(w, device, pair_is_unique))
-			found = w;
-	}
-	return found;
-}
-
-/* Could this wish be about a device that @selector describes? Product and class aren't in it. */
-static bool wish_may_mean(const struct wish *w, const struct selector *selector, const char *alias)
-{
-	if (w->kind == WISH_ALIAS)
-		return same(w->alias, alias);
-	if (!selector->has_id && !selector->serial && !selector->port)
-		return false;
-	if (selector->has_id && (w->kind == WISH_PORT || w->id_vendor != selector->id_vendor ||
-				 w->id_product != selector->id_product))
-		return false;
-	if (selector->serial && !(w->serial && pattern_matches(selector->serial, w->serial)))
-		return false;
-	return !selector->port || same(selector->port, w->port);
-}
-
-/**
- * wish_find_absent() - what seems to be wished for a configured device that is not plugged in
- * @wishes:	the list
- * @selector:	what the configuration says of the device
- * @alias:	its name there
- *
- * Which wish it really is shows when the device is plugged in; this is for telling people.
- *
- * Return: the newest wish that may mean it, owned by the list, or NULL.
- */
-const struct wish *wish_find_absent(const struct wishes *wishes, const struct selector *selector,
-				    const char *alias)
-{
-	const struct wish *found = NULL;
-
-	list_for_each(it, &wishes->all) {
-		const struct wish *w = list_entry(it, struct wish, link);
-
-		if (wish_may_mean(w, selector, alias))
 			found = w;
 	}
 	return found;

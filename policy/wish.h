@@ -3,10 +3,17 @@
  * Wishes: where a person said that a device should be, and which present device each one means.
  * Pure; reading and writing the file is the daemon's.
  *
- * A wish hangs on id + serial where that pair is unique among the present devices when the wish is
- * made, else on id + stable port; one that was given by port= hangs on the port alone. Another
- * device in that port inherits nothing (but from a wish that hangs on the port). One that was made
- * for an alias while no such device was present hangs on the alias.
+ * What a wish hangs on:
+ *
+ *   WISH_NAME     given by a name: whichever device bears the name now, in whichever port, with
+ *                 whichever serial. Which one that is, bearer.h decides; a name that nobody bears
+ *                 means nobody, until somebody does.
+ *   WISH_SERIAL   given without a name, for a device whose id and serial no other present device
+ *                 has: id and serial. A serial that contains the port is none (serial.h).
+ *   WISH_PORT_ID  given without a name, for any other device: id and stable port.
+ *   WISH_PORT     given by port=: whatever is in the port.
+ *
+ * Another device in the port inherits nothing, but from a wish that hangs on the port alone.
  *
  * A wish on id + serial remembers its port too, so that it stays with its device while a twin with
  * the same serial is present. Where several wishes mean the same device, the newest decides; making
@@ -18,10 +25,14 @@
  * The same list with another meaning of "target" serves for what else hangs on a device: a name
  * that it was given (the target is the name), or that it is reserved (the target is "host").
  *
- * File form: one wish a line, fields separated by one tab, "V1" in front: target, kind (serial,
- * port-id, port, alias), id, serial (of an alias wish: the alias), stable port; "V2" has two more:
- * the time of its end, and "unplug". Tabs, newlines, backslashes and control characters are escaped
- * as \xHH. Unused fields are empty. A wish without an end is written as V1.
+ * File form: one wish a line, fields separated by one tab: "V3", target, kind (serial, port-id,
+ * port, name), id, serial (of a name wish: the name), stable port, the time of its end, "unplug".
+ * Tabs, newlines, backslashes and control characters are escaped as \xHH. Unused fields are empty.
+ *
+ * Files of older versions are read, too: "V1" without the last two fields, "V2" with them, and
+ * "alias" for "name". There a wish that was given by the name of a present device hangs on the
+ * device: such a one (old) becomes a wish on the name as soon as its device is there and bears one
+ * (wish_adopt()), and is written as it was until then.
  */
 #pragma once
 
@@ -34,19 +45,20 @@
 
 #define WISHES_MAX 4096
 
-enum wish_kind { WISH_SERIAL, WISH_PORT_ID, WISH_PORT, WISH_ALIAS };
+enum wish_kind { WISH_SERIAL, WISH_PORT_ID, WISH_PORT, WISH_NAME };
 
 struct wish {
 	struct list link;
 	enum wish_kind kind;
 	uint16_t id_vendor, id_product;
 	char *serial;	 /* WISH_SERIAL */
-	char *port;	 /* stable spelling; all but WISH_ALIAS */
-	char *alias;	 /* WISH_ALIAS */
+	char *port;	 /* stable spelling; all but WISH_NAME */
+	char *name;	 /* WISH_NAME */
 	char target[32]; /* a VM's name, or "host" */
 	uint64_t
 		until; /* the second at which it ends, of a clock that the daemon chose; 0: never */
 	bool until_unplug;
+	bool old; /* of an older version's file, and may have been given by a name */
 };
 
 struct wishes {
@@ -59,7 +71,13 @@ void wishes_deinit(struct wishes *wishes);
 int wishes_copy(struct wishes *ret_to, const struct wishes *from);
 int wish_set(struct wishes *wishes, const struct device_facts *device, bool by_port,
 	     bool pair_is_unique, const char *target);
-int wish_set_alias(struct wishes *wishes, const char *alias, const char *target);
+int wish_append(struct wishes *wishes, const struct device_facts *device, bool by_port,
+		bool pair_is_unique, const char *target);
+int wish_set_name(struct wishes *wishes, const char *name, const struct device_facts *device,
+		  bool pair_is_unique, const char *target);
+void wish_adopt_serial(struct wishes *wishes, const struct device_facts *device);
+unsigned wish_adopt(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
+unsigned wish_moved(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
 void wishes_limit_last(struct wishes *wishes, uint64_t until, bool until_unplug);
 unsigned wishes_expire(struct wishes *wishes, uint64_t now);
 uint64_t wishes_next_end(const struct wishes *wishes);
@@ -68,9 +86,10 @@ unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device
 void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
 int wish_restore(struct wishes *wishes, const struct wishes *before,
 		 const struct device_facts *device, bool pair_is_unique);
-void wish_forget_alias(struct wishes *wishes, const char *alias);
-int wish_restore_alias(struct wishes *wishes, const struct wishes *before, const char *alias);
+void wish_forget_name(struct wishes *wishes, const char *name);
+int wish_restore_name(struct wishes *wishes, const struct wishes *before, const char *name);
 void wish_forget_target(struct wishes *wishes, const char *target);
+void wish_text(const struct wish *w, char *text, size_t size);
 const struct wish *wish_find_target(const struct wishes *wishes, const char *target);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
 			     bool pair_is_unique);

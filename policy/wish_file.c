@@ -14,14 +14,20 @@
 #include "policy/wish_private.h"
 
 #define WISH_LINE_MAX 8192
-#define WISH_FIELDS   6
-#define WISH_FIELDS_2 8
+#define FIELDS_MAX    8
 
-static const char *const kind_names[] = {
-	[WISH_SERIAL] = "serial",
-	[WISH_PORT_ID] = "port-id",
-	[WISH_PORT] = "port",
-	[WISH_ALIAS] = "alias",
+static const struct {
+	const char *tag;
+	unsigned fields;
+	bool old;
+} versions[] = {{"V1", 6, true}, {"V2", 8, true}, {"V3", 8, false}};
+
+static const struct {
+	const char *name;
+	enum wish_kind kind;
+} kinds[] = {
+	{"serial", WISH_SERIAL}, {"port-id", WISH_PORT_ID}, {"port", WISH_PORT},
+	{"name", WISH_NAME},	 {"alias", WISH_NAME}, /* as older versions called it */
 };
 
 static int hex_value(char c)
@@ -41,7 +47,7 @@ static bool must_escape(char c)
 }
 
 /* Undo the escapes in place; false where one is none, or a byte should have been escaped. */
-static bool unescape(char *field)
+bool wish_unescape(char *field)
 {
 	char *to = field;
 
@@ -69,15 +75,23 @@ static bool unescape(char *field)
 
 static bool kind_parse(enum wish_kind *ret_kind, const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kind_names); i++)
-		if (!strcmp(name, kind_names[i])) {
-			*ret_kind = (enum wish_kind)i;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(name, kinds[i].name)) {
+			*ret_kind = kinds[i].kind;
 			return true;
 		}
 	return false;
 }
 
-/* The two last fields of a V2 line. */
+static const char *kind_name(enum wish_kind kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	return "";
+}
+
+/* The two last fields; both may be empty. */
 static bool parse_end(uint64_t *ret_until, bool *ret_unplug, const char *until, const char *unplug)
 {
 	char *end;
@@ -87,43 +101,59 @@ static bool parse_end(uint64_t *ret_until, bool *ret_unplug, const char *until, 
 		return false;
 	*ret_until = 0;
 	if (!*until)
-		return *ret_unplug;
+		return true;
 	if (strspn(until, "0123456789") != strlen(until) || strlen(until) > 18)
 		return false;
 	*ret_until = strtoull(until, &end, 10);
 	return *ret_until > 0;
 }
 
+/* Cut a line into as many fields as its version has. Return: the version, or -EINVAL. */
+static int cut_line(char *field[FIELDS_MAX], char *line)
+{
+	size_t v = 0;
+
+	field[0] = strsep(&line, "\t");
+	while (v < ARRAY_SIZE(versions) && strcmp(field[0], versions[v].tag))
+		v++;
+	if (v == ARRAY_SIZE(versions))
+		return -EINVAL;
+	for (unsigned i = 1; i < versions[v].fields; i++) {
+		field[i] = strsep(&line, "\t");
+		if (!field[i] || !wish_unescape(field[i]))
+			return -EINVAL;
+	}
+	return line ? -EINVAL : (int)v;
+}
+
+/* What is given fits the kind, and nothing else is given. */
+static bool fields_fit(enum wish_kind kind, char *const field[FIELDS_MAX])
+{
+	if ((kind == WISH_SERIAL || kind == WISH_PORT_ID) ? !name_is_id(field[3]) : *field[3] != 0)
+		return false;
+	if ((kind == WISH_SERIAL || kind == WISH_NAME) != (*field[4] != 0))
+		return false;
+	return kind == WISH_NAME ? !*field[5] && name_valid_alias(field[4]) : *field[5] != 0;
+}
+
 /* One line, without its newline, which is cut up. Return: 0, -EINVAL or -ENOMEM. */
 static int parse_line(struct wish **ret_wish, char *line)
 {
-	char *field[WISH_FIELDS_2] = {0}, *rest = line;
-	unsigned n = strncmp(line, "V2", 2) ? WISH_FIELDS : WISH_FIELDS_2;
-	bool until_unplug = false;
-	uint64_t until = 0;
+	char none[] = "", *field[FIELDS_MAX] = {[6] = none, [7] = none};
+	bool until_unplug;
+	uint64_t until;
 	enum wish_kind kind;
 	struct wish *w;
-	int r;
+	int v = cut_line(field, line), r;
 
-	for (unsigned i = 0; i < n; i++) {
-		field[i] = strsep(&rest, "\t");
-		if (!field[i] || !unescape(field[i]))
-			return -EINVAL;
-	}
-	if (rest || strcmp(field[0], n == WISH_FIELDS ? "V1" : "V2") ||
-	    !kind_parse(&kind, field[2]))
+	if (v < 0 || !kind_parse(&kind, field[2]) || !fields_fit(kind, field) ||
+	    !parse_end(&until, &until_unplug, field[6], field[7]))
 		return -EINVAL;
-	if (n == WISH_FIELDS_2 && !parse_end(&until, &until_unplug, field[6], field[7]))
+	/* An older version wrote V1 where there is no end, and only there. */
+	if (versions[v].old && (versions[v].fields == FIELDS_MAX) != (until || until_unplug))
 		return -EINVAL;
-	if ((kind == WISH_SERIAL || kind == WISH_PORT_ID) ? !name_is_id(field[3]) : *field[3] != 0)
-		return -EINVAL;
-	if ((kind == WISH_SERIAL || kind == WISH_ALIAS) != (*field[4] != 0))
-		return -EINVAL;
-	if (kind == WISH_ALIAS ? *field[5] || !name_valid_alias(field[4]) : !*field[5])
-		return -EINVAL;
-
 	r = wish_new(&w, kind, field[1], kind == WISH_SERIAL ? field[4] : NULL,
-		     kind == WISH_ALIAS ? NULL : field[5], kind == WISH_ALIAS ? field[4] : NULL);
+		     kind == WISH_NAME ? NULL : field[5], kind == WISH_NAME ? field[4] : NULL);
 	if (r < 0)
 		return r;
 	if (*field[3]) {
@@ -132,6 +162,7 @@ static int parse_line(struct wish **ret_wish, char *line)
 	}
 	w->until = until;
 	w->until_unplug = until_unplug;
+	w->old = versions[v].old && (kind == WISH_SERIAL || kind == WISH_PORT_ID);
 	*ret_wish = w;
 	return 0;
 }
@@ -176,7 +207,7 @@ int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *
 	return 0;
 }
 
-static void put_escaped(FILE *f, const char *text)
+void wish_put_escaped(FILE *f, const char *text)
 {
 	for (; text && *text; text++) {
 		if (must_escape(*text))
@@ -184,6 +215,30 @@ static void put_escaped(FILE *f, const char *text)
 		else
 			fputc(*text, f);
 	}
+}
+
+static void put_line(FILE *f, const struct wish *w)
+{
+	bool ends = w->until || w->until_unplug;
+
+	fprintf(f, "%s\t%s\t%s\t",
+		!w->old ? "V3"
+		: ends	? "V2"
+			: "V1",
+		w->target, kind_name(w->kind));
+	if (w->kind == WISH_SERIAL || w->kind == WISH_PORT_ID)
+		fprintf(f, "%04x:%04x", w->id_vendor, w->id_product);
+	fputc('\t', f);
+	wish_put_escaped(f, w->kind == WISH_NAME ? w->name : w->serial);
+	fputc('\t', f);
+	wish_put_escaped(f, w->port);
+	if (!w->old || ends)
+		fputc('\t', f);
+	if (w->until)
+		fprintf(f, "%llu", (unsigned long long)w->until);
+	if (!w->old || ends)
+		fprintf(f, "\t%s", w->until_unplug ? "unplug" : "");
+	fputc('\n', f);
 }
 
 /**
@@ -203,26 +258,8 @@ int wishes_format(const struct wishes *wishes, char **ret_text, size_t *ret_len)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &wishes->all) {
-		const struct wish *w = list_entry(it, struct wish, link);
-
-		bool ends = w->until || w->until_unplug;
-
-		fprintf(f, "%s\t%s\t%s\t", ends ? "V2" : "V1", w->target, kind_names[w->kind]);
-		if (w->kind == WISH_SERIAL || w->kind == WISH_PORT_ID)
-			fprintf(f, "%04x:%04x", w->id_vendor, w->id_product);
-		fputc('\t', f);
-		put_escaped(f, w->kind == WISH_ALIAS ? w->alias : w->serial);
-		fputc('\t', f);
-		put_escaped(f, w->port);
-		if (w->until)
-			fprintf(f, "\t%llu\t", (unsigned long long)w->until);
-		else if (ends)
-			fputs("\t\t", f);
-		if (w->until_unplug)
-			fputs("unplug", f);
-		fputc('\n', f);
-	}
+	list_for_each(it, &wishes->all)
+		put_line(f, list_entry(it, struct wish, link));
 	failed = ferror(f) != 0;
 	if (fclose(f) || failed) {
 		free(text);

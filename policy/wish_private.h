@@ -2,10 +2,21 @@
 /* What the list of wishes (wish.c) and its file form (wish_file.c) need of each other. */
 #pragma once
 
+#include <stdio.h>
+
 #include "policy/wish.h"
 
 /* A wish of its own, in no list. Return: 0, -EINVAL where the target is no name, or -ENOMEM. */
 int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, const char *serial,
-	     const char *port, const char *alias);
+	     const char *port, const char *name);
+bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is_unique);
+/* Both are there, and equal. */
+bool wish_same_text(const char *a, const char *b);
+/* A copy of text that may be NULL. Return: 0 or -ENOMEM. */
+int wish_copy_text(char **ret, const char *text);
 /* Takes the wish. */
 void wishes_add(struct wishes *wishes, struct wish *w);
+
+/* Fields of the file forms, which bearers have, too (bearer_file.c). */
+bool wish_unescape(char *field);
+void wish_put_escaped(FILE *f, const char *text);

@@ -287,21 +287,20 @@ static void twins_are_told_apart(void **state)
 			       sizeof(keyboard_descriptors));
 	struct device *d = NULL;
 	const char *expected;
-	bool by_port;
+	enum device_by by;
 
 	start(b);
-	assert_int_equal(device_resolve(&b->daemon, "046d:c31c", &d, &by_port, &expected),
+	assert_int_equal(device_resolve(&b->daemon, "046d:c31c", &d, &by, &expected),
 			 RESOLVE_AMBIGUOUS);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by, &expected), 0);
 	assert_string_equal(d->busid, "1-2");
-	assert_true(by_port);
-	assert_int_equal(
-		device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by_port, &expected), 0);
+	assert_int_equal(by, DEVICE_BY_PORT);
+	assert_int_equal(device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by, &expected),
+			 0);
 	assert_string_equal(d->busid, "1-1");
-	assert_int_equal(device_resolve(&b->daemon, "046d:0000", &d, &by_port, &expected),
+	assert_int_equal(device_resolve(&b->daemon, "046d:0000", &d, &by, &expected),
 			 RESOLVE_UNKNOWN);
-	assert_int_equal(device_resolve(&b->daemon, "class=nonsense", &d, &by_port, &expected),
-			 -EINVAL);
+	assert_int_equal(device_resolve(&b->daemon, "class=nonsense", &d, &by, &expected), -EINVAL);
 	g_free(pci);
 	g_free(root);
 	g_free(one);
@@ -339,25 +338,25 @@ static void what_says_no_name_has_the_database_s(void **state)
 				     sizeof(keyboard_descriptors));
 	struct device *d = NULL;
 	const char *expected;
-	bool by_port;
+	enum device_by by;
 
 	umockdev_testbed_set_property(b->bed, by_itself, "ID_MODEL_FROM_DATABASE", "Not This");
 	start(b);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-1", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-1", &d, &by, &expected), 0);
 	assert_string_equal(d->product, "From Udev");
 	assert_string_equal(d->manufacturer, "Maker");
 	/* Debian's own database, which udev's package brings. */
-	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by, &expected), 0);
 	assert_non_null(d->product);
 	assert_string_equal(d->product, "Keyboard K120");
 	assert_string_equal(d->manufacturer, "Logitech, Inc.");
-	assert_int_equal(device_resolve(&b->daemon, "port=1-3", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-3", &d, &by, &expected), 0);
 	assert_null(d->product);
 	assert_null(d->manufacturer);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-4", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "port=1-4", &d, &by, &expected), 0);
 	assert_string_equal(d->product, "USB Keyboard");
 	/* What is shown can be said. */
-	assert_int_equal(device_resolve(&b->daemon, "product=*K120", &d, &by_port, &expected), 0);
+	assert_int_equal(device_resolve(&b->daemon, "product=*K120", &d, &by, &expected), 0);
 	assert_string_equal(d->busid, "1-2");
 	g_free(pci);
 	g_free(root);

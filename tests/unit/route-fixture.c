@@ -68,7 +68,7 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->busnum = 1;
 	d->devnum = f->devnum;
 	d->route.session_dup = -1;
-	device_name_anew(d);
+	device_find_section(d);
 	list_append(&f->daemon.devices, &d->link);
 	route_added(d);
 	return d;
@@ -266,6 +266,8 @@ static void begin(struct fixture *f)
 	list_init(&d->leaving);
 	wish_book_init(&d->book);
 	wish_book_init(&d->undo);
+	bearers_init(&d->names.bearers);
+	d->names.wait_ns = NAME_WAIT;
 	assert_int_equal(routes_load(d), 0);
 	assert_int_equal(vms_make_sockets(d), 0);
 	assert_int_equal(vms_start(d), 0);
@@ -311,6 +313,7 @@ static void end(struct fixture *f)
 	assert_int_equal(threads(), 0);
 	wish_book_deinit(&d->book);
 	wish_book_deinit(&d->undo);
+	bearers_deinit(&d->names.bearers);
 	claims_clear(&d->claimed_before);
 	ports_off_free(d);
 	old_sessions_free(d);
@@ -365,9 +368,9 @@ int set_up(void **state)
 int tear_down(void **state)
 {
 	static const char *const files[] = {
-		"run/wishes",	     "run/claimed",	    "run/sessions",   "state/names",
-		"state/assignments", "state/reserved",	    "run/unpowered",  "state/addresses",
-		"state/cards",	     "policy.d/test.rules", "usbrouted.conf",
+		"run/wishes",	     "run/claimed",    "run/sessions",	      "state/names",
+		"state/assignments", "state/reserved", "run/unpowered",	      "state/addresses",
+		"state/cards",	     "state/bearers",  "policy.d/test.rules", "usbrouted.conf",
 	};
 	static const char *const folders[] = {"run", "state", "policy.d", ""};
 	struct fixture *f = *state;

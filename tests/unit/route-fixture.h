@@ -52,6 +52,9 @@ int set_up(void **state);
 int tear_down(void **state);
 struct fixture *start_with(const char *config, const char *rules);
 
+/* How long a name waits for the device that had it: too short for anything but a test. */
+#define NAME_WAIT (200ull * 1000000)
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 /* Devices and VMs. */

@@ -30,7 +30,6 @@ struct fixture {
 	struct daemon daemon;
 	struct vm vm;
 	struct device devices[2];
-	struct config_device section;
 	bool exported[2];
 	in_port_t port;
 	char said[256]; /* the last thing that was told to the routes */
@@ -172,9 +171,8 @@ static int set_up(void **state)
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		list_append(&f->daemon.devices, &d->link);
 	}
-	memcpy(f->section.name, "keyboard", 9);
-	f->devices[0].section = &f->section;
-	memcpy(f->devices[1].given, "stick", 6);
+	memcpy(f->devices[0].alias, "keyboard", 9);
+	memcpy(f->devices[1].alias, "stick", 6);
 
 	f->vm.agent_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(f->vm.agent_listener, (struct sockaddr *)&at, sizeof(at)), 0);

@@ -254,8 +254,10 @@ static void several_that_match_are_ambiguous(void **state)
 	struct fixture *f = *state;
 	struct device *twin = plug_at(f, "1-2", 0xc31c, "S2", 0);
 
-	assert_int_equal(resolve(f, "keyboard"), RESOLVE_AMBIGUOUS);
 	assert_int_equal(resolve(f, "046d:c31c"), RESOLVE_AMBIGUOUS);
+	/* The one that had the name keeps it. */
+	assert_int_equal(resolve(f, "keyboard"), 0);
+	assert_stands(twin, "host", "host", "ambiguous");
 	assert_int_equal(resolve(f, "serial=S2"), 0);
 	assert_int_equal(resolve(f, "port=1-2"), 0);
 	assert_by(twin, "host", "default");

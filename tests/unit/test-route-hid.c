@@ -188,7 +188,8 @@ static void it_has_the_name_that_it_should(void **state)
 			 0);
 	d = plug_unknown(f);
 	assert_null(device_alias(d));
-	device_hid_add(d, &found);
+	assert_true(device_hid_add(d, &found));
+	route_changed(d);
 	assert_string_equal(device_alias(d), "typist");
 }
 

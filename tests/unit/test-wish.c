@@ -120,8 +120,8 @@ static void test_alias_waits_for_its_device(void **state)
 	struct device_facts d = device(1, NULL, PORT_A);
 
 	wishes_init(&w);
-	assert_int_equal(wish_set_alias(&w, "keyboard", "vm1"), 0);
-	assert_int_equal(wish_set_alias(&w, "keyboard", "vm2"), 0);
+	assert_int_equal(wish_set_name(&w, "keyboard", NULL, false, "vm1"), 0);
+	assert_int_equal(wish_set_name(&w, "keyboard", NULL, false, "vm2"), 0);
 	assert_int_equal(w.n, 1);
 	assert_target(&w, d, true, NULL);
 	d.alias = "keyboard";
@@ -130,7 +130,7 @@ static void test_alias_waits_for_its_device(void **state)
 	assert_int_equal(wish_set(&w, &d, false, true, "vm3"), 0);
 	assert_int_equal(w.n, 1);
 	assert_target(&w, d, true, "vm3");
-	assert_int_equal(wish_set_alias(&w, "1-1", "vm1"), -EINVAL);
+	assert_int_equal(wish_set_name(&w, "1-1", NULL, false, "vm1"), -EINVAL);
 }
 
 static void test_forget(void **state)
@@ -141,7 +141,7 @@ static void test_forget(void **state)
 	wishes_init(&w);
 	assert_int_equal(wish_set(&w, &d, false, true, "vm1"), 0);
 	assert_int_equal(wish_set(&w, &other, false, true, "vm2"), 0);
-	assert_int_equal(wish_set_alias(&w, "mouse", "vm3"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm3"), 0);
 	wish_forget(&w, &d, true);
 	wish_forget(&w, &d, true);
 	assert_int_equal(w.n, 2);
@@ -168,7 +168,7 @@ static void test_absent(void **state)
 	assert_string_equal(wish_find_absent(&w, &s, "keyboard")->target, "vm1");
 	s.serial = (char *)"S2*";
 	assert_null(wish_find_absent(&w, &s, "keyboard"));
-	assert_int_equal(wish_set_alias(&w, "keyboard", "vm3"), 0);
+	assert_int_equal(wish_set_name(&w, "keyboard", NULL, false, "vm3"), 0);
 	assert_string_equal(wish_find_absent(&w, &s, "keyboard")->target, "vm3");
 }
 
@@ -210,7 +210,7 @@ static void test_ends_by_itself(void **state)
 	wishes_limit_last(&w, 100, false);
 	assert_int_equal(wish_set(&w, &b, false, true, "vm2"), 0);
 	wishes_limit_last(&w, 50, true);
-	assert_int_equal(wish_set_alias(&w, "mouse", "vm3"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm3"), 0);
 	assert_int_equal(wishes_next_end(&w), 50);
 
 	assert_int_equal(wishes_format(&w, &text, &len), 0);
@@ -235,12 +235,12 @@ static void test_alias_restored(void **state)
 	_cleanup_(wishes_deinit) struct wishes w, before;
 
 	wishes_init(&w);
-	assert_int_equal(wish_set_alias(&w, "mouse", "vm1"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm1"), 0);
 	assert_int_equal(wishes_copy(&before, &w), 0);
-	assert_int_equal(wish_set_alias(&w, "mouse", "vm2"), 0);
-	assert_int_equal(wish_set_alias(&w, "disk", "vm2"), 0);
-	assert_int_equal(wish_restore_alias(&w, &before, "mouse"), 0);
-	assert_int_equal(wish_restore_alias(&w, &before, "disk"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm2"), 0);
+	assert_int_equal(wish_set_name(&w, "disk", NULL, false, "vm2"), 0);
+	assert_int_equal(wish_restore_name(&w, &before, "mouse"), 0);
+	assert_int_equal(wish_restore_name(&w, &before, "disk"), 0);
 	assert_int_equal(w.n, 1);
 	assert_non_null(wish_find_target(&w, "vm1"));
 	assert_null(wish_find_target(&w, "vm2"));
@@ -289,13 +289,14 @@ static void test_file_form(void **state)
 	d = device(2, NULL, PORT_B);
 	assert_int_equal(wish_set(&w, &d, false, true, "host"), 0);
 	assert_int_equal(wish_set(&w, &d, true, true, "vm-2"), 0);
-	assert_int_equal(wish_set_alias(&w, "mouse", "vm3"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm3"), 0);
 
 	assert_int_equal(wishes_format(&w, &text, &len), 0);
-	assert_string_equal(
-		text, "V1\tvm1\tserial\t1d6b:abcd\ta\\x09b\\x0a\\x5c \\x7f\xc3\xa4\t" PORT_A "\n"
-		      "V1\tvm-2\tport\t\t\t" PORT_B "\n"
-		      "V1\tvm3\talias\t\tmouse\t\n");
+	assert_string_equal(text,
+			    "V3\tvm1\tserial\t1d6b:abcd\ta\\x09b\\x0a\\x5c \\x7f\xc3\xa4\t" PORT_A
+			    "\t\t\n"
+			    "V3\tvm-2\tport\t\t\t" PORT_B "\t\t\n"
+			    "V3\tvm3\tname\t\tmouse\t\t\t\n");
 	assert_int_equal(len, strlen(text));
 	assert_int_equal(wishes_parse(&back, text, len, &bad), 0);
 	assert_int_equal(bad, 0);
@@ -331,6 +332,13 @@ static const char *const bad_lines[] = {
 	"V2\tvm1\tport\t\t\tx/usb2:1\t99999999999999999999\t",
 	"V2\tvm1\tport\t\t\tx/usb2:1\t5\tx",
 	"V1\tvm1\tport\t\t\tx/usb2:1\t5\tunplug",
+	"V3\tvm1\tport\t\t\tx/usb2:1",
+	"V3\tvm1\tport\t\t\tx/usb2:1\t",
+	"V3\tvm1\tport\t\t\tx/usb2:1\t\t\t",
+	"V3\tvm1\tname\t\t1-1\t\t\t",
+	"V3\tvm1\tname\t\tmouse\tx/usb2:1\t\t",
+	"V3\tvm1\tname\t1d6b:0001\tmouse\t\t\t",
+	"V4\tvm1\tport\t\t\tx/usb2:1\t\t",
 };
 
 static void test_bad_lines_cost_only_themselves(void **state)
