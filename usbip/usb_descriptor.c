@@ -206,6 +206,11 @@ int usb_descriptor_read(const void *data, size_t len, int configuration,
 				     "configuration %d is active, and none of the %u that its "
 				     "descriptors hold has that number",
 				     configuration, d.n);
+		/* What is beyond could be of any class, and is not to be guessed at. */
+		if (r && (unsigned)r + 1 == d.n && len >= USB_DESCRIPTORS_MAX)
+			return fault(ret_fault,
+				     "configuration %d goes beyond the %u bytes that Linux shows",
+				     configuration, USB_DESCRIPTORS_MAX);
 		r = tell_interfaces(&d, (unsigned)r, &out);
 		if (r < 0)
 			return r;

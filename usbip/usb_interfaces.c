@@ -174,6 +174,7 @@ static int claim(struct usb_device *dev, uint8_t number)
 int usb_interfaces_claim(struct usb_device *dev)
 {
 	const struct usb_configuration *c = dev->active;
+	bool missing = false;
 
 	memset(&dev->backend.endpoints, 0, sizeof(dev->backend.endpoints));
 	dev->n_claimed = 0;
@@ -181,8 +182,10 @@ int usb_interfaces_claim(struct usb_device *dev)
 		uint8_t number = c->interfaces[i];
 		int r = claim(dev, number);
 
-		if (r == -EINVAL)
+		if (r == -EINVAL) {
+			missing = missing || number < USBFS_INTERFACES;
 			continue;
+		}
 		if (r == -EBUSY)
 			return usb_device_fail(
 				dev, r, "its interface %u is claimed by another program", number);
@@ -194,6 +197,11 @@ int usb_interfaces_claim(struct usb_device *dev)
 		dev->claimed[dev->n_claimed++] = number;
 		add_endpoints(dev, usb_configuration_default(c, number));
 	}
+	/* Set by somebody else meanwhile, or not authorized. */
+	if (missing && !dev->n_claimed)
+		return usb_device_fail(dev, -EIO,
+				       "the host has no interface of its configuration %d",
+				       dev->configuration);
 	return 0;
 }
 
