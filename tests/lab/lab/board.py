@@ -37,6 +37,8 @@ DEVICES = {
     "reader": {"driver": "usb-ccid", "card": {"driver": "ccid-card-passthru", "chardev": ""}},
     # Which folder of this machine it shows: plug("phone", rootdir=PATH).
     "phone": {"driver": "usb-mtp", "desc": "lab phone"},
+    # What its other end says it is: lab/redirect.py.
+    "made": {"driver": "usb-redir", "chardev": ""},
     "uas": {"driver": "usb-uas", "lun": {"driver": "scsi-hd", "serial": "LAB-UAS-1"}},
     "disk": {"driver": "usb-storage", "drive": "disk", "serial": "LAB-DISK-1", "removable": True},
 }
@@ -231,7 +233,9 @@ class Board:
         far = self._far_ends.pop(name, None)
         if far:
             far.close()
-            self._monitor.call("chardev-remove", id=f"{name}-port")
+            # A device of usb-redir takes it along.
+            if any(one["label"] == f"{name}-port" for one in self._monitor.call("query-chardev")):
+                self._monitor.call("chardev-remove", id=f"{name}-port")
 
     def _socket(self, name):
         """A character device whose other end is far_end(name); its name."""

@@ -75,11 +75,11 @@ def _headset():
                          *_interface_of(3, (3, 0, 0), endpoint(0x83, 3, 16, 4), extra=HID))
 
 
-def _many(count):
+def _many(count, more=120, value=1):
     parts = []
     for n in range(count):
-        parts += _interface_of(n, (255, n, 0), endpoint(0x80 | 1 + n % 15, 2, 512), extra=other(0xff, *range(120)))
-    return configuration(*parts)
+        parts += _interface_of(n, (255, n, 0), endpoint(0x80 | 1 + n % 15, 2, 512), extra=other(0xff, *range(more)))
+    return configuration(*parts, value=value)
 
 
 def recorded():
@@ -109,6 +109,7 @@ def recorded():
                                                             extra=other(0x21, *range(52))))]),
         ("vendor-with-gaps", [configuration(*_interface_of(3, (255, 1, 1), endpoint(0x81)), *_interface_of(7, (255, 2, 2), endpoint(0x02)))]),
         ("long", [_many(30)]),
+        ("long-in-three-configurations", [_many(25, value=3), _many(25, value=2), _many(25)]),
         ("four-configurations", [configuration(*_interface_of(0, (255, n, 0), endpoint(0x80 | n)), value=n) for n in range(1, 5)]),
     ]
     return [Blob(name, device(len(configurations)), configurations) for name, configurations in rows]
@@ -158,7 +159,7 @@ def odd():
         ("first-cut", [first_cut, configuration(*two, value=2)]),
         ("first-odd", [configuration(*one, bytes([0, 0]), *two), configuration(*two, value=2)]),
         ("same-values", [configuration(*one), configuration(*two)]),
-        ("forty-interfaces", [_many(40)]),
+        ("forty-interfaces", [_many(40, more=2)]),
         ("two-hundred-settings", [configuration(*(interface(0, n) for n in range(200)))]),
         ("forty-endpoints", [configuration(interface(0, 0, 40), *(endpoint(0x81 + n % 15) for n in range(15)),
                                            *(endpoint(1 + n % 15) for n in range(25)))]),
@@ -219,6 +220,11 @@ def _descriptors(raw):
     while at + 2 <= len(raw) and raw[at] >= 2:
         yield at
         at += raw[at]
+
+
+def length(raw):
+    """How many bytes a host asks for."""
+    return _u16(raw, 2)
 
 
 # Linux
