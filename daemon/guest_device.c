@@ -51,16 +51,56 @@ GD_DELIVER(reset, gd->events->was_reset(gd->ctx, ev->r, ev->text))
 GD_DELIVER(gone, gd->events->gone(gd->ctx))
 GD_DELIVER(stuck, gd->events->stuck(gd->ctx, ev->text))
 
+/*
+ * A device that was forgotten on its way from one guest to the next (it was unplugged) is open, and
+ * in no thread: control closes it itself. It has no session, nothing is in flight, and its call
+ * runs in a worker as all do; nothing need be watched for that.
+ */
+static void orphan_back(void *ctx _unused_)
+{
+}
+
+static void orphan_job(void *ctx, struct usb_job *job)
+{
+	struct guest_device *gd = ctx;
+
+	worker_run(&gd->worker, job, gd->control, orphan_back, gd);
+}
+
+static void orphan_watch(void *ctx _unused_, int fd _unused_, short events _unused_)
+{
+}
+
+static void orphan_unwatch(void *ctx _unused_, int fd _unused_)
+{
+}
+
+static void orphan_closed(void *ctx)
+{
+	guest_device_free(ctx);
+}
+
+static const struct usb_device_ops orphan_ops = {
+	.job = orphan_job,
+	.watch = orphan_watch,
+	.unwatch = orphan_unwatch,
+	.closed = orphan_closed,
+};
+
 static void gd_deliver_taken(struct letter *letter)
 {
 	struct guest_device *gd = container_of(letter, struct guest_device, ev_taken.letter);
 	const struct guest_device_event *ev = &gd->ev_taken;
 
 	gd->guest = NULL;
-	if (gd->events)
+	if (gd->events) {
 		gd->events->taken(gd->ctx, ev->closed, ev->r, ev->text);
-	else if (ev->closed)
+	} else if (ev->closed) {
 		guest_device_free(gd);
+	} else {
+		usb_device_bind(gd->usb, &orphan_ops, gd);
+		usb_device_close(gd->usb);
+	}
 }
 
 static void gd_deliver_hotkey(struct letter *letter)
