@@ -195,7 +195,7 @@ void hid_input_report(struct hid_input *input, uint8_t interface, uint8_t *data,
 		return;
 	down = all_down(input);
 	if (hid_watch_keys(&input->watch, &input->listener->chords, &down, &fired))
-		hid_keyboard_release(keyboard, report, data, len);
+		hid_keyboard_release(keyboard, report, data);
 	if (fired != HID_FIRED_NONE)
 		input->listener->struck(input->listener, (unsigned)fired);
 }

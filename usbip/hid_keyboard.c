@@ -131,7 +131,7 @@ void hid_keyboard_forget(struct hid_keyboard *keyboard)
 
 /* ------------------------------------------------------------- bits */
 
-/* A report that is too short goes on in zeros. */
+/* A report without its id. */
 struct report {
 	const uint8_t *data;
 	size_t len;
@@ -141,13 +141,8 @@ static uint32_t bits_get(const struct report *r, uint32_t offset, unsigned size)
 {
 	uint32_t value = 0;
 
-	for (unsigned i = 0; i < size; i++) {
-		uint32_t at = offset + i;
-
-		if (at >> 3 >= r->len)
-			break;
-		value |= (uint32_t)(r->data[at >> 3] >> (at & 7) & 1) << i;
-	}
+	for (unsigned i = 0; i < size; i++)
+		value |= (uint32_t)(r->data[(offset + i) >> 3] >> ((offset + i) & 7) & 1) << i;
 	return value;
 }
 
@@ -252,7 +247,7 @@ static void read_array(const struct hid_layout *l, const struct hid_field *f,
 	*told = now;
 }
 
-/* The report's index, and its bytes after the id. */
+/* The report's index, where it is whole, and its bytes after the id. */
 static int find_report(const struct hid_layout *l, struct report *r)
 {
 	uint8_t id = 0;
@@ -264,9 +259,11 @@ static int find_report(const struct hid_layout *l, struct report *r)
 		r->data++;
 		r->len--;
 	}
-	for (unsigned i = 0; i < l->n_reports; i++)
-		if (l->reports[i].id == id)
-			return (int)i;
+	for (unsigned i = 0; i < l->n_reports; i++) {
+		if (l->reports[i].id != id)
+			continue;
+		return r->len >= l->reports[i].length ? (int)i : HID_KEYBOARD_OTHER;
+	}
 	return HID_KEYBOARD_OTHER;
 }
 
@@ -274,7 +271,7 @@ static int find_report(const struct hid_layout *l, struct report *r)
  * hid_keyboard_read() - a report has come
  * @keyboard:	the keyboard
  * @data:	the report, as it came from the endpoint
- * @len:	bytes; what is missing counts as 0
+ * @len:	bytes; one that is too short says nothing
  *
  * A keyboard with more keys down than it can tell goes on telling its modifiers; its other keys
  * count as unchanged.
@@ -302,9 +299,7 @@ int hid_keyboard_read(struct hid_keyboard *keyboard, const uint8_t *data, size_t
 		else
 			read_elements(l, f, &r, &before, down);
 	}
-	r.len = min_t(size_t, r.len, before.len);
-	memset(keyboard->before[report], 0, before.len);
-	memcpy(keyboard->before[report], r.data, r.len);
+	memcpy(keyboard->before[report], r.data, before.len);
 	return report;
 }
 
@@ -321,8 +316,7 @@ void hid_keyboard_down(const struct hid_keyboard *keyboard, struct hid_keys *key
 
 /* ------------------------------------------------------------- releasing */
 
-static void release_elements(const struct hid_layout *l, const struct hid_field *f, uint8_t *data,
-			     size_t len)
+static void release_elements(const struct hid_layout *l, const struct hid_field *f, uint8_t *data)
 {
 	unsigned bits = bits_of(f);
 
@@ -332,23 +326,21 @@ static void release_elements(const struct hid_layout *l, const struct hid_field 
 		for (unsigned i = 0; i < run->n && run->at + i < f->count; i++) {
 			uint32_t at = f->offset + (run->at + i) * f->size;
 
-			if (at + bits <= len * 8)
-				bits_put(data, at, bits, 0);
+			bits_put(data, at, bits, 0);
 		}
 	}
 }
 
-static void release_array(const struct hid_layout *l, const struct hid_field *f, uint8_t *data,
-			  size_t len)
+static void release_array(const struct hid_layout *l, const struct hid_field *f, uint8_t *data)
 {
-	struct report r = {data, len};
+	const struct report r = {data, 0};
 	unsigned bits = bits_of(f);
 
 	for (unsigned i = 0; f->has_none && i < f->count; i++) {
 		uint32_t at = f->offset + i * f->size;
 
 		/* Too many keys, too: who is told that keeps what was down. */
-		if (at + bits <= len * 8 && named(l, f, element(f, &r, i)))
+		if (named(l, f, element(f, &r, i)))
 			bits_put(data, at, bits, f->none);
 	}
 }
@@ -358,12 +350,10 @@ static void release_array(const struct hid_layout *l, const struct hid_field *f,
  * @keyboard:	the keyboard
  * @report:	which of its reports it is, of hid_keyboard_read()
  * @data:	the report; what isn't keys stays
- * @len:	bytes
  *
  * What can't be said stays, too: an array may have no value that means no key.
  */
-void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8_t *data,
-			  size_t len)
+void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8_t *data)
 {
 	const struct hid_layout *l = keyboard->layout;
 	size_t skip = l->has_ids ? 1 : 0;
@@ -374,8 +364,8 @@ void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8
 		if (f->report != report)
 			continue;
 		if (f->array)
-			release_array(l, f, data + skip, len - skip);
+			release_array(l, f, data + skip);
 		else
-			release_elements(l, f, data + skip, len - skip);
+			release_elements(l, f, data + skip);
 	}
 }

@@ -19,5 +19,4 @@ void hid_keyboard_forget(struct hid_keyboard *keyboard);
 
 int hid_keyboard_read(struct hid_keyboard *keyboard, const uint8_t *data, size_t len);
 void hid_keyboard_down(const struct hid_keyboard *keyboard, struct hid_keys *keys);
-void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8_t *data,
-			  size_t len);
+void hid_keyboard_release(const struct hid_keyboard *keyboard, int report, uint8_t *data);

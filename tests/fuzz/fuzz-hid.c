@@ -71,7 +71,7 @@ static void check_release(const void *descriptor, size_t descriptor_len, const u
 	memcpy(copy, report, len);
 	r = hid_keyboard_read(keyboard, copy, len);
 	if (r >= 0 && len >= layout->reports[r].length + (layout->has_ids ? 1u : 0u)) {
-		hid_keyboard_release(keyboard, r, copy, len);
+		hid_keyboard_release(keyboard, r, copy);
 		hid_keyboard_forget(keyboard);
 		assert(hid_keyboard_read(keyboard, copy, len) == r);
 		hid_keyboard_down(keyboard, &keys);

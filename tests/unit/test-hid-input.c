@@ -131,7 +131,7 @@ static void test_beside(void **state)
 
 	open_world(&w);
 	ADD(&w, 0, HID_BOOT_KEYBOARD, boot_keyboard);
-	ADD(&w, 1, HID_BOOT_NONE, composite);
+	ADD(&w, 1, HID_BOOT_NONE, receiver);
 	/* Too many keys to tell: which ones, nobody knows. */
 	PASS(&w, 0, "\x11\xaa\x29\1\1\1\1\1\xbb");
 	FIRED(&w, 0, 0);
@@ -182,7 +182,7 @@ static void test_protocol(void **state)
 	struct world w;
 
 	open_world(&w);
-	ADD(&w, 0, HID_BOOT_KEYBOARD, composite);
+	ADD(&w, 0, HID_BOOT_KEYBOARD, receiver);
 	PASS(&w, 0, "\x11\0\x29\0\0\0\0\0");
 	SWALLOW(&w, 0, "\1\x11\x26\0\0", "\1\0\0\0\0");
 	SWALLOW(&w, 0, "\1\0\0\0\0", "\1\0\0\0\0");
@@ -216,7 +216,7 @@ static void test_mouse(void **state)
 	assert_false(hid_input_add(w.input, 0, HID_BOOT_MOUSE, mouse, sizeof(mouse)));
 	assert_false(hid_input_add(w.input, 0, HID_BOOT_NONE, NULL, 0));
 	assert_true(hid_input_empty(w.input));
-	ADD(&w, 0, HID_BOOT_MOUSE, composite);
+	ADD(&w, 0, HID_BOOT_MOUSE, receiver);
 	hid_input_control(w.input, set_boot);
 	PASS(&w, 0, "\1\x11\x26\0\0");
 	hid_input_control(w.input, set_report);
