@@ -157,13 +157,14 @@ static void end_text(const json_t *d, char *text, size_t size)
 static int add_device_rows(struct table *t, const json_t *d)
 {
 	const char *state = ctl_text(d, "state");
-	char wanted[128], classes[128], groups[256], end[64];
+	char wanted[128], classes[128], by[256], groups[256], end[64];
 	int r = 0;
 
 	ctl_words(json_object_get(d, "groups"), " ", groups, sizeof(groups));
 	end_text(d, end, sizeof(end));
 
 	ctl_words(json_object_get(d, "classes"), " ", classes, sizeof(classes));
+	ctl_words(json_object_get(d, "classes_by"), "; ", by, sizeof(by));
 	snprintf(wanted, sizeof(wanted), "%s (%s)", ctl_text(d, "wanted"),
 		 ctl_text(d, "wanted_by"));
 	r |= add_row(t, "named by", ctl_text(d, "named_by"), COLOUR_NONE);
@@ -172,6 +173,7 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "manufacturer", ctl_text(d, "manufacturer"), COLOUR_NONE);
 	r |= add_row(t, "product", ctl_text(d, "product"), COLOUR_NONE);
 	r |= add_row(t, "classes", classes, COLOUR_NONE);
+	r |= add_row(t, "classes by", by, COLOUR_NONE);
 	r |= add_row(t, "speed", ctl_text(d, "speed"), COLOUR_NONE);
 	r |= add_row(t, "port", ctl_text(d, "port"), COLOUR_NONE);
 	r |= add_row(t, "stable port", ctl_text(d, "stable_port"), COLOUR_NONE);

@@ -55,6 +55,17 @@ static int new_table(struct table **ret_table, const json_t *d)
 	return table_new(ret_table, (const char *const[]){"device", words}, 2, 1);
 }
 
+/* What makes it a keyboard or a mouse. */
+static int add_classes(struct table *t, const json_t *d)
+{
+	char words[WORDS_MAX];
+
+	ctl_words(json_object_get(d, "classes_by"), "; ", words, sizeof(words));
+	if (!*words)
+		return 0;
+	return table_add(t, "class", COLOUR_NONE) | table_add(t, words, COLOUR_NONE);
+}
+
 static int add_place(struct table *t, const json_t *d)
 {
 	const char *reason = ctl_text(d, "reason");
@@ -186,7 +197,7 @@ enum status ctl_why(struct ctl *ctl)
 		return status;
 	if (ctl->json)
 		return ctl_print_json(answer.parameters);
-	if (new_table(&t, device) < 0 || add_place(t, device) < 0 ||
+	if (new_table(&t, device) < 0 || add_classes(t, device) < 0 || add_place(t, device) < 0 ||
 	    add_verdicts(t, verdicts) < 0 || add_attach(t, answer.parameters) < 0 ||
 	    (json_array_size(verdicts) && add_rights(t, verdicts) < 0))
 		return out_of_memory();

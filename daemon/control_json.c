@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 
 #include "daemon/device_near.h"
+#include "daemon/device_hid.h"
 #include "daemon/guest_side.h"
 #include "daemon/policy_subject.h"
 #include "daemon/route.h"
@@ -96,6 +97,21 @@ static json_t *json_classes(usb_class_set classes)
 	return list;
 }
 
+/* What the classes follow from, where that need not be plain. */
+static json_t *json_classes_by(const struct device *d)
+{
+	json_t *list = json_array();
+	char by[80], text[128];
+
+	for (unsigned c = 0; c < USB_CLASSES; c++) {
+		if (!*device_class_text(d, (enum usb_class)c, by, sizeof(by)))
+			continue;
+		snprintf(text, sizeof(text), "%s: %s", usb_class_name((enum usb_class)c), by);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
 static const char *speed_name(uint32_t speed)
 {
 	static const char *const names[] = {[1] = "low", [2] = "full", [3] = "high", [5] = "super"};
@@ -171,6 +187,7 @@ json_t *json_device(const struct device *d)
 		json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual", route_actual(d),
 		"state", state, "reason", json_text(reason[0] ? reason : NULL));
 	if (device) {
+		json_object_set_new(device, "classes_by", json_classes_by(d));
 		json_add_end(device, d);
 		json_add_origin(device, d, &want);
 	}
@@ -199,14 +216,15 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 	device_name_why_absent(daemon, alias, reason, sizeof(reason));
 	if (*near)
 		snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason), "; %s", near);
-	return json_pack(
-		"{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:o, s:b, s:s, s:s, s:n, s:s, "
-		"s:s, s:o, s:n, s:b, s:n, s:o}",
-		"alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid", "",
-		"manufacturer", "product", "speed", "full", "classes", "groups", groups, "reserved",
-		0, "wanted", want.target, "wanted_by", want.by, "rule", "actual", "host", "state",
-		"pending", "reason", json_text(reason), "seconds_left", "until_unplug", 0,
-		"named_by", "wish_on", json_text(want.wish_on[0] ? want.wish_on : NULL));
+	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
+			 "s:s, s:n, s:s, "
+			 "s:s, s:o, s:n, s:b, s:n, s:o}",
+			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
+			 "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
+			 "groups", groups, "reserved", 0, "wanted", want.target, "wanted_by",
+			 want.by, "rule", "actual", "host", "state", "pending", "reason",
+			 json_text(reason), "seconds_left", "until_unplug", 0, "named_by",
+			 "wish_on", json_text(want.wish_on[0] ? want.wish_on : NULL));
 }
 
 static json_t *json_count(int n)

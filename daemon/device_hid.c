@@ -13,7 +13,6 @@
 
 #include "base/fd.h"
 #include "daemon/daemon.h"
-#include "policy/usb_class.h"
 #include "usbip/hid_found.h"
 #include "usbip/usb_configuration.h"
 #include "usbip/usb_descriptor.h"
@@ -176,4 +175,23 @@ bool device_hid_add(struct device *device, const struct hid_found *found)
 	device_classes_anew(device);
 	device_find_section(device);
 	return true;
+}
+
+/**
+ * device_class_text() - what a class of a device follows from, where that need not be plain
+ * @device:	the device
+ * @class_:	one of its classes
+ * @text:	such as "from the report descriptor of interface 1"; "" for other classes
+ * @size:	room there
+ *
+ * Return: @text.
+ */
+char *device_class_text(const struct device *device, enum usb_class class_, char *text, size_t size)
+{
+	snprintf(text, size, "%s", "");
+	if (class_ == USB_CLASS_HID_KEYBOARD)
+		hid_found_text(&device->hid, HID_KEYBOARD, text, size);
+	else if (class_ == USB_CLASS_HID_MOUSE)
+		hid_found_text(&device->hid, HID_POINTER, text, size);
+	return text;
 }

@@ -10,9 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "policy/usb_class.h"
+
 struct device;
 struct hid_found;
 
 void device_hid_read(struct device *device, const void *descriptors, size_t len, int configuration);
 bool device_hid_add(struct device *device, const struct hid_found *found);
 void device_classes_anew(struct device *device);
+char *device_class_text(const struct device *device, enum usb_class class_, char *text,
+			size_t size);

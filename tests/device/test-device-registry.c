@@ -14,7 +14,9 @@
 #include <umockdev.h>
 
 #include "daemon/daemon.h"
+#include "daemon/device_hid.h"
 #include "daemon/device_registry.h"
+#include "tests/unit/hid-keyboards.h"
 
 static const uint8_t keyboard_descriptors[] = {
 	18, 1,	  0x00, 0x02, 0, 0, 0,	  8,	0x6d, 0x04, 0x1c, 0xc3, 0, 1, 1, 2,
@@ -417,6 +419,75 @@ static void what_is_never_routed_is_told_why(void **state)
 	g_free(composite);
 }
 
+/* A host's HID driver that has an interface, as sysfs shows it. */
+static char *add_hid(struct board *b, const char *device, const char *interface, const char *name,
+		     const uint8_t *reports, size_t len)
+{
+	char *parent = umockdev_testbed_add_device(b->bed, "usb", interface, device, NULL,
+						   "DEVTYPE", "usb_interface", NULL);
+	char *path = umockdev_testbed_add_device(b->bed, "hid", name, parent, NULL, NULL);
+
+	umockdev_testbed_set_attribute_binary(b->bed, path, "report_descriptor", (guint8 *)reports,
+					      (int)len);
+	g_free(parent);
+	return path;
+}
+
+#define KEYBOARD (1u << USB_CLASS_HID | 1u << USB_CLASS_HID_KEYBOARD)
+
+static void a_keyboard_is_what_its_reports_say(void **state)
+{
+	uint8_t plain[sizeof(keyboard_descriptors)];
+	struct board *b = *state;
+	char *root = add_device(b, NULL, "usb1", "09", "480", "1", NULL, 0);
+	char *path, *hid;
+	struct device *d;
+	char text[80];
+
+	memcpy(plain, keyboard_descriptors, sizeof(plain));
+	plain[33] = plain[34] = 0; /* no boot protocol */
+	path = add_device(b, root, "1-1", "00", "480", "2", plain, sizeof(plain));
+	hid = add_hid(b, path, "1-1:1.0", "0003:046D:C31C.0001", nested_keyboard,
+		      sizeof(nested_keyboard));
+	start(b);
+	d = only_device(b);
+	assert_int_equal(d->classes, KEYBOARD);
+	assert_string_equal(device_class_text(d, USB_CLASS_HID_KEYBOARD, text, sizeof(text)),
+			    "from the report descriptor of interface 0");
+	assert_string_equal(device_class_text(d, USB_CLASS_HID, text, sizeof(text)), "");
+	g_free(root);
+	g_free(path);
+	g_free(hid);
+}
+
+/* The host's driver may come after the device's own event; and it may go, which changes nothing. */
+static void what_the_host_s_driver_knows_later_is_heard(void **state)
+{
+	uint8_t plain[sizeof(keyboard_descriptors)];
+	struct board *b = *state;
+	char *root = add_device(b, NULL, "usb1", "09", "480", "1", NULL, 0);
+	char *path, *hid;
+	struct device *d;
+
+	memcpy(plain, keyboard_descriptors, sizeof(plain));
+	plain[33] = plain[34] = 0;
+	path = add_device(b, root, "1-1", "00", "480", "2", plain, sizeof(plain));
+	start(b);
+	d = only_device(b);
+	assert_int_equal(d->classes, 1u << USB_CLASS_HID);
+	hid = add_hid(b, path, "1-1:1.0", "0003:046D:C31C.0001", tablet, sizeof(tablet));
+	umockdev_testbed_uevent(b->bed, hid, "bind");
+	turn_until(b, &b->changed, 1);
+	assert_int_equal(d->classes, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE);
+	umockdev_testbed_set_attribute_binary(b->bed, hid, "report_descriptor", (guint8 *)"", 0);
+	umockdev_testbed_uevent(b->bed, path, "bind");
+	turn_until(b, &b->changed, 2);
+	assert_int_equal(d->classes, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE);
+	g_free(root);
+	g_free(path);
+	g_free(hid);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -431,6 +502,8 @@ int main(void)
 		T(twins_are_told_apart),
 		T(what_says_no_name_has_the_database_s),
 		T(what_is_never_routed_is_told_why),
+		T(a_keyboard_is_what_its_reports_say),
+		T(what_the_host_s_driver_knows_later_is_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

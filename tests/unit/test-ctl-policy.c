@@ -24,6 +24,7 @@
 
 #define DEVICE                                                                                  \
 	"{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"port\":\"1-1.2\",\"wanted\":\"vm2\","   \
+	"\"classes_by\":[\"hid.keyboard: from the report descriptor of interface 1\"],"         \
 	"\"wanted_by\":\"rule\",\"actual\":\"host\",\"state\":\"pending\",\"reason\":\"vm2 is " \
 	"not "                                                                                  \
 	"connected\"}"
@@ -45,9 +46,10 @@
 	"{\"parameters\":{\"device\":" DEVICE ",\"verdicts\":[" verdicts "],\"attach\":\"vm2\"," \
 	"\"attach_by\":\"policy.d/20-lab.rules:1: allow in=lab to vm2\",\"rules\":" rules        \
 	",\"rules_left_out\":" left_out "}}"
-#define WHY_HEAD                                    \
-	"device  keyboard  046d:c31c  port=1-1.2\n" \
-	"wanted  vm2, by rule\n"                    \
+#define WHY_HEAD                                                            \
+	"device  keyboard  046d:c31c  port=1-1.2\n"                         \
+	"class   hid.keyboard: from the report descriptor of interface 1\n" \
+	"wanted  vm2, by rule\n"                                            \
 	"now     host, pending: vm2 is not connected\n"
 #define WHY_VM2	   "vm2     may have it: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
 #define WHY_ATTACH "attach  to vm2: policy.d/20-lab.rules:1: allow in=lab to vm2\n"

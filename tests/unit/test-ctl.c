@@ -125,6 +125,22 @@ static const struct {
 	 0,
 	 "{\"devices\":[],\"new\":1.5,\"a\":\"\xc3\xa4\"}\n",
 	 ""},
+	{{"show", "port=1-3"},
+	 CALL("Show", "{\"device\":\"port=1-3\"}"),
+	 "{\"parameters\":{\"device\":{\"alias\":null,\"id\":\"1234:5678\",\"classes\":[\"hid\","
+	 "\"hid.keyboard\"],"
+	 "\"classes_by\":[\"hid.keyboard: from the report descriptor of interface "
+	 "1\"],\"wanted\":\"host\","
+	 "\"wanted_by\":\"default\",\"actual\":\"host\",\"state\":\"present\"}}}",
+	 0,
+	 "alias       -\n"
+	 "id          1234:5678\n"
+	 "classes     hid hid.keyboard\n"
+	 "classes by  hid.keyboard: from the report descriptor of interface 1\n"
+	 "wanted      host (default)\n"
+	 "now         host\n"
+	 "state       present\n",
+	 ""},
 	{{"show", "port=2-2"},
 	 CALL("Show", "{\"device\":\"port=2-2\"}"),
 	 "{\"parameters\":{\"device\":" STICK "}}",
