@@ -117,6 +117,7 @@ static int on_sleep(sd_bus_message *m, void *ctx, sd_bus_error *error _unused_)
 
 	if (agent->logind->read(m, "b", &begins) < 0)
 		return 0;
+	agent->sleep.by_logind = begins;
 	if (begins)
 		sleep_begin(agent);
 	else
@@ -130,7 +131,10 @@ static int on_owner(sd_bus_message *m, void *ctx, sd_bus_error *error _unused_)
 	struct agent *agent = ctx;
 	const char *name, *before, *now;
 
-	if (agent->logind->read(m, "sss", &name, &before, &now) >= 0 && *now)
+	if (agent->logind->read(m, "sss", &name, &before, &now) < 0)
+		return 0;
+	agent->sleep.by_logind = false;
+	if (*now)
 		logind_again(agent);
 	return 0;
 }
@@ -310,4 +314,13 @@ void logind_look(struct agent *agent)
 
 	if (l && !l->bus && l->due_ns == NEVER)
 		l->due_ns = agent_now();
+}
+
+/**
+ * logind_there() - whether there is a bus by which logind can be heard
+ * @agent:	the agent
+ */
+bool logind_there(const struct agent *agent)
+{
+	return agent->logind && agent->logind->bus;
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct agent;
@@ -24,3 +25,4 @@ void logind_work(struct agent *agent);
 void logind_release(struct agent *agent);
 void logind_again(struct agent *agent);
 void logind_look(struct agent *agent);
+bool logind_there(const struct agent *agent);

@@ -90,6 +90,7 @@ void sleep_end(struct agent *agent)
 		return;
 	log_notice("awake: taking back what is this guest's");
 	sleep->state = SLEEP_AWAKE;
+	sleep->by_logind = false;
 	sleep->due_ns = NEVER;
 	sleep->waking = true;
 	control_done(agent);
@@ -110,6 +111,12 @@ void sleep_answered(struct agent *agent)
 	routes_wake(agent);
 }
 
+/* Somebody is there who says when it ends. */
+static bool is_watched(struct agent *agent)
+{
+	return agent->sleep.by_logind && logind_there(agent);
+}
+
 /**
  * sleep_clock() - the clock has jumped, as it does after a sleep
  * @agent:	the agent
@@ -117,7 +124,8 @@ void sleep_answered(struct agent *agent)
 void sleep_clock(struct agent *agent)
 {
 	/* The two clocks are not read at once: what is less than this was no sleep. */
-	if (agent->sleep.state == SLEEP_ASLEEP && slept() > agent->sleep.slept_ns + NS_PER_MS * 10)
+	if (agent->sleep.state == SLEEP_ASLEEP && !is_watched(agent) &&
+	    slept() > agent->sleep.slept_ns + NS_PER_MS * 10)
 		sleep_end(agent);
 }
 
@@ -131,6 +139,8 @@ void sleep_work(struct agent *agent)
 		return;
 	if (agent->sleep.state == SLEEP_LETTING_GO)
 		sleep_look(agent);
+	else if (is_watched(agent))
+		agent->sleep.due_ns = agent_now() + NOBODY_NS;
 	else
 		sleep_end(agent);
 }
