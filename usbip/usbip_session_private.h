@@ -48,7 +48,7 @@ struct usbip_session {
 	/* Unlinks that have overtaken their submits, and the newest submit's seqnum. */
 	struct {
 		uint32_t seqnum, victim;
-	} early[32];
+	} early[USBIP_SESSION_MAX_URBS];
 	unsigned n_early;
 	uint32_t newest;
 	bool has_newest;

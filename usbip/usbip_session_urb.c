@@ -18,7 +18,7 @@
  * looks for submits again (vhci_tx.c; seen with usbtest 11). Answered 0 it would give the URB back,
  * and the RET_SUBMIT that follows would cost the client its device. Seqnums of a connection's
  * submits go up, so a victim above the newest one is still to come: its unlink waits for it, and
- * takes it.
+ * takes it. As many wait as a client may have URBs; with one more it is broken.
  *
  * URBs that the kernel has no memory for are starved: they are tried again whenever something of
  * the session comes back and whenever the user says so, for who holds the memory may be another
@@ -501,8 +501,14 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
 	bool was_blocking = urb && urb == s->blocking;
 
 	s->counters.unlinks++;
-	if (!urb && s->has_newest && is_after(request->victim, s->newest) &&
-	    s->n_early < ARRAY_SIZE(s->early)) {
+	if (!urb && s->has_newest && is_after(request->victim, s->newest)) {
+		/* Answered now, each would be answered again with its submit. */
+		if (s->n_early == ARRAY_SIZE(s->early)) {
+			usbip_session_break(s, -EPROTO,
+					    "unlinked more than %zu URBs before they came",
+					    ARRAY_SIZE(s->early));
+			return;
+		}
 		s->early[s->n_early].seqnum = request->seqnum;
 		s->early[s->n_early].victim = request->victim;
 		s->n_early++;

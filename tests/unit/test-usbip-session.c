@@ -355,6 +355,45 @@ static void blocking_orders(void **state)
 	play_rows(blocking, ARRAY_SIZE(blocking));
 }
 
+/* As many unlinks before their submits as a client may have URBs: each is answered once. */
+static void unlinks_before_all_their_submits(void **state)
+{
+	unsigned answers = 0;
+	uint8_t header[48];
+	struct world w;
+
+	open_world(&w);
+	play(&w, "b1");
+	for (uint32_t i = 0; i < 200; i++)
+		put(&w, header, pdu_unlink(header, 5000 + i, 1001 + 2 * i));
+	while (receive(&w) > 0)
+		;
+	assert_int_equal(send_all(&w), 0);
+	assert_string_equal(w.seen, "");
+	for (uint32_t i = 0; i < 200; i++)
+		ask_kind(&w, 'b', 1001 + 2 * i);
+	while (receive(&w) > 0)
+		;
+	assert_int_equal(send_all(&w), 0);
+	assert_null(strchr(w.seen, 'S'));
+	for (const char *p = w.seen; (p = strstr(p, "=-104")); p++)
+		answers++;
+	assert_int_equal(answers, 200);
+	assert_string_equal(w.script.log, "+1");
+	close_world(&w);
+	/* One more than that is no client's. */
+	open_world(&w);
+	play(&w, "b1");
+	for (uint32_t i = 0; i < USBIP_SESSION_MAX_URBS; i++) {
+		put(&w, header, pdu_unlink(header, 5000 + i, 1001 + 2 * i));
+		assert_true(receive(&w) >= 0);
+	}
+	put(&w, header, pdu_unlink(header, 9999, 9001));
+	assert_int_equal(receive(&w), -EPROTO);
+	assert_non_null(strstr(usbip_session_fault(w.session), "before they came"));
+	close_world(&w);
+}
+
 /* A device whose blocking requests end at once, hundreds of them in a row. */
 static void blocking_in_a_row(void **state)
 {
@@ -1440,6 +1479,7 @@ int main(void)
 		cmocka_unit_test(test_chord),
 		cmocka_unit_test(table),
 		cmocka_unit_test(unlink_orders),
+		cmocka_unit_test(unlinks_before_all_their_submits),
 		cmocka_unit_test(blocking_orders),
 		cmocka_unit_test(blocking_in_a_row),
 		cmocka_unit_test(parked),
