@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text_file.h"
+#include "base/utf8.h"
 #include "base/varlink_wire.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
@@ -208,6 +210,32 @@ enum status ctl_why(struct ctl *ctl)
 
 /* ------------------------------------------------------------- policy test */
 
+/* Whether it can be sent at all; else it was said which line can't. */
+static bool text_is_good(const char *path, const char *text, size_t len)
+{
+	const char *expected;
+	unsigned line = 1;
+
+	if (text_file_begins(text, len, &expected) == TEXT_FILE_OTHER) {
+		ctl_error("failed", "%s:1: expected %s", path, expected);
+		return false;
+	}
+	for (; len; line++) {
+		const char *end = memchr(text, '\n', len);
+		size_t n = end ? (size_t)(end - text) : len;
+
+		/* What is text can be sent, and is refused by the daemon with all else. */
+		if (utf8_valid_len(text, n) < n || memchr(text, '\0', n)) {
+			ctl_error("failed", "%s:%u: expected %s", path, line,
+				  text_line_fault(text, n));
+			return false;
+		}
+		text += end ? n + 1 : n;
+		len -= end ? n + 1 : n;
+	}
+	return true;
+}
+
 /* The whole file as a string; NULL, and it was said why. */
 static json_t *read_text(const char *path)
 {
@@ -228,10 +256,8 @@ static json_t *read_text(const char *path)
 		return NULL;
 	if (len > TEST_TEXT_MAX)
 		ctl_error("failed", "%s: expected at most 48 KiB", path);
-	else if (memchr(text, '\0', len))
-		ctl_error("failed", "%s: expected text; found a NUL byte", path);
-	else if (!(string = json_stringn(text, len)))
-		ctl_error("failed", "%s: expected text in UTF-8", path);
+	else if (text_is_good(path, text, len) && !(string = json_stringn(text, len)))
+		ctl_error("failed", "no memory");
 	return string;
 }
 

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text_file.h"
+
 /* A line while it is read; @out never overtakes @p, since no part grows. */
 struct scan {
 	const char *p, *end;
@@ -94,6 +96,10 @@ static int scan_word(struct scan *s)
 			if (r)
 				return r;
 		} else {
+			const char *expected = text_lookalike(s->p, (size_t)(s->end - s->p));
+
+			if (expected)
+				return bad(s, expected);
 			if (*s->p == '\\' && s->p + 1 == s->end)
 				return bad(s, "the whole value on one line; there are no "
 					      "continuation lines");
@@ -109,8 +115,13 @@ static int scan_key(struct scan *s, struct config_line *line)
 	const char *start = s->p;
 	size_t len;
 
-	while (s->p < s->end && *s->p != '=' && !is_space(*s->p))
+	while (s->p < s->end && *s->p != '=' && !is_space(*s->p)) {
+		const char *expected = text_lookalike(s->p, (size_t)(s->end - s->p));
+
+		if (expected)
+			return bad(s, expected);
 		s->p++;
+	}
 	len = (size_t)(s->p - start);
 	skip_space(s);
 	if (!len || s->p == s->end || *s->p != '=')
@@ -152,6 +163,7 @@ int config_line_parse(struct config_line *line, const char *text, size_t len,
 		      const char **ret_expected)
 {
 	struct scan s = {.p = text, .end = text + len, .out = line->buf};
+	const char *fault;
 	int r;
 
 	line->kind = CONFIG_LINE_EMPTY;
@@ -164,12 +176,11 @@ int config_line_parse(struct config_line *line, const char *text, size_t len,
 	}
 	if (s.end > s.p && s.end[-1] == '\r')
 		s.end--;
-	for (const char *p = s.p; p < s.end; p++)
-		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f) {
-			*ret_expected =
-				*p ? "text without control characters" : "text; found a NUL byte";
-			return CONFIG_LINE_BAD;
-		}
+	fault = text_line_fault(s.p, (size_t)(s.end - s.p));
+	if (fault) {
+		*ret_expected = fault;
+		return CONFIG_LINE_BAD;
+	}
 
 	skip_space(&s);
 	if (s.p == s.end || at_comment(&s))

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text_file.h"
 #include "policy/name.h"
 
 #define SECTION_LIST                                                           \
@@ -297,7 +298,7 @@ int config_parse(struct config **ret_config, const char *file, const void *data,
 	_cleanup_(config_freep) struct config *config = NULL;
 	_cleanup_free_ struct config_line *line = malloc(sizeof(*line));
 	struct config_parser p = {.file = file, .errors = errors};
-	const char *text = data;
+	const char *text = data, *expected;
 	int r = config_new_default(&config);
 
 	if (r < 0 || !line)
@@ -308,6 +309,18 @@ int config_parse(struct config **ret_config, const char *file, const void *data,
 		return CONFIG_BAD;
 	}
 	p.config = config;
+	switch (text_file_begins(text, len, &expected)) {
+	case TEXT_FILE_GOOD:
+		break;
+	case TEXT_FILE_MARKED:
+		config_complain_at(&p, 1, NULL, NULL, "%s", expected);
+		text += TEXT_FILE_MARK_LEN;
+		len -= TEXT_FILE_MARK_LEN;
+		break;
+	case TEXT_FILE_OTHER:
+		config_complain_at(&p, 1, NULL, NULL, "%s", expected);
+		return CONFIG_BAD;
+	}
 	while (len && !p.r && errors->n <= CONFIG_ERRORS_MAX) {
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;

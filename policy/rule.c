@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text_file.h"
 
 /* Room for "expected …; found …". */
 #define EXPECTED_MAX 400
@@ -110,12 +111,23 @@ static int parse_one_line(struct policy *policy, const char *file, unsigned line
 int policy_parse(struct policy *policy, const char *file, const void *data, size_t len,
 		 const struct policy_names *names, policy_complain complain, void *ctx)
 {
-	const char *text = data;
+	const char *text = data, *expected;
 	int status = 0;
 
 	if (len > POLICY_FILE_MAX) {
 		complain(ctx, 0, "expected a file of at most 1 MiB; found more");
 		return POLICY_BAD;
+	}
+	if (text_file_begins(text, len, &expected) != TEXT_FILE_GOOD) {
+		char why[EXPECTED_MAX];
+
+		snprintf(why, sizeof(why), "expected %s", expected);
+		complain(ctx, 1, why);
+		if (text_file_begins(text, len, &expected) == TEXT_FILE_OTHER)
+			return POLICY_BAD;
+		status = POLICY_BAD;
+		text += TEXT_FILE_MARK_LEN;
+		len -= TEXT_FILE_MARK_LEN;
 	}
 	for (unsigned line = 1; len; line++) {
 		const char *end = memchr(text, '\n', len);

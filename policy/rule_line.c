@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text_file.h"
+
 /* A line while it is read; @out never overtakes @p, since no part grows. */
 struct scan {
 	const char *p, *end;
@@ -53,6 +55,10 @@ static int cut_word(struct scan *s)
 			if (r)
 				return r;
 		} else {
+			const char *expected = text_lookalike(s->p, (size_t)(s->end - s->p));
+
+			if (expected)
+				return bad(s, expected);
 			if (*s->p == '\\' && s->p + 1 == s->end)
 				return bad(s, "the whole rule on one line; there are no "
 					      "continuation lines");
@@ -76,6 +82,7 @@ static int cut_word(struct scan *s)
 int rule_line_cut(struct rule_line *line, const char *text, size_t len, const char **ret_expected)
 {
 	struct scan s = {.p = text, .end = text + len, .out = line->buf};
+	const char *fault;
 
 	line->words = line->buf;
 	line->n_words = 0;
@@ -87,12 +94,11 @@ int rule_line_cut(struct rule_line *line, const char *text, size_t len, const ch
 	}
 	if (len && s.end[-1] == '\r')
 		s.end--;
-	for (const char *p = s.p; p < s.end; p++)
-		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f) {
-			*ret_expected =
-				*p ? "text without control characters" : "text; found a NUL byte";
-			return RULE_LINE_BAD;
-		}
+	fault = text_line_fault(s.p, (size_t)(s.end - s.p));
+	if (fault) {
+		*ret_expected = fault;
+		return RULE_LINE_BAD;
+	}
 
 	for (;;) {
 		while (s.p < s.end && is_space(*s.p))

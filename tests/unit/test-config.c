@@ -368,6 +368,87 @@ static void test_nul(void **state)
 	assert_string_equal(errors.text, "f:2: expected text; found a NUL byte\n");
 }
 
+#define NO_UTF8                                                                                  \
+	"expected text in UTF-8; found a byte that is none, as a letter of Latin-1 is: convert " \
+	"the file, as iconv -f LATIN1 -t UTF-8 does\n"
+#define UTF16                                                                                 \
+	"f:1: expected text in UTF-8; found UTF-16: convert the file, as iconv -f UTF-16 -t " \
+	"UTF-8 does\n"
+#define MARK                                                                                       \
+	"f:1: expected text in UTF-8 without a byte-order mark; found one before the first line: " \
+	"save the file without it, as sed -i '1s/^\\xef\\xbb\\xbf//' does\n"
+#define BLANK \
+	"expected a blank; found a character that only looks like one, such as a no-break space\n"
+
+static const struct {
+	const char *text;
+	size_t len; /* 0: as a string */
+	const char *errors;
+} encodings[] = {
+	{"\xef\xbb\xbf[vm vm1]\n", 0, MARK},
+	/* What else is wrong is seen, too. */
+	{"\xef\xbb\xbf[vm vm1]\r\ncolour = red\r\n", 0,
+	 MARK "f:2: [vm vm1] colour: expected one of the keys address, mac, domain\n"},
+	{"\xff\xfe[\0v\0m\0", 8, UTF16},
+	{"\xfe\xff\0[\0v\0m", 8, UTF16},
+	{"[\0v\0m\0 \0a\0]\0\n\0", 14, UTF16},
+	{"\0[\0v\0m\0 \0a\0]\0\n", 14, UTF16},
+	{"[vm vm1]\n[device k]\nmatch = product=\"Cl\xe9\"\n", 0,
+	 "f:3: " NO_UTF8
+	 "f:2: [device k] match: expected what the device is known by, such as match = "
+	 "id=046d:c31c; found no such line\n"},
+	{"# Ger\xe4te\n[vm vm1]\n", 0, "f:1: " NO_UTF8},
+	{"[vm vm1]\n\xc2\x9b\n", 0, "f:2: expected text without control characters\n"},
+	{"[vm vm1]\naddress\xc2\xa0= 10.77.0.11\n", 0, "f:2: " BLANK},
+	{"[vm vm1]\naddress =\xc2\xa0"
+	 "10.77.0.11\n",
+	 0, "f:2: [vm vm1] address: " BLANK},
+	{"[vm vm1]\ndomain = \xe2\x80\x9cwin 10\xe2\x80\x9d\n", 0,
+	 "f:2: [vm vm1] domain: expected \" around quoted text; found another kind of quotation "
+	 "mark\n"},
+};
+
+static void test_encodings(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(encodings); i++) {
+		_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+		size_t len = encodings[i].len ? encodings[i].len : strlen(encodings[i].text);
+		struct config *c = NULL;
+
+		assert_int_equal(config_parse(&c, "f", encodings[i].text, len, &errors),
+				 CONFIG_BAD);
+		assert_string_equal(errors.text, encodings[i].errors);
+	}
+}
+
+/* What other systems' editors write is read. */
+static void test_line_ends_and_letters(void **state)
+{
+	static const char text[] = "# Ger\xc3\xa4te\r\n[vm vm1]\r\n[device k]\r\nmatch = "
+				   "product=\"Cl\xc3\xa9\xc2\xa0\xe2\x80\x9cx\xe2\x80\x9d\"\r\n";
+	_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+	struct config *c = NULL;
+
+	assert_int_equal(config_parse(&c, "f", text, strlen(text), &errors), 0);
+	assert_string_equal(config_find_device(c, "k")->match.product,
+			    "Cl\xc3\xa9\xc2\xa0\xe2\x80\x9cx\xe2\x80\x9d");
+	config_free(c);
+}
+
+/* What is shown of a file can't do anything to a terminal. */
+static void test_messages_are_clean(void **state)
+{
+	static const char text[] = "[daemon]\nsocket-group = \"a\xe2\x80\xae"
+				   "b\"\n";
+	_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+	struct config *c = NULL;
+
+	assert_int_equal(config_parse(&c, "f", text, strlen(text), &errors), CONFIG_BAD);
+	assert_string_equal(errors.text,
+			    "f:2: [daemon] socket-group: expected the name of a group, "
+			    "such as kvm; found \"a?b\"\n");
+}
+
 static void test_load(void **state)
 {
 	_cleanup_(config_errors_deinit) struct config_errors none = {0}, missing = {0}, dir = {0},
@@ -431,10 +512,17 @@ static void test_shipped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_bounds),	 cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_load),	 cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_line_ends_and_letters),
+		cmocka_unit_test(test_messages_are_clean),
+		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_shipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

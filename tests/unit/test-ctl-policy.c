@@ -199,13 +199,19 @@ static const struct {
 	 NULL,
 	 1,
 	 "",
-	 "error[failed]: nul.rules: expected text; found a NUL byte\n"},
+	 "error[failed]: nul.rules:2: expected text; found a NUL byte\n"},
 	{{"policy", "test", "latin1.rules"},
 	 NULL,
 	 NULL,
 	 1,
 	 "",
-	 "error[failed]: latin1.rules: expected text in UTF-8\n"},
+	 "error[failed]: latin1.rules:2: expected text in UTF-8; found a byte that is none, as"},
+	{{"policy", "test", "utf16.rules"},
+	 NULL,
+	 NULL,
+	 1,
+	 "",
+	 "error[failed]: utf16.rules:1: expected text in UTF-8; found UTF-16: convert"},
 	{{"policy", "test", "big.rules"},
 	 NULL,
 	 NULL,
@@ -387,8 +393,12 @@ static int setup(void **state)
 		return -1;
 	put("a.rules", rules, strlen(rules));
 	put("other", "", 0);
-	put("nul.rules", "allow *\0", 8);
-	put("latin1.rules", "# \xe4\n", 4);
+	put("nul.rules", "# one\nallow *\0", 14);
+	put("latin1.rules", "# one\n# \xe4\n", 10);
+	put("utf16.rules",
+	    "\xff\xfe"
+	    "a\0",
+	    4);
 	memset(big, '"', sizeof(big));
 	put("quotes.rules", big, sizeof(big) - 1);
 	put("big.rules", big, sizeof(big));

@@ -294,6 +294,17 @@ static void test_hostile_files(void **state)
 	expect_bytes("", 0, 0, 0, "");
 	expect_bytes("allow *\n\0", 9, POLICY_BAD, 2, "found a NUL byte");
 	expect_bytes("allow serial=\0x", 15, POLICY_BAD, 1, "found a NUL byte");
+	expect_bytes("\xef\xbb\xbf"
+		     "allow *\n",
+		     11, POLICY_BAD, 1, "without a byte-order mark; found one");
+	expect_bytes("\xff\xfe"
+		     "a\0l\0",
+		     6, POLICY_BAD, 1, "found UTF-16: convert");
+	expect_bytes("a\0l\0l\0o\0w\0\n\0", 12, POLICY_BAD, 1, "found UTF-16: convert");
+	expect_bytes("allow *\r\ndeny product=\xe9\r\n", 25, POLICY_BAD, 2,
+		     "text in UTF-8; found a byte");
+	expect_bytes("allow *\r\ndeny product=\xc3\xa9\r\n", 26, 0, 0, "");
+	expect_bytes("allow\xc2\xa0* # copied\n", 18, POLICY_BAD, 1, "such as a no-break space");
 
 	/* A file and a line that are just short enough, and those that are not. */
 	memset(data, '\n', size);
