@@ -303,6 +303,84 @@ class Control(unittest.TestCase):
             ends = sum(not json.loads(m).get("continues") for m in data.split(b"\0")[:-1])
         self.assertTrue(data.endswith(b"\0"))
 
+    WORDS = ("[vm vm1]\n[vm vm2]\n[device keyboard]\nmatch = id=046d:c31c serial=ABC\n[device mouse]\n"
+             "match = id=046d:c077\n[group desk]\ndevices = keyboard mouse\n")
+
+    def test_near_misses(self):
+        self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "abc")
+        self.host.add("1-2", "0951:1666", "Kingston", "Data Traveler", "E0D55EA573DCF450")
+        self.start(self.WORDS)
+        for word, near in (("serial=e0d55ea573dcf450", "serial=E0D55EA573DCF450"), ("serial=E0D55", "serial=E0D55EA573DCF450"),
+                           ("E0D55EA573DCF450", "serial=E0D55EA573DCF450"), ("product=traveler", "port=1-2"),
+                           ("Traveler", "port=1-2"), ("kingston", "port=1-2"), ("product=data*", "port=1-2"),
+                           ("0951:1667", "0951:1666"), ("0951:1665", "0951:1666"), ("1-3", "port=1-2"),
+                           ("Keyboard", "keyboard"), ("keybaord", "keyboard"), ("dsk", "desk"),
+                           ("001/003", "port=1-2"), ("001:003", "port=1-2"), ("1:3", "port=1-2"),
+                           ("/dev/bus/usb/001/003", "port=1-2"), ("/sys/bus/usb/devices/1-2", "port=1-2"),
+                           ("0000:00:14.0/usb3:2", "port=0000:00:14.0/usb2:2")):
+            status, out, errors = self.ctl("detach", word)
+            self.assertIn(status, (2, 3), word)
+            self.assertEqual(out, "")
+            self.assertIn(f"near: {near}  (", errors, word)
+        # The command with the right word is printed, and works.
+        _, _, errors = self.ctl("attach", "serial=e0d55ea573dcf450", "vm1", "--no-wait")
+        self.assertIn("try: usbroutectl attach serial=E0D55EA573DCF450 vm1\n", errors)
+        self.assertEqual(self.ctl("attach", "serial=E0D55EA573DCF450", "vm1", "--no-wait")[0], 0)
+        # What is nowhere near is not guessed.
+        status, _, errors = self.ctl("show", "printer")
+        self.assertEqual((status, "near:" in errors), (3, False))
+        # What the configuration knows, and what nearly is it.
+        status, out, _ = self.ctl("show", "keyboard")
+        self.assertEqual(status, 0)
+        self.assertIn('it is not plugged in; port=1-1 comes near, but its serial is "abc", in other case', out)
+        self.assertIn("reason", self.ctl("show", "mouse")[1])
+        self.assertNotIn("near", self.ctl("show", "mouse")[1])
+
+    def test_words_that_are_mistyped(self):
+        self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "ABC")
+        self.start(self.WORDS)
+        for words, status, said in (
+                (["attach", "keyboard", "host"], 3, "usbroutectl detach keyboard"),
+                (["attach", "vm1", "keyboard"], 3, "usbroutectl attach keyboard vm1"),
+                (["attach", "keyboard", "next"], 3, "usbroutectl switch keyboard next"),
+                (["attach", "keyboard", "Vm1"], 3, "did you mean vm1?"),
+                (["switch", "keyboard", "vm01"], 3, "did you mean vm1?"),
+                (["assign", "keyboard", "VM2"], 3, "did you mean vm2?"),
+                (["attach", "class=camera", "vm1"], 2, "audio comm network hid hid.keyboard hid.mouse image printer"),
+                (["show", "class=camera"], 2, "smartcard video wireless vendor; found \"class=camera\""),
+                (["show", "colour=red"], 2, "one of id= serial= port= class= product="),
+                (["alias", "1-1", "a b"], 2, "NAME: expected a name of 1 to 31 of A-Z a-z 0-9 _ -"),
+                (["alias", "1-1", ""], 2, "NAME: expected a name of 1 to 31"),
+                (["alias", "1-1", "host"], 2, "none of host next prev all none control"),
+                (["alias", "1-1", "2-1"], 2, "not the form of a port"),
+                (["alias", "1-1", b"a\xff"], 2, "NAME|none: expected text in UTF-8"),
+                (["alias", "class=x", "a"], 2, "DEVICE: expected class="),
+                (["show", ""], 2, "DEVICE: expected"),
+                (["show", "0x046d:0xc31c"], 2, "046d:c31c"),
+                (["show", "46d:c31c"], 2, "046d:c31c"),
+                (["why", "keyboard", "vm"], 3, "did you mean vm1?")):
+            found, _, errors = self.ctl(*words)
+            self.assertEqual(found, status, (words, errors))
+            self.assertIn(said, errors, words)
+        # All spellings of an id, and of a port.
+        for word in ("046D:C31C", "046d:C31C", "id=046D:c31c", "1-1", "port=1-1", "0000:00:14.0/usb2:1",
+                     "port=0000:00:14.0/usb2:1", "serial=A*", "product=USB ?eyboard", "keyboard"):
+            self.assertEqual(self.ctl("show", word)[0], 0, word)
+
+    def test_one_reply_that_would_be_too_long_leaves_something_out(self):
+        for i in range(120):
+            self.host.add(f"1-{i + 1}", maker='"' * 126, name="\\" * 126, serial=f"{i:03}" + '"' * 120)
+        self.start("[vm vm1]\n" + "".join(f"[device d{i}]\nmatch = port=1-{i + 1}\n" for i in range(64)) +
+                   "[group all-of-it]\ndevices = " + " ".join(f"d{i}" for i in range(64)) + "\n")
+        (reply,) = self.call("Attach", device="all-of-it", vm="vm1", wait_seconds=0, force=True)
+        self.assertNotIn("error", reply)
+        parameters = reply["parameters"]
+        self.assertEqual(len(parameters["devices"]) + parameters["devices_left_out"], 64)
+        self.assertGreater(parameters["devices_left_out"], 0)
+        self.assertEqual(parameters["device"], parameters["devices"][0])
+        self.assertIn("reason", self.call("List")[0]["parameters"])
+        self.assertEqual(len(self.call("List", more=True)), 120)
+
     def test_what_is_sent_back_has_a_bound(self):
         self.start()
         for method, parameters in (("Show", {"device": "x\x01" * 5000}), ("Attach", {"device": "a", "vm": "\x01" * 9000}),

@@ -283,6 +283,38 @@ class Process(unittest.TestCase):
         finally:
             self.assertEqual(daemon.stop()[0], 0)
 
+    def test_output_that_fails_is_said(self):
+        with open("/dev/full", "w") as full:
+            for words in (["--version"], ["--help"]):
+                done = subprocess.run([DAEMON, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
+                self.assertEqual(done.returncode, 1, words)
+                self.assertIn("standard output can't be written: No space left on device", done.stderr)
+            done = subprocess.run([DAEMON, "--check", "--config", self.daemon.config], stdout=full, timeout=SECONDS)
+            self.assertEqual(done.returncode, 0)    # it has nothing to say
+
+    def test_files_that_are_no_utf8_are_refused_with_their_line(self):
+        config, rules = self.daemon.config, self.daemon.folder / "policy.d"
+        good = config.read_bytes()
+        rules.mkdir()
+        for path, data, said in (
+                (config, b"\xef\xbb\xbf" + good, "usbrouted.conf:1: expected text in UTF-8 without a byte-order mark"),
+                (config, good.decode().encode("utf-16"), "usbrouted.conf:1: expected text in UTF-8; found UTF-16"),
+                (config, good + b"[device k]\nmatch = product=\"Cl\xe9\"\n",
+                 "usbrouted.conf:8: expected text in UTF-8; found a byte"),
+                (rules / "1.rules", b"\xef\xbb\xbfallow *\n", "1.rules:1: expected text in UTF-8 without"),
+                (rules / "1.rules", b"allow *\r\ndeny product=Cl\xe9\r\n", "1.rules:2: expected text in UTF-8; found a byte"),
+                (rules / "1.rules", "allow *\n".encode("utf-16"), "1.rules:1: expected text in UTF-8; found UTF-16")):
+            config.write_bytes(good)
+            path.write_bytes(data)
+            done = subprocess.run([DAEMON, "--check", "--config", config], capture_output=True, timeout=SECONDS)
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn(said, done.stderr.decode())
+        # As an editor of another system ends lines.
+        (rules / "1.rules").write_bytes(b"allow *\r\n")
+        config.write_bytes(good.replace(b"\n", b"\r\n"))
+        done = subprocess.run([DAEMON, "--check", "--config", config], capture_output=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
     def test_bad_configuration_starts_nothing(self):
         status, errors = Daemon(self.folder.name, "[vm vm1]\ncolour = red\n").fails()
         self.assertEqual(status, 1)

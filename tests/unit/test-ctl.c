@@ -525,6 +525,132 @@ static const struct {
 	 "error[usage]: --wait: expected seconds"},
 	{{"--what", "list"}, NULL, NULL, 2, "", "error[usage]: --what: there is no such option\n"},
 	{{"--version"}, NULL, NULL, 0, "usbroutectl VERSION\n", ""},
+	/* What was perhaps meant. */
+	{{"lsit"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: \"lsit\": there is no such command; did you mean list?\n"},
+	{{"help", "atach"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: \"atach\": there is no such command; did you mean attach?\n"},
+	{{"list", "--jsn"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: --jsn: there is no such option; did you mean --json?\n"},
+	{{"list", "-json"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: -json: there is no such option; did you mean --json?\n"},
+	{{"alias", "k", "-x"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: -x: there is no such option\n  a word that begins with - and is no option "
+	 "comes after --"},
+	{{"list", "--json=1"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: --json: expected nothing after it; found \"--json=1\"\n"},
+	{{"show", "--", "-x"},
+	 CALL("Show", "{\"device\":\"-x\"}"),
+	 ERROR("NoSuchDevice", "{\"device\":\"-x\",\"near\":[]}"),
+	 3,
+	 "",
+	 "error[not-found]: no device \"-x\" is plugged in\n  try: usbroutectl list\n"},
+	{{"attach", "serial=e0d5", "vm1"},
+	 CALL("Attach", "{\"device\":\"serial=e0d5\",\"vm\":\"vm1\"}"),
+	 ERROR("NoSuchDevice", "{\"device\":\"serial=e0d5\",\"near\":[{\"word\":\"serial=E0 D5\","
+			       "\"what\":\"0951:1666  Stick\",\"vm\":false}]}"),
+	 3,
+	 "",
+	 "error[not-found]: no device \"serial=e0d5\" is plugged in, and none is configured by "
+	 "that name\n"
+	 "  near: serial=E0 D5  (0951:1666  Stick)\n"
+	 "  try: usbroutectl attach 'serial=E0 D5' vm1\n"},
+	{{"attach", "vm1", "keyboard"},
+	 CALL("Attach", "{\"device\":\"vm1\",\"vm\":\"keyboard\"}"),
+	 ERROR("NoSuchDevice",
+	       "{\"device\":\"vm1\",\"near\":[{\"word\":\"vm1\",\"what\":\"a VM; the device "
+	       "comes first\",\"vm\":true}]}"),
+	 3,
+	 "",
+	 "error[not-found]: no device \"vm1\" is plugged in, and none is configured by that name\n"
+	 "  near: vm1  (a VM; the device comes first)\n"
+	 "  try: usbroutectl attach keyboard vm1\n"},
+	{{"attach", "keyboard", "host"},
+	 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"host\"}"),
+	 ERROR("NoSuchVm", "{\"vm\":\"host\",\"near\":null}"),
+	 3,
+	 "",
+	 "error[not-found]: the host is no VM: `detach` gives a device back to it, `assign DEVICE "
+	 "host` "
+	 "for good\n  try: usbroutectl detach keyboard\n"},
+	{{"attach", "keyboard", "next"},
+	 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"next\"}"),
+	 ERROR("NoSuchVm", "{\"vm\":\"next\",\"near\":null}"),
+	 3,
+	 "",
+	 "error[not-found]: \"next\" is no VM: `switch` takes a device to it\n"
+	 "  try: usbroutectl switch keyboard next\n"},
+	{{"attach", "keyboard", "VM1"},
+	 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"VM1\"}"),
+	 ERROR("NoSuchVm", "{\"vm\":\"VM1\",\"near\":\"vm1\"}"),
+	 3,
+	 "",
+	 "error[not-found]: no VM \"VM1\" is configured; did you mean vm1?\n"
+	 "  try: usbroutectl attach keyboard vm1\n"},
+	{{"show", "class=camera"},
+	 CALL("Show", "{\"device\":\"class=camera\"}"),
+	 "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+	 "\"device\",\"expected\":\"class= with one of audio comm\",\"near\":[]}}",
+	 2,
+	 "",
+	 "error[usage]: DEVICE: expected class= with one of audio comm; found \"class=camera\"\n"
+	 "  try: usbroutectl show --help\n"},
+	{{"alias", "k", "a b"},
+	 CALL("SetAlias", "{\"device\":\"k\",\"alias\":\"a b\"}"),
+	 "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+	 "\"alias\",\"expected\":\"a name of 1 to 31\"}}",
+	 2,
+	 "",
+	 "error[usage]: NAME: expected a name of 1 to 31; found \"a b\"\n"},
+	/* A word that can't be sent is blamed itself. */
+	{{"alias", "k", "a\xff"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: NAME|none: expected text in UTF-8; found \"a?\"\n"},
+	{{"attach", "\xe4", "vm1"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: DEVICE: expected text in UTF-8; found \"?\"\n"},
+	{{"why", "k", "\xe4"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: VM: expected text in UTF-8; found \"?\"\n"},
+	{{"help", "list", "it", "all"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: it: expected nothing more after it"},
 	/* Words of later issues. */
 	{{"adopt", "a", "b"},
 	 NULL,
@@ -653,10 +779,10 @@ static void test_runs(void **state)
 
 static void test_every_command_has_help(void **state)
 {
-	static const char *const names[] = {"list",   "show",	"vms",	    "status",  "attach",
-					    "detach", "vm",	"why",	    "policy",  "version",
-					    "switch", "assign", "unassign", "release", "reserve",
-					    "undo",   "alias",	"reload",   "reset",   "power"};
+	static const char *const names[] = {
+		"list",	   "show",   "vms",	"status", "attach", "detach",	"vm",
+		"why",	   "policy", "version", "switch", "assign", "unassign", "release",
+		"reserve", "undo",   "alias",	"reload", "reset",  "power",	"help"};
 	char out[8192], err[8192], line[64];
 	int out_fd, err_fd, status;
 
@@ -678,6 +804,104 @@ static void test_every_command_has_help(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(line, sizeof(line), "\n  %s ", names[i]);
 		assert_non_null(strstr(out, line));
+	}
+}
+
+/* The same text by the command and by the option. */
+static void test_help_is_a_command(void **state)
+{
+	static const struct {
+		const char *command[4], *option[4];
+	} same[] = {
+		{{"help"}, {"--help"}},
+		{{"help"}, {"-h"}},
+		{{"help", "attach"}, {"attach", "--help"}},
+		{{"help", "attach"}, {"attach", "-h"}},
+		{{"help", "policy", "test"}, {"policy", "test", "--help"}},
+		{{"help", "help"}, {"help", "--help"}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+		char out[2][8192], err[8192];
+
+		for (unsigned k = 0; k < 2; k++) {
+			int out_fd, err_fd, status;
+			pid_t pid = start(k ? same[i].option : same[i].command, &out_fd, &err_fd);
+
+			read_all(out_fd, out[k], sizeof(out[k]));
+			read_all(err_fd, err, sizeof(err));
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			assert_int_equal(status, 0);
+			assert_string_equal(err, "");
+		}
+		assert_string_equal(out[0], out[1]);
+		assert_true(strlen(out[0]) > 0);
+	}
+}
+
+/* What can't be written is said, whatever was printed. */
+static void test_output_that_fails(void **state)
+{
+	static const struct {
+		const char *args[4], *call, *reply;
+	} prints[] = {
+		{{"--help"}, NULL, NULL},
+		{{"--version"}, NULL, NULL},
+		{{"help", "list"}, NULL, NULL},
+		{{"list", "--help"}, NULL, NULL},
+		{{"list"}, MORE("List"), "{\"parameters\":{\"devices\":[" STICK "]}}"},
+		{{"--json", "list"}, MORE("List"), "{\"parameters\":{\"devices\":[" STICK "]}}"},
+		{{"show", "x"},
+		 CALL("Show", "{\"device\":\"x\"}"),
+		 "{\"parameters\":{\"device\":" STICK "}}"},
+		{{"vms"}, MORE("Vms"), VMS},
+		{{"status"}, CALL("Status", "{}"), "{\"parameters\":{}}"},
+		{{"detach", "x"},
+		 CALL("Detach", "{\"device\":\"x\"}"),
+		 "{\"parameters\":{\"message\":\"done\"}}"},
+		{{"reload"}, CALL("Reload", "{}"), "{\"parameters\":{}}"},
+		{{"vm", "xml", "vm1"}, MORE("Vms"), VMS},
+		{{"version"},
+		 "{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{}}",
+		 "{\"parameters\":{\"version\":\"9\"}}"},
+	};
+	enum { FULL, CLOSED_PIPE, CLOSED, WAYS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(prints) * WAYS; i++) {
+		const char *const *args = prints[i / WAYS].args;
+		const char *argv[12] = {"usbroutectl", "--socket", socket_path};
+		int err[2], pipe_out[2], status;
+		char text[8192];
+		pid_t pid;
+
+		for (unsigned k = 0; args[k]; k++)
+			argv[k + 3] = args[k];
+		assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+		assert_int_equal(pipe2(pipe_out, O_CLOEXEC), 0);
+		close(pipe_out[0]);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid) {
+			signal(SIGPIPE, SIG_DFL);
+			dup2(err[1], STDERR_FILENO);
+			if (i % WAYS == FULL)
+				dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+			else if (i % WAYS == CLOSED_PIPE)
+				dup2(pipe_out[1], STDOUT_FILENO);
+			else
+				close(STDOUT_FILENO);
+			execv(getenv("USBROUTECTL"), (char **)argv);
+			_exit(99);
+		}
+		close(err[1]);
+		close(pipe_out[1]);
+		if (prints[i / WAYS].call)
+			serve(prints[i / WAYS].call, prints[i / WAYS].reply);
+		read_all(err[0], text, sizeof(text));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+		    strncmp(text, "error[failed]: standard output can't be written: ", 49))
+			fail_msg("%s, way %zu: status %#x\n%s", args[0], i % WAYS, status, text);
 	}
 }
 
@@ -823,6 +1047,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_every_command_has_help),
+		cmocka_unit_test(test_help_is_a_command),
+		cmocka_unit_test(test_output_that_fails),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_progress),
 	};

@@ -6,6 +6,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -159,9 +162,58 @@ static void test_patterns(void **state)
 			fail_msg("%s, %s", patterns[i].pattern, patterns[i].text);
 }
 
+/* A manual's words without its layout: what classes there are stands in it as in the list. */
+static void expect_classes_in(const char *manual)
+{
+	char path[512], words[65536] = "", *to = words;
+	FILE *f;
+	int c;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("SHIPPED_MANUALS"), manual);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while ((c = fgetc(f)) != EOF && to < words + sizeof(words) - 1) {
+		bool blank = c == '\n' || c == ' ' || c == ',';
+
+		if (!blank || (to > words && to[-1] != ' '))
+			*to++ = blank ? ' ' : (char)c;
+		/* .B and .BR are how the words look. */
+		if (blank && to - words >= 4 && !memcmp(to - 4, " .B ", 4))
+			to -= 3;
+		else if (blank && to - words >= 5 && !memcmp(to - 5, " .BR ", 5))
+			to -= 4;
+	}
+	fclose(f);
+	*to = '\0';
+	if (!strstr(words, USB_CLASS_NAMES " "))
+		fail_msg("%s does not list" USB_CLASS_NAMES, path);
+}
+
+static void test_manuals_list_the_classes(void **state)
+{
+	if (!getenv("SHIPPED_MANUALS"))
+		skip();
+	expect_classes_in("usbroutectl.1");
+	expect_classes_in("usbrouted-policy.5");
+}
+
+static void test_class_names(void **state)
+{
+	char names[256] = "";
+
+	for (int c = 0; c < USB_CLASSES; c++) {
+		strcat(strcat(names, " "), usb_class_name((enum usb_class)c));
+		assert_int_equal(usb_class_parse(usb_class_name((enum usb_class)c)), c);
+	}
+	assert_string_equal(names, USB_CLASS_NAMES);
+	assert_int_equal(usb_class_parse("camera"), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_manuals_list_the_classes),
+		cmocka_unit_test(test_class_names),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_empty_matches_nothing),
