@@ -84,7 +84,7 @@ bool json_append_within(json_t *list, json_t *item, size_t *room)
  */
 size_t json_size(const json_t *json)
 {
-	return json_dumpb(json, NULL, 0, JSON_COMPACT);
+	return json_dumpb(json, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
 static json_t *json_classes(usb_class_set classes)
