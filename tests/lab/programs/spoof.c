@@ -24,6 +24,7 @@
 
 static int sock, ifindex;
 static uint8_t own[6], victim[6];
+static const uint8_t *card = own; /* what neighbour discovery says that the sender's card is */
 static const uint8_t foreign[6] = {0x02, 0xde, 0xad, 0xbe, 0xef, 0x01};
 static const uint8_t everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static const uint8_t all_nodes[6] = {0x33, 0x33, 0, 0, 0, 1};
@@ -183,7 +184,7 @@ static void icmp6(const char *name, const uint8_t *to, const char *source, uint8
 	}
 	body[n++] = type == 136 ? 2 : 1; /* link-layer address: target's, source's */
 	body[n++] = 1;
-	memcpy(body + n, own, 6);
+	memcpy(body + n, card, 6);
 	n += 6;
 	/* The mark, as an option that nobody knows. */
 	at = n;
@@ -231,6 +232,7 @@ int main(int argc, char **argv)
 	struct ifreq ifr = {0};
 	unsigned int m[6];
 	const char *me, *his;
+	char his6[64];
 
 	if (argc != 5 ||
 	    sscanf(argv[3], "%x:%x:%x:%x:%x:%x", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
@@ -261,12 +263,20 @@ int main(int argc, char **argv)
 	icmp6("neighbour-advertisement-hop-by-hop", victim, "fe80::77", 136, DAEMON6, 0);
 	icmp6("neighbour-advertisement-options", victim, "fe80::77", 136, DAEMON6, 60);
 	icmp6("neighbour-advertisement-fragment", victim, "fe80::77", 136, DAEMON6, 44);
+	card = victim;
+	icmp6("neighbour-advertisement-of-his-card", all_nodes, "fe80::77", 136, "fe80::77", 255);
+	card = own;
+	/* His address, as IPv6 makes one of a card's. */
+	snprintf(his6, sizeof(his6), "fe80::%02x%02x:%02xff:fe%02x:%02x%02x", victim[0] ^ 2,
+		 victim[1], victim[2], victim[3], victim[4], victim[5]);
+	icmp6("neighbour-advertisement-for-him", all_nodes, "fe80::77", 136, his6, 255);
+	icmp6("his-address-over-ipv6", all_nodes, his6, 136, "fe80::77", 255);
 	icmp6("router-advertisement", all_nodes, "fe80::77", 134, DAEMON6, 255);
 	icmp6("router-advertisement-hop-by-hop", all_nodes, "fe80::77", 134, DAEMON6, 0);
 	icmp6("router-advertisement-fragment", all_nodes, "fe80::77", 134, DAEMON6, 44);
 	udp("dhcp-offer", victim, own, me, his, 67, 68);
 	udp("dhcp-offer-broadcast", everyone, own, me, "255.255.255.255", 67, 68);
-	udp("foreign-mac", victim, foreign, me, his, 9, 9);
+	udp("his-mac", everyone, victim, me, "255.255.255.255", 9, 9);
 	udp("foreign-address", victim, own, "10.77.0.99", his, 9, 9);
 	udp("daemons-address", victim, own, DAEMON4, his, 3240, 9);
 	/* Inside a VLAN tag. */

@@ -49,7 +49,7 @@ def arp_spoof_refused(lab):
     watch = lab.spawn(lab.vm1, "framewatch eth0", stdin=None)
     check(watch.line() == "ready", "framewatch does not start in vm1")
     sent = lab.vm2.text(f"spoof eth0 {lab.vm2.address} {lab.vm1.mac} {lab.vm1.address}").splitlines()
-    check(len(sent) == 21 and all(line.startswith("sent ") for line in sent), f"vm2 sent {sent}")
+    check(len(sent) == 24 and all(line.startswith("sent ") for line in sent), f"vm2 sent {sent}")
     # The last one is allowed: where it has come, all before it would have.
     came = [watch.line()]
     while came[-1] not in ("frame honest", None):
