@@ -29,9 +29,9 @@ READ = """
 echo sysfs "$({describe} sysfs $v descriptors)"
 echo usbfs "$({describe} usbfs $v /dev/bus/usb/$(printf %03d/%03d $(cat busnum devnum)))" """
 # One of each kind; what Linux sees in it, and so must be seen, is the model's to say.
-TELLING = ("padded", "total-too-large", "length-zero-in-the-middle", "interface-200", "endpoint-of-another", "configuration-0",
+TELLING = ("padded", "total-too-large", "total-zero", "length-zero-in-the-middle", "interface-200", "endpoint-of-another", "configuration-0",
            "first-cut", "long-in-three-configurations")
-IN_GUEST = ("padded", "length-zero-in-the-middle", "interface-40", "interface-200", "no-setting-0", "first-cut", "headset", "disk-uas")
+IN_GUEST = ("padded", "total-zero", "length-zero-in-the-middle", "interface-40", "interface-200", "no-setting-0", "first-cut", "headset", "disk-uas")
 
 
 class Shown:
@@ -50,17 +50,22 @@ class Shown:
                 self.read[kind] = " ".join(words)
 
 
-def interfaces_of(said):
-    """The same of what usb-describe says."""
-    interfaces = {}
-    settings = said.partition(" = ")[2]
-    for text in settings.split("; ") if settings else ():
+def settings_of(said):
+    """{number: {alternate: (classes, endpoints)}} of what usb-describe says."""
+    settings = {}
+    texts = said.partition(" = ")[2]
+    for text in texts.split("; ") if texts else ():
         head, *ends = text.split(", ")
         words = head.split()
         number, alternate = map(int, words[0].split("."))
-        if number not in interfaces or (alternate == 0 and interfaces[number][0]):
-            interfaces[number] = (alternate, words[1], frozenset(end.split()[0] for end in ends))
-    return interfaces
+        settings.setdefault(number, {})[alternate] = (words[1], frozenset(end.split()[0] for end in ends))
+    return settings
+
+
+def agree(interfaces, settings):
+    """Whether a kernel's interfaces are these. Which setting is active, its driver decides."""
+    return interfaces.keys() == settings.keys() and \
+        all(settings[number].get(one[0]) == one[1:] for number, one in interfaces.items())
 
 
 class Bench:
@@ -108,7 +113,8 @@ class Bench:
     def compare(self, blob, there):
         linux = Linux(blob)
         for form, said in there.read.items():
-            if interfaces_of(said) != there.interfaces and not (len(linux.configurations) > 1 and linux.sysfs != linux.usbfs):
+            if not agree(there.interfaces, settings_of(said)) and \
+                    not (len(linux.configurations) > 1 and linux.sysfs != linux.usbfs):
                 self.blame(blob, f"the board's kernel has {there.interfaces}, from {form} is read {said}")
         try:
             device = self.lab.daemon.wait_device(f"{VENDOR:04x}:{self.product:04x}", state="present")
@@ -121,7 +127,7 @@ class Bench:
         name = f"{VENDOR:04x}:{self.product:04x}"
         self.lab.importing(guest, self.lab.route(name, guest))
         inside = self.on(guest)
-        if (inside.configuration, inside.interfaces) != (there.configuration, there.interfaces):
+        if inside.configuration != there.configuration or not agree(inside.interfaces, settings_of(there.read["usbfs"])):
             self.blame(blob, f"the board has {there.configuration} {there.interfaces}, {guest.name} has {inside.configuration} "
                              f"{inside.interfaces}")
         self.lab.daemon.ctl_ok(f"detach {name}")
@@ -138,7 +144,7 @@ def telling(lab):
     bench = Bench(lab)
     for blob in recorded() + odd():
         if blob.name in TELLING:
-            bench.tried(blob, lab.vm1 if blob.name in ("padded", "interface-200") else None)
+            bench.tried(blob, lab.vm1 if blob.name in ("padded", "total-zero", "interface-200") else None)
     bench.end("odd descriptors")
 
 
