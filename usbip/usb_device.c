@@ -19,6 +19,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,13 @@ static void refresh_watches(struct usb_device *dev)
 	if (!dev->context || !dev->ops)
 		return;
 	dev->fds_changed = false;
+	if (dev->direct) {
+		if (dev->gone)
+			unwatch_all(dev);
+		else if (!is_watched(dev, dev->fd))
+			watch_fd(dev, dev->fd, POLLOUT);
+		return;
+	}
 	fds = libusb_get_pollfds(dev->context);
 	if (!fds)
 		return;
@@ -528,7 +536,10 @@ void usb_device_events(struct usb_device *dev)
 	if (dev->busy || dev->state != USB_DEVICE_READY)
 		return;
 	enter(&guard, dev);
-	libusb_handle_events_timeout_completed(dev->context, &now, NULL);
+	if (dev->direct)
+		usb_direct_reap(dev);
+	else
+		libusb_handle_events_timeout_completed(dev->context, &now, NULL);
 	if (dev->fds_changed)
 		refresh_watches(dev);
 	deliver(dev);

@@ -190,7 +190,9 @@ static int start_libusb(struct usb_device *dev)
 		return usb_device_fail(dev, errno_of(r), "libusb can't be started: %s",
 				       libusb_strerror(r));
 	r = libusb_wrap_sys_device(dev->context, dev->fd, &dev->handle);
-	if (r < 0)
+	/* Of reading descriptors that we could read. */
+	dev->direct = r == LIBUSB_ERROR_IO;
+	if (r < 0 && !dev->direct)
 		return usb_device_fail(dev, errno_of(r), "libusb can't use its descriptor: %s",
 				       libusb_strerror(r));
 	return 0;

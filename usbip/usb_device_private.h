@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A device from within: usb_device.c (its states), usb_device_call.c (what blocks),
- * usb_interfaces.c (its interfaces), usb_keyboard.c and usb_transfer.c (its transfers) share this,
+ * usb_interfaces.c (its interfaces), usb_keyboard.c, usb_transfer.c and usb_direct.c (its transfers) share this,
  * and nobody else includes it.
  *
  * While a job is under way (@busy), all but the job's @letter belongs to the worker; otherwise to
@@ -47,6 +47,7 @@ struct usb_device {
 	int fd; /* owned; libusb doesn't close it */
 	libusb_context *context;
 	libusb_device_handle *handle;
+	bool direct; /* libusb can't take it: usb_direct.c */
 
 	const struct usb_device_ops *ops;
 	void *ops_ctx;
@@ -93,6 +94,11 @@ struct usb_device {
 /* usb_transfer.c */
 int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb);
 void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
+
+/* usb_direct.c */
+int usb_direct_submit(struct usb_device *dev, struct usb_urb *urb);
+void usb_direct_cancel(struct usb_device *dev, struct usb_urb *urb);
+void usb_direct_reap(struct usb_device *dev);
 
 /* usb_device_call.c: in the worker */
 void usb_device_call_run(struct usb_device *dev);

@@ -125,7 +125,8 @@ void usb_direct_reap(struct usb_device *dev)
 				return;
 			dev->gone = dev->fds_changed = true;
 			list_for_each_safe(l, &dev->aloft)
-				done(dev, list_entry(l, struct usb_urb, device_link), -ESHUTDOWN, 0);
+				done(dev, list_entry(l, struct usb_urb, device_link), -ESHUTDOWN,
+				     0);
 			return;
 		}
 		if (u)

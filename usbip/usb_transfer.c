@@ -149,8 +149,11 @@ static int provide(struct usb_urb *urb)
  */
 int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb)
 {
-	int r = provide(urb);
+	int r;
 
+	if (dev->direct)
+		return usb_direct_submit(dev, urb);
+	r = provide(urb);
 	if (r < 0)
 		return r;
 	fill(dev, urb, urb->transfer);
@@ -180,6 +183,10 @@ int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb)
  */
 void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb)
 {
+	if (dev->direct) {
+		usb_direct_cancel(dev, urb);
+		return;
+	}
 	urb->cancel_later = false;
 	if (libusb_cancel_transfer(urb->transfer) == LIBUSB_ERROR_NO_DEVICE)
 		dev->gone = true;

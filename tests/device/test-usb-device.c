@@ -879,6 +879,60 @@ static void settings_without_0(void **state)
 	user_free(u);
 }
 
+/* libusb refuses a device of which one configuration is shorter than its own descriptor; usbfs shows
+ * nothing of that one. Linux works with the others, and so do we. */
+static void without_libusb(void **state)
+{
+	static const uint8_t node[] = {DEVICE(2), CONFIG(25, 1), INTERFACE(0, 0, 1),
+				       INTERRUPT(0x81)};
+	struct user *u = user_new_of(node, sizeof(node), 1);
+	uint8_t data[64];
+
+	user_open(u);
+	assert_true(mock_logged(&u->mock, "claim0 release0 reset claim0"));
+	user_attach(u);
+	/* Control, in and out, and one that stalls. */
+	ask(u, with_seqnum(get_descriptor, 1), NULL);
+	expect(u, 3, 1, 0, 18, data);
+	assert_int_equal(data[0], 18);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {0, 9, 1}}, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	ask(u,
+	    (struct pdu_submit){
+		    .seqnum = 3, .in = true, .length = 4, .setup = {0xc0, 1, 0, 0, 0, 0, 4}},
+	    NULL);
+	expect(u, 3, 3, -EPIPE, 0, NULL);
+	/* A key, one that is taken back, and the next. */
+	ask(u, with_seqnum(interrupt_in, 4), NULL);
+	turn_until(u, mock_key(&u->mock, 9));
+	expect(u, 3, 4, 0, 8, (uint8_t[8]){[2] = 9});
+	ask(u, with_seqnum(interrupt_in, 5), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	unlink_urb(u, 6, 5);
+	expect(u, 4, 6, -ECONNRESET, 0, NULL);
+	ask(u, with_seqnum(interrupt_in, 7), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	mock_unplug(&u->mock);
+	expect(u, 3, 7, -ESHUTDOWN, 0, NULL);
+	user_free(u);
+}
+
+/* A device whose only configuration is like that has no interface at all, and answers all the same. */
+static void without_interfaces(void **state)
+{
+	static const uint8_t node[] = {DEVICE(1)};
+	struct user *u = user_new_of(node, sizeof(node), 1);
+
+	user_open(u);
+	user_attach(u);
+	ask(u, (struct pdu_submit){.seqnum = 1, .setup = {0, 9, 1}}, NULL);
+	expect(u, 3, 1, 0, 0, NULL);
+	ask(u, (struct pdu_submit){.seqnum = 2, .setup = {0x40, 1}}, NULL);
+	expect(u, 3, 2, 0, 0, NULL);
+	assert_false(mock_logged(&u->mock, "unconfigured"));
+	user_free(u);
+}
+
 /* One session after the other: in between the device is as it was found. */
 static void sessions(void **state)
 {
@@ -1135,7 +1189,8 @@ int main(void)
 		cmocka_unit_test(isochronous),	      cmocka_unit_test(isochronous_errors),
 		cmocka_unit_test(unlinked),	      cmocka_unit_test(blocking_requests),
 		cmocka_unit_test(odd_descriptors),    cmocka_unit_test(long_descriptors),
-		cmocka_unit_test(settings_without_0), cmocka_unit_test(sessions),
+		cmocka_unit_test(settings_without_0), cmocka_unit_test(without_libusb),
+		cmocka_unit_test(without_interfaces), cmocka_unit_test(sessions),
 		cmocka_unit_test(handed_over),	      cmocka_unit_test(end_while_parked),
 		cmocka_unit_test(close_with_session), cmocka_unit_test(no_memory),
 		cmocka_unit_test(unplugged),	      cmocka_unit_test(unplugged_at_submit),
