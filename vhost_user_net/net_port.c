@@ -107,7 +107,8 @@ static void set_link(struct net_port *port, bool up)
 	port->has_daemon = false;
 	net_switch_link(port->sw, port->index, up);
 	log_debug("%s: card %s", port->name, up ? "up" : "down");
-	port->ops->link(port->ctx, up, up ? tun_offload(&port->dev) : 0);
+	port->offload = up ? tun_offload(&port->dev) : 0;
+	port->ops->link(port->ctx, up, port->offload);
 	if (up && port->fixed_mac)
 		port->ops->mac(port->ctx, port->fixed);
 }
@@ -148,6 +149,9 @@ static void follow(struct net_port *port)
 	pthread_mutex_unlock(port->dev.lock);
 	/* A ring that was started has a signal due. */
 	port->touched |= 1ull << port->index;
+	/* Other features under running rings: they were started anew, and so is the card. */
+	if (up && port->up && tun_offload(&port->dev) != port->offload)
+		set_link(port, false);
 	if (up != port->up)
 		set_link(port, up);
 }

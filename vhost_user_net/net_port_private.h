@@ -34,6 +34,7 @@ struct net_port {
 
 	struct vu_device dev;		 /* [lock]: memory and RX ring */
 	bool up;			 /* [lock] */
+	unsigned offload;		 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
 	struct log_limit limit;

@@ -144,6 +144,29 @@ static void assert_nothing(struct fe *fe)
 	assert_int_equal(fe_rx(fe, &hdr, buf, sizeof(buf)), 0);
 }
 
+/* Features that change under running rings: the tap must not send what the driver no longer takes. */
+static void other_features_set_the_card_up_anew(void **state _unused_)
+{
+	start(&a, FE_FEATURES);
+	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6));
+	assert_int_equal(fe_message(&a), 0);
+	assert_true(net_port_up(a.port));
+	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(a.downs, 1);
+	assert_int_equal(a.ups, 2);
+	/* The same once more is no news, nor are features that the tap does not know. */
+	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6));
+	assert_int_equal(fe_message(&a), 0);
+	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6 |
+					    1ull << VIRTIO_NET_F_HOST_TSO6));
+	assert_int_equal(fe_message(&a), 0);
+	assert_int_equal(a.downs, 1);
+	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_CSUM));
+	assert_int_equal(fe_message(&a), 0);
+	assert_int_equal(a.offload, 0);
+}
+
 static void frames_find_their_card(void **state _unused_)
 {
 	uint8_t f[2000];
@@ -984,6 +1007,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		T(other_features_set_the_card_up_anew),
 		T(frames_find_their_card),
 		T(one_card_cannot_take_another_ones_address),
 		T(a_card_may_change_to_an_address_that_nobody_has),
