@@ -59,7 +59,7 @@ class Board:
         self.boot_seconds = None
         self.started = False            # whether it was powered on at all
         self._devices = list(devices)
-        self._plugged = set()
+        self._plugged = {}              # by name: of which device, with what properties
         self._ports = {}
         self._far_ends = {}
         self._memory = memory
@@ -121,9 +121,9 @@ class Board:
         agent_far.close()
         monitor_far.close()
         self._monitor = Qmp(monitor_near, "board")
-        plugged, self._plugged = sorted(self._plugged) or self._devices, set()
-        for name in plugged:
-            self.plug(name)
+        plugged, self._plugged = self._plugged or {name: (None, {}) for name in self._devices}, {}
+        for name, (device, properties) in sorted(plugged.items()):
+            self.plug(name, device, **properties)
         self._channel = Channel(agent_near, "board")
         try:
             self._channel.wait_up(BOOT_SECONDS)
@@ -191,9 +191,10 @@ class Board:
     # USB
 
     def plug(self, name, device=None, **properties):
-        """Plug in a device of DEVICES under a name of its own (or that of the device)."""
-        # Always the same port for the same name: QEMU's serial numbers contain it.
-        port = self._ports.setdefault(name, len(self._ports) + 1)
+        """Plug in a device of DEVICES under a name of its own (or that of the device). QEMU's serial numbers contain
+        the port, but for serial=; serial="" is none."""
+        # Always the same port for the same name, but where it is said (port=) or was moved.
+        port = self._ports.get(name) or self._ports.setdefault(name, self.free_port())
         arguments = {**DEVICES[device or name], "id": name, "bus": "xhci.0", "port": str(port), **properties}
         disk, card = arguments.pop("lun", None), arguments.pop("card", None)
         if card:
@@ -219,14 +220,14 @@ class Board:
             self._monitor.call("qom-set", value=True, **attached)
         if card:
             self._monitor.call("device_add", **card)
-        self._plugged.add(name)
+        self._plugged[name] = device, properties
 
     def unplug(self, name):
         """Pull a device out, and wait until it is out."""
         since = len(self._monitor.events)
         self._monitor.call("device_del", id=name)
         self._monitor.wait_event("DEVICE_DELETED", since, EVENT_SECONDS, device=name)
-        self._plugged.discard(name)
+        self._plugged.pop(name, None)
         nodes = self._monitor.call("query-named-block-nodes")
         if any(node.get("node-name") == f"{name}-image" for node in nodes):
             self._monitor.call("blockdev-del", node_name=f"{name}-image")
@@ -279,6 +280,20 @@ class Board:
     def port(self, name):
         """The port of the board's controller that a name has."""
         return self._ports[name]
+
+    def free_port(self):
+        """A port of the board's controller that no name has, nor had last if there is one."""
+        ports = [str(port) for port in range(1, PORTS + 1)]
+        had = {str(port) for port in self._ports.values()}
+        has = {str(properties.get("port", self._ports[name])) for name, (_, properties) in self._plugged.items()}
+        return next(port for port in [p for p in ports if p not in had | has] + [p for p in ports if p not in has])
+
+    def move(self, name, **properties):
+        """Pull a device out and plug it into another port, which it keeps: another one than anything has or had."""
+        device, old = self._plugged[name]
+        self.unplug(name)
+        self._ports[name] = self.free_port()
+        self.plug(name, device, **{**old, **properties})
 
     def plugged(self):
         """The names of what is plugged in."""
