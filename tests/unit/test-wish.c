@@ -306,6 +306,215 @@ static void test_file_form(void **state)
 	assert_int_equal(copy.n, 3);
 }
 
+/* ------------------------------------------------------------- older files */
+
+static void test_older_versions_are_read(void **state)
+{
+	static const char old[] = "V1\tvm1\tserial\t1d6b:0001\tS1\t" PORT_A "\n"
+				  "V2\tvm2\tport-id\t1d6b:0002\t\t" PORT_B "\t100\t\n"
+				  "V1\tvm3\talias\t\tmouse\t\n"
+				  "V1\tvm4\tport\t\t\tx/usb2:9\n";
+	_cleanup_(wishes_deinit) struct wishes w;
+	_cleanup_free_ char *text = NULL, *again = NULL;
+	struct device_facts d = device(1, "S1", PORT_B);
+	unsigned bad;
+	size_t len;
+
+	wishes_init(&w);
+	assert_int_equal(wishes_parse(&w, old, strlen(old), &bad), 0);
+	assert_int_equal(bad, 0);
+	/* Written as they were, until their devices are there. */
+	assert_int_equal(wishes_format(&w, &text, &len), 0);
+	assert_string_equal(text, "V1\tvm1\tserial\t1d6b:0001\tS1\t" PORT_A "\n"
+				  "V2\tvm2\tport-id\t1d6b:0002\t\t" PORT_B "\t100\t\n"
+				  "V3\tvm3\tname\t\tmouse\t\t\t\n"
+				  "V3\tvm4\tport\t\t\tx/usb2:9\t\t\n");
+	d.alias = "keyboard";
+	assert_int_equal(wish_adopt(&w, &d, true), 1);
+	assert_int_equal(wish_adopt(&w, &d, true), 0);
+	d = device(2, NULL, PORT_B);
+	d.alias = "stick";
+	assert_int_equal(wish_adopt(&w, &d, false), 1);
+	assert_int_equal(wishes_format(&w, &again, &len), 0);
+	assert_string_equal(again, "V3\tvm1\tname\t\tkeyboard\t\t\t\n"
+				   "V3\tvm2\tname\t\tstick\t\t100\t\n"
+				   "V3\tvm3\tname\t\tmouse\t\t\t\n"
+				   "V3\tvm4\tport\t\t\tx/usb2:9\t\t\n");
+	/* What is said today of a device without its name never comes to hang on one. */
+	d = device(3, "S3", PORT_A);
+	assert_int_equal(wish_set(&w, &d, false, true, "vm1"), 0);
+	d.alias = "other";
+	assert_int_equal(wish_adopt(&w, &d, true), 0);
+}
+
+/* ------------------------------------------------------------- against a plain reference */
+
+/* A desk of devices, some of one kind, and what was said of them, in the order of saying. */
+#define DESK	5
+#define SAID	64
+#define PLACES	4
+#define NOWHERE -1
+
+struct said {
+	enum wish_kind kind;
+	int device, place; /* what it hangs on; of a serial's, where it was */
+	unsigned vm;
+	bool taken_back;
+};
+
+struct desk {
+	struct wishes wishes;
+	int at[DESK];
+	struct said said[SAID];
+	size_t n;
+	unsigned seed;
+};
+
+/* 0 and 1 have no serial and one id; 2 and 3 have one serial and id; 4 is alone. Even ones are named. */
+static const uint16_t desk_product[DESK] = {1, 1, 2, 2, 3};
+static const char *const desk_serial[DESK] = {NULL, NULL, "SAME", "SAME", "OWN"};
+static const char *const desk_name[DESK] = {"zero", NULL, "two", NULL, "four"};
+static const char *const places[PLACES] = {"x/usb2:1", "x/usb2:2", "x/usb2:3", "x/usb2:4"};
+static const char *const vms[] = {"vm1", "vm2", "host"};
+
+static unsigned dice(struct desk *d, unsigned sides)
+{
+	d->seed = d->seed * 1103515245 + 12345;
+	return (d->seed >> 16) % sides;
+}
+
+static struct device_facts facts_of(const struct desk *d, int i)
+{
+	struct device_facts f = device(desk_product[i], desk_serial[i], places[d->at[i]]);
+
+	f.alias = desk_name[i];
+	return f;
+}
+
+static bool is_alone(const struct desk *d, int i)
+{
+	for (int k = 0; k < DESK; k++)
+		if (k != i && d->at[k] != NOWHERE && desk_serial[k] && desk_serial[i] &&
+		    desk_product[k] == desk_product[i])
+			return false;
+	return desk_serial[i] != NULL;
+}
+
+/* What a person would say: does this word mean that device, where all stand now? */
+static bool means(const struct desk *d, const struct said *s, int i)
+{
+	bool same_kind = s->device >= 0 && desk_product[s->device] == desk_product[i];
+
+	switch (s->kind) {
+	case WISH_NAME:
+		return s->device == i;
+	case WISH_PORT:
+		return s->place == d->at[i];
+	case WISH_PORT_ID:
+		return same_kind && s->place == d->at[i];
+	case WISH_SERIAL:
+		return same_kind && (is_alone(d, i) || s->place == d->at[i]);
+	}
+	return false;
+}
+
+static const struct said *last_word(const struct desk *d, int i)
+{
+	for (size_t n = d->n; n--;)
+		if (!d->said[n].taken_back && means(d, &d->said[n], i))
+			return &d->said[n];
+	return NULL;
+}
+
+static void take_back(struct desk *d, int i)
+{
+	for (size_t n = 0; n < d->n; n++)
+		if (means(d, &d->said[n], i))
+			d->said[n].taken_back = true;
+}
+
+static void say_of(struct desk *d, int i)
+{
+	struct device_facts f = facts_of(d, i);
+	struct said s = {.device = i, .place = d->at[i], .vm = dice(d, ARRAY_SIZE(vms))};
+	bool alone = is_alone(d, i), by_port = !dice(d, 3), by_name = f.alias && dice(d, 2);
+
+	if (d->n == SAID)
+		return;
+	s.kind = by_name ? WISH_NAME : by_port ? WISH_PORT : alone ? WISH_SERIAL : WISH_PORT_ID;
+	take_back(d, i);
+	d->said[d->n++] = s;
+	if (by_name)
+		assert_int_equal(wish_set_name(&d->wishes, f.alias, &f, alone, vms[s.vm]), 0);
+	else
+		assert_int_equal(wish_set(&d->wishes, &f, by_port, alone, vms[s.vm]), 0);
+}
+
+static void reread(struct desk *d)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned bad;
+	size_t len;
+
+	assert_int_equal(wishes_format(&d->wishes, &text, &len), 0);
+	wishes_deinit(&d->wishes);
+	assert_int_equal(wishes_parse(&d->wishes, text, len, &bad), 0);
+	assert_int_equal(bad, 0);
+}
+
+static void step(struct desk *d)
+{
+	int i = (int)dice(d, DESK), to = (int)dice(d, PLACES + 1) - 1;
+	bool is_free = true;
+
+	for (int k = 0; k < DESK; k++)
+		is_free = is_free && (to == NOWHERE || d->at[k] != to);
+	switch (dice(d, 5)) {
+	case 0:
+		if (d->at[i] != NOWHERE)
+			say_of(d, i);
+		break;
+	case 1:
+		reread(d);
+		break;
+	case 2:
+		if (d->at[i] != NOWHERE && !dice(d, 3)) {
+			struct device_facts f = facts_of(d, i);
+
+			wish_forget(&d->wishes, &f, is_alone(d, i));
+			take_back(d, i);
+		}
+		break;
+	default:
+		if (is_free)
+			d->at[i] = to;
+	}
+}
+
+static void test_against_a_plain_reference(void **state)
+{
+	for (unsigned round = 0; round < 200; round++) {
+		struct desk d = {.seed = round};
+
+		wishes_init(&d.wishes);
+		for (int i = 0; i < DESK; i++)
+			d.at[i] = NOWHERE;
+		for (unsigned n = 0; n < 150; n++) {
+			step(&d);
+			for (int i = 0; i < DESK; i++) {
+				const struct said *s;
+
+				if (d.at[i] == NOWHERE)
+					continue;
+				s = last_word(&d, i);
+				assert_target(&d.wishes, facts_of(&d, i), is_alone(&d, i),
+					      s ? vms[s->vm] : NULL);
+			}
+		}
+		wishes_deinit(&d.wishes);
+	}
+}
+
 static const char *const bad_lines[] = {
 	"V2\tvm1\tport\t\t\tx/usb2:1",
 	"V1\tvm1\tport\t\t\t",
@@ -372,6 +581,8 @@ int main(void)
 		cmocka_unit_test(test_alias_restored),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
+		cmocka_unit_test(test_older_versions_are_read),
+		cmocka_unit_test(test_against_a_plain_reference),
 		cmocka_unit_test(test_bad_lines_cost_only_themselves),
 	};
 
