@@ -168,6 +168,11 @@ static bool options(struct change *change, const struct varlink_call *call)
 	return true;
 }
 
+static bool takes_back(enum route_verb verb)
+{
+	return verb == ROUTE_UNASSIGN || verb == ROUTE_RELEASE || verb == ROUTE_UNRESERVE;
+}
+
 static bool subjects(struct change *change, const struct varlink_call *call)
 {
 	const char *expected = NULL, *text = control_text_parameter(change->caller, call, "device");
@@ -179,6 +184,11 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	r = subjects_resolve(control_daemon(change->caller), text, change->subjects,
 			     &change->ask.n_subjects, &expected);
 	change->ask.subjects = change->subjects;
+	if (r == RESOLVE_UNKNOWN && takes_back(change->ask.verb) &&
+	    subject_of_lost_name(control_daemon(change->caller), text, change->subjects)) {
+		change->ask.n_subjects = 1;
+		r = 0;
+	}
 	if (r == RESOLVE_AMBIGUOUS)
 		control_ambiguous(change->caller, text);
 	else if (r < 0)
@@ -371,11 +381,11 @@ void method_reserve(struct control_caller *caller, const struct varlink_call *ca
 	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_RESERVE, names);
 	bool off = false;
 
-	if (!c || !options(c, call) || !flag_parameter(c, call, "off", &off) || !subjects(c, call))
+	if (!c || !options(c, call) || !flag_parameter(c, call, "off", &off))
 		return;
 	if (off)
 		c->ask.verb = ROUTE_UNRESERVE;
-	if (allowed(c, false))
+	if (subjects(c, call) && allowed(c, false))
 		change_begin(take_ptr(c));
 }
 

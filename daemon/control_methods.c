@@ -107,6 +107,28 @@ static void warn(struct warnings *warnings, const char *format, ...)
 		warnings->left_out++;
 }
 
+/* What is wished for names that nothing gives to any device. */
+static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
+{
+	static const struct {
+		enum wish_list list;
+		const char *what;
+	} lists[] = {{WISHES_COMMANDS, "is wanted at"}, {WISHES_ASSIGNMENTS, "is assigned to"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each(it, &daemon->book.list[lists[i].list].all) {
+			const struct wish *w = list_entry(it, struct wish, link);
+
+			if (w->kind != WISH_NAME || device_name_exists(daemon, w->name))
+				continue;
+			warn(warnings,
+			     "%s %s %s, but no [device] section and no `usbroutectl alias` gives "
+			     "any "
+			     "device that name; usbroutectl unassign %s forgets it",
+			     w->name, lists[i].what, w->target, w->name);
+		}
+}
+
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
 {
 	static const char *const names[] = {NULL};
@@ -137,6 +159,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
 			warn(&warnings, "%s", text);
 	}
+	warn_of_lost_names(daemon, &warnings);
 	if (!vms)
 		warn(&warnings,
 		     "no VM is configured; add a [vm NAME] section to the configuration");

@@ -61,6 +61,17 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 }
 
 /**
+ * device_name_exists() - whether a section or a command gives a name to any device, there or not
+ * @daemon:	the daemon
+ * @name:	the name
+ */
+bool device_name_exists(const struct daemon *daemon, const char *name)
+{
+	return config_find_device(daemon->config, name) ||
+	       wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+}
+
+/**
  * device_name_why_absent() - why no present device bears a name
  * @daemon:	the daemon
  * @name:	a name that nobody bears
@@ -72,7 +83,7 @@ void device_name_why_absent(const struct daemon *daemon, const char *name, char 
 	const struct config_device *section = config_find_device(daemon->config, name);
 	size_t n = 0;
 
-	if (!section && !wish_find_target(&daemon->book.list[WISHES_NAMES], name)) {
+	if (!device_name_exists(daemon, name)) {
 		snprintf(text, size,
 			 "no [device %s] is configured, and no device was given that name", name);
 		return;

@@ -32,6 +32,29 @@ struct route_subject subject_of(struct device *device)
 	return s;
 }
 
+/**
+ * subject_of_lost_name() - a name of which something was said, and which no device has any more
+ * @daemon:	the daemon
+ * @text:	what means no device and no group
+ * @subject:	gets it, so that what was said can be taken back
+ *
+ * Return: whether it is one.
+ */
+bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject)
+{
+	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
+					       WISHES_RESERVED};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		if (!wish_find_name(&daemon->book.list[lists[i]], text))
+			continue;
+		*subject = (struct route_subject){.by = DEVICE_BY_NAME};
+		snprintf(subject->alias, sizeof(subject->alias), "%s", text);
+		return true;
+	}
+	return false;
+}
+
 struct collected {
 	struct route_subject *subjects;
 	size_t n;

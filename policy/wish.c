@@ -450,6 +450,18 @@ int wish_restore_name(struct wishes *wishes, const struct wishes *before, const 
 }
 
 /**
+ * wish_find_name() - the wish that hangs on a name
+ * @wishes:	the list
+ * @name:	the name
+ *
+ * Return: the wish, owned by the list, or NULL.
+ */
+const struct wish *wish_find_name(const struct wishes *wishes, const char *name)
+{
+	return find_name(wishes, name);
+}
+
+/**
  * wish_find_target() - the first wish with a target
  * @wishes:	the list
  * @target:	the target

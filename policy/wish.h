@@ -93,6 +93,7 @@ void wish_text(const struct wish *w, char *text, size_t size);
 const struct wish *wish_find_target(const struct wishes *wishes, const char *target);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,
 			     bool pair_is_unique);
+const struct wish *wish_find_name(const struct wishes *wishes, const char *name);
 const struct wish *wish_find_absent(const struct wishes *wishes, const struct selector *selector,
 				    const char *alias);
 int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines);
