@@ -24,6 +24,7 @@
 #include "base/fd.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/stranger.h"
 #include "base/varlink_wire.h"
 #include "daemon/daemon.h"
 #include "daemon/varlink.h"
@@ -89,7 +90,7 @@ static void caller_free(struct control_caller *caller)
 	control->n_callers--;
 	loop_cancel(control->daemon->loop, &caller->watch);
 	loop_cancel(control->daemon->loop, &caller->patience);
-	fd_close(caller->sock);
+	stranger_close(caller->sock);
 	varlink_wire_deinit(&caller->wire);
 	free(caller->answer);
 	free(caller->gids);
@@ -378,8 +379,8 @@ static void caller_readable(void *ctx, int res)
 		caller_free(caller);
 		return;
 	}
-	n = recv(caller->sock, space, room, MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN) {
+	n = stranger_receive(caller->sock, space, room);
+	if (n == -EAGAIN) {
 		caller_watch(caller, POLLIN);
 		return;
 	}
@@ -438,7 +439,7 @@ static bool control_has_room(const struct control_socket *control, uid_t uid)
 static void control_accept(void *ctx, int res _unused_)
 {
 	struct control_socket *control = ctx;
-	_cleanup_close_ int sock = listener_accept(&control->door, "control");
+	_cleanup_stranger_ int sock = listener_accept(&control->door, "control");
 	struct control_caller *caller;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -494,6 +495,7 @@ int control_socket_new(struct control_socket **ret_control, struct daemon *daemo
 	if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    chmod(address.sun_path, 0666) < 0 || listen(control->listener, 16) < 0)
 		goto fail;
+	stranger_listener(control->listener);
 	*ret_control = control;
 	return 0;
 fail:
@@ -539,7 +541,7 @@ struct control_socket *control_socket_free(struct control_socket *control)
 		caller_free(caller);
 	}
 	listener_stop(&control->door);
-	fd_close(control->listener);
+	stranger_listener_close(control->listener);
 	unlink(daemon_path(path, sizeof(path), control->daemon->config->runtime_directory,
 			   "control"));
 	free(control);

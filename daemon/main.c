@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/output.h"
+#include "base/stranger.h"
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -159,6 +160,9 @@ static int run(int argc, char **argv)
 		config_free(config);
 		return EXIT_CANNOT;
 	}
+	r = strangers_start();
+	if (r < 0)
+		log_warning("no process that closes strangers' descriptors: %s", errno_text(r));
 	return daemon_run(config, policy, o.config, line);
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stranger.h"
 #include "daemon/daemon.h"
 #include "daemon/virt_private.h"
 
@@ -108,7 +109,7 @@ static void link_lost(struct virt_link *link, const char *why)
 		return;
 	log_limited(&link->limit, LOG_LEVEL_WARNING, "usbrouted-libvirt: %s", why);
 	loop_cancel(link->daemon->loop, &link->watch);
-	link->sock = fd_close(link->sock);
+	link->sock = stranger_close(link->sock);
 	link->libvirt = false;
 	domains_forget(link);
 	virt_asks_forget(link, NULL);
@@ -204,11 +205,11 @@ static void link_readable(void *ctx, int res _unused_)
 	struct virt_line line;
 	size_t room;
 	char *space = virt_reader_space(&link->reader, &room);
-	ssize_t n = recv(link->sock, space, room, MSG_DONTWAIT);
+	ssize_t n = stranger_receive(link->sock, space, room);
 	int r;
 
-	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		link_lost(link, n == 0 ? "it has gone" : errno_text(errno));
+	if (n == 0 || (n < 0 && n != -EAGAIN)) {
+		link_lost(link, n == 0 ? "it has gone" : errno_text((int)n));
 		return;
 	}
 	if (n > 0)
@@ -254,7 +255,7 @@ static bool client_is_dead(const struct virt_link *link)
 static void link_accept(void *ctx, int res _unused_)
 {
 	struct virt_link *link = ctx;
-	_cleanup_close_ int sock = listener_accept(&link->door, "usbrouted-libvirt");
+	_cleanup_stranger_ int sock = listener_accept(&link->door, "usbrouted-libvirt");
 
 	if (sock < 0 || !peer_may(link, sock))
 		return;
@@ -354,6 +355,7 @@ int virt_link_new(struct virt_link **ret_link, struct daemon *daemon)
 	if (group && chown(address.sun_path, (uid_t)-1, group->gr_gid) == 0 &&
 	    chmod(address.sun_path, 0660) < 0)
 		goto fail;
+	stranger_listener(link->listener);
 	*ret_link = link;
 	return 0;
 fail:
@@ -391,8 +393,8 @@ struct virt_link *virt_link_free(struct virt_link *link)
 	listener_stop(&link->door);
 	virt_asks_forget(link, NULL);
 	domains_forget(link);
-	fd_close(link->sock);
-	fd_close(link->listener);
+	stranger_close(link->sock);
+	stranger_listener_close(link->listener);
 	unlink(daemon_path(path, sizeof(path), link->daemon->config->runtime_directory, "libvirt"));
 	free(link);
 	return NULL;

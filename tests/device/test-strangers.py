@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""What strangers may do to the real daemon's sockets, and that nobody else waits for it: descriptors whose close
+blocks, callers who only work, sit or shout, a stderr that nobody reads. usage: test-strangers.py USBROUTED USBROUTECTL"""
+
+import array
+import importlib.util
+import json
+import os
+import pathlib
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import unittest
+
+spec = importlib.util.spec_from_file_location(
+    "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
+daemon_process = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(daemon_process)
+Daemon, SECONDS = daemon_process.Daemon, daemon_process.SECONDS
+
+LINGER_SECONDS = 1000   # far beyond any patience here: a close that waits is seen, not timed
+LIST = b'{"method":"io.usbrouted.List"}\0'
+
+
+class Blocker:
+    """A descriptor whose last close blocks: a TCP socket with SO_LINGER and bytes that nobody reads."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.sock = socket.create_connection(listener.getsockname())
+            self.far, _ = listener.accept()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER_SECONDS))
+        self.sock.setblocking(False)
+        try:
+            while True:
+                self.sock.send(bytes(65536))
+        except BlockingIOError:
+            pass
+
+    def give(self, to, data):
+        """Send it with data, and keep none. From Linux 6.16 on the daemon's sockets refuse it."""
+        try:
+            to.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self.sock.fileno()]))])
+        except (PermissionError, BrokenPipeError):
+            # It is the last one still, and to close it would block us.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def end(self):
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.far.close()
+
+
+class Strangers(unittest.TestCase):
+    config = "[vm vm1]\n"
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.addCleanup(lambda: Daemon.running and Daemon.running.kill())
+        os.chmod(self.folder.name, 0o755)
+        self.daemon = Daemon(self.folder.name, self.config)
+
+    def connect(self, name="control"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.daemon.run / name))
+        sock.settimeout(SECONDS)
+        self.addCleanup(sock.close)
+        return sock
+
+    def blocker(self):
+        one = Blocker()
+        self.addCleanup(one.end)
+        return one
+
+    def answers(self):
+        status, out, errors = self.daemon.ctl("status")
+        self.assertEqual(status, 0, errors)
+        return json.loads(out)
+
+    def stops(self):
+        status, errors = self.daemon.stop()
+        self.assertEqual(status, 0, errors)
+        return errors
+
+    def test_descriptor_beside_a_call(self):
+        self.daemon.start()
+        for data in LIST, b"{", b"\0", LIST + LIST:
+            sock = self.connect()
+            self.blocker().give(sock, data)
+            self.answers()
+        self.stops()
+
+    def test_descriptor_behind_a_call(self):
+        self.daemon.start()
+        sock = self.connect()
+        sock.send(LIST[:10])
+        self.blocker().give(sock, LIST[10:])
+        self.answers()
+        self.stops()
+
+    def test_descriptor_left_unread(self):
+        """Its sender goes, or is sent away, before it was read."""
+        self.daemon.start()
+        for garbage in b"\0", b"no json\0", LIST:
+            sock = self.connect()
+            sock.sendall(garbage)
+            self.blocker().give(sock, LIST)
+            sock.close()
+            self.answers()
+        self.stops()
+
+    def test_descriptor_of_one_too_many(self):
+        self.daemon.start()
+        kept = [self.connect() for _ in range(80)]
+        for sock in kept[-20:]:
+            self.blocker().give(sock, LIST)
+        for sock in kept[:40]:
+            sock.close()
+        self.answers()
+        self.stops()
+
+    def test_descriptor_when_it_ends(self):
+        self.daemon.start()
+        sock = self.connect()
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        self.blocker().give(sock, LIST)
+        late = self.connect()
+        self.blocker().give(late, LIST)
+        self.daemon.process.send_signal(signal.SIGCONT)
+        self.stops()
+
+    def test_descriptor_to_the_helpers_socket(self):
+        self.daemon.start()
+        for data in b"state\n", b"no such word\n":
+            sock = self.connect("libvirt")
+            self.blocker().give(sock, data)
+            self.answers()
+            second = self.connect("libvirt")
+            self.blocker().give(second, data)
+            self.answers()
+        self.stops()
+
+
+if __name__ == "__main__":
+    sys.argv = sys.argv[:1] + sys.argv[3:]
+    unittest.main(verbosity=2)
