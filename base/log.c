@@ -2,14 +2,23 @@
 /*
  * Log sink: stderr, one write a line, so that lines of several threads never mix.
  *
- * Owns the level and the form; both are set once in log_init(), before any thread.
+ * A line is written without waiting: where nobody reads, it is lost and counted, and the first line
+ * that goes out again says how many were. stderr itself may be shared with others who want to wait, so
+ * it is left as it is: a socket is told with each line not to wait, and anything else is opened once
+ * more with O_NONBLOCK. Where that is refused, stderr is written as it is.
+ *
+ * Owns the level, the form and that descriptor; they are set once in log_init(), before any thread.
  */
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +29,9 @@
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static bool log_journal;
+static int log_fd = STDERR_FILENO;
+static bool log_to_socket;
+static atomic_uint log_lost;
 
 /**
  * log_init() - choose what is logged and how
@@ -30,8 +42,44 @@ static bool log_journal;
  */
 void log_init(enum log_level max)
 {
+	struct stat st;
+	int fd;
+
 	log_max = max;
 	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	if (fstat(STDERR_FILENO, &st) < 0)
+		return;
+	log_to_socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return; /* a file does not keep anyone waiting for a reader */
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		log_fd = fd;
+}
+
+/* Return: whether the line is out. */
+static bool log_write(const char *line, size_t len)
+{
+	ssize_t n = log_to_socket ? send(log_fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+				  : write(log_fd, line, len);
+
+	/* Of a line that went out in part the rest is lost: there is no place to keep it. */
+	return n >= 0;
+}
+
+/* Say how many lines were lost, once lines go out again. */
+static void log_tell_lost(void)
+{
+	unsigned lost = atomic_exchange(&log_lost, 0);
+	char line[100];
+	int n;
+
+	if (!lost)
+		return;
+	n = snprintf(line, sizeof(line), "%s%u lines before this one are lost: nobody read them\n",
+		     log_journal ? "<4>" : "", lost);
+	if (!log_write(line, (size_t)n))
+		atomic_fetch_add(&log_lost, lost);
 }
 
 /**
@@ -61,9 +109,9 @@ void log_line(enum log_level level, const char *format, ...)
 	utf8_make_safe(line, false);
 	len = strlen(line);
 	line[len++] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0) {
-		/* Nobody is left to tell. */
-	}
+	log_tell_lost();
+	if (!log_write(line, len))
+		atomic_fetch_add(&log_lost, 1);
 	errno = saved;
 }
 

@@ -33,14 +33,14 @@ class Daemon:
         self.config.write_text(f"[daemon]\nruntime-directory = {self.run}\n"
                                f"state-directory = {self.folder}/state\n{config}")
 
-    def start(self):
+    def start(self, stderr=subprocess.PIPE):
         """Start it and wait until it says READY, as systemd would."""
         path = self.folder / "notify"
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
             notify.settimeout(SECONDS)
-            self.process = Daemon.running = subprocess.Popen([DAEMON, "--config", self.config], stderr=subprocess.PIPE,
+            self.process = Daemon.running = subprocess.Popen([DAEMON, "--config", self.config], stderr=stderr,
                                             env={**os.environ, "NOTIFY_SOCKET": str(path)})
             while b"READY=1" not in notify.recv(4096):
                 pass
@@ -49,7 +49,7 @@ class Daemon:
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=SECONDS)
-        return self.process.returncode, errors.decode()
+        return self.process.returncode, errors.decode() if errors else ""
 
     def fails(self):
         """Start it where it can't run: its exit status and its words."""

@@ -143,6 +143,28 @@ class Strangers(unittest.TestCase):
             self.answers()
         self.stops()
 
+    def test_stderr_that_nobody_reads(self):
+        """The daemon goes on, and says how many lines were lost once somebody reads."""
+        for near, far in (os.pipe()[::-1], [end.detach() for end in socket.socketpair()]):
+            # What goes into a pipe is full when a page of it is; a socket is as large as it says.
+            daemon = self.daemon
+            with open(near, "wb", 0) as stderr:
+                daemon.start(stderr=stderr)
+            for number in range(3000):
+                sock = self.connect()
+                sock.sendall(b'{"method":"io.usbrouted.Reload"}\0')
+                sock.recv(65536)
+                sock.close()
+            self.answers()
+            with open(far, "rb", 0) as reader:
+                os.set_blocking(far, False)
+                while reader.read(65536):
+                    pass
+                self.assertEqual(daemon.ctl("reload")[0], 0)
+                said = reader.read(65536).decode()
+                self.assertRegex(said, r"\d+ lines before this one are lost")
+                self.assertEqual(daemon.stop()[0], 0)
+
 
 if __name__ == "__main__":
     sys.argv = sys.argv[:1] + sys.argv[3:]
