@@ -145,6 +145,8 @@ static int map_failed(struct vu_device *dev, int r)
 		return refuse(dev, r, "memory regions overlap");
 	case -ENOSPC:
 		return refuse(dev, r, "too many memory regions");
+	case -E2BIG:
+		return refuse(dev, r, "more memory than twice what this machine has");
 	case -EMEDIUMTYPE:
 		return refuse(dev, r, "memory in a file that is none, or of an unfit file system");
 	default:

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -69,6 +70,20 @@ static void on_sigbus(int sig, siginfo_t *info, void *context _unused_)
 		raise(sig);
 	/* Otherwise the access is done again, and faults for good. */
 	errno = saved;
+}
+
+/*
+ * How many bytes one memory may map. Regions of one sparse file can be as large as its front-end
+ * says, and address space is everybody's. A guest's memory is at most what the machine has, and as much
+ * again, for memory that can be plugged in later is mapped before it is there.
+ */
+static uint64_t mapped_max(void)
+{
+	struct sysinfo info;
+
+	if (sysinfo(&info) < 0)
+		return 0;
+	return 2 * ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
 }
 
 static int guard_status;
@@ -172,12 +187,14 @@ static bool file_system_fit(int fd)
  * @fd:		its file; stays the caller's
  *
  * Return: 0; -EINVAL where the region is empty, wraps, or reaches beyond its file; -EEXIST where it
- * overlaps another; -ENOSPC where there are too many; -EMEDIUMTYPE for a file that is none or whose
+ * overlaps another; -ENOSPC where there are too many; -E2BIG where all of them together are more than
+ * the machine could hold; -EMEDIUMTYPE for a file that is none or whose
  * file system might make us wait; or mmap's error. Nothing has changed then.
  */
 int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *region, int fd)
 {
 	uint64_t size = region->memory_size, offset = region->mmap_offset, align, skip;
+	uint64_t room = mapped_max();
 	struct vu_region r = {
 		.gpa = region->guest_phys_addr, .uva = region->userspace_addr, .size = size};
 	struct stat st;
@@ -192,7 +209,10 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 
 		if (r.gpa < o->gpa ? o->gpa - r.gpa < size : r.gpa - o->gpa < o->size)
 			return -EEXIST;
+		room -= min_t(uint64_t, room, o->size);
 	}
+	if (size > room)
+		return -E2BIG;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || !file_system_fit(fd))

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -335,6 +336,29 @@ static void memory_comes_and_goes_by_slots(void **state _unused_)
 	assert_int_equal(fe_open_fds(), before);
 }
 
+/* One sparse file costs its front-end nothing, and its mappings take everybody's address space. */
+static void memory_is_bounded_by_the_machines(void **state _unused_)
+{
+	const uint64_t tib = 1ull << 40;
+	struct vhost_user_single_memory_region r = {.region = {0, 4 * tib, 0, 0}};
+	int huge = memfd_create("huge", MFD_CLOEXEC);
+	struct sysinfo info;
+	uint64_t all;
+
+	assert_int_equal(sysinfo(&info), 0);
+	all = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit & ~4095ull;
+	set_protocol(REPLY_ACK | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
+	assert_return_code(ftruncate(huge, (off_t)(8 * tib)), errno);
+	assert_int_equal(ack(VHOST_USER_ADD_MEM_REG, &r, sizeof(r), &huge, 1), 1);
+	/* All that the machine has, twice; and not a page more. */
+	for (unsigned i = 0; i < 3; i++) {
+		r.region.guest_phys_addr = i * tib;
+		r.region.memory_size = i < 2 ? all : 8192;
+		assert_int_equal(ack(VHOST_USER_ADD_MEM_REG, &r, sizeof(r), &huge, 1), i == 2);
+	}
+	close(huge);
+}
+
 static void rings_start_in_any_order(void **state _unused_)
 {
 	static const char *orders[] = {"FMNABKE", "EKANMF", "KMFNAE",
@@ -612,6 +636,7 @@ int main(void)
 		T(refusals_are_told),
 		T(memory_tables_are_checked),
 		T(memory_comes_and_goes_by_slots),
+		T(memory_is_bounded_by_the_machines),
 		T(rings_start_in_any_order),
 		T(without_protocol_features_rings_are_enabled),
 		T(old_drivers_get_no_card),
