@@ -103,9 +103,17 @@ SETS_FLAG(off)
 SETS_FLAG(apply)
 SETS_FLAG(help)
 SETS_FLAG(version)
-SETS_TEXT(socket)
 SETS_TEXT(devices)
 SETS_TEXT(connect)
+
+static bool set_socket(struct ctl *ctl, const char *text)
+{
+	ctl->socket = text;
+	if (*text)
+		return true;
+	ctl_error("usage", "--socket: expected a path after it; found \"\"");
+	return false;
+}
 
 static const struct spec specs[] = {
 	{"json", NULL, 0, set_json},

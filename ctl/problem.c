@@ -167,6 +167,11 @@ static void no_such_vm(struct ctl *ctl, const json_t *p)
 {
 	const char *vm = ctl_text(p, "vm"), *near = ctl_text(p, "near"), *device = device_of(ctl);
 
+	if (!strcmp(vm, "host") && ctl->command->run == ctl_why) {
+		ctl_error("not-found", "the host is no VM: it may always have its devices");
+		try_words("", "why", device, NULL, NULL);
+		return;
+	}
 	if (!strcmp(vm, "host")) {
 		ctl_error("not-found",
 			  "the host is no VM: `detach` gives a device back to it, `assign DEVICE "

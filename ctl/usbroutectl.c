@@ -259,8 +259,15 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 		return ctl_usage(c);
 	}
 	if (n > (int)words_max) {
-		ctl_error("usage", "%s: expected nothing more after it; found \"%s\"",
-			  words_max ? words[words_max - 1] : c->name, words[words_max]);
+		if (!words_max)
+			ctl_error("usage", "%s: expected nothing more after it; found \"%s\"",
+				  c->name, words[0]);
+		else
+			ctl_error(
+				"usage",
+				"%s: expected nothing more after \"%s\"; found \"%s\" (words with "
+				"blanks in them stand in quotes)",
+				c->name, words[words_max - 1], words[words_max]);
 		return ctl_usage(c);
 	}
 	return check_text(c, n, words);

@@ -44,6 +44,10 @@ static json_t *json_near(struct daemon *daemon, const char *text)
 /* @expected: what selector_parse_word() expected. */
 void control_invalid_device(struct control_caller *caller, const char *text, const char *expected)
 {
+	/* A selector's reader knows of no names. */
+	if (!strchr(text, '='))
+		expected = "an alias, a group, an id such as 046d:c31c, or one of serial= port= "
+			   "class= product=";
 	control_error(caller, "InvalidParameter",
 		      json_pack("{s:s, s:o, s:o}", "parameter", "device", "expected",
 				json_text(expected), "near",

@@ -115,7 +115,7 @@ static void look_at_names(struct search *s)
 		const char *name = list_entry(it, struct config_device, link)->name;
 
 		near = near_word(s->value, name);
-		if (near != NEAR_NOT && !*s->key)
+		if (near != NEAR_NOT && (!*s->key || is_key(s, "alias")))
 			found(s, near, "", name, "the configuration's name of a device");
 	}
 	list_for_each(it, &daemon->config->groups) {
@@ -130,6 +130,20 @@ static void look_at_names(struct search *s)
 
 		if (!*s->key && !strcmp(s->value, name))
 			found_vm(s, name);
+	}
+}
+
+/* "class=keyboard", "class=HID". */
+static void look_at_classes(struct search *s)
+{
+	for (unsigned c = 0; c < USB_CLASSES && is_key(s, "class"); c++) {
+		const char *name = usb_class_name((enum usb_class)c), *dot = strchr(name, '.');
+		enum near near = near_word(s->value, name);
+
+		if (near == NEAR_NOT && dot)
+			near = near_word(s->value, dot + 1);
+		if (near != NEAR_NOT)
+			found(s, near, "class=", name, "a class");
 	}
 }
 
@@ -237,6 +251,7 @@ size_t device_near(struct daemon *daemon, const char *text,
 		s.value = equals + 1;
 	}
 	look_at_names(&s);
+	look_at_classes(&s);
 	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 

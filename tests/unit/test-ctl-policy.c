@@ -124,7 +124,12 @@ static const struct {
 	 "",
 	 "error[not-found]: no VM \"vm9\" is configured\n"},
 	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected DEVICE after it\n"},
-	{{"why", "a", "b", "c"}, NULL, NULL, 2, "", "error[usage]: b: expected nothing more after"},
+	{{"why", "a", "b", "c"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: why: expected nothing more after \"b\""},
 	{{"why", "a", "--devices", "set.json"},
 	 NULL,
 	 NULL,
@@ -253,7 +258,7 @@ static const struct {
 	 NULL,
 	 2,
 	 "",
-	 "error[usage]: a.rules: expected nothing more after it"},
+	 "error[usage]: policy: expected nothing more after \"a.rules\""},
 };
 
 static void run_program(const char *const *args)

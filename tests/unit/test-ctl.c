@@ -650,7 +650,7 @@ static const struct {
 	 NULL,
 	 2,
 	 "",
-	 "error[usage]: it: expected nothing more after it"},
+	 "error[usage]: help: expected nothing more after \"it\"; found \"all\""},
 	/* Words of later issues. */
 	{{"adopt", "a", "b"},
 	 NULL,
