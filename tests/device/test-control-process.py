@@ -17,7 +17,7 @@ import time
 import unittest
 
 DAEMON, CTL, HOST = sys.argv[1:4]
-SECONDS = int(os.environ.get("S", 60))
+SECONDS = 60
 MESSAGE_MAX = 64 * 1024
 PRELOAD = {"LD_PRELOAD": "libumockdev-preload.so.0"}
 HOSTILE = "\x01\x1b[2J\n\x7f\u0085\u009b\u202e\u2066\u200f\u061c"
@@ -252,6 +252,7 @@ class Control(unittest.TestCase):
         self.add_many()
         self.start()
         self.assertEqual(len(self.call("List", more=True)), 200)
+        # Of the call before, the daemon may have an end yet.
         before = self.descriptors()
         for i in range(40):
             s = self.connect()
@@ -261,7 +262,7 @@ class Control(unittest.TestCase):
                 s.recv(100)
             s.close()
         self.assertEqual(len(self.call("List", more=True)), 200)
-        self.wait(lambda: self.descriptors() == before)
+        self.wait(lambda: self.descriptors() <= before)
 
     def test_devices_that_come_and_go_meanwhile(self):
         self.add_many()
