@@ -20,8 +20,8 @@ EMULATED = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt"]
 # CPU of the host, 12 of 12 guests came up. The cause is not known. A guess from these symptoms: QEMU's
 # emulated SVM (7.2) changes a CPU's interrupt_request at a guest's entry and exit without the lock that others hold.
 # QEMU 10.0 (Linux 6.12) with two, on two CPUs of the host that had little else to do: 12 of 12 guests came up, at once, and
-# answered. With a load of 25 on these two CPUs one boot's guests were not up in time and the next boot's kernel stalled
-# (rcu, 120 s; its clocks calibrated wrong), where a board with one CPU came up. Tests must hold on a busy machine: so one.
+# answered. With a load of 25 on these two CPUs one boot's guests were not up in time, which happens to a board with one CPU,
+# too, and the next boot's kernel stalled (rcu, 120 s; its clocks calibrated wrong). Not tried further: so one.
 EMULATED_CPUS = 1
 PROBE_SECONDS = 40
 
