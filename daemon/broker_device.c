@@ -20,7 +20,7 @@
 
 #define USB_DEVICE_MAJOR   189
 #define USB_CLASS_CODE_HUB 9
-#define INTERFACES_MAX	   32
+#define INTERFACES_MAX	   256 /* numbers, which need not be in a row */
 #define SYSFS_DEVICES	   "/sys/bus/usb/devices"
 
 /**

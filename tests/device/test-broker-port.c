@@ -355,6 +355,19 @@ static void hubs_and_what_is_not_there_have_no_port_here(void **state)
 	refused(g, on(g, "1-2.1"), -ENODEV, "no such port"); /* 1-2 is no hub */
 }
 
+/* The kernel's hub driver takes it, whatever its interface's number. */
+static void a_hub_is_one_at_any_of_its_interfaces(void **state)
+{
+	struct rig *g = *state;
+	struct broker_device d = device("1-2", 4);
+	const char *why = "";
+
+	assert_int_equal(broker_device_may_touch(&d, &why), 0);
+	add(g, "/devices/usb1/1-2/1-2:1.200", NULL, "A: bInterfaceClass=09\n", "");
+	assert_int_equal(broker_device_may_touch(&d, &why), -EPERM);
+	assert_non_null(strstr(why, "one of its interfaces is a hub"));
+}
+
 static void a_connector_with_two_devices_is_left_alone(void **state)
 {
 	struct rig *g = *state;
@@ -395,6 +408,7 @@ int main(void)
 		R(a_hub_that_switches_all_together_names_who_would_be_hit),
 		R(a_hub_that_switches_nothing_is_not_asked),
 		R(hubs_and_what_is_not_there_have_no_port_here),
+		R(a_hub_is_one_at_any_of_its_interfaces),
 		R(a_connector_with_two_devices_is_left_alone),
 		R(a_device_is_reset),
 	};
