@@ -223,7 +223,7 @@ static void control_now(struct mock *mock, UMockdevIoctlClient *client, UMockdev
 		if (!mock->report_descriptor_errno) {
 			memcpy(answer_bytes, boot_keyboard, sizeof(boot_keyboard));
 			memcpy(answer_bytes + sizeof(boot_keyboard), more, sizeof(more));
-			n = sizeof(answer_bytes);
+			n = sizeof(answer_bytes) - (size_t)mock->report_descriptor_cut;
 		}
 	}
 	if (!n) {

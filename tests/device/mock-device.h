@@ -29,6 +29,7 @@ struct mock {
 	unsigned n_urbs;
 	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno,
 		report_descriptor_errno;
+	int report_descriptor_cut; /* bytes that are missing of it */
 	uint8_t configuration;
 	uint8_t leds;
 	int control_length; /* wLength of the last control request */

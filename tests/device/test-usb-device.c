@@ -23,6 +23,7 @@
 #include "base/mailbox.h"
 #include "mock-device.h"
 #include "usbip/hid_chord.h"
+#include "usbip/hid_found.h"
 #include "usbip/usb_device.h"
 #include "usbip/usbip_session.h"
 
@@ -1178,23 +1179,61 @@ static void chords(void **state)
 	}
 }
 
+/* One that comes short is asked for four times, as by Linux, and goes on in zeros. */
+static void short_report_descriptor(void **state)
+{
+	for (int cut = 0; cut < 4; cut++) {
+		struct user *u = user_new(0x046d, 0xc31c);
+		const struct hid_found *found;
+
+		mock_set(&u->mock, &u->mock.report_descriptor_cut, cut);
+		user_open(u);
+		assert_true(mock_logged(&u->mock, cut ? "reports0 reports0 reports0 reports0"
+						      : "claim1 reports0"));
+		assert_false(
+			mock_logged(&u->mock, cut ? "reports0 reports0 reports0 reports0 reports0"
+						  : "reports0 reports0"));
+		found = usb_device_found(u->dev);
+		assert_int_equal(found->kinds[HID_BY_PROTOCOL][0], HID_KEYBOARD);
+		/* Without the end of its collection it is refused. */
+		assert_int_equal(found->kinds[HID_BY_REPORTS][0], cut < 3 ? HID_KEYBOARD : 0);
+		assert_int_equal(found->kinds[HID_BY_PROTOCOL][1], 0);
+		user_free(u);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(open_and_close),     cmocka_unit_test(claimed_by_another),
-		cmocka_unit_test(reset_fails),	      cmocka_unit_test(never_reset),
-		cmocka_unit_test(unconfigured),	      cmocka_unit_test(close_while_opening),
-		cmocka_unit_test(without_threads),    cmocka_unit_test(control_transfers),
-		cmocka_unit_test(long_control),	      cmocka_unit_test(keys),
-		cmocka_unit_test(isochronous),	      cmocka_unit_test(isochronous_errors),
-		cmocka_unit_test(unlinked),	      cmocka_unit_test(blocking_requests),
-		cmocka_unit_test(odd_descriptors),    cmocka_unit_test(long_descriptors),
-		cmocka_unit_test(settings_without_0), cmocka_unit_test(without_libusb),
-		cmocka_unit_test(without_interfaces), cmocka_unit_test(sessions),
-		cmocka_unit_test(handed_over),	      cmocka_unit_test(end_while_parked),
-		cmocka_unit_test(close_with_session), cmocka_unit_test(no_memory),
-		cmocka_unit_test(unplugged),	      cmocka_unit_test(unplugged_at_submit),
-		cmocka_unit_test(gone_at_reset),      cmocka_unit_test(chords),
+		cmocka_unit_test(open_and_close),
+		cmocka_unit_test(claimed_by_another),
+		cmocka_unit_test(reset_fails),
+		cmocka_unit_test(never_reset),
+		cmocka_unit_test(unconfigured),
+		cmocka_unit_test(close_while_opening),
+		cmocka_unit_test(without_threads),
+		cmocka_unit_test(control_transfers),
+		cmocka_unit_test(long_control),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(isochronous),
+		cmocka_unit_test(isochronous_errors),
+		cmocka_unit_test(unlinked),
+		cmocka_unit_test(blocking_requests),
+		cmocka_unit_test(odd_descriptors),
+		cmocka_unit_test(long_descriptors),
+		cmocka_unit_test(settings_without_0),
+		cmocka_unit_test(without_libusb),
+		cmocka_unit_test(without_interfaces),
+		cmocka_unit_test(sessions),
+		cmocka_unit_test(handed_over),
+		cmocka_unit_test(end_while_parked),
+		cmocka_unit_test(close_with_session),
+		cmocka_unit_test(no_memory),
+		cmocka_unit_test(unplugged),
+		cmocka_unit_test(unplugged_at_submit),
+		cmocka_unit_test(gone_at_reset),
+		cmocka_unit_test(chords),
+		cmocka_unit_test(short_report_descriptor),
 	};
 
 	if (usb_device_library_init() < 0)
