@@ -3,7 +3,7 @@ Owns that socket and the thread that answers.
 
     made = Redirected(board)
     made.plug(blob)         # lab/descriptors.py; the kernel is given its bytes as they are, by real control transfers
-    made.unplug(); made.close()
+    made.unplug()
 
 It answers GET_DESCRIPTOR for device and configurations, takes every setting, and stalls everything else.
 """
@@ -15,10 +15,10 @@ NAME = "made"
 SPEEDS = {"low": 0, "full": 1, "high": 2, "super": 3}
 (HELLO, DEVICE_CONNECT, DEVICE_DISCONNECT, RESET, INTERFACE_INFO, EP_INFO, SET_CONFIGURATION, GET_CONFIGURATION,
  CONFIGURATION_STATUS, SET_ALT_SETTING, GET_ALT_SETTING, ALT_SETTING_STATUS) = range(12)
-CANCEL_DATA_PACKET, CONTROL_PACKET, BULK_PACKET = 21, 100, 101
+CONTROL_PACKET, BULK_PACKET = 100, 101
 # What QEMU asks for on a SuperSpeed port: versions of devices, packet sizes, ids of 64 bits and long bulk transfers.
 CAPABILITIES = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6
-SUCCESS, CANCELLED, INVALID, STALL = 0, 1, 2, 4
+SUCCESS, STALL = 0, 4
 FIRST_HEADER, HEADER = struct.Struct("<III"), struct.Struct("<IIQ")
 CONTROL = struct.Struct("<BBBBHHH")
 NO_ENDPOINT = 255
@@ -27,7 +27,6 @@ NO_ENDPOINT = 255
 class Redirected:
     def __init__(self, board):
         board.plug(NAME)
-        self._board = board
         self._stream = board.far_end(NAME)
         self._lock = threading.Lock()
         self._blob = None
@@ -37,9 +36,6 @@ class Redirected:
         self._stream.sendall(FIRST_HEADER.pack(HELLO, len(hello), 0) + hello)
         self._read(FIRST_HEADER.unpack(self._read(FIRST_HEADER.size))[1])       # QEMU's own
         threading.Thread(target=self._serve, name="usb-redir", daemon=True).start()
-
-    def close(self):
-        self._board.unplug(NAME)
 
     def plug(self, blob, speed="high"):
         self._blob, self._configuration, self._alternates = blob, 0, {}
