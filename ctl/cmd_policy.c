@@ -68,15 +68,27 @@ static int add_classes(struct table *t, const json_t *d)
 	return table_add(t, "class", COLOUR_NONE) | table_add(t, words, COLOUR_NONE);
 }
 
+/* What gave it its name. */
+static int add_name(struct table *t, const json_t *d)
+{
+	const char *by = ctl_text(d, "named_by");
+	char words[WORDS_MAX];
+
+	if (!*by)
+		return 0;
+	snprintf(words, sizeof(words), "%s, by %s", ctl_text(d, "alias"), by);
+	return table_add(t, "name", COLOUR_NONE) | table_add(t, words, COLOUR_NONE);
+}
+
 static int add_place(struct table *t, const json_t *d)
 {
-	const char *reason = ctl_text(d, "reason");
+	const char *reason = ctl_text(d, "reason"), *on = ctl_text(d, "wish_on");
 	char words[WORDS_MAX];
-	int r = 0;
+	int r = add_name(t, d);
 
 	r |= table_add(t, "wanted", COLOUR_NONE);
-	snprintf(words, sizeof(words), "%s, by %s", ctl_text(d, "wanted"),
-		 ctl_text(d, "wanted_by"));
+	snprintf(words, sizeof(words), "%s, by %s%s%s", ctl_text(d, "wanted"),
+		 ctl_text(d, "wanted_by"), *on ? ", which hangs on " : "", on);
 	r |= table_add(t, words, COLOUR_NONE);
 	r |= table_add(t, "now", COLOUR_NONE);
 	snprintf(words, sizeof(words), "%s, %s%s%s", ctl_text(d, "actual"), ctl_text(d, "state"),

@@ -25,9 +25,17 @@
 #define DEVICE                                                                                  \
 	"{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"port\":\"1-1.2\",\"wanted\":\"vm2\","   \
 	"\"classes_by\":[\"hid.keyboard: from the report descriptor of interface 1\"],"         \
+	"\"named_by\":\"[device keyboard]\",\"wish_on\":null,"                                  \
 	"\"wanted_by\":\"rule\",\"actual\":\"host\",\"state\":\"pending\",\"reason\":\"vm2 is " \
 	"not "                                                                                  \
 	"connected\"}"
+/* One that was assigned by its name, and that nobody has told anything else. */
+#define ASSIGNED                                                                                   \
+	"{\"parameters\":{\"device\":{\"alias\":\"stick\",\"id\":\"0951:1666\",\"port\":\"1-2\","  \
+	"\"named_by\":\"usbroutectl alias\",\"wish_on\":\"the name stick\",\"wanted\":\"vm2\","    \
+	"\"wanted_by\":\"assignment\",\"actual\":\"vm2\",\"state\":\"attached\",\"reason\":null}," \
+	"\"verdicts\":[" VERDICT_VM2 "],\"attach\":null,\"attach_by\":null,\"rules\":[],"          \
+	"\"rules_left_out\":0}}"
 #define VERDICT_VM2                                                                           \
 	"{\"vm\":\"vm2\",\"allowed\":true,\"by\":\"policy.d/20-lab.rules:1: allow in=lab to " \
 	"vm2\","                                                                              \
@@ -49,6 +57,7 @@
 #define WHY_HEAD                                                            \
 	"device  keyboard  046d:c31c  port=1-1.2\n"                         \
 	"class   hid.keyboard: from the report descriptor of interface 1\n" \
+	"name    keyboard, by [device keyboard]\n"                          \
 	"wanted  vm2, by rule\n"                                            \
 	"now     host, pending: vm2 is not connected\n"
 #define WHY_VM2	   "vm2     may have it: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
@@ -90,6 +99,16 @@ static const struct {
 	 "Rules, in the order in which they were tried:\n"
 	 "  10-usb.rules:3 deny class=hub  — no match: class is hid.keyboard\n"
 	 "> 20-lab.rules:1 allow in=lab to vm2?[2J  — match; decides; decides about attaching\n",
+	 ""},
+	{{"why", "stick"},
+	 CALL("Why", "{\"device\":\"stick\"}"),
+	 ASSIGNED,
+	 0,
+	 "device  stick  0951:1666  port=1-2\n"
+	 "name    stick, by usbroutectl alias\n"
+	 "wanted  vm2, by assignment, which hangs on the name stick\n"
+	 "now     vm2, attached\n" WHY_VM2
+	 "you     may not route it to vm2: no rule allows it\n\nThe policy has no rules.\n",
 	 ""},
 	{{"why", "keyboard", "vm2"},
 	 CALL("Why", "{\"device\":\"keyboard\",\"vm\":\"vm2\"}"),
