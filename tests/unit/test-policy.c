@@ -524,6 +524,52 @@ static void test_rights(void **state)
 	}
 }
 
+/* ------------------------------------------------------------- whose name another one bears */
+
+/* A twin of the keyboard: its section matches it, and the name is the keyboard's. */
+static const struct {
+	const char *rules;
+	const struct policy_section *section;
+	bool placed, attached, may_route; /* at vm1; the right is alice's */
+} twins[] = {
+	{"", NULL, true, false, false},
+	{"deny alias=keyboard\n", NULL, false, false, false},
+	{"deny in=desk to vm1\n", NULL, false, false, false},
+	{"allow alias=key* join=lab\ndeny in=lab\n", NULL, false, false, false},
+	{"allow alias=keyboard to vm2\n", NULL, false, false, false},
+	{"allow alias=keyboard to vm1 attach=auto\n", NULL, true, false, false},
+	{"allow in=desk to vm1 attach=auto\n", NULL, true, false, false},
+	{"allow id=046d:* to vm1 attach=auto\n", NULL, true, true, false},
+	{"allow id=046d:* to vm1 attach=auto\ndeny alias=keyboard\n", NULL, false, false, false},
+	{"", &vm1_only, true, false, false},
+	{"allow alias=keyboard user=alice\n", NULL, true, false, false},
+	{"allow * user=alice\n", NULL, true, false, true},
+	{"allow * user=alice\ndeny alias=keyboard user=alice\n", NULL, true, false, false},
+	{"allow * user=alice\ndeny in=desk to vm2 user=alice\n", NULL, true, false, true},
+};
+
+static void test_what_restricts_a_name_restricts_its_twin(void **state)
+{
+	struct device_facts twin = keyboard;
+
+	twin.alias = NULL;
+	twin.n_groups = 0;
+	twin.also = &keyboard;
+	for (size_t i = 0; i < ARRAY_SIZE(twins); i++) {
+		struct policy *policy = policy_of(twins[i].rules);
+		char vm[32];
+
+		if (policy_permits(policy, &twin, twins[i].section, "vm1", NULL, 0) !=
+			    twins[i].placed ||
+		    policy_auto(policy, &twin, twins[i].section, vm, NULL, 0) !=
+			    twins[i].attached ||
+		    policy_right(policy, &alice, &twin, "vm1", NULL, 0) != twins[i].may_route)
+			fail_msg("%s", twins[i].rules);
+		assert_true(policy_permits(policy, &twin, twins[i].section, "host", NULL, 0));
+		policy_free(policy);
+	}
+}
+
 /* ------------------------------------------------------------- groups */
 
 static void test_groups(void **state)
@@ -797,6 +843,7 @@ int main(void)
 		cmocka_unit_test(test_without_policy),
 		cmocka_unit_test(test_attaching),
 		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_what_restricts_a_name_restricts_its_twin),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_long_texts_are_cut),

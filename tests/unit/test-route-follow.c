@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/device_name.h"
+#include "daemon/hotkey.h"
+#include "daemon/port_off.h"
 #include "policy/usb_class.h"
 
 #define QEMU_SERIAL_1 "68284-0000:00:14.0-1"
@@ -351,6 +353,44 @@ static void a_twin_gets_a_name_of_its_own_and_keeps_it(void **state)
 	assert_stands(second, "vm2", "vm2", "exported");
 }
 
+static void a_port_that_is_switched_off_keeps_the_name(void **state)
+{
+	struct fixture *f = *state;
+	struct device *second = plug_keyboard(f, "1-2", NULL);
+	char error[200];
+
+	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
+	settle(f);
+	assert_int_equal(port_off_add(f->keyboard, false, error, sizeof(error)), 0);
+	assert_int_equal(port_off_confirm(&f->daemon, "1-1"), 0);
+	pull(f->keyboard);
+	assert_false(loop_watching(&f->daemon.names.waits));
+	assert_reason(second, "ambiguous", "keyboard is the one in port 1-1");
+	f->keyboard = plug_keyboard(f, "1-1", "S1");
+	settle(f);
+	assert_stands(f->keyboard, "vm1", "vm1", "exported");
+	assert_stands(second, "host", "host", "ambiguous");
+}
+
+static void twins_with_serials_swap_their_ports(void **state)
+{
+	struct fixture *f = *state;
+	struct device *second = plug_keyboard(f, "1-2", "S2");
+
+	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
+	settle(f);
+	pull(f->keyboard);
+	pull(second);
+	second = plug_keyboard(f, "1-1", "S2");
+	settle(f);
+	assert_stands(second, "host", "host", "ambiguous");
+	f->keyboard = plug_keyboard(f, "1-2", "S1");
+	settle(f);
+	assert_stands(f->keyboard, "vm1", "vm1", "exported");
+	assert_stands(second, "host", "host", "ambiguous");
+	assert_false(loop_watching(&f->daemon.names.waits));
+}
+
 /* ------------------------------------------------------------- names by command */
 
 static void a_name_by_command_follows_a_device_without_a_serial(void **state)
@@ -570,6 +610,8 @@ int main(void)
 		T(of_twins_that_nobody_told_apart_neither_has_it),
 		T(what_forbids_the_name_forbids_the_other_twin_too),
 		T(a_twin_gets_a_name_of_its_own_and_keeps_it),
+		T(a_port_that_is_switched_off_keeps_the_name),
+		T(twins_with_serials_swap_their_ports),
 		T(a_name_by_command_follows_a_device_without_a_serial),
 		T(a_port_s_wish_is_forgotten_by_detach),
 		T(a_section_that_goes_takes_its_name_along_and_brings_it_back),
