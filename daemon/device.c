@@ -118,7 +118,7 @@ static bool is_alias(const struct daemon *daemon, const char *text)
  * @device:	the device
  * @text:	an alias or a selector
  *
- * A section's name that no device bears means all that the section matches.
+ * A section's name that no device bears means all that the section matches and that have no other.
  */
 bool device_is_meant(const struct device *device, const char *text)
 {
@@ -130,7 +130,7 @@ bool device_is_meant(const struct device *device, const char *text)
 	if (device_alias(device) && !strcmp(device_alias(device), text))
 		return true;
 	if (device->section && !strcmp(device->section->name, text))
-		return !is_borne(device->daemon, text);
+		return !device_alias(device) && !is_borne(device->daemon, text);
 	if (is_alias(device->daemon, text))
 		return false;
 	if (selector_parse_word(&s, text, &expected) == 0)

@@ -351,6 +351,10 @@ static void a_twin_gets_a_name_of_its_own_and_keeps_it(void **state)
 		wait_for_names(f);
 	assert_string_equal(device_alias(second), "second");
 	assert_stands(second, "vm2", "vm2", "exported");
+	/* What is said by the other name is not about it. */
+	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
+	assert_answer(f, ROUTE_DONE, "pending: keyboard is not plugged in");
+	assert_stands(second, "vm2", "vm2", "exported");
 }
 
 static void a_port_that_is_switched_off_keeps_the_name(void **state)
