@@ -60,6 +60,7 @@ struct loop {
 	struct loop_slot *slots;
 	uint32_t n_used, free_head;			     /* UINT32_MAX: none */
 	bool line_busy[LOOP_LINES], line_wanted[LOOP_LINES]; /* wanted: refused meanwhile */
+	uint64_t turns;
 };
 
 static const uint64_t loop_one = 1;
@@ -456,6 +457,7 @@ int loop_turn(struct loop *loop, bool wait)
 	unsigned n;
 	int r;
 
+	loop->turns++;
 	/* Signals complete at once, and would end a wait for nothing. */
 	n = loop_dispatch_all(loop);
 	if (wait && n == 0)
@@ -466,6 +468,17 @@ int loop_turn(struct loop *loop, bool wait)
 		return r;
 	n += loop_dispatch_all(loop);
 	return (int)n;
+}
+
+/**
+ * loop_turns() - which turn it is, for work that is bounded a turn
+ * @loop:	the calling thread's loop
+ *
+ * Return: how many have begun.
+ */
+uint64_t loop_turns(const struct loop *loop)
+{
+	return loop->turns;
 }
 
 /**

@@ -56,4 +56,5 @@ int loop_signal(struct loop *loop, unsigned line, int fd);
 
 void loop_post(struct loop *loop, struct letter *letter, letter_fn deliver);
 int loop_turn(struct loop *loop, bool wait);
+uint64_t loop_turns(const struct loop *loop);
 uint64_t loop_now(void);

@@ -273,7 +273,8 @@ bool control_may_route(struct control_caller *caller, const struct route_subject
 		all = subject_allowed(caller, &subjects[i], to, by, sizeof(by));
 	if (all)
 		return true;
-	log_notice("%s may not do that%s%s", control_who(caller), *by ? ": " : "", by);
+	log_limited(control_log_limit(caller), LOG_LEVEL_NOTICE, "%s may not do that%s%s",
+		    control_who(caller), *by ? ": " : "", by);
 	snprintf(text, sizeof(text),
 		 "your user: only root, members of the group \"usbrouted\" and those whom a rule "
 		 "names may%s%s",

@@ -42,9 +42,9 @@ struct control_socket {
 	struct daemon *daemon;
 	int listener;
 	struct listener door;
-	struct list callers;
-	unsigned n_callers;
-	gid_t changers; /* the group that may change things, or -1 */
+	struct list callers;	/* who was served last comes last */
+	gid_t changers;		/* the group that may change things, or -1 */
+	struct log_limit limit; /* of lines that callers without rights can trigger */
 };
 
 struct control_caller {
@@ -59,7 +59,8 @@ struct control_caller {
 	char who[64];
 	bool serving; /* on the stack: what changes is seen there */
 	bool answering, oneway;
-	bool behind; /* it had its share of this turn: calls may have been read and not served */
+	bool behind; /* its user had a share of this turn: calls may have been read and not served */
+	uint64_t turn; /* in which it was served last */
 	char *answer;
 	size_t answer_len, answer_sent;
 	const struct control_series *series; /* what comes after the answer; NULL: nothing */
@@ -87,7 +88,6 @@ static void caller_free(struct control_caller *caller)
 		caller->cancel(take_ptr(caller->waits_for));
 	caller_end_series(caller);
 	list_remove(&caller->link);
-	control->n_callers--;
 	loop_cancel(control->daemon->loop, &caller->watch);
 	loop_cancel(control->daemon->loop, &caller->patience);
 	stranger_close(caller->sock);
@@ -133,8 +133,9 @@ static void caller_impatient(void *ctx, int res _unused_)
 {
 	struct control_caller *caller = ctx;
 
-	log_notice("%s: dropped; it has read nothing of an answer for %llu s", caller->who,
-		   PATIENCE_NS / 1000000000);
+	log_limited(&caller->control->limit, LOG_LEVEL_NOTICE,
+		    "%s: dropped; it has read nothing of an answer for %llu s", caller->who,
+		    PATIENCE_NS / 1000000000);
 	caller_free(caller);
 }
 
@@ -297,6 +298,15 @@ const char *control_who(const struct control_caller *caller)
 	return caller->who;
 }
 
+/**
+ * control_log_limit() - what bounds the lines that callers without rights can trigger
+ * @caller:	one of them
+ */
+struct log_limit *control_log_limit(struct control_caller *caller)
+{
+	return &caller->control->limit;
+}
+
 /* ------------------------------------------------------------- reading */
 
 static int caller_call(struct control_caller *caller, const char *message, size_t len)
@@ -317,6 +327,27 @@ static int caller_call(struct control_caller *caller, const char *message, size_
 		caller_answer(caller, r, answer, answer_len);
 	varlink_call_deinit(&call);
 	return 0;
+}
+
+/* Whether a caller's user had a call of this turn: one a user, however many connections it has. */
+static bool user_had_a_call(const struct control_caller *caller)
+{
+	uint64_t turn = loop_turns(caller->control->daemon->loop);
+
+	list_for_each(it, &caller->control->callers) {
+		const struct control_caller *c = list_entry(it, struct control_caller, link);
+
+		if (c->peer.uid == caller->peer.uid && c->turn == turn)
+			return true;
+	}
+	return false;
+}
+
+static void caller_has_a_call(struct control_caller *caller)
+{
+	caller->turn = loop_turns(caller->control->daemon->loop);
+	list_remove(&caller->link);
+	list_append(&caller->control->callers, &caller->link);
 }
 
 /* Serve what is there, a call at a time. May free the caller. */
@@ -349,8 +380,14 @@ static void caller_serve(struct control_caller *caller)
 			if (caller->answering)
 				continue;
 		}
+		if (user_had_a_call(caller)) {
+			caller->behind = true;
+			caller_watch(caller, POLLOUT);
+			return;
+		}
 		if (varlink_wire_next(&caller->wire, &message, &len) != 0)
 			break;
+		caller_has_a_call(caller);
 		caller->serving = true;
 		if (caller_call(caller, message, len) != 0) {
 			caller_free(caller);
@@ -423,17 +460,62 @@ static bool caller_learn_rights(struct control_caller *caller)
 	return true;
 }
 
-static bool control_has_room(const struct control_socket *control, uid_t uid)
+static unsigned control_count(const struct control_socket *control, uid_t uid)
 {
-	unsigned same = 0;
+	unsigned n = 0;
+
+	list_for_each(it, &control->callers)
+		n += list_entry(it, struct control_caller, link)->peer.uid == uid;
+	return n;
+}
+
+/* Of the users without rights, the one with the most connections gives up the one that is idle longest. */
+static bool control_make_room(struct control_socket *control, uid_t uid)
+{
+	unsigned most = control_count(control, uid) + 1;
+	struct control_caller *found = NULL;
 
 	list_for_each(it, &control->callers) {
-		if (list_entry(it, struct control_caller, link)->peer.uid == uid)
-			same++;
+		struct control_caller *c = list_entry(it, struct control_caller, link);
+		unsigned n;
+
+		if (c->facts.has_all_rights || c->answering || c->behind)
+			continue;
+		n = control_count(control, c->peer.uid);
+		if (n > most) {
+			most = n;
+			found = c;
+		}
 	}
-	/* Root always finds a place, however many others have taken theirs. */
-	return uid == 0 ? same < CALLERS_MAX
-			: same < CALLERS_MAX_PER_UID && control->n_callers < CALLERS_MAX;
+	if (found)
+		caller_free(found);
+	return found;
+}
+
+/*
+ * Whether one more may be served. Those who may do all find a place, however many others have taken
+ * theirs; of the others nobody keeps a new one out by sitting there.
+ */
+static bool control_has_room(struct control_socket *control, const struct control_caller *caller)
+{
+	unsigned same = control_count(control, caller->peer.uid), others = 0;
+
+	if (caller->peer.uid == 0)
+		return same < CALLERS_MAX;
+	if (same >= CALLERS_MAX_PER_UID)
+		return false;
+	if (caller->facts.has_all_rights)
+		return true;
+	list_for_each(it, &control->callers)
+		others += !list_entry(it, struct control_caller, link)->facts.has_all_rights;
+	return others < CALLERS_MAX || control_make_room(control, caller->peer.uid);
+}
+
+static void caller_reject(struct control_caller *caller)
+{
+	stranger_close(caller->sock);
+	free(caller->gids);
+	free(caller);
 }
 
 static void control_accept(void *ctx, int res _unused_)
@@ -446,24 +528,24 @@ static void control_accept(void *ctx, int res _unused_)
 
 	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return;
-	if (!control_has_room(control, peer.uid))
-		return;
 	caller = calloc(1, sizeof(*caller));
 	if (!caller)
 		return;
 	caller->control = control;
 	caller->peer = peer;
 	snprintf(caller->who, sizeof(caller->who), "uid %u (pid %d)", peer.uid, (int)peer.pid);
-	caller->sock = sock;
+	caller->sock = take_fd(&sock);
 	if (!caller_learn_rights(caller)) {
-		log_warning("%s: its groups can't be known; it is not served", caller->who);
-		free(caller->gids);
-		free(caller);
+		log_limited(&control->limit, LOG_LEVEL_WARNING,
+			    "%s: its groups can't be known; it is not served", caller->who);
+		caller_reject(caller);
 		return;
 	}
-	take_fd(&sock);
+	if (!control_has_room(control, caller)) {
+		caller_reject(caller);
+		return;
+	}
 	list_append(&control->callers, &caller->link);
-	control->n_callers++;
 	caller_watch(caller, POLLIN);
 }
 

@@ -17,6 +17,7 @@
 struct control_caller;
 struct control_socket;
 struct daemon;
+struct log_limit;
 struct policy_caller;
 struct varlink_call;
 
@@ -40,6 +41,7 @@ struct daemon *control_daemon(struct control_caller *caller);
 bool control_may_change(const struct control_caller *caller);
 const struct policy_caller *control_caller_facts(const struct control_caller *caller);
 const char *control_who(const struct control_caller *caller);
+struct log_limit *control_log_limit(struct control_caller *caller);
 void control_wait(struct control_caller *caller, void *what, void (*cancel)(void *what));
 
 void control_method(struct control_caller *caller, const struct varlink_call *call);

@@ -54,7 +54,7 @@ class Blocker:
 
 
 class Strangers(unittest.TestCase):
-    config = "[vm vm1]\n"
+    config = "[vm vm1]\n[device keyboard]\nmatch = id=046d:c31c\n"
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -63,9 +63,14 @@ class Strangers(unittest.TestCase):
         os.chmod(self.folder.name, 0o755)
         self.daemon = Daemon(self.folder.name, self.config)
 
-    def connect(self, name="control"):
+    def connect(self, name="control", uid=0):
+        """A connection, of another user where that is said: the kernel tells the daemon who it was."""
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(self.daemon.run / name))
+        os.seteuid(uid)
+        try:
+            sock.connect(str(self.daemon.run / name))
+        finally:
+            os.seteuid(0)
         sock.settimeout(SECONDS)
         self.addCleanup(sock.close)
         return sock
@@ -142,6 +147,60 @@ class Strangers(unittest.TestCase):
             self.blocker().give(second, data)
             self.answers()
         self.stops()
+
+    def test_users_who_work(self):
+        """Who calls without an end takes turns with the others, however many connections it has."""
+        rules = self.daemon.folder / "policy.d"
+        rules.mkdir()
+        (rules / "10-many.rules").write_text("".join(f"allow id=1234:{n:04x} to vm1\n" for n in range(4000)))
+        self.daemon.start()
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        callers, calls = [self.connect(uid=1000) for _ in range(16)], 200
+        for sock in callers:
+            sock.sendall(b'{"method":"io.usbrouted.Why","parameters":{"device":"keyboard"}}\0' * calls)
+        root, asked = self.connect(), 50
+        root.sendall(b'{"method":"io.usbrouted.Status"}\0' * asked)
+        self.daemon.process.send_signal(signal.SIGCONT)
+        while asked:
+            asked -= root.recv(65536).count(b"\0")
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        answers = 0
+        for sock in callers:
+            sock.setblocking(False)
+            try:
+                while data := sock.recv(1 << 20):
+                    answers += data.count(b"\0")
+            except BlockingIOError:
+                pass
+        # In turn it is one for each of root's; what was said before the stop counts, too. A connection in turn: 800.
+        self.assertLess(answers, 300)
+        self.daemon.process.send_signal(signal.SIGCONT)
+        self.stops()
+
+    def test_users_who_sit(self):
+        """Idle connections keep neither root nor another user out."""
+        self.daemon.start()
+        for uid in range(1000, 1005):
+            for _ in range(20):
+                self.connect(uid=uid)
+        for uid in 2000, 2001, 0:
+            sock = self.connect(uid=uid)
+            sock.sendall(b'{"method":"io.usbrouted.Status"}\0')
+            self.assertIn(b"uptime_seconds", sock.recv(65536))
+        self.stops()
+
+    def test_users_who_shout(self):
+        """What is denied is logged a few times, and not each time."""
+        self.daemon.start()
+        for _ in range(300):
+            sock = self.connect(uid=1000)
+            sock.sendall(b'{"method":"io.usbrouted.Detach","parameters":{"device":"keyboard"}}\0'
+                         b'{"method":"io.usbrouted.Reload"}\0')
+            self.assertTrue(sock.recv(65536))
+            sock.close()
+        said = self.stops().count("may not")
+        self.assertGreater(said, 0)
+        self.assertLess(said, 30)
 
     def test_stderr_that_nobody_reads(self):
         """The daemon goes on, and says how many lines were lost once somebody reads."""
