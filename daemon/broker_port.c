@@ -148,7 +148,7 @@ static int read_switching(int fd, const struct hub_port *port, unsigned *ret_how
 	struct usbdevfs_ctrltransfer get = {
 		.bRequestType = HUB_GET_DESCRIPTOR,
 		.bRequest = REQUEST_GET_DESCRIPTOR,
-		.wValue = (port->super ? DESCRIPTOR_HUB_SUPER : DESCRIPTOR_HUB) << 8,
+		.wValue = (uint16_t)((port->super ? DESCRIPTOR_HUB_SUPER : DESCRIPTOR_HUB) << 8),
 		.wLength = sizeof(d),
 		.timeout = CONTROL_TIMEOUT_MS,
 		.data = d,

@@ -42,7 +42,7 @@ void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, 
 			container_of(letter, struct guest_device, ev_##member.letter); \
 		const struct guest_device_event *ev _unused_ = &gd->ev_##member;       \
 		if (gd->events)                                                        \
-			(call);                                                        \
+			call;                                                          \
 	}
 
 GD_DELIVER(opened, gd->events->opened(gd->ctx, ev->r, ev->text))
