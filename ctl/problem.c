@@ -262,7 +262,10 @@ static void busy(struct ctl *ctl, const json_t *p)
 static void pending(struct ctl *ctl, const json_t *p)
 {
 	error_about_device(ctl, "pending", ctl_text(p, "reason"));
-	fprintf(stderr, "  The wish stays. usbroutectl list shows when it has come true.\n");
+	if (ctl->command->run == ctl_reset || ctl->command->run == ctl_power)
+		try_words("", "show", device_of(ctl), NULL, NULL);
+	else
+		fprintf(stderr, "  The wish stays. usbroutectl list shows when it has come true.\n");
 }
 
 static void superseded(struct ctl *ctl, const json_t *p)

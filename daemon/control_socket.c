@@ -34,7 +34,7 @@
 #define CALLERS_MAX	    64
 #define CALLERS_MAX_PER_UID 16
 #define REPLIES_A_TURN	    16
-#define PATIENCE_NS	    (30 * 1000000000ull)
+#define PATIENCE_NS	    (10 * 1000000000ull)
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
 

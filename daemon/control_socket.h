@@ -5,7 +5,7 @@
  * Everybody may connect and read; who may change things is judged by the peer's credentials at the
  * time of the connection. A connection has one call under way at a time, in order; what it sends
  * meanwhile waits in the socket. Callers are hostile: sizes, nesting, and connections a user are
- * bounded, and a caller who reads nothing of an answer for half a minute is dropped. No reply is made
+ * bounded, and a caller who reads nothing of an answer for ten seconds is dropped. No reply is made
  * before the one in front of it was taken.
  */
 #pragma once
