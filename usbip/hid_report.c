@@ -5,7 +5,7 @@
  * Global items hold until they change and may be pushed and popped, local ones (hid_usages.h) until
  * the next main item. Output and Feature items are read as well, for what is wrong in them makes
  * Linux refuse the whole. Facts about Linux in here: drivers/hid/hid-core.c of 6.1, where not said
- * otherwise; tests/lab/programs/hidpair.c compares the two.
+ * otherwise; tests/uhid/hidpair.c compares the two.
  */
 #include "usbip/hid_report.h"
 
@@ -16,12 +16,11 @@
 #include "base/mem.h"
 #include "usbip/hid_layout.h"
 
-#define REPORT_BITS_MAX	   (8 * (16384 - 1)) /* HID_MAX_BUFFER_SIZE of Linux, less the id */
-#define REPORT_SIZE_MAX	   256
-#define REPORT_COUNT_MAX   HID_USAGES_MAX
-#define REPORT_FIELDS_MAX  256 /* HID_MAX_FIELDS of Linux: further ones are left out */
-#define STACK_MAX	   4
-#define COLLECTION_LOGICAL 2
+#define REPORT_BITS_MAX	  (8 * (16384 - 1)) /* HID_MAX_BUFFER_SIZE of Linux, less the id */
+#define REPORT_SIZE_MAX	  256
+#define REPORT_COUNT_MAX  HID_USAGES_MAX
+#define REPORT_FIELDS_MAX 256 /* HID_MAX_FIELDS of Linux: further ones are left out */
+#define STACK_MAX	  4
 
 /* Types of items, and tags of main and global ones. */
 enum { TYPE_MAIN, TYPE_GLOBAL, TYPE_LOCAL };

@@ -136,7 +136,7 @@ static void test_rollover(void **state)
 
 #define TEXT(s) s, sizeof(s) - 1
 
-/* Inside a keyboard's application; tests/lab/programs/hidpair.c has Linux read the same. */
+/* Inside a keyboard's application; tests/uhid/hidpair.c has Linux read the same. */
 static const struct {
 	const char *descriptor;
 	size_t len;
