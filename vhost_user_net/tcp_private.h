@@ -37,8 +37,10 @@
 #define TCP_SYN_RETRIES	   5
 #define TCP_ORPHAN_RETRIES 8		/* of what the user has closed */
 #define TCP_FIN_WAIT	   (60000 * MS) /* for the FIN of a guest, once the user has closed */
-#define TCP_TIME_WAIT	   (60000 * MS) /* twice a segment's lifetime of 30 s */
-#define TCP_CHALLENGES	   10		/* a connection and second, RFC 5961, 7 */
+/* RFC 9293, 3.4.2: twice two minutes. A record costs nothing, and a guest's FIN may come again after
+ * a minute (TCP_RTO_MOST). */
+#define TCP_TIME_WAIT  (240000 * MS)
+#define TCP_CHALLENGES 10 /* a connection and second, RFC 5961, 7 */
 
 /* Our own shift: the window in steps of 256 bytes. */
 #define TCP_WSCALE 8
@@ -119,11 +121,13 @@ struct tcp_connection {
 	uint32_t rcv_final;    /* what is acknowledged: rcv_nxt, unless the user holds it back */
 	uint32_t rcv_acked;    /* what was said last */
 	uint32_t rcv_adv;      /* the rightmost edge that was ever offered */
+	uint32_t rcv_gap;      /* where @gap: up to here the guest has sent bytes in vain */
 	uint32_t room;	       /* bytes beyond rcv_nxt that the user takes */
 	uint32_t ack_segments; /* since rcv_acked */
 	uint64_t taken_bytes;  /* of the stream, so far */
 	uint64_t final_bytes;  /* of these, where the user holds acknowledgements back */
 	uint8_t rcv_wscale;    /* shift of the windows that we say; 0 without the option */
+	bool gap;	       /* the guest sends again what came behind a hole, or was refused */
 	bool holds_final, refused, fin_taken;
 	bool ack_now; /* at the turn's end */
 	unsigned challenges;

@@ -17,6 +17,9 @@
 #include "base/mem.h"
 #include "vhost_user_net/tcp_private.h"
 
+/* Acknowledgements that make any guest send again at once. */
+#define DUPLICATES 4
+
 /* The number that is acknowledged. A FIN is final with the last byte before it. */
 uint32_t tcp_receive_ack(const struct tcp_connection *c)
 {
@@ -150,12 +153,25 @@ void tcp_receive_again(struct tcp_connection *c)
 	tcp_send_mark(c);
 }
 
+/* Bytes up to @end did not count. RFC 5681, 4.2: each segment that comes for them is acknowledged at
+ * once, as the guest sends one, or a few, and waits. */
+static void in_vain(struct tcp_connection *c, uint32_t end)
+{
+	if (!c->gap || seq_after(end, c->rcv_gap))
+		c->rcv_gap = end;
+	c->gap = true;
+}
+
 static void progress(struct tcp_connection *c, uint32_t n)
 {
 	c->rcv_nxt += n;
 	c->taken_bytes += n;
 	if (seq_after(c->rcv_nxt, c->rcv_adv))
 		c->rcv_adv = c->rcv_nxt;
+	if (c->gap) {
+		c->ack_now = true;
+		c->gap = seq_before(c->rcv_nxt, c->rcv_gap);
+	}
 	make_final(c);
 }
 
@@ -181,6 +197,7 @@ static bool hand_up(struct tcp_connection *c, struct tcp_segment *s)
 
 	if (c->refused) {
 		/* The user said no; it is asked again once it has said tcp_resume(). */
+		in_vain(c, s->seq + (uint32_t)len);
 		c->ack_now = true;
 		tcp->count.refused_bytes += len;
 		return false;
@@ -195,9 +212,28 @@ static bool hand_up(struct tcp_connection *c, struct tcp_segment *s)
 	if (taken == len)
 		return true;
 	tcp->count.refused_bytes += len - taken;
+	in_vain(c, s->seq + (uint32_t)len);
 	c->refused = true;
 	c->ack_now = true;
 	return false;
+}
+
+/*
+ * RFC 5681, 4.2: an acknowledgement at once for each segment, so that the guest counts duplicates.
+ * A long frame is many segments; more than four acknowledgements tell it nothing new. (Linux counts
+ * three, and not the first one behind data of ours.)
+ */
+static void out_of_order(struct tcp_connection *c, const struct tcp_segment *s)
+{
+	unsigned mss = c->path.v6 ? TCP_MSS6 : TCP_MSS4;
+	size_t n = min_t(size_t, (s->len + mss - 1) / mss, DUPLICATES);
+
+	c->tcp->count.out_of_order++;
+	in_vain(c, s->seq + (uint32_t)s->len);
+	do
+		if (tcp_send_ack(c) != TCP_FRAME_SENT)
+			return;
+	while (n-- > 1);
 }
 
 /**
@@ -213,9 +249,7 @@ void tcp_receive_data(struct tcp_connection *c, struct tcp_segment *s)
 		return;
 	tcp_send_mark(c);
 	if (seq_after(s->seq, c->rcv_nxt)) {
-		/* RFC 5681, 4.2: at once, so that the guest counts duplicates. */
-		c->tcp->count.out_of_order++;
-		tcp_send_ack(c);
+		out_of_order(c, s);
 		return;
 	}
 	if (old)
@@ -256,7 +290,7 @@ void tcp_resume(struct tcp_connection *c)
 	if (!c->refused)
 		return;
 	c->refused = false;
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < DUPLICATES; i++)
 		if (tcp_send_ack(c) != TCP_FRAME_SENT)
 			break;
 }
