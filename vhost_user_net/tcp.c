@@ -29,6 +29,11 @@ int tcp_new(struct tcp **ret_tcp, const struct tcp_config *config, const struct 
 
 	if (!tcp)
 		return -ENOMEM;
+	tcp->hold.bytes = malloc(TCP_HOLD);
+	if (!tcp->hold.bytes) {
+		free(tcp);
+		return -ENOMEM;
+	}
 	tcp->cfg = *config;
 	tcp->ops = ops;
 	tcp->ctx = ctx;
@@ -50,6 +55,7 @@ struct tcp *tcp_free(struct tcp *tcp)
 	if (!tcp)
 		return NULL;
 	tcp_drop_all(tcp);
+	free(tcp->hold.bytes);
 	free(tcp);
 	return NULL;
 }

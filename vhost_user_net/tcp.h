@@ -12,9 +12,10 @@
  *
  * Receiving. ops->receive() is shown the bytes where they lie, in the guest's memory, in order and
  * once each, and says how many it took. What it did not take is not acknowledged: the window closes
- * until tcp_resume(), and the guest sends those bytes again. There is no receive buffer. Bytes that
- * come out of order are dropped and asked for again, as the link keeps order and loses nothing but
- * what the guest itself drops.
+ * until tcp_resume(), and the guest sends those bytes again. There is no receive buffer. That costs a
+ * Linux guest a timeout of 200 ms or more: a user that may have to stop takes what it offered by
+ * tcp_set_room() first, into a buffer of its own. Bytes behind a hole are copied and kept
+ * (tcp_hold.c): the link loses nothing but what the guest itself drops.
  *
  * Sending. tcp_send() queues a reference to the caller's bytes. They are copied once, into the
  * guest's memory, by ops->frame(), and may be read again until ops->release() gives them back:
@@ -26,8 +27,8 @@
  * Silence never ends an open connection. That a guest is gone is known from its rings:
  * tcp_drop_all(). Only what the user has closed gives up after a while.
  *
- * Not offered. SACK: nothing is kept out of order here, and what a guest loses costs one round trip
- * of some 50 us for each segment. Timestamps: round trips are timed by one segment at a time, and a
+ * Not offered. SACK: one run is kept here, so that there is one hole; and what a guest loses costs one
+ * round trip of some 50 us for each segment. Timestamps: round trips are timed by one segment at a time, and a
  * sequence number can't wrap within the lifetime of a frame that lies in a ring.
  * Urgent data are ordinary data. IPv4 and IPv6 fragments are dropped.
  *
@@ -54,8 +55,11 @@
 #define TCP_PARTS	128 /* pieces of one frame to the guest */
 #define TCP_MEMORY	(64u << 10)
 
+#define TCP_HOLD \
+	(128u << 10) /* bytes behind a hole, beside TCP_MEMORY; touched only after a loss */
+
 #define TCP_QUEUE_MAX  (256u << 20) /* bytes queued on one connection */
-#define TCP_WINDOW     (1u << 20)   /* what a guest may send ahead, unless tcp_set_room() says */
+#define TCP_WINDOW     (64u << 10)  /* what a guest may send ahead, unless tcp_set_room() says */
 #define TCP_WINDOW_MAX (8u << 20)
 
 #define TCP_NEVER UINT64_MAX

@@ -122,6 +122,7 @@ void tcp_connection_end(struct tcp_connection *c, int why, bool tell)
 	c->state = TCP_STATE_CLOSED;
 	c->fin_queued = c->orphan = true;
 	c->refused = false;
+	tcp_hold_drop(c);
 	release_all(c);
 	if (tell)
 		c->tcp->ops->closed(c->tcp->ctx, c, why);

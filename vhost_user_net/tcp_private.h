@@ -9,6 +9,7 @@
  *   tcp_connection.c  states: who may go where, opening, closing, the user's calls
  *   tcp_arrive.c      a segment of a known connection, in the order of RFC 9293, 3.10.7.4
  *   tcp_receive.c     the stream from the guest, acknowledgements, the window offered
+ *   tcp_hold.c        bytes that came behind a hole
  *   tcp_send.c        the queue to the guest, and what may leave now
  *   tcp_loss.c        acknowledgements of it, round trips, loss, the congestion window
  *   tcp_timer.c       deadlines
@@ -143,6 +144,13 @@ struct tcp_time_wait {
 	uint64_t until; /* 0: free */
 };
 
+/* One run of bytes behind a hole. */
+struct tcp_hold {
+	struct tcp_connection *owner; /* NULL: none are kept */
+	uint8_t *bytes;		      /* TCP_HOLD */
+	uint32_t seq, len;
+};
+
 #define TCP_BUCKETS 64
 
 struct tcp {
@@ -162,6 +170,7 @@ struct tcp {
 	struct tcp_connection slot[TCP_CONNECTIONS];
 	struct tcp_time_wait time_wait[TCP_TIME_WAITS];
 	unsigned newest_time_wait;
+	struct tcp_hold hold;
 	/* For the length of one call. */
 	struct iovec in[VU_SEGMENTS + 1], out[TCP_PARTS + 1];
 };
@@ -192,6 +201,11 @@ uint16_t tcp_receive_window(const struct tcp_connection *c, bool scaled);
 void tcp_receive_said(struct tcp_connection *c, uint16_t window, bool scaled);
 bool tcp_receive_ack_due(const struct tcp_connection *c);
 void tcp_receive_challenge(struct tcp_connection *c);
+
+/* tcp_hold.c */
+void tcp_hold_keep(struct tcp_connection *c, const struct tcp_segment *s);
+uint32_t tcp_hold_next(struct tcp_connection *c, struct iovec *ret_part);
+void tcp_hold_drop(const struct tcp_connection *c);
 
 /* tcp_send.c */
 void tcp_send_mark(struct tcp_connection *c);

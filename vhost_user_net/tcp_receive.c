@@ -218,18 +218,32 @@ static bool hand_up(struct tcp_connection *c, struct tcp_segment *s)
 	return false;
 }
 
+/* What was kept behind a hole that is filled now. Return: as hand_up(). */
+static bool hand_up_held(struct tcp_connection *c)
+{
+	struct iovec part;
+	struct tcp_segment s = {.seq = c->rcv_nxt, .parts = &part, .n_parts = 1};
+
+	s.len = tcp_hold_next(c, &part);
+	return !s.len || hand_up(c, &s);
+}
+
 /*
  * RFC 5681, 4.2: an acknowledgement at once for each segment, so that the guest counts duplicates.
  * A long frame is many segments; more than four acknowledgements tell it nothing new. (Linux counts
  * three, and not the first one behind data of ours.)
  */
-static void out_of_order(struct tcp_connection *c, const struct tcp_segment *s)
+static void out_of_order(struct tcp_connection *c, struct tcp_segment *s)
 {
 	unsigned mss = c->path.v6 ? TCP_MSS6 : TCP_MSS4;
 	size_t n = min_t(size_t, (s->len + mss - 1) / mss, DUPLICATES);
 
 	c->tcp->count.out_of_order++;
+	if (s->len > c->rcv_adv - s->seq)
+		tcp_segment_cut(s, c->rcv_adv - s->seq);
 	in_vain(c, s->seq + (uint32_t)s->len);
+	if (!c->orphan && !c->refused && !c->fin_taken)
+		tcp_hold_keep(c, s);
 	do
 		if (tcp_send_ack(c) != TCP_FRAME_SENT)
 			return;
@@ -271,7 +285,7 @@ void tcp_receive_data(struct tcp_connection *c, struct tcp_segment *s)
 			tcp_connection_end(c, -ECONNRESET, true);
 			return;
 		}
-		if (!hand_up(c, s))
+		if (!hand_up(c, s) || (!(s->flags & TCP_FIN) && !hand_up_held(c)))
 			return;
 	}
 	if (s->flags & TCP_FIN)

@@ -68,7 +68,7 @@ static const struct kase cases[] = {
 	 .part = 20},
 	{"IPv4, delay of 20 ms", .csum = true, .tso = true, .delay_us = 10000, .part = 20},
 	{"IPv4, a small receive buffer", .csum = true, .tso = true, .rcvbuf = 4096, .part = 10},
-	{"IPv6, a user that refuses", .v6 = true, .csum = true, .tso = true, .refuse = 500,
+	{"IPv6, a user that refuses", .v6 = true, .csum = true, .tso = true, .refuse = 50,
 	 .part = 20},
 };
 

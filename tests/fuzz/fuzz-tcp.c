@@ -31,7 +31,7 @@ static struct {
 	struct cursor in;
 	struct tcp *tcp;
 	uint64_t now;
-	bool full;
+	bool full, lied;
 	uint8_t take; /* of each 16 shown, how many are taken, in sixteenths */
 	uint8_t whim; /* what the user does within callbacks */
 	unsigned n_buffers;
@@ -89,7 +89,9 @@ static int on_frame(void *ctx, const struct net_offload *offload, const struct i
 	/* Whatever comes in, what goes out is well formed, and its checksum holds. */
 	p = wire_pack(offload, parts, n_parts, len);
 	promise(wire_unpack(&f.mine, &rules, p, 2));
-	promise(tcp_segment_parse(&guest, &f.mine.frame, out, ARRAY_SIZE(out), &s) == TCP_PARSE_OK);
+	/* A state that lied may name another guest. */
+	promise(f.lied ||
+		tcp_segment_parse(&guest, &f.mine.frame, out, ARRAY_SIZE(out), &s) == TCP_PARSE_OK);
 	free(p);
 	return TCP_FRAME_SENT;
 }
@@ -400,6 +402,7 @@ static void move(struct tcp_connection *c)
 	if (n & 0x40)
 		tcp_state_forget_unfinal(&s);
 	tcp_drop(c);
+	f.lied |= (n & 3) != 0;
 	for (n &= 3; n; n--) {
 		at = u8() % (uint8_t)sizeof(s);
 		((uint8_t *)&s)[at] ^= u8();
@@ -463,7 +466,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.in = cursor_of(data, size);
 	f.now = 1000 * MS;
 	f.take = 16;
-	f.full = false;
+	f.full = f.lied = false;
 	f.whim = 0;
 	f.n_buffers = 0;
 	if (tcp_new(&f.tcp, &config, &ops, NULL) < 0)
