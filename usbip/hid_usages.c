@@ -70,6 +70,9 @@ static int add_to_maximum(struct hid_usages *u, uint32_t maximum, bool has_page,
 	}
 	if (maximum < u->minimum)
 		return 0;
+	/* Where there is no room left, and the minimum is 0. */
+	if (maximum - u->minimum == UINT32_MAX)
+		return -EBADMSG;
 	return add(u, u->minimum, maximum - u->minimum + 1, has_page, page);
 }
 
