@@ -265,7 +265,8 @@ static void pending(struct ctl *ctl, const json_t *p)
 	if (ctl->command->run == ctl_reset || ctl->command->run == ctl_power)
 		try_words("", "show", device_of(ctl), NULL, NULL);
 	else
-		fprintf(stderr, "  The wish stays. usbroutectl list shows when it has come true.\n");
+		fprintf(stderr,
+			"  The wish stays. usbroutectl list shows when it has come true.\n");
 }
 
 static void superseded(struct ctl *ctl, const json_t *p)
