@@ -19,7 +19,7 @@ from .qmp import Qmp
 
 LOCK = "/run/lock/usbrouted-lab.cpu{}.lock"     # one board a CPU: two on one would starve each other
 BOOT_SECONDS = 240
-EVENT_SECONDS = 60
+EVENT_SECONDS = 120
 PR_SET_PDEATHSIG = 1
 
 # Ports of the board's controller; those past SUPER_PORTS have no SuperSpeed half.

@@ -194,7 +194,7 @@ class Channel:
             job.close_stdin()
         return job
 
-    def run(self, command, timeout=120, stdin=b"", check=False):
+    def run(self, command, timeout=240, stdin=b"", check=False):
         """Run a shell command to its end: Result(rc, out, err), both in bytes."""
         result = self.spawn(command, stdin).result(timeout)
         if check and result.rc:
@@ -202,6 +202,6 @@ class Channel:
                            f"{(result.err or result.out).decode(errors='replace').strip()}")
         return result
 
-    def text(self, command, timeout=120):
+    def text(self, command, timeout=240):
         """Its output as text; it must succeed."""
         return self.run(command, timeout, check=True).out.decode(errors="replace").strip()

@@ -9,7 +9,7 @@ from .board import EVENT_SECONDS, Events, wait_in
 from .channel import Channel
 from .qmp import Qmp
 
-UP_SECONDS = 120
+UP_SECONDS = 300
 # Emulated SVM lets a guest's XSETBV through unseen, so KVM's idea of its XSAVE state is wrong.
 CPU = "host,-xsave"
 MEMORY = 192
