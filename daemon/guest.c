@@ -349,6 +349,14 @@ static void guest_hotkeys_delivered(struct letter *letter)
 	guest_devices_watch(guest);
 }
 
+static void guest_memory_delivered(struct letter *letter)
+{
+	struct guest *guest = container_of(letter, struct guest, share);
+
+	atomic_store(&guest->share_posted, false);
+	usb_memory_room(&guest->memory);
+}
+
 static void guest_stop_delivered(struct letter *letter)
 {
 	struct guest *guest = container_of(letter, struct guest, stop);
@@ -433,6 +441,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 	guest->ctx = ctx;
 	list_init(&guest->devices);
 	list_init(&guest->leaving);
+	usb_memory_set_share(&guest->memory, &config->memory);
 	sem_init(&guest->started, 0, 0);
 	r = -pthread_create(&guest->thread, NULL, guest_main, guest);
 	if (r == 0) {
@@ -469,6 +478,18 @@ void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
 	}
 	if (!atomic_exchange(&guest->hotkeys_posted, true))
 		loop_post(guest->loop, &guest->hotkeys, guest_hotkeys_delivered);
+}
+
+/**
+ * guest_set_memory() - give a guest another share of the kernel's memory for URBs
+ * @guest:	the guest
+ * @share:	copied; where it holds more now, that stays until it comes back
+ */
+void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
+{
+	usb_memory_set_share(&guest->memory, share);
+	if (!atomic_exchange(&guest->share_posted, true))
+		loop_post(guest->loop, &guest->share, guest_memory_delivered);
 }
 
 /**

@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "daemon/hotkey.h"
+#include "usbip/usb_memory.h"
 #include "usbip/usbip_op.h"
 
 struct guest;
@@ -46,6 +47,7 @@ struct guest_config {
 	int listener; /* of <vm>.sock; the guest's from guest_start() on */
 	int tap;      /* the guest's from guest_start() on */
 	struct net_switch *sw;
+	struct usb_memory_share memory; /* of the kernel's, for its URBs */
 };
 
 /* A guest's card as it is now. Addresses of zeros: none. */
@@ -88,6 +90,7 @@ void guest_device_forget(struct guest_device *gd);
 int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
 		const struct guest_events *events, void *ctx);
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys);
+void guest_set_memory(struct guest *guest, const struct usb_memory_share *share);
 void guest_stop(struct guest *guest);
 struct guest *guest_free(struct guest *guest);
 

@@ -350,6 +350,7 @@ static void gd_give_delivered(struct letter *letter)
 	gd->end_result = 0;
 	list_append(&gd->guest->devices, &gd->link);
 	usb_device_bind(gd->usb, &gd_ops, gd);
+	usb_device_charge_to(gd->usb, &gd->guest->memory);
 	usb_device_watch_for(gd->usb, &gd->guest->cfg.hotkeys);
 	/* By the time somebody is told how to import it, the answer has come. */
 	net_port_probe(gd->guest->port);

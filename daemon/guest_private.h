@@ -38,14 +38,15 @@ struct guest {
 	/* USB. */
 	struct list devices; /* of struct guest_device */
 	struct list leaving; /* of struct guest_device: control hears of them after this turn */
+	struct usb_memory memory; /* that the URBs of its devices are charged to */
 
 	bool stopping, done;
 	struct log_limit limit; /* of lines that the guest can trigger */
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */
-	struct letter stop, poke, hotkeys, link_event, ended;
-	atomic_bool poke_posted, hotkeys_posted, link_posted;
+	struct letter stop, poke, hotkeys, share, link_event, ended;
+	atomic_bool poke_posted, hotkeys_posted, share_posted, link_posted;
 	_Atomic uint64_t hotkey_words[HOTKEYS]; /* the newest chords, a word each */
 	_Atomic uint64_t link_word;    /* up:1 at bit 63, has_daemon:1 at 62, MAC:48 below */
 	_Atomic uint64_t foreign_word; /* a MAC, or 0 */
@@ -118,7 +119,8 @@ struct guest_device {
 	int sock;
 	struct loop_watch in_watch, out_watch, memory_timer;
 	bool readable, blocked, held;
-	bool in_ended; /* the client will send no more; its last bytes may be unread yet */
+	uint64_t memory_seen; /* guest->memory.n_freed, when it was tried last */
+	bool in_ended;	      /* the client will send no more; its last bytes may be unread yet */
 	int end_result;
 
 	/* Letters to the thread … */

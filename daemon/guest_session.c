@@ -224,10 +224,14 @@ static void gd_watch_memory(struct guest_device *gd)
 bool guest_sessions_turn(struct guest *guest, bool *ret_sent)
 {
 	bool more = false;
+	uint64_t freed = guest->memory.n_freed;
 
 	list_for_each_safe(it, &guest->devices) {
 		struct guest_device *gd = list_entry(it, struct guest_device, link);
 
+		if (gd->state == GD_SESSION && gd->memory_seen != freed &&
+		    usbip_session_room(gd->session))
+			gd->memory_seen = freed;
 		if (gd->state == GD_SESSION && gd->readable)
 			more |= gd_receive(gd);
 		if (gd->state == GD_SESSION && !gd->blocked &&

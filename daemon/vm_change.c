@@ -205,6 +205,7 @@ void vms_change(struct daemon *daemon, const struct vm_list *next)
 		vm_leave(list_entry(l, struct vm, link));
 	while ((l = list_pop(&stay)))
 		list_append(&daemon->vms, l);
+	vms_share_memory(daemon);
 	vms_start_waiting(daemon);
 	list_for_each_safe(it, &daemon->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));

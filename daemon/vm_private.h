@@ -20,3 +20,4 @@ void vm_cards_stop(struct daemon *daemon);
 void vm_card_changed(struct vm *vm, const struct guest_card *card);
 
 void vms_start_waiting(struct daemon *daemon);
+void vms_share_memory(struct daemon *daemon);

@@ -265,6 +265,34 @@ static void vm_failed(struct vm *vm)
 		daemon_stop(daemon, 1);
 }
 
+/* Each guest's share of the kernel's memory for URBs. */
+static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
+{
+	return usb_memory_share(usb_memory_read_limit(), (unsigned)daemon->config->n_vms);
+}
+
+/**
+ * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
+ * @daemon:	the daemon, with the configuration that holds
+ */
+void vms_share_memory(struct daemon *daemon)
+{
+	struct usb_memory_share share = vms_memory_share(daemon);
+	unsigned n = (unsigned)daemon->config->n_vms, limit = usb_memory_read_limit();
+
+	if (limit && limit < usb_memory_wanted_mb(n))
+		log_warning("usbfs_memory_mb is %u, which is too little for %u VMs: a guest can "
+			    "take what another's keyboard needs; write %u to "
+			    "/sys/module/usbcore/parameters/usbfs_memory_mb and reload",
+			    limit, n, usb_memory_wanted_mb(n));
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (vm->guest)
+			guest_set_memory(vm->guest, &share);
+	}
+}
+
 static void vm_port_made(struct broker_request *req, int r, int *fds, const char *text)
 {
 	struct vm *vm = container_of(req, struct vm, req);
@@ -276,6 +304,7 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 		.isolate = daemon->config->isolate,
 		.hotkeys = daemon->config->hotkeys,
 		.sw = daemon->sw,
+		.memory = vms_memory_share(daemon),
 		.listener = vm->socket,
 		.tap = fds[0],
 	};
@@ -342,6 +371,7 @@ int vm_start(struct vm *vm)
  */
 int vms_start(struct daemon *daemon)
 {
+	vms_share_memory(daemon);
 	list_for_each(it, &daemon->vms) {
 		int r = vm_start(list_entry(it, struct vm, link));
 

@@ -43,7 +43,8 @@ static inline unsigned usb_endpoint_slot(uint8_t address)
 
 struct usb_backend_ops {
 	/* Start a transfer. 0: completed() comes later, never from within. Else a negative errno,
-	 * and it isn't started; -ENOMEM may be another when something has come back. */
+	 * and it isn't started; -ENOMEM may be another when something has come back, and -EAGAIN
+	 * will be, when enough of the same guest's has. */
 	int (*submit)(struct usb_backend *backend, struct usb_urb *urb);
 	/* End a started transfer soon; completed() comes all the same. */
 	void (*cancel)(struct usb_backend *backend, struct usb_urb *urb);

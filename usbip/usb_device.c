@@ -28,6 +28,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "usbip/usb_device_private.h"
+#include "usbip/usb_memory.h"
 
 /* Past these a call is stuck; usbfs waits 5 s for a control request that nobody answers. */
 #define DEADLINE_OPEN_MS    30000
@@ -305,12 +306,21 @@ static void progress(struct usb_device *dev)
 static int backend_submit(struct usb_backend *backend, struct usb_urb *urb)
 {
 	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+	int r;
 
 	assert(!dev->busy);
 	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
 		return -ENODEV;
+	if (dev->memory) {
+		r = usb_memory_charge(dev->memory, urb);
+		if (r < 0)
+			return r;
+	}
 	dev->dirty = true;
-	return usb_transfer_submit(dev, urb);
+	r = usb_transfer_submit(dev, urb);
+	if (r < 0 && dev->memory)
+		usb_memory_release(dev->memory, urb);
+	return r;
 }
 
 static void backend_cancel(struct usb_backend *backend, struct usb_urb *urb)
@@ -439,7 +449,19 @@ void usb_device_unbind(struct usb_device *dev)
 		unwatch_all(dev);
 	dev->ops = NULL;
 	dev->ops_ctx = NULL;
+	dev->memory = NULL;
 	let_go(dev);
+}
+
+/**
+ * usb_device_charge_to() - say whose share of the kernel's memory a device's URBs take
+ * @dev:	the device, bound, without a URB in flight; usb_device_unbind() ends it
+ * @memory:	an account of this thread, or NULL: they are not counted
+ */
+void usb_device_charge_to(struct usb_device *dev, struct usb_memory *memory)
+{
+	assert(!dev->in_flight);
+	dev->memory = memory;
 }
 
 /**
@@ -513,6 +535,8 @@ static void deliver(struct usb_device *dev)
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
 		dev->in_flight--;
+		if (dev->memory)
+			usb_memory_release(dev->memory, urb);
 		/* Each URB in flight is a session's, and a session stays until they are back. */
 		dev->backend.client->ops->completed(dev->backend.client, urb);
 	}

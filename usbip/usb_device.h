@@ -25,6 +25,7 @@
 
 struct hid_chords;
 struct hid_found;
+struct usb_memory;
 struct usb_device;
 struct usbip_session;
 
@@ -72,6 +73,7 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd);
 struct usb_device *usb_device_free(struct usb_device *dev);
 void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, void *ctx);
 void usb_device_unbind(struct usb_device *dev);
+void usb_device_charge_to(struct usb_device *dev, struct usb_memory *memory);
 
 void usb_device_open(struct usb_device *dev);
 void usb_device_close(struct usb_device *dev);

@@ -78,8 +78,9 @@ struct usb_device {
 	int watched_configuration;
 	struct hid_found found; /* in any of its configurations so far */
 
-	struct list aloft; /* of usb_urb.device_link: libusb has them */
-	struct list done;  /* libusb gave them back, the session doesn't know yet */
+	struct usb_memory *memory; /* what its URBs are charged to, or NULL */
+	struct list aloft;	   /* of usb_urb.device_link: libusb has them */
+	struct list done;	   /* libusb gave them back, the session doesn't know yet */
 	unsigned in_flight;
 
 	/* Descriptors that the user watches, and whether libusb's are others meanwhile. */

@@ -71,7 +71,8 @@ struct usb_urb {
 	struct list link;	 /* of the session: in flight, held, or in the pool */
 	struct list device_link; /* of the device while it has the URB */
 	struct usb_urb *next_by_seqnum;
-	bool starved; /* HELD: for want of memory */
+	bool starved;	      /* HELD: for want of memory */
+	bool waits_for_share; /* … and its guest's own URBs have to come back first */
 	enum usb_urb_state state;
 
 	/* as asked */
@@ -107,6 +108,8 @@ struct usb_urb {
 	/* The device's own part; the transfer is kept while the URB is in the pool. */
 	void *device;
 	bool cancel_later; /* asked while parked */
+	bool charged_small;
+	uint64_t charged; /* bytes; see usb_memory.h */
 	void *transfer;
 	unsigned transfer_packets; /* that it has room for */
 	void (*transfer_free)(void *transfer);

@@ -13,7 +13,8 @@
  *
  * The kernel's memory for USB requests of programs (usbfs_memory_mb: 16 MiB) is shared by all
  * devices of all programs. URBs that it has no room for wait in order until one comes back, where
- * the user helps: see usbip_session_set_retries().
+ * the user helps: see usbip_session_set_retries(). Those that the guest's own share has no room for
+ * (usb_memory.h) wait until another of that guest comes back: see usbip_session_room().
  *
  * In steady state no URB costs an allocation.
  */
@@ -61,6 +62,7 @@ void usbip_session_close(struct usbip_session *session);
 void usbip_session_set_retries(struct usbip_session *session, unsigned retries);
 bool usbip_session_starved(const struct usbip_session *session);
 void usbip_session_retry(struct usbip_session *session);
+bool usbip_session_room(struct usbip_session *session);
 const char *usbip_session_fault(const struct usbip_session *session);
 void usbip_session_count(const struct usbip_session *session,
 			 struct usbip_session_counters *ret_counters);

@@ -157,23 +157,36 @@ static void try_blocking(struct usbip_session *s)
 		s->client.ops->request_done(&s->client, r);
 }
 
-static bool is_starved(const struct usbip_session *s, uint8_t endpoint)
+/* The one that another of its endpoint has to wait behind. */
+static const struct usb_urb *find_starved(const struct usbip_session *s, uint8_t endpoint)
 {
 	list_for_each(l, &s->starved) {
-		if (list_entry(l, struct usb_urb, link)->endpoint == endpoint)
+		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+
+		if (urb->endpoint == endpoint)
+			return urb;
+	}
+	return NULL;
+}
+
+static bool waits_for_kernel(const struct usbip_session *s)
+{
+	list_for_each(l, &s->starved) {
+		if (!list_entry(l, struct usb_urb, link)->waits_for_share)
 			return true;
 	}
 	return false;
 }
 
-static void starve(struct usbip_session *s, struct usb_urb *urb)
+static void starve(struct usbip_session *s, struct usb_urb *urb, bool for_share)
 {
-	if (list_empty(&s->starved))
+	if (!waits_for_kernel(s))
 		s->retries_left = s->retries;
 	list_remove(&urb->link);
 	list_append(&s->starved, &urb->link);
 	s->n_starved++;
 	urb->starved = true;
+	urb->waits_for_share = for_share;
 	if (urb->state == USB_URB_ARRIVING)
 		advance(s, urb, USB_URB_HOLD);
 }
@@ -211,12 +224,15 @@ static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb
 
 static void submit(struct usbip_session *s, struct usb_urb *urb)
 {
-	int r = -ENOMEM;
+	const struct usb_urb *first = find_starved(s, urb->endpoint);
+	int r;
 
-	if (!is_starved(s, urb->endpoint))
+	if (first)
+		r = first->waits_for_share ? -EAGAIN : -ENOMEM;
+	else
 		r = s->backend->ops->submit(s->backend, urb);
-	if (r == -ENOMEM && s->retries) {
-		starve(s, urb);
+	if (r == -EAGAIN || (r == -ENOMEM && s->retries)) {
+		starve(s, urb, r == -EAGAIN);
 		return;
 	}
 	if (r < 0) {
@@ -557,7 +573,40 @@ void usbip_session_set_retries(struct usbip_session *session, unsigned retries)
  */
 bool usbip_session_starved(const struct usbip_session *session)
 {
-	return !session->closing && session->n_starved > 0;
+	return !session->closing && session->n_starved > 0 && waits_for_kernel(session);
+}
+
+/**
+ * usbip_session_room() - try URBs again that wait for their guest's share of the kernel's memory
+ * @session:	the session; may have answers afterwards
+ *
+ * To be called when a URB of another device of the guest has come back, or the share has grown.
+ * They wait as long as it takes: what they wait for is with the guest itself.
+ *
+ * Return: whether it could be tried now; else again, when the device is no longer parked.
+ */
+bool usbip_session_room(struct usbip_session *session)
+{
+	if (session->closing || !session->n_starved)
+		return true;
+	if (session->backend->parked)
+		return false;
+	feed(session);
+	try_blocking(session);
+	return true;
+}
+
+/* The kernel has had no room for so long: it may be with other programs, and for ever. */
+static void give_up(struct usbip_session *s)
+{
+	list_for_each_safe(l, &s->starved) {
+		struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+
+		if (urb->waits_for_share)
+			continue;
+		unstarve(s, urb);
+		answer(s, urb, -ENOMEM);
+	}
 }
 
 /**
@@ -574,12 +623,8 @@ void usbip_session_retry(struct usbip_session *session)
 		s->retries_left--;
 		feed(s);
 	}
-	while (!s->retries_left && s->n_starved) {
-		struct usb_urb *urb = list_entry(list_first(&s->starved), struct usb_urb, link);
-
-		unstarve(s, urb);
-		answer(s, urb, -ENOMEM);
-	}
+	if (!s->retries_left)
+		give_up(s);
 	try_blocking(s);
 }
 

@@ -25,6 +25,7 @@
 #include "usbip/hid_chord.h"
 #include "usbip/hid_found.h"
 #include "usbip/usb_device.h"
+#include "usbip/usb_memory.h"
 #include "usbip/usbip_session.h"
 
 struct user {
@@ -1030,6 +1031,52 @@ static void close_with_session(void **state)
 	user_free(u);
 }
 
+/* What its guest's share has no room for waits until another of that guest comes back. */
+static void share_of_memory(void **state)
+{
+	struct usb_memory memory = {0};
+	struct usb_memory_share share = {.large = 2 * (8192 + 512), .small = 4096};
+	struct user *u = user_new(0x046d, 0xc31c);
+	uint8_t data[8];
+
+	usb_memory_set_share(&memory, &share);
+	user_open(u);
+	usb_device_charge_to(u->dev, &memory);
+	user_attach(u);
+	for (uint32_t seqnum = 1; seqnum <= 3; seqnum++)
+		ask(u, (struct pdu_submit){.seqnum = seqnum, .in = true, .ep = 2, .length = 8192},
+		    NULL);
+	/* They hold up no other endpoint's: there is the reserve. */
+	ask(u, (struct pdu_submit){.seqnum = 4, .setup = {0x40, 1}}, NULL);
+	expect(u, 3, 4, 0, 0, NULL);
+	assert_int_equal(usb_device_in_flight(u->dev), 2);
+	assert_int_equal(memory.large, share.large);
+	assert_int_equal(memory.small, 0);
+	/* It isn't the kernel that they wait for. */
+	assert_false(usbip_session_starved(u->session));
+	unlink_urb(u, 101, 1);
+	expect(u, 4, 101, -ECONNRESET, 0, NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 2);
+	unlink_urb(u, 102, 2);
+	expect(u, 4, 102, -ECONNRESET, 0, NULL);
+	unlink_urb(u, 103, 3);
+	expect(u, 4, 103, -ECONNRESET, 0, NULL);
+	assert_int_equal(memory.large, 0);
+	/* The kernel refuses one: it isn't charged. */
+	mock_set(&u->mock, &u->mock.submit_errno, ENOMEM);
+	ask(u, with_seqnum(interrupt_in, 6), NULL);
+	expect(u, 3, 6, -ENOMEM, 0, NULL);
+	assert_int_equal(memory.small, 0);
+	mock_set(&u->mock, &u->mock.submit_errno, 0);
+	ask(u, with_seqnum(interrupt_in, 7), NULL);
+	turn_until(u, usb_device_in_flight(u->dev) == 1);
+	assert_int_equal(memory.small, 8 + 512);
+	assert_true(mock_key(&u->mock, 4));
+	expect(u, 3, 7, 0, 8, data);
+	assert_int_equal(memory.small, 0);
+	user_free(u);
+}
+
 /* usbfs' memory is used up: told as such, for each type, and waited for. */
 static void no_memory(void **state)
 {
@@ -1228,6 +1275,7 @@ int main(void)
 		cmocka_unit_test(handed_over),
 		cmocka_unit_test(end_while_parked),
 		cmocka_unit_test(close_with_session),
+		cmocka_unit_test(share_of_memory),
 		cmocka_unit_test(no_memory),
 		cmocka_unit_test(unplugged),
 		cmocka_unit_test(unplugged_at_submit),

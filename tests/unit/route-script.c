@@ -157,6 +157,12 @@ void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
 	assert_non_null(hotkeys);
 }
 
+void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
+{
+	assert_non_null(guest);
+	assert_true(share->large && share->small);
+}
+
 unsigned threads(void)
 {
 	unsigned n = 0;

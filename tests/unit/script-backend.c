@@ -19,9 +19,40 @@ static void note(struct script *script, const char *what, uint32_t number)
 			 what, number);
 }
 
+/* What Linux 6.1 charges on a 64-bit machine, or a little less. */
+static uint64_t usbfs_cost(const struct usb_urb *urb)
+{
+	return urb->length + 336 + (urb->length + 16383) / 16384 * 32;
+}
+
+static int usbfs_take(struct script *script, const struct usb_urb *urb)
+{
+	struct script_usbfs *usbfs = script->usbfs;
+
+	if (!usbfs)
+		return 0;
+	if (usbfs_cost(urb) > usbfs->limit - usbfs->used) {
+		usbfs->n_refused++;
+		return -ENOMEM;
+	}
+	usbfs->used += usbfs_cost(urb);
+	return 0;
+}
+
+static void give_back(struct script *script, struct usb_urb *urb)
+{
+	list_remove(&urb->device_link);
+	script->n_aloft--;
+	if (script->usbfs)
+		script->usbfs->used -= usbfs_cost(urb);
+	if (script->memory)
+		usb_memory_release(script->memory, urb);
+}
+
 static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 {
 	struct script *script = container_of(backend, struct script, backend);
+	int r;
 
 	assert(!backend->parked);
 	script->n_asked++;
@@ -29,6 +60,15 @@ static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 		return script->submit_result;
 	if (script->submit_limit && script->n_aloft >= script->submit_limit)
 		return -ENOMEM;
+	r = script->memory ? usb_memory_charge(script->memory, urb) : 0;
+	if (r < 0)
+		return r;
+	r = usbfs_take(script, urb);
+	if (r < 0) {
+		if (script->memory)
+			usb_memory_release(script->memory, urb);
+		return r;
+	}
 	note(script, "+", urb->seqnum);
 	list_append(&script->aloft, &urb->device_link);
 	script->n_aloft++;
@@ -120,8 +160,7 @@ bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_
 
 	if (!urb)
 		return false;
-	list_remove(&urb->device_link);
-	script->n_aloft--;
+	give_back(script, urb);
 	urb->status = status;
 	urb->actual = actual;
 	urb->cancelled = cancelled;
@@ -139,8 +178,7 @@ bool script_complete_with(struct script *script, uint32_t seqnum, const void *da
 
 	if (!urb)
 		return false;
-	list_remove(&urb->device_link);
-	script->n_aloft--;
+	give_back(script, urb);
 	urb->status = 0;
 	urb->actual = len;
 	urb->cancelled = false;
@@ -159,8 +197,7 @@ bool script_complete_packets(struct script *script, uint32_t seqnum,
 
 	if (!urb)
 		return false;
-	list_remove(&urb->device_link);
-	script->n_aloft--;
+	give_back(script, urb);
 	for (unsigned i = 0; i < urb->n_descriptors; i++) {
 		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
 

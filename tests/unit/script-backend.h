@@ -10,18 +10,27 @@
 #include <stdint.h>
 
 #include "usbip/usb_backend.h"
+#include "usbip/usb_memory.h"
 #include "usbip/usbip_session.h"
 
 #define SCRIPT_DEVID 0x00030007u
 
 /* Endpoints: 0x81 interrupt of interface 0; 0x02, 0x82 bulk of interface 1; 0x83, 0x04 isochronous
  * of interface 2. */
+/* usbfs' count of bytes, of all devices (devio.c: usbfs_increase_memory_usage). */
+struct script_usbfs {
+	uint64_t limit, used;
+	unsigned n_refused;
+};
+
 struct script {
 	struct usb_backend backend;
 	struct list aloft;		 /* of usb_urb.device_link */
 	unsigned n_aloft, n_asked;	 /* URBs that it has; submits, refused ones too */
 	int submit_result, start_result; /* of the next ones */
 	unsigned submit_limit;		 /* URBs that there is memory for; 0: any number */
+	struct usb_memory *memory;	 /* that URBs are charged to first, or NULL */
+	struct script_usbfs *usbfs;	 /* that counts their bytes then, or NULL */
 	bool finish_at_once;
 	struct usb_request request; /* that parks it */
 	char log[8192];		    /* "+1 -1 #set_interface" … */

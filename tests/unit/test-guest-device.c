@@ -58,6 +58,12 @@ void usb_device_unbind(struct usb_device *dev)
 	dev->ops = NULL;
 }
 
+void usb_device_charge_to(struct usb_device *dev, struct usb_memory *memory)
+{
+	assert_non_null(dev->ops);
+	assert_non_null(memory);
+}
+
 void usb_device_open(struct usb_device *dev)
 {
 	dev->ops->opened(dev->ctx, 0, NULL);
