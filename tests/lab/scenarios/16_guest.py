@@ -248,3 +248,6 @@ def guest_has_daemons_address(lab):
         check(not agent_of(lab, lab.vm2)["warnings"], "vm2 is said to have the daemon's address too")
     finally:
         lab.vm1.run(f"ip addr del {ADDRESS}/32 dev lo")
+    # A guest that reaches the daemon by the address has it no longer.
+    lab.vm1.wait_ping(ADDRESS)
+    check(not agent_of(lab, lab.vm1)["warnings"], "vm1 is still said to have the daemon's address")
