@@ -93,6 +93,34 @@ bool virt_busid_valid(const char *busid)
 	       strspn(busid, plain) == len && !strpbrk(busid, "@+,:");
 }
 
+/**
+ * virt_address_mac() - the MAC address in an ADDRESS
+ * @address:	as in ATTACH
+ *
+ * Return: the MAC, whose interface leads to the daemon; NULL where @address is none of this kind.
+ */
+const char *virt_address_mac(const char *address)
+{
+	static const char before[] = "fe80::1@", form[] = "xx:xx:xx:xx:xx:xx";
+	const char *mac = address + sizeof(before) - 1;
+
+	if (strncmp(address, before, sizeof(before) - 1) || strlen(mac) != sizeof(form) - 1)
+		return NULL;
+	for (size_t i = 0; i < sizeof(form) - 1; i++) {
+		if (form[i] == ':' ? mac[i] != ':' : !strchr("0123456789abcdef", mac[i]))
+			return NULL;
+	}
+	return mac;
+}
+
+static bool address_valid(const char *address)
+{
+	struct in_addr v4;
+
+	return strlen(address) <= VIRT_ADDRESS_MAX &&
+	       (inet_pton(AF_INET, address, &v4) == 1 || virt_address_mac(address));
+}
+
 /* One word, decoded; there is one spelling of each. Return: its length, or a negative errno. */
 static int word_decode(char *buf, size_t size, const char *word, size_t len)
 {
@@ -154,7 +182,6 @@ static bool state_parse(const char *text, enum virt_state *ret_state)
 static int word_parse(struct virt_line *line, enum word kind, const char *word, size_t len)
 {
 	char text[VIRT_TEXT_MAX + 1];
-	struct in_addr address;
 	int r = word_decode(text, sizeof(text), word, len);
 	bool ok = false;
 
@@ -172,7 +199,7 @@ static int word_parse(struct virt_line *line, enum word kind, const char *word, 
 			strcpy(line->domain, text);
 		break;
 	case WORD_ADDRESS:
-		ok = (size_t)r < sizeof(line->address) && inet_pton(AF_INET, text, &address) == 1;
+		ok = address_valid(text);
 		if (ok)
 			strcpy(line->address, text);
 		break;

@@ -11,6 +11,9 @@
  *	daemon -> helper
  *	STATE				say all domains, from the beginning
  *	ATTACH ID DOMAIN ADDRESS BUSID	in the domain: usbip attach -r ADDRESS -b BUSID
+ *					ADDRESS: IPv4, or fe80::1@MAC (lower case, colons), for
+ *					fe80::1% and the name of the interface that has the MAC;
+ *					so where the guest has the daemon's IPv4 address itself
  *	DETACH ID DOMAIN BUSID		in the domain: detach what was attached as BUSID
  *
  *	helper -> daemon
@@ -26,11 +29,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define VIRT_LINE_MAX	512 /* with the newline */
-#define VIRT_DOMAIN_MAX 127 /* bytes of a domain's name, before they are written as above */
-#define VIRT_BUSID_MAX	31
-#define VIRT_TEXT_MAX	140
-#define VIRT_ID_MAX	999999999u
+#define VIRT_LINE_MAX	 512 /* with the newline */
+#define VIRT_DOMAIN_MAX	 127 /* bytes of a domain's name, before they are written as above */
+#define VIRT_BUSID_MAX	 31
+#define VIRT_TEXT_MAX	 140
+#define VIRT_ADDRESS_MAX 25 /* fe80::1@ and a MAC */
+#define VIRT_ID_MAX	 999999999u
 
 enum virt_verb {
 	VIRT_STATE,
@@ -50,7 +54,7 @@ struct virt_line {
 	enum virt_verb verb;
 	unsigned id; /* 1 to VIRT_ID_MAX */
 	char domain[VIRT_DOMAIN_MAX + 1];
-	char address[16]; /* IPv4 */
+	char address[VIRT_ADDRESS_MAX + 1];
 	char busid[VIRT_BUSID_MAX + 1];
 	char text[VIRT_TEXT_MAX + 1]; /* for people */
 	enum virt_state state;
@@ -62,6 +66,7 @@ int virt_line_format(char buf[VIRT_LINE_MAX], const struct virt_line *line);
 const char *virt_state_name(enum virt_state state);
 bool virt_domain_valid(const char *name);
 bool virt_busid_valid(const char *busid);
+const char *virt_address_mac(const char *address);
 
 /* The bytes of one direction; {0} is an empty one. */
 struct virt_reader {

@@ -118,6 +118,7 @@ void vms_change(struct daemon *daemon, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
 struct vm *vm_find(struct daemon *daemon, const char *name);
 bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);
+bool vm_daemon_by_mac(const struct vm *vm, char mac[18]);
 const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);
 
 /* ------------------------------------------------------------- devices */

@@ -80,11 +80,16 @@ static void ask_say(struct virt_ask *ask, enum virt_verb verb)
 {
 	struct virt_link *link = ask->owner;
 	struct virt_line line = {.verb = verb};
+	char mac[18];
 
 	link->last_id = link->last_id % VIRT_ID_MAX + 1;
 	ask->id = line.id = link->last_id;
 	snprintf(line.domain, sizeof(line.domain), "%s", virt_domain_of(ask->vm));
-	inet_ntop(AF_INET, &link->daemon->config->address, line.address, sizeof(line.address));
+	if (vm_daemon_by_mac(ask->vm, mac))
+		snprintf(line.address, sizeof(line.address), "fe80::1@%s", mac);
+	else
+		inet_ntop(AF_INET, &link->daemon->config->address, line.address,
+			  sizeof(line.address));
 	strcpy(line.busid, ask->busid);
 	loop_cancel(link->daemon->loop, &ask->timer);
 	loop_watch_time(link->daemon->loop, &ask->timer, ANSWER_SECONDS * NS_PER_SECOND, ask_late,

@@ -217,6 +217,20 @@ bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size)
 }
 
 /**
+ * vm_daemon_by_mac() - whether a guest reaches the daemon by fe80::1 alone
+ * @vm:		the VM
+ * @mac:	where so, the MAC of the interface that leads there, in lower case; room for 18 bytes
+ *
+ * Return: whether the guest has the daemon's IPv4 address itself.
+ */
+bool vm_daemon_by_mac(const struct vm *vm, char mac[18])
+{
+	if (vm->has_daemon)
+		mac_text(vm->has_foreign ? vm->foreign : vm_mac(vm), mac);
+	return vm->has_daemon;
+}
+
+/**
  * vm_daemon_address() - where a stock `usbip` in a guest reaches the daemon, as typed into a shell
  * @vm:		the VM
  * @text:	room for it
@@ -228,14 +242,13 @@ const char *vm_daemon_address(const struct vm *vm, char *text, size_t size)
 {
 	char mac[18];
 
-	if (!vm->has_daemon) {
+	if (!vm_daemon_by_mac(vm, mac)) {
 		if (size >= INET_ADDRSTRLEN)
 			inet_ntop(AF_INET, &vm->daemon->config->address, text, (socklen_t)size);
 		return text;
 	}
 	/* A link-local address wants the interface's name, which only the guest knows. */
 	snprintf(text, size,
-		 "fe80::1%%$(grep -l %s /sys/class/net/*/address | cut -d/ -f5 | head -n 1)",
-		 mac_text(vm->has_foreign ? vm->foreign : vm_mac(vm), mac));
+		 "fe80::1%%$(grep -l %s /sys/class/net/*/address | cut -d/ -f5 | head -n 1)", mac);
 	return text;
 }

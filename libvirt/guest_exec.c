@@ -4,59 +4,12 @@
 #include "libvirt/guest_exec.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 
 #define LOOK_FIRST_MS 50
 #define LOOK_LAST_MS  400
-#define ANSWER_MAX    (256 * 1024)
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
-
-#define _cleanup_json_ _cleanup_(json_freep)
-
-static int fail(struct guest_agent *agent, int r, const char *format, ...) _printf_(3, 4);
-
-static int fail(struct guest_agent *agent, int r, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(agent->error, sizeof(agent->error), format, ap);
-	va_end(ap);
-	return r;
-}
-
-/* Send a command (taken); *ret is what the agent returned, an object. */
-static int ask(struct guest_agent *agent, json_t *command, json_t **ret)
-{
-	_cleanup_json_ json_t *owned _unused_ = command, *answer = NULL;
-	_cleanup_free_ char *text = command ? json_dumps(command, JSON_COMPACT) : NULL;
-	_cleanup_free_ char *reply = NULL;
-	json_t *value;
-	int r;
-
-	if (!text)
-		return fail(agent, -ENOMEM, "no memory");
-	r = agent->command(agent, text, &reply);
-	if (r < 0)
-		return r;
-	if (strlen(reply) > ANSWER_MAX)
-		return fail(agent, -EPROTO, "the guest's agent answers too much");
-	answer = json_loads(reply, 0, NULL);
-	value = json_object_get(answer, "return");
-	if (!json_is_object(value))
-		return fail(agent, -EPROTO, "the guest's agent answers nonsense");
-	*ret = json_incref(value);
-	return 0;
-}
 
 static int base64_value(char c)
 {
@@ -101,15 +54,16 @@ static int begin(struct guest_agent *agent, const char *const *argv, json_int_t 
 
 	for (unsigned i = 1; argv[i]; i++)
 		json_array_append_new(args, json_string(argv[i]));
-	r = ask(agent,
-		json_pack("{s:s, s:{s:s, s:O, s:b}}", "execute", "guest-exec", "arguments", "path",
-			  argv[0], "arg", args, "capture-output", 1),
-		&answer);
+	r = guest_agent_ask(agent,
+			    json_pack("{s:s, s:{s:s, s:O, s:b}}", "execute", "guest-exec",
+				      "arguments", "path", argv[0], "arg", args, "capture-output",
+				      1),
+			    JSON_OBJECT, &answer);
 	if (r < 0)
 		return r;
 	pid = json_object_get(answer, "pid");
 	if (!json_is_integer(pid))
-		return fail(agent, -EPROTO, "the guest's agent answers nonsense");
+		return guest_agent_fail(agent, -EPROTO, "the guest's agent answers nonsense");
 	*ret_pid = json_integer_value(pid);
 	return 0;
 }
@@ -136,10 +90,10 @@ int guest_exec(struct guest_agent *agent, const char *const *argv, unsigned time
 		_cleanup_json_ json_t *answer = NULL;
 		const json_t *status;
 
-		r = ask(agent,
-			json_pack("{s:s, s:{s:I}}", "execute", "guest-exec-status", "arguments",
-				  "pid", pid),
-			&answer);
+		r = guest_agent_ask(agent,
+				    json_pack("{s:s, s:{s:I}}", "execute", "guest-exec-status",
+					      "arguments", "pid", pid),
+				    JSON_OBJECT, &answer);
 		if (r < 0)
 			return r;
 		if (json_is_true(json_object_get(answer, "exited"))) {
@@ -151,8 +105,9 @@ int guest_exec(struct guest_agent *agent, const char *const *argv, unsigned time
 			return 0;
 		}
 		if (waited >= timeout_ms)
-			return fail(agent, -ETIMEDOUT, "%s in the guest has not ended in %u s",
-				    argv[0], timeout_ms / 1000);
+			return guest_agent_fail(agent, -ETIMEDOUT,
+						"%s in the guest has not ended in %u s", argv[0],
+						timeout_ms / 1000);
 		agent->pause(agent, next);
 		waited += next;
 		next = min_t(unsigned, next * 2, LOOK_LAST_MS);

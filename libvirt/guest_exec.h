@@ -1,30 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program run in a guest by QEMU's guest agent: guest-exec, and guest-exec-status until it has
- * ended. How a command reaches the agent is the caller's: libvirt, or a test's script. The agent is
- * in the guest, so all that it answers is hostile: bounded, and never more than a text for people.
+ * ended. What it answers is never more than a text for people.
  */
 #pragma once
 
-#include <stdbool.h>
+#include "libvirt/guest_agent.h"
 
 #define GUEST_EXEC_ARGS_MAX   8
 #define GUEST_EXEC_OUTPUT_MAX 16384 /* bytes kept of stdout, and of stderr */
-
-struct guest_agent {
-	/**
-	 * @command: send one command and wait for its answer
-	 * @agent:	this
-	 * @command:	JSON
-	 * @ret_answer:	the answer, JSON; to be freed
-	 *
-	 * Return: 0, or a negative errno and @error says why; -ENOENT: there is no such program in
-	 * the guest.
-	 */
-	int (*command)(struct guest_agent *agent, const char *command, char **ret_answer);
-	void (*pause)(struct guest_agent *agent, unsigned ms); /* between two looks */
-	char error[256];				       /* why the last call failed */
-};
 
 /* How the program ended. */
 struct guest_exec {

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/virt_wire.h"
+#include "libvirt/guest_network.h"
 
 #define USBIP_MS    15000
 #define MODPROBE_MS 10000
@@ -63,7 +65,7 @@ static bool lacks_vhci(const struct guest_exec *end)
 /**
  * guest_usbip_attach() - `usbip attach` in a guest
  * @agent:	the guest's agent
- * @address:	the daemon's address on the private segment
+ * @address:	where the daemon is, as in ATTACH (virt_wire.h)
  * @busid:	the device, by busid or alias
  *
  * Where vhci-hcd is missing it is loaded and the attach tried once more.
@@ -72,13 +74,20 @@ static bool lacks_vhci(const struct guest_exec *end)
  */
 int guest_usbip_attach(struct guest_agent *agent, const char *address, const char *busid)
 {
-	const char *const attach[] = {"attach", "-r", address, "-b", busid, NULL};
+	char scoped[sizeof("fe80::1%") + GUEST_INTERFACE_MAX] = "fe80::1%";
+	const char *mac = virt_address_mac(address);
+	const char *const attach[] = {"attach", "-r", mac ? scoped : address, "-b", busid, NULL};
 	static const char *const modprobe[] = {"modprobe", "vhci-hcd", NULL};
 	_cleanup_free_ struct guest_exec *end = calloc(1, sizeof(*end));
 	int r;
 
 	if (!end)
 		return -ENOMEM;
+	if (mac) {
+		r = guest_network_find(agent, mac, scoped + strlen(scoped));
+		if (r < 0)
+			return r;
+	}
 	r = run_usbip(agent, attach, end);
 	if (r == 0 && end->status && lacks_vhci(end) &&
 	    guest_exec(agent, modprobe, MODPROBE_MS, end) == 0)

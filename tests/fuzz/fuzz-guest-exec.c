@@ -21,7 +21,7 @@ static int wicked_command(struct guest_agent *agent, const char *command, char *
 	const char *end = w->size ? memchr(w->data, '\n', w->size) : NULL;
 	size_t n = end ? (size_t)(end - w->data) : w->size;
 
-	assert(!strncmp(command, "{\"execute\":\"guest-exec", 22));
+	assert(!strncmp(command, "{\"execute\":\"guest-", 18));
 	if (!n)
 		return w->size ? -ENOENT : -EREMOTEIO;
 	*ret_answer = strndup(w->data, n);
@@ -43,6 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			   .size = size};
 
 	guest_usbip_attach(&w.agent, "10.77.0.1", "1-1");
+	w.data = (const char *)data;
+	w.size = size;
+	guest_usbip_attach(&w.agent, "fe80::1@52:54:00:77:00:0b", "1-1");
 	w.data = (const char *)data;
 	w.size = size;
 	guest_usbip_detach(&w.agent, "1-1");

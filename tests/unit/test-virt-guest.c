@@ -152,6 +152,77 @@ static void test_attach_fails(void **state)
 			    "in the guest, usbip ended with 1: usbip: error: Device not found");
 }
 
+#define INTERFACES	"{\"execute\":\"guest-network-get-interfaces\"}"
+#define MAC		"52:54:00:77:00:0b"
+#define BY_MAC		"fe80::1@" MAC
+#define ATTACH_BY(name) "\"attach\",\"-r\",\"fe80::1%" name "\",\"-b\",\"1-1.2\""
+#define LOOPBACK	"{\"name\":\"lo\",\"hardware-address\":\"00:00:00:00:00:00\"}"
+
+/* A guest that has the daemon's IPv4 address itself: by the interface that has the card's MAC. */
+static void test_attach_by_mac(void **state)
+{
+	static const struct {
+		const char *interfaces, *exec;
+	} guests[] = {
+		{"[" LOOPBACK ",{\"name\":\"eth0\",\"hardware-address\":\"52:54:00:77:00:0c\"},"
+		 "{\"name\":\"enp1s0\",\"hardware-address\":\"" MAC "\"}]",
+		 EXEC("usbip", ATTACH_BY("enp1s0"))},
+		{"[{\"name\":\"eth0\",\"hardware-address\":\"52:54:00:77:00:0B\"}]",
+		 EXEC("usbip", ATTACH_BY("eth0"))},
+		/* In a bridge, the address is the bridge's. */
+		{"[{\"name\":\"eth0\",\"hardware-address\":\"" MAC "\",\"ip-addresses\":[]},"
+		 "{\"name\":\"br0\",\"hardware-address\":\"" MAC "\",\"ip-addresses\":["
+		 "{\"ip-address\":\"10.77.0.1\"},{\"ip-address\":\"fe80::5054:ff:fe77:b\"}]}]",
+		 EXEC("usbip", ATTACH_BY("br0"))},
+		/* Names that are none, and things that are no interfaces, are passed over. */
+		{"[7,null,{\"name\":7,\"hardware-address\":\"" MAC "\"},{\"name\":\"eth1\"},"
+		 "{\"name\":\"\",\"hardware-address\":\"" MAC "\"},"
+		 "{\"name\":\"a b\",\"hardware-address\":\"" MAC "\"},"
+		 "{\"name\":\"a/b\",\"hardware-address\":\"" MAC "\"},"
+		 "{\"name\":\"a%b\",\"hardware-address\":\"" MAC "\"},"
+		 "{\"name\":\"sixteen-bytes-ab\",\"hardware-address\":\"" MAC "\"},"
+		 "{\"name\":\"fifteen-bytes-a\",\"hardware-address\":\"" MAC "\","
+		 "\"ip-addresses\":[7,{\"ip-address\":7}]}]",
+		 EXEC("usbip", ATTACH_BY("fifteen-bytes-a"))},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(guests); i++) {
+		char answer[1200];
+		const struct step steps[] = {
+			{INTERFACES, answer}, {guests[i].exec, PID}, {LOOK, ENDS(0)}, {0}};
+		struct script s = script(steps);
+
+		snprintf(answer, sizeof(answer), "{\"return\":%s}", guests[i].interfaces);
+		assert_int_equal(guest_usbip_attach(&s.agent, BY_MAC, "1-1.2"), 0);
+		assert_null(s.step->command);
+	}
+}
+
+/* And one whose agent does not tell: usbip is not tried. */
+static void test_attach_by_no_mac(void **state)
+{
+	static const struct {
+		const char *answer, *error;
+		int r;
+	} guests[] = {
+		{"{\"return\":[]}",
+		 "the guest has usbrouted's address itself, and its agent knows no interface with "
+		 "the card's MAC " MAC,
+		 -ENODEV},
+		{"{\"return\":{}}", "the guest's agent answers nonsense", -EPROTO},
+		{"x", "the guest's agent answers nonsense", -EPROTO},
+		{NULL, "scripted", -EREMOTEIO},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(guests); i++) {
+		const struct step steps[] = {{INTERFACES, guests[i].answer, -EREMOTEIO}, {0}};
+		struct script s = script(steps);
+
+		assert_int_equal(guest_usbip_attach(&s.agent, BY_MAC, "1-1.2"), guests[i].r);
+		assert_string_equal(s.agent.error, guests[i].error);
+	}
+}
+
 static void test_detach(void **state)
 {
 	static const char ports[] = "Imported USB devices\n====================\n"
@@ -159,6 +230,10 @@ static void test_detach(void **state)
 				    "       unknown vendor : unknown product (0627:0001)\n"
 				    "       3-1 -> usbip://10.77.0.1:3240/1-1.20\n"
 				    "           -> remote bus/dev 001/002\n"
+				    "Port 08: <Port in Use> at Low Speed(1.5Mbps)\n"
+				    "       unknown vendor : unknown product (0627:0001)\n"
+				    "       3-1 -> usbip://fe80::1%eth0:3240/1-1.2\n"
+				    "           -> remote bus/dev 001/004\n"
 				    "Port 09: <Port in Use> at Low Speed(1.5Mbps)\n"
 				    "       unknown vendor : unknown product (0627:0001)\n"
 				    "       3-1 -> usbip://10.77.0.1:3240/1-1.2\n"
@@ -166,7 +241,7 @@ static void test_detach(void **state)
 	char listed[4096];
 	const struct step steps[] = {{EXEC("usbip", "\"port\""), PID},
 				     {LOOK, ended(listed, sizeof(listed), 0, ports, "")},
-				     {EXEC("usbip", "\"detach\",\"-p\",\"9\""), PID},
+				     {EXEC("usbip", "\"detach\",\"-p\",\"8\""), PID},
 				     {LOOK, ENDS(0)},
 				     {0}};
 	const struct step none[] = {{EXEC("usbip", "\"port\""), PID}, {LOOK, listed}, {0}};
@@ -273,6 +348,8 @@ int main(void)
 		cmocka_unit_test(test_attach_elsewhere),
 		cmocka_unit_test(test_attach_loads_vhci),
 		cmocka_unit_test(test_attach_fails),
+		cmocka_unit_test(test_attach_by_mac),
+		cmocka_unit_test(test_attach_by_no_mac),
 		cmocka_unit_test(test_detach),
 		cmocka_unit_test(test_find_port),
 		cmocka_unit_test(test_never_ends),

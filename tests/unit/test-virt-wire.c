@@ -18,6 +18,12 @@ static const struct {
 	{{.verb = VIRT_STATE}, "STATE"},
 	{{.verb = VIRT_ATTACH, .id = 1, .domain = "vm1", .address = "10.77.0.1", .busid = "1-1.2"},
 	 "ATTACH 1 vm1 10.77.0.1 1-1.2"},
+	{{.verb = VIRT_ATTACH,
+	  .id = 2,
+	  .domain = "vm1",
+	  .address = "fe80::1@52:54:00:77:00:0b",
+	  .busid = "a"},
+	 "ATTACH 2 vm1 fe80::1@52:54:00:77:00:0b a"},
 	{{.verb = VIRT_DETACH, .id = VIRT_ID_MAX, .domain = "win 10%", .busid = "keyboard"},
 	 "DETACH 999999999 win%2010%25 keyboard"},
 	{{.verb = VIRT_LIBVIRT, .yes = true}, "LIBVIRT yes"},
@@ -73,6 +79,15 @@ static void test_refused(void **state)
 		"ATTACH 1 vm1 10.77.0.1 a;b",
 		"ATTACH 1 vm1 10.77.0 a",
 		"ATTACH 1 vm1 ::1 a",
+		"ATTACH 1 vm1 fe80::1 a",
+		"ATTACH 1 vm1 fe80::1@ a",
+		"ATTACH 1 vm1 fe80::2@52:54:00:77:00:0b a",
+		"ATTACH 1 vm1 fe80::1@52:54:00:77:00:0B a",
+		"ATTACH 1 vm1 fe80::1@52:54:00:77:00:0 a",
+		"ATTACH 1 vm1 fe80::1@52:54:00:77:00:0bb a",
+		"ATTACH 1 vm1 fe80::1@52-54-00-77-00-0b a",
+		"ATTACH 1 vm1 fe80::1@5254:00:77:00:0b: a",
+		"ATTACH 1 vm1 fe80::1%25eth0 a",
 		"ATTACH 1 vm1 -r a",
 		"ATTACH 1 vm1 10.77.0.1 a b",
 		"ATTACH 1 vm1 10.77.0.1 12345678901234567890123456789012",
@@ -104,7 +119,7 @@ static void test_refused(void **state)
 static void test_bounds(void **state)
 {
 	struct virt_line line = {
-		.verb = VIRT_ATTACH, .id = VIRT_ID_MAX, .address = "255.255.255.255"};
+		.verb = VIRT_ATTACH, .id = VIRT_ID_MAX, .address = "fe80::1@52:54:00:77:00:0b"};
 	char buf[VIRT_LINE_MAX];
 
 	/* The longest of all fits. */
