@@ -71,14 +71,16 @@ size_t utf8_valid_len(const char *text, size_t len)
  * @text:	the text
  * @max:	how many bytes there is room for
  *
- * Return: at most @max, and not within a character.
+ * Return: at most @max, and not within a character. Of bytes that are no text it cuts anywhere.
  */
 size_t utf8_cut(const char *text, size_t max)
 {
 	size_t n = strnlen(text, max);
 
-	while (text[n] && n && ((unsigned char)text[n] & 0xc0) == 0x80)
-		n--;
+	/* A character has at most three bytes behind its first. */
+	for (size_t back = 0; text[n] && back < 4 && back <= n; back++)
+		if (((unsigned char)text[n - back] & 0xc0) != 0x80)
+			return n - back;
 	return n;
 }
 

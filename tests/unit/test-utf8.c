@@ -113,6 +113,9 @@ static void cut_between_characters(void **state)
 	assert_int_equal(utf8_cut("a\xe2\x82\xac", 3), 1);
 	assert_int_equal(utf8_cut("a\xe2\x82\xac", 1), 1);
 	assert_int_equal(utf8_cut("", 0), 0);
+	assert_int_equal(utf8_cut("a\xf0\x9f\x98\x80", 4), 1);
+	/* No character is so long: what is no text is cut, and not left out whole. */
+	assert_int_equal(utf8_cut("a\x80\x80\x80\x80\x80\x80\x80", 6), 6);
 }
 
 int main(void)
