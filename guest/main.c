@@ -154,6 +154,9 @@ static int run(int argc, char **argv)
 			break;
 		}
 	}
+	if (!bad && optind < argc)
+		fprintf(stderr, "usbroute-agent: expected options only; found \"%s\"\n",
+			argv[optind]);
 	if (bad || optind < argc) {
 		fputs(usage, stderr);
 		return 2;

@@ -727,6 +727,8 @@ class Test(unittest.TestCase):
         self.assertEqual(words("--help")[0], 0)
         for wrong in (["--nonsense"], ["--address", "x"], ["--interface", ""], ["more"], ["--interface", "x" * 16]):
             self.assertEqual(words(*wrong)[0], 2, wrong)
+        # The word itself, also where it is no option.
+        self.assertIn('found "more"', words("more")[1])
 
     def test_ready(self):
         path = os.path.join(self.folder.name, "notify")
