@@ -34,7 +34,7 @@
 #define CALLERS_MAX	    64
 #define CALLERS_MAX_PER_UID 16
 #define REPLIES_A_TURN	    16
-#define PATIENCE_NS	    (10 * 1000000000ull)
+#define PATIENCE_NS	    (10 * 1000000000ull) /* its log line says so */
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
 
@@ -129,14 +129,15 @@ static void caller_watch(struct control_caller *caller, short events)
 		caller_free(caller);
 }
 
+static void caller_drop(struct control_caller *caller, const char *why)
+{
+	log_limited(&caller->control->limit, LOG_LEVEL_NOTICE, "%s: dropped; %s", caller->who, why);
+	caller_free(caller);
+}
+
 static void caller_impatient(void *ctx, int res _unused_)
 {
-	struct control_caller *caller = ctx;
-
-	log_limited(&caller->control->limit, LOG_LEVEL_NOTICE,
-		    "%s: dropped; it has read nothing of an answer for %llu s", caller->who,
-		    PATIENCE_NS / 1000000000);
-	caller_free(caller);
+	caller_drop(ctx, "it has read nothing of an answer for 10 s");
 }
 
 /* The socket is full: go on when its peer has read some, and not for ever. */
@@ -390,7 +391,7 @@ static void caller_serve(struct control_caller *caller)
 		caller_has_a_call(caller);
 		caller->serving = true;
 		if (caller_call(caller, message, len) != 0) {
-			caller_free(caller);
+			caller_drop(caller, "what it sent is no call");
 			return;
 		}
 		caller->serving = false;
@@ -413,7 +414,7 @@ static void caller_readable(void *ctx, int res)
 		return;
 	}
 	if (varlink_wire_space(&caller->wire, &space, &room) != 0) {
-		caller_free(caller);
+		caller_drop(caller, "its call is longer than 64 KiB");
 		return;
 	}
 	n = stranger_receive(caller->sock, space, room);

@@ -40,13 +40,13 @@ static const char service_text[] =
 	"error MethodNotImplemented (method: string)\n"
 	"error InvalidParameter (parameter: string)\n";
 
-/* An optional boolean of a call; false where it is there and is none. */
+/* An optional boolean of a call; false where it is something else. */
 static bool get_flag(const json_t *root, const char *key, bool *ret_flag)
 {
 	const json_t *flag = json_object_get(root, key);
 
 	*ret_flag = json_is_true(flag);
-	return !flag || json_is_boolean(flag);
+	return !flag || json_is_null(flag) || json_is_boolean(flag);
 }
 
 /**
