@@ -139,13 +139,18 @@ static void tell_near(const struct ctl *ctl, const json_t *near)
 {
 	const json_t *first = json_array_get(near, 0), *n;
 	const char *word = ctl_text(first, "word"), *second = second_of(ctl);
+	bool same = !strcmp(word, device_of(ctl));
 	size_t i;
 
 	json_array_foreach(near, i, n)
-		ctl_note("near: %s  (%s)", ctl_text(n, "word"), ctl_text(n, "what"));
-	if (json_is_true(json_object_get(first, "vm")) && second)
+		if (!strcmp(ctl_text(n, "word"), device_of(ctl)) &&
+		    !json_is_true(json_object_get(n, "vm")))
+			ctl_note("%s is: %s", ctl_text(n, "word"), ctl_text(n, "what"));
+		else
+			ctl_note("near: %s  (%s)", ctl_text(n, "word"), ctl_text(n, "what"));
+	if (json_is_true(json_object_get(first, "vm")) && second && strcmp(second, device_of(ctl)))
 		try_words("", ctl->command->name, second, word, NULL);
-	else if (json_array_size(near) == 1)
+	else if (json_array_size(near) == 1 && !same)
 		try_words("", ctl->command->name, word, second, NULL);
 	else
 		ctl_try("usbroutectl list");
@@ -153,9 +158,24 @@ static void tell_near(const struct ctl *ctl, const json_t *near)
 
 static void no_such_device(struct ctl *ctl, const json_t *p)
 {
+	const char *device = ctl_text(p, "device"), *port_off = ctl_text(p, "port_off");
+
+	if (*port_off) {
+		ctl_error("not-found", "%s: it is in port %s, which is switched off", device,
+			  port_off);
+		try_words("", "power", device_of(ctl), "on", NULL);
+		return;
+	}
+	if (!strncmp(device, "group=", 6)) {
+		ctl_error("not-found",
+			  "no group \"%s\" is configured, and no rule puts a device into it",
+			  device + 6);
+		ctl_try("usbroutectl list");
+		return;
+	}
 	/* A command about where it should be takes a device that is configured but not plugged in.
 	 */
-	ctl_error("not-found", "no device \"%s\" is plugged in%s", ctl_text(p, "device"),
+	ctl_error("not-found", "no device \"%s\" is plugged in%s", device,
 		  ctl->command->run == ctl_show || ctl->command->run == ctl_alias ||
 				  ctl->command->run == ctl_reset || ctl->command->run == ctl_power
 			  ? ""
@@ -209,9 +229,13 @@ static void ambiguous(struct ctl *ctl, const json_t *p)
 	if (left_out > 0)
 		fprintf(f, "\n  and %lld more", left_out);
 	fclose(f);
-	ctl_error("ambiguous", "%lld devices match %s:%s",
-		  (long long)json_array_size(candidates) + left_out, device_of(ctl),
-		  lines ? lines : "");
+	left_out += (long long)json_array_size(candidates);
+	if (left_out == 1)
+		ctl_error("ambiguous", "%s is a group, and one device is expected:%s",
+			  device_of(ctl), lines ? lines : "");
+	else
+		ctl_error("ambiguous", "%lld devices match %s:%s", left_out, device_of(ctl),
+			  lines ? lines : "");
 	first = json_string_value(json_array_get(candidates, 0));
 	word = first ? strndup(first, strcspn(first, " ")) : NULL;
 	if (word)

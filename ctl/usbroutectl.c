@@ -21,6 +21,7 @@
 #include "ctl/options.h"
 #include "ctl/text.h"
 
+#define WORD_MAX       4096 /* bytes, as of a path */
 #define DEFAULT_SOCKET "/run/usbrouted/control"
 
 #define DEVICE_HELP                                                                      \
@@ -228,7 +229,10 @@ enum status ctl_usage(const struct command *c)
 	return STATUS_USAGE;
 }
 
-/* Messages are JSON, which is UTF-8: a word that is not would be blamed on another one. */
+/*
+ * Messages are JSON, which is UTF-8: a word that is not would be blamed on another one. And they have
+ * a bound, which no words get over.
+ */
 static enum status check_text(const struct command *c, int n, char **words)
 {
 	const char *name = c->args;
@@ -236,6 +240,12 @@ static enum status check_text(const struct command *c, int n, char **words)
 	for (int i = 0; i < n; i++) {
 		size_t len = strcspn(name, " ]");
 
+		if (strlen(words[i]) > WORD_MAX) {
+			ctl_error("usage", "%.*s: expected at most %d bytes; found %zu",
+				  (int)(len - (*name == '[')), name + (*name == '['), WORD_MAX,
+				  strlen(words[i]));
+			return ctl_usage(c);
+		}
 		if (utf8_valid_len(words[i], strlen(words[i])) < strlen(words[i])) {
 			ctl_error("usage", "%.*s: expected text in UTF-8; found \"%s\"",
 				  (int)(len - (*name == '[')), name + (*name == '['), words[i]);

@@ -11,7 +11,6 @@
 #include "daemon/control_method.h"
 #include "daemon/port_job.h"
 #include "daemon/port_off.h"
-#include "daemon/subjects.h"
 
 #define WAIT_MAX_SECONDS 86400.0
 
@@ -54,26 +53,6 @@ static void port_call_cancel(void *what)
 
 /* ------------------------------------------------------------- parameters */
 
-/* A group is several devices, and this is about one. */
-static bool is_group(struct port_call *c, const char *text)
-{
-	struct route_subject members[ROUTE_SUBJECTS_MAX];
-	json_t *candidates;
-	const char *expected;
-	size_t n;
-
-	if (subjects_resolve(control_daemon(c->caller), text, members, &n, &expected) || n < 1)
-		return false;
-	candidates = json_array();
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(
-			candidates,
-			json_text(members[i].device ? members[i].device->tag : members[i].alias));
-	control_error(c->caller, "Ambiguous",
-		      json_pack("{s:o, s:i}", "candidates", candidates, "left_out", 0));
-	return true;
-}
-
 /* What is plugged in comes first, but for what is to be switched on. */
 static bool device_parameter(struct port_call *c, const struct varlink_call *call)
 {
@@ -97,7 +76,7 @@ static bool device_parameter(struct port_call *c, const struct varlink_call *cal
 		control_ambiguous(c->caller, text);
 	else if (r < 0)
 		control_invalid_device(c->caller, text, expected);
-	else if (r == RESOLVE_ABSENT || !is_group(c, text))
+	else
 		control_no_device(c->caller, text);
 	return false;
 }

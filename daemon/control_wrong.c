@@ -10,6 +10,8 @@
 #include "daemon/control_method.h"
 #include "daemon/device_near.h"
 #include "daemon/device_registry.h"
+#include "daemon/port_off.h"
+#include "daemon/subjects.h"
 
 #define CANDIDATES_MAX 32
 
@@ -41,9 +43,40 @@ static json_t *json_near(struct daemon *daemon, const char *text)
 	return list;
 }
 
+/* A group is several devices, where one is asked for. False where it is none. */
+static bool is_group(struct control_caller *caller, const char *text)
+{
+	struct route_subject members[ROUTE_SUBJECTS_MAX];
+	const char *name = strncmp(text, "group=", 6) ? text : text + 6;
+	json_t *candidates;
+	size_t n;
+
+	if (subjects_of_group(control_daemon(caller), name, members, &n) != 0)
+		return false;
+	candidates = json_array();
+	for (size_t i = 0; i < n && i < CANDIDATES_MAX; i++) {
+		const struct device *d = members[i].device;
+		char line[64];
+
+		if (d && !device_alias(d))
+			snprintf(line, sizeof(line), "port=%s", d->busid);
+		else
+			snprintf(line, sizeof(line), "%s", d ? d->alias : members[i].alias);
+		json_array_append_new(candidates, json_text(line));
+	}
+	control_error(caller, "Ambiguous",
+		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out",
+				(json_int_t)(n - json_array_size(candidates))));
+	return true;
+}
+
 /* @expected: what selector_parse_word() expected. */
 void control_invalid_device(struct control_caller *caller, const char *text, const char *expected)
 {
+	if (!strncmp(text, "group=", 6)) {
+		control_no_device(caller, text);
+		return;
+	}
 	/* A selector's reader knows of no names. */
 	if (!strchr(text, '='))
 		expected = "an alias, a group, an id such as 046d:c31c, or one of serial= port= "
@@ -57,14 +90,24 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 void control_no_device(struct control_caller *caller, const char *text)
 {
 	const char *why = device_registry_refuses(control_daemon(caller)->registry, text);
+	struct device *off = NULL;
+	int r;
 
+	if (is_group(caller, text))
+		return;
+	r = port_off_resolve(control_daemon(caller), text, &off);
+	if (r == RESOLVE_AMBIGUOUS) {
+		control_ambiguous(caller, text);
+		return;
+	}
 	/* It is there, and not listed: a hub, or what came over USB/IP itself. */
 	if (why)
 		control_error(caller, "Denied", json_pack("{s:s}", "by", why));
 	else
 		control_error(caller, "NoSuchDevice",
-			      json_pack("{s:o, s:o}", "device", json_text(text), "near",
-					json_near(control_daemon(caller), text)));
+			      json_pack("{s:o, s:o, s:o}", "device", json_text(text), "near",
+					json_near(control_daemon(caller), text), "port_off",
+					json_text(off ? off->busid : NULL)));
 }
 
 void control_no_vm(struct control_caller *caller, const char *name)
@@ -75,6 +118,20 @@ void control_no_vm(struct control_caller *caller, const char *name)
 		      json_pack("{s:o, s:o}", "vm", json_text(name), "near", json_text(near)));
 }
 
+/* One of those that are meant; counted where there is no room for it. */
+static void add_candidate(json_t *candidates, const struct device *d, json_int_t *left_out)
+{
+	char what[DEVICE_WORDS_MAX], line[DEVICE_WORDS_MAX + 64];
+
+	if (json_array_size(candidates) == CANDIDATES_MAX) {
+		++*left_out;
+		return;
+	}
+	snprintf(line, sizeof(line), "port=%s  %s%s", d->busid, device_words(d, what, sizeof(what)),
+		 d->unpowered ? "  (its port is off)" : "");
+	json_array_append_new(candidates, json_text(line));
+}
+
 void control_ambiguous(struct control_caller *caller, const char *text)
 {
 	json_t *candidates = json_array();
@@ -82,17 +139,15 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 
 	list_for_each(it, &control_daemon(caller)->devices) {
 		const struct device *d = list_entry(it, struct device, link);
-		char what[DEVICE_WORDS_MAX], line[DEVICE_WORDS_MAX + 64];
 
-		if (!device_is_meant(d, text))
-			continue;
-		if (json_array_size(candidates) == CANDIDATES_MAX) {
-			left_out++;
-			continue;
-		}
-		snprintf(line, sizeof(line), "port=%s  %s", d->busid,
-			 device_words(d, what, sizeof(what)));
-		json_array_append_new(candidates, json_text(line));
+		if (device_is_meant(d, text))
+			add_candidate(candidates, d, &left_out);
+	}
+	list_for_each(it, &control_daemon(caller)->ports_off) {
+		const struct port_off *off = list_entry(it, struct port_off, device.link);
+
+		if (port_off_shown(off) && device_is_meant(&off->device, text))
+			add_candidate(candidates, &off->device, &left_out);
 	}
 	control_error(caller, "Ambiguous",
 		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out", left_out));
