@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The real daemon as a process with devices that umockdev pretends: what the control socket and usbroutectl tell of
 many of them, of hostile ones and of near misses, and callers who don't read.
-usage: test-control-process.py USBROUTED USBROUTECTL MOCK-HOST"""
+usage: test-control-process.py USBROUTED USBROUTECTL MOCK-HOST [TEST…]"""
 
 import json
 import os
@@ -20,6 +20,8 @@ DAEMON, CTL, HOST = sys.argv[1:4]
 SECONDS = 60
 MESSAGE_MAX = 64 * 1024
 PRELOAD = {"LD_PRELOAD": "libumockdev-preload.so.0"}
+# Thousands of small files, and those that the daemon writes with fsync, take a disk seconds.
+FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 HOSTILE = "\x01\x1b[2J\n\x7f\u0085\u009b\u202e\u2066\u200f\u061c"
 
 
@@ -32,7 +34,7 @@ class Host:
 
     def __init__(self):
         self.process = subprocess.Popen([HOST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, **PRELOAD})
+                                        env={**os.environ, **PRELOAD, "TMPDIR": FOLDER})
         self.folder = self.process.stdout.readline().strip()
         self.devnum = 1
 
@@ -47,6 +49,11 @@ class Host:
     def remove(self, busid):
         self._do("remove", busid)
 
+    def add_many(self, n=200):
+        for i in range(n):
+            self.add(f"1-{i // 10 + 1}.{i % 10 + 1}", maker="A maker's name", name="A device of a hundred " * 5,
+                     serial=f"{i:0100}")
+
     def end(self):
         # It would take its folder away by itself, but slowly.
         self.process.kill()
@@ -54,17 +61,21 @@ class Host:
         shutil.rmtree(self.folder)
 
 
-class Control(unittest.TestCase):
+class Process(unittest.TestCase):
+    """The daemon on a host, and what talks to it."""
     CONFIG = "[vm vm1]\n[vm vm2]\n"
 
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
+        folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.host = Host()
-        self.addCleanup(self.host.end)
+        self.get_host()
         self.config = self.folder / "usbrouted.conf"
         self.control = self.folder / "run" / "control"
+
+    def get_host(self):
+        self.host = Host()
+        self.addCleanup(self.host.end)
 
     def start(self, config=CONFIG):
         self.config.write_text(f"[daemon]\nruntime-directory = {self.folder}/run\n"
@@ -135,16 +146,33 @@ class Control(unittest.TestCase):
         s.close()
         return found
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+    def connections(self):
+        """How many the daemon holds on the control socket: its ends bear the socket's name."""
+        lines = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+        return sum(line[-1] == str(self.control) and line[5] != "01" for line in lines)
 
-    def add_many(self, n=200):
-        for i in range(n):
-            self.host.add(f"1-{i // 10 + 1}.{i % 10 + 1}", maker="A maker's name", name="A device of a hundred " * 5,
-                          serial=f"{i:0100}")
+    def wait(self, done):
+        deadline = time.monotonic() + SECONDS
+        while not done():
+            self.assertLess(time.monotonic(), deadline, self.logged())
+            time.sleep(0.05)
 
+
+class ManyDevices(Process):
+    """Two hundred devices, which no test changes."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.all = Host()
+        cls.addClassCleanup(cls.all.end)
+        cls.all.add_many()
+
+    def get_host(self):
+        self.host = self.all
+
+
+class Many(ManyDevices):
     def test_two_hundred_devices_are_listed(self):
-        self.add_many()
         self.start()
         replies = self.call("List", more=True)
         self.assertEqual(len(replies), 200)
@@ -171,6 +199,59 @@ class Control(unittest.TestCase):
         self.assertIn("200 devices match class=hid", errors)
         self.assertIn("168 more", errors)
 
+    def test_a_caller_who_leaves_in_the_middle_costs_nothing(self):
+        self.start()
+        stays = self.connect()
+        self.ask(stays, "List", more=True)
+        self.assertEqual(len(self.replies(stays)), 200)
+        self.assertEqual(self.connections(), 1)
+        stays.close()
+        for i in range(40):
+            s = self.connect()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.ask(s, "List", more=True)
+            if i % 2:
+                s.recv(100)
+            s.close()
+        self.assertEqual(len(self.call("List", more=True)), 200)
+        self.wait(lambda: self.connections() == 0)
+
+
+class Silent(ManyDevices):
+    """By itself, since the daemon's patience is what it takes."""
+
+    def test_a_caller_who_does_not_read_is_not_waited_for(self):
+        self.start()
+        silent = [self.connect() for _ in range(8)]
+        for s in silent:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for _ in range(20):
+                self.ask(s, "List", more=True)
+        # Others are served meanwhile, and what is kept for those is one reply each.
+        self.assertEqual(len(self.call("List", more=True)), 200)
+        pages = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
+        for _ in range(5):
+            self.assertEqual(len(self.call("List", more=True)), 200)
+        more = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
+        self.assertLess((more - pages) * os.sysconf("SC_PAGESIZE"), 16 * 1024 * 1024)
+        # One of them reads after all: nothing was lost.
+        data = b""
+        while data.count(b"\0") < 250:
+            got = silent[0].recv(65536)
+            self.assertTrue(got)
+            data += got
+        whole = [json.loads(m) for m in data.split(b"\0")[:200]]
+        self.assertEqual([bool(r.get("continues")) for r in whole], [True] * 199 + [False])
+        silent[0].close()
+        # Those who read nothing are dropped in the end.
+        for s in silent[1:]:
+            hung_up = select.poll()
+            hung_up.register(s, 0)
+            self.assertTrue(hung_up.poll(SECONDS * 1000))
+        self.wait(lambda: self.connections() == 0)
+
+
+class Control(Process):
     def test_few_devices_come_in_one_reply_too(self):
         self.host.add("1-1", serial="1")
         self.start()
@@ -210,83 +291,29 @@ class Control(unittest.TestCase):
             if not c.isprintable():
                 self.assertNotIn(c, log)
 
-    def test_a_caller_who_does_not_read_is_not_waited_for(self):
-        self.add_many()
-        self.start()
-        before = self.descriptors()
-        silent = [self.connect() for _ in range(8)]
-        for s in silent:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            for _ in range(20):
-                self.ask(s, "List", more=True)
-        # Others are served meanwhile, and what is kept for those is one reply each.
-        self.assertEqual(len(self.call("List", more=True)), 200)
-        pages = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
-        for _ in range(5):
-            self.assertEqual(len(self.call("List", more=True)), 200)
-        more = int(pathlib.Path(f"/proc/{self.daemon.pid}/statm").read_text().split()[1])
-        self.assertLess((more - pages) * os.sysconf("SC_PAGESIZE"), 16 * 1024 * 1024)
-        # One of them reads after all: nothing was lost.
-        data = b""
-        while data.count(b"\0") < 250:
-            got = silent[0].recv(65536)
-            self.assertTrue(got)
-            data += got
-        whole = [json.loads(m) for m in data.split(b"\0")[:200]]
-        self.assertEqual([bool(r.get("continues")) for r in whole], [True] * 199 + [False])
-        silent[0].close()
-        # Those who read nothing are dropped in the end.
-        for s in silent[1:]:
-            hung_up = select.poll()
-            hung_up.register(s, 0)
-            self.assertTrue(hung_up.poll(SECONDS * 1000))
-        self.wait(lambda: self.descriptors() == before)
-
-    def wait(self, done):
-        deadline = time.monotonic() + SECONDS
-        while not done():
-            self.assertLess(time.monotonic(), deadline, self.logged())
-            time.sleep(0.05)
-
-    def test_a_caller_who_leaves_in_the_middle_costs_nothing(self):
-        self.add_many()
-        self.start()
-        self.assertEqual(len(self.call("List", more=True)), 200)
-        # Of the call before, the daemon may have an end yet.
-        before = self.descriptors()
-        for i in range(40):
-            s = self.connect()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            self.ask(s, "List", more=True)
-            if i % 2:
-                s.recv(100)
-            s.close()
-        self.assertEqual(len(self.call("List", more=True)), 200)
-        self.wait(lambda: self.descriptors() <= before)
-
     def test_devices_that_come_and_go_meanwhile(self):
-        self.add_many()
+        self.host.add_many()
         self.start()
         s = self.connect()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         self.ask(s, "List", more=True)
         first = s.recv(1, socket.MSG_PEEK)
         self.assertTrue(first)
-        # The socket took a part of them; of the others half go, and new ones come.
-        for i in range(100, 200, 2):
+        # The socket took a part of them; of the others some go, and new ones come.
+        for i in range(100, 200, 4):
             self.host.remove(f"1-{i // 10 + 1}.{i % 10 + 1}")
         for i in range(1, 6):
             self.host.add(f"1-30.{i}", serial="new")
-        self.wait(lambda: len(self.call("List", more=True)) == 155)
+        self.wait(lambda: len(self.call("List", more=True)) == 180)
         found = [r["parameters"]["devices"] for r, _ in self.replies(s)]
         busids = [d["busid"] for devices in found for d in devices]
         self.assertEqual(len(set(busids)), len(busids))
         self.assertNotIn("new", [d["serial"] for devices in found for d in devices])
-        stayed = {f"1-{i // 10 + 1}.{i % 10 + 1}" for i in range(200) if i < 100 or i % 2}
+        stayed = {f"1-{i // 10 + 1}.{i % 10 + 1}" for i in range(200) if i < 100 or i % 4}
         self.assertLessEqual(stayed, set(busids))
 
     def test_all_go_meanwhile(self):
-        self.add_many(120)
+        self.host.add_many(120)
         self.start()
         s = self.connect()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -401,6 +428,172 @@ class Control(unittest.TestCase):
         s.sendall(json.dumps(call).encode() + b"\0")
         ((reply, _),) = self.replies(s)
         self.assertEqual(reply["error"], "org.varlink.service.InterfaceNotFound")
+
+
+    def answers(self, data, n=1, parts=None):
+        """What comes for bytes: n messages, or what came until the connection ended."""
+        s = self.connect()
+        for part in parts or [data]:
+            s.sendall(part)
+        got = b""
+        while got.count(b"\0") < n:
+            more = s.recv(65536)
+            if not more:
+                break
+            got += more
+        s.close()
+        return [json.loads(m) for m in got.split(b"\0")[:-1]]
+
+    @staticmethod
+    def message(method, **rest):
+        return json.dumps({"method": method if "." in method else "io.usbrouted." + method, **rest}).encode() + b"\0"
+
+    def test_what_is_no_call_costs_its_connection_alone(self):
+        self.start()
+        show = b'{"method":"io.usbrouted.Show","parameters":{"device":%s}}\0'
+        attach = b'{"method":"io.usbrouted.Attach","parameters":{"device":"a","vm":"vm1","wait_seconds":%s}}\0'
+        sitting = self.connect()
+        for data in (b"\0", b"{}\0", b"[]\0", b"null\0", b"x\0", b'{"method":1}\0', b'\xef\xbb\xbf{"method":"a.B"}\0',
+                     b'{"method":"io.usbrouted.List","method":"io.usbrouted.Vms"}\0',
+                     b'{"method":"io.usbrouted.Show","parameters":{"device":"a","device":"b"}}\0',
+                     show % rb'"\ud800"', show % rb'"a\u0000b"', show % b'"\xff"', show % b'"\xed\xa0\x80"', show % b'"\n"',
+                     show % (b"[" * 15 + b"]" * 15), b"[" * 60000 + b"\0", attach % (b"9" * 30), attach % b"1e400", attach % b"NaN",
+                     attach % b"01", self.message("List", upgrade=True), self.message("List", more=1),
+                     self.message("List", parameters=[]), self.message("x" * 256), show % (b'"' + b"x" * 65536 + b'"'),
+                     b'{"method":"io.usbrouted.Status"} x\0', b"\xff" * 65538):
+            self.assertEqual(self.answers(data), [], data[:80])
+        ((reply, _),) = (self.ask(sitting, "Status"), self.replies(sitting))[1]
+        self.assertEqual(reply["parameters"]["devices"], 0)
+        self.assertIn(b"dropped; what it sent is no call", self.logged())
+        sitting.close()
+        self.wait(lambda: self.connections() == 0)
+
+    def test_sloppy_calls_are_answered(self):
+        self.host.add("1-1", serial="1")
+        self.start()
+        status = self.message("Status")
+        (plain,) = self.answers(status)
+        for data, n in ((b' \r\n{"method" : "io.usbrouted.Status"}\r\n\0', 1),
+                        (self.message("Status", more=None, oneway=None, upgrade=None, parameters=None), 1),
+                        (self.message("Status", more=True, upgrade=False, whatever={"a": [1.5]}), 1)):
+            self.assertEqual(self.answers(data, n)[0]["parameters"]["devices"], 1, data)
+        # In pieces, many at once, and with nothing sent any more.
+        self.assertEqual(len(self.answers(None, parts=[status[i:i + 1] for i in range(len(status))])), 1)
+        self.assertEqual(len(self.answers(status * 2000, 2000)), 2000)
+        s = self.connect()
+        s.sendall(self.message("List", more=True) * 3)
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while more := s.recv(65536):
+            got += more
+        self.assertEqual(got.count(b"\0"), 3)
+        # Nothing comes for a call with oneway, whatever else it says and however it ends.
+        for method, rest in (("List", {}), ("List", {"more": True}), ("Vms", {"more": True}), ("Nothing", {}),
+                             ("Show", {"parameters": {"device": "x"}}), ("org.varlink.service.GetInfo", {}),
+                             ("org.varlink.service.Nothing", {}), ("a.b.C", {}),
+                             ("Attach", {"parameters": {"device": "1-1", "vm": "vm1", "wait_seconds": 0}})):
+            found = self.answers(self.message(method, oneway=True, **rest) + status)
+            self.assertEqual([list(r) for r in found], [list(plain)], method)
+        # The longest call that there may be.
+        room = MESSAGE_MAX - len(self.message("Show", parameters={"device": ""})) + 1
+        (reply,) = self.answers(self.message("Show", parameters={"device": "x" * room}))
+        self.assertEqual(reply["parameters"]["parameter"], "device")
+        for method in ("io.usbrouted.", "io.usbrouted.list", "org.varlink.service.Nothing", "io.usbrouted." + "x" * 242):
+            (reply,) = self.answers(self.message(method))
+            self.assertEqual(reply, {"error": "org.varlink.service.MethodNotFound", "parameters": {"method": method}})
+        for method, interface in (("a.b.C", "a.b"), (".", ""), ("io.usbrouted.List.", "io.usbrouted.List")):
+            (reply,) = self.answers(self.message(method))
+            self.assertEqual(reply, {"error": "org.varlink.service.InterfaceNotFound",
+                                     "parameters": {"interface": interface}})
+
+    def test_every_method_takes_more_and_no_other_parameter(self):
+        self.start("[vm vm1]\n")
+        text = self.call_service("GetInterfaceDescription", interface="io.usbrouted")["description"]
+        methods = [line.split()[1].split("(")[0] for line in text.splitlines() if line.startswith("method ")]
+        self.assertIn("Power", methods)
+        for method in methods:
+            (reply,) = self.answers(self.message(method, more=True))
+            self.assertNotIn("continues", reply)
+            self.assertNotIn("NotFound", reply.get("error", ""), method)
+            for parameters in ({"\u0001": 1}, {"other": None}):
+                (reply,) = self.answers(self.message(method, more=True, parameters=parameters))
+                self.assertEqual(reply["error"], "org.varlink.service.InvalidParameter", method)
+                self.assertIn(reply["parameters"]["parameter"], ("?", "other"), method)
+
+    def call_service(self, method, **parameters):
+        (reply,) = self.answers(self.message("org.varlink.service." + method, parameters=parameters))
+        return reply["parameters"]
+
+    def test_five_hundred_devices_of_every_string(self):
+        odd = ["\x01", "\x7f", "\ufffd", "\u202e", "\u2066", '"', "\\", "é", "日", "%", "\U0001f600", "\x80"]
+        for i in range(500):
+            maker, name, serial = (odd[(i + k) % len(odd)] * 126 for k in range(3))
+            self.host.add(f"1-{i // 25 + 1}.{i % 25 + 1}", maker=maker, name=name, serial=f"{i}{serial}")
+        self.start()
+        replies = self.call("List", more=True)
+        self.assertEqual(len({r["parameters"]["devices"][0]["busid"] for r in replies}), 500)
+        # Of each, what it says of itself and what is around it have their bounds.
+        self.assertLess(max(len(json.dumps(r, ensure_ascii=False).encode()) for r in replies), 4096)
+        for words in (["list"], ["--json", "list"], ["show", "1-1.2"], ["why", "1-1.4"], ["status"]):
+            status, out, errors = self.ctl(*words)
+            self.assertEqual((status, errors), (0, ""), words)
+            self.assertFalse([c for c in out if not c.isprintable() and c != "\n"], words)
+        status, _, errors = self.ctl("attach", "class=hid", "vm1")
+        self.assertEqual(status, 4)
+        self.assertLess(len(errors), 65536)
+
+    def test_what_is_in_a_port_that_is_off(self):
+        run = self.folder / "run"
+        run.mkdir()
+        lines = (("1-3", "0951:1666", "ABC"), ("1-4", "046d:c077", ""), ("1-5", "046d:c077", ""))
+        (run / "unpowered").write_text("".join(
+            f"{busid}\t\t0000:00:14.0/usb2:{busid[2:]}\t{id}\t0\t3\t0\t{serial}\tM\tP\n" for busid, id, serial in lines))
+        self.start(self.WORDS)
+        for words in (["attach", "0951:1666", "vm1"], ["detach", "serial=ABC"], ["assign", "1-3", "vm1"],
+                      ["switch", "port=1-3", "vm2"], ["reserve", "0951:1666"], ["alias", "1-3", "stick"]):
+            status, out, errors = self.ctl(*words)
+            self.assertEqual((status, out), (3, ""), words)
+            self.assertIn(f"{words[1]}: it is in port 1-3, which is switched off", errors)
+            self.assertIn(f"try: usbroutectl power {words[1]} on\n", errors)
+        self.assertIn("state         off", self.ctl("show", "1-3")[1])
+        # Two of them are as many as two that are plugged in.
+        for words in (["attach", "046d:c077", "vm1"], ["power", "046d:c077", "on"], ["alias", "046d:c077", "x"]):
+            status, _, errors = self.ctl(*words)
+            self.assertEqual(status, 4, words)
+            self.assertIn("2 devices match 046d:c077:\n  port=1-4  ", errors)
+            self.assertIn("(its port is off)", errors)
+
+    def test_a_group_where_one_device_is_expected(self):
+        self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "ABC")
+        self.start(self.WORDS + "[group one]\ndevices = mouse\n")
+        for words in (["show"], ["why"], ["reset"], ["power", "off"], ["alias", "x"]):
+            for group in ("desk", "group=desk"):
+                status, _, errors = self.ctl(words[0], group, *words[1:])
+                self.assertEqual(status, 4, words)
+                self.assertIn(f"2 devices match {group}:\n  keyboard\n  mouse\n", errors)
+                self.assertIn(f"try: {' '.join(['usbroutectl', words[0], 'keyboard'] + words[1:])}\n", errors)
+        self.assertIn("one is a group, and one device is expected:\n  mouse\n", self.ctl("show", "one")[2])
+        status, _, errors = self.ctl("attach", "group=none-such", "vm1")
+        self.assertEqual(status, 3)
+        self.assertIn('no group "none-such" is configured', errors)
+
+    def test_no_command_is_told_to_be_typed_again_as_it_is(self):
+        self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "ABC")
+        self.start(self.WORDS)
+        for words, said in ((["reset", "mouse"], "mouse is: the configuration's name of a device"),
+                            (["power", "mouse", "on"], "mouse is: the configuration's name"),
+                            (["alias", "mouse", "m"], "mouse is: the configuration's name"),
+                            (["show", "class=hub"], "class=hub is: a class"), (["detach", "vm1"], "near: vm1  (a VM;"),
+                            (["show", "vm1"], "near: vm1  (a VM;"), (["attach", "vm1", "vm1"], "near: vm1  (a VM;")):
+            status, _, errors = self.ctl(*words)
+            self.assertEqual(status, 3, words)
+            self.assertIn(said, errors)
+            self.assertNotIn(f"try: usbroutectl {' '.join(words)}\n", errors)
+        for words in (["show", "x" * 70000], ["attach", "1-1", "x" * 5000], ["policy", "test", "/" * 5000]):
+            status, _, errors = self.ctl(*words)
+            self.assertEqual(status, 2)
+            self.assertIn("expected at most 4096 bytes; found", errors)
+            self.assertLess(len(errors), 200)
 
 
 if __name__ == "__main__":
