@@ -336,6 +336,8 @@ static void other_forget(struct bearer *b, struct candidates *c, size_t which, b
 		(b->n_others - which) * sizeof(b->others[0]));
 	memmove(&b->other_gone[which], &b->other_gone[which + 1],
 		(b->n_others - which) * sizeof(b->other_gone[0]));
+	memmove(&b->other_came[which], &b->other_came[which + 1],
+		(b->n_others - which) * sizeof(b->other_came[0]));
 	b->others[b->n_others] = (struct identity){0};
 	for (size_t i = 0; i < c->n; i++)
 		if (c->is[i] == (int)which)
@@ -345,6 +347,28 @@ static void other_forget(struct bearer *b, struct candidates *c, size_t which, b
 	*changed = true;
 }
 
+static bool are_alike(const struct identity *a, const struct identity *b)
+{
+	return identity_is(a, b->id_vendor, b->id_product, b->serial);
+}
+
+/*
+ * One that is missed is in another port: one like it came a moment ago, beside the bearer. (Its old port
+ * may be told of after its new one.)
+ */
+static bool other_has_moved(struct bearer *b, const struct candidates *c, size_t which,
+			    uint64_t now, uint64_t wait)
+{
+	for (size_t i = 0; i < b->n_others && !b->gone; i++) {
+		if (!b->other_came[i] || b->other_came[i] + wait <= now || !is_found(c, (int)i) ||
+		    !are_alike(&b->others[i], &b->others[which]))
+			continue;
+		b->other_came[i] = 0;
+		return true;
+	}
+	return false;
+}
+
 /* Those who went long before the bearer did are not waited for. */
 static void others_age(struct bearer *b, struct candidates *c, uint64_t now, uint64_t wait,
 		       bool *changed)
@@ -352,6 +376,8 @@ static void others_age(struct bearer *b, struct candidates *c, uint64_t now, uin
 	for (size_t i = b->n_others; i--;) {
 		if (is_found(c, (int)i))
 			b->other_gone[i] = 0;
+		else if (!b->other_gone[i] && other_has_moved(b, c, i, now, wait))
+			other_forget(b, c, i, changed);
 		else if (!b->other_gone[i])
 			b->other_gone[i] = now;
 		else if (b->other_gone[i] + wait <= (b->gone ? b->gone : now))
@@ -359,18 +385,36 @@ static void others_age(struct bearer *b, struct candidates *c, uint64_t now, uin
 	}
 }
 
+/* The one that went, and that a new candidate must be: BEARER where there is none. */
+static int other_come_back(const struct bearer *b, const struct candidates *c,
+			   const struct device_facts *d)
+{
+	for (int i = 0; i < (int)b->n_others; i++)
+		if (b->other_gone[i] && !is_found(c, i) && identity_fits(&b->others[i], d))
+			return i;
+	return BEARER;
+}
+
 /* All that are there beside the bearer. */
-static void others_follow(struct bearer *b, struct candidates *c, int bearer, bool *changed)
+static void others_follow(struct bearer *b, struct candidates *c, int bearer, uint64_t now,
+			  bool *changed)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		if ((int)i == bearer)
 			continue;
-		if (c->is[i] == NEW && b->n_others == BEARER_OTHERS_MAX)
-			continue;
 		if (c->is[i] == NEW) {
-			b->others[b->n_others] = (struct identity){0};
-			b->other_gone[b->n_others] = 0;
-			c->is[i] = (int)b->n_others++;
+			int back = other_come_back(b, c, &c->facts[i]);
+
+			if (back == BEARER && b->n_others == BEARER_OTHERS_MAX)
+				continue;
+			if (back == BEARER) {
+				back = (int)b->n_others++;
+				b->others[back] = (struct identity){0};
+				b->other_gone[back] = 0;
+			}
+			b->other_came[back] = b->other_gone[back] ? 0 : now;
+			b->other_gone[back] = 0;
+			c->is[i] = back;
 		}
 		identity_follow(&b->others[c->is[i]], &c->facts[i], changed);
 	}
@@ -408,6 +452,6 @@ int bearer_find(struct bearer *bearer, const struct device_facts *candidates, si
 		other_forget(bearer, &c, (size_t)c.is[found], changed);
 	bearer->gone = 0;
 	identity_follow(&bearer->last, &c.facts[found], changed);
-	others_follow(bearer, &c, found, changed);
+	others_follow(bearer, &c, found, now, changed);
 	return found;
 }

@@ -27,7 +27,8 @@
  *
  * What is remembered of a name: the device that had it last, and the candidates that were there
  * beside it. One that goes is remembered as long as the name would have waited for it, and for as
- * long as the bearer itself is away. Of a name by command, also which device it was given to: where
+ * long as the bearer itself is away; not so where one like it comes within that time while the bearer
+ * is there: it has moved. Of a name by command, also which device it was given to: where
  * that is another one by now, what was remembered is of an earlier giving and is forgotten.
  *
  * File form: one device a line, fields separated by one tab: "B1", the name, "last", "other" or
@@ -61,6 +62,7 @@ struct bearer {
 	struct identity last;  /* that had it */
 	struct identity others[BEARER_OTHERS_MAX];
 	uint64_t other_gone[BEARER_OTHERS_MAX]; /* since when; 0: it is there */
+	uint64_t other_came[BEARER_OTHERS_MAX]; /* since when; 0: from another port, or unknown */
 	size_t n_others;
 	uint64_t gone;	/* since when the one that had it is missed; 0: it is there */
 	uint64_t until; /* of bearer_find(): when it is to be asked again; 0: at the next change */

@@ -156,6 +156,31 @@ static void moved_beside_its_twin_it_is_known(void **state)
 	bears(s, "2 4:68284-0000:00:04.0-4", "4:68284-0000:00:04.0-4");
 }
 
+/* Each of the two moves, one after the other, and the second one into the port that the first has left. */
+static void moved_into_the_port_that_its_twin_has_left(void **state)
+{
+	struct state *s = *state;
+
+	bears(s, "2", "2");
+	bears(s, "1 2", "2");
+	/* The twin's new port is told of before its old one ... */
+	bears(s, "1 2 3", "2");
+	bears(s, "2 3", "2");
+	bears(s, "3", "");
+	bears(s, "1 3", "1");
+	/* ... or after it. */
+	bears(s, "1", "1");
+	bears(s, "1 4", "1");
+	bears(s, "4", "");
+	bears(s, "3 4", "3");
+	/* Long after its twin has gone for good, another one comes into that port, and is the other one. */
+	bears(s, "3", "3");
+	s->now += 2 * WAIT;
+	bears(s, "3 4", "3");
+	bears(s, "4", "");
+	bears(s, "4 5", "5");
+}
+
 static void with_a_serial_it_is_known_whatever_else_moves(void **state)
 {
 	struct state *s = *state;
@@ -562,6 +587,7 @@ int main(void)
 		T(the_one_that_had_it_keeps_it),
 		T(where_nobody_had_it_nobody_has_it),
 		T(moved_beside_its_twin_it_is_known),
+		T(moved_into_the_port_that_its_twin_has_left),
 		T(with_a_serial_it_is_known_whatever_else_moves),
 		T(a_hub_that_is_reset_changes_nothing),
 		T(after_a_while_the_twin_has_it_and_keeps_it),
