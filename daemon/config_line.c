@@ -170,12 +170,12 @@ int config_line_parse(struct config_line *line, const char *text, size_t len,
 	line->section = line->key = line->words = NULL;
 	line->n_words = 0;
 
-	if (len > CONFIG_LINE_MAX) {
+	if (s.end > s.p && s.end[-1] == '\r')
+		s.end--;
+	if (s.end - s.p > CONFIG_LINE_MAX) {
 		*ret_expected = "a line of at most 4096 bytes";
 		return CONFIG_LINE_BAD;
 	}
-	if (s.end > s.p && s.end[-1] == '\r')
-		s.end--;
 	fault = text_line_fault(s.p, (size_t)(s.end - s.p));
 	if (fault) {
 		*ret_expected = fault;

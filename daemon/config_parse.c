@@ -175,12 +175,14 @@ static bool begin_group(struct config_parser *p, const char *name)
 /* What a section lacks is only known at its end. */
 static void end_section(struct config_parser *p)
 {
-	if (p->section == SECTION_DEVICE && !p->key_lines[0])
+	bool lacks = !p->key_lines[0] && !p->unread;
+
+	if (p->section == SECTION_DEVICE && lacks)
 		config_complain_at(
 			p, p->section_line, p->section_text, "match",
 			"what the device is known by, such as match = id=046d:c31c; found no "
 			"such line");
-	if (p->section == SECTION_GROUP && !p->key_lines[0])
+	if (p->section == SECTION_GROUP && lacks)
 		config_complain_at(p, p->section_line, p->section_text, "devices",
 				   "who is in the group, such as devices = keyboard mouse; found "
 				   "no such line");
@@ -197,6 +199,7 @@ static void begin_section(struct config_parser *p, const char *text)
 	config_found(p->section_text, text);
 	p->section_line = p->line;
 	memset(p->key_lines, 0, sizeof(p->key_lines));
+	p->unread = false;
 
 	for (s = SECTION_DAEMON; s < SECTIONS; s++)
 		if (strlen(sections[s].kind) == kind_len &&
@@ -270,6 +273,7 @@ static void parse_one_line(struct config_parser *p, struct config_line *line, co
 		config_complain_at(p, p->line,
 				   line->key && *p->section_text ? p->section_text : NULL,
 				   line->key, "%s", expected);
+		p->unread = true;
 		/* What follows a section that can't be read is not the last one's. */
 		if (line->kind == CONFIG_LINE_SECTION) {
 			end_section(p);

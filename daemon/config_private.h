@@ -32,6 +32,7 @@ struct config_parser {
 	enum config_section section;
 	char section_text[CONFIG_FOUND_MAX + 8];
 	unsigned section_line;
+	bool unread; /* a line of the section can't be read: what is missing may be in it */
 	struct config_vm *vm;		     /* of [vm …] */
 	struct config_device *device;	     /* of [device …] */
 	struct config_group *group;	     /* of [group …] */

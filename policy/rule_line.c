@@ -88,12 +88,12 @@ int rule_line_cut(struct rule_line *line, const char *text, size_t len, const ch
 	line->n_words = 0;
 	line->text = text;
 	line->text_len = 0;
-	if (len > RULE_LINE_MAX) {
+	if (len && s.end[-1] == '\r')
+		s.end--;
+	if (s.end - s.p > RULE_LINE_MAX) {
 		*ret_expected = "a line of at most 4096 bytes";
 		return RULE_LINE_BAD;
 	}
-	if (len && s.end[-1] == '\r')
-		s.end--;
 	fault = text_line_fault(s.p, (size_t)(s.end - s.p));
 	if (fault) {
 		*ret_expected = fault;

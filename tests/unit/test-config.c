@@ -346,7 +346,11 @@ static void test_bounds(void **state)
 	c = config_free(c);
 	assert_int_equal(config_parse(&c, "f", text + 100, 1, &line), 0);
 	c = config_free(c);
-	text[CONFIG_LINE_MAX] = '#';
+	/* The end of a line is no part of it, in a file of Windows either. */
+	memcpy(text + CONFIG_LINE_MAX, "\r\n", 2);
+	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 2, &line), 0);
+	c = config_free(c);
+	memcpy(text + CONFIG_LINE_MAX, "##", 2);
 	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 1, &line), CONFIG_BAD);
 	assert_string_equal(line.text, "f:1: expected a line of at most 4096 bytes\n");
 	assert_int_equal(config_parse(&c, "f", text, CONFIG_FILE_MAX + 1, &file), CONFIG_BAD);
@@ -393,9 +397,12 @@ static const struct {
 	{"\xfe\xff\0[\0v\0m", 8, UTF16},
 	{"[\0v\0m\0 \0a\0]\0\n\0", 14, UTF16},
 	{"\0[\0v\0m\0 \0a\0]\0\n", 14, UTF16},
-	{"[vm vm1]\n[device k]\nmatch = product=\"Cl\xe9\"\n", 0,
-	 "f:3: " NO_UTF8
-	 "f:2: [device k] match: expected what the device is known by, such as match = "
+	{"[vm vm1]\n[device k]\nmatch = product=\"Cl\xe9\"\n", 0, "f:3: " NO_UTF8},
+	{"[device k]\nmatch = product=\"a\n", 0,
+	 "f:2: [device k] match: expected a closing \" on the same line\n"},
+	{"[group g]\ndevices =\xc2\xa0k\n[device k]\n", 0,
+	 "f:2: [group g] devices: " BLANK
+	 "f:3: [device k] match: expected what the device is known by, such as match = "
 	 "id=046d:c31c; found no such line\n"},
 	{"# Ger\xe4te\n[vm vm1]\n", 0, "f:1: " NO_UTF8},
 	{"[vm vm1]\n\xc2\x9b\n", 0, "f:2: expected text without control characters\n"},

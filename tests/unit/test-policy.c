@@ -313,6 +313,9 @@ static void test_hostile_files(void **state)
 	memcpy(data, "allow serial=", 13);
 	memset(data + 13, 'x', 4096 - 13);
 	expect_bytes(data, 4097, 0, 0, "");
+	memcpy(data + 4096, "\r\n", 2);
+	expect_bytes(data, 4098, 0, 0, "");
+	data[4097] = '\n';
 	data[4096] = 'x';
 	expect_bytes(data, 4098, POLICY_BAD, 1, "a line of at most 4096 bytes");
 	/* As many alternatives as a line holds. */
