@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/agent_wire.h"
 #include "daemon/hotkey.h"
 #include "policy/name.h"
 
@@ -175,6 +176,8 @@ static bool parse_mac(const char *text, uint8_t ret_mac[6])
 	return true;
 }
 
+static const uint8_t own_card[6] = AGENT_DAEMON_MAC;
+
 void config_set_vm_mac(struct config_parser *p, const struct config_line *l)
 {
 	char buf[CONFIG_FOUND_MAX + 4];
@@ -184,6 +187,13 @@ void config_set_vm_mac(struct config_parser *p, const struct config_line *l)
 			p, l->key,
 			"the MAC address of one card, such as 52:54:00:77:00:0b; found \"%s\"",
 			config_found(buf, l->words));
+		return;
+	}
+	if (!memcmp(p->vm->mac, own_card, sizeof(own_card))) {
+		config_complain(
+			p, l->key,
+			"a MAC address of its own, such as 52:54:00:77:00:0b; found that of "
+			"usbrouted's card");
 		return;
 	}
 	p->vm->has_mac = true;

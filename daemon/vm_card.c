@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/agent_wire.h"
 #include "base/log.h"
 #include "daemon/state_file.h"
 #include "daemon/vm_private.h"
@@ -17,7 +18,7 @@
 /* A guest may take one address after the other: they are written down together. */
 #define SAVE_NS (5ull * 1000000000)
 
-static const uint8_t none[6];
+static const uint8_t none[6], own_card[6] = AGENT_DAEMON_MAC;
 
 static const char *mac_text(const uint8_t mac[6], char text[18])
 {
@@ -33,12 +34,13 @@ static const uint8_t *vm_mac(const struct vm *vm)
 	return vm->has_mac ? vm->mac : none;
 }
 
-static const struct vm *vm_with_mac(const struct daemon *daemon, const uint8_t mac[6])
+/* Which other VM has it. */
+static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6])
 {
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &but->daemon->vms) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
-		if (!memcmp(vm_mac(vm), mac, 6))
+		if (vm != but && !memcmp(vm_mac(vm), mac, 6))
 			return vm;
 	}
 	return NULL;
@@ -74,7 +76,7 @@ void vm_cards_load(struct daemon *daemon)
 		    (m[0] & 1) || !memcmp(m, none, 6))
 			continue;
 		vm = vm_find(daemon, name);
-		if (!vm || vm->has_fixed_mac || vm->has_mac || vm_with_mac(daemon, m))
+		if (!vm || vm->has_fixed_mac || vm->has_mac || other_with_mac(vm, m))
 			continue;
 		memcpy(vm->mac, m, 6);
 		vm->has_mac = true;
@@ -163,11 +165,17 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 
 static void foreign_text(const struct vm *vm, char *text, size_t size)
 {
-	const struct vm *owner = vm_with_mac(vm->daemon, vm->foreign);
+	const struct vm *owner = other_with_mac(vm, vm->foreign);
 	char mac[18], own[18];
 
 	mac_text(vm->foreign, mac);
-	if (owner && owner != vm)
+	if (!memcmp(vm->foreign, own_card, 6))
+		snprintf(text, size,
+			 "%s: its guest sends from %s, which is usbrouted's own card: nothing that "
+			 "it "
+			 "sends goes anywhere; give its card another address",
+			 vm->name, mac);
+	else if (owner)
 		snprintf(text, size,
 			 "%s: its guest sends from %s, which is the card of %s: it reaches "
 			 "usbrouted, "

@@ -87,19 +87,22 @@ bool net_card_confines(struct net_port *port)
 	       (f->headers.target6 && is_anothers(port, f->head + f->headers.target6));
 }
 
-/* ------------------------------------------------------------- the daemon's address */
+/* ------------------------------------------------------------- the daemon's addresses */
 
 /**
- * net_card_hears() - see what a judged frame tells of the daemon's IPv4 address
+ * net_card_hears() - see what a judged frame tells of the daemon's addresses
  * @port:	its port
  *
- * A guest that has that address itself never reaches the daemon by it.
+ * A guest that has its IPv4 address never reaches the daemon by it. One that has its MAC reaches
+ * nobody: what it sends is refused.
  */
 void net_card_hears(struct net_port *port)
 {
 	const struct net_headers *h = &port->frame.headers;
 	bool has = h->as_daemon || (port->has_daemon && !h->to_daemon);
 
+	if (h->from_daemon)
+		tell_foreign(port, net_daemon_mac);
 	if (has == port->has_daemon)
 		return;
 	port->has_daemon = has;

@@ -308,8 +308,8 @@ enum net_verdict net_rules_judge(const struct net_rules *rules, const uint8_t *h
 	*ret_headers = (struct net_headers){.l3 = sizeof(*eth)};
 	if (!eth || frame_len > NET_FRAME_MAX)
 		return refuse(&j, "frame is too short or too long");
-	if ((eth->source[0] & 1) || !memcmp(eth->source, nowhere, 6) ||
-	    !memcmp(eth->source, net_daemon_mac, 6))
+	ret_headers->from_daemon = !memcmp(eth->source, net_daemon_mac, 6);
+	if ((eth->source[0] & 1) || !memcmp(eth->source, nowhere, 6) || ret_headers->from_daemon)
 		return refuse(&j, "source address is no guest's card's");
 	ret_headers->type = be16_get(eth->type);
 	switch (ret_headers->type) {

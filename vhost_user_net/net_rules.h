@@ -47,6 +47,7 @@ struct net_headers {
 	/* IPv6 addresses that the sender says are its own; 0: none. */
 	uint16_t source6, target6;
 	bool as_daemon;	    /* refused: ARP says that the guest has the daemon's IPv4 address */
+	bool from_daemon;   /* refused: its source address is that of the daemon's card */
 	bool to_daemon;	    /* it asks for that address, or sends to it */
 	const char *reason; /* why refused; a literal */
 };

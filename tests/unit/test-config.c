@@ -118,6 +118,9 @@ static const struct {
 	{"[vm a]\nmac = 53:54:00:77:00:0b\n",
 	 "f:2: [vm a] mac: expected the MAC address of one card, such as 52:54:00:77:00:0b; found "
 	 "\"53:54:00:77:00:0b\"\n"},
+	{"[vm a]\nmac = 02:75:73:62:72:64\n", "f:2: [vm a] mac: expected a MAC address of its own, "
+					      "such as 52:54:00:77:00:0b; found that "
+					      "of usbrouted's card\n"},
 	{"[device a]\nmatch = 046d:c31c\n",
 	 "f:2: [device a] match: expected words such as id=046d:c31c serial=… port=… class=… "
 	 "product=\"…\"; found \"046d:c31c\"\n"},

@@ -330,6 +330,49 @@ static void a_card_may_change_to_an_address_that_nobody_has(void **state _unused
 	assert_confined(&b, mac_of(1), 1);
 }
 
+/* The daemon's, many cards' and no card's: no guest's, and of the daemon's it is told why nothing goes. */
+static void what_is_no_guests_address_is_never_taken(void **state _unused_)
+{
+	static const uint8_t group[6] = {3, 0, 0, 0, 7, 7}, zero[6], later[6] = {2, 0, 0, 0, 7, 7};
+	const uint8_t *const tries[] = {net_daemon_mac, group, everyone, zero};
+	uint8_t f[200];
+	size_t len;
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	for (unsigned first = 0; first < 2; first++) {
+		for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+			len = frame_from(f, 1, tries[i], everyone);
+			send_frame(&b, NULL, f, len);
+			assert_nothing(&a);
+			assert_int_equal(fe_tap_out(&b, &hdr, buf, sizeof(buf)), 0);
+			assert_int_equal(b.macs, first);
+			assert_true(b.is_foreign);
+			assert_memory_equal(b.foreign, net_daemon_mac, 6);
+			assert_int_equal(b.foreigns, 2 * first + 1);
+		}
+		len = udp_frame(f, 1, everyone, 10);
+		send_frame(&b, NULL, f, len);
+		assert_received(&a, f, len);
+		for (unsigned i = 0; i < 64 && b.is_foreign; i++) {
+			send_frame(&b, NULL, f, len);
+			assert_received(&a, f, len);
+		}
+		assert_false(b.is_foreign);
+		while (fe_tap_out(&b, &hdr, buf, sizeof(buf)))
+			;
+	}
+	/* One after the other, and back to the first: each is its own while it is used. */
+	for (unsigned i = 0; i < 6; i++) {
+		len = frame_from(f, 1, i % 2 ? mac_of(1) : later, everyone);
+		send_frame(&b, NULL, f, len);
+		assert_received(&a, f, len);
+		assert_int_equal(b.macs, 2 + i);
+		assert_memory_equal(b.mac, i % 2 ? mac_of(1) : later, 6);
+		assert_int_equal(b.foreigns, 4);
+	}
+}
+
 /* The address in the configuration is its VM's, whatever a guest uses, and comes before all. */
 static void a_configured_address_is_its_ports(void **state _unused_)
 {
@@ -1011,6 +1054,7 @@ int main(void)
 		T(frames_find_their_card),
 		T(one_card_cannot_take_another_ones_address),
 		T(a_card_may_change_to_an_address_that_nobody_has),
+		T(what_is_no_guests_address_is_never_taken),
 		T(a_configured_address_is_its_ports),
 		T(an_address_of_before_is_kept),
 		T(ipv6_addresses_of_another_card_stay_its_own),

@@ -153,6 +153,10 @@ static void what_is_wrong_with_a_card_is_said(void **state)
 			       "vm2: its guest sends from 52:54:00:77:00:01, which is the card of "
 			       "vm1: it reaches usbrouted, and no other guest"));
 	assert_string_equal(warning(f->vm2, 1), "");
+	card_is(f->vm2, (struct guest_card){.mac = MAC2, .foreign = AGENT_DAEMON_MAC});
+	assert_non_null(strstr(warning(f->vm2, 0),
+			       "vm2: its guest sends from 02:75:73:62:72:64, which is usbrouted's "
+			       "own card: nothing that it sends goes anywhere"));
 	card_is(f->vm2, (struct guest_card){.mac = MAC2, .has_daemon = true});
 	assert_non_null(strstr(warning(f->vm2, 0), "has usbrouted's address 10.77.0.1 itself"));
 	card_is(f->vm2, (struct guest_card){.mac = MAC2});
