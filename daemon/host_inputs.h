@@ -2,19 +2,30 @@
 /*
  * Which keyboards the host can be typed at, so that the last one is not taken away unasked.
  *
- * A keyboard is an event node of the input subsystem that udev calls one (ID_INPUT_KEYBOARD: all of
- * Escape, digits and letters, so neither a power button nor a remote control). Those of one USB
- * device are one; others (i8042, platform, Bluetooth) are one an input device. What programs make
- * (/devices/virtual) and what comes over vhci_hcd does not count. A device that a guest has, or
- * that is claimed for one, has no input node, and so does not count without further ado.
+ * A keyboard is a device that has an event node of the input subsystem, so that a driver of the
+ * host has it. Of a USB device the same answer counts as for rules and hot keys: its class
+ * hid.keyboard (device_hid.h). Two kinds are told apart:
  *
- * Whether a device is a keyboard at all is told by its class hid.keyboard (device_hid.h); a keypad is
- * of the class, and never the last: nobody can type a command on it.
+ *   - those that commands can be typed on: udev says so of the node (ID_INPUT_KEYBOARD: all of
+ *     Escape, digits and letters);
+ *   - all, keypads among them.
  *
- * What can be wrong: a token that types passwords is a keyboard to udev, and to this. The kernel's
- * nodes are looked at, and udev may not have seen one that is new: then the node's own key map
- * decides. But a keyboard that was plugged out or taken a moment ago may still have its node, and
- * count.
+ * The last one of either kind is guarded: a keyboard though a keypad is left, and a keypad where
+ * there is nothing else.
+ *
+ * udev's word alone counts for what is not USB (i8042, platform), for what a USB device only passes
+ * on (a Bluetooth adapter: it is the keyboard then), for USB devices that are not listed, and for a
+ * HID device that is neither keyboard nor pointer by what is known of it: a driver of its own may
+ * make a keyboard of it. A power button, and a mouse that udev calls a keyboard, don't count. Nor
+ * does what programs make (/devices/virtual; BlueZ may do it for Bluetooth keyboards) and what comes
+ * over vhci_hcd. A device that a guest has, or that is claimed for one, does not count, though its
+ * node may not have gone yet.
+ *
+ * Event nodes of one USB device are one keyboard; others are one an input device.
+ *
+ * What can be wrong: a token that types passwords is a keyboard, and udev may not have seen a node
+ * that is new: then the node's own key map decides. A keyboard that was plugged out a moment ago
+ * may still have its node, and count.
  *
  * All of it is read from sysfs and udev's files at each call, a few milliseconds at most: for
  * commands, and where a rule wants a device that the host has.
@@ -24,7 +35,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct daemon;
 struct device;
 
-int host_keyboards_left(const char *const *leaving, size_t n);
+bool host_loses_keyboard(const struct daemon *daemon, const char *const *leaving, size_t n_before,
+			 size_t n);
 bool host_is_last_keyboard(const struct device *device);

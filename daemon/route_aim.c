@@ -32,13 +32,10 @@ size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJEC
 static bool is_last_keyboard(const struct device *device)
 {
 	const char *leaving[ROUTE_SUBJECTS_MAX + 1];
-	size_t n;
+	size_t n = route_leaving(device->daemon, leaving);
 
-	if (host_is_last_keyboard(device))
-		return true;
-	n = route_leaving(device->daemon, leaving);
 	leaving[n] = device->syspath;
-	return n && host_keyboards_left(leaving, n) > 0 && host_keyboards_left(leaving, n + 1) == 0;
+	return host_loses_keyboard(device->daemon, leaving, n, n + 1);
 }
 
 /**

@@ -30,8 +30,7 @@ static bool call_takes_last_keyboard(const struct route_call *call)
 		if (consented)
 			n_anyhow = n;
 	}
-	return n > n_anyhow && host_keyboards_left(leaving, n) == 0 &&
-	       host_keyboards_left(leaving, n_anyhow) > 0;
+	return n > n_anyhow && host_loses_keyboard(call->daemon, leaving, n_anyhow, n);
 }
 
 /**

@@ -296,11 +296,11 @@ static bool types(const struct device *d)
 	return d->classes >> USB_CLASS_HID_KEYBOARD & 1;
 }
 
-int host_keyboards_left(const char *const *leaving, size_t n)
+static int keyboards_left(const struct daemon *daemon, const char *const *leaving, size_t n)
 {
 	int left = the_fixture->other_keyboards;
 
-	list_for_each(it, &the_fixture->daemon.devices) {
+	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		bool leaves = d->route.ours || !types(d);
 
@@ -311,11 +311,18 @@ int host_keyboards_left(const char *const *leaving, size_t n)
 	return left;
 }
 
+bool host_loses_keyboard(const struct daemon *daemon, const char *const *leaving, size_t n_before,
+			 size_t n)
+{
+	return keyboards_left(daemon, leaving, n_before) > 0 &&
+	       keyboards_left(daemon, leaving, n) == 0;
+}
+
 bool host_is_last_keyboard(const struct device *device)
 {
 	const char *path = device->syspath;
 
-	return types(device) && !device->route.ours && host_keyboards_left(&path, 1) == 0;
+	return host_loses_keyboard(device->daemon, &path, 0, 1);
 }
 
 /* ------------------------------------------------------------- what happens, in words */
