@@ -306,6 +306,8 @@ static struct change *change_new(struct control_caller *caller, const struct var
 	}
 	change->caller = caller;
 	change->ask.verb = verb;
+	if (!control_caller_facts(caller)->has_all_rights)
+		change->ask.caller = control_caller_facts(caller);
 	snprintf(change->ask.who, sizeof(change->ask.who), "%s", control_who(caller));
 	return change;
 }

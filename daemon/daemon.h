@@ -160,6 +160,7 @@ struct route {
 	unsigned failures;
 	struct loop_watch retry;
 	struct broker_request req;
+	bool judge; /* more is known of it, or it has another name: may who wished it somewhere? */
 	bool exported;	/* @at may import it; else it is only kept from the host */
 	char aimed[32]; /* where it was wanted when last looked at */
 	uint64_t held_ns, session_ns, guest_ns; /* since when: held, in a session, guest_has */

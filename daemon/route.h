@@ -17,6 +17,7 @@
 
 #include "daemon/daemon.h"
 
+struct policy_caller;
 struct route_call;
 
 /* What a command asks for. */
@@ -52,6 +53,8 @@ struct route_ask {
 	double for_seconds;  /* attach: how long; 0: without an end */
 	bool until_unplug;   /* attach: ends with the unplugging */
 	char who[64];	     /* for the log: "uid 0 (pid 123)" */
+	/* Whose right to this a rule gives, for the length of the call; NULL: who may do all. */
+	const struct policy_caller *caller;
 };
 
 /* How a command ended. */
@@ -127,6 +130,7 @@ bool route_reserved(const struct device *device);
 bool route_permits(const struct device *device, const char *vm, char *by, size_t size);
 bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,
 			  size_t size);
+bool route_asker_may(const struct device *device, char *by, size_t size);
 bool route_consents(const struct device *device, const char *vm);
 
 /* For people. */

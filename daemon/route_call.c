@@ -419,12 +419,17 @@ void route_calls_forbid(struct device *device)
 	list_for_each(it, &device->daemon->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		struct call_member *m = call_member_of(call, device);
-		char by[256];
+		char by[256], text[300];
 
-		if (!m || m->arrived || !call_places(call) || !call->ask.vm ||
-		    route_permits(device, call->ask.vm->name, by, sizeof(by)))
+		if (!m || m->arrived || !call_places(call) || !call->ask.vm)
 			continue;
-		call_take_back(call, ROUTE_DENIED, by);
+		if (!route_permits(device, call->ask.vm->name, by, sizeof(by)))
+			snprintf(text, sizeof(text), "%s", by);
+		else if (!route_asker_may(device, by, sizeof(by)))
+			snprintf(text, sizeof(text), "your user: %s", by);
+		else
+			continue;
+		call_take_back(call, ROUTE_DENIED, text);
 		return; /* there is no second one */
 	}
 }

@@ -61,6 +61,7 @@ enum route_outcome route_call_forbidden(const struct route_call *call, char *tex
 
 int route_change_commit(struct route_call *call, char *error, size_t size);
 void route_change_roll_back(struct route_call *call);
+void route_wish_judge(struct device *device);
 
 const char *route_member_name(const struct call_member *m);
 void route_member_aim(struct route_call *call, struct call_member *m);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/route_call.h"
+#include "policy/decision.h"
 
 static int list_set(struct wishes *wishes, const struct route_subject *s, const char *target)
 {
@@ -94,6 +95,9 @@ static int change_one(struct wish_book *next, const struct route_ask *ask,
 						  ? wish_book_now() + (uint64_t)ask->for_seconds + 1
 						  : 0,
 					  ask->until_unplug);
+		if (r == 0 && ask->caller)
+			r = wishes_last_asked_by(commands, ask->caller->uid, ask->caller->gids,
+						 ask->caller->n_gids);
 		break;
 	case ROUTE_ASSIGN:
 		r = list_set(&next->list[WISHES_ASSIGNMENTS], s, target);
@@ -246,4 +250,25 @@ void route_change_roll_back(struct route_call *call)
 			log_notice("%s: wanted at %s again, as before", s->device->tag,
 				   route_wanted(s->device).target);
 	}
+}
+
+/**
+ * route_wish_judge() - take a command's wish back whose asker has no right to it
+ * @device:	more is known of it, or it is meant only now
+ */
+void route_wish_judge(struct device *device)
+{
+	struct daemon *daemon = device->daemon;
+	struct device_facts facts = device_facts_of(device);
+	struct wish_book next;
+	char by[256], error[200];
+
+	if (route_asker_may(device, by, sizeof(by)) || wish_book_copy(&next, &daemon->book) < 0)
+		return;
+	wish_forget(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device));
+	if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+		log_err("%s", error);
+	else
+		log_notice("%s: wanted at %s again: the user that wished it elsewhere may not: %s",
+			   device->tag, route_wanted(device).target, by);
 }

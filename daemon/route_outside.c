@@ -65,11 +65,23 @@ void routes_stop(struct daemon *daemon)
 	port_jobs_end(daemon);
 }
 
+/* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
+static void judge(struct device *device)
+{
+	if (!device->route.judge || !device->daemon->ready)
+		return;
+	device->route.judge = false;
+	route_calls_forbid(device);
+	route_wish_judge(device);
+}
+
 static void review(struct device *device)
 {
-	struct route_want want = route_wanted(device);
+	struct route_want want;
 
 	route_calls_named(device);
+	judge(device);
+	want = route_wanted(device);
 	if (strcmp(want.target, device->route.aimed))
 		route_wish_changed(device);
 	else
@@ -145,14 +157,16 @@ void route_added(struct device *device)
 	struct route_want want;
 	bool others = devices_name_anew(device->daemon);
 
-	want = route_wanted(device);
-	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	device->route.guard = -1;
 	device->route.ours =
 		claims_take(&device->daemon->claimed_before, device, &device->route.let_go);
+	device->route.judge = true;
+	route_calls_named(device);
+	judge(device);
+	want = route_wanted(device);
+	memcpy(device->route.aimed, want.target, sizeof(want.target));
 	port_off_returned(device);
 	port_jobs_changed(device->daemon);
-	route_calls_named(device);
 	route_reconcile(device);
 	if (others)
 		routes_review(device->daemon);
@@ -168,7 +182,7 @@ void route_changed(struct device *device)
 {
 	bool others = devices_name_anew(device->daemon);
 
-	route_calls_forbid(device);
+	device->route.judge = true;
 	review(device);
 	if (others)
 		routes_review(device->daemon);

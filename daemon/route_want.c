@@ -76,6 +76,30 @@ bool route_permits_absent(const struct daemon *daemon, const char *alias, const 
 }
 
 /**
+ * route_asker_may() - whether who has wished a device at a VM by a command still may
+ * @device:	the device, as far as it is known by now
+ * @by:		where not: what decides, for a person
+ * @size:	room there
+ *
+ * Only those are asked about to whom a rule gave the right: who may do all goes on to. To bring a
+ * device home does nobody harm.
+ */
+bool route_asker_may(const struct device *device, char *by, size_t size)
+{
+	const struct wish *w = route_wish(device, &device->daemon->book, WISHES_COMMANDS);
+	struct policy_caller caller = {};
+	struct policy_subject s;
+
+	if (!w || !w->n_asker || !strcmp(w->target, "host"))
+		return true;
+	caller.uid = w->asker[0];
+	caller.gids = w->asker + 1;
+	caller.n_gids = w->n_asker - 1;
+	policy_subject_of(&s, device);
+	return policy_right(device->daemon->policy, &caller, &s.facts, w->target, by, size);
+}
+
+/**
  * route_consents() - whether the configuration itself gives a device to a VM by name
  * @device:	the device
  * @vm:		the VM's name

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list of wishes; its file form is in wish_file.c, how wishes follow their devices in
- * wish_follow.c, what is told of them in wish_say.c.
+ * The list of wishes; its file form is in wish_file.c, who made one in wish_asker.c, how wishes
+ * follow their devices in wish_follow.c, what is told of them in wish_say.c.
  *
  * A change builds the new wish whole before it takes anything away, so that it happens or does not.
  */
@@ -16,7 +16,7 @@
 #include "policy/name.h"
 #include "policy/wish_private.h"
 
-static struct wish *wish_free(struct wish *w)
+struct wish *wish_free(struct wish *w)
 {
 	if (!w)
 		return NULL;
@@ -24,6 +24,7 @@ static struct wish *wish_free(struct wish *w)
 	free(w->serial);
 	free(w->port);
 	free(w->name);
+	free(w->asker);
 	free(w);
 	return NULL;
 }
@@ -76,15 +77,19 @@ int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, co
 
 static int wish_clone(struct wish **ret_wish, const struct wish *w)
 {
-	int r = wish_new(ret_wish, w->kind, w->target, w->serial, w->port, w->name);
+	_cleanup_wish_ struct wish *clone = NULL;
+	int r = wish_new(&clone, w->kind, w->target, w->serial, w->port, w->name);
 
+	if (r == 0)
+		r = wish_set_asker(clone, w->asker, w->n_asker);
 	if (r < 0)
 		return r;
-	(*ret_wish)->id_vendor = w->id_vendor;
-	(*ret_wish)->id_product = w->id_product;
-	(*ret_wish)->until = w->until;
-	(*ret_wish)->until_unplug = w->until_unplug;
-	(*ret_wish)->old = w->old;
+	clone->id_vendor = w->id_vendor;
+	clone->id_product = w->id_product;
+	clone->until = w->until;
+	clone->until_unplug = w->until_unplug;
+	clone->old = w->old;
+	*ret_wish = take_ptr(clone);
 	return 0;
 }
 

@@ -25,9 +25,14 @@
  * The same list with another meaning of "target" serves for what else hangs on a device: a name
  * that it was given (the target is the name), or that it is reserved (the target is "host").
  *
+ * Who wished it is remembered where only a rule gave them the right to: when more is known of the
+ * device, or another device is meant, the rules may say otherwise.
+ *
  * File form: one wish a line, fields separated by one tab: "V3", target, kind (serial, port-id,
  * port, name), id, serial (of a name wish: the name), stable port, the time of its end, "unplug".
- * Tabs, newlines, backslashes and control characters are escaped as \xHH. Unused fields are empty.
+ * "V4" has one more: the numbers of the user that wished it, and of that user's groups, separated
+ * by commas. Tabs, newlines, backslashes and control characters are escaped as \xHH. Unused fields
+ * are empty.
  *
  * Files of older versions are read, too: "V1" without the last two fields, "V2" with them, and
  * "alias" for "name". There a wish that was given by the name of a present device hangs on the
@@ -44,6 +49,8 @@
 #include "policy/selector.h"
 
 #define WISHES_MAX 4096
+/* A user's number and the numbers of the groups that are remembered with a wish. */
+#define WISH_ASKER_MAX 256
 
 enum wish_kind { WISH_SERIAL, WISH_PORT_ID, WISH_PORT, WISH_NAME };
 
@@ -59,6 +66,9 @@ struct wish {
 		until; /* the second at which it ends, of a clock that the daemon chose; 0: never */
 	bool until_unplug;
 	bool old; /* of an older version's file, and may have been given by a name */
+	/* Who wished it: the user, then the groups; NULL for those who may wish anything. */
+	uint32_t *asker;
+	size_t n_asker;
 };
 
 struct wishes {
@@ -79,6 +89,7 @@ void wish_adopt_serial(struct wishes *wishes, const struct device_facts *device)
 unsigned wish_adopt(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
 unsigned wish_moved(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
 void wishes_limit_last(struct wishes *wishes, uint64_t until, bool until_unplug);
+int wishes_last_asked_by(struct wishes *wishes, uint32_t uid, const uint32_t *gids, size_t n_gids);
 unsigned wishes_expire(struct wishes *wishes, uint64_t now);
 uint64_t wishes_next_end(const struct wishes *wishes);
 unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device,

@@ -14,13 +14,14 @@
 #include "policy/wish_private.h"
 
 #define WISH_LINE_MAX 8192
-#define FIELDS_MAX    8
+#define FIELDS_MAX    9
+#define FIELDS_END    8 /* of a version whose wishes may end by themselves */
 
 static const struct {
 	const char *tag;
 	unsigned fields;
 	bool old;
-} versions[] = {{"V1", 6, true}, {"V2", 8, true}, {"V3", 8, false}};
+} versions[] = {{"V1", 6, true}, {"V2", 8, true}, {"V3", 8, false}, {"V4", 9, false}};
 
 static const struct {
 	const char *name;
@@ -139,7 +140,9 @@ static bool fields_fit(enum wish_kind kind, char *const field[FIELDS_MAX])
 /* One line, without its newline, which is cut up. Return: 0, -EINVAL or -ENOMEM. */
 static int parse_line(struct wish **ret_wish, char *line)
 {
-	char none[] = "", *field[FIELDS_MAX] = {[6] = none, [7] = none};
+	char none[] = "", *field[FIELDS_MAX] = {[6] = none, [7] = none, [8] = none};
+	uint32_t asker[WISH_ASKER_MAX];
+	size_t n_asker;
 	bool until_unplug;
 	uint64_t until;
 	enum wish_kind kind;
@@ -147,10 +150,11 @@ static int parse_line(struct wish **ret_wish, char *line)
 	int v = cut_line(field, line), r;
 
 	if (v < 0 || !kind_parse(&kind, field[2]) || !fields_fit(kind, field) ||
-	    !parse_end(&until, &until_unplug, field[6], field[7]))
+	    !parse_end(&until, &until_unplug, field[6], field[7]) ||
+	    wish_parse_asker(asker, &n_asker, field[8]) < 0)
 		return -EINVAL;
 	/* An older version wrote V1 where there is no end, and only there. */
-	if (versions[v].old && (versions[v].fields == FIELDS_MAX) != (until || until_unplug))
+	if (versions[v].old && (versions[v].fields == FIELDS_END) != (until || until_unplug))
 		return -EINVAL;
 	r = wish_new(&w, kind, field[1], kind == WISH_SERIAL ? field[4] : NULL,
 		     kind == WISH_NAME ? NULL : field[5], kind == WISH_NAME ? field[4] : NULL);
@@ -159,6 +163,10 @@ static int parse_line(struct wish **ret_wish, char *line)
 	if (*field[3]) {
 		w->id_vendor = (uint16_t)strtoul(field[3], NULL, 16);
 		w->id_product = (uint16_t)strtoul(field[3] + 5, NULL, 16);
+	}
+	if (wish_set_asker(w, asker, n_asker) < 0) {
+		wish_free(w);
+		return -ENOMEM;
 	}
 	w->until = until;
 	w->until_unplug = until_unplug;
@@ -222,9 +230,10 @@ static void put_line(FILE *f, const struct wish *w)
 	bool ends = w->until || w->until_unplug;
 
 	fprintf(f, "%s\t%s\t%s\t",
-		!w->old ? "V3"
-		: ends	? "V2"
-			: "V1",
+		w->n_asker ? "V4"
+		: !w->old  ? "V3"
+		: ends	   ? "V2"
+			   : "V1",
 		w->target, kind_name(w->kind));
 	if (w->kind == WISH_SERIAL || w->kind == WISH_PORT_ID)
 		fprintf(f, "%04x:%04x", w->id_vendor, w->id_product);
@@ -238,6 +247,8 @@ static void put_line(FILE *f, const struct wish *w)
 		fprintf(f, "%llu", (unsigned long long)w->until);
 	if (!w->old || ends)
 		fprintf(f, "\t%s", w->until_unplug ? "unplug" : "");
+	for (size_t i = 0; i < w->n_asker; i++)
+		fprintf(f, "%c%u", i ? ',' : '\t', w->asker[i]);
 	fputc('\n', f);
 }
 

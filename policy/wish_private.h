@@ -9,6 +9,9 @@
 /* A wish of its own, in no list. Return: 0, -EINVAL where the target is no name, or -ENOMEM. */
 int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, const char *serial,
 	     const char *port, const char *name);
+struct wish *wish_free(struct wish *w);
+int wish_set_asker(struct wish *w, const uint32_t *asker, size_t n);
+int wish_parse_asker(uint32_t asker[WISH_ASKER_MAX], size_t *ret_n, char *field);
 bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is_unique);
 /* Both are there, and equal. */
 bool wish_same_text(const char *a, const char *b);

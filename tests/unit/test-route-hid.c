@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/device_hid.h"
+#include "policy/decision.h"
 #include "policy/usb_class.h"
 #include "usbip/hid_found.h"
 
@@ -193,6 +194,113 @@ static void it_has_the_name_that_it_should(void **state)
 	assert_string_equal(device_alias(d), "typist");
 }
 
+#define RIGHTS                                       \
+	"allow class=storage to vm1,vm2 user=1000\n" \
+	"deny class=hid.keyboard user=1000\n"
+
+/* A stick, and of which nobody knows yet what its HID interface is. */
+static struct device *plug_stick(struct fixture *f)
+{
+	struct device *d = plug_unknown(f);
+
+	d->info.num_interfaces = 2;
+	d->info.interfaces[1].interface_class = 8;
+	device_classes_anew(d);
+	return d;
+}
+
+static void alice_says(struct fixture *f, const char *what, struct vm *vm, bool waits)
+{
+	const struct policy_caller alice = {.uid = 1000};
+
+	say_with(f,
+		 (struct route_ask){
+			 .verb = ROUTE_ATTACH, .vm = vm, .has_wait = !waits, .caller = &alice},
+		 what);
+}
+
+/* A right by class is as much as the device is of the class, and nothing that is denied. */
+static void a_user_gets_no_keyboard_by_a_right_to_sticks(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, RIGHTS);
+	d = plug_stick(f);
+	alice_says(f, "046d:5555", f->vm1, true);
+	assert_true(file_says(f, "wishes", "V4\tvm1"));
+	node_opens(d, 0);
+	shows_keyboard(d);
+	assert_answer(f, ROUTE_DENIED,
+		      "your user: policy.d/test.rules:2: deny class=hid.keyboard user=1000");
+	assert_false(file_says(f, "wishes", "vm1"));
+	claimed(d, 0, NULL);
+	goes_home(d);
+	/* Who may do all has it there. */
+	say(f, ROUTE_ATTACH, "046d:5555", f->vm1);
+	settle(f);
+	assert_stands(d, "vm1", "vm1", "exported");
+	assert_false(file_says(f, "wishes", "V4"));
+}
+
+/* Nobody waits for the answer any more, and the guest has it. */
+static void what_a_user_was_answered_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, RIGHTS);
+	d = plug_stick(f);
+	alice_says(f, "046d:5555", f->vm1, true);
+	settle(f);
+	imports(d, f->vm1);
+	assert_stands(d, "vm1", "vm1", "attached");
+	shows_keyboard(d);
+	assert_true(thread_of(d)->taking);
+	assert_false(route_exported_to(d, f->vm1));
+	taken(d);
+	drivers_probe(d, 0);
+	assert_stands(d, "host", "host", "present");
+	assert_false(file_says(f, "wishes", "vm1"));
+}
+
+/* Who was there before gets it back: that wish is somebody else's. */
+static void what_was_wished_before_holds_again(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, RIGHTS);
+	d = plug_stick(f);
+	vm_is(f->vm2, false);
+	say(f, ROUTE_ASSIGN, "046d:5555", f->vm2);
+	alice_says(f, "046d:5555", f->vm1, true);
+	node_opens(d, 0);
+	shows_keyboard(d);
+	claimed(d, 0, NULL);
+	assert_by(d, "vm2", "assignment");
+}
+
+/* A restart does not make a wish anybody's, and a name no other device's. */
+static void a_wish_stays_who_said_it(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	begin_with(f, "allow id=046d:c077 to vm1 user=1000\ndeny class=hid.keyboard user=1000\n");
+	alice_says(f, "mouse", f->vm1, false);
+	assert_true(file_says(f, "wishes", "V4\tvm1\tname\t\tmouse\t\t\t\t1000\n"));
+	begin_anew(f);
+	d = plug_at(f, "1-2", 0xc077, "M1", 1u << USB_CLASS_HID);
+	started(f);
+	assert_by(d, "vm1", "command");
+	unplug(d);
+	assert_true(file_says(f, "wishes", "V4\tvm1"));
+	d = plug_at(f, "1-2", 0xc077, "M2", 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_KEYBOARD);
+	assert_stands(d, "host", "host", "present");
+	assert_false(file_says(f, "wishes", "vm1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +311,10 @@ int main(void)
 		T(a_rule_finds_it_when_it_shows),
 		T(a_rule_spares_it),
 		T(it_has_the_name_that_it_should),
+		T(a_user_gets_no_keyboard_by_a_right_to_sticks),
+		T(what_a_user_was_answered_is_taken_back),
+		T(what_was_wished_before_holds_again),
+		T(a_wish_stays_who_said_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
