@@ -178,6 +178,23 @@ bool device_hid_add(struct device *device, const struct hid_found *found)
 }
 
 /**
+ * device_hid_look_again() - the host's HID driver has taken an interface
+ * @device:	the device, listed; its classes and its section follow
+ *
+ * Reads report descriptors alone, for which sysfs does not wait: a device may keep a driver waiting
+ * that holds its lock.
+ *
+ * Return: whether there was news.
+ */
+bool device_hid_look_again(struct device *device)
+{
+	struct hid_found found = {};
+
+	read_interfaces(&found, device);
+	return device_hid_add(device, &found);
+}
+
+/**
  * device_class_text() - what a class of a device follows from, where that need not be plain
  * @device:	the device
  * @class_:	one of its classes

@@ -17,6 +17,7 @@ struct hid_found;
 
 void device_hid_read(struct device *device, const void *descriptors, size_t len, int configuration);
 bool device_hid_add(struct device *device, const struct hid_found *found);
+bool device_hid_look_again(struct device *device);
 void device_classes_anew(struct device *device);
 char *device_class_text(const struct device *device, enum usb_class class_, char *text,
 			size_t size);

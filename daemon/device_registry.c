@@ -114,8 +114,7 @@ static void registry_update(struct device_registry *registry, struct udev_device
 		return;
 	}
 	if (old && old->devnum == d->devnum) {
-		/* Another configuration, perhaps, or the host's HID driver has told more: what is
-		 * told of it follows. */
+		/* Another configuration, perhaps: what is told of it follows. */
 		old->info = d->info;
 		device_hid_add(old, &d->hid);
 		device_classes_anew(old);
@@ -189,8 +188,10 @@ static void registry_hid_event(struct device_registry *registry, struct udev_dev
 	struct udev_device *u =
 		udev_device_get_parent_with_subsystem_devtype(hid, "usb", "usb_device");
 
-	if (u && registry_find(registry, udev_device_get_syspath(u)))
-		registry_update(registry, u);
+	struct device *d = u ? registry_find(registry, udev_device_get_syspath(u)) : NULL;
+
+	if (d && device_hid_look_again(d))
+		registry->ops->changed(d);
 }
 
 static void registry_event(struct device_registry *registry, struct udev_device *u)
