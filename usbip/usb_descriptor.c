@@ -72,12 +72,18 @@ static void find_configurations(struct usb_descriptors *d, const uint8_t *p, siz
 			step = announced_length(p);
 		else
 			step = d->n + 1 < n ? find_next(p, left, n - d->n - 1) : left;
+		/* Linux reads 9 bytes where it is told of fewer, and usbfs shows no more than it is
+		 * told of: such a configuration has no interfaces, and its number is not shown. */
+		if (step < sizeof(struct usb_config_descriptor_spec)) {
+			p += step;
+			left -= step;
+			n--;
+			continue;
+		}
 		if (step < left)
 			len = step;
 		d->configurations[d->n].bytes = p;
-		/* Linux reads 9 bytes where it is told of fewer, which usbfs doesn't show. */
-		d->configurations[d->n].len =
-			max_t(size_t, len, sizeof(struct usb_config_descriptor_spec));
+		d->configurations[d->n].len = len;
 		d->configurations[d->n].value =
 			p[offsetof(struct usb_config_descriptor_spec, bConfigurationValue)];
 		d->n++;

@@ -308,7 +308,8 @@ class Linux:
     """What Linux has of a device: .refused, or .sysfs and .usbfs (holes as zeros), .configurations [(value, settings)]."""
 
     def __init__(self, blob):
-        count = min(blob.device[17], MAX_CONFIGURATIONS)
+        # Those that a device answers with a stall are chopped off.
+        count = min(blob.device[17], MAX_CONFIGURATIONS, len(blob.configurations))
         self.configurations, self.refused, self.hidden = [], count < 1, False
         self.sysfs = self.usbfs = b""
         for raw in blob.configurations[:count]:
@@ -325,7 +326,6 @@ class Linux:
             self.hidden = self.hidden or _u16(raw, 2) < 9
             self.sysfs += raw[:used]
             self.usbfs += raw[:min(used, _u16(raw, 2))].ljust(_u16(raw, 2), b"\0")
-        self.refused = self.refused or len(blob.configurations) < count
         head = blob.device[:17] + bytes([count])
         self.sysfs, self.usbfs = head + self.sysfs, head + self.usbfs
 
