@@ -218,7 +218,7 @@ static void control_now(struct mock *mock, UMockdevIoctlClient *client, UMockdev
 	if (t->bRequestType == 0x80 && t->bRequest == 8) {
 		answer_bytes[n++] = mock->configuration;
 	} else if (t->bRequestType == 0x81 && t->bRequest == 6 && t->wValue == 0x2200 &&
-		   t->wIndex == 0) {
+		   t->wIndex == mock->keyboard) {
 		note(mock, mock->report_descriptor_errno ? "noreports" : "reports", t->wIndex);
 		if (!mock->report_descriptor_errno) {
 			memcpy(answer_bytes, boot_keyboard, sizeof(boot_keyboard));

@@ -30,6 +30,7 @@ struct mock {
 	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno,
 		report_descriptor_errno;
 	int report_descriptor_cut; /* bytes that are missing of it */
+	int keyboard;		   /* which interface has it; others don't answer */
 	uint8_t configuration;
 	uint8_t leds;
 	int control_length; /* wLength of the last control request */
