@@ -45,16 +45,18 @@ static void panic(struct daemon *daemon, const struct device *keyboard, const ch
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = taken, .has_wait = true};
 	struct route_ask free = {.verb = ROUTE_UNRESERVE, .subjects = reserved, .has_wait = true};
 
-	list_for_each(it, &daemon->devices) {
-		struct device *device = list_entry(it, struct device, link);
+	/* The one in hand first: there may be more than a command can name. */
+	for (unsigned pass = 0; pass < 2; pass++)
+		list_for_each(it, &daemon->devices) {
+			struct device *device = list_entry(it, struct device, link);
 
-		if (!is_meant(device, keyboard) || !is_wanted_elsewhere(device) ||
-		    ask.n_subjects == ROUTE_SUBJECTS_MAX)
-			continue;
-		taken[ask.n_subjects++] = subject_of(device);
-		if (route_reserved(device))
-			reserved[free.n_subjects++] = subject_of(device);
-	}
+			if ((device == keyboard) != (pass == 0) || !is_meant(device, keyboard) ||
+			    !is_wanted_elsewhere(device) || ask.n_subjects == ROUTE_SUBJECTS_MAX)
+				continue;
+			taken[ask.n_subjects++] = subject_of(device);
+			if (route_reserved(device))
+				reserved[free.n_subjects++] = subject_of(device);
+		}
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
 	memcpy(free.who, ask.who, sizeof(free.who));
 	/* To the host means to be typed with there: what was reserved is so no longer. */

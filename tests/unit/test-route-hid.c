@@ -5,6 +5,7 @@
  */
 #include "tests/unit/route-fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/device_hid.h"
@@ -194,6 +195,74 @@ static void it_has_the_name_that_it_should(void **state)
 	assert_string_equal(device_alias(d), "typist");
 }
 
+static void in_vm1_it_is(struct fixture *f, struct device *d, const char *name)
+{
+	say(f, ROUTE_ATTACH, name, f->vm1);
+	settle(f);
+	imports(d, f->vm1);
+	f->answers = 0;
+}
+
+/* The chord was struck on what is no keyboard by its protocol: it comes home, and so does a tablet
+ * that is one by its reports; a device of which nobody knows anything stays. */
+static void panic_brings_home_what_it_was_struck_on(void **state)
+{
+	struct fixture *f = *state;
+	struct device *keyboard = plug_unknown(f), *other, *tablet;
+	struct hid_found points = {};
+
+	other = plug_at(f, "1-6", 0x6666, NULL, 1u << USB_CLASS_HID);
+	tablet = plug_at(f, "1-7", 0x7777, NULL, 1u << USB_CLASS_HID);
+	in_vm1_it_is(f, keyboard, "046d:5555");
+	in_vm1_it_is(f, other, "046d:6666");
+	in_vm1_it_is(f, tablet, "046d:7777");
+	points.kinds[HID_BY_REPORTS][0] = HID_POINTER;
+	thread_of(tablet)->events->hid(tablet, &points);
+	thread_of(keyboard)->events->hotkey(keyboard, HOTKEY_PANIC);
+	settle(f);
+	assert_stands(keyboard, "host", "host", "present");
+	assert_stands(tablet, "host", "host", "present");
+	assert_stands(other, "vm1", "vm1", "attached");
+}
+
+/* Once it shows what it is, panic on another keyboard brings it home. */
+static void panic_brings_home_what_shows_to_be_one(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d = plug_unknown(f);
+
+	in_vm1_it_is(f, d, "046d:5555");
+	in_vm1_it_is(f, f->keyboard, "keyboard");
+	shows_keyboard(d);
+	thread_of(f->keyboard)->events->hotkey(f->keyboard, HOTKEY_PANIC);
+	settle(f);
+	assert_stands(d, "host", "host", "present");
+	assert_stands(f->keyboard, "host", "host", "present");
+}
+
+/* However many keyboards there are beside it. */
+static void panic_brings_home_the_one_in_hand(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	for (unsigned i = 0; i < ROUTE_SUBJECTS_MAX; i++) {
+		char busid[16], id[16];
+
+		snprintf(busid, sizeof(busid), "2-%u", i + 1);
+		snprintf(id, sizeof(id), "046d:%04x", 0x7000 + i);
+		plug_at(f, busid, (uint16_t)(0x7000 + i), NULL,
+			1u << USB_CLASS_HID | 1u << USB_CLASS_HID_KEYBOARD);
+		say(f, ROUTE_ASSIGN, id, f->vm3);
+		f->answers = 0;
+	}
+	d = plug_unknown(f);
+	in_vm1_it_is(f, d, "046d:5555");
+	thread_of(d)->events->hotkey(d, HOTKEY_PANIC);
+	settle(f);
+	assert_stands(d, "host", "host", "present");
+}
+
 #define RIGHTS                                       \
 	"allow class=storage to vm1,vm2 user=1000\n" \
 	"deny class=hid.keyboard user=1000\n"
@@ -311,6 +380,9 @@ int main(void)
 		T(a_rule_finds_it_when_it_shows),
 		T(a_rule_spares_it),
 		T(it_has_the_name_that_it_should),
+		T(panic_brings_home_what_it_was_struck_on),
+		T(panic_brings_home_what_shows_to_be_one),
+		T(panic_brings_home_the_one_in_hand),
 		T(a_user_gets_no_keyboard_by_a_right_to_sticks),
 		T(what_a_user_was_answered_is_taken_back),
 		T(what_was_wished_before_holds_again),
