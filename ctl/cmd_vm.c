@@ -72,7 +72,7 @@ static void tell_section(const char *domain)
 		name[n] = is_name_char(domain[n]) ? domain[n] : '-';
 	name[n] = '\0';
 	fprintf(stderr,
-		"  Add to " USBROUTED_CONFIG ", and restart usbrouted:\n"
+		"  Add to " USBROUTED_CONFIG ", and then: usbroutectl reload\n"
 		"    [vm %s]\n",
 		name);
 	if (strcmp(name, domain)) {

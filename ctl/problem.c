@@ -266,7 +266,7 @@ static void denied(struct ctl *ctl, const json_t *p)
 	else
 		error_about_device(ctl, "denied", ctl_text(p, "by"));
 	if (caller_is_nobody())
-		try_words("sudo ", ctl->command->name, *device_of(ctl) ? device_of(ctl) : NULL,
+		try_words("sudo ", ctl->command->name, ctl->command->n_args ? ctl->args[0] : NULL,
 			  second_of(ctl), NULL);
 }
 

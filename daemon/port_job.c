@@ -243,8 +243,13 @@ static void job_waited(struct port_job *job)
 
 	if (d)
 		route_state_name(d, reason, sizeof(reason));
-	if (reset && job->stage == RETURNING)
-		job_end(job, ROUTE_NOT_DONE, "it did not come back from the reset");
+	if (reset && job->stage == RETURNING && patience <= 0)
+		job_end(job, ROUTE_DONE,
+			"%s: reset; it has left port %s, and nothing has come back there yet",
+			job->name, job->busid);
+	else if (reset && job->stage == RETURNING)
+		job_end(job, ROUTE_NOT_DONE, "it did not come back from the reset within %g s",
+			patience);
 	else if (reset && patience <= 0)
 		job_end(job, ROUTE_DONE, "%s: reset", job->name);
 	else if (reset)
@@ -405,7 +410,8 @@ static enum route_outcome forbidden(const struct port_ask *ask, char *text, size
 	}
 	if (ask->verb == PORT_RESET && d->unpowered) {
 		snprintf(text, size,
-			 "its port is switched off; `usbroutectl power` switches it on");
+			 "its port is switched off; `usbroutectl power %s on` switches it on",
+			 d->busid);
 		return ROUTE_NOT_DONE;
 	}
 	if (ask->verb == PORT_RESET && !device_stands_reset(d)) {

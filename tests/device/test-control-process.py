@@ -563,6 +563,18 @@ class Control(Process):
             self.assertIn("2 devices match 046d:c077:\n  port=1-4  ", errors)
             self.assertIn("(its port is off)", errors)
 
+    @unittest.skipIf(os.geteuid(), "another user's calls take root")
+    def test_who_may_not_is_told_the_whole_command(self):
+        self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "ABC")
+        self.start(self.WORDS)
+        self.folder.chmod(0o755)
+        for words in (["attach", "keyboard", "vm1"], ["power", "keyboard", "off"], ["undo"], ["alias", "1-1", "x"],
+                      ["policy", "test", "/dev/null"]):
+            done = subprocess.run([CTL, "--socket", self.control, *words], capture_output=True, text=True,
+                                  timeout=SECONDS, user=65534, group=65534, extra_groups=[])
+            self.assertEqual(done.returncode, 5, words)
+            self.assertIn(f"try: sudo usbroutectl {' '.join(words)}\n", done.stderr)
+
     def test_a_group_where_one_device_is_expected(self):
         self.host.add("1-1", "046d:c31c", "Logitech", "USB Keyboard", "ABC")
         self.start(self.WORDS + "[group one]\ndevices = mouse\n")

@@ -268,8 +268,16 @@ static void pulled_out_in_the_middle_of_a_reset(void **state)
 		  f->keyboard);
 	goes(f, f->keyboard);
 	wait_answer(f);
-	answered(f, ROUTE_NOT_DONE, "it did not come back from the reset");
+	answered(f, ROUTE_NOT_DONE, "it did not come back from the reset within 0.01 s");
 	drop(gd);
+
+	/* Whoever does not wait is not told that it stays away. */
+	plug_at(f, "1-2", 0x1234, NULL, 0);
+	port_with(f, (struct port_ask){.verb = PORT_RESET, .has_wait = true},
+		  list_entry(f->daemon.devices.prev, struct device, link));
+	goes(f, list_entry(f->daemon.devices.prev, struct device, link));
+	wait_answer(f);
+	answered(f, ROUTE_DONE, "046d:1234 at 1-2: reset; it has left port 1-2");
 }
 
 static void a_stuck_reset_ends_its_command(void **state)
