@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""Every option and command that a program's help has is in its manual, and the other way round; the shell's completion of
+usbroutectl offers what its help has. usage: test-words.py SOURCE PROGRAM…"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+SOURCE, PROGRAMS = pathlib.Path(sys.argv[1]), {pathlib.Path(p).name: p for p in sys.argv[2:]}
+OPTION = re.compile(r"--[a-z][a-z-]+")
+# Of other programs, named on that page.
+OTHERS = {"usbrouted": {"--force", "--unmount"}}
+EVERYWHERE = {"--json", "--socket", "--help", "--version"}
+
+
+def says(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def ctl_help():
+    """Of each command its help."""
+    ctl = PROGRAMS["usbroutectl"]
+    listed = says(ctl, "--help").split("Commands:")[1].split("Options:")[0]
+    return {c: says(ctl, "help", c) for c in re.findall(r"^  ([a-z]+)\b", listed, re.M)}
+
+
+class Words(unittest.TestCase):
+    def test_manuals(self):
+        for name, program in PROGRAMS.items():
+            (page,) = (SOURCE / "docs" / "man").glob(name + ".[18]")
+            manual = page.read_text().replace("\\-", "-")
+            helped = says(program, "--help")
+            if name == "usbroutectl":
+                for command, text in ctl_help().items():
+                    helped += text
+                    self.assertRegex(manual, rf"(?m)^\.\w+ .*\b{command}\b", command)
+            self.assertEqual(set(OPTION.findall(manual)) - OTHERS.get(name, set()), set(OPTION.findall(helped)), name)
+
+    def test_completion(self):
+        text = (SOURCE / "ctl" / "completion" / "usbroutectl").read_text()
+        script = text.replace("complete -F _usbroutectl usbroutectl", ":") + r"""
+_init_completion() { words=("${line[@]}"); cword=$((${#line[@]} - 1)); cur=${line[cword]}; prev=${line[cword - 1]}; }
+__ltrim_colon_completions() { :; }
+_filedir() { COMPREPLY=(FILE); }
+usbroutectl() { printf 'ALIAS ID PORT\nkeyboard 1:2 1-1\n- 1:3 1-2\n'; }
+line=("$@"); COMPREPLY=(); _usbroutectl; printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+        def offered(*line):
+            return set(says("bash", "-c", script, "bash", "usbroutectl", *line).split())
+
+        commands = ctl_help()
+        self.assertEqual(offered(""), set(commands))
+        self.assertEqual(offered("help", ""), set(commands))
+        for command, helped in commands.items():
+            usage = helped.splitlines()[0].split(f" {command}", 1)[1]
+            self.assertEqual(offered(command, "-") - EVERYWHERE, set(OPTION.findall(usage)), command)
+            if usage.startswith(" DEVICE"):
+                self.assertEqual(offered(command, ""), {"keyboard", "port=1-2"}, command)
+            words = re.match(r" (?:DEVICE )?([a-z|A-Z]+)\b", usage)
+            for word in words.group(1).split("|") if words else []:
+                if word.islower():
+                    place = [command] + (["keyboard"] if usage.startswith(" DEVICE") else [])
+                    self.assertIn(word, offered(*place, ""), command)
+        self.assertEqual(offered("policy", "test", ""), {"FILE"})
+        self.assertIn("keyboard", offered("attach", "keyboard", ""))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
