@@ -18,6 +18,9 @@
 /* Of all of an interface's reports that have keys together. */
 #define REPORTS_BYTES_MAX (64 * 1024)
 
+/* Of all fields together: what is looked at when a report comes. They need not have any bits. */
+#define ELEMENTS_MAX (64 * 1024)
+
 struct hid_keyboard {
 	struct hid_layout *layout;
 	struct hid_keys *down; /* of each input device */
@@ -46,12 +49,27 @@ static int alloc_bytes(struct hid_keyboard *k, const struct hid_layout *l)
 	return 0;
 }
 
+static bool is_too_much(const struct hid_layout *l)
+{
+	uint32_t elements = 0;
+
+	for (unsigned i = 0; i < l->n_fields && elements <= ELEMENTS_MAX; i++) {
+		const struct hid_field *f = &l->fields[i];
+
+		elements += f->array ? f->count : 0;
+		for (unsigned k = f->run; k < f->run + f->n_runs && !f->array; k++)
+			elements += min_t(uint32_t, l->runs[k].n, f->count);
+	}
+	return elements > ELEMENTS_MAX;
+}
+
 /**
  * hid_keyboard_new() - a keyboard on which no key is down
  * @ret_keyboard:	the keyboard
  * @layout:		what its reports look like; the keyboard's own on success
  *
- * Return: 0, -ENOMEM, or -E2BIG where its reports are longer than any keyboard's.
+ * Return: 0, -ENOMEM, or -E2BIG where its reports are longer than any keyboard's, or have more in
+ * them.
  */
 int hid_keyboard_new(struct hid_keyboard **ret_keyboard, struct hid_layout *layout)
 {
@@ -60,6 +78,10 @@ int hid_keyboard_new(struct hid_keyboard **ret_keyboard, struct hid_layout *layo
 
 	if (!k)
 		return -ENOMEM;
+	if (is_too_much(layout)) {
+		free(k);
+		return -E2BIG;
+	}
 	k->down = calloc(layout->n_devices + 1, sizeof(*k->down));
 	k->told = calloc(layout->n_fields + 1, sizeof(*k->told));
 	r = k->down && k->told ? alloc_bytes(k, layout) : -ENOMEM;
@@ -96,16 +118,24 @@ struct hid_keyboard *hid_keyboard_free(struct hid_keyboard *keyboard)
 static uint8_t named(const struct hid_layout *l, const struct hid_field *f, int32_t value)
 {
 	int64_t index = (int64_t)value - f->min;
+	unsigned low = f->run, high = f->run + f->n_runs;
+	const struct hid_run *run;
 
 	if (index < 0 || value > f->max || index >= f->n_usages)
 		return 0;
-	for (unsigned i = f->run; i < f->run + f->n_runs; i++) {
-		const struct hid_run *run = &l->runs[i];
+	/* Runs follow on each other; the last one that begins at @index or before. */
+	while (high - low > 1) {
+		unsigned middle = low + (high - low) / 2;
 
-		if (index >= run->at && index < run->at + run->n)
-			return (uint8_t)(run->usage + (run->same ? 0 : index - run->at));
+		if (l->runs[middle].at <= index)
+			low = middle;
+		else
+			high = middle;
 	}
-	return 0;
+	run = &l->runs[low];
+	if (index < run->at || index >= run->at + run->n)
+		return 0;
+	return (uint8_t)(run->usage + (run->same ? 0 : index - run->at));
 }
 
 /**

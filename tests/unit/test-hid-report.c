@@ -273,6 +273,37 @@ static void test_bounds(void **state)
 	assert_int_equal(hid_report_parse(&layout, text, 0), -EBADMSG);
 }
 
+/* Fields without any bits, each with as many elements as there can be: a report of one byte would
+ * have all of them looked at. */
+static void test_too_many_elements(void **state)
+{
+	char text[HID_DESCRIPTOR_MAX];
+	struct hid_keyboard *keyboard = NULL;
+
+	for (unsigned fields = 1; fields <= 256; fields += 255)
+		for (char flags = 0; flags <= 2; flags += 2) {
+			_cleanup_(hid_layout_freep) struct hid_layout *layout = NULL;
+			size_t n = 0;
+
+			memcpy(text, TEXT("\5\1\x09\6\xa1\1\5\7\x25\1\x75\0\x96\0\x30"));
+			n += sizeof("\5\1\x09\6\xa1\1\5\7\x25\1\x75\0\x96\0\x30") - 1;
+			for (unsigned i = 0; i < fields; i++) {
+				memcpy(text + n, TEXT("\x09\4\x81\0"));
+				text[n + 3] = flags;
+				n += 4;
+			}
+			text[n++] = (char)0xc0;
+			assert_int_equal(hid_report_parse(&layout, text, n), 0);
+			assert_int_equal(layout->n_fields, fields);
+			assert_int_equal(hid_keyboard_new(&keyboard, layout),
+					 fields == 1 ? 0 : -E2BIG);
+			if (fields > 1)
+				continue;
+			layout = NULL;
+			keyboard = hid_keyboard_free(keyboard);
+		}
+}
+
 #define KIND(descriptor, kinds)                       \
 	{                                             \
 		descriptor, sizeof(descriptor), kinds \
@@ -368,10 +399,15 @@ static void test_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),	 cmocka_unit_test(test_release),
-		cmocka_unit_test(test_rollover), cmocka_unit_test(test_shapes),
-		cmocka_unit_test(test_bounds),	 cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_length),	 cmocka_unit_test(test_found),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_rollover),
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_too_many_elements),
+		cmocka_unit_test(test_length),
+		cmocka_unit_test(test_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
