@@ -483,6 +483,7 @@ struct guest_device *guest_device_new(const char *name, const struct usbip_devic
 		free(gd);
 		return NULL;
 	}
+	usb_device_expect(gd->usb, info->configuration_value);
 	snprintf(gd->name, sizeof(gd->name), "%s", name);
 	gd->info = *info;
 	gd->control = control;

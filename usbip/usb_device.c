@@ -395,11 +395,23 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 	dev->fd = fd;
 	dev->keyboard.struck = keyboard_struck;
 	dev->configuration = dev->found_configuration = USB_NO_CONFIGURATION;
-	dev->watched_configuration = USB_NO_CONFIGURATION;
+	dev->expected_configuration = dev->watched_configuration = USB_NO_CONFIGURATION;
 	list_init(&dev->aloft);
 	list_init(&dev->done);
 	*ret_dev = dev;
 	return 0;
+}
+
+/**
+ * usb_device_expect() - which configuration a device had when somebody looked last
+ * @dev:		the device, not opened yet
+ * @configuration:	bConfigurationValue; 0 where it had none, or one of that number
+ *
+ * It is asked itself when it is opened; this counts where it does not answer.
+ */
+void usb_device_expect(struct usb_device *dev, uint8_t configuration)
+{
+	dev->expected_configuration = configuration;
 }
 
 /**

@@ -70,6 +70,7 @@ int usb_device_library_init(void);
 
 bool usb_device_stands_reset(uint16_t vendor, uint16_t product);
 int usb_device_new(struct usb_device **ret_dev, const char *name, int fd);
+void usb_device_expect(struct usb_device *dev, uint8_t configuration);
 struct usb_device *usb_device_free(struct usb_device *dev);
 void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, void *ctx);
 void usb_device_unbind(struct usb_device *dev);

@@ -70,6 +70,7 @@ struct usb_device {
 	struct usb_descriptors descriptors;
 	struct usb_configuration *active;	/* NULL: no configuration */
 	int configuration, found_configuration; /* bConfigurationValue or USB_NO_CONFIGURATION */
+	int expected_configuration; /* as it was listed; as these, -1 where nobody says */
 	uint8_t n_claimed, claimed[USB_INTERFACES_MAX]; /* numbers */
 	bool never_reset;
 

@@ -57,9 +57,10 @@ static int read_node(struct usb_device *dev, size_t *ret_len)
 }
 
 /*
- * Which configuration the device has. It is asked itself, as usbfs doesn't tell; one that answers
- * with what it hasn't, or with nothing, has the first. Of a configuration that says it is shorter
- * than its own descriptor usbfs shows nothing: that one has no interfaces.
+ * Which configuration the device has. It is asked itself, as usbfs doesn't tell, and what sysfs said
+ * when it was listed may be no more so. One that answers with what it hasn't, or with nothing, has
+ * the one that it was listed with, and where nobody says, the first. Of a configuration that says it
+ * is shorter than its own descriptor usbfs shows nothing: that one has no interfaces.
  */
 static int ask_configuration(struct usb_device *dev)
 {
@@ -79,8 +80,10 @@ static int ask_configuration(struct usb_device *dev)
 		return value;
 	if (answered && value && dev->descriptors.n < dev->descriptors.announced)
 		return value;
-	if ((answered && !value) || !dev->descriptors.n)
-		return USB_NO_CONFIGURATION;
+	if ((answered && !value) || !dev->descriptors.n || !dev->expected_configuration)
+		return usb_descriptors_index(&dev->descriptors, 0) < 0 ? USB_NO_CONFIGURATION : 0;
+	if (usb_descriptors_index(&dev->descriptors, dev->expected_configuration) >= 0)
+		return dev->expected_configuration;
 	return dev->descriptors.configurations[0].value;
 }
 

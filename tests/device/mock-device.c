@@ -216,7 +216,8 @@ static void control_now(struct mock *mock, UMockdevIoctlClient *client, UMockdev
 	c = umockdev_ioctl_data_resolve(arg, 0, sizeof(*t), NULL);
 	t = (void *)c->data;
 	if (t->bRequestType == 0x80 && t->bRequest == 8) {
-		answer_bytes[n++] = mock->configuration;
+		answer_bytes[0] = mock->configuration;
+		n = mock->get_configuration_errno ? 0 : 1;
 	} else if (t->bRequestType == 0x81 && t->bRequest == 6 && t->wValue == 0x2200 &&
 		   t->wIndex == mock->keyboard) {
 		note(mock, mock->report_descriptor_errno ? "noreports" : "reports", t->wIndex);

@@ -28,7 +28,7 @@ struct mock {
 	struct mock_urb urbs[MOCK_MAX_URBS]; /* in the order of submission */
 	unsigned n_urbs;
 	int claim_errno, reset_errno, submit_errno, set_interface_errno, set_configuration_errno,
-		report_descriptor_errno;
+		report_descriptor_errno, get_configuration_errno;
 	int report_descriptor_cut; /* bytes that are missing of it */
 	int keyboard;		   /* which interface has it; others don't answer */
 	uint8_t configuration;

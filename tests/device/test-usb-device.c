@@ -833,6 +833,37 @@ static void odd_descriptors(void **state)
 	}
 }
 
+/* Asked which configuration it has, it stalls: what sysfs said counts. */
+static void configuration_not_told(void **state)
+{
+	static const uint8_t node[] = {DEVICE(2),	CONFIG(25, 1), INTERFACE(0, 0, 1),
+				       INTERRUPT(0x82), CONFIG(25, 2), INTERFACE(3, 0, 1),
+				       INTERRUPT(0x81)};
+	static const struct {
+		int expected; /* < 0: nobody says */
+		const char *claims;
+	} rows[] = {{2, "claim3 "}, {1, "claim0 "}, {7, "claim0 "}, {-1, "claim0 "}, {0, ""}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct user *u = user_new_of(node, sizeof(node), 2);
+
+		mock_set(&u->mock, &u->mock.get_configuration_errno, EPIPE);
+		if (rows[i].expected >= 0)
+			usb_device_expect(u->dev, (uint8_t)rows[i].expected);
+		user_open(u);
+		if (strncmp(u->mock.log, rows[i].claims, strlen(rows[i].claims)) ||
+		    (!*rows[i].claims && mock_logged(&u->mock, "claim")))
+			fail_msg("%d expected: %s", rows[i].expected, u->mock.log);
+		user_free(u);
+		/* It answers: that counts. */
+		u = user_new_of(node, sizeof(node), 2);
+		usb_device_expect(u->dev, 1);
+		user_open(u);
+		assert_true(mock_logged(&u->mock, "claim3 "));
+		user_free(u);
+	}
+}
+
 /* More than a page, and in none of its 30 interfaces is anything lost. */
 static void long_descriptors(void **state)
 {
@@ -1358,6 +1389,7 @@ int main(void)
 		cmocka_unit_test(unlinked),
 		cmocka_unit_test(blocking_requests),
 		cmocka_unit_test(odd_descriptors),
+		cmocka_unit_test(configuration_not_told),
 		cmocka_unit_test(long_descriptors),
 		cmocka_unit_test(settings_without_0),
 		cmocka_unit_test(without_libusb),
