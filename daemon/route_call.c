@@ -362,6 +362,7 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 		refuse(ask, done, ctx, outcome, text);
 		return;
 	}
+	call->ask.caller = NULL; /* the wish has it */
 	call->done = done;
 	call->ctx = ctx;
 	call->handle = ret_call;
