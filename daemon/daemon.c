@@ -185,6 +185,13 @@ static void daemon_ready(struct daemon *daemon)
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
 }
 
+/* All VMs have their threads, and all devices are listed that can be. */
+static void daemon_maybe_ready(struct daemon *daemon)
+{
+	if (!daemon->vms_starting && device_registry_settled(daemon->registry))
+		daemon_ready(daemon);
+}
+
 /**
  * daemon_vm_started() - one more VM's thread stands
  * @daemon:	the daemon
@@ -196,8 +203,14 @@ void daemon_vm_started(struct daemon *daemon)
 		return;
 	if (daemon->ready)
 		routes_review(daemon);
-	else if (!daemon->vms_starting)
-		daemon_ready(daemon);
+	else
+		daemon_maybe_ready(daemon);
+}
+
+static void devices_settled(struct daemon *daemon)
+{
+	if (!daemon->stopping && !daemon->ready)
+		daemon_maybe_ready(daemon);
 }
 
 static const struct device_registry_ops daemon_registry_ops = {
@@ -205,6 +218,7 @@ static const struct device_registry_ops daemon_registry_ops = {
 	.changed = route_changed,
 	.removed = route_removed,
 	.hub_removed = port_off_hub_gone,
+	.settled = devices_settled,
 };
 
 /* One daemon a runtime directory: a second one would take the first one's sockets away. */
@@ -268,8 +282,7 @@ static int daemon_begin(struct daemon *daemon)
 		log_err("starting: %s", errno_text(r));
 		return r;
 	}
-	if (!daemon->vms_starting)
-		daemon_ready(daemon);
+	daemon_maybe_ready(daemon);
 	return 0;
 }
 

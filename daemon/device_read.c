@@ -4,15 +4,15 @@
 #include "daemon/device_read.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libudev.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fd.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "daemon/daemon.h"
 #include "daemon/device_hid.h"
+#include "daemon/device_look.h"
 #include "usbip/usb_descriptor.h"
 #include "usbip/usb_device.h"
 
@@ -59,10 +59,8 @@ unsigned long device_attr_number(struct udev_device *u, const char *name, int ba
 }
 
 /* What a device says of itself, as far as TEXT_MAX: lists of devices must fit a message. */
-static int attr_text(struct udev_device *u, const char *name, char **ret_text)
+static int keep_text(const char *s, char **ret_text)
 {
-	const char *s = udev_device_get_sysattr_value(u, name);
-
 	if (!s || !*s)
 		return 0;
 	*ret_text = strndup(s, utf8_cut(s, TEXT_MAX));
@@ -91,17 +89,18 @@ static int name_from_database(struct udev_hwdb *hwdb, struct udev_device *u, con
 }
 
 /* For people, and for selectors, which mean what people see. What is wished hangs on neither. */
-static int set_names(struct udev_hwdb *hwdb, struct device *d, struct udev_device *u)
+static int set_names(struct udev_hwdb *hwdb, struct device *d, struct udev_device *u,
+		     const struct device_seen *seen)
 {
 	char modalias[32];
 	int r;
 
 	snprintf(modalias, sizeof(modalias), "usb:v%04Xp%04X", d->id_vendor, d->id_product);
-	r = attr_text(u, "product", &d->product);
+	r = keep_text(seen->product, &d->product);
 	if (r == 0 && !d->product)
 		r = name_from_database(hwdb, u, modalias, "ID_MODEL_FROM_DATABASE", &d->product);
 	if (r == 0)
-		r = attr_text(u, "manufacturer", &d->manufacturer);
+		r = keep_text(seen->manufacturer, &d->manufacturer);
 	if (r == 0 && !d->manufacturer)
 		r = name_from_database(hwdb, u, modalias, "ID_VENDOR_FROM_DATABASE",
 				       &d->manufacturer);
@@ -155,35 +154,6 @@ static uint32_t wire_speed(unsigned long megabits, const char *text)
 	return 2;
 }
 
-/* A file of sysfs gives at most a page a read (fs/sysfs/file.c), and descriptors may be longer. */
-static ssize_t read_whole(int fd, uint8_t *data, size_t size)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t n = read(fd, data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (!n)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
-/* bConfigurationValue: empty where the device has no configuration, and 0 may be one. */
-static int active_configuration(struct udev_device *u)
-{
-	const char *s = udev_device_get_sysattr_value(u, "bConfigurationValue");
-	char *end;
-	unsigned long value = s ? strtoul(s, &end, 10) : 0;
-
-	return s && end != s && value <= UINT8_MAX ? (int)value : USB_NO_CONFIGURATION;
-}
-
 /* What is wrong with a device's descriptors is the device's, its cable's or its port's. */
 static void say_broken(struct device *d, const char *why)
 {
@@ -193,34 +163,35 @@ static void say_broken(struct device *d, const char *why)
 		 why, d->busnum, d->devnum);
 }
 
-static int read_descriptors(struct device *d, const char *syspath, int configuration)
+static int read_descriptors(struct device *d, const struct device_seen *seen)
 {
-	_cleanup_free_ uint8_t *data = malloc(USB_DESCRIPTORS_MAX);
-	_cleanup_close_ int fd = -1;
 	struct usb_descriptor_fault fault = {0};
-	char path[512];
-	ssize_t n = -1;
 	int r;
 
-	if (!data)
-		return -ENOMEM;
-	snprintf(path, sizeof(path), "%s/descriptors", syspath);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		n = read_whole(fd, data, USB_DESCRIPTORS_MAX);
-	if (n < 0) {
+	if (!seen->descriptors) {
 		snprintf(fault.text, sizeof(fault.text), "its descriptors can't be read: %s",
-			 errno_text(errno));
+			 errno_text(seen->error));
 		say_broken(d, fault.text);
 		return 0;
 	}
-	r = usb_descriptor_read(data, (size_t)n, configuration, &d->info, &fault);
+	r = usb_descriptor_read(seen->descriptors, seen->n_descriptors, seen->configuration,
+				&d->info, &fault);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
 		say_broken(d, fault.text);
-	device_hid_read(d, data, (size_t)n, configuration);
+	device_hid_read(d, seen->descriptors, seen->n_descriptors, seen->configuration);
 	return 0;
+}
+
+/* Nothing is known of it that policy could judge, so it is in nobody's hands until it answers. */
+static void say_unread(struct device *d)
+{
+	d->unread = true;
+	snprintf(d->broken, sizeof(d->broken),
+		 "the kernel does not tell what it is: another program, or the kernel itself, has "
+		 "it in its hands, a reset for example; it is used as soon as that has ended, and "
+		 "where it does not end, plug it in again");
 }
 
 /**
@@ -229,14 +200,16 @@ static int read_descriptors(struct device *d, const char *syspath, int configura
  * @daemon:	whose device; its configuration names it
  * @hwdb:	names for what tells none, or NULL
  * @u:		the device in sysfs
+ * @seen:	what a look has found, or NULL: not yet, and the device is @unread
  *
  * What its descriptors say that can't be trusted makes it broken, and nothing else.
  *
  * Return: 0, -ENODEV where it is on its way out, or -ENOMEM.
  */
 int device_read(struct device **ret_device, struct daemon *daemon, struct udev_hwdb *hwdb,
-		struct udev_device *u)
+		struct udev_device *u, const struct device_seen *seen)
 {
+	static const struct device_seen none = {.configuration = USB_NO_CONFIGURATION};
 	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
 	const char *syspath = udev_device_get_syspath(u);
 	const char *speed = udev_device_get_sysattr_value(u, "speed");
@@ -249,17 +222,22 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || stable_port_of(u, busid, &d->stable_port) ||
-	    attr_text(u, "serial", &d->serial))
+	    keep_text(seen ? seen->serial : NULL, &d->serial))
 		return -ENOMEM;
 	d->id_vendor = (uint16_t)device_attr_number(u, "idVendor", 16);
 	d->id_product = (uint16_t)device_attr_number(u, "idProduct", 16);
-	if (set_names(hwdb, d, u) < 0)
+	if (set_names(hwdb, d, u, seen ? seen : &none) < 0)
 		return -ENOMEM;
 	d->busnum = (uint16_t)device_attr_number(u, "busnum", 10);
 	d->devnum = (uint16_t)device_attr_number(u, "devnum", 10);
 	if (!d->busnum || !d->devnum)
 		return -ENODEV; /* it is on its way out */
-	if (read_descriptors(d, syspath, active_configuration(u)) < 0)
+	/* Another one in that port, whose own event comes. */
+	if (seen && seen->devnum != d->devnum)
+		return -ENODEV;
+	if (!seen)
+		say_unread(d);
+	else if (read_descriptors(d, seen) < 0)
 		return -ENOMEM;
 	snprintf(d->info.path, sizeof(d->info.path), "%.255s", syspath);
 	snprintf(d->info.busid, sizeof(d->info.busid), "%.31s", busid);

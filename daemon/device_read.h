@@ -8,11 +8,12 @@
 
 struct daemon;
 struct device;
+struct device_seen;
 struct udev_device;
 struct udev_hwdb;
 
 int device_read(struct device **ret_device, struct daemon *daemon, struct udev_hwdb *hwdb,
-		struct udev_device *u);
+		struct udev_device *u, const struct device_seen *seen);
 struct device *device_free(struct device *d);
 void device_freep(struct device **d);
 unsigned long device_attr_number(struct udev_device *u, const char *name, int base);

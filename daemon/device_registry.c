@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/device_hid.h"
+#include "daemon/device_look.h"
 #include "daemon/device_read.h"
 #include "policy/usb_class.h"
 
@@ -32,6 +33,8 @@ struct device_registry {
 		*hwdb; /* names of devices that tell none; NULL where there is no such file */
 	struct udev_monitor *monitor;
 	struct loop_watch watch;
+	struct device_looks *looks;
+	struct list unlisted; /* of struct device: what is never routed, with why */
 };
 
 static void udev_device_unrefp(struct udev_device **d)
@@ -89,32 +92,69 @@ static bool is_usb_device(struct udev_device *u)
 	return type && !strcmp(type, "usb_device");
 }
 
-/* A device is there, or has changed: bring the list to what sysfs says. */
-static void registry_update(struct device_registry *registry, struct udev_device *u)
+static void unlisted_forget(struct device_registry *registry, const char *syspath)
 {
-	struct device *old, *d;
-	const char *why;
+	list_for_each_safe(it, &registry->unlisted) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (strcmp(d->syspath, syspath) != 0)
+			continue;
+		list_remove(&d->link);
+		device_free(d);
+	}
+}
+
+/* The kernel has told of a device at last. */
+static void take_texts(struct device *device, struct device *told)
+{
+	free(device->serial);
+	free(device->product);
+	free(device->manufacturer);
+	device->serial = take_ptr(told->serial);
+	device->product = take_ptr(told->product);
+	device->manufacturer = take_ptr(told->manufacturer);
+	device->unread = false;
+	log_info("%s: the kernel tells of it now (%04x:%04x \"%s\")", device->tag,
+		 device->id_vendor, device->id_product, device->product ? device->product : "");
+}
+
+/* A device is there, or has changed: bring the list to what sysfs says, and a look has found. */
+static void registry_told(void *ctx, struct udev_device *u, const struct device_seen *seen)
+{
+	struct device_registry *registry = ctx;
+	struct device *old = registry_find(registry, udev_device_get_syspath(u)), *d;
+	const char *why = never_routed(u);
 	int r;
 
-	if (!is_usb_device(u) || never_routed(u))
-		return;
-	old = registry_find(registry, udev_device_get_syspath(u));
-	r = device_read(&d, registry->daemon, registry->hwdb, u);
+	unlisted_forget(registry, udev_device_get_syspath(u));
+	r = device_read(&d, registry->daemon, registry->hwdb, u, seen);
 	if (r < 0) {
 		if (r != -ENODEV)
 			log_err("%s: %s", udev_device_get_sysname(u), errno_text(r));
 		return;
 	}
-	why = never_routed_either(d);
+	if (!why) {
+		why = never_routed_either(d);
+		if (why)
+			log_notice("%s: not listed: %s", d->tag, why);
+	}
 	if (why) {
-		log_notice("%s: not listed: %s", d->tag, why);
-		device_free(d);
+		d->never_routed = why;
+		list_append(&registry->unlisted, &d->link);
 		if (old)
 			registry_remove(registry, old);
 		return;
 	}
+	if (old && old->devnum == d->devnum && !seen) {
+		/* It is known, and nothing else is yet. */
+		device_free(d);
+		return;
+	}
 	if (old && old->devnum == d->devnum) {
-		/* Another configuration, perhaps: what is told of it follows. */
+		/* Another configuration, perhaps, or the kernel has told at last: what is told of
+		 * it follows. */
+		if (old->unread)
+			take_texts(old, d);
 		old->info = d->info;
 		device_hid_add(old, &d->hid);
 		device_classes_anew(old);
@@ -134,6 +174,22 @@ static void registry_update(struct device_registry *registry, struct udev_device
 	else
 		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", d->tag, d->id_vendor,
 			 d->id_product, d->product ? d->product : "", d->stable_port);
+}
+
+static void registry_settled(void *ctx)
+{
+	struct device_registry *registry = ctx;
+
+	if (registry->ops->settled)
+		registry->ops->settled(registry->daemon);
+}
+
+static const struct device_looks_ops looks_ops = {registry_told, registry_settled};
+
+static void registry_update(struct device_registry *registry, struct udev_device *u)
+{
+	if (is_usb_device(u) && device_looks_at(registry->looks, u) < 0)
+		log_err("%s: no memory to look at it", udev_device_get_sysname(u));
 }
 
 /* All USB devices, hubs among them. */
@@ -166,8 +222,18 @@ static int registry_enumerate(struct device_registry *registry)
 	list_for_each_safe(it, &registry->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (access(d->syspath, F_OK) < 0)
+		if (access(d->syspath, F_OK) < 0) {
+			device_looks_forget(registry->looks, d->syspath);
 			registry_remove(registry, d);
+		}
+	}
+	list_for_each_safe(it, &registry->unlisted) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (access(d->syspath, F_OK) < 0) {
+			list_remove(&d->link);
+			device_free(d);
+		}
 	}
 	for (entry = udev_enumerate_get_list_entry(e); entry;
 	     entry = udev_list_entry_get_next(entry)) {
@@ -206,6 +272,8 @@ static void registry_event(struct device_registry *registry, struct udev_device 
 		return;
 	}
 	if (action && !strcmp(action, "remove")) {
+		device_looks_forget(registry->looks, udev_device_get_syspath(u));
+		unlisted_forget(registry, udev_device_get_syspath(u));
 		d = registry_find(registry, udev_device_get_syspath(u));
 		if (d)
 			registry_remove(registry, d);
@@ -257,6 +325,7 @@ int device_registry_new(struct device_registry **ret_registry, struct daemon *da
 		return -ENOMEM;
 	registry->daemon = daemon;
 	registry->ops = ops;
+	list_init(&registry->unlisted);
 	registry->udev = udev_new();
 	if (!registry->udev)
 		goto fail;
@@ -295,6 +364,9 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 		registry->ops->removed(d);
 		device_free(d);
 	}
+	while (!list_empty(&registry->unlisted))
+		device_free(list_entry(list_pop(&registry->unlisted), struct device, link));
+	device_looks_free(registry->looks);
 	loop_cancel(registry->daemon->loop, &registry->watch);
 	if (registry->monitor)
 		udev_monitor_unref(registry->monitor);
@@ -310,15 +382,31 @@ struct device_registry *device_registry_free(struct device_registry *registry)
  * device_registry_start() - list what is there, and go on with what comes
  * @registry:	the registry; the daemon's loop must be there
  *
+ * What is there now is listed when ops->settled() comes, but for devices of which the kernel does
+ * not tell within some seconds; these are listed as broken until it does.
+ *
  * Return: 0 or a negative errno.
  */
 int device_registry_start(struct device_registry *registry)
 {
-	int r = loop_watch_fd(registry->daemon->loop, &registry->watch,
-			      udev_monitor_get_fd(registry->monitor), POLLIN, LOOP_KEEP,
-			      registry_readable, registry);
+	struct loop *loop = registry->daemon->loop;
+	int r = device_looks_new(&registry->looks, loop, &looks_ops, registry);
 
+	if (r == 0)
+		r = loop_watch_fd(loop, &registry->watch, udev_monitor_get_fd(registry->monitor),
+				  POLLIN, LOOP_KEEP, registry_readable, registry);
 	return r < 0 ? r : registry_enumerate(registry);
+}
+
+/**
+ * device_registry_settled() - is all listed that was there when the registry was started?
+ * @registry:	the registry
+ *
+ * Return: whether nothing is being read.
+ */
+bool device_registry_settled(const struct device_registry *registry)
+{
+	return device_looks_settled(registry->looks);
 }
 
 /**
@@ -332,26 +420,11 @@ int device_registry_start(struct device_registry *registry)
  */
 const char *device_registry_refuses(struct device_registry *registry, const char *text)
 {
-	struct udev_enumerate *e;
-	struct udev_list_entry *entry;
-	const char *found = NULL;
+	list_for_each(it, &registry->unlisted) {
+		struct device *d = list_entry(it, struct device, link);
 
-	if (scan(registry, &e) < 0)
-		return NULL;
-	for (entry = udev_enumerate_get_list_entry(e); entry && !found;
-	     entry = udev_list_entry_get_next(entry)) {
-		_cleanup_udev_device_ struct udev_device *u = udev_device_new_from_syspath(
-			registry->udev, udev_list_entry_get_name(entry));
-		_cleanup_(device_freep) struct device *d = NULL;
-
-		if (!u || !is_usb_device(u) ||
-		    device_read(&d, registry->daemon, registry->hwdb, u) < 0 ||
-		    !device_is_meant(d, text))
-			continue;
-		found = never_routed(u);
-		if (!found)
-			found = never_routed_either(d);
+		if (device_is_meant(d, text))
+			return d->never_routed;
 	}
-	udev_enumerate_unref(e);
-	return found;
+	return NULL;
 }

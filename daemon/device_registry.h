@@ -5,10 +5,13 @@
  * Hubs (whose removal would take other devices along), and devices that themselves come over
  * vhci_hcd (a loop), are never listed and so never routed; device_registry_refuses() tells who
  * names one. All that is known of a device comes from sysfs, and from udev's hardware database
- * where the device does not say its name; nothing is opened to learn it. Where the monitor lost
+ * where the device does not say its name; nothing is opened to learn it. What may take a device's lock
+ * is read elsewhere (device_look.h). Where the monitor lost
  * events, all is enumerated again and compared.
  */
 #pragma once
+
+#include <stdbool.h>
 
 struct daemon;
 struct device;
@@ -21,10 +24,13 @@ struct device_registry_ops {
 	void (*removed)(struct device *device); /* freed right afterwards */
 	/* What is not listed was unplugged: a hub, most of the time. May be NULL. */
 	void (*hub_removed)(struct daemon *daemon, const char *sysname);
+	/* Nothing is being read any more. May be NULL. */
+	void (*settled)(struct daemon *daemon);
 };
 
 int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,
 			const struct device_registry_ops *ops);
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
+bool device_registry_settled(const struct device_registry *registry);
 const char *device_registry_refuses(struct device_registry *registry, const char *text);

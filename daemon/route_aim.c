@@ -80,6 +80,8 @@ struct route_aim route_aim(const struct device *device)
 	struct route_want want = route_wanted(device);
 	struct route_aim aim = {0};
 
+	/* What the kernel does not tell of yet stays where it is. */
+	aim.coming = device->unread;
 	if (device->broken[0])
 		return aim;
 	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))

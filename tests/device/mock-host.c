@@ -96,17 +96,18 @@ static void add(char *const words[8])
 		0,
 		10,
 	};
-	char *path = umockdev_testbed_add_device(bed, "usb", words[1], root, "idVendor", words[3],
-						 "idProduct", words[4], "busnum", "1", "devnum",
-						 words[2], "speed", "1.5", "bDeviceClass", "00",
-						 "bConfigurationValue", "1", NULL, "DEVTYPE",
-						 "usb_device", "SUBSYSTEM", "usb", NULL);
+	/* umockdev tells of it at once; it has its number, and is a device, once all of it is there. */
+	char *path = umockdev_testbed_add_device(
+		bed, "usb", words[1], root, "idVendor", words[3], "idProduct", words[4], "busnum",
+		"1", "devnum", "0", "speed", "1.5", "bDeviceClass", "00", "bConfigurationValue",
+		"1", NULL, "DEVTYPE", "usb_device", "SUBSYSTEM", "usb", NULL);
 
 	set_text(path, "manufacturer", words[5]);
 	set_text(path, "product", words[6]);
 	set_text(path, "serial", words[7]);
 	umockdev_testbed_set_attribute_binary(bed, path, "descriptors", (guint8 *)descriptors,
 					      (int)sizeof(descriptors));
+	umockdev_testbed_set_attribute(bed, path, "devnum", words[2]);
 	umockdev_testbed_uevent(bed, path, "add");
 	g_free(path);
 }

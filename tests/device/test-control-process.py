@@ -415,6 +415,52 @@ class Control(Process):
         self.assertIn("reason", self.call("List")[0]["parameters"])
         self.assertEqual(len(self.call("List", more=True)), 120)
 
+    def hold(self, busid, attribute):
+        """Have the reader of an attribute wait, as for the lock of a device that is being reset. Returns what lets go."""
+        (path,) = pathlib.Path(self.host.folder, "sys/devices").rglob(f"{busid}/{attribute}")
+        text = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        # Opened for writing, too: umockdev has a lock while something is opened.
+        pipe = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+        def let_go():
+            other = path.with_name("other")
+            other.write_bytes(text)
+            other.rename(path)
+            os.write(pipe, text)
+            os.close(pipe)
+
+        return let_go
+
+    def states(self):
+        (reply,) = self.call("List")
+        return {d["busid"]: (d["state"], d["serial"]) for d in reply["parameters"]["devices"]}
+
+    def until_states(self, **wanted):
+        deadline = time.monotonic() + SECONDS
+        while (states := self.states()) != {"1-" + port[1:]: state for port, state in wanted.items()}:
+            self.assertLess(time.monotonic(), deadline, states)
+            time.sleep(0.05)
+
+    def test_a_device_that_is_not_told_of_holds_up_nobody(self):
+        for port in range(1, 3):
+            self.host.add(f"1-{port}", serial=f"S{port}")
+        let_go = self.hold("1-1", "serial")
+        # Known or not, the kernel answers nobody while it is reset.
+        self.start()
+        self.until_states(p1=("broken", None), p2=("present", "S2"))
+        self.assertEqual(self.ctl("status")[0], 0)
+        status, _, errors = self.ctl("attach", "port=1-1", "vm1", "--force", "--no-wait")
+        self.assertEqual(status, 1)
+        self.assertIn("the kernel does not tell what it is", errors)
+        self.host.add("1-3", serial="S3")
+        self.until_states(p1=("broken", None), p2=("present", "S2"), p3=("present", "S3"))
+        self.host.remove("1-2")
+        self.until_states(p1=("broken", None), p3=("present", "S3"))
+        let_go()
+        self.until_states(p1=("present", "S1"), p3=("present", "S3"))
+
     def test_what_is_sent_back_has_a_bound(self):
         self.start()
         for method, parameters in (("Show", {"device": "x\x01" * 5000}), ("Attach", {"device": "a", "vm": "\x01" * 9000}),
