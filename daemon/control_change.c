@@ -31,6 +31,13 @@ struct change {
 	const char *device; /* as the caller said it */
 };
 
+static void change_freep(struct change **change)
+{
+	free(*change);
+}
+
+#define _cleanup_change_ _cleanup_(change_freep)
+
 /* ------------------------------------------------------------- answers */
 
 static json_t *json_subject(struct daemon *daemon, const struct route_subject *s)
@@ -100,11 +107,10 @@ static void answer(struct control_caller *caller, const struct route_result *res
 
 static void change_done(void *ctx, const struct route_result *result)
 {
-	struct change *change = ctx;
-	struct control_caller *caller = change->caller;
+	/* The result may tell of the subjects that are in it. */
+	_cleanup_change_ struct change *change = ctx;
 
-	free(change);
-	answer(caller, result);
+	answer(change->caller, result);
 }
 
 static void change_cancel(void *what)
@@ -311,13 +317,6 @@ static struct change *change_new(struct control_caller *caller, const struct var
 	snprintf(change->ask.who, sizeof(change->ask.who), "%s", control_who(caller));
 	return change;
 }
-
-static void change_freep(struct change **change)
-{
-	free(*change);
-}
-
-#define _cleanup_change_ _cleanup_(change_freep)
 
 static void change_begin(struct change *change)
 {

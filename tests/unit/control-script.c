@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See control-script.h. The daemon is that of route-fixture.h. */
+#include "tests/unit/control-script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/device_registry.h"
+#include "daemon/guest_side.h"
+#include "daemon/varlink.h"
+#include "daemon/virt_link.h"
+#include "tests/unit/route-fixture.h"
+
+static struct log_limit limit;
+
+/* A call; it is answered now, or its caller waits. */
+void control_call(struct control_caller *caller, const struct varlink_call *call)
+{
+	assert_false(caller->called);
+	caller->called = true;
+	control_method(caller, call);
+	assert_true(caller->answered || caller->waits_for);
+}
+
+/* Its caller hangs up; it may call again. */
+void control_caller_gone(struct control_caller *caller)
+{
+	if (caller->waits_for)
+		caller->cancel(take_ptr(caller->waits_for));
+	json_decref(caller->said);
+	*caller = (struct control_caller){.facts = caller->facts};
+}
+
+static void answered(struct control_caller *caller, int r, char *message, size_t len)
+{
+	assert_true(caller->called && !caller->answered);
+	if (r == 0) {
+		assert_true(message && len && !message[len - 1]);
+		caller->said = json_loads(message, 0, NULL);
+		assert_non_null(caller->said);
+		free(message);
+	} else {
+		assert_int_equal(r, -EMSGSIZE);
+	}
+	caller->answered = true;
+	caller->waits_for = NULL;
+}
+
+void control_reply(struct control_caller *caller, json_t *parameters)
+{
+	char *message = NULL;
+	size_t len = 0;
+	int r = varlink_reply(&message, &len, parameters);
+
+	answered(caller, r, message, len);
+}
+
+void control_reply_series(struct control_caller *caller, const struct control_series *series,
+			  void *ctx)
+{
+	bool last = false;
+
+	assert_true(caller->called && !caller->answered);
+	while (!last) {
+		json_t *reply = series->next(ctx, &last);
+		char *message;
+		size_t len;
+
+		assert_int_equal(varlink_reply_more(&message, &len, reply), 0);
+		free(message);
+	}
+	series->free(ctx);
+	caller->answered = true;
+}
+
+void control_error(struct control_caller *caller, const char *error, json_t *parameters)
+{
+	char *message = NULL;
+	size_t len = 0;
+	int r = varlink_error(&message, &len, error, parameters);
+
+	answered(caller, r, message, len);
+}
+
+struct daemon *control_daemon(struct control_caller *caller _unused_)
+{
+	return &the_fixture->daemon;
+}
+
+bool control_may_change(const struct control_caller *caller)
+{
+	return caller->facts.has_all_rights;
+}
+
+const struct policy_caller *control_caller_facts(const struct control_caller *caller)
+{
+	return &caller->facts;
+}
+
+const char *control_who(const struct control_caller *caller _unused_)
+{
+	return "the test";
+}
+
+struct log_limit *control_log_limit(struct control_caller *caller _unused_)
+{
+	return &limit;
+}
+
+void control_wait(struct control_caller *caller, void *what, void (*cancel)(void *what))
+{
+	assert_true(caller->called && !caller->answered && !caller->waits_for);
+	caller->waits_for = what;
+	caller->cancel = cancel;
+}
+
+/* ------------------------------------------------------------- what is not the fixture's */
+
+const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
+{
+	return strcmp(text, "1-9") ? NULL : "it is a hub, and hubs are never routed";
+}
+
+const char *guest_side_version(const struct vm *vm _unused_)
+{
+	return "0.1";
+}
+
+struct guest_ports guest_side_ports(const struct vm *vm _unused_)
+{
+	return (struct guest_ports){.high = 8, .super = -1};
+}
+
+const char *virt_domain_state(const struct vm *vm _unused_)
+{
+	return NULL;
+}
+
+bool virt_warning(const struct vm *vm _unused_, char *text _unused_, size_t size _unused_)
+{
+	return false;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket's part of a call, without a socket: callers, and what they are answered. Each
+ * call is answered once, or its caller has gone; an answer fits a message, or is too long for one.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "daemon/control_method.h"
+#include "policy/decision.h"
+
+struct control_caller {
+	struct policy_caller facts;
+	bool called, answered;
+	json_t *said;	 /* the answer, {"parameters": …} */
+	void *waits_for; /* the answer comes later */
+	void (*cancel)(void *what);
+};
+
+void control_call(struct control_caller *caller, const struct varlink_call *call);
+void control_caller_gone(struct control_caller *caller);
