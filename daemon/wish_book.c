@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "daemon/daemon.h"
 #include "daemon/route.h"
 #include "daemon/state_file.h"
@@ -128,7 +129,8 @@ static void book_arm(struct daemon *daemon)
 	loop_cancel(daemon->loop, &daemon->wish_end);
 	if (!at || daemon->stopping)
 		return;
-	at *= NS_PER_SECOND;
+	/* A file may say any end; what is beyond the clock's is never. */
+	at = min_t(uint64_t, at, UINT64_MAX / NS_PER_SECOND) * NS_PER_SECOND;
 	loop_watch_time(daemon->loop, &daemon->wish_end, at > now ? at - now : 1, book_expire,
 			daemon);
 }

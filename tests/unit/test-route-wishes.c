@@ -309,6 +309,38 @@ static void a_newer_command_has_no_end_of_the_older(void **state)
 	assert_false(loop_watching(&f->daemon.wish_end));
 }
 
+static void ring(void *ctx, int res _unused_)
+{
+	*(bool *)ctx = true;
+}
+
+/* A file may say any end. In nanoseconds this one would be about now. */
+static void an_end_that_no_clock_reaches(void **state)
+{
+	static const char line[] = "V3\tvm1\tname\t\tkeyboard\t\t18446744074\t\n";
+	struct fixture *f = *state;
+	struct loop_watch bell = {0};
+	bool rang = false;
+	unsigned turns = 0;
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/run/wishes", f->folder);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_true(fputs(line, file) >= 0 && fclose(file) == 0);
+	begin_anew(f);
+	plug(f, "S1");
+	started(f);
+	settle(f);
+	assert_by(f->keyboard, "vm1", "command");
+	/* It wakes nobody meanwhile. */
+	loop_watch_time(f->daemon.loop, &bell, 50 * 1000 * 1000, ring, &rang);
+	for (; !rang; turns++)
+		loop_turn(f->daemon.loop, true);
+	assert_true(turns < 20);
+}
+
 static void until_unplugged(void **state)
 {
 	struct fixture *f = *state;
@@ -375,6 +407,7 @@ int main(void)
 		T(a_wish_with_an_end_ends),
 		T(an_end_holds_after_a_restart),
 		T(a_newer_command_has_no_end_of_the_older),
+		T(an_end_that_no_clock_reaches),
 		T(until_unplugged),
 		T(dry_run_changes_nothing),
 	};
