@@ -229,8 +229,8 @@ static xmlNodePtr card_find(struct editor *e, xmlNodePtr devices)
 	xmlNodePtr i = child(devices, "interface");
 
 	for (; i; i = next_named(i->next, "interface")) {
-		xmlChar *path =
-			xmlGetNoNsProp(child(i, "source") ? child(i, "source") : i, x("path"));
+		xmlNodePtr source = child(i, "source");
+		xmlChar *path = source ? xmlGetNoNsProp(source, x("path")) : NULL;
 		bool ours = path && !xmlStrcmp(path, x(e->card->socket));
 
 		xmlFree(path);

@@ -150,6 +150,11 @@ static void test_card(void **state)
 		      &card);
 	assert_true(edit.added);
 	domain_edit_deinit(&edit);
+	edit = edited("<domain><devices><interface type='vhostuser' path='" SOCKET
+		      "'/></devices></domain>",
+		      &card);
+	assert_true(edit.added);
+	domain_edit_deinit(&edit);
 
 	/* A MAC of the configuration's wins, whatever letters it is written in. */
 	edit = edited("<domain><devices/></domain>", &with_mac);
