@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's end of a guest's agent (daemon/agent.c): connections, their lines, the card, the
+ * routes and the time, in any order. The loop is the target's own: it has the clock.
+ *
+ * What the daemon says is read as an agent would, and holds: the first line is WELCOME or REFUSED,
+ * each line has its form, and only what was told is taken back.
+ *
+ * Input: steps, each a byte that says what, and what it needs.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/agent_wire.h"
+#include "base/cursor.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/agent.h"
+#include "daemon/daemon.h"
+#include "daemon/guest_side.h"
+#include "daemon/route.h"
+#include "daemon/virt_link.h"
+
+#define WATCHES 32
+#define GUESTS	4 /* connections of the guest's at a time */
+#define DEVICES 3
+#define STEPS	300
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void promised(bool kept, const char *what)
+{
+	if (kept)
+		return;
+	fprintf(stderr, "not so: %s\n", what);
+	abort();
+}
+#define promise(what) promised(what, #what)
+
+/* ------------------------------------------------------------- a loop with a clock */
+
+static struct watch {
+	bool armed, timer;
+	int fd;
+	uint32_t events, generation;
+	uint64_t at;
+	loop_fn fn;
+	void *ctx;
+} watches[WATCHES];
+
+static uint64_t now_ns;
+static uint32_t last_generation;
+
+static int watch_new(struct loop_watch *handle, struct watch as)
+{
+	uint32_t i = 0;
+
+	/* As the real one: a watch that is set again is another one. */
+	loop_cancel(NULL, handle);
+	while (i < WATCHES && watches[i].generation)
+		i++;
+	promise(i < WATCHES);
+	as.generation = ++last_generation;
+	as.armed = true;
+	watches[i] = as;
+	*handle = (struct loop_watch){.slot = i, .generation = as.generation};
+	return 0;
+}
+
+int loop_watch_fd(struct loop *loop _unused_, struct loop_watch *watch, int fd, uint32_t events,
+		  unsigned flags _unused_, loop_fn fn, void *ctx)
+{
+	return watch_new(watch, (struct watch){.fd = fd, .events = events, .fn = fn, .ctx = ctx});
+}
+
+int loop_watch_time(struct loop *loop _unused_, struct loop_watch *watch, uint64_t after_ns,
+		    loop_fn fn, void *ctx)
+{
+	return watch_new(
+		watch,
+		(struct watch){.timer = true, .at = now_ns + after_ns, .fn = fn, .ctx = ctx});
+}
+
+int loop_watch_again(struct loop *loop _unused_, struct loop_watch *watch)
+{
+	struct watch *w = &watches[watch->slot];
+
+	promise(w->generation && w->generation == watch->generation);
+	w->armed = true;
+	return 0;
+}
+
+void loop_cancel(struct loop *loop _unused_, struct loop_watch *watch)
+{
+	if (watch->generation && watches[watch->slot].generation == watch->generation)
+		watches[watch->slot] = (struct watch){0};
+	*watch = (struct loop_watch){0};
+}
+
+uint64_t loop_now(void)
+{
+	return now_ns;
+}
+
+static bool is_due(const struct watch *w)
+{
+	struct pollfd p = {.fd = w->fd, .events = (short)w->events};
+
+	if (!w->generation || !w->armed)
+		return false;
+	return w->timer ? w->at <= now_ns : poll(&p, 1, 0) > 0;
+}
+
+/* All that is due, until nothing is. */
+static void turn(void)
+{
+	bool moved = true;
+
+	while (moved) {
+		moved = false;
+		for (unsigned i = 0; i < WATCHES; i++) {
+			struct watch w = watches[i];
+
+			if (!is_due(&w))
+				continue;
+			moved = true;
+			if (w.timer)
+				watches[i] = (struct watch){0};
+			else
+				watches[i].armed = false;
+			w.fn(w.ctx, w.timer ? 0 : (int)w.events);
+		}
+	}
+}
+
+/* ------------------------------------------------------------- the routes, and the other way */
+
+static struct daemon daemon_;
+static struct vm vm;
+static struct device devices[DEVICES];
+static bool exported[DEVICES];
+
+bool route_exported_to(const struct device *device, const struct vm *to)
+{
+	promise(to == &vm);
+	return exported[device - devices];
+}
+
+void route_guest_says(struct device *device, bool has, const char *text)
+{
+	promise(exported[device - devices]);
+	promise(!has || device->route.session || device->route.importing);
+	promise(strlen(text) < AGENT_TEXT_SIZE);
+}
+
+void route_guest_lets_go(struct device *device, const char *boot)
+{
+	promise(exported[device - devices] && *boot && strlen(boot) < AGENT_BOOT_SIZE);
+	device->route.session = false;
+	snprintf(device->route.let_go.vm, sizeof(device->route.let_go.vm), "vm1");
+	snprintf(device->route.let_go.boot, sizeof(device->route.let_go.boot), "%s", boot);
+}
+
+void route_give_again(struct device *device)
+{
+	memset(&device->route.let_go, 0, sizeof(device->route.let_go));
+	guest_side_changed(&vm);
+}
+
+static bool not_there(const struct vm *of _unused_)
+{
+	return false;
+}
+
+const struct guest_way virt_way = {.there = not_there};
+
+void virt_forget(struct vm *of _unused_)
+{
+}
+
+/* ------------------------------------------------------------- a guest */
+
+/* What one connection was told. */
+struct guest {
+	int sock;
+	bool welcome, refused;
+	bool has[DEVICES];
+	bool let_go[DEVICES]; /* it has said so; perhaps of what it had not heard of yet */
+	char line[AGENT_LINE_MAX];
+	size_t len;
+};
+
+static struct guest guests[GUESTS];
+
+static int device_of(const char *busid)
+{
+	for (int i = 0; i < DEVICES; i++)
+		if (!strcmp(devices[i].busid, busid))
+			return i;
+	return -1;
+}
+
+static void told(struct guest *g, const char *line, size_t len)
+{
+	struct agent_message m;
+	int i;
+
+	promise(agent_wire_parse(line, len, false, &m) == 0 && !g->refused);
+	promise(g->welcome || m.verb == AGENT_WELCOME || m.verb == AGENT_REFUSED);
+	i = m.verb == AGENT_ROUTE || m.verb == AGENT_UNROUTE ? device_of(m.busid) : -1;
+	switch (m.verb) {
+	case AGENT_WELCOME:
+		g->welcome = true;
+		memset(g->has, 0, sizeof(g->has)); /* all anew */
+		break;
+	case AGENT_REFUSED:
+		promise(!g->welcome);
+		g->refused = true;
+		break;
+	case AGENT_ROUTE:
+		promise(i >= 0 && (!g->has[i] || g->let_go[i]));
+		g->has[i] = true;
+		break;
+	case AGENT_UNROUTE:
+		promise(i >= 0);
+		g->has[i] = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static void hear(struct guest *g)
+{
+	char c;
+
+	while (g->sock >= 0 && recv(g->sock, &c, 1, MSG_DONTWAIT) > 0) {
+		if (c != '\n') {
+			promise(g->len < sizeof(g->line));
+			g->line[g->len++] = c;
+			continue;
+		}
+		told(g, g->line, g->len);
+		g->len = 0;
+	}
+}
+
+static void hang_up(struct guest *g)
+{
+	fd_close(g->sock);
+	*g = (struct guest){.sock = -1};
+}
+
+static struct sockaddr_un door = {.sun_family = AF_UNIX};
+static socklen_t door_len;
+
+static void dial(struct guest *g)
+{
+	hang_up(g);
+	g->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* Its queue is full: the listener pauses between two connections. */
+	if (connect(g->sock, (struct sockaddr *)&door, door_len) < 0)
+		hang_up(g);
+}
+
+/* Let go of by hand: the agent has forgotten it. */
+static void forget(struct guest *g, const char *line)
+{
+	char busid[AGENT_NAME_SIZE];
+
+	if (sscanf(line, "LETGO %31s", busid) == 1 && device_of(busid) >= 0)
+		g->let_go[device_of(busid)] = true;
+}
+
+static void say(struct guest *g, struct cursor *c, uint8_t which)
+{
+	static const char *const lines[] = {
+		"HELLO 1 1.2.3 hs=8 ss=4\n",
+		"HELLO 1 1.2.3 hs=8 ss=4 boot=0123456789abcdef\n",
+		"HELLO 1 1.2.4 hs=0 ss=0 boot=fedcba9876543210\n",
+		"HELLO 2 9.9.9 hs=8 ss=4\n",
+		"PORTS hs=7 ss=3\n",
+		"TRYING 1-1\n",
+		"HAS 1-1 0\n",
+		"HAS 2-1.4 5\n",
+		"FAILED 1-1 no free port\n",
+		"GONE 2-1.4\n",
+		"LETGO 1-1\n",
+		"LETGO 2-1.4\n",
+		"SLEEP\n",
+		"AWAKE\n",
+		"PING\n",
+		"PONG\n",
+		"WONDERS what is for dinner\n",
+		"GONE 9-9\n",
+	};
+	size_t n;
+
+	if (g->sock < 0)
+		return;
+	if (which < 0xe0) {
+		const char *line = lines[which % ARRAY_SIZE(lines)];
+		/* What was said before is heard first, as by an agent that forgets. */
+		hear(g);
+		forget(g, line);
+		(void)!send(g->sock, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+		return;
+	}
+	if (which >= 0xf8) {
+		/* Too many of them. */
+		for (unsigned i = 0; i < 600; i++)
+			(void)!send(g->sock, "AWAKE\n", 6, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return;
+	}
+	n = min_t(size_t, which & 0x1f, c->left);
+	(void)!send(g->sock, cursor_take(c, n), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* ------------------------------------------------------------- the whole */
+
+static void routes(uint8_t what)
+{
+	struct device *d = &devices[what % DEVICES];
+
+	switch (what / DEVICES % 6) {
+	case 0:
+		exported[what % DEVICES] = !exported[what % DEVICES];
+		d->route.session = d->route.importing = false;
+		break;
+	case 1:
+		d->route.session = exported[what % DEVICES] && !d->route.session;
+		break;
+	case 2:
+		d->route.importing = exported[what % DEVICES] && !d->route.importing;
+		break;
+	case 3: /* another one in its place */
+		d->info.devnum++;
+		exported[what % DEVICES] = d->route.session = d->route.importing = false;
+		break;
+	case 4:
+		route_give_again(d);
+		break;
+	default:
+		break;
+	}
+	guest_side_changed(&vm);
+}
+
+static void card(bool up)
+{
+	vm.connected = up;
+	/* As vm_card.c: its sessions end with it. */
+	for (unsigned i = 0; i < DEVICES && !up; i++)
+		devices[i].route.session = devices[i].route.importing = false;
+	agents_card(&vm, up);
+}
+
+static void begin(void)
+{
+	static const char *const busids[DEVICES] = {"1-1", "2-1.4", "3-2"};
+
+	log_init(LOG_LEVEL_ERR);
+	now_ns = 1000000000;
+	memset(watches, 0, sizeof(watches));
+	memset(devices, 0, sizeof(devices));
+	memset(exported, 0, sizeof(exported));
+	list_init(&daemon_.devices);
+	vm = (struct vm){.daemon = &daemon_, .name = "vm1", .connected = true};
+	for (unsigned i = 0; i < DEVICES; i++) {
+		struct device *d = &devices[i];
+
+		d->daemon = &daemon_;
+		d->busid = (char *)busids[i];
+		d->info = (struct usbip_device_info){
+			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
+		snprintf(d->tag, sizeof(d->tag), "device%u", i);
+		snprintf(d->alias, sizeof(d->alias), "%s", i ? "" : "keyboard");
+		list_append(&daemon_.devices, &d->link);
+	}
+	for (unsigned i = 0; i < GUESTS; i++)
+		guests[i].sock = -1;
+	vm.agent_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	door_len = sizeof(door);
+	/* A name of the kernel's choice. */
+	if (bind(vm.agent_listener, (struct sockaddr *)&door, sizeof(door.sun_family)) < 0 ||
+	    listen(vm.agent_listener, 2) < 0 ||
+	    getsockname(vm.agent_listener, (struct sockaddr *)&door, &door_len) < 0 ||
+	    loop_watch_fd(NULL, &vm.agent_watch, vm.agent_listener, POLLIN, 0, agent_accept, &vm))
+		abort();
+}
+
+static void end(void)
+{
+	for (unsigned i = 0; i < GUESTS; i++)
+		hang_up(&guests[i]);
+	agents_close(&vm, "the daemon ends");
+	guest_side_stop(&vm);
+	loop_cancel(NULL, &vm.agent_watch);
+	loop_cancel(NULL, &vm.agent_pause);
+	close(vm.agent_listener);
+	/* Nobody is left whom the loop could call. */
+	for (unsigned i = 0; i < WATCHES; i++)
+		promise(!watches[i].generation);
+}
+
+static void step(struct cursor *c, uint8_t what)
+{
+	struct guest *g = &guests[what >> 3 & 3];
+	const uint8_t *p;
+
+	switch (what & 7) {
+	case 0:
+		dial(g);
+		break;
+	case 1:
+		hang_up(g);
+		break;
+	case 2:
+		card(what & 0x20);
+		break;
+	case 3: /* up to 5 s and a bit, or an hour */
+		now_ns += what & 0x80 ? 3600ull * 1000000000 : (what >> 3) * 400000000ull;
+		break;
+	case 4:
+		p = cursor_take(c, 1);
+		if (p)
+			routes(*p);
+		break;
+	default:
+		p = cursor_take(c, 1);
+		if (p)
+			say(g, c, *p);
+		break;
+	}
+	/* Some come in one turn. */
+	if (what & 0x40)
+		return;
+	turn();
+	for (unsigned i = 0; i < GUESTS; i++)
+		hear(&guests[i]);
+	promise(!vm.asleep || vm.agents.there);
+	promise(!guest_side_takes(&vm) || guest_side_version(&vm));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cursor c = cursor_of(data, size);
+	const uint8_t *what;
+
+	begin();
+	for (unsigned n = 0; n < STEPS && (what = cursor_take(&c, 1)); n++)
+		step(&c, *what);
+	end();
+	return 0;
+}
