@@ -24,6 +24,7 @@ enum status ctl_alias(struct ctl *ctl)
 							     "alias", none ? NULL : ctl->args[1])},
 		&answer);
 	const json_t *d = json_object_get(answer.parameters, "device");
+	const char *port = ctl_text(d, "port");
 	_cleanup_free_ char *text = NULL;
 
 	if (status)
@@ -31,7 +32,7 @@ enum status ctl_alias(struct ctl *ctl)
 	if (ctl->json)
 		return ctl_print_json(answer.parameters);
 	if (asprintf(&text, none ? "%s: has no name any more" : "%s: %s from now on",
-		     none ? ctl_text(d, "port") : ctl->args[0], ctl->args[1]) < 0) {
+		     none && *port ? port : ctl->args[0], ctl->args[1]) < 0) {
 		text = NULL;
 		return STATUS_FAILED;
 	}

@@ -174,7 +174,9 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "product", ctl_text(d, "product"), COLOUR_NONE);
 	r |= add_row(t, "classes", classes, COLOUR_NONE);
 	r |= add_row(t, "classes by", by, COLOUR_NONE);
-	r |= add_row(t, "speed", ctl_text(d, "speed"), COLOUR_NONE);
+	/* Of what is not plugged in it is not known. */
+	if (*ctl_text(d, "port"))
+		r |= add_row(t, "speed", ctl_text(d, "speed"), COLOUR_NONE);
 	r |= add_row(t, "port", ctl_text(d, "port"), COLOUR_NONE);
 	r |= add_row(t, "stable port", ctl_text(d, "stable_port"), COLOUR_NONE);
 	r |= add_row(t, "busid", ctl_text(d, "busid"), COLOUR_NONE);
@@ -188,6 +190,8 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "now", ctl_text(d, "actual"), COLOUR_NONE);
 	r |= add_row(t, "state", state, state_colour(state));
 	r |= add_row(t, "reason", ctl_text(d, "reason"), COLOUR_NONE);
+	if (strcmp(ctl_text(d, "reason"), ctl_text(d, "unnamed_because")))
+		r |= add_row(t, "no alias", ctl_text(d, "unnamed_because"), COLOUR_NONE);
 	return r;
 }
 

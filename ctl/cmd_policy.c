@@ -71,12 +71,15 @@ static int add_classes(struct table *t, const json_t *d)
 /* What gave it its name. */
 static int add_name(struct table *t, const json_t *d)
 {
-	const char *by = ctl_text(d, "named_by");
+	const char *by = ctl_text(d, "named_by"), *why_not = ctl_text(d, "unnamed_because");
 	char words[WORDS_MAX];
 
-	if (!*by)
+	if (!*by && !*why_not)
 		return 0;
-	snprintf(words, sizeof(words), "%s, by %s", ctl_text(d, "alias"), by);
+	if (*by)
+		snprintf(words, sizeof(words), "%s, by %s", ctl_text(d, "alias"), by);
+	else
+		snprintf(words, sizeof(words), "none: %s", why_not);
 	return table_add(t, "name", COLOUR_NONE) | table_add(t, words, COLOUR_NONE);
 }
 
@@ -91,6 +94,9 @@ static int add_place(struct table *t, const json_t *d)
 		 ctl_text(d, "wanted_by"), *on ? ", which hangs on " : "", on);
 	r |= table_add(t, words, COLOUR_NONE);
 	r |= table_add(t, "now", COLOUR_NONE);
+	/* Why it is ambiguous stands with the name. */
+	if (!strcmp(reason, ctl_text(d, "unnamed_because")))
+		reason = "";
 	snprintf(words, sizeof(words), "%s, %s%s%s", ctl_text(d, "actual"), ctl_text(d, "state"),
 		 *reason ? ": " : "", reason);
 	return r | table_add(t, words, COLOUR_NONE);

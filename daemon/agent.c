@@ -30,6 +30,7 @@
 struct told {
 	struct list link;
 	char busid[AGENT_NAME_SIZE];
+	char name[AGENT_NAME_SIZE]; /* "": it had none */
 	uint32_t devid;
 };
 
@@ -168,7 +169,13 @@ static struct told *agent_told(struct agent *agent, const struct device *d)
 	return NULL;
 }
 
-static void agent_tell(struct agent *agent, const struct device *d)
+static const char *name_of(const struct device *d)
+{
+	return device_alias(d) ? device_alias(d) : "";
+}
+
+/* To an agent that has it already, this is no more than what it is called by now. */
+static void agent_say_route(struct agent *agent, const struct device *d, struct told *told)
 {
 	struct agent_message m = {
 		.verb = AGENT_ROUTE,
@@ -176,6 +183,15 @@ static void agent_tell(struct agent *agent, const struct device *d)
 		.devid = usbip_devid(&d->info),
 		.held = d->route.session || d->route.importing,
 	};
+
+	snprintf(told->name, sizeof(told->name), "%s", name_of(d));
+	snprintf(m.busid, sizeof(m.busid), "%s", d->busid);
+	snprintf(m.name, sizeof(m.name), "%s", name_of(d));
+	agent_say(agent, &m);
+}
+
+static void agent_tell(struct agent *agent, const struct device *d)
+{
 	struct told *told;
 
 	if (agent->n_told >= AGENT_ROUTES)
@@ -184,12 +200,10 @@ static void agent_tell(struct agent *agent, const struct device *d)
 	if (!told)
 		return;
 	snprintf(told->busid, sizeof(told->busid), "%s", d->busid);
-	told->devid = m.devid;
+	told->devid = usbip_devid(&d->info);
 	list_append(&agent->told, &told->link);
 	agent->n_told++;
-	snprintf(m.busid, sizeof(m.busid), "%s", d->busid);
-	snprintf(m.name, sizeof(m.name), "%s", device_alias(d) ? device_alias(d) : "");
-	agent_say(agent, &m);
+	agent_say_route(agent, d, told);
 }
 
 /* What it was told and what is so: say the difference, what is over first. */
@@ -211,8 +225,14 @@ static void agent_changed(struct vm *vm)
 	list_for_each(it, &vm->daemon->devices) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (is_sound(d) && agent_may_have(agent, d) && !agent_told(agent, d))
+		struct told *told = agent_told(agent, d);
+
+		if (!is_sound(d) || !agent_may_have(agent, d))
+			continue;
+		if (!told)
 			agent_tell(agent, d);
+		else if (strcmp(told->name, name_of(d)))
+			agent_say_route(agent, d, told);
 	}
 }
 

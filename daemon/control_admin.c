@@ -33,11 +33,47 @@ static void failed(struct control_caller *caller, const char *format, ...)
 	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_lines(text)));
 }
 
+/* The name that a command gave to what is not there; NULL where it gave none, or several. */
+static const char *given_to(struct daemon *daemon, const char *text)
+{
+	const char *name = NULL;
+	struct selector s;
+	size_t n = 0;
+
+	if (control_selector(daemon, text, &s) < 0)
+		return NULL;
+	list_for_each(it, &daemon->book.list[WISHES_NAMES].all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+
+		if (!wish_is_named(w, &s))
+			continue;
+		name = w->target;
+		n++;
+	}
+	selector_deinit(&s);
+	return n == 1 ? name : NULL;
+}
+
+/* A name whose device is not there. */
+static void forget_name(struct control_caller *caller, const char *given)
+{
+	struct daemon *daemon = control_daemon(caller);
+	char error[200], name[32];
+
+	snprintf(name, sizeof(name), "%s", given);
+
+	log_notice("%s: no device is to be called that, says %s", name, control_who(caller));
+	if (device_forget_name(daemon, name, error, sizeof(error)) != 0)
+		failed(caller, "%s", error);
+	else
+		control_reply(caller, json_pack("{s:o}", "device", json_absent(daemon, name)));
+}
+
 void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
 {
 	static const char *const names[] = {"device", "alias", NULL};
 	struct daemon *daemon = control_daemon(caller);
-	const char *text, *name, *expected = NULL;
+	const char *text, *name, *given, *expected = NULL;
 	struct device *d = NULL;
 	char error[200];
 	enum device_by by;
@@ -57,6 +93,11 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	if (!may_administer(caller))
 		return;
 	r = device_resolve(daemon, text, &d, &by, &expected);
+	given = name || r == 0 ? NULL : r == RESOLVE_ABSENT ? text : given_to(daemon, text);
+	if (given) {
+		forget_name(caller, given);
+		return;
+	}
 	if (r != 0) {
 		if (r == RESOLVE_AMBIGUOUS)
 			control_ambiguous(caller, text);

@@ -15,9 +15,11 @@
 #include "base/mem.h"
 #include "daemon/control_json.h"
 #include "daemon/control_method.h"
+#include "daemon/device_registry.h"
 #include "daemon/policy_subject.h"
 #include "daemon/route.h"
 #include "daemon/subjects.h"
+#include "policy/name.h"
 
 #define WAIT_MAX_SECONDS 86400.0
 #define FOR_MAX_SECONDS	 (366 * 86400.0)
@@ -29,6 +31,7 @@ struct change {
 	struct route_ask ask;
 	struct route_subject subjects[ROUTE_SUBJECTS_MAX];
 	const char *device; /* as the caller said it */
+	bool takes_back;    /* what was said before, also of what is not there */
 };
 
 static void change_freep(struct change **change)
@@ -42,7 +45,9 @@ static void change_freep(struct change **change)
 
 static json_t *json_subject(struct daemon *daemon, const struct route_subject *s)
 {
-	return s->device ? json_device(s->device) : json_absent(daemon, s->alias);
+	if (s->device)
+		return json_device(s->device);
+	return s->alias[0] ? json_absent(daemon, s->alias) : json_lost(daemon, s->wish_on);
 }
 
 static json_t *json_ms(double ms)
@@ -174,9 +179,45 @@ static bool options(struct change *change, const struct varlink_call *call)
 	return true;
 }
 
-static bool takes_back(enum route_verb verb)
+/* A selector of what may not be there; a port gets its stable spelling. */
+int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector)
 {
-	return verb == ROUTE_UNASSIGN || verb == ROUTE_RELEASE || verb == ROUTE_UNRESERVE;
+	struct selector s = SELECTOR_INIT;
+	const char *expected;
+	char *stable = NULL;
+	int r = selector_parse_word(&s, text, &expected);
+
+	if (r == 0 && s.port && !name_is_stable_port(s.port)) {
+		r = device_registry_stable_port(daemon->registry, s.port, &stable);
+		free(s.port);
+		s.port = stable;
+	}
+	if (r < 0)
+		selector_deinit(&s);
+	else
+		*ret_selector = s;
+	return r;
+}
+
+/* What something was said of that is not there; it is only taken back. */
+static int lost_subjects(struct change *change, const char *text)
+{
+	struct daemon *daemon = control_daemon(change->caller);
+	struct selector s;
+	size_t n = 0;
+	int r;
+
+	if (subject_of_lost_name(daemon, text, change->subjects)) {
+		change->ask.n_subjects = 1;
+		return 0;
+	}
+	if (control_selector(daemon, text, &s) < 0)
+		return RESOLVE_UNKNOWN;
+	n = subjects_of_lost_wishes(daemon, &s, change->subjects);
+	change->ask.n_subjects = n;
+	r = !n ? RESOLVE_UNKNOWN : n > 1 && !s.port ? RESOLVE_AMBIGUOUS : 0;
+	selector_deinit(&s);
+	return r;
 }
 
 static bool subjects(struct change *change, const struct varlink_call *call)
@@ -190,12 +231,11 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	r = subjects_resolve(control_daemon(change->caller), text, change->subjects,
 			     &change->ask.n_subjects, &expected);
 	change->ask.subjects = change->subjects;
-	if (r == RESOLVE_UNKNOWN && takes_back(change->ask.verb) &&
-	    subject_of_lost_name(control_daemon(change->caller), text, change->subjects)) {
-		change->ask.n_subjects = 1;
-		r = 0;
-	}
-	if (r == RESOLVE_AMBIGUOUS)
+	if (r == RESOLVE_UNKNOWN && change->takes_back)
+		r = lost_subjects(change, text);
+	if (r == RESOLVE_AMBIGUOUS && change->ask.n_subjects)
+		control_ambiguous_wishes(change->caller, change->subjects, change->ask.n_subjects);
+	else if (r == RESOLVE_AMBIGUOUS)
 		control_ambiguous(change->caller, text);
 	else if (r < 0)
 		control_invalid_device(change->caller, text, expected);
@@ -342,7 +382,10 @@ void method_detach(struct control_caller *caller, const struct varlink_call *cal
 					    NULL};
 	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
 
-	if (c && options(c, call) && subjects(c, call) && allowed(c, true))
+	if (!c || !options(c, call))
+		return;
+	c->takes_back = !c->ask.for_seconds && !c->ask.until_unplug;
+	if (subjects(c, call) && allowed(c, true))
 		change_begin(take_ptr(c));
 }
 
@@ -363,7 +406,10 @@ static void change_of_device(struct control_caller *caller, const struct varlink
 	static const char *const names[] = {"device", "dry_run", NULL};
 	_cleanup_change_ struct change *c = change_new(caller, call, verb, names);
 
-	if (c && options(c, call) && subjects(c, call) && allowed(c, routes))
+	if (!c || !options(c, call))
+		return;
+	c->takes_back = true;
+	if (subjects(c, call) && allowed(c, routes))
 		change_begin(take_ptr(c));
 }
 
@@ -387,6 +433,7 @@ void method_reserve(struct control_caller *caller, const struct varlink_call *ca
 		return;
 	if (off)
 		c->ask.verb = ROUTE_UNRESERVE;
+	c->takes_back = off;
 	if (subjects(c, call) && allowed(c, false))
 		change_begin(take_ptr(c));
 }

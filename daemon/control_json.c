@@ -152,7 +152,7 @@ static void json_add_end(json_t *device, const struct device *d)
 /* What gave it its name, and what the wish that decides hangs on. */
 static void json_add_origin(json_t *device, const struct device *d, const struct route_want *want)
 {
-	char text[48];
+	char text[48], why[300] = "";
 
 	snprintf(text, sizeof(text), "[device %s]", d->section ? d->section->name : "");
 	json_object_set_new(device, "named_by",
@@ -160,6 +160,9 @@ static void json_add_origin(json_t *device, const struct device *d, const struct
 				      : device_alias(d)	      ? "usbroutectl alias"
 							      : NULL));
 	json_object_set_new(device, "wish_on", json_text(want->wish_on[0] ? want->wish_on : NULL));
+	if (device_is_ambiguous(d))
+		device_why_ambiguous(d, why, sizeof(why));
+	json_object_set_new(device, "unnamed_because", json_text(why[0] ? why : NULL));
 }
 
 /**
@@ -218,13 +221,33 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 		snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason), "; %s", near);
 	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
 			 "s:s, s:n, s:s, "
-			 "s:s, s:o, s:n, s:b, s:n, s:o}",
+			 "s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
 			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
 			 "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
 			 "groups", groups, "reserved", 0, "wanted", want.target, "wanted_by",
 			 want.by, "rule", "actual", "host", "state", "pending", "reason",
 			 json_text(reason), "seconds_left", "until_unplug", 0, "named_by",
-			 "wish_on", json_text(want.wish_on[0] ? want.wish_on : NULL));
+			 "unnamed_because", "wish_on",
+			 json_text(want.wish_on[0] ? want.wish_on : NULL));
+}
+
+/**
+ * json_lost() - the same of what something was said of without a name, and that is not plugged in
+ * @daemon:	the daemon
+ * @wish_on:	what, in wish_text()'s words
+ */
+json_t *json_lost(struct daemon *daemon, const char *wish_on)
+{
+	struct route_want want = route_wanted_on(&daemon->book, wish_on);
+
+	return json_pack("{s:n, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:[], s:b, "
+			 "s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:b, s:n, s:n, s:o}",
+			 "alias", "id", "", "serial", "port", "", "stable_port", "", "busid", "",
+			 "manufacturer", "product", "speed", "full", "classes", "classes_by",
+			 "groups", "reserved", 0, "wanted", want.target, "wanted_by", want.by,
+			 "rule", "actual", "host", "state", "pending", "reason",
+			 "it is not plugged in", "seconds_left", "until_unplug", 0, "named_by",
+			 "unnamed_because", "wish_on", json_text(wish_on));
 }
 
 static json_t *json_count(int n)

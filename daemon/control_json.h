@@ -17,4 +17,5 @@ size_t json_size(const json_t *json);
 bool json_append_within(json_t *list, json_t *item, size_t *room);
 json_t *json_device(const struct device *device);
 json_t *json_absent(struct daemon *daemon, const char *alias);
+json_t *json_lost(struct daemon *daemon, const char *wish_on);
 json_t *json_vm(struct vm *vm);

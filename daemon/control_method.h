@@ -22,6 +22,12 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 void control_no_device(struct control_caller *caller, const char *text);
 void control_no_vm(struct control_caller *caller, const char *name);
 void control_ambiguous(struct control_caller *caller, const char *text);
+struct daemon;
+struct route_subject;
+struct selector;
+int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector);
+void control_ambiguous_wishes(struct control_caller *caller, const struct route_subject *subjects,
+			      size_t n);
 
 /* control_methods.c: reading parameters. */
 bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,

@@ -107,7 +107,7 @@ static void warn(struct warnings *warnings, const char *format, ...)
 		warnings->left_out++;
 }
 
-/* What is wished for names that nothing gives to any device. */
+/* What is wished for names that no device can bear as things are. */
 static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
 {
 	static const struct {
@@ -115,18 +115,32 @@ static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
 		const char *what;
 	} lists[] = {{WISHES_COMMANDS, "is wanted at"}, {WISHES_ASSIGNMENTS, "is assigned to"}};
 
+	char why[300];
+
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, &daemon->book.list[lists[i].list].all) {
 			const struct wish *w = list_entry(it, struct wish, link);
 
-			if (w->kind != WISH_NAME || device_name_exists(daemon, w->name))
+			if (w->kind != WISH_NAME || device_name_is_borne(daemon, w->name) ||
+			    !device_name_why_absent(daemon, w->name, why, sizeof(why)))
 				continue;
-			warn(warnings,
-			     "%s %s %s, but no [device] section and no `usbroutectl alias` gives "
-			     "any "
-			     "device that name; usbroutectl unassign %s forgets it",
-			     w->name, lists[i].what, w->target, w->name);
+			if (device_name_exists(daemon, w->name))
+				warn(warnings, "%s %s %s, but no device is called that: %s",
+				     w->name, lists[i].what, w->target, why);
+			else
+				warn(warnings,
+				     "%s %s %s, but no [device] section and no `usbroutectl "
+				     "alias` gives any device that name; usbroutectl unassign %s "
+				     "forgets it",
+				     w->name, lists[i].what, w->target, w->name);
 		}
+}
+
+static bool wants_unknown_vm(const struct device *d)
+{
+	struct route_want want = route_wanted(d);
+
+	return strcmp(want.target, "host") && !vm_find(d->daemon, want.target);
 }
 
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
@@ -146,7 +160,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 
 		devices++;
 		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
-		    !strcmp(state, "denied") || !strcmp(state, "ambiguous"))
+		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") || wants_unknown_vm(d))
 			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
 	}
 	list_for_each(it, &daemon->vms) {

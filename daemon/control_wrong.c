@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "daemon/control_json.h"
 #include "daemon/control_method.h"
 #include "daemon/device_near.h"
 #include "daemon/device_registry.h"
 #include "daemon/port_off.h"
 #include "daemon/subjects.h"
+#include "daemon/route.h"
 
 #define CANDIDATES_MAX 32
 
@@ -151,4 +153,35 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 	}
 	control_error(caller, "Ambiguous",
 		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out", left_out));
+}
+
+static const struct wish *wish_on(const struct daemon *daemon, const char *text)
+{
+	const struct wish *w = NULL;
+
+	for (size_t i = 0; !w && i < WISH_LISTS; i++)
+		w = wish_find_on(&daemon->book.list[i], text);
+	return w;
+}
+
+/* Several things that something was said of, none of which is there. */
+void control_ambiguous_wishes(struct control_caller *caller, const struct route_subject *subjects,
+			      size_t n)
+{
+	json_t *candidates = json_array();
+	size_t told = min_t(size_t, n, CANDIDATES_MAX);
+
+	for (size_t i = 0; i < told; i++) {
+		const struct wish *w = wish_on(control_daemon(caller), subjects[i].wish_on);
+
+		if (w)
+			json_array_append_new(candidates,
+					      json_sprintf("%s=%s  %04x:%04x, not plugged in",
+							   w->serial ? "serial" : "port",
+							   w->serial ? w->serial : w->port,
+							   w->id_vendor, w->id_product));
+	}
+	control_error(caller, "Ambiguous",
+		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out",
+				(json_int_t)(n - told)));
 }

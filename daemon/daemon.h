@@ -183,12 +183,15 @@ struct device {
 	char broken[384]; /* why its descriptors can't be used, and what to do; "" where they can */
 	const struct config_device *section; /* the first whose match means it, or NULL */
 	char alias[32]; /* the name that it bears; "" if none (device_names.h) */
+	bool had_twin;	/* of the same id and serial, beside it */
 	bool unpowered; /* of struct port_off: its port is switched off, and it is in no list here */
 	struct route route;
 };
 
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
+bool device_pair_tells(const struct device *device);
+void devices_see_twins(struct daemon *daemon);
 const char *device_alias(const struct device *device);
 bool device_bears_section(const struct device *device);
 void device_find_section(struct device *device);

@@ -26,6 +26,22 @@ struct device_facts device_facts_of(const struct device *device)
 	};
 }
 
+static bool is_twin(const struct device *d, const struct device *other)
+{
+	return other != d && other->id_vendor == d->id_vendor &&
+	       other->id_product == d->id_product && other->serial && d->serial &&
+	       !strcmp(other->serial, d->serial);
+}
+
+static bool has_twin(const struct device *device)
+{
+	list_for_each(it, &device->daemon->devices) {
+		if (is_twin(device, list_entry(it, struct device, link)))
+			return true;
+	}
+	return false;
+}
+
 /**
  * device_pair_is_unique() - whether id and serial tell a device from all others that are present
  * @device:	the device
@@ -36,17 +52,32 @@ bool device_pair_is_unique(const struct device *device)
 {
 	struct device_facts facts = device_facts_of(device);
 
-	if (!serial_lasting(&facts))
-		return false;
-	list_for_each(it, &device->daemon->devices) {
-		const struct device *d = list_entry(it, struct device, link);
+	return serial_lasting(&facts) && !has_twin(device);
+}
 
-		if (d != device && d->id_vendor == device->id_vendor &&
-		    d->id_product == device->id_product && d->serial &&
-		    !strcmp(d->serial, device->serial))
-			return false;
+/**
+ * device_pair_tells() - whether what was said of this id and serial was said of this device
+ * @device:	the device
+ *
+ * Where a twin was there beside it, that may have been said of the twin, also when that has gone:
+ * then the port has to be the same, too.
+ */
+bool device_pair_tells(const struct device *device)
+{
+	return !device->had_twin && device_pair_is_unique(device);
+}
+
+/**
+ * devices_see_twins() - remember of those that are there which have a twin
+ * @daemon:	the daemon
+ */
+void devices_see_twins(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		d->had_twin = d->had_twin || has_twin(d);
 	}
-	return true;
 }
 
 /**

@@ -50,6 +50,13 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 
 	if (name && name_is_taken(device, name, error, size))
 		return NAME_TAKEN;
+	if (!name && device_bears_section(device)) {
+		snprintf(error, size,
+			 "the configuration calls it %s, and no command takes that name away: "
+			 "[device %s]",
+			 facts.alias, facts.alias);
+		return NAME_TAKEN;
+	}
 	snprintf(error, size, "out of memory");
 	r = wish_book_copy(&next, &daemon->book);
 	if (r < 0)
@@ -69,6 +76,42 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 		return r;
 	}
 	snprintf(what, sizeof(what), "alias %s %s", device->tag, name ? name : "none");
+	r = wish_book_change(daemon, &next, what, error, size);
+	if (r < 0)
+		return r;
+	devices_name_anew(daemon);
+	routes_review(daemon);
+	return 0;
+}
+
+/**
+ * device_forget_name() - take away a name that a command gave to a device that is not there
+ * @daemon:	the daemon
+ * @name:	the name
+ * @error:	where it can't be done: why, for a person
+ * @size:	room there
+ *
+ * Return: as device_give_name().
+ */
+int device_forget_name(struct daemon *daemon, const char *name, char *error, size_t size)
+{
+	struct wish_book next;
+	char what[120];
+	int r;
+
+	if (!wish_find_target(&daemon->book.list[WISHES_NAMES], name)) {
+		snprintf(error, size,
+			 "the configuration has that name, and no command takes it away: "
+			 "[device %s]",
+			 name);
+		return NAME_TAKEN;
+	}
+	snprintf(error, size, "out of memory");
+	r = wish_book_copy(&next, &daemon->book);
+	if (r < 0)
+		return r;
+	wish_forget_target(&next.list[WISHES_NAMES], name);
+	snprintf(what, sizeof(what), "alias %s none", name);
 	r = wish_book_change(daemon, &next, what, error, size);
 	if (r < 0)
 		return r;

@@ -22,6 +22,19 @@ static const struct device *bearer_of(const struct daemon *daemon, const char *n
 	return NULL;
 }
 
+/* How many that have no other name. */
+static size_t matched_by(const struct daemon *daemon, const struct config_device *section)
+{
+	size_t n = 0;
+
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+
+		n += d->section == section && !d->alias[0];
+	}
+	return n;
+}
+
 /**
  * device_is_ambiguous() - whether a section matches a device, and another one bears its name
  * @device:	the device
@@ -48,7 +61,7 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 			 "[device %s] matches it, but %s is the one in port %s; make match "
 			 "narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
 			 name, name, other->busid, device->busid);
-	else if (b && b->until)
+	else if (b && b->until && matched_by(device->daemon, device->section) == 1)
 		snprintf(text, size,
 			 "[device %s] matches it, but %s was another one, which has just gone; it "
 			 "becomes %s if that one does not come back",
@@ -58,6 +71,16 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 			 "[device %s] matches several devices, and none of them was %s before; "
 			 "make match narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
 			 name, name, device->busid);
+}
+
+/**
+ * device_name_is_borne() - whether a device that is there is called by a name
+ * @daemon:	the daemon
+ * @name:	the name
+ */
+bool device_name_is_borne(const struct daemon *daemon, const char *name)
+{
+	return bearer_of(daemon, name) != NULL;
 }
 
 /**
@@ -71,42 +94,71 @@ bool device_name_exists(const struct daemon *daemon, const char *name)
 	       wish_find_target(&daemon->book.list[WISHES_NAMES], name);
 }
 
+/* The present device that a name by command was given to, and that bears another name. */
+static const struct device *given_to(const struct daemon *daemon, const char *name)
+{
+	const struct wish *w = wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+
+		if (w && d->alias[0] && !strcmp(d->stable_port, w->port) &&
+		    (w->kind == WISH_PORT ||
+		     (d->id_vendor == w->id_vendor && d->id_product == w->id_product)))
+			return d;
+	}
+	return NULL;
+}
+
+/* The section comes too late for a device that it matches. */
+static const struct device *taken_before(const struct daemon *daemon,
+					 const struct config_device *section)
+{
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+		struct device_facts facts = device_facts_of(d);
+
+		if (d->section != section && selector_matches(&section->match, &facts))
+			return d;
+	}
+	return NULL;
+}
+
 /**
  * device_name_why_absent() - why no present device bears a name
  * @daemon:	the daemon
  * @name:	a name that nobody bears
  * @text:	gets it
  * @size:	room there
+ *
+ * Return: whether it is anything else than that its device is not plugged in.
  */
-void device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size)
+bool device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size)
 {
 	const struct config_device *section = config_find_device(daemon->config, name);
-	size_t n = 0;
+	const struct bearer *b = bearers_find(&daemon->names.bearers, name);
+	size_t n = section ? matched_by(daemon, section) : 0;
+	const struct device *d = section ? taken_before(daemon, section) : given_to(daemon, name);
+	bool waits = n && b && b->until;
 
-	if (!device_name_exists(daemon, name)) {
+	if (!device_name_exists(daemon, name))
 		snprintf(text, size,
 			 "no [device %s] is configured, and no device was given that name", name);
-		return;
-	}
-	list_for_each(it, &daemon->devices) {
-		const struct device *d = list_entry(it, struct device, link);
-		struct device_facts facts = device_facts_of(d);
-
-		n += section && d->section == section;
-		if (!section || d->section == section || !selector_matches(&section->match, &facts))
-			continue;
-		snprintf(text, size,
-			 "[device %s] matches the one in port %s, but [device %s] does so before",
-			 name, d->busid, d->section->name);
-		return;
-	}
-	if (n > 1)
+	else if (waits)
+		snprintf(text, size, "%s was another device, which has just gone", name);
+	else if (n > 1)
 		snprintf(text, size,
 			 "[device %s] matches %zu devices, and none of them was %s before; make "
 			 "match narrower (serial=, port=)",
 			 name, n, name);
-	else if (n)
-		snprintf(text, size, "%s was another device, which has just gone", name);
+	else if (d && section)
+		snprintf(text, size,
+			 "[device %s] matches the one in port %s, but [device %s] does so before",
+			 name, d->busid, d->section->name);
+	else if (d)
+		snprintf(text, size, "the one in port %s, which was given that name, is called %s",
+			 d->busid, d->alias);
 	else
 		snprintf(text, size, "it is not plugged in");
+	return !waits && (n > 1 || d || !device_name_exists(daemon, name));
 }

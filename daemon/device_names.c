@@ -343,7 +343,7 @@ static void book_follow(struct daemon *daemon)
 	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct device_facts facts = device_facts_of(d);
-		bool unique = device_pair_is_unique(d);
+		bool unique = device_pair_tells(d);
 
 		for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 			n += wish_moved(&next.list[lists[i]], &facts, unique);
@@ -434,6 +434,7 @@ bool devices_name_anew(struct daemon *daemon)
 
 	if (!daemon->ready || daemon->stopping || naming_init(&naming, daemon) < 0)
 		return false;
+	devices_see_twins(daemon);
 	forget_what_has_gone(daemon, false);
 	find_given(&naming);
 	list_for_each(it, &daemon->config->devices)

@@ -42,7 +42,8 @@ int device_names_load(struct daemon *daemon);
 bool devices_name_anew(struct daemon *daemon);
 void devices_find_sections(struct daemon *daemon);
 
+bool device_name_is_borne(const struct daemon *daemon, const char *name);
 bool device_name_exists(const struct daemon *daemon, const char *name);
 bool device_is_ambiguous(const struct device *device);
 void device_why_ambiguous(const struct device *device, char *text, size_t size);
-void device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size);
+bool device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size);

@@ -107,12 +107,19 @@ static int set_names(struct udev_hwdb *hwdb, struct device *d, struct udev_devic
 	return r;
 }
 
-/*
- * The stable spelling of a port: the last name above the root hub that survives a reboot, the root
- * hub's speed, and the way from there. A platform device that the kernel numbered by itself
- * ("xhci-hcd.1.auto") doesn't survive; its parent, named by its address, does.
+/**
+ * device_read_stable_port() - the stable spelling of a port
+ * @u:		the device in it, or its root hub
+ * @busid:	the port as the kernel calls it
+ * @ret_port:	its stable name, to be freed by the caller
+ *
+ * That is the last name above the root hub that survives a reboot, the root hub's speed, and the
+ * way from there. A platform device that the kernel numbered by itself ("xhci-hcd.1.auto") doesn't
+ * survive; its parent, named by its address, does.
+ *
+ * Return: 0 or -ENOMEM.
  */
-static int stable_port_of(struct udev_device *u, const char *busid, char **ret_port)
+int device_read_stable_port(struct udev_device *u, const char *busid, char **ret_port)
 {
 	struct udev_device *root = u, *up;
 	const char *controller, *way = strchr(busid, '-');
@@ -221,7 +228,7 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->daemon = daemon;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
-	if (!d->syspath || !d->busid || stable_port_of(u, busid, &d->stable_port) ||
+	if (!d->syspath || !d->busid || device_read_stable_port(u, busid, &d->stable_port) ||
 	    keep_text(seen ? seen->serial : NULL, &d->serial))
 		return -ENOMEM;
 	d->id_vendor = (uint16_t)device_attr_number(u, "idVendor", 16);

@@ -410,6 +410,25 @@ bool device_registry_settled(const struct device_registry *registry)
 }
 
 /**
+ * device_registry_stable_port() - the stable spelling of a port that may be empty
+ * @registry:	the registry
+ * @busid:	the port as the kernel calls it, such as 1-1.2
+ * @ret_port:	its stable name, to be freed by the caller
+ *
+ * Return: 0, -ENODEV where there is no such bus, or -ENOMEM.
+ */
+int device_registry_stable_port(struct device_registry *registry, const char *busid,
+				char **ret_port)
+{
+	_cleanup_udev_device_ struct udev_device *root = NULL;
+	char name[32];
+
+	snprintf(name, sizeof(name), "usb%.*s", (int)strcspn(busid, "-"), busid);
+	root = udev_device_new_from_subsystem_sysname(registry->udev, "usb", name);
+	return root ? device_read_stable_port(root, busid, ret_port) : -ENODEV;
+}
+
+/**
  * device_registry_refuses() - whether a word means a device that is there and is never routed
  * @registry:	the registry
  * @text:	an alias or a selector, which means no listed device

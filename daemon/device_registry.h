@@ -33,4 +33,6 @@ int device_registry_new(struct device_registry **ret_registry, struct daemon *da
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
 bool device_registry_settled(const struct device_registry *registry);
+int device_registry_stable_port(struct device_registry *registry, const char *busid,
+				char **ret_port);
 const char *device_registry_refuses(struct device_registry *registry, const char *text);

@@ -34,8 +34,13 @@ enum route_verb {
 /* One device that a command is about. */
 struct route_subject {
 	struct device *device; /* NULL: not plugged in */
-	char alias[32];	       /* "" where it has none; never where @device is NULL */
-	enum device_by by;     /* how it was named; without a device, by its alias */
+	char alias[32];	       /* "" where it has none */
+	enum device_by by;     /* how it was named */
+	/*
+	 * Without a device and a name: what something was said of that is not there. Such a one
+	 * is only taken back. Else "".
+	 */
+	char wish_on[WISH_TEXT_MAX];
 };
 
 /* Members of a group, and what rules put there. */
@@ -115,10 +120,10 @@ int route_import(struct device *device, struct vm *vm, int sock, const struct us
 
 /* Where a device should be. */
 struct route_want {
-	char target[32];   /* a VM's name or "host" */
-	const char *by;	   /* "command", "assignment", "rule" or "default" */
-	char rule[256];	   /* the rule, or what keeps a rule from being followed; "" */
-	char wish_on[160]; /* command, assignment: what the wish hangs on, for a person; else "" */
+	char target[32];	     /* a VM's name or "host" */
+	const char *by;		     /* "command", "assignment", "rule" or "default" */
+	char rule[256];		     /* the rule, or what keeps a rule from being followed; "" */
+	char wish_on[WISH_TEXT_MAX]; /* command, assignment: what that hangs on, for people */
 };
 
 struct route_want route_wanted(const struct device *device);
@@ -126,6 +131,7 @@ struct route_want route_wanted_in(const struct device *device, const struct wish
 const struct wish *route_wish(const struct device *device, const struct wish_book *book,
 			      enum wish_list list);
 struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias);
+struct route_want route_wanted_on(const struct wish_book *book, const char *wish_on);
 bool route_reserved(const struct device *device);
 bool route_permits(const struct device *device, const char *vm, char *by, size_t size);
 bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,

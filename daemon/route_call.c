@@ -172,7 +172,8 @@ static bool call_is_about(const struct route_call *call, const struct route_subj
 		const struct route_subject *own = &call->members[i].subject;
 
 		if (s->device ? own->device == s->device
-			      : !own->device && !strcmp(own->alias, s->alias))
+			      : !own->device && !strcmp(own->alias, s->alias) &&
+					!strcmp(own->wish_on, s->wish_on))
 			return true;
 	}
 	return false;

@@ -37,12 +37,14 @@ static void list_forget(struct wishes *wishes, const struct route_subject *s)
 {
 	struct device_facts facts;
 
+	if (s->wish_on[0])
+		wish_forget_on(wishes, s->wish_on);
 	if (s->by == DEVICE_BY_NAME)
 		wish_forget_name(wishes, s->alias);
 	if (!s->device)
 		return;
 	facts = device_facts_of(s->device);
-	wish_forget(wishes, &facts, device_pair_is_unique(s->device));
+	wish_forget(wishes, &facts, device_pair_tells(s->device));
 }
 
 static int list_restore(struct wishes *wishes, const struct wishes *before,
@@ -51,13 +53,15 @@ static int list_restore(struct wishes *wishes, const struct wishes *before,
 	struct device_facts facts;
 	int r = 0;
 
+	if (s->wish_on[0])
+		return wish_restore_on(wishes, before, s->wish_on);
 	/* Whoever bears the name by now. */
 	if (s->by == DEVICE_BY_NAME)
 		r = wish_restore_name(wishes, before, s->alias);
 	if (r < 0 || !s->device)
 		return r;
 	facts = device_facts_of(s->device);
-	return wish_restore(wishes, before, &facts, device_pair_is_unique(s->device));
+	return wish_restore(wishes, before, &facts, device_pair_tells(s->device));
 }
 
 /*
@@ -76,6 +80,20 @@ static int detach_from_port(struct wish_book *next, const struct route_subject *
 	return list_set(&next->list[WISHES_COMMANDS], &device, "host");
 }
 
+/*
+ * What something was said of that is not there, back to the host: that is forgotten. Where it is
+ * assigned elsewhere, it stays with the host when it comes.
+ */
+static int detach_what_is_lost(struct wish_book *next, const struct route_subject *s)
+{
+	const struct wish *assigned = wish_find_on(&next->list[WISHES_ASSIGNMENTS], s->wish_on);
+
+	list_forget(&next->list[WISHES_COMMANDS], s);
+	if (!assigned || !strcmp(assigned->target, "host"))
+		return 0;
+	return wish_set_like(&next->list[WISHES_COMMANDS], assigned, "host");
+}
+
 static int change_one(struct wish_book *next, const struct route_ask *ask,
 		      const struct route_subject *s)
 {
@@ -86,6 +104,8 @@ static int change_one(struct wish_book *next, const struct route_ask *ask,
 
 	switch (ask->verb) {
 	case ROUTE_ATTACH:
+		if (s->wish_on[0])
+			return detach_what_is_lost(next, s);
 		if (s->by == DEVICE_BY_PORT && !ask->vm && !limited)
 			return detach_from_port(next, s);
 		r = list_set(commands, s, target);

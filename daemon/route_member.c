@@ -16,7 +16,9 @@
  */
 const char *route_member_name(const struct call_member *m)
 {
-	return m->subject.device ? m->subject.device->tag : m->subject.alias;
+	const struct route_subject *s = &m->subject;
+
+	return s->device ? s->device->tag : s->alias[0] ? s->alias : s->wish_on;
 }
 
 /**
@@ -139,6 +141,45 @@ static bool member_is_exported(const struct call_member *m)
 	return m->subject.device && m->vm && route_exported_to(m->subject.device, m->vm);
 }
 
+/* Why a name means no device; false where it is simply not plugged in. */
+static bool member_why_absent(const struct route_call *call, const struct call_member *m,
+			      char *reason, size_t size)
+{
+	return m->subject.alias[0] &&
+	       device_name_why_absent(call->daemon, m->subject.alias, reason, size);
+}
+
+static void member_absent_for_vm(struct call_member *m, const struct route_call *call)
+{
+	const char *name = route_member_name(m);
+	char reason[200];
+
+	if (member_why_absent(call, m, reason, sizeof(reason)))
+		route_member_arrive(
+			m, "pending: %s goes to %s once a device is called that; now none is: %s",
+			name, m->to, reason);
+	else
+		route_member_arrive(m, "pending: %s is not plugged in; it goes to %s when it is",
+				    name, m->to);
+}
+
+static void member_absent_for_host(struct call_member *m, const struct route_call *call)
+{
+	const char *name = route_member_name(m);
+	char reason[200];
+
+	if (m->subject.wish_on[0] &&
+	    !strcmp(route_wanted_on(&call->daemon->book, m->subject.wish_on).by, "default"))
+		route_member_arrive(m, "%s: what was said of it is forgotten", name);
+	else if (member_why_absent(call, m, reason, sizeof(reason)))
+		route_member_arrive(
+			m, "%s: stays with the host once a device is called that; now none is: %s",
+			name, reason);
+	else
+		route_member_arrive(m, "%s: not plugged in; it stays with the host when it is",
+				    name);
+}
+
 static void member_check_vm(struct route_call *call, struct call_member *m)
 {
 	const struct device *d = m->subject.device;
@@ -147,9 +188,7 @@ static void member_check_vm(struct route_call *call, struct call_member *m)
 
 	if (!d) {
 		if (!route_member_waits(call, m))
-			route_member_arrive(
-				m, "pending: %s is not plugged in; it goes to %s when it is", name,
-				m->to);
+			member_absent_for_vm(m, call);
 		return;
 	}
 	if (member_is_exported(m)) {
@@ -174,8 +213,7 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 	const char *name = route_member_name(m);
 
 	if (!d) {
-		route_member_arrive(m, "%s: not plugged in; it stays with the host when it is",
-				    name);
+		member_absent_for_host(m, call);
 	} else if (route_reserved(d) && d->route.state == ROUTE_HELD && !d->route.exported) {
 		route_member_arrive(m, "%s: kept for the guests; the host's drivers don't have it",
 				    name);
@@ -244,6 +282,8 @@ void route_member_late(const struct route_call *call, const struct call_member *
 	const char *name = route_member_name(m);
 	char reason[300] = "it is not plugged in";
 
+	if (!d)
+		member_why_absent(call, m, reason, sizeof(reason));
 	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
 		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
 			 member_line(m, reason, sizeof(reason)));
@@ -287,6 +327,11 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 	m->to = "host";
 	if (d) {
 		want = route_wanted(d);
+		m->vm = vm_find(call->daemon, want.target);
+		if (m->vm)
+			m->to = m->vm->name;
+	} else if (m->subject.wish_on[0]) {
+		want = route_wanted_on(&call->daemon->book, m->subject.wish_on);
 		m->vm = vm_find(call->daemon, want.target);
 		if (m->vm)
 			m->to = m->vm->name;

@@ -82,6 +82,9 @@ static void review(struct device *device)
 	route_calls_named(device);
 	judge(device);
 	want = route_wanted(device);
+	/* It may be called otherwise there. */
+	if (device->route.at)
+		guest_side_changed(device->route.at);
 	if (strcmp(want.target, device->route.aimed))
 		route_wish_changed(device);
 	else
@@ -198,7 +201,7 @@ static void route_forget_until_unplug(struct device *device)
 
 	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
 		return;
-	if (!wish_unplugged(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device)))
+	if (!wish_unplugged(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
 		wish_book_deinit(&next);
 	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);

@@ -29,7 +29,7 @@ const struct wish *route_wish(const struct device *device, const struct wish_boo
 {
 	struct device_facts facts = device_facts_of(device);
 
-	return wish_find(&book->list[list], &facts, device_pair_is_unique(device));
+	return wish_find(&book->list[list], &facts, device_pair_tells(device));
 }
 
 /**
@@ -155,6 +155,28 @@ struct route_want route_wanted_in(const struct device *device, const struct wish
 		if (!want.target[0])
 			want.rule[0] = 0;
 		strcpy(want.target, "host");
+	}
+	return want;
+}
+
+/**
+ * route_wanted_on() - the same of what a wish hangs on, and nothing that is plugged in
+ * @book:	the wishes
+ * @wish_on:	what, in wish_text()'s words
+ */
+struct route_want route_wanted_on(const struct wish_book *book, const char *wish_on)
+{
+	struct route_want want = {.by = "default", .target = "host"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = wish_find_on(&book->list[kinds[i].list], wish_on);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
+		break;
 	}
 	return want;
 }

@@ -10,10 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "daemon/policy_subject.h"
 #include "policy/name.h"
 
 #define JOINED_MAX 32
+
+/* Where something may have been said of what is not there. */
+static const enum wish_list lost_in[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS, WISHES_RESERVED};
 
 /**
  * subject_of() - a device that nobody has named
@@ -42,17 +46,51 @@ struct route_subject subject_of(struct device *device)
  */
 bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject)
 {
-	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
-					       WISHES_RESERVED};
-
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		if (!wish_find_name(&daemon->book.list[lists[i]], text))
+	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++) {
+		if (!wish_find_name(&daemon->book.list[lost_in[i]], text))
 			continue;
 		*subject = (struct route_subject){.by = DEVICE_BY_NAME};
 		snprintf(subject->alias, sizeof(subject->alias), "%s", text);
+		wish_text(wish_find_name(&daemon->book.list[lost_in[i]], text), subject->wish_on,
+			  sizeof(subject->wish_on));
 		return true;
 	}
 	return false;
+}
+
+static size_t collect_lost(const struct wishes *wishes, const struct selector *selector,
+			   struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t n)
+{
+	list_for_each(it, &wishes->all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+		struct route_subject s = {.by = DEVICE_BY_SELECTOR};
+		bool known = n == ROUTE_SUBJECTS_MAX || !wish_is_named(w, selector);
+
+		wish_text(w, s.wish_on, sizeof(s.wish_on));
+		for (size_t i = 0; !known && i < n; i++)
+			known = !strcmp(subjects[i].wish_on, s.wish_on);
+		if (!known)
+			subjects[n++] = s;
+	}
+	return n;
+}
+
+/**
+ * subjects_of_lost_wishes() - what something was said of without a name, and that is not there
+ * @daemon:	the daemon
+ * @selector:	what means no present device; a port in its stable spelling
+ * @subjects:	get it, so that what was said can be taken back
+ *
+ * Return: how many; several are one thing only where a port is meant.
+ */
+size_t subjects_of_lost_wishes(const struct daemon *daemon, const struct selector *selector,
+			       struct route_subject subjects[ROUTE_SUBJECTS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++)
+		n = collect_lost(&daemon->book.list[lost_in[i]], selector, subjects, n);
+	return n;
 }
 
 struct collected {

@@ -7,6 +7,8 @@
 #include "daemon/route.h"
 
 struct route_subject subject_of(struct device *device);
+size_t subjects_of_lost_wishes(const struct daemon *daemon, const struct selector *selector,
+			       struct route_subject subjects[ROUTE_SUBJECTS_MAX]);
 bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject);
 int subjects_resolve(struct daemon *daemon, const char *text,
 		     struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n,

@@ -75,10 +75,10 @@ int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, co
 	return 0;
 }
 
-static int wish_clone(struct wish **ret_wish, const struct wish *w)
+int wish_clone(struct wish **ret_wish, const struct wish *w, const char *target)
 {
 	_cleanup_wish_ struct wish *clone = NULL;
-	int r = wish_new(&clone, w->kind, w->target, w->serial, w->port, w->name);
+	int r = wish_new(&clone, w->kind, target, w->serial, w->port, w->name);
 
 	if (r == 0)
 		r = wish_set_asker(clone, w->asker, w->n_asker);
@@ -143,7 +143,8 @@ int wishes_copy(struct wishes *ret_to, const struct wishes *from)
 	wishes_init(&copy);
 	list_for_each(it, &from->all) {
 		struct wish *c;
-		int r = wish_clone(&c, list_entry(it, struct wish, link));
+		const struct wish *w = list_entry(it, struct wish, link);
+		int r = wish_clone(&c, w, w->target);
 
 		if (r < 0)
 			return r;
@@ -178,15 +179,18 @@ bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is
 	return false;
 }
 
+/* The newest: one that an older version made may have come to hang on the name, too. */
 static struct wish *find_name(const struct wishes *wishes, const char *name)
 {
+	struct wish *found = NULL;
+
 	list_for_each(it, &wishes->all) {
 		struct wish *w = list_entry(it, struct wish, link);
 
 		if (w->kind == WISH_NAME && wish_same_text(w->name, name))
-			return w;
+			found = w;
 	}
-	return NULL;
+	return found;
 }
 
 static int new_for_device(struct wish **ret_wish, const struct device_facts *device, bool by_port,
@@ -399,7 +403,7 @@ static int restore(struct wishes *wishes, const struct wishes *before,
 
 		if (!wish_means(w, device, pair_is_unique))
 			continue;
-		r = wish_clone(&c, w);
+		r = wish_clone(&c, w, w->target);
 		if (r < 0)
 			return r;
 		wishes_add(wishes, c);
@@ -434,6 +438,21 @@ void wish_forget_name(struct wishes *wishes, const char *name)
 }
 
 /**
+ * wish_forget_on() - take back all wishes that hang on something
+ * @wishes:	the list
+ * @text:	what, in wish_text()'s words
+ */
+void wish_forget_on(struct wishes *wishes, const char *text)
+{
+	list_for_each_safe(it, &wishes->all) {
+		struct wish *w = list_entry(it, struct wish, link);
+
+		if (wish_hangs_on(w, text))
+			wishes_remove(wishes, w);
+	}
+}
+
+/**
  * wish_restore_name() - put what hangs on a name back to what it was
  * @wishes:	the list
  * @before:	an earlier copy of it
@@ -446,7 +465,7 @@ int wish_restore_name(struct wishes *wishes, const struct wishes *before, const 
 	const struct wish *old = find_name(before, name);
 	struct wish *w = NULL;
 
-	if (old && wish_clone(&w, old) < 0)
+	if (old && wish_clone(&w, old, old->target) < 0)
 		return -ENOMEM;
 	wish_forget_name(wishes, name);
 	if (w)

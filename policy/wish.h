@@ -51,6 +51,8 @@
 #define WISHES_MAX 4096
 /* A user's number and the numbers of the groups that are remembered with a wish. */
 #define WISH_ASKER_MAX 256
+/* Room for what a wish hangs on, in words. */
+#define WISH_TEXT_MAX 160
 
 enum wish_kind { WISH_SERIAL, WISH_PORT_ID, WISH_PORT, WISH_NAME };
 
@@ -100,6 +102,11 @@ int wish_restore(struct wishes *wishes, const struct wishes *before,
 void wish_forget_name(struct wishes *wishes, const char *name);
 int wish_restore_name(struct wishes *wishes, const struct wishes *before, const char *name);
 void wish_forget_target(struct wishes *wishes, const char *target);
+bool wish_is_named(const struct wish *w, const struct selector *selector);
+const struct wish *wish_find_on(const struct wishes *wishes, const char *text);
+int wish_set_like(struct wishes *wishes, const struct wish *like, const char *target);
+void wish_forget_on(struct wishes *wishes, const char *text);
+int wish_restore_on(struct wishes *wishes, const struct wishes *before, const char *text);
 void wish_text(const struct wish *w, char *text, size_t size);
 const struct wish *wish_find_target(const struct wishes *wishes, const char *target);
 const struct wish *wish_find(const struct wishes *wishes, const struct device_facts *device,

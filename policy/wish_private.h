@@ -12,6 +12,9 @@ int wish_new(struct wish **ret_wish, enum wish_kind kind, const char *target, co
 struct wish *wish_free(struct wish *w);
 int wish_set_asker(struct wish *w, const uint32_t *asker, size_t n);
 int wish_parse_asker(uint32_t asker[WISH_ASKER_MAX], size_t *ret_n, char *field);
+/* A copy of a wish with a target of its own. Return: as wish_new(). */
+int wish_clone(struct wish **ret_wish, const struct wish *w, const char *target);
+bool wish_hangs_on(const struct wish *w, const char *text);
 bool wish_means(const struct wish *w, const struct device_facts *d, bool pair_is_unique);
 /* Both are there, and equal. */
 bool wish_same_text(const char *a, const char *b);

@@ -25,7 +25,11 @@ umockdev.umockdev_testbed_new.restype = ctypes.c_void_p
 umockdev.umockdev_testbed_add_from_string.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 umockdev.umockdev_testbed_uevent.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
 umockdev.umockdev_testbed_remove_device.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+umockdev.umockdev_testbed_get_root_dir.argtypes = [ctypes.c_void_p]
+umockdev.umockdev_testbed_get_root_dir.restype = ctypes.c_char_p
 BED = umockdev.umockdev_testbed_new()
+# What the daemon does to its own nodes, such as a tap, is the kernel's to answer.
+pathlib.Path(umockdev.umockdev_testbed_get_root_dir(BED).decode(), "ioctl", "_default").unlink(missing_ok=True)
 
 
 def add(text):
@@ -155,6 +159,141 @@ class Names(unittest.TestCase):
 
     def test_two_serials(self):
         self.follows("A", "B")
+
+    def configure(self, text, reload=True):
+        kept = (self.folder / "conf").read_text().partition("[device")[0].partition("[vm")[0]
+        (self.folder / "conf").write_text(kept + text)
+        if reload:
+            self.assertEqual(self.ctl("reload").returncode, 0)
+
+    def say(self, *words):
+        """What usbroutectl tells a person."""
+        done = subprocess.run([CTL, "--socket", self.folder / "run" / "control", *words],
+                              capture_output=True, text=True, timeout=SECONDS)
+        return done.returncode, done.stdout + done.stderr
+
+    def gone(self, port):
+        self.pull(port)
+        self.wait(lambda: port not in self.devices(), "it has gone")
+
+    def wishes(self):
+        return "".join(path.read_text() for path in (self.folder / "run" / "wishes", self.folder / "state" / "assignments")
+                       if path.exists())
+
+    def test_what_was_said_of_what_is_not_there_is_taken_back(self):
+        self.configure("[vm vm1]\n[vm vm2]\n")
+        # Whatever is in the port; this device in this port; this device.
+        for serial, named, word, back in ((None, "port=1-1", "port=1-1", "port=1-1"),
+                                          (None, "port=1-1", "port=1-1", "port=0000:00:14.0/usb2:1"),
+                                          (None, "046d:c31c", "port=1-1", "port=1-1"),
+                                          (None, "046d:c31c", "046d:c31c", "046d:c31c"),
+                                          ("S1", "046d:c31c", "serial=S1", "046d:c31c")):
+            for verb in ("detach", "release", "unassign"):
+                self.plug("1", serial)
+                self.wait(lambda: "1" in self.devices(), "it is there")
+                self.assertEqual(self.ctl("attach", named, "vm1").returncode, 0)
+                self.gone("1")
+                self.assertIn("vm1", self.wishes())
+                self.assertEqual(self.ctl("attach", word, "vm2").returncode, 3)
+                self.assertEqual(self.ctl(verb, "--dry-run", back).returncode, 0)
+                self.assertIn("vm1", self.wishes())
+                status, text = self.say(verb, word)
+                self.assertEqual(status, 0, text)
+                self.assertIn("forgotten", text)
+                self.assertEqual(self.wishes(), "")
+                self.assertEqual(self.ctl(verb, word).returncode, 3)
+                self.plug("1", serial)
+                self.wait(lambda: "1" in self.devices(), "it is there")
+                self.assertEqual(self.devices()["1"]["wanted"], "host")
+                self.gone("1")
+        # Back from another word; and undone.
+        self.plug("1")
+        self.wait(lambda: "1" in self.devices(), "it is there")
+        self.assertEqual(self.ctl("assign", "port=1-1", "vm2").returncode, 0)
+        self.gone("1")
+        self.assertEqual(self.ctl("detach", "port=0000:00:14.0/usb2:1").returncode, 0)
+        self.plug("1")
+        self.wait(lambda: "1" in self.devices() and self.devices()["1"]["wanted_by"] == "command", "it stays here")
+        self.gone("1")
+        self.assertEqual(self.ctl("undo").returncode, 0)
+        self.plug("1")
+        self.wait(lambda: "1" in self.devices() and self.devices()["1"]["wanted"] == "vm2", "undone")
+        self.gone("1")
+        self.assertEqual(self.ctl("unassign", "port=1-1").returncode, 0)
+        # Two are two, and listed so that each can be named.
+        for serial in ("S1", "S2"):
+            self.plug("2", serial)
+            self.wait(lambda: "2" in self.devices(), "it is there")
+            self.assertEqual(self.ctl("attach", f"serial={serial}", "vm1").returncode, 0)
+            self.gone("2")
+        status, text = self.say("release", "046d:c31c")
+        self.assertEqual(status, 4)
+        self.assertIn("serial=S1", text)
+        self.assertIn("try: usbroutectl release serial=S1", text)
+        self.assertEqual(self.ctl("release", "serial=S1").returncode, 0)
+        self.assertEqual(self.ctl("release", "046d:c31c").returncode, 0)
+        self.assertEqual(self.wishes(), "")
+
+    def test_a_name_is_taken_from_what_is_not_there(self):
+        self.configure("[vm vm1]\n")
+        for word in ("port=1-1", "046d:c31c"):
+            for back in ("mine", "port=1-1"):
+                self.plug("1")
+                self.wait(lambda: "1" in self.devices(), "it is there")
+                self.assertEqual(self.ctl("alias", word, "mine").returncode, 0)
+                self.gone("1")
+                self.assertEqual(self.say("alias", back, "none"), (0, f"{back}: has no name any more\n"))
+                self.assertEqual(self.ctl("show", "mine").returncode, 3)
+                self.assertEqual((self.folder / "state" / "names").read_text(), "")
+        self.configure('[vm vm1]\n[device keyboard]\nmatch = product="USB Key*"\n')
+        for plugged in (False, True):
+            if plugged:
+                self.plug("1")
+                self.wait(lambda: "1" in self.devices(), "it is there")
+            status, text = self.say("alias", "keyboard", "none")
+            self.assertEqual(status, 1)
+            self.assertIn("[device keyboard]", text)
+
+    def test_a_name_that_no_device_can_bear_is_told(self):
+        self.configure('[vm vm1]\n[device first]\nmatch = product="USB Key*"\n[device second]\n'
+                       "match = class=hid.keyboard\n[group desk]\ndevices = second first\n")
+        self.plug("1")
+        self.wait(lambda: "1" in self.devices(), "it is there")
+        why = "[device second] matches the one in port 1-1, but [device first] does so before"
+        status, text = self.say("attach", "desk", "vm1")
+        self.assertEqual(status, 0)
+        self.assertIn(f"second goes to vm1 once a device is called that; now none is: {why}", text)
+        for words in (("status",), ("show", "second"), ("why", "second")):
+            self.assertIn(why, self.say(*words)[1], words)
+        status, text = self.say("show", "desk")
+        self.assertEqual(status, 3)
+        self.assertIn('"desk" is a group', text)
+        # A section that goes leaves what was said of its name, and it can be taken back.
+        self.configure("[vm vm1]\n")
+        self.assertIn("first is wanted at vm1", self.say("status")[1])
+        self.assertEqual(self.ctl("detach", "first").returncode, 0)
+        self.assertEqual(self.ctl("release", "second").returncode, 0)
+        self.assertEqual(self.wishes(), "")
+        self.assertIn("warnings  none", self.say("status")[1])
+
+    def test_a_twin_that_a_rule_means_by_what_it_is(self):
+        rules = self.folder / "policy.d"
+        rules.mkdir()
+        (rules / "10.rules").write_text("allow alias=keyboard to vm1 attach=auto\n")
+        self.configure('[vm vm1]\n[device keyboard]\nmatch = product="USB Key*"\n')
+        self.plug("1")
+        self.stands_wanted({"1": ("keyboard", "vm1", "pending")})
+        self.plug("2")
+        self.stands_wanted({"1": ("keyboard", "vm1", "pending"), "2": (None, "host", "ambiguous")})
+        (rules / "10.rules").write_text("allow class=hid.keyboard to vm1 attach=auto\n")
+        self.assertEqual(self.ctl("reload").returncode, 0)
+        self.stands_wanted({"1": ("keyboard", "vm1", "pending"), "2": (None, "vm1", "pending")})
+        self.assertIn("name    none: [device keyboard] matches it, but keyboard is the one in port 1-1",
+                      self.say("why", "port=1-2")[1])
+
+    def stands_wanted(self, expected):
+        self.wait(lambda: {port: (d["alias"], d["wanted"], d["state"]) for port, d in self.devices().items()} == expected,
+                  f"{expected}; they are {self.devices()}")
 
 
 if __name__ == "__main__":

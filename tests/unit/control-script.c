@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See control-script.h. The daemon is that of route-fixture.h. */
+#include <stdio.h>
 #include "tests/unit/control-script.h"
 
 #include <errno.h>
@@ -117,6 +118,15 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 }
 
 /* ------------------------------------------------------------- what is not the fixture's */
+
+/* There is one controller, with one bus. */
+int device_registry_stable_port(struct device_registry *registry, const char *busid,
+				char **ret_port)
+{
+	if (strncmp(busid, "1-", 2))
+		return -ENODEV;
+	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
+}
 
 const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
 {

@@ -257,6 +257,29 @@ static void test_told_the_difference(void **state)
 	close(sock);
 }
 
+/* It stays where it is in the guest, and is called otherwise there. */
+static void test_told_another_name(void **state)
+{
+	struct fixture *f = *state;
+	int sock;
+
+	f->exported[0] = true;
+	f->devices[0].route.session = true;
+	sock = greeted(f);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a held keyboard");
+	assert_hears(f, sock, "SYNCED");
+	snprintf(f->devices[0].alias, sizeof(f->devices[0].alias), "board");
+	guest_side_changed(&f->vm);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a held board");
+	guest_side_changed(&f->vm);
+	assert_quiet(f, sock);
+	f->devices[0].alias[0] = 0;
+	guest_side_changed(&f->vm);
+	assert_int_equal(strncmp(hears(f, sock), "ROUTE 1-1 full 0001000a held", 28), 0);
+	assert_quiet(f, sock);
+	close(sock);
+}
+
 /* ------------------------------------------------------------- what it says */
 
 static void test_says(void **state)
@@ -513,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_told_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_told_the_difference, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_told_another_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_says, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lets_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sleeps, set_up, tear_down),

@@ -100,6 +100,56 @@ static void a_twin_inherits_nothing(void **state)
 	assert_string_equal(device_alias(first), "first");
 }
 
+/* Nor when the one that it was said of has gone, and it is the only one of that serial. */
+static void a_twin_that_stays_inherits_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct device *first = plug_at(f, "1-2", 0x5555, "SAME", 0), *second;
+
+	say(f, ROUTE_ASSIGN, "serial=SAME", f->vm1);
+	second = plug_at(f, "1-3", 0x5555, "SAME", 0);
+	unplug(first);
+	assert_by(second, "host", "default");
+	say(f, ROUTE_RELEASE, "port=1-3", NULL);
+	first = plug_at(f, "1-2", 0x5555, "SAME", 0);
+	assert_by(first, "vm1", "assignment");
+	assert_by(second, "host", "default");
+	/* What is said of it alone is about it. */
+	unplug(first);
+	say(f, ROUTE_ASSIGN, "serial=SAME", f->vm2);
+	assert_by(second, "vm2", "assignment");
+	unplug(second);
+	second = plug_at(f, "1-4", 0x5555, "SAME", 0);
+	assert_by(second, "vm2", "assignment");
+}
+
+/* A name can be taken away though its device is not there, or is called otherwise. */
+static void a_name_is_taken_from_what_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+	struct device *stick = plug_at(f, "1-2", 0x5555, "T1", 0);
+	char why[300];
+
+	assert_int_equal(name(f->keyboard, NULL), NAME_TAKEN);
+	assert_non_null(strstr(error, "the configuration calls it keyboard"));
+	assert_int_equal(name(stick, "stick"), 0);
+	assert_int_equal(reload_with(f,
+				     "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
+				     "[device first]\nmatch = id=046d:5555\n",
+				     NULL),
+			 0);
+	assert_string_equal(device_alias(stick), "first");
+	assert_true(device_name_why_absent(&f->daemon, "stick", why, sizeof(why)));
+	assert_string_equal(why, "the one in port 1-2, which was given that name, is called first");
+	say(f, ROUTE_ATTACH, "stick", f->vm1);
+	assert_answer(f, ROUTE_DONE, "pending: stick goes to vm1 once a device is called that");
+	assert_int_equal(device_forget_name(&f->daemon, "stick", error, sizeof(error)), 0);
+	assert_false(device_name_exists(&f->daemon, "stick"));
+	assert_int_equal(device_forget_name(&f->daemon, "first", error, sizeof(error)), NAME_TAKEN);
+	say(f, ROUTE_UNDO, NULL, NULL);
+	assert_true(device_name_exists(&f->daemon, "stick"));
+}
+
 static void names_of_the_configuration_win(void **state)
 {
 	struct fixture *f = *state;
@@ -177,6 +227,8 @@ int main(void)
 		T(twins_are_told_apart_by_port),
 		T(two_of_one_serial_are_told_apart_by_port),
 		T(a_twin_inherits_nothing),
+		T(a_twin_that_stays_inherits_nothing),
+		T(a_name_is_taken_from_what_is_not_there),
 		T(names_of_the_configuration_win),
 		T(a_name_moves_over_and_what_is_wished_for_it_too),
 		T(another_device_in_the_port_inherits_nothing),

@@ -248,6 +248,59 @@ static void test_alias_restored(void **state)
 	assert_int_equal(w.n, 0);
 }
 
+static bool is_named(const struct wishes *w, const char *target, const char *text)
+{
+	struct selector s = SELECTOR_INIT;
+	const char *expected;
+	bool named;
+
+	assert_int_equal(selector_parse_word(&s, text, &expected), 0);
+	named = wish_is_named(wish_find_target(w, target), &s);
+	selector_deinit(&s);
+	return named;
+}
+
+/* Of what is not there: by what it hangs on, and by nothing else. */
+static void test_named_by_what_it_hangs_on(void **state)
+{
+	_cleanup_(wishes_deinit) struct wishes w, before;
+	struct device_facts d = device(1, "S1", PORT_A);
+	const char *on = "1d6b:0001 with serial S1";
+
+	wishes_init(&w);
+	assert_int_equal(wish_set(&w, &d, false, true, "vm1"), 0);
+	d = device(2, NULL, PORT_A);
+	assert_int_equal(wish_set(&w, &d, false, false, "vm2"), 0);
+	d = device(3, NULL, PORT_B);
+	assert_int_equal(wish_set(&w, &d, true, false, "vm3"), 0);
+	assert_int_equal(wish_set_name(&w, "mouse", NULL, false, "vm4"), 0);
+	assert_true(is_named(&w, "vm1", "1d6b:0001"));
+	assert_true(is_named(&w, "vm1", "serial=S?"));
+	assert_false(is_named(&w, "vm1", "port=" PORT_A));
+	assert_false(is_named(&w, "vm1", "1d6b:0002"));
+	assert_true(is_named(&w, "vm2", "1d6b:0002"));
+	assert_true(is_named(&w, "vm2", "port=" PORT_A));
+	assert_false(is_named(&w, "vm2", "serial=*"));
+	assert_true(is_named(&w, "vm3", "port=" PORT_B));
+	assert_false(is_named(&w, "vm3", "1d6b:0003"));
+	assert_false(is_named(&w, "vm3", "class=hid"));
+	assert_false(is_named(&w, "vm3", "product=*"));
+	assert_false(is_named(&w, "vm4", "product=mouse"));
+
+	assert_int_equal(wishes_copy(&before, &w), 0);
+	assert_string_equal(wish_find_on(&w, on)->target, "vm1");
+	assert_int_equal(wish_set_like(&w, wish_find_on(&before, on), "host"), 0);
+	assert_int_equal(w.n, 4);
+	assert_string_equal(wish_find_on(&w, on)->target, "host");
+	wish_forget_on(&w, on);
+	assert_null(wish_find_on(&w, on));
+	assert_int_equal(w.n, 3);
+	assert_int_equal(wish_restore_on(&w, &before, on), 0);
+	assert_string_equal(wish_find_on(&w, on)->target, "vm1");
+	assert_int_equal(wish_restore_on(&w, &w, "port " PORT_A), 0);
+	assert_int_equal(w.n, 4);
+}
+
 static void test_refused_changes_nothing(void **state)
 {
 	_cleanup_(wishes_deinit) struct wishes w;
@@ -586,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_absent),
 		cmocka_unit_test(test_ends_by_itself),
 		cmocka_unit_test(test_alias_restored),
+		cmocka_unit_test(test_named_by_what_it_hangs_on),
 		cmocka_unit_test(test_refused_changes_nothing),
 		cmocka_unit_test(test_file_form),
 		cmocka_unit_test(test_older_versions_are_read),
