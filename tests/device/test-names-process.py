@@ -265,9 +265,6 @@ class Names(unittest.TestCase):
         self.assertIn(f"second goes to vm1 once a device is called that; now none is: {why}", text)
         for words in (("status",), ("show", "second"), ("why", "second")):
             self.assertIn(why, self.say(*words)[1], words)
-        status, text = self.say("show", "desk")
-        self.assertEqual(status, 3)
-        self.assertIn('"desk" is a group', text)
         # A section that goes leaves what was said of its name, and it can be taken back.
         self.configure("[vm vm1]\n")
         self.assertIn("first is wanted at vm1", self.say("status")[1])
