@@ -384,7 +384,7 @@ void method_detach(struct control_caller *caller, const struct varlink_call *cal
 
 	if (!c || !options(c, call))
 		return;
-	c->takes_back = !c->ask.for_seconds && !c->ask.until_unplug;
+	c->takes_back = c->ask.for_seconds <= 0 && !c->ask.until_unplug;
 	if (subjects(c, call) && allowed(c, true))
 		change_begin(take_ptr(c));
 }
