@@ -233,6 +233,12 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	change->ask.subjects = change->subjects;
 	if (r == RESOLVE_UNKNOWN && change->takes_back)
 		r = lost_subjects(change, text);
+	/* What hangs on a name that several could bear, and none does, hangs on none of them. */
+	if (r == RESOLVE_AMBIGUOUS && change->takes_back &&
+	    subject_of_lost_name(control_daemon(change->caller), text, change->subjects)) {
+		change->ask.n_subjects = 1;
+		r = 0;
+	}
 	if (r == RESOLVE_AMBIGUOUS && change->ask.n_subjects)
 		control_ambiguous_wishes(change->caller, change->subjects, change->ask.n_subjects);
 	else if (r == RESOLVE_AMBIGUOUS)

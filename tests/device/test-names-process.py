@@ -273,6 +273,29 @@ class Names(unittest.TestCase):
         self.assertEqual(self.wishes(), "")
         self.assertIn("warnings  none", self.say("status")[1])
 
+    def test_a_name_that_several_could_bear_is_taken_back(self):
+        self.configure('[vm vm1]\n[device keyboard]\nmatch = product="USB Key*"\n')
+        for said, back in (("assign", "unassign"), ("attach", "release"), ("attach", "detach")):
+            self.plug("1")
+            self.stands("1", wanted_by="default")
+            self.assertEqual(self.ctl(said, "keyboard", "vm1").returncode, 0)
+            self.plug("2")
+            self.wait(lambda: {one["state"] for one in self.devices().values()} == {"pending", "ambiguous"}, "one is")
+            self.gone("1")
+            self.gone("2")
+            self.plug("3")
+            self.plug("4")
+            self.wait(lambda: {one["state"] for one in self.devices().values()} == {"ambiguous"}
+                      and len(self.devices()) == 2, "nobody is meant")
+            self.assertEqual(self.ctl("attach", "keyboard", "vm1").returncode, 4)
+            self.assertIn("keyboard", self.wishes())
+            status, text = self.say(back, "keyboard")
+            self.assertEqual(status, 0, text)
+            self.assertNotIn("vm1", self.wishes(), (back, text))
+            self.gone("3")
+            self.gone("4")
+            self.restart(lambda: (self.folder / "state" / "bearers").unlink())
+
     def test_a_twin_that_a_rule_means_by_what_it_is(self):
         rules = self.folder / "policy.d"
         rules.mkdir()
