@@ -385,7 +385,7 @@ def policy_auto(lab):
     ends(lab, "policy test /run/lab/20-trial.rules", 0, "-vm1")
     wanted(lab, "tablet", "vm1", "rule")
     # What is present goes where new rules want it.
-    lab.settings(rules='allow class=hid.mouse to vm1 attach=auto\n')
+    lab.settings(rules='allow product="QEMU USB Mouse" to vm1 attach=auto\n')
     ctl.wait_device("mouse", wanted="vm1", wanted_by="rule", actual="vm1", state="attached")
     ctl.wait_device("tablet", wanted="host", actual="host", state="present")
     check(ctl.pid() == pid, "the daemon is another process")
