@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -118,6 +119,22 @@ static void take_texts(struct device *device, struct device *told)
 		 device->id_vendor, device->id_product, device->product ? device->product : "");
 }
 
+/*
+ * Take out of the list what sysfs has no longer. udevd tells of different devices in any order: of a
+ * device in its new port before it tells that the old one is empty. The list never has both.
+ */
+static void registry_sweep(struct device_registry *registry)
+{
+	list_for_each_safe(it, &registry->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (access(d->syspath, F_OK) == 0 || errno != ENOENT)
+			continue;
+		device_looks_forget(registry->looks, d->syspath);
+		registry_remove(registry, d);
+	}
+}
+
 /* A device is there, or has changed: bring the list to what sysfs says, and a look has found. */
 static void registry_told(void *ctx, struct udev_device *u, const struct device_seen *seen)
 {
@@ -166,6 +183,7 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 	}
 	if (old)
 		registry_remove(registry, old);
+	registry_sweep(registry);
 	d->number = ++registry->daemon->n_seen;
 	list_append(&registry->daemon->devices, &d->link);
 	registry->ops->added(d); /* which finds out what it is called */

@@ -545,6 +545,31 @@ static struct device *by_busid(struct board *b, const char *busid)
 	return NULL;
 }
 
+/* udevd tells of the new port before it tells that the old one is empty; the list never has both. */
+static void a_device_that_moves_is_never_there_twice(void **state)
+{
+	struct board *b = *state;
+	char *pci = umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL);
+	char *root = add_device(b, pci, "usb1", "09", "480", "1", NULL, 0);
+	char *before = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors,
+				  sizeof(keyboard_descriptors));
+	char *now;
+
+	start(b);
+	assert_non_null(by_busid(b, "1-1"));
+	umockdev_testbed_remove_device(b->bed, before);
+	now = add_device(b, root, "1-3", "00", "480", "3", keyboard_descriptors,
+			 sizeof(keyboard_descriptors));
+	umockdev_testbed_uevent(b->bed, now, "add");
+	turn_until(b, &b->added, 2);
+	assert_int_equal(b->removed, 1);
+	assert_string_equal(only_device(b)->busid, "1-3");
+	g_free(now);
+	g_free(before);
+	g_free(root);
+	g_free(pci);
+}
+
 /* Whoever resets a device has its lock, and its strings can't be read: it is told of all the same,
  * nobody can have it, and no other device waits. */
 static void a_silent_device_holds_up_no_other(void **state)
@@ -687,6 +712,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_pc_s_port_is_named_by_its_controller),
 		T(a_board_s_port_is_named_by_what_survives),
+		T(a_device_that_moves_is_never_there_twice),
 		T(what_comes_over_vhci_is_not_listed),
 		T(broken_descriptors_are_told_of_and_nothing_else_suffers),
 		T(a_padded_configuration_is_no_fault),
