@@ -14,7 +14,8 @@ TAKEN_OVER_SECONDS = 90
 
 def replace(lab, serial):
     """The keyboard with another serial number in a port of its own; it is listed, and its port."""
-    lab.board.unplug("keyboard")
+    if lab.board.has("keyboard"):
+        lab.board.unplug("keyboard")
     lab.daemon.wait_gone("keyboard")
     lab.board.plug("keyboard", **serial)
     return lab.daemon.wait_device("keyboard", state="present", actual="host")["busid"]
