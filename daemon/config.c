@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/hotkey.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/config_private.h"
-#include "daemon/hotkey.h"
 
 /**
  * config_free() - free a configuration

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "daemon/hotkey.h"
+#include "base/hotkey.h"
 
 static void check_vm_address(struct config_parser *p, const struct config_vm *vm)
 {

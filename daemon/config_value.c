@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/agent_wire.h"
-#include "daemon/hotkey.h"
+#include "base/hotkey.h"
 #include "policy/name.h"
 
 static void set_text(struct config_parser *p, char **slot, const char *value)

@@ -20,7 +20,7 @@
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/device_names.h"
-#include "daemon/guest.h"
+#include "dataplane/guest.h"
 #include "policy/selector.h"
 #include "daemon/wish_book.h"
 #include "usbip/hid_found.h"

@@ -7,17 +7,8 @@
  */
 #pragma once
 
-#include <assert.h>
-
-#include "usbip/hid_chord.h"
+#include "base/hotkey.h"
 
 struct device;
-
-enum hotkey {
-	HOTKEY_PANIC, /* every keyboard and mouse to the host */
-	HOTKEY_NEXT,  /* what the keyboard belongs to goes to the next VM */
-	HOTKEYS
-};
-static_assert(HOTKEYS == HID_CHORDS, "a chord for each");
 
 void hotkey_struck(struct device *keyboard, enum hotkey which);

@@ -29,6 +29,7 @@
 #include "daemon/claims.h"
 #include "daemon/device_hid.h"
 #include "daemon/guest_side.h"
+#include "daemon/hotkey.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route_call.h"
 

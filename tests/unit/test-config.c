@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "daemon/config.h"
-#include "daemon/hotkey.h"
+#include "base/hotkey.h"
 
 #define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/guest_private.h"
+#include "dataplane/guest_private.h"
 
 struct usb_device {
 	const struct usb_device_ops *ops;

@@ -3,18 +3,21 @@
  * sessions) share. */
 #pragma once
 
+#include <assert.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
 #include "base/listener.h"
 #include "base/log.h"
-#include "daemon/guest.h"
-#include "daemon/worker.h"
+#include "dataplane/guest.h"
+#include "dataplane/worker.h"
 #include "usbip/hid_found.h"
 #include "usbip/usb_device.h"
 #include "usbip/usbip_session.h"
 #include "vhost_user_net/net_port.h"
+
+static_assert(HOTKEYS == HID_CHORDS, "a chord for each");
 
 #define GUEST_DEVICE_FDS 8 /* descriptors that libusb may have in one device's context */
 

@@ -14,7 +14,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/guest_private.h"
+#include "dataplane/guest_private.h"
 
 /* How often, and at what distance, a URB that found no memory in the kernel is tried again. */
 #define MEMORY_RETRIES	1000

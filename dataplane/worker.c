@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Workers; see worker.h. */
-#include "daemon/worker.h"
+#include "dataplane/worker.h"
 
 #include <pthread.h>
 

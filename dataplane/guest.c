@@ -11,7 +11,7 @@
  * which sockets, and whether the tap, have got something: no call is made on the others, and the
  * next wait isn't ended by what has been dealt with.
  */
-#include "daemon/guest.h"
+#include "dataplane/guest.h"
 
 #include <errno.h>
 #include <linux/if_tun.h>
@@ -26,7 +26,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/guest_private.h"
+#include "dataplane/guest_private.h"
 #include "vhost_user_net/net_switch.h"
 
 #define LINK_UP	   (1ull << 63)

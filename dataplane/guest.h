@@ -24,9 +24,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hotkey.h"
 #include "base/list.h"
 #include "base/loop.h"
-#include "daemon/hotkey.h"
+#include "usbip/hid_chord.h"
 #include "usbip/usb_memory.h"
 #include "usbip/usbip_op.h"
 

@@ -18,7 +18,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/guest_private.h"
+#include "dataplane/guest_private.h"
 
 static void gd_rest(struct guest_device *gd);
 
