@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages between control and a VM's process; see vm_wire.h. */
+#include "protocol/vm_wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/hotkey.h"
+#include "base/mem.h"
+
+/* What is looked at in a message, beside its length and its descriptors. */
+enum field_kind {
+	FIELD_NONE, /* ends a list */
+	FIELD_TEXT, /* terminated */
+	FIELD_BYTE, /* below its bound */
+	FIELD_WORD, /* at least its least, below its bound; 4 bytes */
+};
+
+struct field {
+	enum field_kind kind;
+	uint16_t offset, size;
+	uint32_t least, below;
+};
+
+/* A kind of message. */
+struct shape {
+	const char *name;
+	enum vm_wire_side from;
+	uint16_t size;
+	uint8_t n_fds;
+	struct field fields[4];
+};
+
+#define SHAPE(text, side, type, n, ...)                                                          \
+	{                                                                                        \
+		.name = text, .from = side, .size = sizeof(struct type), .n_fds = n, .fields = { \
+			__VA_ARGS__                                                              \
+		}                                                                                \
+	}
+#define TEXT(type, member)                                                   \
+	{                                                                    \
+		.kind = FIELD_TEXT, .offset = offsetof(struct type, member), \
+		.size = sizeof(((struct type *)0)->member)                   \
+	}
+#define BYTE(type, member, bound)                                                           \
+	{                                                                                   \
+		.kind = FIELD_BYTE, .offset = offsetof(struct type, member), .below = bound \
+	}
+#define WORD(type, member, low, bound)                                                     \
+	{                                                                                  \
+		.kind = FIELD_WORD, .offset = offsetof(struct type, member), .least = low, \
+		.below = bound                                                             \
+	}
+
+#define ASK VM_WIRE_CONTROL
+#define SAY VM_WIRE_VM
+
+static const struct shape shapes[VM_WIRE_KINDS] = {
+	[VM_ASK_HELLO] = SHAPE("HELLO", ASK, vm_wire_hello, 0),
+	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 1, TEXT(vm_wire_start, name),
+			       BYTE(vm_wire_start, isolate, 2), WORD(vm_wire_start, prefix, 0, 33)),
+	[VM_ASK_HOTKEYS] = SHAPE("HOTKEYS", ASK, vm_wire_hotkeys, 0),
+	[VM_ASK_MEMORY] = SHAPE("MEMORY", ASK, vm_wire_memory, 0),
+	[VM_ASK_END] = SHAPE("END", ASK, vm_wire_plain, 0),
+	[VM_ASK_HELD] = SHAPE("HELD", ASK, vm_wire_plain, 0),
+	[VM_ASK_GIVE] = SHAPE("GIVE", ASK, vm_wire_give, 1, TEXT(vm_wire_give, tag),
+			      TEXT(vm_wire_give, info.path), TEXT(vm_wire_give, info.busid),
+			      BYTE(vm_wire_give, info.num_interfaces, USBIP_MAX_INTERFACES + 1)),
+	[VM_ASK_TAKE] = SHAPE("TAKE", ASK, vm_wire_device, 0),
+	[VM_ASK_RESET] = SHAPE("RESET", ASK, vm_wire_device, 0),
+	[VM_ASK_EXPORT] = SHAPE("EXPORT", ASK, vm_wire_export, 0, TEXT(vm_wire_export, alias),
+				WORD(vm_wire_export, exported, 0, 2)),
+	[VM_ASK_IMPORT] = SHAPE("IMPORT", ASK, vm_wire_client, 0),
+	[VM_ASK_REFUSE] = SHAPE("REFUSE", ASK, vm_wire_refuse, 0,
+				WORD(vm_wire_refuse, status, USBIP_ST_NA, USBIP_ST_ERROR + 1)),
+	[VM_ASK_PROBE] = SHAPE("PROBE", ASK, vm_wire_client, 0),
+	[VM_ASK_HANG_UP] =
+		SHAPE("HANG_UP", ASK, vm_wire_hang_up, 0, BYTE(vm_wire_hang_up, peer.v6, 2)),
+	[VM_ASK_AGENT] = SHAPE("AGENT", ASK, vm_wire_plain, 1),
+	[VM_ASK_PEER] = SHAPE("PEER", ASK, vm_wire_port, 0, BYTE(vm_wire_port, has_mac, 2),
+			      BYTE(vm_wire_port, isolated, 2), BYTE(vm_wire_port, up, 2)),
+	[VM_ASK_PEER_GONE] = SHAPE("PEER_GONE", ASK, vm_wire_number, 0),
+	[VM_ASK_LINK] = SHAPE("LINK", ASK, vm_wire_number, 3),
+	[VM_ASK_MAC] =
+		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
+
+	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0),
+	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
+	[VM_SAY_CARD] = SHAPE("CARD", SAY, vm_wire_card, 0, BYTE(vm_wire_card, up, 2),
+			      BYTE(vm_wire_card, has_daemon, 2)),
+	[VM_SAY_ENDED] = SHAPE("ENDED", SAY, vm_wire_plain, 0),
+	[VM_SAY_HELD] =
+		SHAPE("HELD", SAY, vm_wire_held_device, 0, TEXT(vm_wire_held_device, busid),
+		      WORD(vm_wire_held_device, state, 0, VM_HELD_STATES),
+		      BYTE(vm_wire_held_device, peer.v6, 2), BYTE(vm_wire_held_device, gone, 2)),
+	[VM_SAY_HELD_ALL] = SHAPE("HELD_ALL", SAY, vm_wire_plain, 0),
+	[VM_SAY_OPENED] =
+		SHAPE("OPENED", SAY, vm_wire_device_result, 0, TEXT(vm_wire_device_result, reason)),
+	[VM_SAY_IMPORT_ASKED] = SHAPE("IMPORT_ASKED", SAY, vm_wire_import_asked, 0,
+				      TEXT(vm_wire_import_asked, busid)),
+	[VM_SAY_IMPORTED] =
+		SHAPE("IMPORTED", SAY, vm_wire_imported, 0, BYTE(vm_wire_imported, peer.v6, 2)),
+	[VM_SAY_SESSION_ENDED] = SHAPE("SESSION_ENDED", SAY, vm_wire_device_result, 0,
+				       TEXT(vm_wire_device_result, reason)),
+	[VM_SAY_WAS_RESET] = SHAPE("WAS_RESET", SAY, vm_wire_device_result, 0,
+				   TEXT(vm_wire_device_result, reason)),
+	[VM_SAY_GONE] = SHAPE("GONE", SAY, vm_wire_device, 0),
+	[VM_SAY_STUCK] =
+		SHAPE("STUCK", SAY, vm_wire_device_result, 0, TEXT(vm_wire_device_result, reason)),
+	[VM_SAY_TAKEN] =
+		SHAPE("TAKEN", SAY, vm_wire_device_result, 0, TEXT(vm_wire_device_result, reason),
+		      WORD(vm_wire_device_result, closed, 0, 2)),
+	[VM_SAY_HOTKEY] =
+		SHAPE("HOTKEY", SAY, vm_wire_hotkey, 0, WORD(vm_wire_hotkey, which, 0, HOTKEYS)),
+	[VM_SAY_HID] = SHAPE("HID", SAY, vm_wire_hid, 0),
+	[VM_SAY_AGENT_ASKED] = SHAPE("AGENT_ASKED", SAY, vm_wire_plain, 0),
+	[VM_SAY_LINK_WANTED] = SHAPE("LINK_WANTED", SAY, vm_wire_number, 0),
+	[VM_SAY_MAC_WANTED] = SHAPE("MAC_WANTED", SAY, vm_wire_mac, 0),
+	[VM_SAY_REFUSED] = SHAPE("REFUSED", SAY, vm_wire_refused, 0),
+};
+
+static_assert(sizeof(struct usbip_device_info) == 408, "as it goes over the line");
+static_assert(sizeof(struct hid_chords) == 16 && sizeof(struct hid_found) == 512 &&
+		      sizeof(struct usb_memory_share) == 16,
+	      "as they go over the line");
+static_assert(sizeof(struct vm_wire_start) == 96 && sizeof(struct vm_wire_held_device) == 88 &&
+		      sizeof(struct vm_wire_port) == 24 && sizeof(struct vm_wire_card) == 20,
+	      "without holes that have no name");
+
+/* Outcomes are calls': 0 or a negative errno. */
+static bool is_result(uint32_t kind)
+{
+	return kind == VM_SAY_STARTED || kind == VM_SAY_OPENED || kind == VM_SAY_SESSION_ENDED ||
+	       kind == VM_SAY_WAS_RESET || kind == VM_SAY_STUCK || kind == VM_SAY_TAKEN ||
+	       kind == VM_SAY_IMPORTED;
+}
+
+static int32_t result_of(const union vm_wire_message *m)
+{
+	if (m->kind == VM_SAY_STARTED)
+		return m->started.r;
+	return m->kind == VM_SAY_IMPORTED ? m->imported.r : m->result.r;
+}
+
+static const char *field_fault(const uint8_t *data, const struct field *f)
+{
+	uint32_t word;
+
+	switch (f->kind) {
+	case FIELD_TEXT:
+		return memchr(data + f->offset, 0, f->size) ? NULL : "a text has no end";
+	case FIELD_BYTE:
+		return data[f->offset] < f->below ? NULL : "a choice is none that there is";
+	case FIELD_WORD:
+		memcpy(&word, data + f->offset, sizeof(word));
+		return word >= f->least && word < f->below ? NULL
+							   : "a choice is none that there is";
+	case FIELD_NONE:
+		break;
+	}
+	return NULL;
+}
+
+static const struct shape *shape_of(uint32_t kind)
+{
+	return kind < ARRAY_SIZE(shapes) && shapes[kind].name ? &shapes[kind] : NULL;
+}
+
+/**
+ * vm_wire_check() - whether a message is one
+ * @message:	as it came; @len bytes of it count
+ * @len:	bytes
+ * @n_fds:	descriptors that came with it
+ * @from:	who has sent it
+ * @ret_fault:	where it is none: why, static
+ *
+ * Return: 0; VM_WIRE_UNKNOWN, and its kind may be looked at, no more; -EBADMSG.
+ */
+int vm_wire_check(const union vm_wire_message *message, size_t len, unsigned n_fds,
+		  enum vm_wire_side from, const char **ret_fault)
+{
+	const struct shape *shape;
+
+	*ret_fault = "it is too short";
+	if (len < sizeof(message->kind))
+		return -EBADMSG;
+	shape = shape_of(message->kind);
+	if (!shape || shape->from != from)
+		return VM_WIRE_UNKNOWN;
+	*ret_fault = "its length is not its kind's";
+	if (len != shape->size)
+		return -EBADMSG;
+	*ret_fault = "another number of descriptors came with it than its kind has";
+	if (n_fds != shape->n_fds)
+		return -EBADMSG;
+	*ret_fault = "an error is not negative";
+	if (is_result(message->kind) && result_of(message) > 0)
+		return -EBADMSG;
+	for (size_t i = 0; i < ARRAY_SIZE(shape->fields); i++) {
+		*ret_fault = field_fault((const uint8_t *)message, &shape->fields[i]);
+		if (*ret_fault)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+/**
+ * vm_wire_size() - how long a message of a kind is
+ * @kind:	of enum vm_wire_kind
+ *
+ * Return: bytes; 0 where there is no such kind.
+ */
+size_t vm_wire_size(uint32_t kind)
+{
+	const struct shape *shape = shape_of(kind);
+
+	return shape ? shape->size : 0;
+}
+
+/**
+ * vm_wire_name() - what a kind is called
+ * @kind:	any number
+ *
+ * Return: static text, "?" where there is no such kind.
+ */
+const char *vm_wire_name(uint32_t kind)
+{
+	const struct shape *shape = shape_of(kind);
+
+	return shape ? shape->name : "?";
+}
+
+/**
+ * vm_wire_agree() - the version that both sides understand
+ * @hello:	the other side's
+ *
+ * Return: it; -EPROTO where there is none.
+ */
+int vm_wire_agree(const struct vm_wire_hello *hello)
+{
+	if (hello->least > hello->version || hello->least > VM_WIRE_VERSION ||
+	    hello->version < VM_WIRE_LEAST)
+		return -EPROTO;
+	return (int)min_t(uint32_t, hello->version, VM_WIRE_VERSION);
+}

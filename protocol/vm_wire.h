@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What control (`usbrouted`) and a VM's process (`usbrouted-vm`) say to each other: one struct a
+ * message, over a SOCK_SEQPACKET socket between two programs of one machine. docs/vm-protocol.md says
+ * what each means. Pure: bytes in, a verdict out.
+ *
+ * Each side takes the other for hostile. A message that was taken has the length of its kind, its
+ * texts are terminated, its choices are ones that there are, and as many descriptors came with it as
+ * its kind declares; no more is promised. Whether it makes sense now is its receiver's to know.
+ *
+ * Numbers are in host order. Unused bytes are zero, and nobody looks at them. A struct never changes
+ * once a release has had it: what has to be said otherwise is another kind, and VM_WIRE_VERSION goes up.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "usbip/hid_chord.h"
+#include "usbip/hid_found.h"
+#include "usbip/usb_memory.h"
+#include "usbip/usbip_op.h"
+
+#define VM_WIRE_VERSION 1
+#define VM_WIRE_LEAST	1 /* the oldest that is still understood */
+
+#define VM_WIRE_NAME_SIZE   32
+#define VM_WIRE_TAG_SIZE    72
+#define VM_WIRE_REASON_SIZE 128
+#define VM_WIRE_FDS	    3 /* the most that one message brings */
+
+enum vm_wire_kind {
+	/* From control: what it asks. */
+	VM_ASK_HELLO = 1,
+	VM_ASK_START,
+	VM_ASK_HOTKEYS,
+	VM_ASK_MEMORY,
+	VM_ASK_END,
+	VM_ASK_HELD,
+	VM_ASK_GIVE,
+	VM_ASK_TAKE,
+	VM_ASK_RESET,
+	VM_ASK_EXPORT,
+	VM_ASK_IMPORT,
+	VM_ASK_REFUSE,
+	VM_ASK_PROBE,
+	VM_ASK_HANG_UP,
+	VM_ASK_AGENT,
+	VM_ASK_PEER,
+	VM_ASK_PEER_GONE,
+	VM_ASK_LINK,
+	VM_ASK_MAC,
+
+	/* From the VM's process: what it says. */
+	VM_SAY_HELLO = 65,
+	VM_SAY_STARTED,
+	VM_SAY_CARD,
+	VM_SAY_ENDED,
+	VM_SAY_HELD,
+	VM_SAY_HELD_ALL,
+	VM_SAY_OPENED,
+	VM_SAY_IMPORT_ASKED,
+	VM_SAY_IMPORTED,
+	VM_SAY_SESSION_ENDED,
+	VM_SAY_WAS_RESET,
+	VM_SAY_GONE,
+	VM_SAY_STUCK,
+	VM_SAY_TAKEN,
+	VM_SAY_HOTKEY,
+	VM_SAY_HID,
+	VM_SAY_AGENT_ASKED,
+	VM_SAY_LINK_WANTED,
+	VM_SAY_MAC_WANTED,
+	VM_SAY_REFUSED,
+	VM_WIRE_KINDS
+};
+
+/* Who sends it. */
+enum vm_wire_side { VM_WIRE_CONTROL, VM_WIRE_VM };
+
+/* ------------------------------------------------------------- parts of messages */
+
+/* The guest's end of a TCP connection. */
+struct vm_wire_peer {
+	uint8_t v6; /* 0 or 1 */
+	uint8_t unused;
+	uint16_t port;
+	uint8_t address[16]; /* the first 4 where not v6 */
+};
+static_assert(sizeof(struct vm_wire_peer) == 20, "as it goes over the line");
+
+/* What a device must be to be the one that control means. */
+struct vm_wire_identity {
+	uint16_t busnum, devnum, id_vendor, id_product;
+};
+static_assert(sizeof(struct vm_wire_identity) == 8, "as it goes over the line");
+
+/* The states that a VM's process tells of a device. */
+enum vm_wire_held {
+	VM_HELD_OPENING, /* being claimed */
+	VM_HELD_IDLE,	 /* claimed, nobody has imported it */
+	VM_HELD_SESSION, /* imported */
+	VM_HELD_ENDING,	 /* a session is over, or a reset was asked for */
+	VM_HELD_FAILED,	 /* of no use: only to be taken */
+	VM_HELD_CLOSING, /* on its way out */
+	VM_HELD_STATES
+};
+
+/* ------------------------------------------------------------- messages */
+
+/* END, HELD (asked); ENDED, HELD_ALL, AGENT_ASKED. */
+struct vm_wire_plain {
+	uint32_t kind;
+};
+
+/* Both sides', and the first that each says. */
+struct vm_wire_hello {
+	uint32_t kind;
+	uint32_t version; /* the newest that the sender understands */
+	uint32_t least;	  /* the oldest */
+	uint32_t unused;
+};
+
+/* One descriptor: the listener for the VM's QEMU. */
+struct vm_wire_start {
+	uint32_t kind;
+	uint32_t prefix; /* bits */
+	char name[VM_WIRE_NAME_SIZE];
+	uint8_t address[4], daemon[4]; /* IPv4 */
+	uint8_t mac[6], mac_before[6]; /* as in struct guest_config */
+	uint8_t isolate;	       /* 0 or 1 */
+	uint8_t unused[3];
+	struct hid_chords hotkeys;
+	struct usb_memory_share memory;
+};
+
+struct vm_wire_hotkeys {
+	uint32_t kind;
+	struct hid_chords hotkeys;
+};
+
+struct vm_wire_memory {
+	uint32_t kind, unused;
+	struct usb_memory_share share;
+};
+
+/* One descriptor: its usbfs node. */
+struct vm_wire_give {
+	uint32_t kind;
+	uint32_t device;	    /* control's number for it: no other has had it */
+	char tag[VM_WIRE_TAG_SIZE]; /* for log lines */
+	struct usbip_device_info info;
+};
+
+/* TAKE, RESET; GONE. */
+struct vm_wire_device {
+	uint32_t kind;
+	uint32_t device;
+};
+
+struct vm_wire_export {
+	uint32_t kind;
+	uint32_t device;
+	uint32_t exported; /* 0 or 1 */
+	char alias[VM_WIRE_NAME_SIZE];
+};
+
+/* IMPORT, PROBE. */
+struct vm_wire_client {
+	uint32_t kind;
+	uint32_t device;
+	uint32_t client; /* the process's number for it */
+};
+
+struct vm_wire_refuse {
+	uint32_t kind;
+	uint32_t client;
+	uint32_t status; /* enum usbip_op_status, not 0 */
+};
+
+struct vm_wire_hang_up {
+	uint32_t kind;
+	struct vm_wire_peer peer;
+};
+
+/* Another port of the private segment. */
+struct vm_wire_port {
+	uint32_t kind;
+	uint32_t number;
+	uint8_t has_mac, isolated, up; /* 0 or 1 each */
+	uint8_t unused;
+	uint8_t mac[6];
+	uint8_t address[4];
+	uint8_t unused_too[2];
+};
+
+/* PEER_GONE; LINK with three descriptors (memory, the eventfds that wake this end and the other);
+ * LINK_WANTED. */
+struct vm_wire_number {
+	uint32_t kind;
+	uint32_t number;
+};
+
+/* The answer to MAC_WANTED. */
+struct vm_wire_mac_answer {
+	uint32_t kind;
+	uint32_t granted; /* 0 or 1 */
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_mac {
+	uint32_t kind;
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_started {
+	uint32_t kind;
+	int32_t r; /* 0 or a negative errno */
+};
+
+struct vm_wire_card {
+	uint32_t kind;
+	uint8_t up, has_daemon; /* 0 or 1 each */
+	uint8_t mac[6], foreign[6];
+	uint8_t unused[2];
+};
+
+/* A device that the process has; HELD_ALL says that these were all. */
+struct vm_wire_held_device {
+	uint32_t kind;
+	uint32_t device;
+	uint32_t state; /* enum vm_wire_held */
+	struct vm_wire_identity identity;
+	char busid[USBIP_BUSID_SIZE];
+	struct vm_wire_peer peer; /* SESSION: who has it */
+	uint8_t gone, unused[7];
+	uint64_t since_ns; /* CLOCK_MONOTONIC: when that began */
+};
+
+/* OPENED, SESSION_ENDED, WAS_RESET, STUCK (what, as the reason), TAKEN. */
+struct vm_wire_device_result {
+	uint32_t kind;
+	uint32_t device;
+	int32_t r;	 /* 0 or a negative errno */
+	uint32_t closed; /* TAKEN: 0 or 1 */
+	char reason[VM_WIRE_REASON_SIZE];
+};
+
+struct vm_wire_import_asked {
+	uint32_t kind;
+	uint32_t client;
+	char busid[USBIP_BUSID_SIZE]; /* or an alias */
+};
+
+struct vm_wire_imported {
+	uint32_t kind;
+	uint32_t device;
+	int32_t r;
+	struct vm_wire_peer peer;
+};
+
+struct vm_wire_hotkey {
+	uint32_t kind;
+	uint32_t device;
+	uint32_t which; /* enum hotkey */
+};
+
+struct vm_wire_hid {
+	uint32_t kind;
+	uint32_t device;
+	struct hid_found found;
+};
+
+/* The answer to a kind that the process doesn't know: its control is newer. */
+struct vm_wire_refused {
+	uint32_t kind;
+	uint32_t refused;
+};
+
+/* Any of them. */
+union vm_wire_message {
+	uint32_t kind;
+	struct vm_wire_plain plain;
+	struct vm_wire_hello hello;
+	struct vm_wire_start start;
+	struct vm_wire_hotkeys hotkeys;
+	struct vm_wire_memory memory;
+	struct vm_wire_give give;
+	struct vm_wire_device device;
+	struct vm_wire_export export;
+	struct vm_wire_client client;
+	struct vm_wire_refuse refuse;
+	struct vm_wire_hang_up hang_up;
+	struct vm_wire_port port;
+	struct vm_wire_number number;
+	struct vm_wire_mac_answer mac_answer;
+	struct vm_wire_mac mac;
+	struct vm_wire_started started;
+	struct vm_wire_card card;
+	struct vm_wire_held_device held;
+	struct vm_wire_device_result result;
+	struct vm_wire_import_asked import_asked;
+	struct vm_wire_imported imported;
+	struct vm_wire_hotkey hotkey;
+	struct vm_wire_hid hid;
+	struct vm_wire_refused refused;
+};
+
+/* Outcomes of vm_wire_check(). */
+enum {
+	VM_WIRE_UNKNOWN = 1, /* no such kind from this side: a newer sender's, to be refused */
+};
+
+int vm_wire_check(const union vm_wire_message *message, size_t len, unsigned n_fds,
+		  enum vm_wire_side from, const char **ret_fault);
+size_t vm_wire_size(uint32_t kind);
+const char *vm_wire_name(uint32_t kind);
+int vm_wire_agree(const struct vm_wire_hello *hello);
