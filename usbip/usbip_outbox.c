@@ -2,10 +2,11 @@
 /*
  * A session's answers on their way out; one thread, the session's.
  *
- * A ring of entries that grows to what is needed and stays. Data leave straight from the URBs'
- * buffers, many answers in one sendmsg(); what the socket didn't take is continued from the byte
- * where it stopped, so that PDUs never mix. Who queues bounds how much is queued: see
- * usbip_session.c.
+ * A list of entries that stay where they are; those that have left are kept for the next answers.
+ * Data leave straight from the URBs' buffers. By a socket: many answers in one sendmsg(); what it
+ * didn't take is continued from the byte where it stopped, so that PDUs never mix. By a stream: each
+ * part of an answer is a buffer of its own, and the answer has left when all of them are back. Who
+ * queues bounds how much is queued: see usbip_session.c.
  */
 #include "usbip/usbip_outbox.h"
 
@@ -17,8 +18,8 @@
 
 #include "base/mem.h"
 
-#define FIRST_SIZE 32
-#define MAX_SIZE   16384 /* entries: above what the session's bounds allow */
+#define MAX_COUNT  16384 /* entries: above what the session's bounds allow */
+#define MAX_IDLE   512	 /* entries that are kept */
 #define MAX_IOVECS 96	 /* of one sendmsg() */
 #define MAX_SENDS  16	 /* of one usbip_outbox_send() */
 
@@ -32,45 +33,38 @@ void usbip_outbox_init(struct usbip_outbox *out, void (*sent)(void *ctx, struct 
 		       void *ctx)
 {
 	*out = (struct usbip_outbox){.sent = sent, .ctx = ctx};
+	list_init(&out->entries);
+	list_init(&out->idle);
+	out->next = &out->entries;
+}
+
+static struct usbip_outbox_entry *entry_of(struct list *link)
+{
+	return list_entry(link, struct usbip_outbox_entry, link);
+}
+
+static void free_all(struct list *entries)
+{
+	struct list *l;
+
+	while ((l = list_pop(entries)))
+		free(entry_of(l));
 }
 
 /**
  * usbip_outbox_deinit() - free what the outbox has
- * @out:	the outbox; its entries' URBs are the caller's
+ * @out:	the outbox; its entries' URBs are the caller's, and no stream has anything of them
  */
 void usbip_outbox_deinit(struct usbip_outbox *out)
 {
-	free(out->entries);
-	*out = (struct usbip_outbox){};
-}
-
-static struct usbip_outbox_entry *entry_at(struct usbip_outbox *out, unsigned i)
-{
-	return &out->entries[(out->head + i) & (out->size - 1)];
+	free_all(&out->entries);
+	free_all(&out->idle);
+	usbip_outbox_init(out, out->sent, out->ctx);
 }
 
 static size_t entry_size(const struct usbip_outbox_entry *e)
 {
 	return sizeof(e->header) + e->data_len + e->tail_len;
-}
-
-static int grow(struct usbip_outbox *out)
-{
-	unsigned size = out->size ? out->size * 2 : FIRST_SIZE;
-	struct usbip_outbox_entry *entries;
-
-	if (size > MAX_SIZE)
-		return -ENOBUFS;
-	entries = calloc(size, sizeof(*entries));
-	if (!entries)
-		return -ENOMEM;
-	for (unsigned i = 0; i < out->count; i++)
-		entries[i] = *entry_at(out, i);
-	free(out->entries);
-	out->entries = entries;
-	out->size = size;
-	out->head = 0;
-	return 0;
 }
 
 /**
@@ -82,36 +76,63 @@ static int grow(struct usbip_outbox *out)
  */
 int usbip_outbox_add(struct usbip_outbox *out, const struct usbip_outbox_entry *entry)
 {
-	if (out->count == out->size) {
-		int r = grow(out);
+	struct usbip_outbox_entry *e;
+	struct list *l;
 
-		if (r < 0)
-			return r;
-	}
-	*entry_at(out, out->count) = *entry;
+	if (out->count >= MAX_COUNT)
+		return -ENOBUFS;
+	l = list_pop(&out->idle);
+	if (l)
+		out->n_idle--;
+	e = l ? entry_of(l) : malloc(sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	*e = *entry;
+	e->n_out = 0;
+	list_append(&out->entries, &e->link);
+	if (out->next == &out->entries)
+		out->next = &e->link;
 	out->count++;
-	out->bytes += entry_size(entry);
+	out->bytes += entry_size(e);
 	return 0;
 }
 
-/* The first entry is through. */
-static struct usb_urb *remove_first(struct usbip_outbox *out)
+/* Nobody has anything of an entry any more. */
+static void put_idle(struct usbip_outbox *out, struct usbip_outbox_entry *e)
 {
-	struct usb_urb *urb = entry_at(out, 0)->urb;
-
-	out->head = (out->head + 1) & (out->size - 1);
+	assert(!e->n_out);
+	if (out->next == &e->link)
+		out->next = e->link.next;
+	list_remove(&e->link);
 	out->count--;
+	if (out->n_idle == MAX_IDLE) {
+		free(e);
+		return;
+	}
+	list_append(&out->idle, &e->link);
+	out->n_idle++;
+}
+
+/* The first entry is through. */
+static void remove_first(struct usbip_outbox *out)
+{
+	struct usbip_outbox_entry *e = entry_of(list_first(&out->entries));
+	struct usb_urb *urb = e->urb;
+
+	put_idle(out, e);
 	out->head_sent = 0;
-	return urb;
+	if (urb)
+		out->sent(out->ctx, urb);
 }
 
 /**
  * usbip_outbox_clear() - forget all that is queued
- * @out:	the outbox; its entries' URBs are the caller's
+ * @out:	the outbox; its entries' URBs are the caller's, and no stream has anything of them
  */
 void usbip_outbox_clear(struct usbip_outbox *out)
 {
-	out->count = 0;
+	list_for_each_safe(l, &out->entries)
+		put_idle(out, entry_of(l));
 	out->head_sent = 0;
 	out->bytes = 0;
 }
@@ -135,9 +156,11 @@ static unsigned gather(struct usbip_outbox *out, struct iovec iov[MAX_IOVECS], s
 	size_t skip = out->head_sent, bytes = 0;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < out->count && n + 3 <= MAX_IOVECS; i++) {
-		const struct usbip_outbox_entry *e = entry_at(out, i);
+	list_for_each(l, &out->entries) {
+		const struct usbip_outbox_entry *e = entry_of(l);
 
+		if (n + 3 > MAX_IOVECS)
+			break;
 		n += add_part(&iov[n], e->header, sizeof(e->header), &skip);
 		n += add_part(&iov[n], e->data, e->data_len, &skip);
 		n += add_part(&iov[n], e->tail, e->tail_len, &skip);
@@ -151,19 +174,15 @@ static unsigned gather(struct usbip_outbox *out, struct iovec iov[MAX_IOVECS], s
 static void account(struct usbip_outbox *out, size_t sent)
 {
 	out->bytes -= sent;
-	out->total_sent += sent;
 	while (sent) {
-		size_t rest = entry_size(entry_at(out, 0)) - out->head_sent;
-		struct usb_urb *urb;
+		size_t rest = entry_size(entry_of(list_first(&out->entries))) - out->head_sent;
 
 		if (sent < rest) {
 			out->head_sent += sent;
 			return;
 		}
 		sent -= rest;
-		urb = remove_first(out);
-		if (urb)
-			out->sent(out->ctx, urb);
+		remove_first(out);
 	}
 }
 
@@ -196,4 +215,60 @@ int usbip_outbox_send(struct usbip_outbox *out, int sock)
 			return USBIP_OUTBOX_BLOCKED;
 	}
 	return out->count ? USBIP_OUTBOX_BLOCKED : 0;
+}
+
+static int put_part(struct usbip_outbox_entry *e, const void *data, uint32_t len, usbip_put_fn put,
+		    void *ctx)
+{
+	struct stream_buffer *buffer = &e->buffers[e->n_out];
+	int r;
+
+	if (!len)
+		return 0;
+	*buffer = (struct stream_buffer){.data = data, .len = len};
+	r = put(ctx, buffer);
+	if (r == 0)
+		e->n_out++;
+	return r;
+}
+
+/**
+ * usbip_outbox_put() - give a stream all that it does not have yet
+ * @out:	the outbox
+ * @put:	called with @ctx and a buffer; 0, or a negative errno and the stream can't go on. The
+ *		buffers come back by usbip_outbox_back(), not from within @put
+ * @ctx:	given to it
+ *
+ * Return: 0, or what @put returned.
+ */
+int usbip_outbox_put(struct usbip_outbox *out, usbip_put_fn put, void *ctx)
+{
+	while (out->next != &out->entries) {
+		struct usbip_outbox_entry *e = entry_of(out->next);
+		int r = put_part(e, e->header, sizeof(e->header), put, ctx);
+
+		if (r == 0)
+			r = put_part(e, e->data, e->data_len, put, ctx);
+		if (r == 0)
+			r = put_part(e, e->tail, e->tail_len, put, ctx);
+		if (r < 0)
+			return r;
+		out->next = out->next->next;
+	}
+	return 0;
+}
+
+/**
+ * usbip_outbox_back() - a stream gives a buffer back
+ * @out:	the outbox
+ * @buffer:	the first of those that it has
+ */
+void usbip_outbox_back(struct usbip_outbox *out, const struct stream_buffer *buffer)
+{
+	struct usbip_outbox_entry *e = entry_of(list_first(&out->entries));
+
+	assert(buffer >= e->buffers && buffer < e->buffers + ARRAY_SIZE(e->buffers));
+	out->bytes -= buffer->len;
+	if (--e->n_out == 0)
+		remove_first(out);
 }

@@ -2,9 +2,15 @@
 /*
  * A session's life and its stream of bytes, both ways. What its URBs do: usbip_session_urb.c.
  *
- * In: headers and small payloads pass the input buffer. Of a payload that is larger than what has
- * come, the rest is received straight into the URB's buffer, and what follows it into the input
- * buffer by the same call. Out: see usbip_outbox.c.
+ * A session hangs on a socket (usbip_session_receive(), usbip_session_send()), or on a stream whose
+ * bytes are shown to it where they lie (usbip_session_take()) and which keeps no copy of answers
+ * (usbip_session_answer()); its user keeps to one of the two.
+ *
+ * In, from a socket: headers and small payloads pass the input buffer. Of a payload that is larger
+ * than what has come, the rest is received straight into the URB's buffer, and what follows it into
+ * the input buffer by the same call. From a stream: a header is copied, a payload goes straight into
+ * the URB's buffer; the input buffer takes the rest of a frame only while the session may not act on
+ * it. Out: see usbip_outbox.c.
  *
  * Bounds, all a client's own doing: URBs without an answer and their bytes (beyond these a SUBMIT
  * is read whole and answered -ENOMEM), and answers that the client doesn't read (beyond these
@@ -326,6 +332,162 @@ int usbip_session_receive(struct usbip_session *session, int sock)
 		received += (size_t)n;
 	}
 	return USBIP_SESSION_CLOSED;
+}
+
+/* What a stream shows: pieces in memory that its writer may change, so each byte is read once. */
+struct shown {
+	const struct iovec *parts;
+	size_t at, left; /* of *parts; of all */
+};
+
+/* The next bytes, at most @len. @to NULL: passed over. Return: how many. */
+static size_t read_shown(struct shown *shown, uint8_t *to, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len && shown->left) {
+		size_t n = min_t(size_t, len - done, shown->parts->iov_len - shown->at);
+
+		if (to && n)
+			memcpy(to + done, (const uint8_t *)shown->parts->iov_base + shown->at, n);
+		done += n;
+		shown->left -= n;
+		shown->at += n;
+		if (shown->at == shown->parts->iov_len) {
+			shown->parts++;
+			shown->at = 0;
+		}
+	}
+	return done;
+}
+
+/* Payload of the arriving URB, with nothing before it in the input buffer. */
+static void read_payload(struct usbip_session *s, struct shown *shown)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->incoming); i++) {
+		struct incoming *in = &s->incoming[i];
+		size_t n = read_shown(shown, in->into, in->left);
+
+		if (in->into)
+			in->into += n;
+		in->left -= n;
+	}
+}
+
+/* At most @len bytes more into the input buffer. */
+static void read_input(struct usbip_session *s, struct shown *shown, size_t len)
+{
+	if (s->input_len == 0)
+		s->input_at = 0;
+	if (s->input_at && s->input_at + s->input_len + len > sizeof(s->input)) {
+		memmove(s->input, s->input + s->input_at, s->input_len);
+		s->input_at = 0;
+	}
+	len = min_t(size_t, len, sizeof(s->input) - s->input_at - s->input_len);
+	s->input_len += read_shown(shown, s->input + s->input_at + s->input_len, len);
+}
+
+/**
+ * usbip_session_take() - act on bytes that a stream shows
+ * @session:	the session
+ * @parts:	the stream's next bytes, in memory that may change; each is read once
+ * @len:	how many they are; 0: act on what was kept
+ * @ret_taken:	how many were taken: all of them where @len is at most usbip_session_takes()
+ *
+ * Return: 0; USBIP_SESSION_HELD: what was taken is kept, and this is to be called, also without
+ * bytes, once the cause is over; USBIP_SESSION_CLOSED: closed here; a negative errno where the
+ * session is broken: usbip_session_fault() says why.
+ */
+int usbip_session_take(struct usbip_session *session, const struct iovec *parts, size_t len,
+		       size_t *ret_taken)
+{
+	struct shown shown = {.parts = parts, .left = len};
+	struct usbip_session *s = session;
+	int r = s->broken;
+
+	while (r == 0 && !s->closing) {
+		if (s->arriving && !s->input_len)
+			read_payload(s, &shown);
+		if (must_wait(s)) {
+			read_input(s, &shown, shown.left);
+			r = USBIP_SESSION_HELD;
+			break;
+		}
+		r = parse(s);
+		if (r > 0) {
+			r = 0;
+			continue;
+		}
+		if (r < 0 || !shown.left)
+			break;
+		if (!s->arriving)
+			read_input(s, &shown, USBIP_HEADER_SIZE - s->input_len);
+	}
+	*ret_taken = len - shown.left;
+	return s->closing ? USBIP_SESSION_CLOSED : r;
+}
+
+/**
+ * usbip_session_takes() - how many bytes usbip_session_take() takes for certain
+ * @session:	the session
+ *
+ * Return: bytes. What was said once holds: less only by what was taken since.
+ */
+size_t usbip_session_takes(const struct usbip_session *session)
+{
+	const struct usbip_session *s = session;
+	size_t room = sizeof(s->input) - s->input_len;
+
+	if (s->arriving && !s->input_len)
+		room += s->incoming[0].left + s->incoming[1].left;
+	return room;
+}
+
+/**
+ * usbip_session_answer() - give a stream the answers that there are
+ * @session:	the session
+ * @put:	called with @ctx and a buffer of them; 0, or a negative errno. Not from within @put,
+ *		but in this order, each comes back by usbip_session_sent()
+ * @ctx:	given to it
+ *
+ * A stream that still has some must give them back before the session is closed.
+ *
+ * Return: 0; a negative errno where the session is broken.
+ */
+int usbip_session_answer(struct usbip_session *session,
+			 int (*put)(void *ctx, struct stream_buffer *buffer), void *ctx)
+{
+	int r;
+
+	if (session->broken)
+		return session->broken;
+	if (session->closing)
+		return 0;
+	r = usbip_outbox_put(&session->out, put, ctx);
+	if (r < 0)
+		return usbip_session_break(session, r, "can't be sent to: %s", strerror(-r));
+	return 0;
+}
+
+/**
+ * usbip_session_sent() - a stream gives a buffer of an answer back
+ * @session:	the session; it may read again then, if it was held
+ * @buffer:	of usbip_session_answer()
+ */
+void usbip_session_sent(struct usbip_session *session, const struct stream_buffer *buffer)
+{
+	usbip_outbox_back(&session->out, buffer);
+}
+
+/**
+ * usbip_session_has_unsent() - are there answers that usbip_session_answer() would give?
+ * @session:	the session
+ *
+ * Return: whether.
+ */
+bool usbip_session_has_unsent(const struct usbip_session *session)
+{
+	return !session->closing && session->out.next != &session->out.entries;
 }
 
 /**

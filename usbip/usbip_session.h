@@ -2,8 +2,8 @@
 /*
  * One client's connection after a successful IMPORT: URBs in, answers out.
  *
- * A session owns its URBs, their buffers and the bytes not yet parsed or sent; the socket is its
- * user's, one guest's thread, which calls everything here. Exactly one answer gives back each URB:
+ * A session owns its URBs, their buffers and the bytes not yet parsed or sent; the socket or stream
+ * is its user's, one guest's thread, which calls everything here. Exactly one answer gives back each URB:
  * RET_SUBMIT, or RET_UNLINK with -ECONNRESET; a RET_SUBMIT goes before the RET_UNLINK(0) of an
  * unlink that came too late. Answers leave in the order in which they came about.
  *
@@ -23,7 +23,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
+struct stream_buffer;
 struct usb_backend;
 struct usb_device;
 struct usbip_session;
@@ -31,7 +33,7 @@ struct usbip_session;
 #define USBIP_SESSION_MAX_URBS	1024	    /* that a client has and that aren't answered */
 #define USBIP_SESSION_MAX_BYTES (64u << 20) /* of their buffers */
 
-/* Outcomes of usbip_session_receive(). */
+/* Outcomes of usbip_session_receive() and usbip_session_take(). */
 enum {
 	USBIP_SESSION_MORE = 1, /* its bound of work is reached: call again next turn */
 	USBIP_SESSION_HELD,   /* reads again after ops->resumed() of the device, or after sending */
@@ -58,6 +60,13 @@ struct usbip_session *usbip_session_free(struct usbip_session *session);
 int usbip_session_receive(struct usbip_session *session, int sock);
 bool usbip_session_has_answers(const struct usbip_session *session);
 int usbip_session_send(struct usbip_session *session, int sock);
+int usbip_session_take(struct usbip_session *session, const struct iovec *parts, size_t len,
+		       size_t *ret_taken);
+size_t usbip_session_takes(const struct usbip_session *session);
+bool usbip_session_has_unsent(const struct usbip_session *session);
+int usbip_session_answer(struct usbip_session *session,
+			 int (*put)(void *ctx, struct stream_buffer *buffer), void *ctx);
+void usbip_session_sent(struct usbip_session *session, const struct stream_buffer *buffer);
 void usbip_session_close(struct usbip_session *session);
 void usbip_session_set_retries(struct usbip_session *session, unsigned retries);
 bool usbip_session_starved(const struct usbip_session *session);

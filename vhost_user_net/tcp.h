@@ -42,7 +42,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "base/list.h"
+#include "base/stream.h"
 
 /*
  * The bounds of one guest, all of them. tcp_new() takes this memory at once and no segment makes it
@@ -68,13 +68,6 @@ struct net_frame;
 struct net_offload;
 struct tcp;
 struct tcp_connection;
-
-/* Bytes to be sent: the caller's, who keeps both this and them until ops->release(). */
-struct tcp_buffer {
-	struct list link; /* TCP's */
-	const void *data;
-	uint32_t len; /* at least 1 */
-};
 
 struct tcp_config {
 	uint8_t mac[6];	     /* ours on the segment */
@@ -111,7 +104,7 @@ struct tcp_ops {
 	 * side and all was acknowledged, closed() comes in place of this. */
 	void (*ended)(void *ctx, struct tcp_connection *c);
 	/* @buffer is the user's again: acknowledged, or the connection is over. */
-	void (*release)(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer);
+	void (*release)(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer);
 	/*
 	 * The connection is over; @c is gone when this returns. @why: 0 both sides closed,
 	 * -ECONNRESET the guest reset it, -ETIMEDOUT it was closed here and the guest fell silent.
@@ -158,7 +151,7 @@ void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);
 void tcp_set_user(struct tcp_connection *c, void *user);
 void *tcp_user(const struct tcp_connection *c);
 void tcp_peer(const struct tcp_connection *c, struct tcp_peer *ret_peer);
-int tcp_send(struct tcp_connection *c, struct tcp_buffer *buffer);
+int tcp_send(struct tcp_connection *c, struct stream_buffer *buffer);
 uint32_t tcp_unacknowledged(const struct tcp_connection *c);
 void tcp_shutdown(struct tcp_connection *c);
 void tcp_close(struct tcp_connection *c);

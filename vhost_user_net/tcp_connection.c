@@ -103,7 +103,7 @@ static void release_all(struct tcp_connection *c)
 	struct list *l;
 
 	while ((l = list_pop(&c->queue)))
-		c->tcp->ops->release(c->tcp->ctx, c, list_entry(l, struct tcp_buffer, link));
+		c->tcp->ops->release(c->tcp->ctx, c, list_entry(l, struct stream_buffer, link));
 	c->queued = 0;
 	c->cursor = (struct tcp_cursor){};
 }

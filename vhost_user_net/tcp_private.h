@@ -79,7 +79,7 @@ enum tcp_event {
 
 /* A place in the queue. @buffer NULL: behind all that is there. */
 struct tcp_cursor {
-	struct tcp_buffer *buffer;
+	struct stream_buffer *buffer;
 	uint32_t at;
 };
 

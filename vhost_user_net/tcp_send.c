@@ -40,9 +40,11 @@ static int give(struct tcp *tcp, const struct net_offload *offload, unsigned n_p
 	return r;
 }
 
-static struct tcp_buffer *buffer_after(const struct tcp_connection *c, const struct tcp_buffer *b)
+static struct stream_buffer *buffer_after(const struct tcp_connection *c,
+					  const struct stream_buffer *b)
 {
-	return b->link.next == &c->queue ? NULL : list_entry(b->link.next, struct tcp_buffer, link);
+	return b->link.next == &c->queue ? NULL
+					 : list_entry(b->link.next, struct stream_buffer, link);
 }
 
 static struct tcp_cursor queue_begin(struct tcp_connection *c)
@@ -50,7 +52,7 @@ static struct tcp_cursor queue_begin(struct tcp_connection *c)
 	struct list *first = list_first(&c->queue);
 
 	return (struct tcp_cursor){
-		.buffer = first ? list_entry(first, struct tcp_buffer, link) : NULL,
+		.buffer = first ? list_entry(first, struct stream_buffer, link) : NULL,
 		.at = c->head_gone,
 	};
 }
@@ -347,7 +349,8 @@ void tcp_send_release(struct tcp_connection *c, uint32_t bytes)
 	bytes += c->head_gone;
 	c->head_gone = 0;
 	while (bytes) {
-		struct tcp_buffer *b = list_entry(list_first(&c->queue), struct tcp_buffer, link);
+		struct stream_buffer *b =
+			list_entry(list_first(&c->queue), struct stream_buffer, link);
 
 		if (bytes < b->len) {
 			c->head_gone = bytes;
@@ -376,7 +379,7 @@ void tcp_send_release(struct tcp_connection *c, uint32_t bytes)
  * Return: 0; -EINVAL for no bytes; -EPIPE after tcp_shutdown() or tcp_close(); -ENOBUFS above
  * TCP_QUEUE_MAX.
  */
-int tcp_send(struct tcp_connection *c, struct tcp_buffer *buffer)
+int tcp_send(struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	if (!buffer->len)
 		return -EINVAL;

@@ -142,7 +142,7 @@ static bool sane(const struct tcp_state *s)
 	return sane_path(s) && sane_sending(s) && sane_receiving(s);
 }
 
-static bool same_length(struct tcp_buffer *const *buffers, unsigned n, uint32_t queued)
+static bool same_length(struct stream_buffer *const *buffers, unsigned n, uint32_t queued)
 {
 	uint64_t sum = 0;
 
@@ -191,7 +191,7 @@ static void seek(struct tcp_connection *c)
 
 	c->cursor = (struct tcp_cursor){};
 	list_for_each(it, &c->queue) {
-		struct tcp_buffer *b = list_entry(it, struct tcp_buffer, link);
+		struct stream_buffer *b = list_entry(it, struct stream_buffer, link);
 
 		if (sent < b->len) {
 			c->cursor = (struct tcp_cursor){.buffer = b, .at = sent};
@@ -216,7 +216,7 @@ static void seek(struct tcp_connection *c)
  * Return: 0; -EINVAL where the state is none, or the buffers are not what it says; -EEXIST where
  * there is a connection between these two; -ENOSPC. Then the buffers are still the caller's.
  */
-int tcp_import(struct tcp *tcp, const struct tcp_state *state, struct tcp_buffer *const *buffers,
+int tcp_import(struct tcp *tcp, const struct tcp_state *state, struct stream_buffer *const *buffers,
 	       unsigned n_buffers, void *user, uint64_t now, struct tcp_connection **ret_c)
 {
 	struct tcp_connection *c;

@@ -34,5 +34,5 @@ static_assert(sizeof(struct tcp_state) == 8 + 16 + 44 + 6 + 22 + 8 + 4 + 4, "it 
 
 int tcp_export(const struct tcp_connection *c, struct tcp_state *ret_state);
 void tcp_state_forget_unfinal(struct tcp_state *state);
-int tcp_import(struct tcp *tcp, const struct tcp_state *state, struct tcp_buffer *const *buffers,
+int tcp_import(struct tcp *tcp, const struct tcp_state *state, struct stream_buffer *const *buffers,
 	       unsigned n_buffers, void *user, uint64_t now, struct tcp_connection **ret_c);

@@ -79,7 +79,7 @@ struct flying {
 };
 
 struct chunk {
-	struct tcp_buffer buffer;
+	struct stream_buffer buffer;
 };
 
 static struct {
@@ -345,7 +345,7 @@ static void on_ended(void *ctx, struct tcp_connection *c)
 	us.ended = true;
 }
 
-static void on_release(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer)
+static void on_release(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	free(container_of(buffer, struct chunk, buffer));
 }

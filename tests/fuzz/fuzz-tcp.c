@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define PEER_PORT(i) ((uint16_t)(1000 + (i)))
 
 struct sending {
-	struct tcp_buffer buffer;
+	struct stream_buffer buffer;
 	bool queued;
 };
 
@@ -126,7 +126,7 @@ static void on_ended(void *ctx, struct tcp_connection *c)
 		user(c, f.whim >> 4);
 }
 
-static void on_release(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer)
+static void on_release(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	struct sending *s = container_of(buffer, struct sending, buffer);
 
@@ -212,7 +212,7 @@ static void check_connection(const struct tcp_connection *c)
 	uint32_t fin = tcp_connection_says_fin(c);
 
 	for (struct list *l = c->queue.next; l != &c->queue; l = l->next)
-		sum += list_entry(l, struct tcp_buffer, link)->len;
+		sum += list_entry(l, struct stream_buffer, link)->len;
 	promise(sum == (uint64_t)c->queued + c->head_gone);
 	if (c->state == TCP_STATE_SYN_RECEIVED) {
 		promise(!list_empty(&c->half_open) && !c->queued);
@@ -395,7 +395,7 @@ static void move(struct tcp_connection *c)
 	struct tcp_state s;
 	uint8_t n = u8(), at;
 	struct sending *sending = NULL;
-	struct tcp_buffer *list[1];
+	struct stream_buffer *list[1];
 
 	if (tcp_export(c, &s) < 0)
 		return;

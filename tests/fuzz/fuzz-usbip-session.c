@@ -7,6 +7,8 @@
  * that the device has, or to the request that runs; 0xe0 … 0xef, the kernel's memory is used up or
  * there again, or what waits for it is tried again; from 0xf0, answers leave.
  *
+ * Each input is played twice: over a socket, and by a stream that keeps no copy of answers.
+ *
  * Checked beside the sanitizers: the URB table's assertions, and that nothing is left when all is
  * back.
  */
@@ -18,6 +20,7 @@
 
 #include "../unit/script-backend.h"
 #include "base/mem.h"
+#include "base/stream.h"
 #include "usbip/usbip_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,8 +76,42 @@ static void drain(int sock)
 		;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* In a piece of the size that it has, so that a byte beyond it shows. */
+static int take(struct usbip_session *session, int sock)
 {
+	size_t takes = min_t(size_t, usbip_session_takes(session), 65536), taken;
+	uint8_t *bytes = malloc(takes ? takes : 1), *exact;
+	ssize_t n = takes ? recv(sock, bytes, takes, MSG_DONTWAIT) : 0;
+	size_t len = n > 0 ? (size_t)n : 0;
+	int r;
+
+	exact = malloc(len ? len : 1);
+	memcpy(exact, bytes, len);
+	free(bytes);
+	r = usbip_session_take(session, &(struct iovec){exact, len}, len, &taken);
+	free(exact);
+	if (r >= 0 && r != USBIP_SESSION_CLOSED)
+		assert(taken == len);
+	return r;
+}
+
+static int put(void *ctx, struct stream_buffer *buffer)
+{
+	list_append(ctx, &buffer->link);
+	return 0;
+}
+
+static void give_back(struct usbip_session *session, struct list *stream)
+{
+	struct list *l;
+
+	while ((l = list_pop(stream)))
+		usbip_session_sent(session, list_entry(l, struct stream_buffer, link));
+}
+
+static void play(const uint8_t *data, size_t size, bool by_stream)
+{
+	struct list stream = LIST_INIT(stream);
 	struct usbip_session *session;
 	struct script script;
 	struct usb_urb *urb;
@@ -83,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	script_init(&script);
 	script.log[sizeof(script.log) - 1] = '\0';
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0)
-		return 0;
+		return;
 	if (usbip_session_new_on(&session, "fuzz", &script.backend, SCRIPT_DEVID, NULL, 0) < 0)
 		abort();
 	usbip_session_set_retries(session, 3);
@@ -98,6 +135,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				break;
 			data += n;
 			size -= n;
+		} else if (what >= 0xf0 && by_stream) {
+			if (what & 1)
+				give_back(session, &stream);
+			usbip_session_answer(session, put, &stream);
 		} else if (what >= 0xf0) {
 			usbip_session_send(session, sv[0]);
 			drain(sv[1]);
@@ -108,9 +149,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		} else {
 			happen(&script, what);
 		}
-		if (usbip_session_receive(session, sv[0]) < 0)
+		if ((by_stream ? take(session, sv[0]) : usbip_session_receive(session, sv[0])) < 0)
 			break;
 	}
+	give_back(session, &stream);
 	session = usbip_session_free(session);
 	if (script.backend.parked)
 		script_finish(&script, 0);
@@ -120,5 +162,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(!script.backend.client);
 	close(sv[0]);
 	close(sv[1]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	play(data, size, false);
+	play(data, size, true);
 	return 0;
 }

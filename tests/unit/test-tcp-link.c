@@ -35,7 +35,7 @@ struct flying {
 };
 
 struct queued {
-	struct tcp_buffer buffer;
+	struct stream_buffer buffer;
 	uint8_t bytes[];
 };
 
@@ -280,7 +280,7 @@ static size_t on_receive(void *ctx, struct tcp_connection *c, const struct iovec
 	return take;
 }
 
-static void on_release(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer)
+static void on_release(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	struct end *e = ctx;
 	struct queued *q = container_of(buffer, struct queued, buffer);
@@ -327,7 +327,7 @@ static void queue_bytes(struct end *e, uint64_t from, size_t len, struct queued 
 
 	for (size_t i = 0; i < len; i++)
 		q->bytes[i] = byte_at(e->run, e->me, from + i);
-	q->buffer = (struct tcp_buffer){.data = q->bytes, .len = (uint32_t)len};
+	q->buffer = (struct stream_buffer){.data = q->bytes, .len = (uint32_t)len};
 	e->buffers++;
 	*ret_q = q;
 }
@@ -381,7 +381,7 @@ static void move(struct end *e)
 	struct run *r = e->run;
 	struct tcp_state s;
 	struct tcp *old = e->tcp;
-	struct tcp_buffer *list[1];
+	struct stream_buffer *list[1];
 	struct queued *q = NULL;
 
 	if (tcp_export(e->c, &s) < 0)

@@ -97,7 +97,7 @@ static void on_ended(void *ctx, struct tcp_connection *c)
 {
 }
 
-static void on_release(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer)
+static void on_release(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	n_released++;
 }
@@ -207,8 +207,8 @@ static void ports_are_few(void **state)
 static void what_is_queued_has_a_bound(void **state)
 {
 	static const uint8_t byte;
-	struct tcp_buffer big = {.data = &byte, .len = TCP_QUEUE_MAX},
-			  more = {.data = &byte, .len = 1};
+	struct stream_buffer big = {.data = &byte, .len = TCP_QUEUE_MAX},
+			     more = {.data = &byte, .len = 1};
 	struct tcp *tcp = new_tcp();
 
 	open_from(tcp, 1000);
@@ -274,12 +274,12 @@ static struct tcp_state good(void)
 
 static int take_up(const struct tcp_state *s, uint32_t len)
 {
-	static struct tcp_buffer buffer, *list[] = {&buffer};
+	static struct stream_buffer buffer, *list[] = {&buffer};
 	struct tcp *tcp = new_tcp();
 	struct tcp_connection *c;
 	int r;
 
-	buffer = (struct tcp_buffer){.data = "0123456789", .len = len};
+	buffer = (struct stream_buffer){.data = "0123456789", .len = len};
 	r = tcp_import(tcp, s, list, len ? 1 : 0, NULL, MS, &c);
 	if (r == 0) {
 		struct tcp_state again;

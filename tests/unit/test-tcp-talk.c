@@ -30,7 +30,7 @@ struct sent {
 };
 
 struct bytes {
-	struct tcp_buffer buffer;
+	struct stream_buffer buffer;
 	uint8_t data[];
 };
 
@@ -177,7 +177,7 @@ static void on_ended(void *ctx, struct tcp_connection *c)
 	t->ended = true;
 }
 
-static void on_release(void *ctx, struct tcp_connection *c, struct tcp_buffer *buffer)
+static void on_release(void *ctx, struct tcp_connection *c, struct stream_buffer *buffer)
 {
 	struct talk *t = ctx;
 
@@ -493,7 +493,7 @@ static void say_send(struct talk *t, const struct line *l)
 
 		for (size_t j = 0; j < n; j++)
 			b->data[j] = (uint8_t)((t->sent + j) * 3);
-		b->buffer = (struct tcp_buffer){.data = b->data, .len = (uint32_t)n};
+		b->buffer = (struct stream_buffer){.data = b->data, .len = (uint32_t)n};
 		t->sent += n;
 		r = tcp_send(t->c, &b->buffer);
 		if (r < 0) {
@@ -708,7 +708,7 @@ static void say_move(struct talk *t, const struct line *l)
 {
 	struct tcp_state s;
 	struct bytes *b = NULL;
-	struct tcp_buffer *list[1];
+	struct stream_buffer *list[1];
 	int r;
 
 	need(t);
@@ -728,7 +728,7 @@ static void say_move(struct talk *t, const struct line *l)
 		b = malloc(sizeof(*b) + s.queued);
 		for (size_t i = 0; i < s.queued; i++)
 			b->data[i] = (uint8_t)((s.acked_bytes + i) * 3);
-		b->buffer = (struct tcp_buffer){.data = b->data, .len = s.queued};
+		b->buffer = (struct stream_buffer){.data = b->data, .len = s.queued};
 		list[0] = &b->buffer;
 	}
 	r = tcp_import(t->tcp, &s, list, s.queued ? 1 : 0, NULL, t->now, &t->c);

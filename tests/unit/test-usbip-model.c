@@ -591,9 +591,8 @@ static uint64_t state_hash(void)
 	note(&key, 0xff);
 	note_list(&key, &s->held);
 	note_list(&key, &s->starved);
-	for (unsigned i = 0; i < s->out.count; i++) {
-		const struct usbip_outbox_entry *e =
-			&s->out.entries[(s->out.head + i) & (s->out.size - 1)];
+	list_for_each(l, &s->out.entries) {
+		const struct usbip_outbox_entry *e = list_entry(l, struct usbip_outbox_entry, link);
 
 		note(&key, e->header[3]);
 		note(&key, e->header[7]);
