@@ -25,10 +25,9 @@
 #define LOOP_ENTRIES 128
 #define LOOP_CQ	     1024
 #define LOOP_SLOTS   1024
-#define LOOP_LINES   256
 
 /* NONE is also what cancellations carry: their results interest nobody. */
-enum loop_kind { LOOP_NONE, LOOP_POLL, LOOP_TIMER, LOOP_SIGNAL };
+enum loop_kind { LOOP_NONE, LOOP_POLL, LOOP_TIMER };
 
 union loop_data {
 	uint64_t u64;
@@ -58,12 +57,9 @@ struct loop {
 	struct mailbox box;
 	struct loop_watch box_watch;
 	struct loop_slot *slots;
-	uint32_t n_used, free_head;			     /* UINT32_MAX: none */
-	bool line_busy[LOOP_LINES], line_wanted[LOOP_LINES]; /* wanted: refused meanwhile */
+	uint32_t n_used, free_head; /* UINT32_MAX: none */
 	uint64_t turns;
 };
-
-static const uint64_t loop_one = 1;
 
 static struct io_uring_sqe *loop_sqe(struct loop *loop)
 {
@@ -79,8 +75,8 @@ static struct io_uring_sqe *loop_sqe(struct loop *loop)
 /* Only what the loop needs may ever be asked of the ring: seccomp can't see its operations. */
 static int loop_restrict(struct loop *loop)
 {
-	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_TIMEOUT, IORING_OP_ASYNC_CANCEL,
-				      IORING_OP_WRITE};
+	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
+				      IORING_OP_ASYNC_CANCEL};
 	struct io_uring_restriction res[ARRAY_SIZE(ops)];
 	int r;
 
@@ -337,40 +333,6 @@ void loop_cancel(struct loop *loop, struct loop_watch *watch)
 }
 
 /**
- * loop_signal() - write a counter of one to a descriptor that a peer chose
- * @loop:	the calling thread's loop
- * @line:	which of the loop's 256 lines; a line has one write under way at the most
- * @fd:		an eventfd, but it may be anything; must stay open until this returns
- *
- * The kernel carries the write out, so that it can't block the thread even where the peer has
- * arranged for that. On an eventfd it is done when this returns.
- *
- * Return: 0, 1 where the line's last write has not ended (a turn follows when it does; try again
- * then), or a negative errno.
- */
-int loop_signal(struct loop *loop, unsigned line, int fd)
-{
-	struct io_uring_sqe *sqe;
-	union loop_data d = {.slot = line, .kind = LOOP_SIGNAL};
-	int r;
-
-	if (line >= LOOP_LINES)
-		return -EINVAL;
-	if (loop->line_busy[line]) {
-		loop->line_wanted[line] = true;
-		return 1;
-	}
-	sqe = loop_sqe(loop);
-	if (!sqe)
-		return -EBUSY;
-	io_uring_prep_write(sqe, fd, &loop_one, sizeof(loop_one), (uint64_t)-1);
-	io_uring_sqe_set_data64(sqe, d.u64);
-	loop->line_busy[line] = true;
-	r = io_uring_submit(&loop->ring);
-	return r < 0 ? r : 0;
-}
-
-/**
  * loop_post() - send a letter to a loop's thread
  * @loop:	the receiver's loop
  * @letter:	see mailbox.h
@@ -391,14 +353,6 @@ static bool loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
 	void *ctx;
 
 	switch (d.kind) {
-	case LOOP_SIGNAL:
-		if (d.slot >= LOOP_LINES)
-			return false;
-		loop->line_busy[d.slot] = false;
-		if (!loop->line_wanted[d.slot])
-			return false;
-		loop->line_wanted[d.slot] = false;
-		return true;
 	case LOOP_POLL:
 	case LOOP_TIMER:
 		break;
@@ -458,7 +412,7 @@ int loop_turn(struct loop *loop, bool wait)
 	int r;
 
 	loop->turns++;
-	/* Signals complete at once, and would end a wait for nothing. */
+	/* What has come already is not waited for. */
 	n = loop_dispatch_all(loop);
 	if (wait && n == 0)
 		r = io_uring_submit_and_wait(&loop->ring, 1);

@@ -52,8 +52,6 @@ static inline bool loop_watching(const struct loop_watch *watch)
 	return watch->generation != 0;
 }
 
-int loop_signal(struct loop *loop, unsigned line, int fd);
-
 void loop_post(struct loop *loop, struct letter *letter, letter_fn deliver);
 int loop_turn(struct loop *loop, bool wait);
 uint64_t loop_turns(const struct loop *loop);

@@ -112,13 +112,6 @@ static void guest_watch_kick(void *ctx, unsigned ring, int fd)
 		guest->tx_ready = true;
 }
 
-static int guest_call(void *ctx, unsigned line, int fd)
-{
-	struct guest *guest = ctx;
-
-	return loop_signal(guest->loop, line, fd);
-}
-
 static void guest_signal_time(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
@@ -196,7 +189,6 @@ static void guest_poke(void *ctx)
 
 static const struct net_port_ops guest_port_ops = {
 	.watch_kick = guest_watch_kick,
-	.call = guest_call,
 	.link = guest_link,
 	.mac = guest_mac,
 	.foreign = guest_foreign,

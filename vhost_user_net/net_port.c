@@ -198,7 +198,7 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
  * not call back, nor wait.
  *
  * Return: 0; -ENOMEM; -ENOSPC where the switch is full; -EADDRINUSE where another port has the
- * configured card address; -EINVAL where that is no card's address, or the daemon's.
+ * configured card address; -EINVAL where that is no card's address, or the daemon's; or io_uring's error.
  */
 int net_port_new(struct net_port **ret_port, struct net_switch *sw,
 		 const struct net_port_config *config, const struct net_port_ops *ops, void *ctx)
@@ -245,7 +245,14 @@ int net_port_new(struct net_port **ret_port, struct net_switch *sw,
 		free(port);
 		return r;
 	}
-	vu_device_init(&port->dev, &device_ops, port, &sw->slot[port->index].lock);
+	r = vu_device_init(&port->dev, &device_ops, port, &sw->slot[port->index].lock);
+	if (r < 0) {
+		vu_device_deinit(&port->dev);
+		net_switch_leave(sw, port->index);
+		free(port->flat);
+		free(port);
+		return r;
+	}
 	pthread_mutex_lock(&sw->slot[port->index].lock);
 	sw->slot[port->index].port = port;
 	pthread_mutex_unlock(&sw->slot[port->index].lock);
@@ -273,6 +280,7 @@ struct net_port *net_port_free(struct net_port *port)
 	slot->port = NULL;
 	pthread_mutex_unlock(&slot->lock);
 	net_switch_leave(port->sw, port->index);
+	vu_device_deinit(&port->dev);
 	free(port->flat);
 	free(port);
 	return NULL;
@@ -344,8 +352,8 @@ void net_port_disconnect(struct net_port *port)
 {
 	net_port_let_go(port);
 	/* What others got from this guest they shall know of. */
-	(void)net_port_flush(port);
-	(void)net_port_signal(port);
+	net_port_flush(port);
+	net_port_signal(port);
 	vu_device_disconnect(&port->dev);
 	follow(port);
 }
@@ -366,22 +374,13 @@ void net_port_kicked(struct net_port *port, unsigned ring)
 	pthread_mutex_unlock(port->dev.lock);
 }
 
-/* With the slot of @of held where it is an RX ring. Return: 1 where it has to be asked again. */
-static int signal_ring(struct net_port *port, struct net_port *of, unsigned i)
+/* With the slot of @of held where it is an RX ring. */
+static void signal_ring(struct net_port *of, unsigned i)
 {
 	struct vu_ring *ring = &of->dev.ring[i];
-	int r;
 
-	if (!ring->running)
-		return 0;
-	if (vu_vring_wants_signal(&ring->q))
-		ring->call_due = true;
-	if (!ring->call_due)
-		return 0;
-	r = ring->call < 0 ? 0 : port->ops->call(port->ctx, of->index * 2 + i, ring->call);
-	if (r == 0)
-		ring->call_due = false;
-	return r;
+	if (ring->running && vu_vring_wants_signal(&ring->q))
+		bell_ring(&ring->call);
 }
 
 /* How many sent frames the guest may be left without news of. */
@@ -404,18 +403,16 @@ bool net_port_signal_due(const struct net_port *port)
 {
 	const struct vu_ring *ring = &port->dev.ring[VIRTIO_NET_TX];
 
-	return ring->running && (ring->call_due || vu_vring_unsignalled(&ring->q));
+	return ring->running && vu_vring_unsignalled(&ring->q);
 }
 
 /**
  * net_port_signal() - interrupt the guest for the frames that were sent, if it still wants to know
  * @port:	the port
- *
- * Return: true where a descriptor wasn't ready for it: call again next turn.
  */
-bool net_port_signal(struct net_port *port)
+void net_port_signal(struct net_port *port)
 {
-	return signal_ring(port, port, VIRTIO_NET_TX) > 0;
+	signal_ring(port, VIRTIO_NET_TX);
 }
 
 /**
@@ -424,30 +421,23 @@ bool net_port_signal(struct net_port *port)
  *
  * The own rings, and those of other guests that got frames from this one. Few frames that were sent
  * are left to net_port_signal().
- *
- * Return: true where a descriptor wasn't ready for it: call again next turn.
  */
-bool net_port_flush(struct net_port *port)
+void net_port_flush(struct net_port *port)
 {
 	const struct vu_ring *tx = &port->dev.ring[VIRTIO_NET_TX];
-	uint64_t again = 0;
-	bool more = false;
 
-	if (tx->call_due || tx->q.signal_due ||
-	    vu_vring_unsignalled(&tx->q) >= most_unsignalled(&tx->q))
-		more = net_port_signal(port);
+	if (tx->q.signal_due || vu_vring_unsignalled(&tx->q) >= most_unsignalled(&tx->q))
+		net_port_signal(port);
 	while (port->touched) {
 		unsigned i = (unsigned)__builtin_ctzll(port->touched);
 		struct net_slot *slot = &port->sw->slot[i];
 
 		port->touched &= port->touched - 1;
 		pthread_mutex_lock(&slot->lock);
-		if (slot->port && signal_ring(port, slot->port, VIRTIO_NET_RX) > 0)
-			again |= 1ull << i;
+		if (slot->port)
+			signal_ring(slot->port, VIRTIO_NET_RX);
 		pthread_mutex_unlock(&slot->lock);
 	}
-	port->touched = again;
-	return more || again;
 }
 
 /**

@@ -46,12 +46,6 @@ struct net_port_ops {
 	 * descriptor stays open until told to stop.
 	 */
 	void (*watch_kick)(void *ctx, unsigned ring, int fd);
-	/*
-	 * Write a counter of one to @fd without ever blocking, carried out before this returns.
-	 * @line (0 to 2 * NET_PORTS - 1) tells the port and ring that it belongs to.
-	 * Return: 0; 1: the line's last write has not ended yet, ask again next turn.
-	 */
-	int (*call)(void *ctx, unsigned line, int fd);
 	/* The card went up or down; on up, @tun_offload is what TUNSETOFFLOAD may be given. */
 	void (*link)(void *ctx, bool up, unsigned tun_offload);
 	/* The card's address is known now (the guest has taken it, or as configured at link-up). */
@@ -92,9 +86,9 @@ void net_port_kicked(struct net_port *port, unsigned ring);
 bool net_port_transmit(struct net_port *port, int tap);
 bool net_port_receive(struct net_port *port, int tap);
 void net_port_probe(struct net_port *port);
-bool net_port_flush(struct net_port *port);
+void net_port_flush(struct net_port *port);
 bool net_port_signal_due(const struct net_port *port);
-bool net_port_signal(struct net_port *port);
+void net_port_signal(struct net_port *port);
 int net_port_check(struct net_port *port);
 
 bool net_port_up(const struct net_port *port);

@@ -294,6 +294,8 @@ static int set_vring_kick(struct vu_device *dev)
 		return -EPROTO;
 	if (!dev->msg.n_fds)
 		return refuse(dev, -EOPNOTSUPP, "a ring without a kick would have to be polled");
+	if (bell_fits(&dev->probe, dev->msg.fds[0]) < 0)
+		return refuse(dev, -EBADF, "a kick that is no eventfd");
 	close_kick(dev, i);
 	ring->kick = take_fd(&dev->msg.fds[0]);
 	dev->ops->watch_kick(dev->ctx, i, ring->kick);
@@ -308,15 +310,21 @@ static int set_vring_call(struct vu_device *dev)
 
 	if (!ring)
 		return -EPROTO;
-	fd_close(ring->call);
-	ring->call = dev->msg.n_fds ? take_fd(&dev->msg.fds[0]) : -1;
+	if (!dev->msg.n_fds)
+		bell_detach(&ring->call);
+	else if (bell_attach(&ring->call, dev->msg.fds[0]) < 0)
+		return refuse(dev, -EBADF, "a call that is no eventfd");
 	return DONE;
 }
 
 /* Errors are told by the log; the descriptor is closed with the message. */
 static int set_vring_err(struct vu_device *dev)
 {
-	return ring_of_fd(dev) ? DONE : -EPROTO;
+	if (!ring_of_fd(dev))
+		return -EPROTO;
+	if (dev->msg.n_fds && bell_fits(&dev->probe, dev->msg.fds[0]) < 0)
+		return refuse(dev, -EBADF, "a descriptor for errors that is no eventfd");
+	return DONE;
 }
 
 static int get_protocol_features(struct vu_device *dev)
@@ -491,10 +499,14 @@ int vu_device_message(struct vu_device *dev)
  * @ops:	what it asks of its owner
  * @ctx:	given to them
  * @lock:	what keeps other threads out of the memory and the RX ring
+ *
+ * Return: 0 or a negative errno; vu_device_deinit() is due in both cases.
  */
-void vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
-		    pthread_mutex_t *lock)
+int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
+		   pthread_mutex_t *lock)
 {
+	int r;
+
 	memset(dev, 0, sizeof(*dev));
 	dev->ops = ops;
 	dev->ctx = ctx;
@@ -503,7 +515,22 @@ void vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void
 	vu_message_init(&dev->msg);
 	vu_memory_init(&dev->mem);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
-		dev->ring[i].kick = dev->ring[i].call = -1;
+		dev->ring[i].kick = -1;
+	r = bell_init(&dev->probe);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS && r == 0; i++)
+		r = bell_init(&dev->ring[i].call);
+	return r;
+}
+
+/**
+ * vu_device_deinit() - free what vu_device_init() made
+ * @dev:	the device, not connected
+ */
+void vu_device_deinit(struct vu_device *dev)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		bell_deinit(&dev->ring[i].call);
+	bell_deinit(&dev->probe);
 }
 
 /**
@@ -525,8 +552,8 @@ void vu_device_disconnect(struct vu_device *dev)
 	pthread_mutex_lock(dev->lock);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		ring_stop(dev, i);
-		fd_close(dev->ring[i].call);
-		dev->ring[i] = (struct vu_ring){.kick = -1, .call = -1};
+		bell_detach(&dev->ring[i].call);
+		dev->ring[i] = (struct vu_ring){.kick = -1, .call = dev->ring[i].call};
 	}
 	vu_memory_clear(&dev->mem);
 	dev->features = dev->protocol_features = 0;

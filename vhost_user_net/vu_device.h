@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bell.h"
 #include "vhost_user_net/virtio_spec.h"
 #include "vhost_user_net/vu_memory.h"
 #include "vhost_user_net/vu_message.h"
@@ -37,8 +38,8 @@ struct vu_ring {
 	bool placed;
 	struct vu_vring_place place;
 	bool enabled;
-	int kick, call; /* -1: none */
-	bool call_due;	/* the driver is to be signalled, and could not be yet */
+	int kick;	  /* -1: none */
+	struct bell call; /* its driver's interrupt */
 };
 
 struct vu_device_ops {
@@ -58,6 +59,7 @@ struct vu_device {
 	uint8_t status;
 	struct vu_memory mem;
 	struct vu_ring ring[VIRTIO_NET_RINGS];
+	struct bell probe;   /* for the question what a descriptor is */
 	const char *refused; /* why the last message was refused, for the owner's log line */
 	uint32_t request;    /* which that was */
 };
@@ -65,8 +67,9 @@ struct vu_device {
 /* Outcomes of vu_device_message(), beside 0. */
 enum { VU_DEVICE_PART = 1, VU_DEVICE_END };
 
-void vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
-		    pthread_mutex_t *lock);
+int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
+		   pthread_mutex_t *lock);
+void vu_device_deinit(struct vu_device *dev);
 void vu_device_connect(struct vu_device *dev, int sock);
 void vu_device_disconnect(struct vu_device *dev);
 int vu_device_message(struct vu_device *dev);

@@ -123,64 +123,6 @@ static void a_full_table_is_an_error_and_slots_come_back(void **state _unused_)
 	loop_free(loop);
 }
 
-static void a_signal_never_blocks(void **state _unused_)
-{
-	int ev = eventfd(0, EFD_NONBLOCK), p[2];
-	struct loop *loop;
-	eventfd_t v;
-	char buf[65536] = {0};
-
-	assert_int_equal(loop_new(&loop), 0);
-	assert_int_equal(loop_signal(loop, 0, ev), 0);
-	assert_int_equal(eventfd_read(ev, &v), 0);
-	assert_int_equal(v, 1);
-
-	/* A full pipe in blocking mode, in place of an eventfd: what a hostile peer might hand in.
-	 */
-	assert_int_equal(pipe(p), 0);
-	assert_int_equal(fcntl(p[1], F_SETFL, O_NONBLOCK), 0);
-	while (write(p[1], buf, sizeof(buf)) > 0)
-		;
-	assert_int_equal(fcntl(p[1], F_SETFL, 0), 0);
-	assert_int_equal(loop_signal(loop, 1, p[1]), 0);
-	loop_turn(loop, false);
-	assert_int_equal(loop_signal(loop, 1, p[1]), 1);
-	/* Other lines go on. */
-	loop_turn(loop, false);
-	assert_int_equal(loop_signal(loop, 0, ev), 0);
-	while (loop_signal(loop, 1, p[1]) == 1) {
-		if (read(p[0], buf, sizeof(buf)) < 0)
-			fail();
-		loop_turn(loop, true);
-	}
-	loop_free(loop);
-	close(ev);
-	close(p[0]);
-	close(p[1]);
-}
-
-static void a_signal_ends_no_wait(void **state _unused_)
-{
-	int ev = eventfd(0, EFD_NONBLOCK);
-	struct loop_watch w = {0};
-	struct loop *loop;
-	unsigned n = 0;
-
-	assert_int_equal(loop_new(&loop), 0);
-	assert_int_equal(loop_watch_time(loop, &w, 1000000, count, &n), 0);
-	assert_int_equal(loop_signal(loop, 0, ev), 0);
-	assert_int_equal(loop_turn(loop, true), 1);
-	assert_int_equal(n, 1);
-
-	/* Who was refused meanwhile is waiting for just that. */
-	assert_int_equal(loop_signal(loop, 0, ev), 0);
-	assert_int_equal(loop_signal(loop, 0, ev), 1);
-	assert_int_equal(loop_turn(loop, true), 1);
-	assert_int_equal(loop_signal(loop, 0, ev), 0);
-	loop_free(loop);
-	close(ev);
-}
-
 struct post {
 	struct letter letter;
 	struct loop *loop;
@@ -222,8 +164,6 @@ int main(void)
 		cmocka_unit_test(a_single_poll_waits_to_be_armed_again),
 		cmocka_unit_test(a_completion_for_what_has_gone_finds_nobody),
 		cmocka_unit_test(a_full_table_is_an_error_and_slots_come_back),
-		cmocka_unit_test(a_signal_never_blocks),
-		cmocka_unit_test(a_signal_ends_no_wait),
 		cmocka_unit_test(a_letter_wakes_the_loop),
 	};
 

@@ -234,6 +234,33 @@ static void refusals_are_told(void **state _unused_)
 	close(e);
 }
 
+/* A kick is polled and a call written to: only an eventfd answers both at once, whoever else has it. */
+static void only_an_eventfd_is_a_kick_or_a_call(void **state _unused_)
+{
+	static const uint32_t requests[] = {VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_CALL,
+					    VHOST_USER_SET_VRING_ERR};
+	unsigned before = fe_open_fds();
+	int e = eventfd(0, EFD_CLOEXEC), pipes[2];
+	uint64_t x = 1;
+
+	assert_int_equal(pipe(pipes), 0);
+	set_protocol(REPLY_ACK);
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		assert_int_equal(ack(requests[i], &x, 8, &pipes[1], 1), 1);
+		assert_int_equal(ack(requests[i], &x, 8, &fe.sock, 1), 1);
+		assert_int_equal(ack(requests[i], &x, 8, &fe.memfd, 1), 1);
+		assert_int_equal(fe.watched[1], -1);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++)
+		assert_int_equal(ack(requests[i], &x, 8, &e, 1), 0);
+	assert_true(fe.watched[1] >= 0);
+	close(e);
+	close(pipes[0]);
+	close(pipes[1]);
+	net_port_disconnect(fe.port);
+	assert_int_equal(fe_open_fds(), before);
+}
+
 static void memory_tables_are_checked(void **state _unused_)
 {
 	typedef struct vhost_user_memory_region region;
@@ -520,9 +547,10 @@ static void stopping_tells_where_to_go_on(void **state _unused_)
 	assert_int_equal(fe_message(&fe), 0);
 	assert_true(net_port_up(fe.port));
 	/* What was posted meanwhile goes out without a kick, and both rings are told. */
-	fe.calls[0] = fe.calls[1] = 0;
+	fe_calls(&fe, 0);
+	fe_calls(&fe, 1);
 	assert_int_equal(frames_out(), 1);
-	assert_int_equal(fe.calls[1], 1);
+	assert_int_equal(fe_calls(&fe, 1), 1);
 }
 
 /* Whatever the front-end believes after our restart, the used index says what was finished. */
@@ -547,11 +575,12 @@ static void after_a_restart_nothing_is_lost_or_done_twice(void **state _unused_)
 		fe_set_ring(&fe, 1, 256, told[i]);
 		assert_int_equal(fe_message(&fe), 0);
 		assert_true(net_port_up(fe.port));
-		fe.calls[0] = fe.calls[1] = 0;
+		fe_calls(&fe, 0);
+		fe_calls(&fe, 1);
 		assert_int_equal(frames_out(), 2);
 		assert_int_equal(fe_used_idx(&fe, 1), 9);
-		assert_int_equal(fe.calls[0], 1);
-		assert_int_equal(fe.calls[1], 1);
+		assert_int_equal(fe_calls(&fe, 0), 1);
+		assert_int_equal(fe_calls(&fe, 1), 1);
 	}
 }
 
@@ -634,6 +663,7 @@ int main(void)
 		T(bad_messages_end_the_connection),
 		T(messages_arrive_in_any_portions),
 		T(refusals_are_told),
+		T(only_an_eventfd_is_a_kick_or_a_call),
 		T(memory_tables_are_checked),
 		T(memory_comes_and_goes_by_slots),
 		T(memory_is_bounded_by_the_machines),

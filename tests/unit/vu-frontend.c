@@ -35,17 +35,6 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 	((struct fe *)ctx)->watched[ring] = fd;
 }
 
-static int on_call(void *ctx, unsigned line, int fd)
-{
-	struct fe *fe = ctx;
-
-	if (fe->call_busy)
-		return 1;
-	fe->calls[line]++;
-	eventfd_write(fd, 1);
-	return 0;
-}
-
 static void on_link(void *ctx, bool up, unsigned tun_offload)
 {
 	struct fe *fe = ctx;
@@ -87,7 +76,6 @@ static void on_poke(void *ctx)
 
 static const struct net_port_ops ops = {
 	.watch_kick = on_watch_kick,
-	.call = on_call,
 	.link = on_link,
 	.mac = on_mac,
 	.foreign = on_foreign,
@@ -404,6 +392,16 @@ void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *fram
 	struct iovec iov[2] = {{(void *)(hdr ? hdr : &none), sizeof(*hdr)}, {(void *)frame, len}};
 
 	MUST(writev(fe->host, iov, 2) == (ssize_t)(sizeof(*hdr) + len));
+}
+
+/* How often the driver was told, since this was asked last. */
+unsigned fe_calls(struct fe *fe, unsigned ring)
+{
+	eventfd_t n = 0;
+
+	if (eventfd_read(fe->ring[ring].call, &n) < 0)
+		return 0;
+	return (unsigned)n;
 }
 
 unsigned fe_open_fds(void)

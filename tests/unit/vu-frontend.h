@@ -59,8 +59,6 @@ struct fe {
 	uint8_t foreign[6];
 	int watched[VIRTIO_NET_RINGS];
 	atomic_uint pokes;
-	unsigned calls[2 * NET_PORTS];
-	bool call_busy;
 };
 
 struct net_port_config fe_config(unsigned n);
@@ -96,4 +94,5 @@ size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t 
 size_t fe_tap_out(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
 void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
 
+unsigned fe_calls(struct fe *fe, unsigned ring);
 unsigned fe_open_fds(void);
