@@ -20,7 +20,7 @@
 #include "daemon/broker_line.h"
 #include "daemon/broker_port.h"
 #include "daemon/private_net.h"
-#include "daemon/sandbox.h"
+#include "base/sandbox.h"
 
 static int broker_fd; /* the line; one thread reads it, packets are sent whole by any */
 

@@ -29,7 +29,7 @@
 #include "daemon/old_sessions.h"
 #include "daemon/port_off.h"
 #include "daemon/route.h"
-#include "daemon/sandbox.h"
+#include "base/sandbox.h"
 #include "daemon/virt_link.h"
 #include "policy/rule.h"
 #include "usbip/usb_device.h"

@@ -27,7 +27,7 @@
 #include "base/fd.h"
 #include "daemon/broker.h"
 #include "daemon/broker_disk.h"
-#include "daemon/sandbox.h"
+#include "base/sandbox.h"
 
 #define PARTITION_SECTOR 2048
 #define SECTORS		 (16 << 11)
