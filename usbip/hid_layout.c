@@ -24,8 +24,7 @@ enum {
 	X = 0x10030,
 	Y = 0x10031,
 	SYSTEM_CONTROL = 0x10080,
-	BUTTON_1 = 0x90001,
-	BUTTON_8 = 0x90008,
+	BUTTON_0 = 0x90000,
 	CONSUMER_CONTROL = 0xc0001,
 	DIGITIZER = 0xd0001,
 	WHITE_BOARD = 0xd0006,
@@ -290,14 +289,32 @@ static bool has_usage(const struct hid_usages *u, uint32_t first, uint32_t last)
 	return false;
 }
 
-/* Whether buttons are a mouse's here; elsewhere they are a joystick's, or just buttons. */
+/* Codes that click or touch, less BTN_MISC (include/uapi/linux/input-event-codes.h): BTN_LEFT to
+ * BTN_TASK, BTN_TOOL_PEN, BTN_TOOL_FINGER and BTN_TOOL_MOUSE, BTN_TOUCH. */
+static const struct {
+	uint8_t first, last;
+} clicking[] = {{0x10, 0x17}, {0x40, 0x40}, {0x45, 0x46}, {0x4a, 0x4a}};
+
+#define MOUSE_BUTTONS 0x10 /* BTN_MOUSE, less BTN_MISC */
+
+/*
+ * Whether one of the buttons is a mouse's. They are numbered from BTN_MOUSE on in a mouse or a pointer; a joystick's
+ * and a game pad's never are; all others are numbered from BTN_MISC on, so that the 17th is BTN_LEFT
+ * (Linux 6.1, drivers/hid/hid-input.c: hidinput_configure_usage()).
+ */
 static bool buttons_click(const struct hid_part *part)
 {
-	uint32_t of = part->application;
+	uint32_t of = part->application, from;
 
 	if (of != MOUSE && of != POINTER && of != JOYSTICK && of != GAME_PAD)
 		of = part->physical;
-	return of == MOUSE || of == POINTER;
+	if (of == JOYSTICK || of == GAME_PAD)
+		return false;
+	from = BUTTON_0 + 1 - (of == MOUSE || of == POINTER ? MOUSE_BUTTONS : 0);
+	for (size_t i = 0; i < ARRAY_SIZE(clicking); i++)
+		if (has_usage(part->usages, from + clicking[i].first, from + clicking[i].last))
+			return true;
+	return false;
 }
 
 static uint8_t pointer_signs(const struct hid_part *part)
@@ -310,9 +327,8 @@ static uint8_t pointer_signs(const struct hid_part *part)
 		signs |= relative ? REL_X : ABS_X;
 	if (has_usage(u, Y, Y))
 		signs |= relative ? REL_Y : ABS_Y;
-	if ((has_usage(u, BUTTON_1, BUTTON_8) && buttons_click(part)) ||
-	    has_usage(u, TIP_PRESSURE, TIP_PRESSURE) || has_usage(u, IN_RANGE, TOUCH) ||
-	    has_usage(u, TIP_SWITCH, SECONDARY_TIP))
+	if (buttons_click(part) || has_usage(u, TIP_PRESSURE, TIP_PRESSURE) ||
+	    has_usage(u, IN_RANGE, TOUCH) || has_usage(u, TIP_SWITCH, SECONDARY_TIP))
 		signs |= CLICK;
 	return signs;
 }

@@ -304,6 +304,16 @@ static void test_too_many_elements(void **state)
 		}
 }
 
+/* Buttons of nothing that Linux knows, numbered from BTN_MISC on: the 17th is BTN_LEFT. */
+#define BUTTONS_AND_AXES(n)                                                                      \
+	{                                                                                        \
+		0x05, 0x01, 0xa1, 0x01, 0x05, 0x09, 0x19, 0x01, 0x29, n, 0x15, 0x00, 0x25, 0x01, \
+			0x75, 0x01, 0x95, n, 0x81, 0x02, 0x95, 32 - n, 0x81, 0x03, 0x05, 0x01,   \
+			0x09, 0x01, 0xa1, 0x00, 0x09, 0x30, 0x09, 0x31, 0x26, 0xff, 0x00, 0x75,  \
+			0x08, 0x95, 0x02, 0x81, 0x02, 0xc0, 0xc0                                 \
+	}
+static const uint8_t buttons_16[] = BUTTONS_AND_AXES(16), buttons_17[] = BUTTONS_AND_AXES(17);
+
 #define KIND(descriptor, kinds)                       \
 	{                                             \
 		descriptor, sizeof(descriptor), kinds \
@@ -331,6 +341,8 @@ static void test_kinds(void **state)
 		KIND(game_pad, 0),
 		KIND(joystick, 0),
 		KIND(power_supply, 0),
+		KIND(buttons_16, 0),
+		KIND(buttons_17, HID_POINTER),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
