@@ -304,11 +304,12 @@ static int guest_set_up(struct guest *guest)
 		.prefix = guest->cfg.prefix,
 		.isolate = guest->cfg.isolate,
 	};
-	int r;
+	int r = 0;
 
 	memcpy(port.mac, guest->cfg.mac, sizeof(port.mac));
 	memcpy(port.mac_before, guest->cfg.mac_before, sizeof(port.mac_before));
-	r = loop_new(&guest->loop);
+	if (!guest->loop)
+		r = loop_new(&guest->loop);
 	if (r < 0)
 		return r;
 	r = net_port_new(&guest->port, guest->cfg.sw, &port, &guest_port_ops, guest);
@@ -378,6 +379,23 @@ static void guest_be_real_time(struct guest *guest)
 			 param.sched_priority);
 }
 
+/* Nothing is left to let go of, but the card. */
+static void guest_close_up(struct guest *guest)
+{
+	if (guest->sock >= 0) {
+		/* The ends of its connections are in the tap: the guest must see them, or it keeps
+		 * devices that nobody serves any more. */
+		net_port_receive(guest->port, guest->cfg.tap);
+		net_port_flush(guest->port);
+		guest_disconnect(guest);
+	}
+	loop_cancel(guest->loop, &guest->tap_watch);
+	for (unsigned i = 0; i < ARRAY_SIZE(guest->kick_watch); i++)
+		loop_cancel(guest->loop, &guest->kick_watch[i]);
+	loop_cancel(guest->loop, &guest->signal_timer);
+	guest->port = net_port_free(guest->port);
+}
+
 static void *guest_main(void *arg)
 {
 	struct guest *guest = arg;
@@ -388,25 +406,42 @@ static void *guest_main(void *arg)
 	guest_be_real_time(guest);
 	guest->start_result = guest_set_up(guest);
 	sem_post(&guest->started);
-	if (guest->start_result == 0) {
-		bool more = false;
-
-		while (!guest->done) {
-			guest_wait(guest, !more);
-			more = guest_turn(guest);
-		}
-	}
-	if (guest->sock >= 0) {
-		/* The ends of its connections are in the tap: the guest must see them, or it keeps
-		 * devices that nobody serves any more. */
-		net_port_receive(guest->port, guest->cfg.tap);
-		net_port_flush(guest->port);
-		guest_disconnect(guest);
-	}
-	guest->port = net_port_free(guest->port);
-	if (guest->start_result == 0)
-		loop_post(guest->control, &guest->ended, guest_ended_delivered);
+	if (guest->start_result < 0)
+		return NULL;
+	for (bool more = false; !guest->done;)
+		more = guest_serve(guest, more);
+	guest_close_up(guest);
+	loop_post(guest->control, &guest->ended, guest_ended_delivered);
 	return NULL;
+}
+
+static struct guest *guest_new(const struct guest_config *config, struct loop *control,
+			       const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return NULL;
+	guest->cfg = *config;
+	guest->sock = -1;
+	guest->control = control;
+	guest->events = events;
+	guest->ctx = ctx;
+	list_init(&guest->devices);
+	list_init(&guest->leaving);
+	usb_memory_set_share(&guest->memory, &config->memory);
+	sem_init(&guest->started, 0, 0);
+	return guest;
+}
+
+/* What is left of a guest that did not come up: its descriptors are the caller's. */
+static void guest_drop(struct guest *guest)
+{
+	net_port_free(guest->port);
+	if (guest->loop != guest->control)
+		loop_free(guest->loop);
+	sem_destroy(&guest->started);
+	free(guest);
 }
 
 /**
@@ -421,20 +456,11 @@ static void *guest_main(void *arg)
 int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
 		const struct guest_events *events, void *ctx)
 {
-	struct guest *guest = calloc(1, sizeof(*guest));
+	struct guest *guest = guest_new(config, control, events, ctx);
 	int r;
 
 	if (!guest)
 		return -ENOMEM;
-	guest->cfg = *config;
-	guest->sock = -1;
-	guest->control = control;
-	guest->events = events;
-	guest->ctx = ctx;
-	list_init(&guest->devices);
-	list_init(&guest->leaving);
-	usb_memory_set_share(&guest->memory, &config->memory);
-	sem_init(&guest->started, 0, 0);
 	r = -pthread_create(&guest->thread, NULL, guest_main, guest);
 	if (r == 0) {
 		while (sem_wait(&guest->started) < 0)
@@ -444,13 +470,60 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 			pthread_join(guest->thread, NULL);
 	}
 	if (r < 0) {
-		loop_free(guest->loop);
-		sem_destroy(&guest->started);
-		free(guest);
+		guest_drop(guest);
 		return r;
 	}
 	*ret_guest = guest;
 	return 0;
+}
+
+/**
+ * guest_begin() - be a guest in the calling thread, in place of guest_start()
+ * @ret_guest:	the guest; freed by guest_free() after @events->ended
+ * @config:	copied; its descriptors are the guest's where this succeeds
+ * @loop:	the calling thread's, of which guest_serve() makes all turns from here on
+ * @events:	called with @ctx
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_begin(struct guest **ret_guest, const struct guest_config *config, struct loop *loop,
+		const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = guest_new(config, loop, events, ctx);
+	int r;
+
+	if (!guest)
+		return -ENOMEM;
+	guest->loop = loop;
+	guest_be_real_time(guest);
+	r = guest_set_up(guest);
+	if (r < 0) {
+		listener_stop(&guest->door);
+		guest_drop(guest);
+		return r;
+	}
+	*ret_guest = guest;
+	return 0;
+}
+
+/**
+ * guest_serve() - one turn of a guest's work
+ * @guest:	of guest_begin()
+ * @more:	what the last turn returned; false for the first
+ *
+ * In its last turn @events->ended is called.
+ *
+ * Return: whether there is more to do without waiting.
+ */
+bool guest_serve(struct guest *guest, bool more)
+{
+	guest_wait(guest, !more);
+	more = guest_turn(guest);
+	if (!guest->done || guest->loop != guest->control)
+		return more;
+	guest_close_up(guest);
+	guest->events->ended(guest->ctx);
+	return false;
 }
 
 /**
@@ -503,8 +576,10 @@ struct guest *guest_free(struct guest *guest)
 {
 	if (!guest)
 		return NULL;
-	pthread_join(guest->thread, NULL);
-	loop_free(guest->loop);
+	if (guest->loop != guest->control) {
+		pthread_join(guest->thread, NULL);
+		loop_free(guest->loop);
+	}
 	fd_close(guest->cfg.listener);
 	fd_close(guest->cfg.tap);
 	sem_destroy(&guest->started);

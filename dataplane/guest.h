@@ -90,6 +90,9 @@ void guest_device_forget(struct guest_device *gd);
 
 int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
 		const struct guest_events *events, void *ctx);
+int guest_begin(struct guest **ret_guest, const struct guest_config *config, struct loop *loop,
+		const struct guest_events *events, void *ctx);
+bool guest_serve(struct guest *guest, bool more);
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys);
 void guest_set_memory(struct guest *guest, const struct usb_memory_share *share);
 void guest_stop(struct guest *guest);

@@ -57,7 +57,7 @@ struct shape {
 
 static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_HELLO] = SHAPE("HELLO", ASK, vm_wire_hello, 0),
-	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 1, TEXT(vm_wire_start, name),
+	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 3, TEXT(vm_wire_start, name),
 			       BYTE(vm_wire_start, isolate, 2), WORD(vm_wire_start, prefix, 0, 33)),
 	[VM_ASK_HOTKEYS] = SHAPE("HOTKEYS", ASK, vm_wire_hotkeys, 0),
 	[VM_ASK_MEMORY] = SHAPE("MEMORY", ASK, vm_wire_memory, 0),
@@ -80,11 +80,12 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_PEER] = SHAPE("PEER", ASK, vm_wire_port, 0, BYTE(vm_wire_port, has_mac, 2),
 			      BYTE(vm_wire_port, isolated, 2), BYTE(vm_wire_port, up, 2)),
 	[VM_ASK_PEER_GONE] = SHAPE("PEER_GONE", ASK, vm_wire_number, 0),
-	[VM_ASK_LINK] = SHAPE("LINK", ASK, vm_wire_number, 3),
+	[VM_ASK_LINK] = SHAPE("LINK", ASK, vm_wire_link, 3, WORD(vm_wire_link, side, 0, 2)),
 	[VM_ASK_MAC] =
 		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
+	[VM_ASK_SOCKET] = SHAPE("SOCKET", ASK, vm_wire_socket, 1, TEXT(vm_wire_socket, busid)),
 
-	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0),
+	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
 	[VM_SAY_CARD] = SHAPE("CARD", SAY, vm_wire_card, 0, BYTE(vm_wire_card, up, 2),
 			      BYTE(vm_wire_card, has_daemon, 2)),

@@ -52,6 +52,7 @@ enum vm_wire_kind {
 	VM_ASK_PEER_GONE,
 	VM_ASK_LINK,
 	VM_ASK_MAC,
+	VM_ASK_SOCKET, /* as long as a guest's connections end in control */
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -120,10 +121,13 @@ struct vm_wire_hello {
 	uint32_t kind;
 	uint32_t version; /* the newest that the sender understands */
 	uint32_t least;	  /* the oldest */
-	uint32_t unused;
+	uint32_t serves;  /* the process's: 1 where it has had its START already */
 };
 
-/* One descriptor: the listener for the VM's QEMU. */
+/*
+ * Three descriptors: the listener for the VM's QEMU; the one that the next control will connect to;
+ * and its tap, as long as there is one.
+ */
 struct vm_wire_start {
 	uint32_t kind;
 	uint32_t prefix; /* bits */
@@ -196,11 +200,24 @@ struct vm_wire_port {
 	uint8_t unused_too[2];
 };
 
-/* PEER_GONE; LINK with three descriptors (memory, the eventfds that wake this end and the other);
- * LINK_WANTED. */
+/* PEER_GONE; LINK_WANTED. */
 struct vm_wire_number {
 	uint32_t kind;
 	uint32_t number;
+};
+
+/* Three descriptors: memory, and the eventfds that wake this end and the other. */
+struct vm_wire_link {
+	uint32_t kind;
+	uint32_t number;
+	uint32_t side; /* 0 or 1: which of its two this end is */
+};
+
+/* One descriptor: the socket of a client that may have the device. */
+struct vm_wire_socket {
+	uint32_t kind;
+	uint32_t device;
+	char busid[USBIP_BUSID_SIZE + 8]; /* as it asked */
 };
 
 /* The answer to MAC_WANTED. */
@@ -297,6 +314,8 @@ union vm_wire_message {
 	struct vm_wire_hang_up hang_up;
 	struct vm_wire_port port;
 	struct vm_wire_number number;
+	struct vm_wire_link link;
+	struct vm_wire_socket socket;
 	struct vm_wire_mac_answer mac_answer;
 	struct vm_wire_mac mac;
 	struct vm_wire_started started;

@@ -14,10 +14,11 @@
 static unsigned fds_of(uint32_t kind)
 {
 	switch (kind) {
-	case VM_ASK_START:
 	case VM_ASK_GIVE:
 	case VM_ASK_AGENT:
+	case VM_ASK_SOCKET:
 		return 1;
+	case VM_ASK_START:
 	case VM_ASK_LINK:
 		return 3;
 	default:
@@ -62,7 +63,7 @@ static int check_sound(const union vm_wire_message *m)
 
 static bool is_kind(uint32_t kind)
 {
-	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_MAC) ||
+	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_SOCKET) ||
 	       (kind >= VM_SAY_HELLO && kind < VM_WIRE_KINDS);
 }
 
@@ -110,6 +111,7 @@ static void test_texts_end(void **state)
 	TEXT_OF(VM_ASK_GIVE, give.info.path);
 	TEXT_OF(VM_ASK_GIVE, give.info.busid);
 	TEXT_OF(VM_ASK_EXPORT, export.alias);
+	TEXT_OF(VM_ASK_SOCKET, socket.busid);
 	TEXT_OF(VM_SAY_HELD, held.busid);
 	TEXT_OF(VM_SAY_OPENED, result.reason);
 	TEXT_OF(VM_SAY_SESSION_ENDED, result.reason);
@@ -144,7 +146,9 @@ static void test_choices_are_known(void **state)
 	CHOICE_OF(VM_ASK_PEER, port.has_mac, 1);
 	CHOICE_OF(VM_ASK_PEER, port.isolated, 1);
 	CHOICE_OF(VM_ASK_PEER, port.up, 1);
+	CHOICE_OF(VM_ASK_LINK, link.side, 1);
 	CHOICE_OF(VM_ASK_MAC, mac_answer.granted, 1);
+	CHOICE_OF(VM_SAY_HELLO, hello.serves, 1);
 	CHOICE_OF(VM_SAY_CARD, card.up, 1);
 	CHOICE_OF(VM_SAY_CARD, card.has_daemon, 1);
 	CHOICE_OF(VM_SAY_HELD, held.state, VM_HELD_CLOSING);

@@ -95,12 +95,13 @@ struct net_port_config fe_config(unsigned n)
 	return c;
 }
 
-void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config)
+/* A front-end whose port is in another process; @sock is connected to it. */
+void fe_open_far(struct fe *fe, int sock)
 {
 	int pair[2];
 
 	memset(fe, 0, sizeof(*fe));
-	fe->sock = fe->back_sock = -1;
+	fe->back_sock = -1;
 	fe->ring[0].kick = fe->ring[0].call = fe->ring[1].kick = fe->ring[1].call = -1;
 	fe->watched[0] = fe->watched[1] = -1;
 	fe->memfd = memfd_create("guest", MFD_CLOEXEC);
@@ -110,6 +111,12 @@ void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config 
 	MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
 	fe->tap = pair[0];
 	fe->host = pair[1];
+	fe->sock = sock;
+}
+
+void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config)
+{
+	fe_open_far(fe, -1);
 	MUST(net_port_new(&fe->port, sw, config, &ops, fe) == 0);
 	fe_connect(fe);
 }
@@ -179,7 +186,7 @@ void fe_send_fd(struct fe *fe, uint32_t request, unsigned index, int fd)
 
 int fe_message(struct fe *fe)
 {
-	return net_port_message(fe->port);
+	return fe->port ? net_port_message(fe->port) : 0;
 }
 
 /* The answer that has arrived; its first eight bytes. */

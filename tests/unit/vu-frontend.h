@@ -41,9 +41,9 @@ struct fe_ring {
 };
 
 struct fe {
-	struct net_port *port;
-	int sock, back_sock; /* the two ends of the connection */
-	int tap, host;	     /* the two ends of the tap */
+	struct net_port *port; /* NULL: in another process, which reads by itself */
+	int sock, back_sock;   /* the two ends of the connection */
+	int tap, host;	       /* the two ends of the tap */
 	int memfd;
 	uint8_t *mem;
 	uint64_t features;
@@ -63,6 +63,7 @@ struct fe {
 
 struct net_port_config fe_config(unsigned n);
 void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config);
+void fe_open_far(struct fe *fe, int sock);
 void fe_connect(struct fe *fe);
 void fe_close(struct fe *fe);
 

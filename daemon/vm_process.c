@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM's process, as control has it; see vm_process.h.
+ *
+ * A device's states are those of its guest.h calls as far as they are under way: `given` (the process
+ * has it, or will have read that it does), and what was asked and not answered yet. A process that says
+ * what answers nothing has lost its line: it was taken over, or is broken, and control needs no more
+ * of it.
+ */
+#include "daemon/vm_process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "protocol/vm_line.h"
+#include "usbip/hid_found.h"
+
+enum guest_state {
+	GUEST_ALONE,	/* no line */
+	GUEST_GREETING, /* HELLO was said */
+	GUEST_STARTING, /* START was said */
+	GUEST_STANDS,
+};
+
+struct guest {
+	struct guest_config cfg; /* its descriptors are its own: the next process gets them too */
+	struct loop *loop;
+	const struct guest_events *events;
+	const struct guest_process_events *process;
+	void *ctx;
+	enum guest_state state;
+	struct vm_line *line;
+	struct list devices; /* of struct guest_device */
+	struct guest_card card;
+	int next; /* the listener for the next control, or -1 */
+	bool stopping;
+	struct loop_watch ended, taken;
+};
+
+/* Numbers are never used twice in the life of a process; several controls may give it devices. */
+static uint32_t last_number;
+
+struct guest_device {
+	struct list link;
+	struct guest *guest; /* NULL: in none */
+	uint32_t number;
+	char name[VM_WIRE_TAG_SIZE];
+	struct usbip_device_info info;
+	int node;				  /* until it is given, or -1 */
+	const struct guest_device_events *events; /* NULL: forgotten */
+	void *ctx;
+	bool given;		 /* to the process there is now */
+	bool opened, failed;	 /* the answer to GIVE */
+	bool importing, session; /* IMPORTED is awaited; SESSION_ENDED is */
+	bool resetting, taking;	 /* WAS_RESET is, TAKEN is */
+	bool gone, stuck;	 /* told */
+};
+
+/* ------------------------------------------------------------- words to the process */
+
+static void tell(struct guest *guest, const void *message)
+{
+	vm_line_send(guest->line, message, NULL, 0);
+}
+
+static void tell_device(const struct guest_device *gd, uint32_t kind)
+{
+	tell(gd->guest, &(struct vm_wire_device){.kind = kind, .device = gd->number});
+}
+
+static void tell_start(struct guest *guest)
+{
+	const struct guest_config *cfg = &guest->cfg;
+	struct vm_wire_start m = {.kind = VM_ASK_START,
+				  .prefix = cfg->prefix,
+				  .isolate = cfg->isolate,
+				  .hotkeys = cfg->hotkeys,
+				  .memory = cfg->memory};
+
+	snprintf(m.name, sizeof(m.name), "%s", cfg->name);
+	memcpy(m.address, &cfg->address, sizeof(m.address));
+	memcpy(m.daemon, &cfg->daemon, sizeof(m.daemon));
+	memcpy(m.mac, cfg->mac, sizeof(m.mac));
+	memcpy(m.mac_before, cfg->mac_before, sizeof(m.mac_before));
+	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next, cfg->tap}, 3);
+}
+
+static void tell_give(struct guest_device *gd)
+{
+	struct vm_wire_give m = {.kind = VM_ASK_GIVE, .device = gd->number, .info = gd->info};
+
+	memcpy(m.tag, gd->name, sizeof(m.tag));
+	vm_line_send(gd->guest->line, &m, &gd->node, 1);
+	gd->node = fd_close(gd->node);
+	gd->given = true;
+}
+
+/* ------------------------------------------------------------- what becomes of a device */
+
+static void device_leaves(struct guest_device *gd)
+{
+	list_remove(&gd->link);
+	gd->guest = NULL;
+	gd->given = false;
+}
+
+/* The process has it no more, or never had it. */
+static void device_taken(struct guest_device *gd, int r)
+{
+	device_leaves(gd);
+	if (gd->events)
+		gd->events->taken(gd->ctx, true, r, "");
+	else
+		guest_device_free(gd);
+}
+
+/* All that was asked and not answered is answered, in the order in which a process would. */
+static void device_lost(struct guest_device *gd, const char *why)
+{
+	if (gd->session || gd->importing) {
+		bool session = gd->session;
+
+		gd->session = gd->importing = false;
+		if (gd->events && session)
+			gd->events->session_ended(gd->ctx, 0, why);
+		else if (gd->events)
+			gd->events->imported(gd->ctx, -EPIPE);
+	}
+	if (gd->events && !gd->opened && !gd->failed && !gd->taking)
+		gd->events->opened(gd->ctx, -EPIPE, why);
+	if (gd->events && gd->resetting) {
+		gd->resetting = false;
+		gd->events->was_reset(gd->ctx, -EPIPE, why);
+	}
+	device_taken(gd, 0);
+}
+
+/* What a process had is lost with it; what it has not had yet waits for the next one. */
+static void devices_lost(struct guest *guest, const char *why)
+{
+	struct list had = LIST_INIT(had);
+	struct list *l;
+
+	list_for_each_safe(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (!gd->given)
+			continue;
+		list_remove(it);
+		list_append(&had, it);
+	}
+	while ((l = list_first(&had)))
+		device_lost(list_entry(l, struct guest_device, link), why);
+}
+
+static void guest_over(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	guest->events->ended(guest->ctx);
+}
+
+static void guest_is_over(struct guest *guest)
+{
+	if (!loop_watching(&guest->ended))
+		loop_watch_time(guest->loop, &guest->ended, 0, guest_over, guest);
+}
+
+/* With no process there is nothing to wait for. */
+static void end_alone(struct guest *guest)
+{
+	list_for_each_safe(it, &guest->devices)
+		device_taken(list_entry(it, struct guest_device, link), 0);
+	guest_is_over(guest);
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+	struct guest *guest = ctx;
+	bool stood = guest->state == GUEST_STANDS;
+
+	guest->line = vm_line_free(guest->line);
+	guest->state = GUEST_ALONE;
+	if (guest->card.up) {
+		guest->card.up = guest->card.has_daemon = false;
+		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
+		guest->events->link(guest->ctx, &guest->card);
+	}
+	devices_lost(guest, "its VM's process has ended");
+	if (guest->stopping) {
+		end_alone(guest);
+		return;
+	}
+	if (stood)
+		log_err("%s: its process is lost: %s", guest->cfg.name, why);
+	guest->process->lost(guest->ctx, why);
+}
+
+/* ------------------------------------------------------------- what the process says */
+
+static struct guest_device *device_find(struct guest *guest, uint32_t number)
+{
+	list_for_each(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (gd->number == number && gd->given)
+			return gd;
+	}
+	return NULL;
+}
+
+#define NO_DEVICE "it speaks of a device that it was not given"
+#define NOT_ASKED "it answers what was not asked"
+
+typedef const char *(*say_fn)(struct guest *guest, const union vm_wire_message *m);
+typedef const char *(*device_fn)(struct guest_device *gd, const union vm_wire_message *m);
+
+static void guest_stands(struct guest *guest)
+{
+	guest->state = GUEST_STANDS;
+	list_for_each_safe(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (!gd->given && !gd->taking)
+			tell_give(gd);
+	}
+	if (guest->process->stands)
+		guest->process->stands(guest->ctx);
+}
+
+static const char *said_hello(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_GREETING)
+		return NOT_ASKED;
+	if (vm_wire_agree(&m->hello) < 0)
+		return "it speaks no version that usbrouted does";
+	if (m->hello.serves)
+		return "it serves already"; /* the next control's to take up */
+	guest->state = GUEST_STARTING;
+	tell_start(guest);
+	return NULL;
+}
+
+static const char *said_started(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_STARTING)
+		return NOT_ASKED;
+	if (m->started.r < 0)
+		return errno_text(m->started.r);
+	guest_stands(guest);
+	return NULL;
+}
+
+static const char *said_card(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->card = (struct guest_card){.up = m->card.up, .has_daemon = m->card.has_daemon};
+	memcpy(guest->card.mac, m->card.mac, sizeof(guest->card.mac));
+	memcpy(guest->card.foreign, m->card.foreign, sizeof(guest->card.foreign));
+	guest->events->link(guest->ctx, &guest->card);
+	return NULL;
+}
+
+static const char *said_ended(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	/* The line's end is next, and says the rest. */
+	return guest->stopping ? NULL : NOT_ASKED;
+}
+
+static const char *said_refused(struct guest *guest, const union vm_wire_message *m)
+{
+	log_warning("%s: its process is of an older version, and does not know \"%s\"",
+		    guest->cfg.name, vm_wire_name(m->refused.refused));
+	return NULL;
+}
+
+static const char *said_opened(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (gd->opened || gd->failed)
+		return NOT_ASKED;
+	gd->opened = m->result.r == 0;
+	gd->failed = !gd->opened;
+	if (gd->events)
+		gd->events->opened(gd->ctx, m->result.r, m->result.reason);
+	return NULL;
+}
+
+static const char *said_imported(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (!gd->importing)
+		return NOT_ASKED;
+	gd->importing = false;
+	gd->session = m->imported.r == 0;
+	if (gd->events)
+		gd->events->imported(gd->ctx, m->imported.r);
+	return NULL;
+}
+
+static const char *said_session_ended(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (!gd->session)
+		return NOT_ASKED;
+	gd->session = false;
+	if (gd->events)
+		gd->events->session_ended(gd->ctx, m->result.r, m->result.reason);
+	return NULL;
+}
+
+static const char *said_was_reset(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (!gd->resetting || gd->session)
+		return NOT_ASKED;
+	gd->resetting = false;
+	if (gd->events)
+		gd->events->was_reset(gd->ctx, m->result.r, m->result.reason);
+	return NULL;
+}
+
+static const char *said_gone(struct guest_device *gd, const union vm_wire_message *m _unused_)
+{
+	if (gd->gone)
+		return NOT_ASKED;
+	gd->gone = true;
+	if (gd->events)
+		gd->events->gone(gd->ctx);
+	return NULL;
+}
+
+static const char *said_stuck(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (gd->stuck)
+		return NOT_ASKED;
+	gd->stuck = true;
+	if (gd->events)
+		gd->events->stuck(gd->ctx, m->result.reason);
+	return NULL;
+}
+
+static const char *said_taken(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if ((!gd->taking && !gd->guest->stopping) || gd->session || !m->result.closed)
+		return NOT_ASKED;
+	/* A client that came too late: its import was overtaken. */
+	if (gd->importing) {
+		gd->importing = false;
+		if (gd->events)
+			gd->events->imported(gd->ctx, -ENODEV);
+	}
+	device_taken(gd, m->result.r);
+	return NULL;
+}
+
+static const char *said_hotkey(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (!gd->opened)
+		return NOT_ASKED;
+	if (gd->events)
+		gd->events->hotkey(gd->ctx, (enum hotkey)m->hotkey.which);
+	return NULL;
+}
+
+static const char *said_hid(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (gd->events && gd->events->hid)
+		gd->events->hid(gd->ctx, &m->hid.found);
+	return NULL;
+}
+
+/* Of the guest, or of a device, whose number is the second word of each of those. */
+static const struct {
+	say_fn of_guest;
+	device_fn of_device;
+} says[VM_WIRE_KINDS] = {
+	[VM_SAY_HELLO] = {.of_guest = said_hello},
+	[VM_SAY_STARTED] = {.of_guest = said_started},
+	[VM_SAY_CARD] = {.of_guest = said_card},
+	[VM_SAY_ENDED] = {.of_guest = said_ended},
+	[VM_SAY_REFUSED] = {.of_guest = said_refused},
+	[VM_SAY_OPENED] = {.of_device = said_opened},
+	[VM_SAY_IMPORTED] = {.of_device = said_imported},
+	[VM_SAY_SESSION_ENDED] = {.of_device = said_session_ended},
+	[VM_SAY_WAS_RESET] = {.of_device = said_was_reset},
+	[VM_SAY_GONE] = {.of_device = said_gone},
+	[VM_SAY_STUCK] = {.of_device = said_stuck},
+	[VM_SAY_TAKEN] = {.of_device = said_taken},
+	[VM_SAY_HOTKEY] = {.of_device = said_hotkey},
+	[VM_SAY_HID] = {.of_device = said_hid},
+};
+
+static_assert(offsetof(struct vm_wire_device_result, device) == 4 &&
+		      offsetof(struct vm_wire_imported, device) == 4 &&
+		      offsetof(struct vm_wire_hotkey, device) == 4 &&
+		      offsetof(struct vm_wire_hid, device) == 4 &&
+		      offsetof(struct vm_wire_device, device) == 4,
+	      "the second word");
+
+static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
+{
+	struct guest *guest = ctx;
+	struct guest_device *gd;
+
+	if (says[m->kind].of_guest)
+		return says[m->kind].of_guest(guest, m);
+	if (!says[m->kind].of_device)
+		return NOT_ASKED;
+	gd = device_find(guest, m->device.device);
+	return gd ? says[m->kind].of_device(gd, m) : NO_DEVICE;
+}
+
+static const struct vm_line_ops line_ops = {.message = on_message, .lost = on_lost};
+
+/* ------------------------------------------------------------- guest.h: the guest */
+
+/**
+ * guest_start() - make a guest, without a process yet
+ * @ret_guest:	the guest; freed by guest_free() after @events->ended
+ * @config:	copied; its descriptors are the guest's where this succeeds
+ * @control:	the caller's loop
+ * @events:	called in the caller's thread with @ctx
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
+		const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return -ENOMEM;
+	guest->cfg = *config;
+	guest->loop = control;
+	guest->events = events;
+	guest->ctx = ctx;
+	guest->next = -1;
+	list_init(&guest->devices);
+	*ret_guest = guest;
+	return 0;
+}
+
+/**
+ * guest_set_next() - where the next control will find its process
+ * @guest:	the guest
+ * @listener:	a listening SOCK_SEQPACKET socket; the guest's from here on
+ */
+void guest_set_next(struct guest *guest, int listener)
+{
+	guest->next = listener;
+}
+
+/**
+ * guest_connect() - give a guest its process
+ * @guest:	the guest, without one
+ * @line:	connected to it; the guest's from here on
+ * @events:	of the process, called with the guest's ctx
+ */
+void guest_connect(struct guest *guest, int line, const struct guest_process_events *events)
+{
+	struct vm_wire_hello hello = {
+		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
+	int r = vm_line_open(&guest->line, guest->loop, line, VM_WIRE_CONTROL, &line_ops, guest);
+
+	guest->process = events;
+	if (r < 0) {
+		fd_close(line);
+		guest->process->lost(guest->ctx, errno_text(r));
+		return;
+	}
+	guest->state = GUEST_GREETING;
+	tell(guest, &hello);
+}
+
+/**
+ * guest_set_hotkeys() - have a guest's keyboards watched for other hot keys
+ * @guest:	the guest
+ * @hotkeys:	copied
+ */
+void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
+{
+	guest->cfg.hotkeys = *hotkeys;
+	if (guest->state >= GUEST_STARTING)
+		tell(guest, &(struct vm_wire_hotkeys){.kind = VM_ASK_HOTKEYS, .hotkeys = *hotkeys});
+}
+
+/**
+ * guest_set_memory() - give a guest another share of the kernel's memory for URBs
+ * @guest:	the guest
+ * @share:	copied
+ */
+void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
+{
+	guest->cfg.memory = *share;
+	if (guest->state >= GUEST_STARTING)
+		tell(guest, &(struct vm_wire_memory){.kind = VM_ASK_MEMORY, .share = *share});
+}
+
+/**
+ * guest_stop() - have a guest's process let go of everything and end
+ * @guest:	the guest; @events->ended follows, unless a call is stuck in the kernel
+ */
+void guest_stop(struct guest *guest)
+{
+	guest->stopping = true;
+	if (guest->state >= GUEST_STARTING)
+		tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+	else
+		guest_is_over(guest);
+}
+
+/**
+ * guest_free() - free a guest whose process has ended, or is left alone
+ * @guest:	the guest, or NULL; devices that were forgotten are freed
+ *
+ * Return: NULL.
+ */
+struct guest *guest_free(struct guest *guest)
+{
+	struct list *l;
+
+	if (!guest)
+		return NULL;
+	loop_cancel(guest->loop, &guest->ended);
+	loop_cancel(guest->loop, &guest->taken);
+	vm_line_free(guest->line);
+	while ((l = list_first(&guest->devices))) {
+		struct guest_device *gd = list_entry(l, struct guest_device, link);
+
+		device_leaves(gd);
+		if (!gd->events)
+			guest_device_free(gd);
+	}
+	fd_close(guest->cfg.listener);
+	fd_close(guest->cfg.tap);
+	fd_close(guest->next);
+	free(guest);
+	return NULL;
+}
+
+/* ------------------------------------------------------------- guest.h: its devices */
+
+/**
+ * guest_device_new() - make a device that may be given to a guest
+ * @name:	for log lines
+ * @info:	what USB/IP tells of it
+ * @fd:		its usbfs node; owned from here on where this succeeds
+ * @control:	the caller's loop
+ * @events:	called in the caller's thread with @ctx
+ *
+ * Return: the device, or NULL without memory.
+ */
+struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
+				      int fd, struct loop *control _unused_,
+				      const struct guest_device_events *events, void *ctx)
+{
+	struct guest_device *gd = calloc(1, sizeof(*gd));
+
+	if (!gd)
+		return NULL;
+	list_init(&gd->link);
+	gd->number = ++last_number;
+	snprintf(gd->name, sizeof(gd->name), "%s", name);
+	gd->info = *info;
+	gd->node = fd;
+	gd->events = events;
+	gd->ctx = ctx;
+	return gd;
+}
+
+/**
+ * guest_device_free() - free a device that was taken, or never given
+ * @gd:		the device, or NULL
+ *
+ * Return: NULL.
+ */
+struct guest_device *guest_device_free(struct guest_device *gd)
+{
+	if (!gd)
+		return NULL;
+	fd_close(gd->node);
+	free(gd);
+	return NULL;
+}
+
+/**
+ * guest_device_forget() - hear nothing more of a device
+ * @gd:		the device; it frees itself once it was taken
+ */
+void guest_device_forget(struct guest_device *gd)
+{
+	gd->events = NULL;
+	gd->ctx = NULL;
+}
+
+/**
+ * guest_give() - give a device to a guest
+ * @guest:	the guest
+ * @gd:		in no guest; "opened" follows
+ */
+void guest_give(struct guest *guest, struct guest_device *gd)
+{
+	gd->guest = guest;
+	gd->opened = gd->failed = gd->gone = gd->stuck = gd->taking = false;
+	list_append(&guest->devices, &gd->link);
+	if (guest->state == GUEST_STANDS)
+		tell_give(gd);
+}
+
+/**
+ * guest_import() - hand a client that may import a device to the guest that has it
+ * @guest:	the guest that the client is in
+ * @gd:		the device, which this guest has
+ * @sock:	the client; the guest's from here on
+ * @op:		what it asked
+ *
+ * "imported" follows, and after a good one "session_ended".
+ */
+void guest_import(struct guest *guest, struct guest_device *gd, int sock, const struct usbip_op *op)
+{
+	struct vm_wire_socket m = {.kind = VM_ASK_SOCKET, .device = gd->number};
+
+	snprintf(m.busid, sizeof(m.busid), "%s", op->busid);
+	gd->importing = true;
+	vm_line_send(guest->line, &m, &sock, 1);
+	fd_close(sock);
+}
+
+/**
+ * guest_reset() - reset a device
+ * @guest:	the guest that has it
+ * @gd:		the device, opened; its session ends, then "was_reset" follows
+ */
+void guest_reset(struct guest *guest _unused_, struct guest_device *gd)
+{
+	gd->resetting = true;
+	tell_device(gd, VM_ASK_RESET);
+}
+
+static void never_given(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	list_for_each_safe(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (gd->taking && !gd->given)
+			device_taken(gd, 0);
+	}
+}
+
+/**
+ * guest_take() - take a device away from a guest
+ * @guest:	the guest that has it
+ * @gd:		the device; its session ends, then "taken" follows, closed
+ * @close_it:	whatever is asked: nothing leaves a process but closed
+ */
+void guest_take(struct guest *guest, struct guest_device *gd, bool close_it _unused_)
+{
+	gd->taking = true;
+	if (gd->given)
+		tell_device(gd, VM_ASK_TAKE);
+	else
+		loop_watch_time(guest->loop, &guest->taken, 0, never_given, guest);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * usbrouted-vm: the process of one VM. It is started by usbrouted's broker, with the line to control
+ * as descriptor 3, and is of no use to anybody else.
+ *
+ * Before it hears a word, it shuts itself in (enclose.h); what it works with is handed to it over the
+ * line.
+ */
+#include <build_info.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/output.h"
+#include "dataplane/control_line.h"
+#include "dataplane/enclose.h"
+#include "usbip/usb_device.h"
+
+#define EXIT_CANNOT 1
+#define EXIT_USAGE  2
+#define LINE_FD	    3
+
+/* As in usbrouted: large buffers go back to the system when they are freed. */
+#define GIVEN_BACK (256 * 1024)
+
+static const char usage[] =
+	"Usage: usbrouted-vm NAME\n"
+	"The process of one virtual machine, NAME. usbrouted starts it; nothing else can.\n"
+	"\n"
+	"  --version      print the version\n"
+	"  --help         print this\n";
+
+static bool is_line(int fd)
+{
+	int type = 0, domain = 0;
+	socklen_t len = sizeof(type), domain_len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) == 0 &&
+	       domain == AF_UNIX;
+}
+
+static int serve(void)
+{
+	struct control_line *line;
+	struct loop *loop;
+	bool more = false;
+	int r = loop_new(&loop);
+
+	if (r < 0) {
+		log_err("io_uring: %s", errno_text(r));
+		return EXIT_CANNOT;
+	}
+	r = usb_device_library_init();
+	if (r == 0)
+		r = control_line_new(&line, loop, LINE_FD);
+	if (r < 0) {
+		log_err("starting: %s", errno_text(r));
+		return EXIT_CANNOT;
+	}
+	while (control_line_serve(line, &more))
+		;
+	/* What a stuck call has is the kernel's, and nothing waits for that. */
+	_exit(0);
+}
+
+static int run(int argc, char **argv)
+{
+	char name[16];
+
+	if (argc == 2 && !strcmp(argv[1], "--version")) {
+		puts("usbrouted-vm " USBROUTED_VERSION);
+		return 0;
+	}
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (argc != 2 || argv[1][0] == '-') {
+		fputs("Try: usbrouted-vm --help\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (!is_line(LINE_FD)) {
+		fputs("usbrouted-vm: it is started by usbrouted, and by nothing else\n", stderr);
+		return EXIT_USAGE;
+	}
+	log_init(LOG_LEVEL_INFO);
+	fcntl(LINE_FD, F_SETFD, FD_CLOEXEC);
+	snprintf(name, sizeof(name), "vm:%.12s", argv[1]);
+	prctl(PR_SET_NAME, name);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
+	enclose(argv[1]);
+	return serve();
+}
+
+int main(int argc, char **argv)
+{
+	output_init();
+	return output_end("usbrouted-vm", run(argc, argv));
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program usbrouted-vm, driven as usbrouted drives it: control's end is the real one
+ * (daemon/vm_process.c), the guest is a vhost-user front-end of the tests. usage: test-vm PROGRAM
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/vm_process.h"
+#include "protocol/vm_wire.h"
+#include "tests/unit/vu-frontend.h"
+
+#define SECONDS 60
+
+static const char *program;
+
+struct rig {
+	struct loop *loop;
+	struct guest *guest;
+	char folder[64], path[96], next_path[96];
+	pid_t pid;
+	struct fe fe;
+	int far_tap; /* the host's end of its tap */
+	unsigned n_stands, n_lost, n_ended, ups, downs;
+};
+
+struct dev {
+	struct guest_device *gd;
+	unsigned opened, taken;
+	int r;
+};
+
+/* ------------------------------------------------------------- control */
+
+static void on_link(void *ctx, const struct guest_card *card)
+{
+	struct rig *rig = ctx;
+
+	if (card->up)
+		rig->ups++;
+	else
+		rig->downs++;
+}
+
+static void on_ended(void *ctx)
+{
+	((struct rig *)ctx)->n_ended++;
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+	((struct rig *)ctx)->n_lost++;
+}
+
+static void on_stands(void *ctx)
+{
+	((struct rig *)ctx)->n_stands++;
+}
+
+static const struct guest_events events = {.link = on_link, .ended = on_ended};
+static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
+
+static void on_opened(void *ctx, int r, const char *reason)
+{
+	struct dev *d = ctx;
+
+	d->opened++;
+	d->r = r;
+}
+
+static void on_taken(void *ctx, bool closed, int r, const char *reason)
+{
+	struct dev *d = ctx;
+
+	assert_true(closed);
+	d->taken++;
+	d->gd = guest_device_free(d->gd);
+}
+
+static const struct guest_device_events device_events = {.opened = on_opened, .taken = on_taken};
+
+/* ------------------------------------------------------------- the machine */
+
+static void late(void *ctx, int res)
+{
+	fail_msg("it did not happen: %s", (const char *)ctx);
+}
+
+static void until(struct rig *rig, const unsigned *count, unsigned n, const char *what)
+{
+	struct loop_watch watch = {0};
+
+	loop_watch_time(rig->loop, &watch, SECONDS * 1000000000ull, late, (void *)what);
+	while (*count < n)
+		loop_turn(rig->loop, true);
+	loop_cancel(rig->loop, &watch);
+}
+
+static int unix_listen(const char *path, int type)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static int unix_connect(const char *path, int type)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* As the broker does it. */
+static void start_process(struct rig *rig)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	rig->pid = fork();
+	if (rig->pid == 0) {
+		if (pair[1] != 3)
+			dup2(pair[1], 3);
+		else
+			fcntl(3, F_SETFD, 0);
+		close_range(4, ~0u, 0);
+		execl(program, program, "vm1", NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	guest_connect(rig->guest, pair[0], &process);
+}
+
+static int process_ends(struct rig *rig)
+{
+	int status;
+
+	assert_int_equal(waitpid(rig->pid, &status, 0), rig->pid);
+	rig->pid = 0;
+	return status;
+}
+
+static struct rig *rig_new(void)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	struct guest_config config = {.name = "vm1", .prefix = 24, .memory = {1 << 20, 1 << 20}};
+	int tap[2];
+
+	inet_pton(AF_INET, "10.77.0.11", &config.address);
+	inet_pton(AF_INET, "10.77.0.1", &config.daemon);
+	snprintf(rig->folder, sizeof(rig->folder), "/tmp/test-vm-XXXXXX");
+	assert_non_null(mkdtemp(rig->folder));
+	snprintf(rig->path, sizeof(rig->path), "%s/vm1.sock", rig->folder);
+	snprintf(rig->next_path, sizeof(rig->next_path), "%s/vm1.line", rig->folder);
+	config.listener = unix_listen(rig->path, SOCK_STREAM);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, tap), 0);
+	config.tap = tap[0];
+	rig->far_tap = tap[1];
+	assert_int_equal(loop_new(&rig->loop), 0);
+	assert_int_equal(guest_start(&rig->guest, &config, rig->loop, &events, rig), 0);
+	guest_set_next(rig->guest, unix_listen(rig->next_path, SOCK_SEQPACKET));
+	start_process(rig);
+	until(rig, &rig->n_stands, 1, "the process stands");
+	return rig;
+}
+
+static void rig_free(struct rig *rig)
+{
+	if (rig->pid) {
+		kill(rig->pid, SIGKILL);
+		process_ends(rig);
+	}
+	guest_free(rig->guest);
+	loop_free(rig->loop);
+	close(rig->far_tap);
+	unlink(rig->path);
+	unlink(rig->next_path);
+	rmdir(rig->folder);
+	free(rig);
+}
+
+static void machine_boots(struct rig *rig, struct fe *fe)
+{
+	fe_open_far(fe, unix_connect(rig->path, SOCK_STREAM));
+	fe_start(fe, FE_FEATURES, 256);
+}
+
+/* A frame of the guest's comes out of the tap. */
+static void frame_passes(struct rig *rig, struct fe *fe)
+{
+	struct virtio_net_hdr hdr = {0};
+	uint8_t frame[100] = {0x02, 0x75, 0x73, 0x62, 0x72, 0x64, 0x52, 0x54, 0, 0, 0,
+			      9,    0x08, 0x06, 0,    1,    8,	  0,	6,    4, 0, 1,
+			      0x52, 0x54, 0,	0,    0,    9,	  10,	77,   0, 11};
+	uint8_t got[200];
+	struct pollfd wait = {.fd = rig->far_tap, .events = POLLIN};
+	ssize_t n;
+
+	frame[41] = 1;
+	frame[38] = 10;
+	frame[39] = 77;
+	fe_tx(fe, &hdr, frame, 60);
+	eventfd_write(fe->ring[VIRTIO_NET_TX].kick, 1);
+	do {
+		assert_int_equal(poll(&wait, 1, SECONDS * 1000), 1);
+		n = recv(rig->far_tap, got, sizeof(got), 0);
+	} while (n > 0 && (size_t)n != sizeof(hdr) + 60);
+	assert_memory_equal(got + sizeof(hdr), frame, 60);
+}
+
+/* ------------------------------------------------------------- tests */
+
+static void test_a_machine_comes_and_goes(void **state)
+{
+	struct rig *rig = rig_new();
+	struct fe fe;
+
+	machine_boots(rig, &fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	frame_passes(rig, &fe);
+	fe_close(&fe);
+	until(rig, &rig->downs, 1, "the card is down");
+	guest_stop(rig->guest);
+	until(rig, &rig->n_ended, 1, "the end");
+	assert_int_equal(process_ends(rig), 0);
+	assert_int_equal(rig->n_lost, 0);
+	rig_free(rig);
+}
+
+/* What is no USB device can't be claimed, and is given back; also while the process ends. */
+static void test_a_device_that_is_none(void **state)
+{
+	struct rig *rig = rig_new();
+	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
+	struct dev d = {0}, late_one = {0};
+
+	d.gd = guest_device_new("nothing", &info, open("/dev/null", O_RDWR | O_CLOEXEC), rig->loop,
+				&device_events, &d);
+	guest_give(rig->guest, d.gd);
+	until(rig, &d.opened, 1, "it is opened");
+	assert_true(d.r < 0);
+	guest_take(rig->guest, d.gd, true);
+	until(rig, &d.taken, 1, "it is taken");
+	late_one.gd = guest_device_new("nothing", &info, open("/dev/null", O_RDWR | O_CLOEXEC),
+				       rig->loop, &device_events, &late_one);
+	guest_give(rig->guest, late_one.gd);
+	guest_stop(rig->guest);
+	until(rig, &late_one.taken, 1, "it is taken at the end");
+	until(rig, &rig->n_ended, 1, "the end");
+	assert_int_equal(process_ends(rig), 0);
+	rig_free(rig);
+}
+
+/* A process that is killed takes nothing along but itself: the next one has the same listener. */
+static void test_a_process_is_killed(void **state)
+{
+	struct rig *rig = rig_new();
+	struct fe fe;
+	char byte;
+
+	machine_boots(rig, &fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	kill(rig->pid, SIGKILL);
+	until(rig, &rig->n_lost, 1, "control notices");
+	assert_int_equal(rig->downs, 1);
+	assert_int_equal(process_ends(rig), SIGKILL);
+	/* QEMU sees that its connection has ended, and connects again. */
+	assert_int_equal(recv(fe.sock, &byte, 1, 0), 0);
+	fe_close(&fe);
+	start_process(rig);
+	machine_boots(rig, &fe);
+	until(rig, &rig->n_stands, 2, "another process stands");
+	until(rig, &rig->ups, 2, "the card is up again");
+	frame_passes(rig, &fe);
+	fe_close(&fe);
+	rig_free(rig);
+}
+
+static union vm_wire_message next_hears(int line)
+{
+	union vm_wire_message m;
+	struct pollfd wait = {.fd = line, .events = POLLIN};
+	const char *fault;
+	ssize_t n;
+
+	memset(&m, 0, sizeof(m));
+	assert_int_equal(poll(&wait, 1, SECONDS * 1000), 1);
+	n = recv(line, &m, sizeof(m), 0);
+	assert_true(n > 0);
+	assert_int_equal(vm_wire_check(&m, (size_t)n, 0, VM_WIRE_VM, &fault), 0);
+	return m;
+}
+
+/* Control goes, and the guest notices nothing; the next one hears how things stand. */
+static void test_it_outlives_control(void **state)
+{
+	struct rig *rig = rig_new();
+	struct vm_wire_hello hello = {.kind = VM_ASK_HELLO, .version = 1, .least = 1};
+	union vm_wire_message m;
+	struct fe fe;
+	int line;
+
+	machine_boots(rig, &fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	rig->guest = guest_free(rig->guest);
+	frame_passes(rig, &fe);
+	for (unsigned i = 0; i < 3; i++) {
+		line = unix_connect(rig->next_path, SOCK_SEQPACKET);
+		assert_int_equal(fd_send(line, &hello, sizeof(hello), NULL, 0), 0);
+		m = next_hears(line);
+		assert_int_equal(m.kind, VM_SAY_HELLO);
+		assert_int_equal(m.hello.serves, 1);
+		assert_int_equal(fd_send(line, &(struct vm_wire_plain){.kind = VM_ASK_HELD},
+					 sizeof(struct vm_wire_plain), NULL, 0),
+				 0);
+		m = next_hears(line);
+		assert_int_equal(m.kind, VM_SAY_CARD);
+		assert_int_equal(m.card.up, 1);
+		assert_int_equal(next_hears(line).kind, VM_SAY_HELD_ALL);
+		frame_passes(rig, &fe);
+		if (i < 2)
+			close(line);
+	}
+	/* The real end. */
+	assert_int_equal(fd_send(line, &(struct vm_wire_plain){.kind = VM_ASK_END},
+				 sizeof(struct vm_wire_plain), NULL, 0),
+			 0);
+	while ((m = next_hears(line)).kind == VM_SAY_CARD)
+		;
+	assert_int_equal(m.kind, VM_SAY_ENDED);
+	assert_int_equal(process_ends(rig), 0);
+	close(line);
+	fe_close(&fe);
+	rig_free(rig);
+}
+
+/* A control that was taken over costs its line, and no guest. */
+static void test_nonsense_from_control(void **state)
+{
+	struct rig *rig = rig_new();
+	static const union vm_wire_message said[] = {
+		{.device = {.kind = VM_ASK_TAKE, .device = 77}},
+		{.device = {.kind = VM_ASK_RESET, .device = 77}},
+		{.hello = {.kind = VM_ASK_HELLO, .version = 9, .least = 8}},
+		{.device = {.kind = VM_ASK_GIVE}}, /* too short, and without its node */
+	};
+	struct fe fe;
+
+	machine_boots(rig, &fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		struct vm_wire_hello hello = {.kind = VM_ASK_HELLO, .version = 1, .least = 1};
+		int line = unix_connect(rig->next_path, SOCK_SEQPACKET);
+		size_t len = said[i].kind == VM_ASK_HELLO ? sizeof(hello) : sizeof(said[i].device);
+		char byte;
+
+		fd_send(line, &hello, sizeof(hello), NULL, 0);
+		next_hears(line);
+		assert_int_equal(fd_send(line, &said[i], len, NULL, 0), 0);
+		if (said[i].kind == VM_ASK_HELLO)
+			next_hears(line);
+		assert_int_equal(recv(line, &byte, 1, 0), 0);
+		close(line);
+		frame_passes(rig, &fe);
+	}
+	fe_close(&fe);
+	rig_free(rig);
+}
+
+/* Without anything to do, it ends with its control. */
+static void test_control_goes_at_once(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	rig->pid = fork();
+	if (rig->pid == 0) {
+		dup2(pair[1], 3);
+		close_range(4, ~0u, 0);
+		execl(program, program, "vm1", NULL);
+		_exit(127);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	assert_int_equal(process_ends(rig), 0);
+	free(rig);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_machine_comes_and_goes),
+		cmocka_unit_test(test_a_device_that_is_none),
+		cmocka_unit_test(test_a_process_is_killed),
+		cmocka_unit_test(test_it_outlives_control),
+		cmocka_unit_test(test_nonsense_from_control),
+		cmocka_unit_test(test_control_goes_at_once),
+	};
+
+	if (argc < 2)
+		return 2;
+	program = argv[1];
+	log_init(LOG_LEVEL_INFO);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
