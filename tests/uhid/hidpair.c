@@ -96,7 +96,10 @@ static void find_device(struct device *d)
 	errx(2, "no HID device came of a descriptor");
 }
 
-/* Binding it again takes the device's lock, so the first probe is over then. Return: taken? */
+/*
+ * Binding it again takes the device's lock, so the first probe is over then. ENODEV: its link in sysfs is there, and
+ * the bus does not list it yet. Return: taken?
+ */
 static bool wait_probed(const struct device *d)
 {
 	int fd = open("/sys/bus/hid/drivers/hid-generic/bind", O_WRONLY | O_CLOEXEC),
@@ -104,7 +107,7 @@ static bool wait_probed(const struct device *d)
 
 	if (fd < 0)
 		err(2, "hid-generic");
-	for (unsigned ms = 0; ms < WAIT_MS && error == EAGAIN; ms++) {
+	for (unsigned ms = 0; ms < WAIT_MS && (error == EAGAIN || error == ENODEV); ms++) {
 		if (ms)
 			usleep(1000);
 		error = write(fd, d->name, strlen(d->name)) < 0 ? errno : 0;
