@@ -12,14 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -27,135 +23,7 @@
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */
 #endif
 
-/* Sockets that are being closed at the same time; the one that has lasted longest is cut short. */
-#define CLOSING_MAX 32
-
-static int closer_line = -1;
 static struct log_limit closer_limit;
-
-/* ------------------------------------------------------------- the closer */
-
-struct closing {
-	pid_t children[CLOSING_MAX]; /* the oldest first */
-	unsigned n;
-};
-
-static void closing_remove(struct closing *c, unsigned i)
-{
-	c->n--;
-	memmove(c->children + i, c->children + i + 1, (c->n - i) * sizeof(c->children[0]));
-}
-
-static void closing_reap(struct closing *c)
-{
-	for (unsigned i = c->n; i-- > 0;)
-		if (waitpid(c->children[i], NULL, WNOHANG) != 0)
-			closing_remove(c, i);
-}
-
-/* Take one socket from the line, say that it was taken, and close it once its sender has. */
-static _Noreturn void closing_child(int line, int taken)
-{
-	unsigned n = 0;
-	int fds[2];
-	char byte;
-
-	if (fd_receive(line, &byte, 1, fds, 2, &n, MSG_DONTWAIT) > 0 && n == 2 &&
-	    write(taken, &byte, 1) == 1 && read(fds[1], &byte, 1) == 0)
-		close(fds[0]); /* for as long as it takes */
-	_exit(0);
-}
-
-/*
- * One socket for a new child. Its parent never has it: the last one to close it is who has to wait.
- *
- * Return: whether a child took it.
- */
-static bool closing_begin(struct closing *c, int line)
-{
-	int taken[2];
-	ssize_t n = 0;
-	char byte;
-	pid_t pid;
-
-	if (c->n == CLOSING_MAX) {
-		kill(c->children[0], SIGKILL);
-		waitpid(c->children[0], NULL, 0);
-		closing_remove(c, 0);
-	}
-	if (pipe2(taken, O_CLOEXEC) < 0)
-		return false;
-	pid = fork();
-	if (pid == 0) {
-		close(taken[0]);
-		closing_child(line, taken[1]);
-	}
-	close(taken[1]);
-	if (pid > 0) {
-		c->children[c->n++] = pid;
-		n = read(taken[0], &byte, 1);
-	}
-	close(taken[0]);
-	return n == 1;
-}
-
-static _Noreturn void closer_main(int line)
-{
-	struct pollfd wait = {.fd = line, .events = POLLIN};
-	struct closing closing = {.n = 0};
-	sigset_t all;
-
-	prctl(PR_SET_NAME, "usbrouted-close");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, NULL);
-	/* Nothing else of its starter's is kept open by it. */
-	if (line != 3)
-		dup2(line, 3);
-	close_range(4, ~0u, 0);
-	wait.fd = 3;
-	for (;;) {
-		/* Children that have ended are few, and may wait a while. */
-		if (poll(&wait, 1, closing.n ? 1000 : -1) < 0 && errno != EINTR)
-			break;
-		closing_reap(&closing);
-		/* The line's end can be read, too. */
-		if (wait.revents && !closing_begin(&closing, 3) && (wait.revents & POLLHUP))
-			break;
-	}
-	for (unsigned i = 0; i < closing.n; i++)
-		kill(closing.children[i], SIGKILL);
-	_exit(0);
-}
-
-/**
- * strangers_start() - start the closer
- *
- * Once, before any thread. Without it stranger_close() closes what it has to by itself.
- *
- * Return: 0 or a negative errno.
- */
-int strangers_start(void)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0)
-		closer_main(pair[1]);
-	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
-		return -EAGAIN;
-	}
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	closer_line = pair[0];
-	return 0;
-}
-
-/* ------------------------------------------------------------- sockets */
 
 /**
  * stranger_listener() - have a listener refuse descriptors, where the kernel can
@@ -232,7 +100,7 @@ static bool closer_take(int sock)
 
 	if (pipe2(ours_closed, O_CLOEXEC) < 0)
 		return false;
-	r = fd_send(closer_line, "", 1, (int[]){sock, ours_closed[0]}, 2);
+	r = closer_send(CLOSER_CLOSE, "", 1, (int[]){sock, ours_closed[0]}, 2);
 	close(ours_closed[0]);
 	if (r == 0)
 		close(sock);
@@ -250,7 +118,7 @@ int stranger_close(int sock)
 {
 	int saved = errno;
 
-	if (sock < 0 || closer_line < 0 || !holds_descriptor(sock))
+	if (sock < 0 || !closer_runs() || !holds_descriptor(sock))
 		fd_close(sock);
 	else if (!closer_take(sock))
 		/* To keep one socket open is better than to stand still. */

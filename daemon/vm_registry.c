@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stranger.h"
 #include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
@@ -195,7 +196,7 @@ void vm_close(struct vm *vm)
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
 	}
-	vm->socket = fd_close(vm->socket);
+	vm->socket = stranger_listener_close(vm->socket);
 	vm->listener = fd_close(vm->listener);
 	vm->agent_listener = fd_close(vm->agent_listener);
 }

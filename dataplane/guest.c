@@ -26,6 +26,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stranger.h"
 #include "dataplane/guest_private.h"
 #include "vhost_user_net/net_switch.h"
 
@@ -204,11 +205,48 @@ static void guest_disconnect(struct guest *guest)
 		return;
 	loop_cancel(guest->loop, &guest->sock_watch);
 	net_port_disconnect(guest->port);
-	guest->sock = fd_close(guest->sock);
+	usher_close(&guest->usher);
+	guest->sock = -1;
 	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected",
 		    guest->cfg.name);
 	if (!guest->stopping)
 		listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
+}
+
+/* Where it was not the front-end that ended the connection: what it did. */
+static void guest_tell_end(struct guest *guest)
+{
+	const char *name = guest->cfg.name;
+
+	switch (usher_end(&guest->usher)) {
+	case USHER_LEFT:
+		break;
+	case USHER_UNFIT:
+		log_limited(&guest->limit, LOG_LEVEL_WARNING,
+			    "%s: connection closed: its virtual machine handed over a descriptor "
+			    "that is neither an eventfd nor memory (a memfd, or a file on tmpfs or "
+			    "hugetlbfs); memory of type memfd is what it takes",
+			    name);
+		break;
+	case USHER_TOO_MANY:
+		log_limited(&guest->limit, LOG_LEVEL_WARNING,
+			    "%s: connection closed: its virtual machine handed over more than 8 "
+			    "descriptors at once",
+			    name);
+		break;
+	case USHER_BUSY:
+		log_limited(&guest->limit, LOG_LEVEL_WARNING,
+			    "%s: connection closed: descriptors that were handed over earlier "
+			    "can't be closed; they stay until whoever serves them lets go",
+			    name);
+		break;
+	case USHER_FAILED:
+		log_limited(&guest->limit, LOG_LEVEL_WARNING,
+			    "%s: connection closed: what it hands over can't be checked (io_uring "
+			    "failed)",
+			    name);
+		break;
+	}
 }
 
 static void guest_message(void *ctx, int res _unused_)
@@ -216,8 +254,10 @@ static void guest_message(void *ctx, int res _unused_)
 	struct guest *guest = ctx;
 	int r = net_port_message(guest->port);
 
-	if (r != 0)
-		guest_disconnect(guest);
+	if (r == 0)
+		return;
+	guest_tell_end(guest);
+	guest_disconnect(guest);
 }
 
 /*
@@ -227,21 +267,25 @@ static void guest_message(void *ctx, int res _unused_)
 static void guest_accept(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
-	_cleanup_close_ int sock = -1;
 	struct ucred peer = {0};
 	socklen_t len = sizeof(peer);
-	int r;
+	int sock, r;
 
 	sock = listener_accept(&guest->door, guest->cfg.name);
 	if (sock < 0)
 		return;
-	r = net_port_connect(guest->port, sock);
+	getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	r = usher_start(&guest->usher, sock, guest->cfg.name);
+	if (r == 0) {
+		r = net_port_connect(guest->port, guest->usher.line);
+		if (r < 0)
+			usher_close(&guest->usher);
+	}
 	if (r < 0) {
 		log_err("%s: its card can't be connected: %s", guest->cfg.name, errno_text(r));
 		return;
 	}
-	guest->sock = take_fd(&sock);
-	getsockopt(guest->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	guest->sock = guest->usher.line;
 	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: a virtual machine has connected (pid %d)",
 		    guest->cfg.name, (int)peer.pid);
 	listener_stop(&guest->door);
@@ -580,7 +624,7 @@ struct guest *guest_free(struct guest *guest)
 		pthread_join(guest->thread, NULL);
 		loop_free(guest->loop);
 	}
-	fd_close(guest->cfg.listener);
+	stranger_listener_close(guest->cfg.listener);
 	fd_close(guest->cfg.tap);
 	sem_destroy(&guest->started);
 	free(guest);

@@ -10,6 +10,7 @@
 
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/usher.h"
 #include "dataplane/guest.h"
 #include "dataplane/worker.h"
 #include "usbip/hid_found.h"
@@ -31,7 +32,8 @@ struct guest {
 
 	/* The card. */
 	struct net_port *port;
-	int sock;	      /* the vhost-user connection, or -1 */
+	struct usher usher;   /* the vhost-user connection's, while there is one */
+	int sock;	      /* its line, or -1 */
 	struct listener door; /* of its listener; stopped while there is a connection */
 	struct loop_watch sock_watch, tap_watch, kick_watch[2], signal_timer;
 	bool tx_ready;	/* the TX ring may have frames */

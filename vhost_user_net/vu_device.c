@@ -148,11 +148,17 @@ static int map_failed(struct vu_device *dev, int r)
 	case -E2BIG:
 		return refuse(dev, r, "more memory than twice what this machine has");
 	case -EMEDIUMTYPE:
-		return refuse(dev, r, "memory in a file that is none, or of an unfit file system");
+		return refuse(dev, r,
+			      "memory that is neither a memfd nor a file on tmpfs or hugetlbfs");
 	default:
 		return refuse(dev, r, "memory can't be mapped");
 	}
 }
+
+/*
+ * What changes the memory is run with both rings paused and without the lock: to map and to unmap may take
+ * long, and while its ring doesn't run no other thread looks at this device's memory.
+ */
 
 static int set_mem_table(struct vu_device *dev)
 {
@@ -172,23 +178,19 @@ static int set_mem_table(struct vu_device *dev)
 		vu_memory_clear(&new);
 		return map_failed(dev, r);
 	}
-	pause_all(dev);
 	vu_memory_move(&dev->mem, &new);
 	return DONE;
 }
 
 static int add_mem_reg(struct vu_device *dev)
 {
-	int r;
+	int r = vu_memory_add(&dev->mem, &dev->msg.payload.single.region, dev->msg.fds[0]);
 
-	pause_all(dev);
-	r = vu_memory_add(&dev->mem, &dev->msg.payload.single.region, dev->msg.fds[0]);
 	return r < 0 ? map_failed(dev, r) : DONE;
 }
 
 static int rem_mem_reg(struct vu_device *dev)
 {
-	pause_all(dev);
 	if (vu_memory_remove(&dev->mem, &dev->msg.payload.single.region) < 0)
 		return refuse(dev, -ENOENT, "no such memory region");
 	return DONE;
@@ -384,15 +386,18 @@ static const struct request {
 	uint16_t min, max; /* bytes of payload */
 	uint8_t fds;	   /* at most; the handler says if that many is wrong here */
 	int8_t feature;	   /* the protocol feature that brings it, or -1 */
+	bool memory;	   /* it changes the memory */
 	int (*handle)(struct vu_device *dev);
 } requests[VHOST_USER_REQUESTS] = {
 #define REQUEST(name, min, max, fds, feature, handle) \
-	[VHOST_USER_##name] = {#name, min, max, fds, feature, handle}
+	[VHOST_USER_##name] = {#name, min, max, fds, feature, false, handle}
+#define MEMORY(name, min, max, fds, feature, handle) \
+	[VHOST_USER_##name] = {#name, min, max, fds, feature, true, handle}
 	REQUEST(GET_FEATURES, 0, 0, 0, -1, get_features),
 	REQUEST(SET_FEATURES, 8, 8, 0, -1, set_features),
 	REQUEST(SET_OWNER, 0, 0, 0, -1, set_owner),
 	REQUEST(RESET_OWNER, 0, 0, 0, -1, reset_device),
-	REQUEST(SET_MEM_TABLE, 8 + 32, SIZE_OF(memory), VU_MESSAGE_FDS, -1, set_mem_table),
+	MEMORY(SET_MEM_TABLE, 8 + 32, SIZE_OF(memory), VU_MESSAGE_FDS, -1, set_mem_table),
 	REQUEST(SET_VRING_NUM, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_num),
 	REQUEST(SET_VRING_ADDR, SIZE_OF(addr), SIZE_OF(addr), 0, -1, set_vring_addr),
 	REQUEST(SET_VRING_BASE, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_base),
@@ -407,14 +412,15 @@ static const struct request {
 	REQUEST(RESET_DEVICE, 0, 0, 0, VHOST_USER_PROTOCOL_F_RESET_DEVICE, reset_device),
 	REQUEST(GET_MAX_MEM_SLOTS, 0, 0, 0, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
 		get_max_mem_slots),
-	REQUEST(ADD_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
-		VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, add_mem_reg),
+	MEMORY(ADD_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
+	       VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, add_mem_reg),
 	/* Some front-ends send the descriptor here too; the specification has it closed. */
-	REQUEST(REM_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
-		VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, rem_mem_reg),
+	MEMORY(REM_MEM_REG, SIZE_OF(single), SIZE_OF(single), 1,
+	       VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, rem_mem_reg),
 	REQUEST(SET_STATUS, 8, 8, 0, VHOST_USER_PROTOCOL_F_STATUS, set_status),
 	REQUEST(GET_STATUS, 0, 0, 0, VHOST_USER_PROTOCOL_F_STATUS, get_status),
 #undef REQUEST
+#undef MEMORY
 };
 
 /**
@@ -446,7 +452,13 @@ static int dispatch(struct vu_device *dev)
 		return refuse(dev, -EPROTO, "memory region without a descriptor");
 
 	pthread_mutex_lock(dev->lock);
+	if (rq->memory) {
+		pause_all(dev);
+		pthread_mutex_unlock(dev->lock);
+	}
 	r = rq->handle(dev);
+	if (rq->memory)
+		pthread_mutex_lock(dev->lock);
 	settle(dev);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
 		if (r == DONE && dev->ring[i].unmapped)
@@ -555,11 +567,12 @@ void vu_device_disconnect(struct vu_device *dev)
 		bell_detach(&dev->ring[i].call);
 		dev->ring[i] = (struct vu_ring){.kick = -1, .call = dev->ring[i].call};
 	}
-	vu_memory_clear(&dev->mem);
 	dev->features = dev->protocol_features = 0;
 	dev->status = 0;
 	dev->sock = -1;
 	pthread_mutex_unlock(dev->lock);
+	/* No ring runs, and nobody else looks: this may take its time. */
+	vu_memory_clear(&dev->mem);
 	vu_message_clear(&dev->msg);
 }
 

@@ -14,7 +14,7 @@
  * connection ends.
  *
  * Everything that other threads see (memory, the RX ring) changes under the lock that the owner
- * gave.
+ * gave, or, the memory, while the rings are paused.
  */
 #pragma once
 

@@ -14,14 +14,13 @@
 #include "vhost_user_net/vu_memory.h"
 
 #include <errno.h>
-#include <linux/magic.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -29,10 +28,6 @@
 
 /* All ports of a switch with all their regions. */
 #define GUARDS (64 * VU_REGIONS)
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
 
 struct guard {
 	atomic_uintptr_t start; /* 0: free; 1: being filled */
@@ -158,26 +153,13 @@ void vu_memory_clear(struct vu_memory *m)
 }
 
 /*
- * Touching a mapping must not wait for anyone: a file system whose server is somebody's program
- * could stop every thread that sends to this guest. Anything but these is refused.
+ * To ask for a file's size, to map it and to touch the mapping must not wait for anyone: a file system whose
+ * server is somebody's program could stop whoever does. So it must be memory: a memfd, or a file on tmpfs or
+ * hugetlbfs. Those alone know of seals, and to ask for them calls no file system (mm/memfd.c, memfd_fcntl()).
  */
-static bool file_system_fit(int fd)
+static bool is_memory(int fd)
 {
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	switch ((unsigned long)fs.f_type) {
-	case TMPFS_MAGIC:
-	case HUGETLBFS_MAGIC:
-	case EXT4_SUPER_MAGIC:
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-		return true;
-	default:
-		return false;
-	}
+	return fcntl(fd, F_GET_SEALS) >= 0;
 }
 
 /**
@@ -188,8 +170,8 @@ static bool file_system_fit(int fd)
  *
  * Return: 0; -EINVAL where the region is empty, wraps, or reaches beyond its file; -EEXIST where it
  * overlaps another; -ENOSPC where there are too many; -E2BIG where all of them together are more than
- * the machine could hold; -EMEDIUMTYPE for a file that is none or whose
- * file system might make us wait; or mmap's error. Nothing has changed then.
+ * the machine could hold; -EMEDIUMTYPE for what is neither a memfd nor a file on tmpfs or hugetlbfs; or
+ * mmap's error. Nothing has changed then.
  */
 int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *region, int fd)
 {
@@ -213,10 +195,10 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 	}
 	if (size > room)
 		return -E2BIG;
+	if (!is_memory(fd))
+		return -EMEDIUMTYPE;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || !file_system_fit(fd))
-		return -EMEDIUMTYPE;
 	if (st.st_size < 0 || size > (uint64_t)st.st_size || offset > (uint64_t)st.st_size - size)
 		return -EINVAL;
 

@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 """What strangers may do to the real daemon's sockets, and that nobody else waits for it: descriptors whose close
-blocks, callers who only work, sit or shout, a stderr that nobody reads. usage: test-strangers.py USBROUTED USBROUTECTL"""
+blocks, callers who only work, sit or shout, a stderr that nobody reads.
+usage: test-strangers.py USBROUTED USBROUTECTL MUTE-FUSE"""
 
 import array
 import importlib.util
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -19,6 +22,10 @@ spec = importlib.util.spec_from_file_location(
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
 Daemon, SECONDS = daemon_process.Daemon, daemon_process.SECONDS
+spec = importlib.util.spec_from_file_location(
+    "hostile_frontend", pathlib.Path(__file__).parent.parent / "lab" / "hostile_frontend.py")
+hostile = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hostile)
 
 LINGER_SECONDS = 1000   # far beyond any patience here: a close that waits is seen, not timed
 LIST = b'{"method":"io.usbrouted.List"}\0'
@@ -51,6 +58,33 @@ class Blocker:
     def end(self):
         self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.far.close()
+
+
+class MuteFile:
+    """A file that nobody can close before end(): who serves it does not answer, and nothing ends that wait."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.givers = []
+        self.server = subprocess.Popen([MUTE, self.folder.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.there = self.server.stdout.readline() == b"ready\n"
+
+    def give(self, give):
+        """Call it with the descriptor, in a process that can wait for its end."""
+        pid = os.fork()
+        if pid == 0:
+            self.server.stdin.close()
+            try:
+                give(os.open(f"{self.folder.name}/file", os.O_RDWR))
+            finally:
+                os._exit(0)
+        self.givers.append(pid)
+
+    def end(self):
+        self.server.communicate()
+        for pid in self.givers:
+            os.waitpid(pid, 0)
+        self.folder.cleanup()
 
 
 class Strangers(unittest.TestCase):
@@ -224,7 +258,146 @@ class Strangers(unittest.TestCase):
                 self.assertRegex(said, r"\d+ lines before this one are lost")
                 self.assertEqual(daemon.stop()[0], 0)
 
+    # What a virtual machine's front-end hands over
+
+    def frontend(self, vm="vm1"):
+        one = hostile.Frontend(str(self.daemon.run / f"{vm}.sock"))
+        self.addCleanup(one.sock.close)
+        return one
+
+    def given_away(self, frontend, request, fd):
+        """A message with a descriptor that does not belong there ends the connection."""
+        payload = struct.pack("<Q", 1)
+        if request == hostile.SET_MEM_TABLE:
+            payload = struct.pack("<IIQQQQ", 1, 0, hostile.GPA, 4096, hostile.UVA, 0)
+        try:
+            frontend.send(request, payload, [fd])
+        except hostile.Gone:
+            pass
+
+    def ends(self, frontend):
+        try:
+            while frontend.sock.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+
+    REQUESTS = hostile.SET_KICK, hostile.SET_CALL, 14, hostile.SET_MEM_TABLE, hostile.GET_FEATURES
+
+    def test_front_end_hands_over_what_is_none(self):
+        """A socket that lingers, a full pipe, a device, a file on a disk: the connection ends, nobody waits."""
+        self.daemon.configure(self.config + "[vm vm2]\n")
+        self.daemon.start()
+        neighbour = self.frontend("vm2")
+        neighbour.start()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            makers = (lambda: self.lingering(listener.getsockname()), self.full_pipe, self.plain_file,
+                      lambda: os.open("/dev/null", os.O_RDWR))
+            for request in self.REQUESTS:
+                for make in makers:
+                    frontend = self.frontend()
+                    frontend.start()
+                    # Another process has it, and ends: what is under way is the last one then, not ours.
+                    pid = os.fork()
+                    if pid == 0:
+                        try:
+                            self.given_away(frontend, request, make())
+                        finally:
+                            os._exit(0)
+                    os.waitpid(pid, 0)
+                    self.ends(frontend)
+                    self.assertTrue(neighbour.alive())
+        self.answers()
+        frontend = self.frontend()
+        frontend.start()
+        self.assertTrue(frontend.alive())
+        self.assertIn("vm1: connection closed: its virtual machine handed over a descriptor that is neither "
+                      "an eventfd nor memory", self.stops())
+
+    def lingering(self, address):
+        sock = socket.create_connection(address)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER_SECONDS))
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.send(bytes(65536))
+        except BlockingIOError:
+            pass
+        return sock.detach()
+
+    def full_pipe(self):
+        _, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, bytes(4096))
+        except BlockingIOError:
+            pass
+        os.set_blocking(write, True)
+        return write
+
+    def plain_file(self):
+        file, name = tempfile.mkstemp(dir="/var/tmp")
+        os.unlink(name)
+        return file
+
+    def test_front_end_hands_over_what_nobody_can_close(self):
+        """With a file that is never closed the daemon goes on, reloads, stops, and is killed."""
+        mute = MuteFile()
+        self.addCleanup(mute.end)
+        if not mute.there:
+            self.skipTest("no FUSE can be mounted here")
+        for end in signal.SIGTERM, signal.SIGKILL:
+            self.daemon.configure(self.config + "[vm vm2]\n")
+            self.daemon.start()
+            for request in self.REQUESTS:
+                frontend = self.frontend()
+                frontend.start()
+                mute.give(lambda fd, frontend=frontend, request=request: self.given_away(frontend, request, fd))
+                self.ends(frontend)
+                self.answers()
+            other = self.frontend("vm2")
+            other.start()
+            self.assertTrue(other.alive())
+            self.daemon.configure(self.config)
+            status, _, errors = self.daemon.ctl("reload")
+            self.assertEqual(status, 0, errors)
+            status, errors = self.daemon.stop(end)
+            self.assertEqual(status, 0 if end == signal.SIGTERM else -end, errors)
+
+    def test_front_end_with_full_counters(self):
+        """Its call is an eventfd at its maximum that makes a writer wait: its neighbour's broadcasts do not, nor who comes next."""
+        self.daemon.configure(self.config + "[vm vm2]\n")
+        self.daemon.start()
+        frontend, neighbour = self.frontend(), self.frontend("vm2")
+        frontend.start()
+        for fd in frontend.fds[0::2]:  # call, kick; call, kick
+            try:
+                os.eventfd_read(fd)
+            except BlockingIOError:
+                pass
+            os.eventfd_write(fd, 2 ** 64 - 2)
+            os.set_blocking(fd, True)
+        neighbour.start()
+        for one in neighbour, frontend:
+            for number in range(1, 100):
+                one.desc(hostile.TX, 0, *one.frame())
+                one.post(hostile.TX, 0)
+                while one.used(hostile.TX) != number:
+                    self.assertTrue(one.alive())
+        # The counters stay full. The next one there is interrupted all the same.
+        frontend.sock.close()
+        after = self.frontend()
+        after.start()
+        after.desc(hostile.TX, 0, *after.frame())
+        after.post(hostile.TX, 0)
+        told = select.select([after.fds[2]], [], [], SECONDS)[0]
+        self.assertTrue(told)
+        self.answers()
+        self.stops()
+
 
 if __name__ == "__main__":
-    sys.argv = sys.argv[:1] + sys.argv[3:]
+    MUTE = sys.argv[3]
+    sys.argv = sys.argv[:1] + sys.argv[4:]
     unittest.main(verbosity=2)
