@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/usbdevice_fs.h>
@@ -103,6 +104,9 @@ static const struct argument usbfs_only = {
 	       USBDEVFS_ALLOC_STREAMS, USBDEVFS_FREE_STREAMS, USBDEVFS_CONNECTINFO,
 	       USBDEVFS_GET_SPEED)};
 
+static const struct argument bells_only = {
+	ONE_OF, 1, VALUES(IORING_REGISTER_EVENTFD, IORING_UNREGISTER_EVENTFD)};
+
 /* ------------------------------------------------------------- calls */
 
 struct call {
@@ -171,10 +175,10 @@ static const struct call calls[] = {
 	{__NR_fstatfs, B | C | S | V},
 	{__NR_recvmsg, ALL},
 	{__NR_sendmsg, ALL},
-	{__NR_recvfrom, B | C | S | V},
-	{__NR_sendto, B | C | S | V},
+	{__NR_recvfrom, ALL},
+	{__NR_sendto, ALL},
 	{__NR_accept4, C | S | V},
-	{__NR_shutdown, C | S | V},
+	{__NR_shutdown, X | C | S | V},
 	{__NR_getsockopt, C | S | V},
 	{__NR_setsockopt, B | C | S | V},
 	{__NR_getpeername, C | S | V},
@@ -189,14 +193,15 @@ static const struct call calls[] = {
 	/* Sockets of its own. */
 	{__NR_socket, B, &unix_and_ip},
 	{__NR_socket, C, &unix_only},
-	{__NR_socketpair, B | C, &unix_only},
+	{__NR_socketpair, B | C | S | V, &unix_only},
 	{__NR_bind, B | C},
 	{__NR_listen, B | C},
 	{__NR_connect, B | C},
 
-	/* Rings, one a guest's thread. */
-	{__NR_io_uring_setup, C | S},
-	{__NR_io_uring_register, C | S},
+	/* Rings, one a guest's thread; of a bell's (bell.h) what it rings is changed later, too. */
+	{__NR_io_uring_setup, X | C | S},
+	{__NR_io_uring_register, V, &bells_only},
+	{__NR_io_uring_register, X | C | S},
 
 	/* Files: which ones is Landlock's and their modes' to say. */
 	{__NR_openat, V, &in_vain},
@@ -223,10 +228,13 @@ static const struct call calls[] = {
 	{__NR_fchown, C},
 	{__NR_fchownat, C},
 
-	/* The closer's: a child for each descriptor. */
+	/* The closer's: a child for each descriptor, and for each connection that may bring some (usher.h). */
 	{__NR_clone, X, &no_namespace},
 	{__NR_wait4, X},
 	{__NR_kill, X},
+	{__NR_signalfd4, X},
+	{__NR_dup3, X},
+	{__NR_close_range, X},
 
 	/* A VM's process gives up what it does not need. */
 	{__NR_prctl, S},
@@ -245,6 +253,7 @@ static const struct call calls[] = {
 
 #ifdef __x86_64__
 	/* Names that arm64 has not; libc uses the ones above there. */
+	{__NR_dup2, X},
 	{__NR_poll, ALL},
 	{__NR_time, ALL},
 	{__NR_open, B | C | S},

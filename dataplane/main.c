@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/output.h"
+#include "base/stranger.h"
 #include "dataplane/control_line.h"
 #include "dataplane/enclose.h"
 #include "usbip/usb_device.h"
@@ -75,6 +76,7 @@ static int serve(void)
 static int run(int argc, char **argv)
 {
 	char name[16];
+	int r;
 
 	if (argc == 2 && !strcmp(argv[1], "--version")) {
 		puts("usbrouted-vm " USBROUTED_VERSION);
@@ -101,6 +103,12 @@ static int run(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
 	enclose(argv[1]);
+	/* Its closer is shut in as it is. */
+	r = strangers_start();
+	if (r < 0) {
+		log_err("starting: %s", errno_text(r));
+		return EXIT_CANNOT;
+	}
 	return serve();
 }
 

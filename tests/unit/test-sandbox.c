@@ -258,7 +258,7 @@ static const struct {
 	{"removes a file", try_remove, "-X+--"},
 	{"makes a Unix socket", try_unix_socket, "+X+--"},
 	{"makes another socket", try_network, "-X---"},
-	{"makes a ring", try_ring, "-X++-"},
+	{"makes a ring", try_ring, "-+++-"},
 	{"forks", try_fork, "-+---"},
 	{"maps code", try_new_code, "-X---"},
 	{"makes memory code", try_make_code, "-X---"},
