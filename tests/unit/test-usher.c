@@ -39,6 +39,18 @@ static int connect_as(struct usher *usher, const char *name)
 	return pair[0];
 }
 
+/* A connection in whose queue something is already; it has the last reference to the last one. */
+static int connect_with(struct usher *usher, const int *fds, unsigned n)
+{
+	int pair[2];
+
+	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), errno);
+	assert_int_equal(fd_send(pair[0], "x", 1, fds, n), 0);
+	close(fds[n - 1]);
+	assert_int_equal(usher_start(usher, pair[1], "vm1"), 0);
+	return pair[0];
+}
+
 static void wait_for(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
@@ -212,11 +224,10 @@ static void all_else_ends_the_connection(void **state _unused_)
 	bad[n++] = lingering(&far);
 	for (int i = 0; i < n; i++) {
 		struct usher usher;
-		int theirs = connect_as(&usher, "vm1"), both[2] = {good, bad[i]};
+		int both[2] = {good, bad[i]}, theirs;
 
 		assert_return_code(bad[i], errno);
-		assert_int_equal(fd_send(theirs, "x", 1, both, 2), 0);
-		close(bad[i]); /* what is under way is the last one now */
+		theirs = connect_with(&usher, both, 2);
 		assert_ended(&usher, theirs, USHER_UNFIT);
 	}
 	setsockopt(far, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
@@ -247,11 +258,9 @@ static void too_many_end_the_connection(void **state _unused_)
 static void what_was_not_read_is_not_closed_here(void **state _unused_)
 {
 	struct usher usher;
-	int theirs = connect_as(&usher, "vm1"), far, bad = lingering(&far);
 	struct linger none = {.l_onoff = 1, .l_linger = 0};
+	int far, bad = lingering(&far), theirs = connect_with(&usher, &bad, 1);
 
-	assert_int_equal(fd_send(theirs, "x", 1, &bad, 1), 0);
-	close(bad);
 	usher_close(&usher);
 	close(theirs);
 	setsockopt(far, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
