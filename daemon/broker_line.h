@@ -20,7 +20,7 @@ enum broker_verb {
 
 struct broker_ask {
 	uint32_t id, verb;
-	bool force; /* RESET, POWER_OFF: also a disk in use */
+	uint8_t force; /* RESET, POWER_OFF: 1: also a disk in use; 0. A bool that is neither is none. */
 	union {
 		struct broker_device device;
 		struct broker_port port;

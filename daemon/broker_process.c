@@ -74,7 +74,7 @@ static void broker_rebind_device(const struct broker_ask *ask)
 static void broker_reset_device(const struct broker_ask *ask)
 {
 	char text[160] = "";
-	int r = broker_device_reset(&ask->device, ask->force, text, sizeof(text));
+	int r = broker_device_reset(&ask->device, ask->force == 1, text, sizeof(text));
 
 	broker_reply(ask, r, NULL, 0, text);
 }
@@ -82,7 +82,7 @@ static void broker_reset_device(const struct broker_ask *ask)
 static void broker_switch_off(const struct broker_ask *ask)
 {
 	char text[160] = "";
-	int r = broker_port_off(&ask->device, ask->force, text, sizeof(text));
+	int r = broker_port_off(&ask->device, ask->force == 1, text, sizeof(text));
 
 	broker_reply(ask, r, NULL, 0, text);
 }
@@ -113,6 +113,8 @@ static void *broker_slow(void *arg)
 /* A port is named by what would be in it, and then nothing more is known of that. */
 static bool names_device(const struct broker_ask *ask)
 {
+	if (ask->force > 1)
+		return false;
 	return ask->verb == BROKER_POWER_ON ? broker_busid_sound(ask->device.busid)
 					    : broker_device_sound(&ask->device);
 }
