@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -399,6 +400,9 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	}
 	if (r == 0)
 		status = daemon_loop(&daemon);
+	/* A thread that is stuck still has all of this, and goes on where its call ends. */
+	if (daemon.vms_ending)
+		_exit(status);
 	daemon_free(&daemon);
 	return status;
 }
