@@ -5,8 +5,6 @@
 #include <build_info.h>
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +86,10 @@ void agents_close(struct vm *vm, const char *why)
 		agent_close(vm->agents.there, why);
 	if (vm->agents.greeting)
 		agent_close(vm->agents.greeting, "");
+	loop_cancel(vm->daemon->loop, &vm->agents.pause);
+	if (vm->agents.waits)
+		guest_agent(vm->guest, -1);
+	vm->agents.waits = false;
 }
 
 /* ------------------------------------------------------------- saying */
@@ -449,50 +451,18 @@ static void agent_late(void *ctx, int res _unused_)
 	agent_close(agent, "");
 }
 
-static void agent_listen_again(void *ctx, int res _unused_)
+static void agent_greets(struct vm *vm, int sock)
 {
-	struct vm *vm = ctx;
-
-	loop_watch_again(vm->daemon->loop, &vm->agent_watch);
-}
-
-/*
- * Silence is not death: what a paused guest is told waits in the kernel for as long as it takes,
- * where TCP by itself gives up after some minutes.
- */
-static void never_give_up(int sock)
-{
-	unsigned ms = INT_MAX;
-	int one = 1;
-
-	setsockopt(sock, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
-/**
- * agent_accept() - somebody has connected to a VM's agent port
- * @ctx:	the VM
- * @res:	of the listener's poll
- */
-void agent_accept(void *ctx, int res _unused_)
-{
-	struct vm *vm = ctx;
 	struct loop *loop = vm->daemon->loop;
-	_cleanup_close_ int sock =
-		accept4(vm->agent_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct agent *agent;
+	struct agent *agent = calloc(1, sizeof(*agent));
 
-	if (loop_watch_time(loop, &vm->agent_pause, ACCEPT_PAUSE_NS, agent_listen_again, vm) < 0)
-		loop_watch_again(loop, &vm->agent_watch);
-	if (sock < 0)
+	if (!agent) {
+		fd_close(sock);
 		return;
-	agent = calloc(1, sizeof(*agent));
-	if (!agent)
-		return;
-	never_give_up(sock);
+	}
 	agent->vm = vm;
 	list_init(&agent->told);
-	agent_line_init(&agent->line, take_fd(&sock), true);
+	agent_line_init(&agent->line, sock, true);
 	if (vm->agents.greeting)
 		agent_close(vm->agents.greeting, "");
 	vm->agents.greeting = agent;
@@ -501,6 +471,43 @@ void agent_accept(void *ctx, int res _unused_)
 	    loop_watch_time(loop, &agent->deadline, HELLO_SECONDS * NS_PER_SECOND, agent_late,
 			    agent) < 0)
 		agent_close(agent, "");
+}
+
+static void agent_let_in(void *ctx, int res _unused_)
+{
+	struct vm *vm = ctx;
+	int pair[2] = {-1, -1};
+
+	if (!vm->agents.waits)
+		return;
+	vm->agents.waits = false;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: its agent can't be let in: %s",
+			    vm->name, errno_text(errno));
+	guest_agent(vm->guest, pair[1]);
+	if (pair[0] >= 0)
+		agent_greets(vm, pair[0]);
+	if (loop_watch_time(vm->daemon->loop, &vm->agents.pause, ACCEPT_PAUSE_NS, agent_let_in,
+			    vm) < 0)
+		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: no room to watch for agents",
+			    vm->name);
+}
+
+/**
+ * agent_asked() - somebody has connected to a VM's agent port
+ * @ctx:	the VM; one is asked for at a time
+ */
+void agent_asked(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (vm->leaving || vm->daemon->stopping) {
+		guest_agent(vm->guest, -1);
+		return;
+	}
+	vm->agents.waits = true;
+	if (!loop_watching(&vm->agents.pause))
+		agent_let_in(vm, 0);
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The daemon's end of a guest's usbroute-agent: who has connected, what it was told, what it says.
- * Which VM it is in is known from the socket it came in by, as with USB/IP clients.
+ * Its connection ends in its VM's thread, which relays it to a socket that is made here.
  *
  * A connection is greeting (it has 5 s to say HELLO; a newer one takes the place of an older one)
  * -> the VM's agent (a newer one takes its place, too: the older one may be half dead) -> gone.
@@ -24,6 +24,7 @@
 #include <stdbool.h>
 
 #include "base/agent_wire.h"
+#include "base/loop.h"
 #include "daemon/guest_side.h"
 
 struct vm;
@@ -32,9 +33,11 @@ struct vm;
 struct agent;
 struct agents {
 	struct agent *greeting, *there;
+	struct loop_watch pause; /* between two that come in */
+	bool waits;		 /* one has come, and is let in when that is over */
 };
 
-void agent_accept(void *ctx, int res);
+void agent_asked(void *ctx);
 void agents_card(struct vm *vm, bool up);
 void agents_close(struct vm *vm, const char *why);
 

@@ -3,7 +3,7 @@
  * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
  *
  * Up: sockets and files (while the rights for them are there) -> rights dropped -> the broker's
- * line, devices listed -> ports made, threads started -> ready: control socket served, devices
+ * line, devices listed -> threads started -> ready: control socket served, devices
  * moved. Down: no more steps -> sessions closed, devices closed by their threads, nothing given
  * back to the host -> the process ends; it waits for no call that is stuck in the kernel.
  */
@@ -189,23 +189,8 @@ static void daemon_ready(struct daemon *daemon)
 /* All VMs have their threads, and all devices are listed that can be. */
 static void daemon_maybe_ready(struct daemon *daemon)
 {
-	if (!daemon->vms_starting && device_registry_settled(daemon->registry))
+	if (device_registry_settled(daemon->registry))
 		daemon_ready(daemon);
-}
-
-/**
- * daemon_vm_started() - one more VM's thread stands
- * @daemon:	the daemon
- */
-void daemon_vm_started(struct daemon *daemon)
-{
-	daemon->vms_starting--;
-	if (daemon->stopping)
-		return;
-	if (daemon->ready)
-		routes_review(daemon);
-	else
-		daemon_maybe_ready(daemon);
 }
 
 static void devices_settled(struct daemon *daemon)

@@ -5,7 +5,7 @@
  *
  *   struct daemon   the owner of everything; made once
  *   struct device   a USB device that is plugged in (device_registry.c), with its route (route.c)
- *   struct vm       a configured VM (vm_registry.c), with its thread and its USB/IP clients
+ *   struct vm       a configured VM (vm_registry.c), with its thread
  */
 #pragma once
 
@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "base/listener.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "daemon/agent.h"
@@ -60,12 +59,11 @@ struct daemon {
 	struct list old_sessions; /* of struct old_session: of the last run, not hung up yet */
 	const char *config_file;  /* NULL: the usual one */
 	gid_t socket_group;	  /* whose the VMs' sockets are, or -1 */
-	unsigned next_tap;
-	int lock;    /* of the runtime directory */
-	int signals; /* a signalfd */
+	int lock;		  /* of the runtime directory */
+	int signals;		  /* a signalfd */
 	uint64_t started_ns;
-	unsigned vms_starting; /* ports not yet made */
-	unsigned vms_ending;   /* threads not yet ended */
+	struct loop_watch vms_started; /* others than before may have what is wished for them */
+	unsigned vms_ending;	       /* threads not yet ended */
 	bool ready, stopping, done;
 	int exit_status;
 	struct loop_watch stop_deadline;
@@ -76,7 +74,7 @@ struct daemon {
 struct vm {
 	struct list link;
 	struct daemon *daemon;
-	char name[32], tap[16];
+	char name[32];
 	char *domain;		/* libvirt's name for it; NULL: the same */
 	struct in_addr address; /* configured, or handed out */
 	bool has_fixed_address, has_fixed_mac;
@@ -85,19 +83,12 @@ struct vm {
 	uint8_t mac[6];
 	bool has_foreign, has_daemon; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
-	bool started;	      /* its port was asked for */
+	bool started;	      /* its thread was */
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
-	struct guest *guest;  /* NULL until its port is made */
+	struct guest *guest;  /* NULL until it is started */
 	int socket;	      /* <vm>.sock, until the guest has it */
-	int listener;	      /* its USB/IP door */
-	int agent_listener;   /* its agent's */
-	struct listener door; /* of its USB/IP listener */
-	struct loop_watch agent_watch, agent_pause;
 	struct agents agents;
-	bool asleep; /* its agent has said so; the card may be down meanwhile */
-	struct broker_request req;
-	struct list clients; /* of struct usbip_client: have not said yet what they want */
-	unsigned n_clients;
+	bool asleep;		      /* its agent has said so; the card may be down meanwhile */
 	struct loop_watch side_watch; /* guest_side.c: something has changed */
 	struct log_limit limit;	      /* of lines that the guest can trigger */
 };
@@ -151,7 +142,7 @@ struct route {
 	bool guest_has;		    /* and its kernel has set the device's configuration */
 	char guest_text[120];	    /* else, why it has not, where it says so */
 	struct route_let_go let_go; /* that VM is @at */
-	int session_dup;	    /* the client's socket, for shutdown() alone, or -1 */
+	struct guest_peer peer;	    /* session: the client's connection */
 	int guard;		    /* while open, the broker lets nobody mount its disks */
 	bool ours;		    /* no driver of the host has it: we have it, or had */
 	bool gone;		    /* libusb says so; udev will */
@@ -161,8 +152,9 @@ struct route {
 	struct loop_watch retry;
 	struct broker_request req;
 	bool judge; /* more is known of it, or it has another name: may who wished it somewhere? */
-	bool exported;	/* @at may import it; else it is only kept from the host */
-	char aimed[32]; /* where it was wanted when last looked at */
+	bool exported;	    /* @at may import it; else it is only kept from the host */
+	bool told_exported; /* HELD: what its thread was told */
+	char aimed[32];	    /* where it was wanted when last looked at */
 	uint64_t held_ns, session_ns, guest_ns; /* since when: held, in a session, guest_has */
 };
 
@@ -214,5 +206,4 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 int daemon_reload(struct daemon *daemon, struct config_errors *errors);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);
-void daemon_vm_started(struct daemon *daemon);
 char *daemon_path(char *buf, size_t size, const char *folder, const char *name);

@@ -253,7 +253,6 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	d->info.devnum = (d->devnum - 1u) % 255 + 1;
 	d->info.speed = wire_speed(speed ? strtoul(speed, NULL, 10) : 0, speed);
 	device_find_section(d);
-	d->route.session_dup = -1;
 	*ret_device = take_ptr(d);
 	return 0;
 }

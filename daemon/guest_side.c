@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/agent.h"
 #include "daemon/daemon.h"
+#include "daemon/exports.h"
 #include "daemon/virt_link.h"
 
 /* The best first. */
@@ -26,6 +27,7 @@ static void side_run(void *ctx, int res _unused_)
 	struct vm *vm = ctx;
 	const struct guest_way *way = way_of(vm);
 
+	exports_tell(vm);
 	if (way)
 		way->changed(vm);
 }
@@ -36,7 +38,7 @@ static void side_run(void *ctx, int res _unused_)
  */
 void guest_side_changed(struct vm *vm)
 {
-	if (!loop_watching(&vm->side_watch) && way_of(vm))
+	if (!loop_watching(&vm->side_watch))
 		loop_watch_time(vm->daemon->loop, &vm->side_watch, 1, side_run, vm);
 }
 

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -17,10 +17,8 @@
 
 struct old_session {
 	struct list link;
-	struct daemon *daemon;
 	char vm[32];
-	struct sockaddr_in6 guest;
-	struct broker_request req;
+	struct guest_peer peer;
 };
 
 static void path_of(const struct daemon *daemon, char *path, size_t size)
@@ -48,18 +46,22 @@ void old_sessions_load(struct daemon *daemon)
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct old_session *s = calloc(1, sizeof(*s));
 		char address[INET6_ADDRSTRLEN];
+		struct in6_addr in6;
 		unsigned port;
 
 		if (!s)
 			return;
 		if (sscanf(line, "%31s %45s %u", s->vm, address, &port) != 3 || port > 0xffff ||
-		    inet_pton(AF_INET6, address, &s->guest.sin6_addr) != 1) {
+		    inet_pton(AF_INET6, address, &in6) != 1) {
 			free(s);
 			continue;
 		}
-		s->daemon = daemon;
-		s->guest.sin6_family = AF_INET6;
-		s->guest.sin6_port = htons((uint16_t)port);
+		s->peer.v6 = !IN6_IS_ADDR_V4MAPPED(&in6);
+		if (s->peer.v6)
+			memcpy(s->peer.address, &in6, 16);
+		else
+			memcpy(s->peer.address, (const uint8_t *)&in6 + 12, 4);
+		s->peer.port = (uint16_t)port;
 		list_append(&daemon->old_sessions, &s->link);
 		n++;
 	}
@@ -83,16 +85,15 @@ void old_sessions_save(struct daemon *daemon)
 		return;
 	list_for_each(it, &daemon->devices) {
 		const struct device *d = list_entry(it, struct device, link);
-		struct sockaddr_in6 peer = {0};
-		socklen_t peer_len = sizeof(peer);
+		const struct guest_peer *peer = &d->route.peer;
+		uint8_t in6[16] = {[10] = 0xff, 0xff};
 		char address[INET6_ADDRSTRLEN];
 
-		if (!d->route.session ||
-		    getpeername(d->route.session_dup, (struct sockaddr *)&peer, &peer_len) < 0 ||
-		    peer.sin6_family != AF_INET6)
+		if (!d->route.session)
 			continue;
-		inet_ntop(AF_INET6, &peer.sin6_addr, address, sizeof(address));
-		fprintf(f, "%s %s %u\n", d->route.at->name, address, ntohs(peer.sin6_port));
+		memcpy(peer->v6 ? in6 : in6 + 12, peer->address, peer->v6 ? 16 : 4);
+		inet_ntop(AF_INET6, in6, address, sizeof(address));
+		fprintf(f, "%s %s %u\n", d->route.at->name, address, peer->port);
 	}
 	if (fclose(f) != 0)
 		return;
@@ -106,20 +107,7 @@ void old_sessions_save(struct daemon *daemon)
 static void old_session_free(struct old_session *s)
 {
 	list_remove(&s->link);
-	broker_forget(s->daemon->broker, &s->req);
 	free(s);
-}
-
-static void old_session_told(struct broker_request *req, int r, int fds[2] _unused_,
-			     const char *text)
-{
-	struct old_session *s = container_of(req, struct old_session, req);
-
-	if (r < 0)
-		log_warning("%s: %s: %s", s->vm, text, errno_text(r));
-	else
-		log_info("%s: hung up a connection that the last daemon left", s->vm);
-	old_session_free(s);
 }
 
 /**
@@ -130,14 +118,14 @@ void old_sessions_hang_up(struct vm *vm)
 {
 	list_for_each_safe(it, &vm->daemon->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
-		struct broker_call call = {.daemon = vm->daemon->config->address,
-					   .guest = s->guest};
 
-		if (strcmp(s->vm, vm->name) || s->req.link.next)
+		if (strcmp(s->vm, vm->name))
 			continue;
-		memcpy(call.tap, vm->tap, sizeof(call.tap));
-		if (broker_hang_up(vm->daemon->broker, &s->req, &call, old_session_told) < 0)
-			old_session_free(s);
+		if (guest_hang_up(vm->guest, &s->peer) < 0)
+			log_warning("%s: no memory to tell its guest that a connection of the last "
+				    "daemon is dead; it may keep a device that is dead",
+				    vm->name);
+		old_session_free(s);
 	}
 }
 

@@ -46,7 +46,7 @@ static struct port_off *port_off_new(struct daemon *daemon)
 	off->device.daemon = daemon;
 	off->device.number = ++daemon->n_seen;
 	off->device.unpowered = true;
-	off->device.route.session_dup = off->device.route.guard = -1;
+	off->device.route.guard = -1;
 	return off;
 }
 

@@ -117,17 +117,17 @@ static void route_opened(void *ctx, int r, const char *reason)
 	route_reconcile(device);
 }
 
-static void route_imported(void *ctx, int r)
+static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 {
 	struct device *device = ctx;
 
 	device->route.importing = false;
 	device->route.session = r == 0;
 	device->route.session_ns = loop_now();
-	if (r < 0)
-		device->route.session_dup = fd_close(device->route.session_dup);
-	else
+	if (r == 0) {
+		device->route.peer = *peer;
 		old_sessions_save(device->daemon);
+	}
 	route_reconcile(device);
 }
 
@@ -137,7 +137,6 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 	struct route *route = &device->route;
 
 	route->session = route->guest_has = false;
-	route->session_dup = fd_close(route->session_dup);
 	old_sessions_save(device->daemon);
 	if (r < 0 && route->state == ROUTE_HELD) {
 		route->failure = r;
@@ -171,7 +170,6 @@ void route_let_go(struct device *device)
 	guest_device_forget(route->gd);
 	route->gd = NULL;
 	route->importing = route->session = route->guest_has = false;
-	route->session_dup = fd_close(route->session_dup);
 }
 
 static void route_stuck(void *ctx, const char *what)
@@ -200,6 +198,7 @@ static void route_give(struct device *device, struct route_aim aim)
 	route->state = ROUTE_GIVING;
 	route->at = aim.vm;
 	route->exported = aim.exported;
+	route->told_exported = false;
 	route->ours = true;
 	guest_give(aim.vm->guest, route->gd);
 }
@@ -369,19 +368,6 @@ static void route_rebind(struct device *device)
 }
 
 /**
- * route_hang_up() - have a guest hear now that it loses a device, whatever the thread is at
- * @device:	in a guest's thread, and no longer exported
- */
-void route_hang_up(struct device *device)
-{
-	struct route *route = &device->route;
-
-	guest_side_changed(route->at);
-	if (route->session_dup >= 0)
-		shutdown(route->session_dup, SHUT_RDWR);
-}
-
-/**
  * route_take() - have a guest's thread hand a device back
  * @device:	HELD, GIVING or RESETTING; a failure of it was written down before
  * @close_it:	close it, else hand it over claimed where that is possible
@@ -391,7 +377,7 @@ void route_take(struct device *device, bool close_it)
 	struct route *route = &device->route;
 
 	route->state = ROUTE_TAKING;
-	route_hang_up(device);
+	guest_side_changed(route->at);
 	guest_take(route->at->guest, route->gd, close_it);
 }
 

@@ -116,7 +116,7 @@ void route_guest_lets_go(struct device *device, const char *boot);
 void route_give_again(struct device *device);
 
 bool route_exported_to(const struct device *device, const struct vm *vm);
-int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op);
+int route_import(struct device *device, struct vm *vm, uint32_t client);
 
 /* Where a device should be. */
 struct route_want {

@@ -17,7 +17,6 @@ struct route_aim {
 struct route_aim route_aim(const struct device *device);
 void route_reconcile(struct device *device);
 void route_held(struct device *device);
-void route_hang_up(struct device *device);
 void route_take(struct device *device, bool close_it);
 struct broker_device route_identity(const struct device *device);
 void route_was_reset(void *ctx, int r, const char *reason);

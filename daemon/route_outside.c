@@ -4,7 +4,6 @@
  * guest tells, the daemon starts and ends. Each is written down and followed by route_reconcile().
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -264,15 +263,14 @@ bool route_exported_to(const struct device *device, const struct vm *vm)
 }
 
 /**
- * route_import() - hand a client that asked for a device to the device's thread
+ * route_import() - give a client the device that it asked for
  * @device:	exported to @vm
  * @vm:		the VM that the client is in
- * @sock:	the client; taken over where this succeeds
- * @op:		what it asked
+ * @client:	its number there; answered where this succeeds
  *
  * Return: 0, -EBUSY where the VM holds it already, -ENODEV where it is not exported to it.
  */
-int route_import(struct device *device, struct vm *vm, int sock, const struct usbip_op *op)
+int route_import(struct device *device, struct vm *vm, uint32_t client)
 {
 	struct route *route = &device->route;
 
@@ -280,9 +278,8 @@ int route_import(struct device *device, struct vm *vm, int sock, const struct us
 		return -ENODEV;
 	if (route->session || route->importing)
 		return -EBUSY;
-	route->session_dup = fcntl(sock, F_DUPFD_CLOEXEC, 3);
 	route->importing = true;
 	route_give_again(device);
-	guest_import(vm->guest, route->gd, sock, op);
+	guest_import(vm->guest, route->gd, client);
 	return 0;
 }

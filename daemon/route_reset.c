@@ -76,7 +76,7 @@ int route_reset(struct device *device, bool force, const char **ret_text)
 	switch (route->state) {
 	case ROUTE_HELD:
 		route->state = ROUTE_RESETTING;
-		route_hang_up(device);
+		guest_side_changed(device->route.at);
 		guest_reset(route->at->guest, route->gd);
 		return 0;
 	case ROUTE_HOST:

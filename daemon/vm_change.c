@@ -50,11 +50,8 @@ static void vm_leave(struct vm *vm)
 	vm_silence(vm, "its VM is out of the configuration");
 	route_calls_vm_left(vm);
 	vm->connected = false;
-	/* A port that the broker is making comes to nobody, and is closed there. */
 	if (!vm->guest) {
 		vm_close(vm);
-		if (vm->started)
-			daemon->vms_starting--;
 		vm_free(vm);
 		return;
 	}

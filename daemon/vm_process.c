@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -37,6 +38,7 @@ struct guest {
 	struct guest_card card;
 	int next; /* the listener for the next control, or -1 */
 	bool stopping;
+	bool agent_asked; /* guest_agent() is owed */
 	struct loop_watch ended, taken;
 };
 
@@ -85,7 +87,7 @@ static void tell_start(struct guest *guest)
 	memcpy(m.daemon, &cfg->daemon, sizeof(m.daemon));
 	memcpy(m.mac, cfg->mac, sizeof(m.mac));
 	memcpy(m.mac_before, cfg->mac_before, sizeof(m.mac_before));
-	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next, cfg->tap}, 3);
+	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next}, 2);
 }
 
 static void tell_give(struct guest_device *gd)
@@ -127,7 +129,7 @@ static void device_lost(struct guest_device *gd, const char *why)
 		if (gd->events && session)
 			gd->events->session_ended(gd->ctx, 0, why);
 		else if (gd->events)
-			gd->events->imported(gd->ctx, -EPIPE);
+			gd->events->imported(gd->ctx, -EPIPE, NULL);
 	}
 	if (gd->events && !gd->opened && !gd->failed && !gd->taking)
 		gd->events->opened(gd->ctx, -EPIPE, why);
@@ -184,6 +186,7 @@ static void on_lost(void *ctx, const char *why)
 
 	guest->line = vm_line_free(guest->line);
 	guest->state = GUEST_ALONE;
+	guest->agent_asked = false;
 	if (guest->card.up) {
 		guest->card.up = guest->card.has_daemon = false;
 		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
@@ -276,6 +279,23 @@ static const char *said_refused(struct guest *guest, const union vm_wire_message
 	return NULL;
 }
 
+static const char *said_import_asked(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_STANDS)
+		return NOT_ASKED;
+	guest->events->import_asked(guest->ctx, m->import_asked.client, m->import_asked.busid);
+	return NULL;
+}
+
+static const char *said_agent_asked(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	if (guest->state != GUEST_STANDS || guest->agent_asked)
+		return "it asks for its agent twice";
+	guest->agent_asked = true;
+	guest->events->agent_asked(guest->ctx);
+	return NULL;
+}
+
 static const char *said_opened(struct guest_device *gd, const union vm_wire_message *m)
 {
 	if (gd->opened || gd->failed)
@@ -289,12 +309,15 @@ static const char *said_opened(struct guest_device *gd, const union vm_wire_mess
 
 static const char *said_imported(struct guest_device *gd, const union vm_wire_message *m)
 {
+	struct guest_peer peer = {.v6 = m->imported.peer.v6, .port = m->imported.peer.port};
+
+	memcpy(peer.address, m->imported.peer.address, sizeof(peer.address));
 	if (!gd->importing)
 		return NOT_ASKED;
 	gd->importing = false;
 	gd->session = m->imported.r == 0;
 	if (gd->events)
-		gd->events->imported(gd->ctx, m->imported.r);
+		gd->events->imported(gd->ctx, m->imported.r, &peer);
 	return NULL;
 }
 
@@ -346,7 +369,7 @@ static const char *said_taken(struct guest_device *gd, const union vm_wire_messa
 	if (gd->importing) {
 		gd->importing = false;
 		if (gd->events)
-			gd->events->imported(gd->ctx, -ENODEV);
+			gd->events->imported(gd->ctx, -ENODEV, NULL);
 	}
 	device_taken(gd, m->result.r);
 	return NULL;
@@ -378,6 +401,8 @@ static const struct {
 	[VM_SAY_CARD] = {.of_guest = said_card},
 	[VM_SAY_ENDED] = {.of_guest = said_ended},
 	[VM_SAY_REFUSED] = {.of_guest = said_refused},
+	[VM_SAY_IMPORT_ASKED] = {.of_guest = said_import_asked},
+	[VM_SAY_AGENT_ASKED] = {.of_guest = said_agent_asked},
 	[VM_SAY_OPENED] = {.of_device = said_opened},
 	[VM_SAY_IMPORTED] = {.of_device = said_imported},
 	[VM_SAY_SESSION_ENDED] = {.of_device = said_session_ended},
@@ -531,7 +556,6 @@ struct guest *guest_free(struct guest *guest)
 			guest_device_free(gd);
 	}
 	fd_close(guest->cfg.listener);
-	fd_close(guest->cfg.tap);
 	fd_close(guest->next);
 	free(guest);
 	return NULL;
@@ -607,21 +631,96 @@ void guest_give(struct guest *guest, struct guest_device *gd)
 }
 
 /**
- * guest_import() - hand a client that may import a device to the guest that has it
+ * guest_export() - let a guest see a device, or not
+ * @guest:	the guest that has it
+ * @gd:		the device
+ * @exported:	a list of what there is shows it, while nobody has imported it
+ */
+void guest_export(struct guest *guest, struct guest_device *gd, bool exported)
+{
+	if (gd->given)
+		tell(guest, &(struct vm_wire_export){.kind = VM_ASK_EXPORT,
+						     .device = gd->number,
+						     .exported = exported});
+}
+
+/**
+ * guest_import() - give a client the device that it asked for
  * @guest:	the guest that the client is in
  * @gd:		the device, which this guest has
- * @sock:	the client; the guest's from here on
- * @op:		what it asked
+ * @client:	of "import_asked", which this answers
  *
  * "imported" follows, and after a good one "session_ended".
  */
-void guest_import(struct guest *guest, struct guest_device *gd, int sock, const struct usbip_op *op)
+void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 {
-	struct vm_wire_socket m = {.kind = VM_ASK_SOCKET, .device = gd->number};
-
-	snprintf(m.busid, sizeof(m.busid), "%s", op->busid);
 	gd->importing = true;
-	vm_line_send(guest->line, &m, &sock, 1);
+	tell(guest, &(struct vm_wire_client){
+			    .kind = VM_ASK_IMPORT, .device = gd->number, .client = client});
+}
+
+/**
+ * guest_refuse() - tell a client that it does not get what it asked for
+ * @guest:	the guest
+ * @client:	of "import_asked", which this answers
+ * @status:	why
+ */
+void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
+{
+	tell(guest,
+	     &(struct vm_wire_refuse){.kind = VM_ASK_REFUSE, .client = client, .status = status});
+}
+
+/**
+ * guest_probe() - a client asks for what a connection of its own guest holds: does that one live?
+ * @guest:	the guest
+ * @gd:		what it asks for, which this guest has
+ * @client:	of "import_asked", which this answers; the event comes again, or the client is refused
+ */
+void guest_probe(struct guest *guest, struct guest_device *gd, uint32_t client)
+{
+	tell(guest, &(struct vm_wire_client){
+			    .kind = VM_ASK_PROBE, .device = gd->number, .client = client});
+}
+
+/**
+ * guest_hang_up() - tell a guest that a USB/IP connection of a process that has died is dead
+ * @guest:	the guest
+ * @peer:	its end of the connection
+ *
+ * Return: 0.
+ */
+int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
+{
+	struct vm_wire_hang_up m = {.kind = VM_ASK_HANG_UP,
+				    .peer = {.v6 = peer->v6, .port = peer->port}};
+
+	memcpy(m.peer.address, peer->address, sizeof(m.peer.address));
+	tell(guest, &m);
+	return 0;
+}
+
+/**
+ * guest_agent() - give the agent's connection a socket
+ * @guest:	the guest, after "agent_asked"
+ * @sock:	a stream socket that does not block, the guest's from here on; < 0: the connection is
+ *		refused
+ */
+void guest_agent(struct guest *guest, int sock)
+{
+	struct vm_wire_plain m = {.kind = VM_ASK_AGENT};
+	int pair[2];
+
+	/* Of a process that has gone meanwhile nobody asks any more. */
+	if (guest->agent_asked && sock < 0 &&
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0) {
+		/* One whose other end is closed. */
+		fd_close(pair[0]);
+		sock = pair[1];
+	}
+	if (guest->agent_asked && sock >= 0)
+		vm_line_send(guest->line, &m, &sock, 1);
+	guest->agent_asked = false;
 	fd_close(sock);
 }
 

@@ -2,15 +2,14 @@
 /*
  * The configured VMs: their sockets, ports and threads.
  *
- * A VM's way: its socket is made (while the rights for that are there) -> the broker makes its port
- * -> its thread is started -> … -> its thread is stopped -> ended. Addresses are vm_address.c's,
+ * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
+ * its thread is stopped -> ended. Addresses are vm_address.c's,
  * what is known of its card is vm_card.c's, another configuration is vm_change.c's.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,10 +19,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "daemon/exports.h"
 #include "daemon/guest_side.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route.h"
-#include "daemon/usbip_client.h"
 #include "daemon/vm_private.h"
 
 struct vm *vm_find(struct daemon *daemon, const char *name)
@@ -89,6 +88,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	list_remove(&vm->link);
+	loop_cancel(vm->daemon->loop, &vm->side_watch);
 	free(vm->domain);
 	free(vm);
 }
@@ -120,8 +120,7 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 		vm->address = c->address;
 	vm->has_fixed_mac = c->has_mac;
 	memcpy(vm->fixed_mac, c->mac, sizeof(vm->fixed_mac));
-	vm->socket = vm->listener = vm->agent_listener = -1;
-	list_init(&vm->clients);
+	vm->socket = -1;
 	*ret_vm = vm;
 	return 0;
 }
@@ -190,15 +189,12 @@ void vm_close(struct vm *vm)
 	struct daemon *daemon = vm->daemon;
 	char path[PATH_MAX], name[48];
 
-	broker_forget(daemon->broker, &vm->req);
 	/* The name may be another one's by now. */
 	if (!vm->leaving) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
 	}
 	vm->socket = stranger_listener_close(vm->socket);
-	vm->listener = fd_close(vm->listener);
-	vm->agent_listener = fd_close(vm->agent_listener);
 }
 
 /**
@@ -208,14 +204,8 @@ void vm_close(struct vm *vm)
  */
 void vm_silence(struct vm *vm, const char *why)
 {
-	struct loop *loop = vm->daemon->loop;
-
-	listener_stop(&vm->door);
-	loop_cancel(loop, &vm->agent_watch);
-	loop_cancel(loop, &vm->agent_pause);
 	agents_close(vm, why);
 	guest_side_stop(vm);
-	usbip_clients_close(vm);
 }
 
 static void vm_link(void *ctx, const struct guest_card *card)
@@ -230,8 +220,6 @@ static void vm_link(void *ctx, const struct guest_card *card)
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
 	if (up)
 		old_sessions_hang_up(vm);
-	else
-		usbip_clients_close(vm);
 	agents_card(vm, up);
 	route_vm_changed(vm);
 }
@@ -254,17 +242,12 @@ static void vm_ended(void *ctx)
 	}
 }
 
-static const struct guest_events vm_events = {.link = vm_link, .ended = vm_ended};
-
-/* A daemon that can't have all of its VMs at the start does not start; one that runs goes on. */
-static void vm_failed(struct vm *vm)
-{
-	struct daemon *daemon = vm->daemon;
-
-	daemon->vms_starting--;
-	if (!daemon->ready)
-		daemon_stop(daemon, 1);
-}
+static const struct guest_events vm_events = {
+	.link = vm_link,
+	.import_asked = exports_import_asked,
+	.agent_asked = agent_asked,
+	.ended = vm_ended,
+};
 
 /* Each guest's share of the kernel's memory for URBs. */
 static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
@@ -294,9 +277,19 @@ void vms_share_memory(struct daemon *daemon)
 	}
 }
 
-static void vm_port_made(struct broker_request *req, int r, int *fds, const char *text)
+static void vms_have_started(void *ctx, int res _unused_)
 {
-	struct vm *vm = container_of(req, struct vm, req);
+	routes_review(ctx);
+}
+
+/**
+ * vm_start() - start a VM's thread
+ * @vm:		the VM, with its address and socket
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_start(struct vm *vm)
+{
 	struct daemon *daemon = vm->daemon;
 	struct guest_config config = {
 		.address = vm->address,
@@ -307,66 +300,30 @@ static void vm_port_made(struct broker_request *req, int r, int *fds, const char
 		.sw = daemon->sw,
 		.memory = vms_memory_share(daemon),
 		.listener = vm->socket,
-		.tap = fds[0],
 	};
+	int r;
 
 	memcpy(config.name, vm->name, sizeof(config.name));
 	if (vm->has_fixed_mac)
 		memcpy(config.mac, vm->fixed_mac, sizeof(config.mac));
 	else if (vm->has_mac)
 		memcpy(config.mac_before, vm->mac, sizeof(config.mac_before));
-	vm->listener = fds[1];
-	vm->agent_listener = fds[2];
-	if (r < 0) {
-		log_err("%s: %s: %s", vm->name, text, errno_text(r));
-		vm_failed(vm);
-		return;
-	}
 	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
-	if (r == 0)
-		vm->socket = -1; /* the guest's now */
-	else
-		close(fds[0]);
-	if (r == 0)
-		r = listener_start(&vm->door, daemon->loop, vm->listener, usbip_client_accept, vm);
-	if (r == 0)
-		r = loop_watch_fd(daemon->loop, &vm->agent_watch, vm->agent_listener, POLLIN, 0,
-				  agent_accept, vm);
 	if (r < 0) {
 		log_err("%s: its thread can't be started: %s", vm->name, errno_text(r));
-		vm_failed(vm);
-		return;
-	}
-	daemon_vm_started(daemon);
-}
-
-/**
- * vm_start() - have the port made; the thread starts with the answer
- * @vm:		the VM, with its address and socket
- *
- * Return: 0, or a negative errno and it was logged.
- */
-int vm_start(struct vm *vm)
-{
-	struct daemon *daemon = vm->daemon;
-	struct broker_port port = {.daemon = daemon->config->address, .guest = vm->address};
-	int r;
-
-	snprintf(vm->tap, sizeof(vm->tap), "vm%u", daemon->next_tap++);
-	memcpy(port.tap, vm->tap, sizeof(port.tap));
-	r = broker_port_add(daemon->broker, &vm->req, &port, vm_port_made);
-	if (r < 0) {
-		log_err("%s: asking the broker: %s", vm->name, errno_text(r));
 		return r;
 	}
+	vm->socket = -1; /* the guest's now */
 	vm->started = true;
-	daemon->vms_starting++;
+	/* Not from within whatever starts it. */
+	if (daemon->ready && !loop_watching(&daemon->vms_started))
+		loop_watch_time(daemon->loop, &daemon->vms_started, 1, vms_have_started, daemon);
 	return 0;
 }
 
 /**
- * vms_start() - ask for all ports; each VM's thread starts with its answer
- * @daemon:	the daemon
+ * vms_start() - start all VMs' threads
+ * @daemon:	the daemon, which does not start where one can't be
  *
  * Return: 0, or a negative errno and it was logged.
  */

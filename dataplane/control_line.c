@@ -21,10 +21,12 @@ struct control_line {
 	bool greeted;	      /* this control has said HELLO */
 	struct guest *guest;
 	struct net_switch *sw;
-	struct list devices;	/* of struct held */
-	struct guest_card card; /* as last told */
-	int next;		/* the listener for the next control, or -1 */
-	struct listener door;	/* of @next */
+	struct list devices;		 /* of struct held */
+	struct guest_card card;		 /* as last told */
+	int next;			 /* the listener for the next control, or -1 */
+	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
+	bool agent_asked;		 /* control owes a socket */
+	struct listener door;		 /* of @next */
 	bool ending, done;
 	struct loop_watch deadline;
 };
@@ -76,6 +78,23 @@ static void on_link(void *ctx, const struct guest_card *card)
 	say_card(c);
 }
 
+/* Control has answered about a client. Return: it, or 0 where it was not asked. */
+static uint32_t answered(struct control_line *c, uint32_t client)
+{
+	uint32_t *asked = &c->clients[client % GUEST_CLIENTS];
+
+	if (!client || *asked != client)
+		return 0;
+	*asked = 0;
+	return client;
+}
+
+static void give_agent(struct control_line *c, int sock)
+{
+	c->agent_asked = false;
+	guest_agent(c->guest, sock);
+}
+
 static void on_ended(void *ctx)
 {
 	struct control_line *c = ctx;
@@ -84,7 +103,37 @@ static void on_ended(void *ctx)
 	c->done = true;
 }
 
-static const struct guest_events guest_events = {.link = on_link, .ended = on_ended};
+static void on_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct vm_wire_import_asked m = {.kind = VM_SAY_IMPORT_ASKED, .client = client};
+	struct control_line *c = ctx;
+
+	snprintf(m.busid, sizeof(m.busid), "%.*s", (int)sizeof(m.busid) - 1, busid);
+	c->clients[client % GUEST_CLIENTS] = client;
+	/* Without a control nobody gets anything. */
+	if (c->line)
+		say(c, &m);
+	else
+		guest_refuse(c->guest, answered(c, client), USBIP_ST_NODEV);
+}
+
+static void on_agent_asked(void *ctx)
+{
+	struct control_line *c = ctx;
+
+	c->agent_asked = true;
+	if (c->line)
+		say(c, &(struct vm_wire_plain){.kind = VM_SAY_AGENT_ASKED});
+	else
+		give_agent(c, -1);
+}
+
+static const struct guest_events guest_events = {
+	.link = on_link,
+	.import_asked = on_import_asked,
+	.agent_asked = on_agent_asked,
+	.ended = on_ended,
+};
 
 static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
 {
@@ -104,30 +153,18 @@ static void on_opened(void *ctx, int r, const char *reason)
 	say_result(h, VM_SAY_OPENED, r, reason);
 }
 
-/* The guest's end of a client's connection. */
-static struct vm_wire_peer peer_of(int sock)
-{
-	struct vm_wire_peer peer = {.v6 = 1};
-	struct sockaddr_in6 a = {0};
-	socklen_t len = sizeof(a);
-
-	if (sock < 0 || getpeername(sock, (struct sockaddr *)&a, &len) < 0 ||
-	    a.sin6_family != AF_INET6)
-		return (struct vm_wire_peer){0};
-	peer.port = ntohs(a.sin6_port);
-	memcpy(peer.address, &a.sin6_addr, sizeof(peer.address));
-	return peer;
-}
-
-static void on_imported(void *ctx, int r)
+static void on_imported(void *ctx, int r, const struct guest_peer *peer)
 {
 	struct held *h = ctx;
 	struct vm_wire_imported m = {.kind = VM_SAY_IMPORTED, .device = h->number, .r = r};
 
 	h->importing = false;
 	h->since_ns = loop_now();
-	if (r == 0)
-		m.peer = h->peer = peer_of(h->gd->sock);
+	if (r == 0) {
+		h->peer = (struct vm_wire_peer){.v6 = peer->v6, .port = peer->port};
+		memcpy(h->peer.address, peer->address, sizeof(h->peer.address));
+		m.peer = h->peer;
+	}
 	say(h->line, &m);
 }
 
@@ -249,12 +286,11 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	struct vm_wire_started answer = {.kind = VM_SAY_STARTED};
 
 	if (c->guest || c->ending) {
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i < 2; i++)
 			fd_close(fds[i]);
 		return "a process is started once";
 	}
 	config.listener = fds[0];
-	config.tap = fds[2];
 	c->next = fds[1];
 	answer.r = net_switch_new(&c->sw);
 	config.sw = c->sw;
@@ -265,7 +301,6 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	if (answer.r < 0) {
 		log_err("%s: its process can't begin: %s", config.name, errno_text(answer.r));
 		fd_close(fds[0]);
-		fd_close(fds[2]);
 		c->done = true;
 	}
 	say(c, &answer);
@@ -412,18 +447,83 @@ static const char *ask_reset(struct control_line *c, const union vm_wire_message
 	return NULL;
 }
 
-static const char *ask_socket(struct control_line *c, const union vm_wire_message *m, int *fds)
+static const char *ask_export(struct control_line *c, const union vm_wire_message *m,
+			      int *fds _unused_)
 {
-	struct held *h = held_find(c, m->socket.device);
-	struct usbip_op op = {.kind = USBIP_OP_IMPORT};
+	struct held *h = held_find(c, m->export.device);
 
-	if (!h || h->importing) {
-		fd_close(fds[0]);
-		return "it has a device imported that is not here";
+	if (c->ending)
+		return NULL;
+	if (!h || h->taking)
+		return "it exports a device that is not here";
+	guest_export(c->guest, h->gd, m->export.exported);
+	return NULL;
+}
+
+static const char *ask_import(struct control_line *c, const union vm_wire_message *m,
+			      int *fds _unused_)
+{
+	struct held *h = held_find(c, m->client.device);
+	uint32_t client = answered(c, m->client.client);
+
+	if (!client)
+		return "it answers a client that has not asked";
+	/* Both may have gone: the client is answered all the same. */
+	if (!h || h->importing || h->taking) {
+		guest_refuse(c->guest, client, USBIP_ST_NODEV);
+		return NULL;
 	}
 	h->importing = true;
-	snprintf(op.busid, sizeof(op.busid), "%.32s", m->socket.busid);
-	guest_import(c->guest, h->gd, fds[0], &op);
+	guest_import(c->guest, h->gd, client);
+	return NULL;
+}
+
+static const char *ask_refuse(struct control_line *c, const union vm_wire_message *m,
+			      int *fds _unused_)
+{
+	uint32_t client = answered(c, m->refuse.client);
+
+	if (!client)
+		return "it answers a client that has not asked";
+	guest_refuse(c->guest, client, (enum usbip_op_status)m->refuse.status);
+	return NULL;
+}
+
+static const char *ask_probe(struct control_line *c, const union vm_wire_message *m,
+			     int *fds _unused_)
+{
+	struct held *h = held_find(c, m->client.device);
+	uint32_t client = answered(c, m->client.client);
+
+	if (!client)
+		return "it answers a client that has not asked";
+	if (h && !h->taking)
+		guest_probe(c->guest, h->gd, client);
+	else
+		guest_refuse(c->guest, client, USBIP_ST_NODEV);
+	return NULL;
+}
+
+static const char *ask_hang_up(struct control_line *c, const union vm_wire_message *m,
+			       int *fds _unused_)
+{
+	struct guest_peer peer = {.v6 = m->hang_up.peer.v6, .port = m->hang_up.peer.port};
+
+	memcpy(peer.address, m->hang_up.peer.address, sizeof(peer.address));
+	if (guest_hang_up(c->guest, &peer) < 0)
+		log_warning("%s: no memory to tell its guest that a connection is dead",
+			    c->guest->cfg.name);
+	return NULL;
+}
+
+static const char *ask_agent(struct control_line *c, const union vm_wire_message *m _unused_,
+			     int *fds)
+{
+	if (!c->agent_asked) {
+		fd_close(fds[0]);
+		return "it lets an agent in that has not asked";
+	}
+	give_agent(c, fds[0]);
 	return NULL;
 }
 
@@ -436,7 +536,10 @@ static const struct {
 	[VM_ASK_HOTKEYS] = {ask_hotkeys},   [VM_ASK_MEMORY] = {ask_memory},
 	[VM_ASK_END] = {ask_end},	    [VM_ASK_HELD] = {ask_held},
 	[VM_ASK_GIVE] = {ask_give},	    [VM_ASK_TAKE] = {ask_take},
-	[VM_ASK_RESET] = {ask_reset},	    [VM_ASK_SOCKET] = {ask_socket},
+	[VM_ASK_RESET] = {ask_reset},	    [VM_ASK_EXPORT] = {ask_export},
+	[VM_ASK_IMPORT] = {ask_import},	    [VM_ASK_REFUSE] = {ask_refuse},
+	[VM_ASK_PROBE] = {ask_probe},	    [VM_ASK_HANG_UP] = {ask_hang_up},
+	[VM_ASK_AGENT] = {ask_agent},
 };
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds)
@@ -457,12 +560,28 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	return fault;
 }
 
+/* Nobody will answer what this control was asked. */
+static void forget_questions(struct control_line *c)
+{
+	if (!c->guest)
+		return;
+	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
+		uint32_t client = answered(c, c->clients[i]);
+
+		if (client)
+			guest_refuse(c->guest, client, USBIP_ST_NODEV);
+	}
+	if (c->agent_asked)
+		give_agent(c, -1);
+}
+
 static void on_lost(void *ctx, const char *why)
 {
 	struct control_line *c = ctx;
 
 	c->line = vm_line_free(c->line);
 	c->greeted = false;
+	forget_questions(c);
 	if (!c->guest) {
 		log_err("control is gone before there was anything to do: %s", why);
 		c->done = true;
@@ -484,6 +603,7 @@ static void next_connected(void *ctx, int res _unused_)
 		return;
 	c->line = vm_line_free(c->line);
 	c->greeted = false;
+	forget_questions(c);
 	r = vm_line_open(&c->line, c->loop, sock, VM_WIRE_VM, &line_ops, c);
 	if (r < 0) {
 		log_err("%s: control can't be heard: %s", c->guest->cfg.name, errno_text(r));

@@ -2,24 +2,18 @@
 /*
  * A guest's thread and its card; see guest.h.
  *
- * One turn: wait for the ring; take the TX ring's frames to the tap and at once receive what they
- * carried to the sessions; send all answers that came about in one go a session; read the tap,
- * where those answers are now, into the RX ring; interrupt the guest once. Each step is bounded,
- * and what is left over makes the next turn not wait.
- *
- * After frames went into the tap, and after answers went into sockets, the ring tells in one call
- * which sockets, and whether the tap, have got something: no call is made on the others, and the
- * next wait isn't ended by what has been dealt with.
+ * One turn: wait for the ring; take the TX ring's frames, whose bytes go straight to the sessions; give
+ * TCP all answers that came about, a session after the other; let it send what is due into the RX ring;
+ * interrupt the guest once. Each step is bounded, and what is left over makes the next turn not wait.
+ * Between the rings and the devices no call into the kernel is made.
  */
 #include "dataplane/guest.h"
 
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -78,10 +72,9 @@ static void guest_ended_delivered(struct letter *letter)
 
 static void guest_kicked(struct guest *guest, unsigned ring)
 {
+	/* What TCP has no room for is tried in each turn. */
 	net_port_kicked(guest->port, ring);
-	if (ring == 0)
-		guest->tap_ready = true;
-	else
+	if (ring == 1)
 		guest->tx_ready = true;
 }
 
@@ -107,9 +100,7 @@ static void guest_watch_kick(void *ctx, unsigned ring, int fd)
 			  ring ? guest_kicked_tx : guest_kicked_rx, guest) < 0)
 		log_err("%s: no room to watch its rings", guest->cfg.name);
 	/* Serve what is there already: after a restart under a running guest no kick may come. */
-	if (ring == 0)
-		guest->tap_ready = true;
-	else
+	if (ring == 1)
 		guest->tx_ready = true;
 }
 
@@ -120,7 +111,7 @@ static void guest_signal_time(void *ctx, int res _unused_)
 	net_port_signal(guest->port);
 }
 
-static void guest_link(void *ctx, bool up, unsigned tun_offload)
+static void guest_link(void *ctx, bool up, unsigned takes)
 {
 	struct guest *guest = ctx;
 	uint64_t word = atomic_load(&guest->link_word);
@@ -129,17 +120,15 @@ static void guest_link(void *ctx, bool up, unsigned tun_offload)
 	/* Both are said anew where they are still so. */
 	word &= ~HAS_DAEMON;
 	atomic_store(&guest->foreign_word, 0);
+	guest_net_link(guest, up, takes);
+	guest->tx_ready = up;
 	if (up) {
-		if (ioctl(guest->cfg.tap, TUNSETOFFLOAD, (unsigned long)tun_offload) < 0)
-			log_warning("%s: the tap's offloads can't be set: %s", guest->cfg.name,
-				    errno_text(errno));
-		guest->tx_ready = guest->tap_ready = true;
 		guest_tell_link(guest, word | LINK_UP);
 		return;
 	}
-	guest->tx_ready = guest->tap_ready = false;
 	/* The rings are what says that a guest lives: its sessions end here, not with TCP. */
 	guest_sessions_close(guest, "the guest has gone");
+	clients_end(guest);
 	guest_tell_link(guest, word & ~LINK_UP);
 }
 
@@ -148,6 +137,7 @@ static void guest_mac(void *ctx, const uint8_t mac[6])
 	struct guest *guest = ctx;
 	uint64_t word = atomic_load(&guest->link_word) & ~LINK_MAC;
 
+	memcpy(guest->mac, mac, sizeof(guest->mac));
 	guest_tell_link(guest, word | net_mac_key(mac));
 }
 
@@ -188,9 +178,15 @@ static void guest_poke(void *ctx)
 		loop_post(guest->loop, &guest->poke, guest_poked);
 }
 
+static void guest_daemon(void *ctx, const struct net_frame *frame)
+{
+	guest_net_frame(ctx, frame);
+}
+
 static const struct net_port_ops guest_port_ops = {
 	.watch_kick = guest_watch_kick,
 	.link = guest_link,
+	.daemon = guest_daemon,
 	.mac = guest_mac,
 	.foreign = guest_foreign,
 	.has_daemon = guest_has_daemon,
@@ -295,14 +291,6 @@ static void guest_accept(void *ctx, int res _unused_)
 		guest_disconnect(guest);
 }
 
-static void guest_tap(void *ctx, int res)
-{
-	struct guest *guest = ctx;
-
-	if (res > 0 && (res & POLLIN))
-		guest->tap_ready = true;
-}
-
 /* ------------------------------------------------------------- the thread */
 
 static void guest_wait(struct guest *guest, bool wait)
@@ -315,28 +303,27 @@ static void guest_wait(struct guest *guest, bool wait)
 	abort();
 }
 
+static void guest_signal(struct guest *guest)
+{
+	if (guest->sock < 0)
+		return;
+	net_port_flush(guest->port);
+	if (net_port_signal_due(guest->port) && !loop_watching(&guest->signal_timer))
+		loop_watch_time(guest->loop, &guest->signal_timer, SIGNAL_LATEST_NS,
+				guest_signal_time, guest);
+}
+
 /* Return: whether there is more to do without waiting. */
 static bool guest_turn(struct guest *guest)
 {
-	bool sent = false, more;
-
-	if (guest->link_up && guest->tx_ready) {
-		guest->tx_ready = net_port_transmit(guest->port, guest->cfg.tap);
-		guest_wait(guest, false);
-	}
-	more = guest_sessions_turn(guest, &sent);
-	if (sent)
-		guest_wait(guest, false);
-	if (guest->link_up && guest->tap_ready)
-		guest->tap_ready = net_port_receive(guest->port, guest->cfg.tap);
-	if (guest->sock >= 0) {
-		net_port_flush(guest->port);
-		if (net_port_signal_due(guest->port) && !loop_watching(&guest->signal_timer))
-			loop_watch_time(guest->loop, &guest->signal_timer, SIGNAL_LATEST_NS,
-					guest_signal_time, guest);
-	}
+	guest->now = loop_now();
+	if (guest->link_up && guest->tx_ready)
+		guest->tx_ready = net_port_transmit(guest->port);
+	guest_sessions_turn(guest);
+	guest_net_flush(guest);
+	guest_signal(guest);
 	guest_devices_leave(guest);
-	return more || (guest->link_up && (guest->tx_ready || guest->tap_ready));
+	return guest->link_up && guest->tx_ready;
 }
 
 static int guest_set_up(struct guest *guest)
@@ -356,14 +343,13 @@ static int guest_set_up(struct guest *guest)
 		r = loop_new(&guest->loop);
 	if (r < 0)
 		return r;
+	r = guest_net_init(guest);
+	if (r < 0)
+		return r;
 	r = net_port_new(&guest->port, guest->cfg.sw, &port, &guest_port_ops, guest);
 	if (r < 0)
 		return r;
-	r = listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
-	if (r < 0)
-		return r;
-	return loop_watch_fd(guest->loop, &guest->tap_watch, guest->cfg.tap, POLLIN, LOOP_KEEP,
-			     guest_tap, guest);
+	return listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
 }
 
 /* With nothing left to let go of, the thread ends. */
@@ -400,6 +386,8 @@ static void guest_stop_delivered(struct letter *letter)
 
 	guest->stopping = true;
 	listener_stop(&guest->door);
+	clients_end(guest);
+	agent_relays_end(guest);
 	guest_devices_stop(guest);
 }
 
@@ -427,13 +415,13 @@ static void guest_be_real_time(struct guest *guest)
 static void guest_close_up(struct guest *guest)
 {
 	if (guest->sock >= 0) {
-		/* The ends of its connections are in the tap: the guest must see them, or it keeps
-		 * devices that nobody serves any more. */
-		net_port_receive(guest->port, guest->cfg.tap);
+		/* The guest must see the ends of its connections, or it keeps devices that nobody
+		 * serves any more. */
+		guest_net_flush(guest);
 		net_port_flush(guest->port);
 		guest_disconnect(guest);
 	}
-	loop_cancel(guest->loop, &guest->tap_watch);
+	guest_net_deinit(guest);
 	for (unsigned i = 0; i < ARRAY_SIZE(guest->kick_watch); i++)
 		loop_cancel(guest->loop, &guest->kick_watch[i]);
 	loop_cancel(guest->loop, &guest->signal_timer);
@@ -471,6 +459,8 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 	guest->control = control;
 	guest->events = events;
 	guest->ctx = ctx;
+	memcpy(guest->mac, net_mac_key(config->mac) ? config->mac : config->mac_before,
+	       sizeof(guest->mac));
 	list_init(&guest->devices);
 	list_init(&guest->leaving);
 	usb_memory_set_share(&guest->memory, &config->memory);
@@ -481,6 +471,7 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 /* What is left of a guest that did not come up: its descriptors are the caller's. */
 static void guest_drop(struct guest *guest)
 {
+	guest_net_deinit(guest);
 	net_port_free(guest->port);
 	if (guest->loop != guest->control)
 		loop_free(guest->loop);
@@ -491,7 +482,7 @@ static void guest_drop(struct guest *guest)
 /**
  * guest_start() - start a guest's thread
  * @ret_guest:	the guest; freed by guest_free() after @events->ended
- * @config:	copied; its descriptors are the guest's where this succeeds
+ * @config:	copied; its descriptor is the guest's where this succeeds
  * @control:	the caller's loop
  * @events:	called in the caller's thread with @ctx
  *
@@ -625,7 +616,6 @@ struct guest *guest_free(struct guest *guest)
 		loop_free(guest->loop);
 	}
 	stranger_listener_close(guest->cfg.listener);
-	fd_close(guest->cfg.tap);
 	sem_destroy(&guest->started);
 	free(guest);
 	return NULL;

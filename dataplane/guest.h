@@ -2,9 +2,9 @@
 /*
  * A guest's thread: all that moves for one VM.
  *
- * It owns the VM's vhost-user socket and listener, its card (net_port), its tap, the devices that
- * are routed to the VM and their USB/IP sessions; from a key press to the guest's interrupt nothing
- * leaves this thread. Control talks to it by letters, which are embedded in struct guest and struct
+ * It owns the VM's vhost-user socket and listener, its card (net_port), the guest's TCP connections to
+ * the daemon, the devices that are routed to the VM and their USB/IP sessions; from a key press to the
+ * guest's interrupt nothing leaves this thread. Control talks to it by letters, which are embedded in struct guest and struct
  * guest_device, and hears from it by letters, too; neither ever waits for the other.
  *
  * Who may touch what: struct guest's fields are the thread's, once it runs; control keeps the
@@ -13,8 +13,9 @@
  * read by both.
  *
  * A device's way through a guest's thread:
- *   guest_give() -> opened (claimed, or why not) -> { guest_import() -> imported -> session ended }
- *   -> … -> guest_take() -> taken (unbound and ready for another guest, or closed)
+ *   guest_give() -> opened (claimed, or why not)
+ *   -> { import_asked -> guest_import() -> imported -> session ended } -> …
+ *   -> guest_take() -> taken (unbound and ready for another guest, or closed)
  * In between, guest_reset() ends a session, where there is one, and resets the device -> was_reset.
  * "gone" may come at any time in between; the device still has to be taken.
  */
@@ -46,7 +47,6 @@ struct guest_config {
 	bool isolate;
 	struct hid_chords hotkeys;
 	int listener; /* of <vm>.sock; the guest's from guest_start() on */
-	int tap;      /* the guest's from guest_start() on */
 	struct net_switch *sw;
 	struct usb_memory_share memory; /* of the kernel's, for its URBs */
 };
@@ -59,15 +59,30 @@ struct guest_card {
 	uint8_t foreign[6]; /* what the guest sends from, and may not have */
 };
 
+/* The guest's end of a connection to the daemon. */
+struct guest_peer {
+	bool v6;
+	uint8_t address[16]; /* IPv4: the first 4 */
+	uint16_t port;
+};
+
 /* What control hears; all are called in control's thread. @ctx is the device's or guest's. */
 struct guest_events {
 	void (*link)(void *ctx, const struct guest_card *card);
+	/*
+	 * A USB/IP client asks for what is called @busid: it is answered once, by guest_import(),
+	 * guest_refuse() or guest_probe(). @client: its number, for these.
+	 */
+	void (*import_asked)(void *ctx, uint32_t client, const char *busid);
+	/* The guest's agent has connected: guest_agent() once. */
+	void (*agent_asked)(void *ctx);
 	void (*ended)(void *ctx); /* the thread has let go of everything */
 };
 
 struct guest_device_events {
 	void (*opened)(void *ctx, int r, const char *reason);
-	void (*imported)(void *ctx, int r); /* < 0: the client had gone, or the device had */
+	/* @r < 0: the client had gone, or the device had; else @peer has it. */
+	void (*imported)(void *ctx, int r, const struct guest_peer *peer);
 	void (*session_ended)(void *ctx, int r, const char *reason);
 	/* guest_reset() has ended; after session_ended, where there was a session. */
 	void (*was_reset)(void *ctx, int r, const char *reason);
@@ -98,8 +113,13 @@ void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
 void guest_stop(struct guest *guest);
 struct guest *guest_free(struct guest *guest);
 
+int guest_hang_up(struct guest *guest, const struct guest_peer *peer);
+void guest_agent(struct guest *guest, int sock);
+
 void guest_give(struct guest *guest, struct guest_device *gd);
-void guest_import(struct guest *guest, struct guest_device *gd, int sock,
-		  const struct usbip_op *op);
+void guest_export(struct guest *guest, struct guest_device *gd, bool exported);
+void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client);
+void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status);
+void guest_probe(struct guest *guest, struct guest_device *gd, uint32_t client);
 void guest_reset(struct guest *guest, struct guest_device *gd);
 void guest_take(struct guest *guest, struct guest_device *gd, bool close_it);

@@ -244,7 +244,7 @@ static void gd_session_ended(void *ctx, int r, const char *reason)
 static void gd_leave(struct guest_device *gd, bool closed)
 {
 	gd->state = GD_AWAY;
-	gd->taking = false;
+	gd->taking = gd->exported = false;
 	gd->ev_taken.closed = closed;
 	list_remove(&gd->link);
 	list_append(&gd->guest->leaving, &gd->link);
@@ -292,7 +292,7 @@ static void gd_resumed(void *ctx)
 	struct guest_device *gd = ctx;
 
 	gd_tell_hid(gd);
-	gd->readable = true;
+	gd->resumed = true;
 }
 
 /* Struck again before control has heard of it, it counts once. */
@@ -412,6 +412,29 @@ void guest_give(struct guest *guest, struct guest_device *gd)
 	loop_post(guest->loop, &gd->give, gd_give_delivered);
 }
 
+static void gd_export_delivered(struct letter *letter)
+{
+	struct guest_device *gd = container_of(letter, struct guest_device, export);
+
+	atomic_store(&gd->export_posted, false);
+	gd->exported = gd->state != GD_AWAY && atomic_load(&gd->export_wanted);
+}
+
+/**
+ * guest_export() - let a guest see a device, or not
+ * @guest:	the guest that has it
+ * @gd:		the device
+ * @exported:	a list of what there is shows it, while nobody has imported it
+ *
+ * Control's thread; not after guest_take().
+ */
+void guest_export(struct guest *guest, struct guest_device *gd, bool exported)
+{
+	atomic_store(&gd->export_wanted, exported);
+	if (!atomic_exchange(&gd->export_posted, true))
+		loop_post(guest->loop, &gd->export, gd_export_delivered);
+}
+
 /**
  * guest_reset() - reset a device
  * @guest:	the guest that has it
@@ -489,7 +512,6 @@ struct guest_device *guest_device_new(const char *name, const struct usbip_devic
 	gd->control = control;
 	gd->events = events;
 	gd->ctx = ctx;
-	gd->sock = gd->import_sock = -1;
 	pthread_mutex_init(&gd->ev_hid.lock, NULL);
 	for (size_t i = 0; i < GUEST_DEVICE_FDS; i++)
 		gd->fds[i].fd = -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What guest.c (the thread, its card), guest_device.c (its devices) and guest_session.c (their
- * sessions) share. */
+/* What guest.c (the thread, its card), guest_net.c (its TCP), client.c, guest_device.c (its devices) and
+ * guest_session.c (their sessions) share. */
 #pragma once
 
 #include <assert.h>
@@ -11,7 +11,11 @@
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/usher.h"
+#include "dataplane/agent_relay.h"
+#include "dataplane/client.h"
 #include "dataplane/guest.h"
+#include "dataplane/guest_net.h"
+#include "dataplane/stream.h"
 #include "dataplane/worker.h"
 #include "usbip/hid_found.h"
 #include "usbip/usb_device.h"
@@ -35,10 +39,16 @@ struct guest {
 	struct usher usher;   /* the vhost-user connection's, while there is one */
 	int sock;	      /* its line, or -1 */
 	struct listener door; /* of its listener; stopped while there is a connection */
-	struct loop_watch sock_watch, tap_watch, kick_watch[2], signal_timer;
-	bool tx_ready;	/* the TX ring may have frames */
-	bool tap_ready; /* the tap may have frames, and the RX ring room */
+	struct loop_watch sock_watch, kick_watch[2], signal_timer;
+	bool tx_ready; /* the TX ring may have frames */
 	bool link_up;
+	uint8_t mac[6]; /* the card's, as last known; all zero: not yet */
+
+	/* Connections to the daemon. */
+	uint64_t now; /* of this turn, ns */
+	struct guest_net net;
+	struct client clients[GUEST_CLIENTS];
+	struct agent_relays relays;
 
 	/* USB. */
 	struct list devices; /* of struct guest_device */
@@ -121,20 +131,24 @@ struct guest_device {
 	struct loop_watch job_timer;
 	struct guest_device_fd fds[GUEST_DEVICE_FDS];
 	struct usbip_session *session;
-	int sock;
-	struct loop_watch in_watch, out_watch, memory_timer;
-	bool readable, blocked, held;
+	struct stream stream;
+	uint8_t import_reply[USBIP_OP_IMPORT_REPLY_SIZE];
+	struct stream_buffer reply_buffer;
+	struct loop_watch memory_timer;
+	bool held;	      /* the session keeps what it may not act on */
+	bool resumed;	      /* … and may now */
 	uint64_t memory_seen; /* guest->memory.n_freed, when it was tried last */
-	bool in_ended;	      /* the client will send no more; its last bytes may be unread yet */
+	bool exported;	      /* the guest sees it */
 	int end_result;
 
 	/* Letters to the thread … */
-	struct letter give, import, reset, take;
+	struct letter give, import, reset, take, export;
 	struct guest *give_to; /* for the letter's delivery */
-	int import_sock;
-	struct usbip_op import_op;
+	uint32_t import_client;
 	bool take_close;
+	atomic_bool export_posted, export_wanted;
 	/* … and to control. */
+	struct guest_peer ev_peer; /* with ev_imported */
 	struct guest_device_event ev_opened, ev_imported, ev_ended, ev_reset, ev_gone, ev_stuck,
 		ev_taken;
 	struct guest_device_hotkey ev_hotkey[HOTKEYS];
@@ -144,7 +158,7 @@ struct guest_device {
 void guest_device_event(struct guest_device *gd, struct guest_device_event *ev, letter_fn deliver,
 			int r, const char *reason);
 void guest_session_close(struct guest_device *gd, const char *why);
-bool guest_sessions_turn(struct guest *guest, bool *ret_sent);
+void guest_sessions_turn(struct guest *guest);
 void guest_sessions_close(struct guest *guest, const char *why);
 void guest_devices_stop(struct guest *guest);
 void guest_devices_watch(struct guest *guest);

@@ -57,7 +57,7 @@ struct shape {
 
 static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_HELLO] = SHAPE("HELLO", ASK, vm_wire_hello, 0),
-	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 3, TEXT(vm_wire_start, name),
+	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 2, TEXT(vm_wire_start, name),
 			       BYTE(vm_wire_start, isolate, 2), WORD(vm_wire_start, prefix, 0, 33)),
 	[VM_ASK_HOTKEYS] = SHAPE("HOTKEYS", ASK, vm_wire_hotkeys, 0),
 	[VM_ASK_MEMORY] = SHAPE("MEMORY", ASK, vm_wire_memory, 0),
@@ -68,8 +68,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 			      BYTE(vm_wire_give, info.num_interfaces, USBIP_MAX_INTERFACES + 1)),
 	[VM_ASK_TAKE] = SHAPE("TAKE", ASK, vm_wire_device, 0),
 	[VM_ASK_RESET] = SHAPE("RESET", ASK, vm_wire_device, 0),
-	[VM_ASK_EXPORT] = SHAPE("EXPORT", ASK, vm_wire_export, 0, TEXT(vm_wire_export, alias),
-				WORD(vm_wire_export, exported, 0, 2)),
+	[VM_ASK_EXPORT] =
+		SHAPE("EXPORT", ASK, vm_wire_export, 0, WORD(vm_wire_export, exported, 0, 2)),
 	[VM_ASK_IMPORT] = SHAPE("IMPORT", ASK, vm_wire_client, 0),
 	[VM_ASK_REFUSE] = SHAPE("REFUSE", ASK, vm_wire_refuse, 0,
 				WORD(vm_wire_refuse, status, USBIP_ST_NA, USBIP_ST_ERROR + 1)),
@@ -83,7 +83,6 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_LINK] = SHAPE("LINK", ASK, vm_wire_link, 3, WORD(vm_wire_link, side, 0, 2)),
 	[VM_ASK_MAC] =
 		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
-	[VM_ASK_SOCKET] = SHAPE("SOCKET", ASK, vm_wire_socket, 1, TEXT(vm_wire_socket, busid)),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),

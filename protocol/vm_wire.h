@@ -52,7 +52,6 @@ enum vm_wire_kind {
 	VM_ASK_PEER_GONE,
 	VM_ASK_LINK,
 	VM_ASK_MAC,
-	VM_ASK_SOCKET, /* as long as a guest's connections end in control */
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -168,7 +167,6 @@ struct vm_wire_export {
 	uint32_t kind;
 	uint32_t device;
 	uint32_t exported; /* 0 or 1 */
-	char alias[VM_WIRE_NAME_SIZE];
 };
 
 /* IMPORT, PROBE. */
@@ -211,13 +209,6 @@ struct vm_wire_link {
 	uint32_t kind;
 	uint32_t number;
 	uint32_t side; /* 0 or 1: which of its two this end is */
-};
-
-/* One descriptor: the socket of a client that may have the device. */
-struct vm_wire_socket {
-	uint32_t kind;
-	uint32_t device;
-	char busid[USBIP_BUSID_SIZE + 8]; /* as it asked */
 };
 
 /* The answer to MAC_WANTED. */
@@ -315,7 +306,6 @@ union vm_wire_message {
 	struct vm_wire_port port;
 	struct vm_wire_number number;
 	struct vm_wire_link link;
-	struct vm_wire_socket socket;
 	struct vm_wire_mac_answer mac_answer;
 	struct vm_wire_mac mac;
 	struct vm_wire_started started;

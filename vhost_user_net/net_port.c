@@ -5,7 +5,6 @@
 #include "vhost_user_net/net_port_private.h"
 
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,21 +77,27 @@ void net_port_let_go(struct net_port *port)
 	pthread_mutex_unlock(&slot->lock);
 }
 
-static unsigned tun_offload(const struct vu_device *dev)
-{
-	unsigned flags = TUN_F_CSUM;
+/*
+ * Long frames take up to 43 buffers of the least size. A driver posts new ones once half of its ring
+ * is empty: in a smaller ring there might never be as many.
+ */
+#define RING_FOR_LONG 128
 
-	/* TUNSETOFFLOAD takes segmentation only together with checksums, as virtio does (5.1.3.1).
-	 */
+static unsigned takes_of(struct net_port *port)
+{
+	const struct vu_device *dev = &port->dev;
+	unsigned takes = NET_TAKES_CSUM;
+
+	/* Segmentation is agreed on together with checksums only (virtio 1.2, 5.1.3.1). */
 	if (!vu_device_has(dev, VIRTIO_NET_F_GUEST_CSUM))
 		return 0;
+	if (vu_device_has(dev, VIRTIO_NET_F_MRG_RXBUF) && rx_ring(port)->q.num < RING_FOR_LONG)
+		return takes;
 	if (vu_device_has(dev, VIRTIO_NET_F_GUEST_TSO4))
-		flags |= TUN_F_TSO4;
+		takes |= NET_TAKES_TSO4;
 	if (vu_device_has(dev, VIRTIO_NET_F_GUEST_TSO6))
-		flags |= TUN_F_TSO6;
-	if (vu_device_has(dev, VIRTIO_NET_F_GUEST_ECN) && (flags & (TUN_F_TSO4 | TUN_F_TSO6)))
-		flags |= TUN_F_TSO_ECN;
-	return flags;
+		takes |= NET_TAKES_TSO6;
+	return takes;
 }
 
 static void set_link(struct net_port *port, bool up)
@@ -102,13 +107,12 @@ static void set_link(struct net_port *port, bool up)
 	pthread_mutex_lock(&slot->lock);
 	port->up = up;
 	pthread_mutex_unlock(&slot->lock);
-	port->tap_direct = 0;
 	port->foreign = 0;
 	port->has_daemon = false;
 	net_switch_link(port->sw, port->index, up);
 	log_debug("%s: card %s", port->name, up ? "up" : "down");
-	port->offload = up ? tun_offload(&port->dev) : 0;
-	port->ops->link(port->ctx, up, port->offload);
+	port->takes = up ? takes_of(port) : 0;
+	port->ops->link(port->ctx, up, port->takes);
 	if (up && port->fixed_mac)
 		port->ops->mac(port->ctx, port->fixed);
 }
@@ -150,7 +154,7 @@ static void follow(struct net_port *port)
 	/* A ring that was started has a signal due. */
 	port->touched |= 1ull << port->index;
 	/* Other features under running rings: they were started anew, and so is the card. */
-	if (up && port->up && tun_offload(&port->dev) != port->offload)
+	if (up && port->up && takes_of(port) != port->takes)
 		set_link(port, false);
 	if (up != port->up)
 		set_link(port, up);
@@ -307,8 +311,8 @@ int net_port_connect(struct net_port *port, int sock)
  * @port:	the port, connected
  *
  * All of it, so that edges will do to watch the socket; a front-end that sends faster than it is
- * served is let go. Where the card goes up, link() was called on the way; then net_port_transmit(),
- * net_port_receive() and net_port_flush() want to be called in the same turn, as after kicks:
+ * served is let go. Where the card goes up, link() was called on the way; then net_port_transmit()
+ * and net_port_flush() want to be called in the same turn, as after kicks:
  * buffers may have been waiting since before a restart.
  *
  * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it
@@ -363,7 +367,7 @@ void net_port_disconnect(struct net_port *port)
  * @port:	the port
  * @ring:	0 RX: it posted buffers; 1 TX: it posted frames
  *
- * Call net_port_receive() for RX, net_port_transmit() for TX next.
+ * What net_port_send() had no room for may be sent again, for RX; net_port_transmit() is next for TX.
  */
 void net_port_kicked(struct net_port *port, unsigned ring)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port from the inside, for net_port.c (life, connection, notifications), net_transmit.c (frames
- * from the guest), net_receive.c (frames into the guest) and net_card.c (whose MAC is whose).
+ * from the guest), net_daemon.c (those for the daemon), net_receive.c (frames into the guest) and net_card.c (whose MAC is whose).
  *
  * "Held": the slot's lock of some port is taken by this thread, see net_port_hold(). Fields marked
  * [lock] are changed, and by other threads also read, with the port's own slot held. All others are
@@ -17,7 +17,7 @@
 #include "vhost_user_net/net_switch.h"
 #include "vhost_user_net/vu_device.h"
 
-/* Frames a call of net_port_transmit() or net_port_receive(). */
+/* Frames a call of net_port_transmit(). */
 #define NET_BURST 64
 
 /* Buffers that one frame may take: 64 KiB in the 1.5 KiB that drivers post at least are 45. */
@@ -34,7 +34,7 @@ struct net_port {
 
 	struct vu_device dev;		 /* [lock]: memory and RX ring */
 	bool up;			 /* [lock] */
-	unsigned offload;		 /* what link() was told, while up */
+	unsigned takes;			 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
 	struct log_limit limit;
@@ -49,16 +49,13 @@ struct net_port {
 	int held;	  /* the slot that this thread holds, or -1 */
 	uint64_t touched; /* ports whose RX ring may have to be signalled by us */
 
-	size_t tap_direct; /* so much room for a frame from the tap is looked up beforehand */
-	unsigned tap_small;
-
 	struct net_frame frame; /* the one on its way */
 	bool flat_is_frame, flat_is_filled;
 	uint8_t *flat; /* NET_FRAME_MAX and a header */
 
 	struct iovec tx_segs[VU_SEGMENTS];
-	struct iovec out_segs[2 + VU_SEGMENTS];
-	struct iovec rx_segs[VU_SEGMENTS + 1];
+	struct iovec out_segs[1 + VU_SEGMENTS];
+	struct iovec rx_segs[VU_SEGMENTS];
 	struct vu_chain rx_chains[NET_MERGE_MAX];
 };
 
@@ -67,6 +64,8 @@ void net_port_let_go(struct net_port *port);
 
 bool net_card_confines(struct net_port *port);
 void net_card_hears(struct net_port *port);
+const uint8_t *net_port_flat(struct net_port *port);
+void net_daemon_frame(struct net_port *port);
 
 /* Outcomes of net_port_place(), beside 0. */
 enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN };

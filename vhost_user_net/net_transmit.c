@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames from a guest: out of its TX ring, through its rules, to the DHCP, its tap, other cards.
+ * Frames from a guest: out of its TX ring, through its rules, to the DHCP, the daemon, other cards.
  */
 #include "vhost_user_net/net_port_private.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "vhost_user_net/net_segment.h"
 #include "vhost_user_net/net_spec.h"
 
-static int refused(struct net_port *port, const char *why)
+static void refused(struct net_port *port, const char *why)
 {
 	port->count.tx_refused++;
 	log_debug("%s: frame refused: %s", port->name, why);
-	return 0;
 }
 
 static bool has(const struct net_port *port, unsigned feature)
@@ -23,7 +20,13 @@ static bool has(const struct net_port *port, unsigned feature)
 	return vu_device_has(&port->dev, feature);
 }
 
-static const uint8_t *flat_frame(struct net_port *port)
+/**
+ * net_port_flat() - the frame on its way, in one piece
+ * @port:	its port
+ *
+ * Return: its bytes, until the next frame.
+ */
+const uint8_t *net_port_flat(struct net_port *port)
 {
 	if (!port->flat_is_frame) {
 		net_frame_flatten(&port->frame, port->flat);
@@ -51,7 +54,7 @@ static int place_segments(struct net_port *port, struct net_port *to)
 	const uint8_t *payload;
 	size_t n;
 
-	if (!net_segment_begin(&s, f, flat_frame(port)))
+	if (!net_segment_begin(&s, f, net_port_flat(port)))
 		return NET_PLACE_FULL;
 	while ((n = net_segment_next(&s, head, &payload))) {
 		struct iovec parts[2] = {
@@ -72,7 +75,7 @@ static int place_filled(struct net_port *port, struct net_port *to)
 	struct net_frame *f = &port->frame;
 	struct iovec part = {.iov_base = port->flat, .iov_len = f->len};
 
-	flat_frame(port);
+	net_port_flat(port);
 	if (!port->flat_is_filled) {
 		net_frame_fill_checksum(&f->offload, port->flat, f->len);
 		port->flat_is_filled = true;
@@ -107,39 +110,6 @@ static bool to_port(struct net_port *port, unsigned index)
 	return true;
 }
 
-/* Return: -EFAULT where the guest's memory isn't there; else 0, also for a frame that was dropped.
- */
-static int to_tap(struct net_port *port, int tap)
-{
-	struct net_frame *f = &port->frame;
-	struct virtio_net_hdr hdr = net_frame_header(&f->offload);
-	struct iovec *out = port->out_segs;
-	unsigned n;
-	ssize_t r;
-
-	net_port_let_go(port);
-	out[0] = (struct iovec){.iov_base = &hdr, .iov_len = sizeof(hdr)};
-	n = 1 + frame_parts(port, out + 1);
-	if (n > IOV_MAX) {
-		if (port->flat_is_filled)
-			port->flat_is_frame = port->flat_is_filled = false;
-		out[1] = (struct iovec){.iov_base = (void *)flat_frame(port), .iov_len = f->len};
-		n = 2;
-	}
-	do {
-		r = writev(tap, out, (int)n);
-	} while (r < 0 && errno == EINTR);
-	if (r >= 0)
-		return 0;
-	if (errno == EFAULT)
-		return -EFAULT;
-	if (errno == EINVAL)
-		port->count.tx_refused++;
-	else
-		port->count.tx_nowhere++;
-	return 0;
-}
-
 /* To all cards that are up, or to those alone whose address isn't known. Return: whether any was.
  */
 static bool to_others(struct net_port *port, bool unknown_only)
@@ -159,28 +129,32 @@ static bool to_others(struct net_port *port, bool unknown_only)
 	return any;
 }
 
-/* To the daemon and nobody else: by the port's own tap. */
-static int forward_confined(struct net_port *port, int tap)
+/* To the daemon and nobody else. */
+static void forward_confined(struct net_port *port)
 {
 	const uint8_t *dst = port->frame.head;
 
 	if (!memcmp(dst, net_daemon_mac, 6) || (dst[0] & 1))
-		return to_tap(port, tap);
-	return refused(port, "source address is another card's");
+		net_daemon_frame(port);
+	else
+		refused(port, "source address is another card's");
 }
 
-static int forward(struct net_port *port, int tap)
+static void forward(struct net_port *port)
 {
 	const uint8_t *dst = port->frame.head;
 	bool there = false;
 	int i;
 
-	if (!memcmp(dst, net_daemon_mac, 6))
-		return to_tap(port, tap);
+	if (!memcmp(dst, net_daemon_mac, 6)) {
+		net_daemon_frame(port);
+		return;
+	}
 	if (dst[0] & 1) {
 		if (!port->isolate)
 			to_others(port, false);
-		return to_tap(port, tap);
+		net_daemon_frame(port);
+		return;
 	}
 	if (!port->isolate) {
 		i = net_switch_find(port->sw, net_mac_key(dst));
@@ -193,7 +167,6 @@ static int forward(struct net_port *port, int tap)
 	}
 	if (!there)
 		port->count.tx_nowhere++;
-	return 0;
 }
 
 static void answer_dhcp(struct net_port *port)
@@ -205,7 +178,7 @@ static void answer_dhcp(struct net_port *port)
 
 	net_port_let_go(port);
 	memcpy(port->dhcp.mac, port->frame.head + 6, 6);
-	part.iov_len = net_dhcp_answer(&port->dhcp, flat_frame(port), port->frame.headers.ip_end,
+	part.iov_len = net_dhcp_answer(&port->dhcp, net_port_flat(port), port->frame.headers.ip_end,
 				       port->frame.headers.l4, reply);
 	if (!part.iov_len)
 		return;
@@ -216,7 +189,7 @@ static void answer_dhcp(struct net_port *port)
 	net_port_probe(port);
 }
 
-static int one_frame(struct net_port *port, int tap, const struct vu_chain *chain)
+static void one_frame(struct net_port *port, const struct vu_chain *chain)
 {
 	struct net_frame *f = &port->frame;
 	struct virtio_net_hdr hdr;
@@ -225,35 +198,41 @@ static int one_frame(struct net_port *port, int tap, const struct vu_chain *chai
 	bool confined;
 
 	port->flat_is_frame = port->flat_is_filled = false;
-	if (!net_frame_take(f, port->tx_segs, chain->n_segs, chain->len, &hdr))
-		return refused(port, "too short or too long");
+	if (!net_frame_take(f, port->tx_segs, chain->n_segs, chain->len, &hdr)) {
+		refused(port, "too short or too long");
+		return;
+	}
 	verdict = net_rules_judge(&port->rules, f->head, f->head_len, f->len, &f->headers);
 	net_card_hears(port);
-	if (verdict == NET_REFUSE)
-		return refused(port, f->headers.reason);
+	if (verdict == NET_REFUSE) {
+		refused(port, f->headers.reason);
+		return;
+	}
 	why = net_frame_offload(f, &hdr, port->dev.features);
-	if (why)
-		return refused(port, why);
+	if (why) {
+		refused(port, why);
+		return;
+	}
 	confined = net_card_confines(port);
 	port->count.tx_frames++;
 	port->count.tx_bytes += f->len;
-	if (verdict == NET_DHCP) {
+	if (verdict == NET_DHCP)
 		answer_dhcp(port);
-		return 0;
-	}
-	return confined ? forward_confined(port, tap) : forward(port, tap);
+	else if (confined)
+		forward_confined(port);
+	else
+		forward(port);
 }
 
 /**
  * net_port_transmit() - pass on what the guest wants sent
  * @port:	the port
- * @tap:	the guest's tap, with IFF_VNET_HDR and headers of 12 bytes, non-blocking
  *
  * A burst of bounded length; the guest's kicks are off until its ring was found empty.
  *
  * Return: true where there may be more: call again next turn, no kick will come.
  */
-bool net_port_transmit(struct net_port *port, int tap)
+bool net_port_transmit(struct net_port *port)
 {
 	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_TX].q;
 	unsigned n;
@@ -268,14 +247,9 @@ bool net_port_transmit(struct net_port *port, int tap)
 		r = vu_vring_peek(q, 0, false, port->tx_segs, VU_SEGMENTS, &chain);
 		if (r <= 0)
 			break;
-		r = one_frame(port, tap, &chain);
+		one_frame(port, &chain);
 		vu_vring_take(q, 1);
 		vu_vring_push(q, chain.head, 0);
-		if (r < 0) {
-			vu_device_break(&port->dev, VIRTIO_NET_TX,
-					"the guest's memory was cut off");
-			break;
-		}
 	}
 	net_port_let_go(port);
 	if (r >= 0)

@@ -146,6 +146,7 @@ void tcp_input(struct tcp *tcp, const struct net_frame *frame, uint64_t now);
 bool tcp_flush(struct tcp *tcp, uint64_t now);
 uint64_t tcp_deadline(const struct tcp *tcp);
 void tcp_drop_all(struct tcp *tcp);
+int tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer, const uint8_t mac[6], uint64_t now);
 void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);
 
 void tcp_set_user(struct tcp_connection *c, void *user);
@@ -153,6 +154,7 @@ void *tcp_user(const struct tcp_connection *c);
 void tcp_peer(const struct tcp_connection *c, struct tcp_peer *ret_peer);
 int tcp_send(struct tcp_connection *c, struct stream_buffer *buffer);
 uint32_t tcp_unacknowledged(const struct tcp_connection *c);
+void tcp_probe(struct tcp_connection *c);
 void tcp_shutdown(struct tcp_connection *c);
 void tcp_close(struct tcp_connection *c);
 void tcp_abort(struct tcp_connection *c);

@@ -217,7 +217,7 @@ int tcp_send_due(struct tcp_connection *c);
 int tcp_send_first(struct tcp_connection *c);
 void tcp_send_release(struct tcp_connection *c, uint32_t bytes);
 void tcp_send_rewind(struct tcp_connection *c);
-void tcp_send_reply(struct tcp *tcp, const struct tcp_path *path, const struct tcp_said *said);
+int tcp_send_reply(struct tcp *tcp, const struct tcp_path *path, const struct tcp_said *said);
 
 /* tcp_loss.c */
 void tcp_loss_init(struct tcp_connection *c);

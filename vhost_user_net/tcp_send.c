@@ -172,6 +172,19 @@ int tcp_send_ack(struct tcp_connection *c)
 }
 
 /**
+ * tcp_probe() - ask the guest whether it still knows the connection
+ * @c:	the connection
+ *
+ * By a segment that it has had (RFC 9293, 3.8.4). A guest that knows the connection acknowledges it,
+ * and nothing follows; another answers with a reset, and closed() tells. The answer may be lost.
+ */
+void tcp_probe(struct tcp_connection *c)
+{
+	if (c->state != TCP_STATE_CLOSED)
+		tcp_send_segment(c, c->snd_una - 1, 0, NULL, 0);
+}
+
+/**
  * tcp_send_reset() - tell the guest that the connection is no more
  * @c:	the connection
  *
@@ -191,8 +204,10 @@ int tcp_send_reset(struct tcp_connection *c)
  * @tcp:	the guest's
  * @path:	whom it answers
  * @said:	what it says
+ *
+ * Return: TCP_FRAME_SENT or TCP_FRAME_FULL.
  */
-void tcp_send_reply(struct tcp *tcp, const struct tcp_path *path, const struct tcp_said *said)
+int tcp_send_reply(struct tcp *tcp, const struct tcp_path *path, const struct tcp_said *said)
 {
 	uint8_t bytes[TCP_HEAD_MAX + TCP_OPTIONS_MAX];
 	struct net_offload offload;
@@ -201,7 +216,7 @@ void tcp_send_reply(struct tcp *tcp, const struct tcp_path *path, const struct t
 	tcp_head_init(&head, &tcp->cfg, path);
 	tcp->out[0] =
 		(struct iovec){bytes, tcp_head_write(&head, said, NULL, 0, 0, bytes, &offload)};
-	give(tcp, &offload, 1, tcp->out[0].iov_len);
+	return give(tcp, &offload, 1, tcp->out[0].iov_len);
 }
 
 /* Is a short segment worth it? @avail: what is queued; @usable: what the windows leave. */

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "daemon/agent.h"
 #include "daemon/daemon.h"
+#include "daemon/exports.h"
 #include "daemon/guest_side.h"
 #include "daemon/route.h"
 #include "daemon/virt_link.h"
@@ -259,16 +260,28 @@ static void hang_up(struct guest *g)
 	*g = (struct guest){.sock = -1};
 }
 
-static struct sockaddr_un door = {.sun_family = AF_UNIX};
-static socklen_t door_len;
+/* Who has connected, and waits to be let in. */
+static struct guest *dialing;
 
+void guest_agent(struct guest *guest, int sock)
+{
+	promise(!guest && dialing);
+	hang_up(dialing);
+	dialing->sock = sock;
+	dialing = NULL;
+}
+
+void exports_tell(struct vm *of)
+{
+}
+
+/* One is let in after the other. */
 static void dial(struct guest *g)
 {
-	hang_up(g);
-	g->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* Its queue is full: the listener pauses between two connections. */
-	if (connect(g->sock, (struct sockaddr *)&door, door_len) < 0)
-		hang_up(g);
+	if (dialing)
+		return;
+	dialing = g;
+	agent_asked(&vm);
 }
 
 /* Let go of by hand: the agent has forgotten it. */
@@ -387,14 +400,6 @@ static void begin(void)
 	}
 	for (unsigned i = 0; i < GUESTS; i++)
 		guests[i].sock = -1;
-	vm.agent_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	door_len = sizeof(door);
-	/* A name of the kernel's choice. */
-	if (bind(vm.agent_listener, (struct sockaddr *)&door, sizeof(door.sun_family)) < 0 ||
-	    listen(vm.agent_listener, 2) < 0 ||
-	    getsockname(vm.agent_listener, (struct sockaddr *)&door, &door_len) < 0 ||
-	    loop_watch_fd(NULL, &vm.agent_watch, vm.agent_listener, POLLIN, 0, agent_accept, &vm))
-		abort();
 }
 
 static void end(void)
@@ -403,9 +408,7 @@ static void end(void)
 		hang_up(&guests[i]);
 	agents_close(&vm, "the daemon ends");
 	guest_side_stop(&vm);
-	loop_cancel(NULL, &vm.agent_watch);
-	loop_cancel(NULL, &vm.agent_pause);
-	close(vm.agent_listener);
+	promise(!dialing);
 	/* Nobody is left whom the loop could call. */
 	for (unsigned i = 0; i < WATCHES; i++)
 		promise(!watches[i].generation);

@@ -22,8 +22,6 @@ static size_t read_texts(const union vm_wire_message *m)
 		return strlen(m->start.name);
 	case VM_ASK_GIVE:
 		return strlen(m->give.tag) + strlen(m->give.info.path) + strlen(m->give.info.busid);
-	case VM_ASK_EXPORT:
-		return strlen(m->export.alias);
 	case VM_SAY_HELD:
 		return strlen(m->held.busid);
 	case VM_SAY_IMPORT_ASKED:

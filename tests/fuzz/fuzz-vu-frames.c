@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames from a guest's ring to the other guests' rings, the tap and the DHCP, and from the tap
+ * Frames from a guest's ring to the other guests' rings, the daemon and the DHCP, and from the daemon
  * into the ring. They are whole (frame-maker.h) until the input changes them, so that rules,
  * segmentation and checksums see what they are for.
  *
@@ -111,16 +111,15 @@ static void receive(bool whole)
 		}
 		promise(i == SENDER || (net_port_up(fe->port) && !fe->pokes));
 	}
-	while (fe_tap_out(&guests[SENDER], &hdr, buf, sizeof(buf)))
+	while (fe_daemon_gets(&guests[SENDER], &hdr, buf, sizeof(buf)))
 		;
 }
 
 static bool turn(void)
 {
 	struct net_port *port = guests[SENDER].port;
-	bool more = net_port_transmit(port, guests[SENDER].tap);
+	bool more = net_port_transmit(port);
 
-	more = net_port_receive(port, guests[SENDER].tap) || more;
 	for (unsigned i = 0; i < GUESTS; i++) {
 		net_port_flush(guests[i].port);
 		net_port_check(guests[i].port);
@@ -149,11 +148,11 @@ static void transmit(struct cursor *c, unsigned as)
 	receive(!made.changed);
 }
 
-static void from_tap(struct cursor *c)
+static void from_daemon(struct cursor *c)
 {
 	if (!frame_make(&made, c, MADE_DAEMON) || made.len < 14)
 		return;
-	fe_tap_in(&guests[SENDER], &made.hdr, made.bytes, made.len);
+	fe_daemon_sends(&guests[SENDER], made.bytes, made.len);
 	turn();
 	receive(false);
 }
@@ -190,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned n = 0; n < 64 && (step = cursor_take(&c, 1)); n++) {
 		switch (*step % 8) {
 		case 0:
-			from_tap(&c);
+			from_daemon(&c);
 			break;
 		case 1:
 			how = cursor_take(&c, 1);

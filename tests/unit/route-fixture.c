@@ -67,7 +67,6 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
-	d->route.session_dup = -1;
 	device_find_section(d);
 	list_append(&f->daemon.devices, &d->link);
 	route_added(d);
@@ -279,7 +278,6 @@ static void begin(struct fixture *f)
 /* All VMs' threads stand, and devices were looked for: the daemon is ready. */
 void started(struct fixture *f)
 {
-	ports_made(f);
 	f->daemon.ready = true;
 	routes_started(&f->daemon);
 }

@@ -77,7 +77,7 @@ void node_opens(struct device *d, int r);
 void drivers_probe(struct device *d, int r);
 void broker_resets(struct device *d, int r, const char *text);
 void power_switched(bool on, int r, const char *text);
-void ports_made(struct fixture *f);
+void vms_stand(struct fixture *f);
 struct guest_device *thread_of(const struct device *d);
 struct guest *guest_of(const struct device *d);
 void claimed(struct device *d, int r, const char *reason);

@@ -8,18 +8,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/guest_side.h"
 #include "daemon/host_inputs.h"
-#include "daemon/usbip_client.h"
+#include "daemon/exports.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- the broker */
 
-enum { OPENS, REBINDS, RESETS, OFFS, ONS, PORTS, KINDS };
+enum { OPENS, REBINDS, RESETS, OFFS, ONS, KINDS };
 
 #define ASKED_MAX 64
 
@@ -97,18 +97,6 @@ bool device_stands_reset(const struct device *device)
 	return device->id_product != 0x0bad;
 }
 
-int broker_port_add(struct broker *broker _unused_, struct broker_request *req,
-		    const struct broker_port *port _unused_, broker_done done)
-{
-	return ask(PORTS, req, done);
-}
-
-int broker_hang_up(struct broker *broker _unused_, struct broker_request *req _unused_,
-		   const struct broker_call *call _unused_, broker_done done _unused_)
-{
-	return -ENOSYS;
-}
-
 void broker_forget(struct broker *broker _unused_, struct broker_request *req)
 {
 	for (unsigned kind = 0; kind < KINDS; kind++)
@@ -127,7 +115,6 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config,
 	struct guest *guest = calloc(1, sizeof(*guest));
 
 	close(config->listener);
-	close(config->tap);
 	guest->vm = ctx;
 	guest->events = events;
 	guest->ctx = ctx;
@@ -221,12 +208,11 @@ void guest_reset(struct guest *guest, struct guest_device *gd)
 	gd->resetting = true;
 }
 
-void guest_import(struct guest *guest, struct guest_device *gd, int sock,
-		  const struct usbip_op *op _unused_)
+void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 {
 	assert_ptr_equal(gd->in, guest);
+	assert_true(client >= 8);
 	n_imports++;
-	close(sock);
 }
 
 /* ------------------------------------------------------------- the others */
@@ -254,23 +240,17 @@ void agents_close(struct vm *vm _unused_, const char *why _unused_)
 {
 }
 
-void agent_accept(void *ctx _unused_, int res _unused_)
+void agent_asked(void *ctx _unused_)
 {
 }
 
-void usbip_client_accept(void *ctx _unused_, int res _unused_)
+void exports_import_asked(void *ctx _unused_, uint32_t client _unused_, const char *busid _unused_)
 {
 }
 
-void usbip_clients_close(struct vm *vm _unused_)
+int guest_hang_up(struct guest *guest _unused_, const struct guest_peer *peer _unused_)
 {
-}
-
-void daemon_vm_started(struct daemon *daemon)
-{
-	daemon->vms_starting--;
-	if (daemon->ready)
-		routes_review(daemon);
+	return -ENOSYS;
 }
 
 void daemon_stop(struct daemon *daemon _unused_, int exit_status _unused_)
@@ -450,13 +430,10 @@ void drop(struct guest_device *gd)
 
 void imports(struct device *d, struct vm *vm)
 {
-	struct usbip_op op = {.kind = USBIP_OP_IMPORT};
-	int pair[2];
+	struct guest_peer peer = {.address = {10, 77, 0, 11}, .port = 40000};
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(route_import(d, vm, pair[0], &op), 0);
-	close(pair[1]);
-	thread_of(d)->events->imported(d, 0);
+	assert_int_equal(route_import(d, vm, 8), 0);
+	thread_of(d)->events->imported(d, 0, &peer);
 }
 
 void vm_is(struct vm *vm, bool connected)
@@ -481,20 +458,11 @@ bool vm_ends(struct fixture *f, const char *name)
 	return false;
 }
 
-/* The broker makes all ports that it was asked for. */
-void ports_made(struct fixture *f _unused_)
+/* What was put off until the loop's next turn, where VMs have started. */
+void vms_stand(struct fixture *f)
 {
-	for (unsigned i = 0; i < ASKED_MAX; i++) {
-		struct broker_request *req = asked[PORTS][i];
-		int fds[BROKER_FDS];
-
-		if (!req)
-			continue;
-		asked[PORTS][i] = NULL;
-		for (unsigned n = 0; n < BROKER_FDS; n++)
-			fds[n] = eventfd(0, EFD_CLOEXEC);
-		req->done(req, 0, fds, "");
-	}
+	poll(NULL, 0, 1);
+	loop_turn(f->daemon.loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

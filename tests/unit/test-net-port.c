@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +18,7 @@
 #include "base/mem.h"
 #include "vhost_user_net/net_checksum.h"
 #include "vhost_user_net/net_rules.h"
+#include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/net_spec.h"
 #include "vu-frontend.h"
 
@@ -114,8 +114,7 @@ static void start(struct fe *fe, uint64_t features)
 	fe_start(fe, features, 256);
 	assert_true(net_port_up(fe->port));
 	fe_rx_fill(fe, 256, 2048);
-	net_port_transmit(fe->port, fe->tap);
-	net_port_receive(fe->port, fe->tap);
+	net_port_transmit(fe->port);
 	net_port_flush(fe->port);
 }
 
@@ -123,7 +122,7 @@ static void send_frame(struct fe *fe, const struct virtio_net_hdr *h, const void
 {
 	fe_tx(fe, h, f, len);
 	net_port_kicked(fe->port, VIRTIO_NET_TX);
-	assert_false(net_port_transmit(fe->port, fe->tap));
+	assert_false(net_port_transmit(fe->port));
 }
 
 static struct net_port_counters counters(struct fe *fe)
@@ -145,18 +144,18 @@ static void assert_nothing(struct fe *fe)
 	assert_int_equal(fe_rx(fe, &hdr, buf, sizeof(buf)), 0);
 }
 
-/* Features that change under running rings: the tap must not send what the driver no longer takes. */
+/* Features that change under running rings: the daemon must not send what the driver no longer takes. */
 static void other_features_set_the_card_up_anew(void **state _unused_)
 {
 	start(&a, FE_FEATURES);
-	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+	assert_int_equal(a.takes, NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6);
 	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6));
 	assert_int_equal(fe_message(&a), 0);
 	assert_true(net_port_up(a.port));
-	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(a.takes, NET_TAKES_CSUM | NET_TAKES_TSO4);
 	assert_int_equal(a.downs, 1);
 	assert_int_equal(a.ups, 2);
-	/* The same once more is no news, nor are features that the tap does not know. */
+	/* The same once more is no news, nor are features that the daemon has no use for. */
 	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6));
 	assert_int_equal(fe_message(&a), 0);
 	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_TSO6 |
@@ -165,7 +164,7 @@ static void other_features_set_the_card_up_anew(void **state _unused_)
 	assert_int_equal(a.downs, 1);
 	fe_set_features(&a, FE_FEATURES & ~(1ull << VIRTIO_NET_F_GUEST_CSUM));
 	assert_int_equal(fe_message(&a), 0);
-	assert_int_equal(a.offload, 0);
+	assert_int_equal(a.takes, 0);
 }
 
 static void frames_find_their_card(void **state _unused_)
@@ -176,16 +175,16 @@ static void frames_find_their_card(void **state _unused_)
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES);
 	start(&c, FE_FEATURES);
-	assert_int_equal(a.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+	assert_int_equal(a.takes, NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6);
 
-	/* Nobody's address is known: to all cards that could have it, and not to the tap. */
+	/* Nobody's address is known: to all cards that could have it, and not to the daemon. */
 	len = udp_frame(f, 0, mac_of(1), 100);
 	send_frame(&a, NULL, f, len);
 	assert_int_equal(a.macs, 1);
 	assert_memory_equal(a.mac, mac_of(0), 6);
 	assert_received(&b, f, len);
 	assert_received(&c, f, len);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), 0);
 
 	/* b's is known now. */
 	len = udp_frame(f, 1, mac_of(0), 60);
@@ -197,20 +196,20 @@ static void frames_find_their_card(void **state _unused_)
 	assert_received(&b, f, len);
 	assert_nothing(&c);
 
-	/* To all, and the own tap. */
+	/* To all, and the daemon. */
 	len = udp_frame(f, 0, everyone, 10);
 	send_frame(&a, NULL, f, len);
 	assert_received(&b, f, len);
 	assert_received(&c, f, len);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), len);
 	assert_memory_equal(buf, f, len);
-	assert_int_equal(fe_tap_out(&b, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_daemon_gets(&b, &hdr, buf, sizeof(buf)), 0);
 
-	/* To the daemon: the own tap alone. */
+	/* To the daemon alone. */
 	len = udp_frame(f, 0, net_daemon_mac, 10);
 	send_frame(&a, NULL, f, len);
 	assert_nothing(&b);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), len);
 
 	/* Nobody, once all are known. */
 	len = udp_frame(f, 2, mac_of(0), 10);
@@ -247,18 +246,18 @@ static void assert_confined(struct fe *fe, const uint8_t mac[6], unsigned from)
 	uint8_t f[200];
 	size_t len = frame_from(f, from, mac, everyone);
 
-	while (fe_tap_out(fe, &hdr, buf, sizeof(buf)))
+	while (fe_daemon_gets(fe, &hdr, buf, sizeof(buf)))
 		;
 	send_frame(fe, NULL, f, len);
 	assert_nothing(&a);
-	assert_int_equal(fe_tap_out(fe, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(fe, &hdr, buf, sizeof(buf)), len);
 	len = frame_from(f, from, mac, net_daemon_mac);
 	send_frame(fe, NULL, f, len);
-	assert_int_equal(fe_tap_out(fe, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(fe, &hdr, buf, sizeof(buf)), len);
 	len = frame_from(f, from, mac, mac_of(0));
 	send_frame(fe, NULL, f, len);
 	assert_nothing(&a);
-	assert_int_equal(fe_tap_out(fe, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_daemon_gets(fe, &hdr, buf, sizeof(buf)), 0);
 	assert_true(fe->is_foreign);
 	assert_memory_equal(fe->foreign, mac, 6);
 }
@@ -346,7 +345,7 @@ static void what_is_no_guests_address_is_never_taken(void **state _unused_)
 			len = frame_from(f, 1, tries[i], everyone);
 			send_frame(&b, NULL, f, len);
 			assert_nothing(&a);
-			assert_int_equal(fe_tap_out(&b, &hdr, buf, sizeof(buf)), 0);
+			assert_int_equal(fe_daemon_gets(&b, &hdr, buf, sizeof(buf)), 0);
 			assert_int_equal(b.macs, first);
 			assert_true(b.is_foreign);
 			assert_memory_equal(b.foreign, net_daemon_mac, 6);
@@ -360,7 +359,7 @@ static void what_is_no_guests_address_is_never_taken(void **state _unused_)
 			assert_received(&a, f, len);
 		}
 		assert_false(b.is_foreign);
-		while (fe_tap_out(&b, &hdr, buf, sizeof(buf)))
+		while (fe_daemon_gets(&b, &hdr, buf, sizeof(buf)))
 			;
 	}
 	/* One after the other, and back to the first: each is its own while it is used. */
@@ -401,7 +400,7 @@ static void a_configured_address_is_its_ports(void **state _unused_)
 		assert_true(d.is_foreign);
 		send_frame(&d, NULL, f, len);
 		assert_received(&a, f, len);
-		while (fe_tap_out(&d, &hdr, buf, sizeof(buf)))
+		while (fe_daemon_gets(&d, &hdr, buf, sizeof(buf)))
 			;
 	}
 	assert_false(d.is_foreign);
@@ -478,7 +477,7 @@ static void ipv6_addresses_of_another_card_stay_its_own(void **state _unused_)
 			assert_nothing(&a);
 		else
 			assert_received(&a, f, 78);
-		assert_int_equal(fe_tap_out(&b, &hdr, buf, sizeof(buf)), 78);
+		assert_int_equal(fe_daemon_gets(&b, &hdr, buf, sizeof(buf)), 78);
 	}
 }
 
@@ -508,7 +507,7 @@ static void a_guest_with_the_daemons_address_is_found(void **state _unused_)
 	memcpy(f, buf, 60);
 	send_frame(&a, NULL, f, 60);
 	assert_true(a.has_daemon);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), 0);
 	/* Other frames say nothing of it; one to the daemon's address does. */
 	len = udp_frame(f, 0, everyone, 10);
 	send_frame(&a, NULL, f, len);
@@ -535,7 +534,7 @@ static void isolated_guests_reach_the_daemon_alone(void **state _unused_)
 	len = udp_frame(f, 3, everyone, 10);
 	send_frame(&d, NULL, f, len);
 	assert_nothing(&a);
-	assert_int_equal(fe_tap_out(&d, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(&d, &hdr, buf, sizeof(buf)), len);
 	len = udp_frame(f, 0, everyone, 10);
 	send_frame(&a, NULL, f, len);
 	assert_nothing(&d);
@@ -572,7 +571,7 @@ static void long_frames_go_whole_to_those_who_take_them(void **state _unused_)
 
 	memcpy(f, net_daemon_mac, 6);
 	send_frame(&a, &tso4, f, len);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), len);
 	assert_memory_equal(buf, f, len);
 	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 }
@@ -649,65 +648,157 @@ static void a_full_ring_costs_the_frame_alone(void **state _unused_)
 	assert_nothing(&b);
 }
 
-static void the_tap_is_read_straight_into_buffers(void **state _unused_)
+static const struct net_offload long4 = {.csum = true,
+					 .csum_start = 34,
+					 .csum_offset = 16,
+					 .gso = VIRTIO_NET_HDR_GSO_TCPV4,
+					 .gso_size = 1000,
+					 .hdr_len = 54};
+static const struct net_offload whole;
+
+/* In three pieces. */
+static int daemon_sends(struct fe *fe, const struct net_offload *o, uint8_t *f, size_t len)
+{
+	struct iovec parts[] = {{f, 20}, {f + 20, 14}, {f + 34, len - 34}};
+
+	return net_port_send(fe->port, o, parts, 3, len);
+}
+
+static void the_daemon_sends(void **state _unused_)
 {
 	static uint8_t f[70000];
-	struct virtio_net_hdr h = tso4;
 
 	start(&a, FE_FEATURES);
-	/* Short and long by turns, so that what was looked up beforehand is too little, and too
-	 * much. */
 	for (unsigned i = 0; i < 100; i++) {
 		size_t len = tcp_frame(f, 5, mac_of(0), i % 7 == 3 ? 64000 - i : 50 + i * 11);
 
-		fe_tap_in(&a, &h, f, len);
-		net_port_receive(a.port, a.tap);
+		assert_int_equal(daemon_sends(&a, &long4, f, len), NET_PORT_SENT);
 		assert_received(&a, f, len);
 		assert_int_equal(le16_get(hdr.num_buffers), (12 + len + 2047) / 2048);
 		assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+		assert_int_equal(le16_get(hdr.gso_size), 1000);
 	}
 	assert_int_equal(counters(&a).rx_frames, 100);
 	assert_int_equal(counters(&a).rx_full, 0);
 }
 
-static void the_tap_waits_for_room(void **state _unused_)
+static uint16_t avail_event(struct fe *fe)
 {
-	uint8_t f[2000];
-	size_t len = udp_frame(f, 5, mac_of(0), 100);
-	uint16_t event;
+	return le16toh(*fe_used_word(fe, VIRTIO_NET_RX, VIRTQ_USED_RING + 8 * 256));
+}
 
+/* Where there is no room nothing is lost, and the guest is asked to tell of it. */
+static void the_daemon_waits_for_room(void **state _unused_)
+{
+	static uint8_t f[70000];
+	size_t len = tcp_frame(f, 5, mac_of(0), 60000);
+
+	assert_int_equal(daemon_sends(&a, &whole, f, 100), NET_PORT_FULL); /* the card is down */
 	fe_start(&a, FE_FEATURES, 256);
+	assert_int_equal(daemon_sends(&a, &whole, f, 100), NET_PORT_FULL);
+	assert_int_equal(avail_event(&a), 1 - 1);
 	fe_rx_fill(&a, 2, 2048);
-	fe_tap_in(&a, NULL, f, len);
-	assert_false(net_port_receive(a.port, a.tap));
+	/* As many of 2 KiB as it takes. */
+	assert_int_equal(daemon_sends(&a, &long4, f, len), NET_PORT_FULL);
+	assert_int_equal(avail_event(&a), (12 + len + 2047) / 2048 - 1);
 	assert_nothing(&a);
-	/* 64 KiB in buffers of 2 KiB are 33; the guest is to kick when it has posted so many. */
-	event = le16toh(*fe_used_word(&a, 0, VIRTQ_USED_RING + 8 * 256));
-	assert_int_equal(event, 33 - 1);
-	fe_rx_fill(&a, 40, 2048);
+	for (unsigned i = 2; i < 40; i++) {
+		fe_put_desc(&a, VIRTIO_NET_RX, i, FE_GPA + FE_RX_BUF + i * 2048, 2048,
+			    VIRTQ_DESC_F_WRITE, 0);
+		fe_post(&a, VIRTIO_NET_RX, i);
+	}
 	net_port_kicked(a.port, VIRTIO_NET_RX);
-	assert_false(net_port_receive(a.port, a.tap));
+	assert_int_equal(daemon_sends(&a, &long4, f, len), NET_PORT_SENT);
 	assert_received(&a, f, len);
+	assert_int_equal(counters(&a).rx_full, 0);
 
-	/* Without the event index: by the flag, which is on only while the tap waits. */
+	/* Without the event index: by the flag, which is on only while the daemon waits. */
 	fe_connect(&b);
 	fe_start(&b, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX), 256);
 	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
-	fe_tap_in(&b, NULL, f, len);
-	assert_false(net_port_receive(b.port, b.tap));
+	assert_int_equal(daemon_sends(&b, &whole, f, 100), NET_PORT_FULL);
 	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), 0);
 	fe_rx_fill(&b, 100, 2048);
 	net_port_kicked(b.port, VIRTIO_NET_RX);
 	assert_int_equal(*fe_used_word(&b, 0, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
-	assert_false(net_port_receive(b.port, b.tap));
-	assert_received(&b, f, len);
+	assert_int_equal(daemon_sends(&b, &whole, f, 100), NET_PORT_SENT);
+	assert_received(&b, f, 100);
 
-	/* A ring of 16 never has room for the longest frame: shorter ones pass all the same. */
+	/* A ring of 16 can't take the longest, and is not asked to; what it can never take is lost. */
 	fe_start(&c, FE_FEATURES, 16);
+	assert_int_equal(c.takes, NET_TAKES_CSUM);
 	fe_rx_fill(&c, 16, 1536);
-	fe_tap_in(&c, NULL, f, len);
-	assert_false(net_port_receive(c.port, c.tap));
-	assert_received(&c, f, len);
+	assert_int_equal(daemon_sends(&c, &whole, f, 1514), NET_PORT_SENT);
+	assert_received(&c, f, 1514);
+	assert_int_equal(daemon_sends(&c, &long4, f, len), NET_PORT_SENT);
+	assert_nothing(&c);
+	assert_int_equal(counters(&c).rx_full, 1);
+}
+
+/* One buffer a frame: one that is too small for it is no reason to wait. */
+static void the_daemon_does_not_wait_for_a_larger_buffer(void **state _unused_)
+{
+	static uint8_t f[2000];
+
+	fe_start(&a, FE_FEATURES & ~BIT(VIRTIO_NET_F_MRG_RXBUF), 256);
+	fe_rx_fill(&a, 10, 800);
+	assert_int_equal(daemon_sends(&a, &whole, f, 1000), NET_PORT_SENT);
+	assert_int_equal(counters(&a).rx_full, 1);
+	assert_int_equal(daemon_sends(&a, &whole, f, 700), NET_PORT_SENT);
+	assert_received(&a, f, 700);
+}
+
+static size_t arp_frame(uint8_t *f, unsigned from, uint8_t asked)
+{
+	static const uint8_t head[] = {8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+
+	memset(f, 0xff, 6);
+	memcpy(f + 6, mac_of(from), 6);
+	memcpy(f + 12, head, sizeof(head));
+	memcpy(f + 22, mac_of(from), 6);
+	memcpy(f + 28, (uint8_t[]){10, 77, 0, (uint8_t)(10 + from)}, 4);
+	memset(f + 32, 0, 6);
+	memcpy(f + 38, (uint8_t[]){10, 77, 0, asked}, 4);
+	return 42;
+}
+
+/* Who asks for the daemon's card is answered, and the daemon sees that, too. */
+static void the_daemon_is_found(void **state _unused_)
+{
+	static uint8_t f[2000];
+	struct ipv4_header *ip;
+	size_t len;
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	len = arp_frame(f, 0, 1);
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(fe_rx(&a, &hdr, buf, sizeof(buf)), 42);
+	assert_memory_equal(buf, mac_of(0), 6);
+	assert_memory_equal(buf + 6, net_daemon_mac, 6);
+	assert_int_equal(buf[21], 2); /* a reply */
+	assert_memory_equal(buf + 22, net_daemon_mac, 6);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), len);
+	assert_received(&b, f, len);
+	/* One that asks for another guest is that guest's. */
+	send_frame(&a, NULL, f, arp_frame(f, 0, 11));
+	assert_nothing(&a);
+
+	/* Echo. */
+	len = udp_frame(f, 0, net_daemon_mac, 10);
+	ip = (void *)(f + 14);
+	memcpy(ip->destination, (uint8_t[]){10, 77, 0, 1}, 4);
+	ip->protocol = IP_ICMP;
+	ip->checksum = be16_of(0);
+	ip->checksum = be16_of(net_checksum_fold(net_checksum_add(0, ip, 20)));
+	memset(f + 34, 0, 18);
+	f[34] = 8;
+	f[36] = 0xf7;
+	f[37] = 0xff;
+	send_frame(&a, NULL, f, len);
+	assert_int_equal(fe_rx(&a, &hdr, buf, sizeof(buf)), len);
+	assert_int_equal(buf[34], 0);
+	assert_memory_equal(buf + 26, ((uint8_t[]){10, 77, 0, 1}), 4);
 }
 
 static void buffers_without_merging_must_hold_the_frame(void **state _unused_)
@@ -855,16 +946,16 @@ static void kicks_are_off_while_the_ring_is_served(void **state _unused_)
 	for (unsigned i = 0; i < 100; i++)
 		fe_tx(&a, NULL, f, len);
 	/* More than a burst: there is more, and no kick is asked for. */
-	assert_true(net_port_transmit(a.port, a.tap));
+	assert_true(net_port_transmit(a.port));
 	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY);
-	assert_false(net_port_transmit(a.port, a.tap));
+	assert_false(net_port_transmit(a.port));
 	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), 0);
 	assert_int_equal(fe_used_idx(&a, 1), 100);
 
 	/* With the event index: the next buffer. */
 	start(&b, FE_FEATURES);
 	fe_tx(&b, NULL, f, len);
-	assert_false(net_port_transmit(b.port, b.tap));
+	assert_false(net_port_transmit(b.port));
 	assert_int_equal(le16toh(*fe_used_word(&b, 1, VIRTQ_USED_RING + 8 * 256)), 1);
 }
 
@@ -889,7 +980,7 @@ static void dhcp_is_answered_and_goes_nowhere(void **state _unused_)
 		   &(struct virtio_net_hdr){.flags = 1, .csum_start = {{34}}, .csum_offset = {{6}}},
 		   f, len);
 	assert_nothing(&b);
-	assert_int_equal(fe_tap_out(&a, &hdr, buf, sizeof(buf)), 0);
+	assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), 0);
 	assert_int_equal(fe_rx(&a, &hdr, buf, sizeof(buf)), 342);
 	assert_memory_equal(r->yiaddr, "\x0a\x4d\x00\x0a", 4);
 	assert_checksums(buf, 342);
@@ -952,7 +1043,7 @@ static void bad_headers_cost_the_frame(void **state _unused_)
 		fe_put_desc(&a, 1, 210 + i, FE_GPA + FE_TX_BUF + i, i < 29 ? 1 : 12 + 154 - 29,
 			    i < 29 ? VIRTQ_DESC_F_NEXT : 0, 210 + i + 1);
 	fe_post(&a, 1, 210);
-	assert_false(net_port_transmit(a.port, a.tap));
+	assert_false(net_port_transmit(a.port));
 	assert_received(&b, f, len);
 	assert_int_equal(counters(&a).tx_refused, ARRAY_SIZE(bad) + 2);
 	assert_true(net_port_up(a.port));
@@ -1013,15 +1104,16 @@ static void memory_that_is_cut_off_costs_its_owner_alone(void **state _unused_)
 	len = udp_frame(f, 2, everyone, 10);
 	fe_tx(&c, NULL, f, len);
 	assert_int_equal(ftruncate(c.memfd, 0), 0);
-	assert_false(net_port_transmit(c.port, c.tap));
+	assert_false(net_port_transmit(c.port));
 	assert_false(net_port_up(c.port));
 	assert_nothing(&a);
 	assert_true(net_port_up(a.port));
 
-	/* The tap's read doesn't raise the signal, but fails. */
+	/* And where the daemon sends. */
 	assert_int_equal(ftruncate(a.memfd, FE_HALF + 0x140000), 0);
-	fe_tap_in(&a, NULL, f, len);
-	assert_false(net_port_receive(a.port, a.tap));
+	daemon_sends(&a, &whole, f, len);
+	assert_int_equal(a.pokes, 1);
+	assert_int_equal(net_port_check(a.port), -EPROTO);
 	assert_false(net_port_up(a.port));
 	sigaction(SIGBUS, &cmockas, NULL);
 }
@@ -1063,8 +1155,10 @@ int main(void)
 		T(long_frames_go_whole_to_those_who_take_them),
 		T(others_get_segments_and_checksums),
 		T(a_full_ring_costs_the_frame_alone),
-		T(the_tap_is_read_straight_into_buffers),
-		T(the_tap_waits_for_room),
+		T(the_daemon_sends),
+		T(the_daemon_waits_for_room),
+		T(the_daemon_does_not_wait_for_a_larger_buffer),
+		T(the_daemon_is_found),
 		T(buffers_without_merging_must_hold_the_frame),
 		T(guests_are_told_when_they_want_to_be),
 		T(news_of_few_sent_frames_can_wait),

@@ -191,7 +191,7 @@ static void without_any_vm_there_is_nobody_to_keep_it_for(void **state)
 	assert_int_equal(reload_with(f, usual_config, NULL), 0);
 	while (vm_ends(f, "vm1") || vm_ends(f, "vm2") || vm_ends(f, "vm3"))
 		;
-	ports_made(f);
+	vms_stand(f);
 	settle(f);
 	assert_stands(f->keyboard, "host", "host", "claimed");
 }
@@ -334,7 +334,7 @@ static void one_with_another_address_waits_for_the_old_one(void **state)
 	assert_stands(f->keyboard, "vm1", "host", "pending");
 	assert_true(vm_ends(f, "vm1"));
 	assert_true(f->vm1->started);
-	ports_made(f);
+	vms_stand(f);
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "host", "claimed");
 	vm_is(f->vm1, true);
@@ -366,7 +366,7 @@ static void a_reserved_one_goes_on_to_another_vm_s_thread(void **state)
 	say(f, ROUTE_RESERVE, "keyboard", NULL);
 	settle(f);
 	assert_ptr_equal(guest_of(f->keyboard), f->vm1->guest);
-	/* vm1 leaves, and vm0, now the first, has no thread yet. */
+	/* vm1 leaves, and vm0 is the first now. */
 	assert_int_equal(reload_with(f, first_is_new, NULL), 0);
 	settle(f);
 	assert_false(asks_rebind(f->keyboard));
@@ -386,20 +386,6 @@ static void a_refused_reload_changes_nothing(void **state)
 	assert_int_equal(reload_with(f, without_vm1, "permit all\n"), CONFIG_BAD);
 	assert_ptr_equal(vm_find(&f->daemon, "vm1"), f->vm1);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
-	assert_int_equal(threads(), 3);
-}
-
-static void a_vm_whose_port_is_still_being_made_leaves_at_once(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(reload_with(f, "[vm vm1]\n[vm vm2]\n[vm vm3]\n[vm vm4]\n", NULL), 0);
-	assert_int_equal(f->daemon.vms_starting, 1);
-	assert_int_equal(reload_with(f, usual_config, NULL), 0);
-	assert_int_equal(f->daemon.vms_starting, 0);
-	assert_null(vm_find(&f->daemon, "vm4"));
-	assert_true(list_empty(&f->daemon.leaving));
-	ports_made(f); /* comes to nobody */
 	assert_int_equal(threads(), 3);
 }
 
@@ -426,7 +412,6 @@ int main(void)
 		T(what_waits_for_a_vm_to_come_back_can_be_detached),
 		T(a_reserved_one_goes_on_to_another_vm_s_thread),
 		T(a_refused_reload_changes_nothing),
-		T(a_vm_whose_port_is_still_being_made_leaves_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

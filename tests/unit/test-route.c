@@ -156,14 +156,13 @@ static void after_a_crash_what_was_ours_is_ours_before_its_vm_is_there(void **st
 static void an_import_of_what_is_held_is_busy_and_of_others_unknown(void **state)
 {
 	struct fixture *f = *state;
-	struct usbip_op op = {.kind = USBIP_OP_IMPORT};
 
 	in_vm1(f);
-	assert_int_equal(route_import(f->keyboard, f->vm2, 0, &op), -ENODEV);
+	assert_int_equal(route_import(f->keyboard, f->vm2, 8), -ENODEV);
 	imports(f->keyboard, f->vm1);
-	assert_int_equal(route_import(f->keyboard, f->vm1, 0, &op), -EBUSY);
+	assert_int_equal(route_import(f->keyboard, f->vm1, 9), -EBUSY);
 	command(f, f->vm2, 60);
-	assert_int_equal(route_import(f->keyboard, f->vm1, 0, &op), -ENODEV);
+	assert_int_equal(route_import(f->keyboard, f->vm1, 9), -ENODEV);
 }
 
 /* What a guard's other end says: 0 once nobody holds the guard any more. */

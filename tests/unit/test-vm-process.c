@@ -25,6 +25,9 @@ struct rig {
 	int far; /* the process's end */
 	unsigned links, n_ended, n_lost, n_stands;
 	bool up;
+	uint32_t client; /* that has asked, and for what */
+	char busid[USBIP_BUSID_SIZE];
+	unsigned n_agents;
 	char why[100];
 };
 
@@ -42,6 +45,19 @@ static void on_link(void *ctx, const struct guest_card *card)
 
 	rig->links++;
 	rig->up = card->up;
+}
+
+static void on_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct rig *rig = ctx;
+
+	rig->client = client;
+	snprintf(rig->busid, sizeof(rig->busid), "%s", busid);
+}
+
+static void on_agent_asked(void *ctx)
+{
+	((struct rig *)ctx)->n_agents++;
 }
 
 static void on_ended(void *ctx)
@@ -62,7 +78,10 @@ static void on_stands(void *ctx)
 	((struct rig *)ctx)->n_stands++;
 }
 
-static const struct guest_events events = {.link = on_link, .ended = on_ended};
+static const struct guest_events events = {.link = on_link,
+					   .import_asked = on_import_asked,
+					   .agent_asked = on_agent_asked,
+					   .ended = on_ended};
 static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
 
 static void said(struct dev *d, const char *what, int r)
@@ -78,7 +97,7 @@ static void on_opened(void *ctx, int r, const char *reason)
 	said(ctx, "opened", r);
 }
 
-static void on_imported(void *ctx, int r)
+static void on_imported(void *ctx, int r, const struct guest_peer *peer)
 {
 	said(ctx, "imported", r);
 }
@@ -238,8 +257,7 @@ static void dies(struct rig *rig)
 static struct rig *rig_new(void)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	struct guest_config config = {
-		.name = "vm1", .listener = eventfd(0, EFD_CLOEXEC), .tap = eventfd(0, EFD_CLOEXEC)};
+	struct guest_config config = {.name = "vm1", .listener = eventfd(0, EFD_CLOEXEC)};
 
 	assert_int_equal(loop_new(&rig->loop), 0);
 	assert_int_equal(guest_start(&rig->guest, &config, rig->loop, &events, rig), 0);
@@ -292,10 +310,15 @@ static struct vm_wire_give device_opened(struct rig *rig, struct dev *d)
 
 static void client_imports(struct rig *rig, struct dev *d)
 {
-	struct usbip_op op = {.kind = USBIP_OP_IMPORT, .busid = "1-1"};
+	struct vm_wire_import_asked ask = {
+		.kind = VM_SAY_IMPORT_ASKED, .client = 9, .busid = "1-1"};
 
-	guest_import(rig->guest, d->gd, eventfd(0, EFD_CLOEXEC), &op);
-	assert_string_equal(hears(rig, VM_ASK_SOCKET).socket.busid, "1-1");
+	rig->client = 0;
+	says(rig, &ask);
+	assert_int_equal(rig->client, 9);
+	assert_string_equal(rig->busid, "1-1");
+	guest_import(rig->guest, d->gd, rig->client);
+	assert_int_equal(hears(rig, VM_ASK_IMPORT).client.client, 9);
 }
 
 /* ------------------------------------------------------------- tests */

@@ -509,10 +509,10 @@ static unsigned frames_out(void)
 	uint8_t buf[100];
 	unsigned n = 0;
 
-	while (net_port_transmit(fe.port, fe.tap))
+	while (net_port_transmit(fe.port))
 		;
 	net_port_flush(fe.port);
-	while (fe_tap_out(&fe, &hdr, buf, sizeof(buf)))
+	while (fe_daemon_gets(&fe, &hdr, buf, sizeof(buf)))
 		n++;
 	return n;
 }

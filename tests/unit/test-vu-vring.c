@@ -143,16 +143,15 @@ static void each_bad_ring_breaks_its_card(void **state)
 		}
 		fe_post(&fe, ring, c->head);
 		if (c->rx)
-			fe_tap_in(&fe, NULL, "01234567890123456789", 20);
-		assert_false(net_port_transmit(fe.port, fe.tap));
-		assert_false(net_port_receive(fe.port, fe.tap));
+			fe_daemon_sends(&fe, "01234567890123456789", 20);
+		assert_false(net_port_transmit(fe.port));
 		assert_int_equal(net_port_up(fe.port), c->good);
 		assert_int_equal(fe_used(&fe, ring, &head, &len), c->good);
 		if (c->good) {
 			struct virtio_net_hdr hdr;
 			uint8_t frame[100];
 
-			assert_int_equal(fe_tap_out(&fe, &hdr, frame, sizeof(frame)), 60);
+			assert_int_equal(fe_daemon_gets(&fe, &hdr, frame, sizeof(frame)), 60);
 			assert_memory_equal(frame, fe_at(&fe, BUF) + 12, 60);
 		}
 		tear_down(state);
@@ -167,14 +166,14 @@ static void the_avail_index_may_not_jump(void **state _unused_)
 	/* As many as the ring has are just right. */
 	fe.ring[1].avail_idx = 255;
 	fe_post(&fe, 1, 0);
-	while (net_port_transmit(fe.port, fe.tap))
+	while (net_port_transmit(fe.port))
 		;
 	assert_true(net_port_up(fe.port));
 	assert_int_equal(fe_used_idx(&fe, 1), 256);
 
 	fe.ring[1].avail_idx = 256 + 256;
 	fe_post(&fe, 1, 0);
-	assert_false(net_port_transmit(fe.port, fe.tap));
+	assert_false(net_port_transmit(fe.port));
 	assert_false(net_port_up(fe.port));
 	assert_int_equal(net_port_check(fe.port), -EPROTO);
 }
@@ -185,13 +184,13 @@ static void the_longest_chain_is_as_long_as_the_ring(void **state)
 	for (unsigned i = 0; i < 256; i++)
 		fe_put_desc(&fe, 1, i, i < 71 ? BUF + i : BUF + 71, 1, i < 255 ? NEXT : 0, i + 1);
 	fe_post(&fe, 1, 0);
-	assert_false(net_port_transmit(fe.port, fe.tap));
+	assert_false(net_port_transmit(fe.port));
 	assert_true(net_port_up(fe.port));
 	assert_int_equal(fe_used_idx(&fe, 1), 1);
 	/* One more. */
 	fe_put_desc(&fe, 1, 255, BUF, 1, NEXT, 0);
 	fe_post(&fe, 1, 0);
-	assert_false(net_port_transmit(fe.port, fe.tap));
+	assert_false(net_port_transmit(fe.port));
 	assert_false(net_port_up(fe.port));
 }
 
@@ -204,7 +203,7 @@ static void indirect_must_be_agreed_on(void **state _unused_)
 	put_entry(0, BUF, 72, 0, 0);
 	fe_put_desc(&fe, 1, 0, TABLE, 16, IND, 0);
 	fe_post(&fe, 1, 0);
-	assert_false(net_port_transmit(fe.port, fe.tap));
+	assert_false(net_port_transmit(fe.port));
 	assert_false(net_port_up(fe.port));
 }
 
@@ -220,8 +219,8 @@ static void buffers_may_cross_regions(void **state _unused_)
 		*fe_at(&fe, at + i) = i < 72 ? *fe_at(&fe, BUF + i) : (uint8_t)i;
 	fe_put_desc(&fe, 1, 0, at, 1012, 0, 0);
 	fe_post(&fe, 1, 0);
-	assert_false(net_port_transmit(fe.port, fe.tap));
-	assert_int_equal(fe_tap_out(&fe, &hdr, got, sizeof(got)), 1000);
+	assert_false(net_port_transmit(fe.port));
+	assert_int_equal(fe_daemon_gets(&fe, &hdr, got, sizeof(got)), 1000);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(got[i], *fe_at(&fe, at + 12 + i));
 
@@ -231,8 +230,7 @@ static void buffers_may_cross_regions(void **state _unused_)
 	fe_put_desc(&fe, 0, 1, at + 5, 2043, WR, 0);
 	for (unsigned i = 0; i < 40; i++)
 		fe_post(&fe, 0, 0);
-	fe_tap_in(&fe, NULL, frame, 1500);
-	assert_false(net_port_receive(fe.port, fe.tap));
+	assert_int_equal(fe_daemon_sends(&fe, frame, 1500), NET_PORT_SENT);
 	assert_int_equal(fe_used_idx(&fe, 0), 1);
 	for (unsigned i = 0; i < 1500; i++)
 		assert_int_equal(*fe_at(&fe, at + 12 + i), frame[i]);

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "vhost_user_net/net_frame.h"
 
 #define RING_AT(ring) (FE_RINGS + (ring)*0x10000u)
 #define AVAIL	      0x4000u
@@ -35,7 +36,7 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 	((struct fe *)ctx)->watched[ring] = fd;
 }
 
-static void on_link(void *ctx, bool up, unsigned tun_offload)
+static void on_link(void *ctx, bool up, unsigned takes)
 {
 	struct fe *fe = ctx;
 
@@ -43,7 +44,7 @@ static void on_link(void *ctx, bool up, unsigned tun_offload)
 		fe->ups++;
 	else
 		fe->downs++;
-	fe->offload = tun_offload;
+	fe->takes = takes;
 }
 
 static void on_mac(void *ctx, const uint8_t mac[6])
@@ -74,9 +75,24 @@ static void on_poke(void *ctx)
 	atomic_fetch_add(&((struct fe *)ctx)->pokes, 1);
 }
 
+/* What there is no room for is lost: tests that look read each. */
+static void on_daemon(void *ctx, const struct net_frame *frame)
+{
+	struct virtio_net_hdr hdr = net_frame_header(&frame->offload);
+	static __thread uint8_t flat[NET_FRAME_MAX];
+	struct iovec iov[2] = {{&hdr, sizeof(hdr)}, {flat, frame->len}};
+	struct fe *fe = ctx;
+	ssize_t n;
+
+	net_frame_flatten(frame, flat);
+	n = writev(fe->to_daemon[0], iov, 2);
+	(void)n;
+}
+
 static const struct net_port_ops ops = {
 	.watch_kick = on_watch_kick,
 	.link = on_link,
+	.daemon = on_daemon,
 	.mac = on_mac,
 	.foreign = on_foreign,
 	.has_daemon = on_has_daemon,
@@ -109,8 +125,7 @@ void fe_open_far(struct fe *fe, int sock)
 	fe->mem = mmap(NULL, FE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->memfd, 0);
 	MUST(fe->mem != MAP_FAILED);
 	MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	fe->tap = pair[0];
-	fe->host = pair[1];
+	memcpy(fe->to_daemon, pair, sizeof(pair));
 	fe->sock = sock;
 }
 
@@ -147,8 +162,8 @@ void fe_close(struct fe *fe)
 	}
 	fd_close(fe->sock);
 	fd_close(fe->back_sock);
-	fd_close(fe->tap);
-	fd_close(fe->host);
+	fd_close(fe->to_daemon[0]);
+	fd_close(fe->to_daemon[1]);
 	fd_close(fe->memfd);
 	munmap(fe->mem, FE_SIZE);
 }
@@ -385,20 +400,24 @@ size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t 
 	return at;
 }
 
-size_t fe_tap_out(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size)
+size_t fe_daemon_gets(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size)
 {
 	struct iovec iov[2] = {{ret_hdr, sizeof(*ret_hdr)}, {frame, size}};
-	ssize_t n = readv(fe->host, iov, 2);
+	ssize_t n = readv(fe->to_daemon[1], iov, 2);
 
 	return n < 0 ? 0 : (size_t)n - sizeof(*ret_hdr);
 }
 
-void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len)
+/* A whole frame; where the ring was found broken its own thread looks after it, as after any poke. */
+int fe_daemon_sends(struct fe *fe, const void *frame, size_t len)
 {
-	static const struct virtio_net_hdr none;
-	struct iovec iov[2] = {{(void *)(hdr ? hdr : &none), sizeof(*hdr)}, {(void *)frame, len}};
+	static const struct net_offload none;
+	struct iovec part = {.iov_base = (void *)(uintptr_t)frame, .iov_len = len};
+	int r = net_port_send(fe->port, &none, &part, 1, len);
 
-	MUST(writev(fe->host, iov, 2) == (ssize_t)(sizeof(*hdr) + len));
+	if (atomic_exchange(&fe->pokes, 0))
+		net_port_check(fe->port);
+	return r;
 }
 
 /* How often the driver was told, since this was asked last. */

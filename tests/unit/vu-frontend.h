@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A small front-end and guest driver in one, for tests: shared memory from a memfd, rings made by
- * hand, a socketpair, and a port of the daemon at its other end. The tap is a datagram socketpair:
- * one message a frame, as with the real one.
+ * hand, a socketpair, and a port of the daemon at its other end. What it has for the daemon goes
+ * through a datagram socketpair: one message a frame, with a virtio-net header.
  *
  * Memory: two regions side by side in the guest's addresses, whose places in the file are
  * exchanged, so that what crosses from one to the other doesn't lie in one piece for the back-end.
@@ -43,7 +43,7 @@ struct fe_ring {
 struct fe {
 	struct net_port *port; /* NULL: in another process, which reads by itself */
 	int sock, back_sock;   /* the two ends of the connection */
-	int tap, host;	       /* the two ends of the tap */
+	int to_daemon[2];      /* datagrams: what the port has for the daemon goes through */
 	int memfd;
 	uint8_t *mem;
 	uint64_t features;
@@ -52,7 +52,7 @@ struct fe {
 	unsigned rx_size;
 
 	/* What the port asked for. */
-	unsigned ups, downs, macs, offload;
+	unsigned ups, downs, macs, takes;
 	uint8_t mac[6];
 	unsigned foreigns; /* how often told; whether, and which MAC the guest may not have */
 	bool is_foreign, has_daemon;
@@ -92,8 +92,8 @@ bool fe_used(struct fe *fe, unsigned ring, uint32_t *ret_head, uint32_t *ret_len
 void fe_tx(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
 void fe_rx_fill(struct fe *fe, unsigned n, unsigned size);
 size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
-size_t fe_tap_out(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
-void fe_tap_in(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
+int fe_daemon_sends(struct fe *fe, const void *frame, size_t len);
+size_t fe_daemon_gets(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
 
 unsigned fe_calls(struct fe *fe, unsigned ring);
 unsigned fe_open_fds(void);

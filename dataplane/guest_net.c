@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's end of a guest's segment; see guest_net.h. */
+#include "dataplane/guest_net.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/agent_wire.h"
+#include "base/log.h"
+#include "dataplane/guest_private.h"
+#include "vhost_user_net/net_frame.h"
+#include "vhost_user_net/tcp.h"
+
+struct hang_up {
+	struct list link;
+	struct tcp_peer peer;
+};
+
+/* ------------------------------------------------------------- what TCP asks for */
+
+static int net_frame(void *ctx, const struct net_offload *offload, const struct iovec *parts,
+		     unsigned n_parts, size_t len)
+{
+	struct guest *guest = ctx;
+
+	return net_port_send(guest->port, offload, parts, n_parts, len) == NET_PORT_SENT
+		       ? TCP_FRAME_SENT
+		       : TCP_FRAME_FULL;
+}
+
+static void net_accept(void *ctx, struct tcp_connection *c)
+{
+	struct guest *guest = ctx;
+	struct tcp_peer peer;
+
+	tcp_peer(c, &peer);
+	if (guest->stopping)
+		tcp_abort(c);
+	else if (peer.local_port == USBIP_PORT)
+		client_accept(guest, c);
+	else
+		agent_relay_accept(guest, c);
+}
+
+static size_t net_receive(void *ctx _unused_, struct tcp_connection *c, const struct iovec *parts,
+			  unsigned n_parts, size_t len)
+{
+	struct stream *stream = tcp_user(c);
+
+	/* Without a user it was closed, and TCP asks nobody. */
+	return stream ? stream->ops->receive(stream, parts, n_parts, len) : len;
+}
+
+static void net_ended(void *ctx _unused_, struct tcp_connection *c)
+{
+	struct stream *stream = tcp_user(c);
+
+	if (stream)
+		stream->ops->ended(stream);
+}
+
+static void net_release(void *ctx _unused_, struct tcp_connection *c, struct stream_buffer *buffer)
+{
+	struct stream *stream = tcp_user(c);
+
+	if (stream)
+		stream->ops->released(stream, buffer);
+}
+
+static void net_closed(void *ctx _unused_, struct tcp_connection *c, int why)
+{
+	struct stream *stream = tcp_user(c);
+
+	if (!stream)
+		return;
+	stream->tcp = NULL;
+	stream->ops->closed(stream, why);
+}
+
+static const struct tcp_ops net_tcp_ops = {
+	.frame = net_frame,
+	.accept = net_accept,
+	.receive = net_receive,
+	.ended = net_ended,
+	.release = net_release,
+	.closed = net_closed,
+};
+
+/* ------------------------------------------------------------- life */
+
+/**
+ * guest_net_init() - begin
+ * @guest:	its thread's
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_net_init(struct guest *guest)
+{
+	struct guest_net *net = &guest->net;
+	struct tcp_config config = {0};
+	int r;
+
+	list_init(&net->hang_ups);
+	net->timer_at = TCP_NEVER;
+	memcpy(config.mac, net_daemon_mac, sizeof(config.mac));
+	memcpy(config.address4, &guest->cfg.daemon, sizeof(config.address4));
+	memcpy(config.address6, net_daemon_address6, sizeof(config.address6));
+	if (getrandom(config.key, sizeof(config.key), 0) != sizeof(config.key))
+		return -errno;
+	r = tcp_new(&net->tcp, &config, &net_tcp_ops, guest);
+	if (r == 0)
+		r = tcp_listen(net->tcp, USBIP_PORT);
+	if (r == 0)
+		r = tcp_listen(net->tcp, AGENT_PORT);
+	return r;
+}
+
+static void forget_first(struct guest_net *net)
+{
+	free(list_entry(list_pop(&net->hang_ups), struct hang_up, link));
+	net->n_hang_ups--;
+}
+
+/**
+ * guest_net_deinit() - end
+ * @guest:	without users of connections
+ */
+void guest_net_deinit(struct guest *guest)
+{
+	struct guest_net *net = &guest->net;
+
+	if (!net->tcp)
+		return;
+	loop_cancel(guest->loop, &net->timer);
+	net->tcp = tcp_free(net->tcp);
+	while (net->n_hang_ups)
+		forget_first(net);
+}
+
+/* ------------------------------------------------------------- dead connections */
+
+static void remember(struct guest *guest, const struct tcp_peer *peer)
+{
+	struct guest_net *net = &guest->net;
+	struct hang_up *h = malloc(sizeof(*h));
+
+	if (!h) {
+		log_warning("%s: no memory to tell its guest that a connection is dead; it may "
+			    "keep a device that is dead",
+			    guest->cfg.name);
+		return;
+	}
+	if (net->n_hang_ups == GUEST_HANG_UPS)
+		forget_first(net);
+	h->peer = *peer;
+	list_append(&net->hang_ups, &h->link);
+	net->n_hang_ups++;
+}
+
+/**
+ * guest_net_cut() - the card is down, and a connection with it
+ * @guest:	whose
+ * @stream:	the connection, or none; none afterwards. The guest hears of it when the card is up
+ *		again, if it is the same one then
+ */
+void guest_net_cut(struct guest *guest, struct stream *stream)
+{
+	struct tcp_peer peer;
+
+	if (!stream_open(stream))
+		return;
+	tcp_peer(stream->tcp, &peer);
+	stream_drop(stream);
+	remember(guest, &peer);
+}
+
+static void hang_up_all(struct guest *guest)
+{
+	static const uint8_t unknown[6];
+	struct guest_net *net = &guest->net;
+
+	if (!memcmp(guest->mac, unknown, sizeof(unknown)))
+		return;
+	while (net->n_hang_ups) {
+		const struct hang_up *h =
+			list_entry(list_first(&net->hang_ups), struct hang_up, link);
+
+		if (tcp_hang_up(net->tcp, &h->peer, guest->mac, guest->now) != TCP_FRAME_SENT)
+			return;
+		log_info("%s: hung up a connection that is dead", guest->cfg.name);
+		forget_first(net);
+	}
+}
+
+/* One that control knows of. */
+struct told_hang_up {
+	struct letter letter;
+	struct guest *guest;
+	struct guest_peer peer;
+};
+
+static void hang_up_delivered(struct letter *letter)
+{
+	struct told_hang_up *told = container_of(letter, struct told_hang_up, letter);
+	struct tcp_peer peer = {
+		.v6 = told->peer.v6, .port = told->peer.port, .local_port = USBIP_PORT};
+
+	memcpy(peer.address, told->peer.address, sizeof(peer.address));
+	remember(told->guest, &peer);
+	free(told);
+}
+
+/**
+ * guest_hang_up() - tell a guest that a USB/IP connection of a process that has died is dead
+ * @guest:	the guest; it hears of it once its card is up
+ * @peer:	its end of the connection
+ *
+ * Control's thread.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
+{
+	struct told_hang_up *told = calloc(1, sizeof(*told));
+
+	if (!told)
+		return -ENOMEM;
+	told->guest = guest;
+	told->peer = *peer;
+	loop_post(guest->loop, &told->letter, hang_up_delivered);
+	return 0;
+}
+
+/* ------------------------------------------------------------- frames and time */
+
+/**
+ * guest_net_link() - the card went up or down
+ * @guest:	whose
+ * @up:		it went up
+ * @takes:	what its driver takes, NET_TAKES_*
+ *
+ * Connections stay: whose are over is their users' to say. The guest may just have been stopped for a
+ * while; another one's kernel answers with a reset.
+ */
+void guest_net_link(struct guest *guest, bool up, unsigned takes)
+{
+	if (up)
+		tcp_set_offloads(guest->net.tcp, takes & NET_TAKES_CSUM, takes & NET_TAKES_TSO4,
+				 takes & NET_TAKES_TSO6);
+}
+
+/**
+ * guest_net_frame() - a frame for the daemon
+ * @guest:	from whom
+ * @frame:	judged
+ */
+void guest_net_frame(struct guest *guest, const struct net_frame *frame)
+{
+	tcp_input(guest->net.tcp, frame, guest->now);
+}
+
+static void net_time(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	/* It is time for a turn, and that looks after everything. */
+	guest->net.timer_at = TCP_NEVER;
+}
+
+/* The timer fires early rather than being moved: most deadlines are put off before they come. */
+static void set_timer(struct guest *guest)
+{
+	struct guest_net *net = &guest->net;
+	uint64_t at = tcp_deadline(net->tcp), in;
+
+	if (at >= net->timer_at)
+		return;
+	loop_cancel(guest->loop, &net->timer);
+	in = at > guest->now ? at - guest->now : 1;
+	if (loop_watch_time(guest->loop, &net->timer, in, net_time, guest) == 0)
+		net->timer_at = at;
+	else
+		net->timer_at = TCP_NEVER;
+}
+
+/**
+ * guest_net_flush() - end a turn: send what is due
+ * @guest:	whose; what it has no room for waits for the kick of its RX ring
+ */
+void guest_net_flush(struct guest *guest)
+{
+	if (!guest->link_up)
+		return;
+	if (guest->net.n_hang_ups)
+		hang_up_all(guest);
+	tcp_flush(guest->net.tcp, guest->now);
+	set_timer(guest);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's end of a guest's segment: TCP, whose connections go to clients and to the agent's
+ * relay by the port that they were made to.
+ *
+ * A connection that was cut with the card (the rings are what says that a guest lives), or that was a
+ * dead process's, may still be believed in by the guest's kernel, which would keep a dead device for
+ * ever. Such ones are *hung up* when the card is up again: the guest is told that they are dead.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+
+struct guest;
+struct net_frame;
+struct stream;
+struct tcp;
+
+#define GUEST_HANG_UPS 64 /* the oldest is forgotten for a newer one */
+
+struct guest_net {
+	struct tcp *tcp;
+	struct loop_watch timer;
+	uint64_t timer_at; /* ns; UINT64_MAX: it is not set */
+	struct list hang_ups;
+	unsigned n_hang_ups;
+};
+
+int guest_net_init(struct guest *guest);
+void guest_net_deinit(struct guest *guest);
+void guest_net_link(struct guest *guest, bool up, unsigned takes);
+void guest_net_frame(struct guest *guest, const struct net_frame *frame);
+void guest_net_flush(struct guest *guest);
+void guest_net_cut(struct guest *guest, struct stream *stream);
