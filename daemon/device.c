@@ -23,6 +23,7 @@ struct device_facts device_facts_of(const struct device *device)
 		.stable_port = device->stable_port,
 		.alias = device_alias(device),
 		.classes = device->classes,
+		.plugging = (uint32_t)device->busnum << 16 | device->devnum,
 	};
 }
 

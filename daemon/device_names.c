@@ -329,13 +329,14 @@ static void name_by_commands(struct naming *naming)
 
 /* ------------------------------------------------------------- what follows */
 
-/* Wishes of an older version hang on names by now; those on serials know the port. */
+/* Wishes of an older version hang on names by now; those on serials know the port, those that end with an
+ * unplugging which one that will be. */
 static void book_follow(struct daemon *daemon)
 {
 	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
 					       WISHES_RESERVED};
 	struct wish_book next;
-	unsigned n = 0;
+	unsigned n = 0, ended = 0;
 	char error[200];
 
 	if (wish_book_copy(&next, &daemon->book) < 0)
@@ -350,11 +351,16 @@ static void book_follow(struct daemon *daemon)
 			if (facts.alias)
 				n += wish_adopt(&next.list[lists[i]], &facts, unique);
 		}
+		n += wish_plugged(&next.list[WISHES_COMMANDS], &facts, unique, &ended);
 	}
 	if (!n)
 		wish_book_deinit(&next);
 	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
+	else if (ended)
+		log_notice("%u wishes have ended: their devices were unplugged while the daemon "
+			   "was down",
+			   ended);
 }
 
 static void take_names(struct naming *naming)

@@ -190,9 +190,15 @@ void route_changed(struct device *device)
 		routes_review(device->daemon);
 }
 
-/* What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged. */
+/*
+ * What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged, and what leaves
+ * because its port was switched off comes back with another number.
+ */
 static void route_forget_until_unplug(struct device *device)
 {
+	bool off = port_off_find(device->daemon, device->busid);
+	unsigned (*change)(struct wishes *, const struct device_facts *, bool) =
+		off ? wish_switched_off : wish_unplugged;
 	struct daemon *daemon = device->daemon;
 	struct device_facts facts = device_facts_of(device);
 	struct wish_book next;
@@ -200,11 +206,11 @@ static void route_forget_until_unplug(struct device *device)
 
 	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
 		return;
-	if (!wish_unplugged(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
+	if (!change(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
 		wish_book_deinit(&next);
 	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
-	else
+	else if (!off)
 		log_notice("%s: a wish has ended: it was unplugged", device->tag);
 }
 
@@ -227,9 +233,7 @@ void route_removed(struct device *device)
 	}
 	port_jobs_changed(device->daemon);
 	route_calls_removed(device);
-	/* Its port was switched off: nobody has plugged it out. */
-	if (!port_off_find(device->daemon, device->busid))
-		route_forget_until_unplug(device);
+	route_forget_until_unplug(device);
 	vm_maybe_gone(route->at);
 	if (devices_name_anew(device->daemon))
 		routes_review(device->daemon);

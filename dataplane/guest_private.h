@@ -56,7 +56,8 @@ struct guest {
 	struct usb_memory memory; /* that the URBs of its devices are charged to */
 
 	bool stopping, done;
-	struct log_limit limit; /* of lines that the guest can trigger */
+	struct log_limit limit;	   /* of lines that the guest can trigger */
+	struct log_limit refusals; /* a front-end that comes and goes does not drown why */
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */

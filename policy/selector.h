@@ -22,6 +22,7 @@ struct device_facts {
 	usb_class_set classes;
 	const char *const *groups; /* those that it is a member of */
 	size_t n_groups;
+	uint32_t plugging; /* which one it is: bus << 16 | device number; 0: not told */
 	/*
 	 * The same with a name that another device bears, though its section matches this one: what
 	 * that forbids holds for this one, and what it grants does not. NULL: there is none.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The list of wishes; its file form is in wish_file.c, who made one in wish_asker.c, how wishes
- * follow their devices in wish_follow.c, what is told of them in wish_say.c.
+ * follow their devices in wish_follow.c, end in wish_end.c, what is told of them in wish_say.c.
  *
  * A change builds the new wish whole before it takes anything away, so that it happens or does not.
  */
@@ -88,6 +88,7 @@ int wish_clone(struct wish **ret_wish, const struct wish *w, const char *target)
 	clone->id_product = w->id_product;
 	clone->until = w->until;
 	clone->until_unplug = w->until_unplug;
+	clone->plugging = w->plugging;
 	clone->old = w->old;
 	*ret_wish = take_ptr(clone);
 	return 0;
@@ -122,7 +123,7 @@ void wishes_add(struct wishes *wishes, struct wish *w)
 	wishes->n++;
 }
 
-static void wishes_remove(struct wishes *wishes, struct wish *w)
+void wishes_remove(struct wishes *wishes, struct wish *w)
 {
 	wish_free(w);
 	wishes->n--;
@@ -205,6 +206,8 @@ static int new_for_device(struct wish **ret_wish, const struct device_facts *dev
 		return -EINVAL;
 	r = wish_new(ret_wish, kind, target, kind == WISH_SERIAL ? device->serial : NULL,
 		     device->stable_port, NULL);
+	if (r == 0)
+		(*ret_wish)->plugging = device->plugging;
 	if (r == 0 && kind != WISH_PORT) {
 		(*ret_wish)->id_vendor = device->id_vendor;
 		(*ret_wish)->id_product = device->id_product;
@@ -298,88 +301,10 @@ int wish_set_name(struct wishes *wishes, const char *name, const struct device_f
 	if (wishes->n >= WISHES_MAX && !find_name(wishes, name) &&
 	    !(device && wish_find(wishes, device, pair_is_unique)))
 		return -ENOSPC;
+	w->plugging = device ? device->plugging : 0;
 	forget_all(wishes, device, pair_is_unique, name);
 	wishes_add(wishes, take_ptr(w));
 	return 0;
-}
-
-/**
- * wishes_limit_last() - give the wish that was set last an end
- * @wishes:		the list, not empty
- * @until:		the second at which it ends; 0: at none
- * @until_unplug:	it ends when its device is unplugged
- */
-void wishes_limit_last(struct wishes *wishes, uint64_t until, bool until_unplug)
-{
-	struct wish *w = list_entry(wishes->all.prev, struct wish, link);
-
-	w->until = until;
-	w->until_unplug = until_unplug;
-}
-
-/**
- * wishes_expire() - take back the wishes whose time is over
- * @wishes:	the list
- * @now:	the second that it is
- *
- * Return: how many.
- */
-unsigned wishes_expire(struct wishes *wishes, uint64_t now)
-{
-	unsigned n = 0;
-
-	list_for_each_safe(it, &wishes->all) {
-		struct wish *w = list_entry(it, struct wish, link);
-
-		if (!w->until || w->until > now)
-			continue;
-		wishes_remove(wishes, w);
-		n++;
-	}
-	return n;
-}
-
-/**
- * wishes_next_end() - when the next wish ends by itself
- * @wishes:	the list
- *
- * Return: the second; 0 where none does.
- */
-uint64_t wishes_next_end(const struct wishes *wishes)
-{
-	uint64_t next = 0;
-
-	list_for_each(it, &wishes->all) {
-		const struct wish *w = list_entry(it, struct wish, link);
-
-		if (w->until && (!next || w->until < next))
-			next = w->until;
-	}
-	return next;
-}
-
-/**
- * wish_unplugged() - take back the wishes that end with a device's unplugging
- * @wishes:		the list
- * @device:		the device
- * @pair_is_unique:	no other present device has the same id and serial
- *
- * Return: how many.
- */
-unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device,
-			bool pair_is_unique)
-{
-	unsigned n = 0;
-
-	list_for_each_safe(it, &wishes->all) {
-		struct wish *w = list_entry(it, struct wish, link);
-
-		if (!w->until_unplug || !wish_means(w, device, pair_is_unique))
-			continue;
-		wishes_remove(wishes, w);
-		n++;
-	}
-	return n;
 }
 
 /**

@@ -20,7 +20,8 @@
  * one takes away all others that mean the device then.
  *
  * A wish may end by itself: at a time, or when its device is unplugged. There is no clock here: the
- * daemon says what time it is.
+ * daemon says what time it is. What was unplugged and plugged in again while the daemon was down has
+ * another number on its bus.
  *
  * The same list with another meaning of "target" serves for what else hangs on a device: a name
  * that it was given (the target is the name), or that it is reserved (the target is "host").
@@ -29,7 +30,8 @@
  * device, or another device is meant, the rules may say otherwise.
  *
  * File form: one wish a line, fields separated by one tab: "V3", target, kind (serial, port-id,
- * port, name), id, serial (of a name wish: the name), stable port, the time of its end, "unplug".
+ * port, name), id, serial (of a name wish: the name), stable port, the time of its end, "unplug", or
+ * "unplug:BUS:NUMBER" with the numbers that its device has had since it was plugged in.
  * "V4" has one more: the numbers of the user that wished it, and of that user's groups, separated
  * by commas. Tabs, newlines, backslashes and control characters are escaped as \xHH. Unused fields
  * are empty.
@@ -67,7 +69,8 @@ struct wish {
 	uint64_t
 		until; /* the second at which it ends, of a clock that the daemon chose; 0: never */
 	bool until_unplug;
-	bool old; /* of an older version's file, and may have been given by a name */
+	uint32_t plugging; /* its device's, with until_unplug; 0: not known, or it is yet to come */
+	bool old;	   /* of an older version's file, and may have been given by a name */
 	/* Who wished it: the user, then the groups; NULL for those who may wish anything. */
 	uint32_t *asker;
 	size_t n_asker;
@@ -96,6 +99,10 @@ unsigned wishes_expire(struct wishes *wishes, uint64_t now);
 uint64_t wishes_next_end(const struct wishes *wishes);
 unsigned wish_unplugged(struct wishes *wishes, const struct device_facts *device,
 			bool pair_is_unique);
+unsigned wish_switched_off(struct wishes *wishes, const struct device_facts *device,
+			   bool pair_is_unique);
+unsigned wish_plugged(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique,
+		      unsigned *ret_ended);
 void wish_forget(struct wishes *wishes, const struct device_facts *device, bool pair_is_unique);
 int wish_restore(struct wishes *wishes, const struct wishes *before,
 		 const struct device_facts *device, bool pair_is_unique);

@@ -92,13 +92,30 @@ static const char *kind_name(enum wish_kind kind)
 	return "";
 }
 
-/* The two last fields; both may be empty. */
-static bool parse_end(uint64_t *ret_until, bool *ret_unplug, const char *until, const char *unplug)
+/* "unplug", or with its numbers behind it. */
+static bool parse_unplug(uint32_t *ret_plugging, const char *text)
 {
+	unsigned bus, number;
+	char rest;
+
+	*ret_plugging = 0;
+	if (!strcmp(text, "unplug"))
+		return true;
+	if (sscanf(text, "unplug:%5u:%5u%c", &bus, &number, &rest) != 2 || bus > UINT16_MAX ||
+	    number > UINT16_MAX || text[6 + strspn(text + 6, ":0123456789")])
+		return false;
+	*ret_plugging = bus << 16 | number;
+	return true;
+}
+
+/* When it ends, and whether with its device's unplugging; both fields may be empty. */
+static bool parse_end(struct wish *end_of, const char *until, const char *unplug)
+{
+	uint64_t *ret_until = &end_of->until;
 	char *end;
 
-	*ret_unplug = !strcmp(unplug, "unplug");
-	if (*unplug && !*ret_unplug)
+	end_of->until_unplug = *unplug;
+	if (*unplug && !parse_unplug(&end_of->plugging, unplug))
 		return false;
 	*ret_until = 0;
 	if (!*until)
@@ -143,18 +160,16 @@ static int parse_line(struct wish **ret_wish, char *line)
 	char none[] = "", *field[FIELDS_MAX] = {[6] = none, [7] = none, [8] = none};
 	uint32_t asker[WISH_ASKER_MAX];
 	size_t n_asker;
-	bool until_unplug;
-	uint64_t until;
+	struct wish end = {0}, *w;
 	enum wish_kind kind;
-	struct wish *w;
 	int v = cut_line(field, line), r;
 
 	if (v < 0 || !kind_parse(&kind, field[2]) || !fields_fit(kind, field) ||
-	    !parse_end(&until, &until_unplug, field[6], field[7]) ||
-	    wish_parse_asker(asker, &n_asker, field[8]) < 0)
+	    !parse_end(&end, field[6], field[7]) || wish_parse_asker(asker, &n_asker, field[8]) < 0)
 		return -EINVAL;
 	/* An older version wrote V1 where there is no end, and only there. */
-	if (versions[v].old && (versions[v].fields == FIELDS_END) != (until || until_unplug))
+	if (versions[v].old &&
+	    (versions[v].fields == FIELDS_END) != (end.until || end.until_unplug))
 		return -EINVAL;
 	r = wish_new(&w, kind, field[1], kind == WISH_SERIAL ? field[4] : NULL,
 		     kind == WISH_NAME ? NULL : field[5], kind == WISH_NAME ? field[4] : NULL);
@@ -168,8 +183,9 @@ static int parse_line(struct wish **ret_wish, char *line)
 		wish_free(w);
 		return -ENOMEM;
 	}
-	w->until = until;
-	w->until_unplug = until_unplug;
+	w->until = end.until;
+	w->until_unplug = end.until_unplug;
+	w->plugging = end.plugging;
 	w->old = versions[v].old && (kind == WISH_SERIAL || kind == WISH_PORT_ID);
 	*ret_wish = w;
 	return 0;
@@ -247,6 +263,8 @@ static void put_line(FILE *f, const struct wish *w)
 		fprintf(f, "%llu", (unsigned long long)w->until);
 	if (!w->old || ends)
 		fprintf(f, "\t%s", w->until_unplug ? "unplug" : "");
+	if (w->until_unplug && w->plugging)
+		fprintf(f, ":%u:%u", w->plugging >> 16, w->plugging & UINT16_MAX);
 	for (size_t i = 0; i < w->n_asker; i++)
 		fprintf(f, "%c%u", i ? ',' : '\t', w->asker[i]);
 	fputc('\n', f);

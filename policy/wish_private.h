@@ -22,6 +22,7 @@ bool wish_same_text(const char *a, const char *b);
 int wish_copy_text(char **ret, const char *text);
 /* Takes the wish. */
 void wishes_add(struct wishes *wishes, struct wish *w);
+void wishes_remove(struct wishes *wishes, struct wish *w);
 
 /* Fields of the file forms, which bearers have, too (bearer_file.c). */
 bool wish_unescape(char *field);

@@ -319,6 +319,31 @@ static void a_reset_goes_on_without_its_caller(void **state)
 
 /* ------------------------------------------------------------- power */
 
+/* A wish until its device is unplugged goes on, though it comes back with another number. */
+static void a_port_that_was_off_was_not_unplugged(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_device *gd;
+
+	say_with(f, (struct route_ask){.vm = f->vm2, .until_unplug = true}, "keyboard");
+	settle(f);
+	assert_by(f->keyboard, "vm2", "command");
+	gd = thread_of(f->keyboard);
+	port(f, PORT_OFF, f->keyboard);
+	power_switched(false, 0, "");
+	turn(f);
+	goes(f, f->keyboard);
+	drop(gd);
+	answered(f, ROUTE_DONE, "is switched off");
+	port(f, PORT_ON, unpowered(f, "keyboard"));
+	power_switched(true, 0, "");
+	turn(f);
+	plug(f, "S1");
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, 0, NULL);
+	assert_by(f->keyboard, "vm2", "command");
+}
+
 static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 {
 	struct fixture *f = *state;
@@ -586,6 +611,7 @@ int main(void)
 		T(what_stands_no_reset_is_not_reset),
 		T(a_reset_goes_on_without_its_caller),
 		T(a_port_that_is_off_keeps_its_device_in_mind),
+		T(a_port_that_was_off_was_not_unplugged),
 		T(a_restart_of_the_daemon_knows_what_is_off),
 		T(a_cycle_brings_it_back_to_where_it_was_wanted),
 		T(a_cycle_that_the_daemons_end_cuts_is_ended_by_the_next),

@@ -553,6 +553,63 @@ static void rolled_back_it_is_by_name_as_before(void **state)
 	assert_by(d, "host", "command");
 }
 
+/* The daemon starts anew, and finds the keyboard in port 1-1, once more plugged in or not. */
+static struct device *found_anew(struct fixture *f, struct device *d, bool replugged)
+{
+	struct guest_device *gd = thread_of(d);
+
+	f->daemon.stopping = true;
+	unplug(d);
+	if (gd)
+		drop(gd);
+	begin_anew(f);
+	f->devnum += replugged;
+	d = plug_at(f, "1-1", 0xc31c, "S1", keyboard_classes);
+	started(f);
+	vm_is(f->vm1, true);
+	vm_is(f->vm2, true);
+	settle(f);
+	return d;
+}
+
+static void an_unplugging_that_nobody_saw_ends_a_wish(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d = f->keyboard;
+
+	for (unsigned named = 0; named < 2; named++) {
+		say_with(f, (struct route_ask){.vm = f->vm2, .until_unplug = true},
+			 named ? "keyboard" : "port=1-1");
+		settle(f);
+		assert_by(d, "vm2", "command");
+		d = found_anew(f, d, false);
+		assert_by(d, "vm2", "command");
+		d = found_anew(f, d, true);
+		assert_by(d, "host", "default");
+	}
+	/* Of one that does not end, it is no matter. */
+	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
+	settle(f);
+	assert_by(found_anew(f, d, true), "vm1", "command");
+}
+
+/* What was to come yet has no number until it comes. */
+static void a_wish_for_what_comes_ends_with_its_unplugging(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d;
+
+	pull(f->keyboard);
+	say_with(f, (struct route_ask){.vm = f->vm2, .until_unplug = true}, "keyboard");
+	d = plug_keyboard(f, "1-1", "S1");
+	settle(f);
+	assert_by(d, "vm2", "command");
+	d = found_anew(f, d, false);
+	assert_by(d, "vm2", "command");
+	d = found_anew(f, d, true);
+	assert_by(d, "host", "default");
+}
+
 static void write_old(struct fixture *f, const char *name, const char *text)
 {
 	char path[160];
@@ -621,6 +678,8 @@ int main(void)
 		T(a_section_that_goes_takes_its_name_along_and_brings_it_back),
 		T(of_two_sections_the_first_names_it),
 		T(rolled_back_it_is_by_name_as_before),
+		T(an_unplugging_that_nobody_saw_ends_a_wish),
+		T(a_wish_for_what_comes_ends_with_its_unplugging),
 		T(an_older_version_s_wish_hangs_on_the_name_by_now),
 	};
 
