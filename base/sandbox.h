@@ -4,7 +4,7 @@
  * has what each must and must not be able to do, and tests/device/test-sandbox.py tries it.
  *
  *   1. started: root, or whoever runs it. Reads the configuration, forks, makes folders. Serves nobody.
- *   2. broker: root with CAP_DAC_OVERRIDE (and CAP_NET_ADMIN); opens, claims and resets devices.
+ *   2. broker: root with CAP_DAC_OVERRIDE; opens, claims and resets devices.
  *   3. closer: the user's own, no capability, no file; closes what it is handed, and ushers.
  *   4. control: the user's own, no capability; its two folders are all that it writes.
  *   5. vm-start: a VM's own process before it serves; may read files, make its ring, give up rights.

@@ -44,7 +44,7 @@ static void broker_readable(void *ctx, int res _unused_)
 
 	for (;;) {
 		struct broker_answer answer = {0};
-		int fds[BROKER_FDS] = {-1, -1, -1};
+		int fds[BROKER_FDS] = {-1, -1};
 		unsigned n_fds;
 		ssize_t n;
 
@@ -127,24 +127,13 @@ static int broker_send(struct broker *broker, struct broker_request *req, struct
 }
 
 /**
- * broker_port_add() - ask for a guest's tap and listening socket
+ * broker_open() - ask for a device's usbfs node
  * @broker:	the line
  * @req:	embedded in the asker; broker_forget() before it is freed
- * @port:	names and addresses
+ * @device:	which
  * @done:	called with the answer
  *
  * Return: 0, or a negative errno and @done is not called.
- */
-int broker_port_add(struct broker *broker, struct broker_request *req,
-		    const struct broker_port *port, broker_done done)
-{
-	struct broker_ask ask = {.verb = BROKER_PORT_ADD, .port = *port};
-
-	return broker_send(broker, req, &ask, done);
-}
-
-/**
- * broker_open() - ask for a device's usbfs node; as broker_port_add()
  */
 int broker_open(struct broker *broker, struct broker_request *req,
 		const struct broker_device *device, broker_done done)
@@ -155,7 +144,7 @@ int broker_open(struct broker *broker, struct broker_request *req,
 }
 
 /**
- * broker_rebind() - have the host's drivers probe a device again; as broker_port_add()
+ * broker_rebind() - have the host's drivers probe a device again; as broker_open()
  */
 int broker_rebind(struct broker *broker, struct broker_request *req,
 		  const struct broker_device *device, broker_done done)
@@ -166,7 +155,7 @@ int broker_rebind(struct broker *broker, struct broker_request *req,
 }
 
 /**
- * broker_reset() - have a device reset that no guest's thread has; as broker_port_add()
+ * broker_reset() - have a device reset that no guest's thread has; as broker_open()
  *
  * @force: also where the host uses a disk of it. The answer is -ENODEV where the device has gone,
  * or came back as another one; -EBUSY where it is in use.
@@ -180,7 +169,7 @@ int broker_reset(struct broker *broker, struct broker_request *req,
 }
 
 /**
- * broker_power_off() - have the port switched off that a device is in; as broker_port_add()
+ * broker_power_off() - have the port switched off that a device is in; as broker_open()
  *
  * @force: also where the host uses a disk of it. The answer is -EOPNOTSUPP where this port can't be
  * switched alone.
@@ -194,7 +183,7 @@ int broker_power_off(struct broker *broker, struct broker_request *req,
 }
 
 /**
- * broker_power_on() - have a port switched on; as broker_port_add()
+ * broker_power_on() - have a port switched on; as broker_open()
  *
  * @busid: of the device that would be in it. The answer is -ENODEV where there is no such port.
  */
@@ -204,17 +193,6 @@ int broker_power_on(struct broker *broker, struct broker_request *req, const cha
 	struct broker_ask ask = {.verb = BROKER_POWER_ON};
 
 	snprintf(ask.device.busid, sizeof(ask.device.busid), "%s", busid);
-	return broker_send(broker, req, &ask, done);
-}
-
-/**
- * broker_hang_up() - have a guest told that an old connection is dead; as broker_port_add()
- */
-int broker_hang_up(struct broker *broker, struct broker_request *req,
-		   const struct broker_call *call, broker_done done)
-{
-	struct broker_ask ask = {.verb = BROKER_HANG_UP, .call = *call};
-
 	return broker_send(broker, req, &ask, done);
 }
 

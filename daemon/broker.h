@@ -3,11 +3,8 @@
  * The broker: a process of its own that keeps the few rights the daemon needs, and the daemon's end
  * of the line to it.
  *
- * Forked before anything else, it lives as long as the daemon: it ends when the line closes. It
- * owns the private network namespace. Over a SOCK_SEQPACKET pair it does these things and no other:
- *
- * PORT_ADD: a tap in the namespace, with its address, route and listening sockets (USB/IP, and the
- * agent's), for one guest. (A port is removed by closing its tap: the kernel takes the rest along.)
+ * Forked before anything else, it lives as long as the daemon: it ends when the line closes. Over a
+ * SOCK_SEQPACKET pair it does these things and no other:
  *
  * OPEN: the usbfs node of a device named by what sysfs says of it, checked again after the open.
  * Not of hubs, nor of a device with a disk in use: see broker_disk.h.
@@ -18,14 +15,12 @@
  *
  * POWER_OFF, POWER_ON: switch the power of one port of a hub; see broker_port.h.
  *
- * HANG_UP: tell a guest that a connection which the last daemon left behind is dead.
- *
- * Requests are answered in any order; all about devices may take seconds in the kernel, so each
- * of these runs in a thread of the broker's. In the daemon a request is embedded in its object and its answer a
+ * Requests are answered in any order; all may take seconds in the kernel, so each runs in a thread of
+ * the broker's. In the daemon a request is embedded in its object and its answer a
  * callback of the control thread's; it waits for nothing.
  *
- * As root the broker keeps CAP_NET_ADMIN and CAP_DAC_OVERRIDE, and drops the rest. Without root it
- * makes a user namespace, in which it may do all this but open others' device nodes: for tests.
+ * As root the broker keeps CAP_DAC_OVERRIDE, and drops the rest. Without root it may do all this but
+ * open others' device nodes: for tests.
  */
 #pragma once
 
@@ -38,30 +33,13 @@
 #include "base/loop.h"
 
 #define BROKER_BUSID_SIZE 32
-#define BROKER_FDS	  3 /* that an answer may bring */
-#define BROKER_CAPS	  (1u << CAP_NET_ADMIN | 1u << CAP_DAC_OVERRIDE)
+#define BROKER_FDS	  2 /* that an answer may bring */
+#define BROKER_CAPS	  (1u << CAP_DAC_OVERRIDE)
 
 /* What a device must be to be opened; all of it is compared again after the open. */
 struct broker_device {
 	char busid[BROKER_BUSID_SIZE];
 	uint16_t busnum, devnum, id_vendor, id_product;
-};
-
-struct broker_port {
-	char tap[16];	       /* the tap's name in the namespace */
-	struct in_addr daemon; /* the daemon's address on the segment */
-	struct in_addr guest;  /* the guest's: the one route over this tap */
-};
-
-/*
- * A connection of a daemon that was killed: the guest's kernel still believes in it, and keeps the
- * device. A SYN between the same two ends makes it acknowledge what it believes in (RFC
- * 9293, 3.5.1, half-open connections), and our kernel answers that with the reset that ends it.
- */
-struct broker_call {
-	char tap[16];
-	struct in_addr daemon;	   /* our end, for IPv4 */
-	struct sockaddr_in6 guest; /* its end; an IPv4 address as ::ffff:a.b.c.d */
 };
 
 struct broker;
@@ -71,8 +49,7 @@ struct broker_request;
  * typedef broker_done - an answer has come
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
- * @fds:	BROKER_FDS of them. PORT_ADD: tap, USB/IP listener, agent's listener; OPEN: the
- *		node, and a guard where it has disks: while that is open, nobody mounts them
+ * @fds:	BROKER_FDS of them. OPEN: the node, and a guard where it has disks: while that is open, nobody mounts them
  *		(broker_disk.h). The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
@@ -89,8 +66,6 @@ int broker_start(int *ret_line, char *error, size_t error_size);
 int broker_new(struct broker **ret_broker, struct loop *loop, int line, void (*lost)(void *ctx),
 	       void *ctx);
 struct broker *broker_free(struct broker *broker);
-int broker_port_add(struct broker *broker, struct broker_request *req,
-		    const struct broker_port *port, broker_done done);
 int broker_open(struct broker *broker, struct broker_request *req,
 		const struct broker_device *device, broker_done done);
 int broker_rebind(struct broker *broker, struct broker_request *req,
@@ -101,6 +76,4 @@ int broker_power_off(struct broker *broker, struct broker_request *req,
 		     const struct broker_device *device, bool force, broker_done done);
 int broker_power_on(struct broker *broker, struct broker_request *req, const char *busid,
 		    broker_done done);
-int broker_hang_up(struct broker *broker, struct broker_request *req,
-		   const struct broker_call *call, broker_done done);
 void broker_forget(struct broker *broker, struct broker_request *req);

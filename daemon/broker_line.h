@@ -9,23 +9,17 @@
 #include "daemon/broker.h"
 
 enum broker_verb {
-	BROKER_PORT_ADD = 1,
-	BROKER_OPEN,
+	BROKER_OPEN = 2,
 	BROKER_REBIND,
 	BROKER_RESET,
 	BROKER_POWER_OFF,
 	BROKER_POWER_ON,
-	BROKER_HANG_UP,
 };
 
 struct broker_ask {
 	uint32_t id, verb;
 	uint8_t force; /* RESET, POWER_OFF: 1: also a disk in use; 0. A bool that is neither is none. */
-	union {
-		struct broker_device device;
-		struct broker_port port;
-		struct broker_call call;
-	};
+	struct broker_device device;
 };
 
 struct broker_answer {

@@ -19,7 +19,6 @@
 #include "daemon/broker_device.h"
 #include "daemon/broker_line.h"
 #include "daemon/broker_port.h"
-#include "daemon/private_net.h"
 #include "base/sandbox.h"
 
 static int broker_fd; /* the line; one thread reads it, packets are sent whole by any */
@@ -147,31 +146,6 @@ static void broker_in_thread(const struct broker_ask *ask)
 	}
 }
 
-static void broker_add_port(const struct broker_ask *ask)
-{
-	char text[100] = "";
-	int fds[BROKER_FDS] = {-1, -1, -1};
-	int r;
-
-	if (!memchr(ask->port.tap, 0, sizeof(ask->port.tap))) {
-		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a tap");
-		return;
-	}
-	r = private_net_port(&ask->port, fds, text, sizeof(text));
-	broker_reply(ask, r, fds, r < 0 ? 0 : ARRAY_SIZE(fds), text);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		fd_close(fds[i]);
-}
-
-static void broker_hang_up_now(const struct broker_ask *ask)
-{
-	int r = -EINVAL;
-
-	if (memchr(ask->call.tap, 0, sizeof(ask->call.tap)))
-		r = private_net_hang_up(&ask->call);
-	broker_reply(ask, r, NULL, 0, "hanging up an old connection");
-}
-
 static void broker_serve(void)
 {
 	for (;;) {
@@ -183,18 +157,12 @@ static void broker_serve(void)
 		if (n != sizeof(ask))
 			return;
 		switch (ask.verb) {
-		case BROKER_PORT_ADD:
-			broker_add_port(&ask);
-			break;
 		case BROKER_OPEN:
 		case BROKER_REBIND:
 		case BROKER_RESET:
 		case BROKER_POWER_OFF:
 		case BROKER_POWER_ON:
 			broker_in_thread(&ask);
-			break;
-		case BROKER_HANG_UP:
-			broker_hang_up_now(&ask);
 			break;
 		default:
 			broker_reply(&ask, -EINVAL, NULL, 0, "no such request");
@@ -212,7 +180,6 @@ static void broker_ready(int r, const char *text)
 
 static _Noreturn void broker_main(int line)
 {
-	char text[100] = "";
 	sigset_t all;
 	int r;
 
@@ -222,13 +189,8 @@ static _Noreturn void broker_main(int line)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 
-	r = private_net_enter(text, sizeof(text));
-	if (r == 0) {
-		r = sandbox_keep_caps(BROKER_CAPS);
-		if (r < 0)
-			snprintf(text, sizeof(text), "dropping rights");
-	}
-	broker_ready(r, text);
+	r = sandbox_keep_caps(BROKER_CAPS);
+	broker_ready(r, "dropping rights");
 	if (r == 0)
 		broker_serve();
 	_exit(r < 0);

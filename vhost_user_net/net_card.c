@@ -8,7 +8,7 @@
  * configured with it.
  *
  * A frame from a MAC that is not the port's, or from an IPv6 address that is made of another port's
- * MAC, is *confined*: it goes to the daemon, by the port's own tap, and to no other guest. So a
+ * MAC, is *confined*: it goes to the daemon, and to no other guest. So a
  * clash costs who came later its frames to other guests, and nobody the wire to the daemon.
  */
 #include "vhost_user_net/net_port_private.h"

@@ -18,7 +18,7 @@
 /* The longest frame: Ethernet, IPv6, and what its 16-bit length can say. */
 #define NET_FRAME_MAX (14 + 40 + 65535)
 
-/* The daemon's card on the segment: the same on every guest's tap, locally administered. */
+/* The daemon's card on the segment: the same for every guest, locally administered. */
 #define NET_DAEMON_MAC                             \
 	{                                          \
 		0x02, 0x75, 0x73, 0x62, 0x72, 0x64 \

@@ -310,29 +310,6 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 
 /* ------------------------------------------------------------- what is not tried here */
 
-int private_net_enter(char *error _unused_, size_t size _unused_)
-{
-	return -ENOSYS;
-}
-
-int private_net_port(const struct broker_port *port, int *fds, char *error, size_t size)
-{
-	promise(strlen(port->tap) < sizeof(port->tap));
-	if (fails(byte()) < 0) {
-		snprintf(error, size, "making its tap");
-		return -errno;
-	}
-	for (unsigned i = 0; i < BROKER_FDS; i++)
-		fds[i] = file_with("", 0);
-	return 0;
-}
-
-int private_net_hang_up(const struct broker_call *call)
-{
-	promise(strlen(call->tap) < sizeof(call->tap));
-	return fails(byte()) < 0 ? -errno : 0;
-}
-
 int sandbox_keep_caps(uint64_t keep _unused_)
 {
 	return -ENOSYS;
@@ -347,7 +324,7 @@ static unsigned n_asked;
 static void hear(void)
 {
 	struct broker_answer answer = {0};
-	int fds[BROKER_FDS] = {-1, -1, -1};
+	int fds[BROKER_FDS] = {-1, -1};
 	unsigned n_fds;
 
 	if (!n_asked)

@@ -348,7 +348,7 @@ struct broker_request *open_asked(struct device *d)
 void node_opens(struct device *d, int r)
 {
 	struct broker_request *req = open_asked(d);
-	int fds[BROKER_FDS] = {-1, -1, -1};
+	int fds[BROKER_FDS] = {-1, -1};
 
 	if (r == 0)
 		fds[0] = dup(0);
@@ -357,7 +357,7 @@ void node_opens(struct device *d, int r)
 
 void drivers_probe(struct device *d, int r)
 {
-	int fds[BROKER_FDS] = {-1, -1, -1};
+	int fds[BROKER_FDS] = {-1, -1};
 
 	assert_true(forget_asked(REBINDS, &d->route.req));
 	d->route.req.done(&d->route.req, r, fds, r < 0 ? "probing" : "");
@@ -365,7 +365,7 @@ void drivers_probe(struct device *d, int r)
 
 void broker_resets(struct device *d, int r, const char *text)
 {
-	int fds[BROKER_FDS] = {-1, -1, -1};
+	int fds[BROKER_FDS] = {-1, -1};
 
 	assert_true(forget_asked(RESETS, &d->route.req));
 	d->route.req.done(&d->route.req, r, fds, text);
@@ -375,7 +375,7 @@ void broker_resets(struct device *d, int r, const char *text)
 void power_switched(bool on, int r, const char *text)
 {
 	struct broker_request *req = asked[on ? ONS : OFFS][0];
-	int fds[BROKER_FDS] = {-1, -1, -1};
+	int fds[BROKER_FDS] = {-1, -1};
 
 	assert_non_null(req);
 	asked[on ? ONS : OFFS][0] = NULL;
