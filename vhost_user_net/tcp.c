@@ -261,7 +261,11 @@ int tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer, const uint8_t mac[
 {
 	struct tcp_path path = {.v6 = peer->v6, .peer_port = peer->port, .port = peer->local_port};
 	struct tcp_said said = {
-		.flags = TCP_SYN, .window = TCP_MSS4, .wscale = -1, .csum = tcp->csum};
+		.flags = TCP_SYN,
+		.window = peer->v6 ? TCP_MSS6 : TCP_MSS4,
+		.wscale = -1,
+		.csum = tcp->csum,
+	};
 
 	memcpy(path.mac, mac, sizeof(path.mac));
 	memcpy(path.peer, peer->address, peer->v6 ? 16 : 4);

@@ -756,6 +756,28 @@ static void say_flood(struct talk *t, const struct line *l)
 	}
 }
 
+static void say_probe(struct talk *t, const struct line *l)
+{
+	need(t);
+	nothing_left(t);
+	tcp_probe(t->c);
+	end_turn(t);
+}
+
+/* As if another process had had the connection. */
+static void say_hang_up(struct talk *t, const struct line *l)
+{
+	struct tcp_peer peer = {.port = GUEST_PORT, .local_port = OUR_PORT, .v6 = t->v6};
+	const uint8_t *address = t->v6 ? guest_config.address6 : guest_config.address4;
+
+	nothing_left(t);
+	memcpy(peer.address, address, t->v6 ? 16 : 4);
+	if (tcp_hang_up(t->tcp, &peer, guest_config.mac, t->now) !=
+	    (t->full ? TCP_FRAME_FULL : TCP_FRAME_SENT))
+		wrong(t, "it says otherwise");
+	end_turn(t);
+}
+
 static const struct {
 	const char *word;
 	void (*say)(struct talk *t, const struct line *l);
@@ -770,7 +792,7 @@ static const struct {
 	{"refuse", say_refuse},	    {"got", say_got},	  {"released", say_released},
 	{"accepted", say_accepted}, {"ended", say_ended}, {"closed", say_closed},
 	{"state", say_state},	    {"count", say_count}, {"move", say_move},
-	{"flood", say_flood},
+	{"flood", say_flood},	    {"probe", say_probe}, {"hang-up", say_hang_up},
 };
 
 static void play_line(struct talk *t, char *text)
