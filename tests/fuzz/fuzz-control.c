@@ -4,7 +4,8 @@
  * root and by a user that one rule gives a right, while devices come and go and the broker and the
  * guests' threads (route-script.c) take their time.
  *
- * Each call is answered once: now, later, or its caller goes away before. An answer fits a message.
+ * Each call is answered once: now, later, in a series of replies that its caller reads one by one, or its
+ * caller goes away before. An answer fits a message.
  *
  * Input: steps, each a byte that says what, and what it needs.
  */
@@ -198,12 +199,13 @@ static void call(struct cursor *c, uint8_t step)
 	struct control_caller *caller = &callers[byte(c) % CALLERS];
 	uint8_t which = byte(c), may = byte(c);
 	size_t m = which % ARRAY_SIZE(methods);
-	struct varlink_call asked = {.parameters = json_object()};
+	struct varlink_call asked = {.parameters = json_object(), .more = step & 0x20};
 	char method[64];
 
 	control_caller_gone(caller);
 	*caller = (struct control_caller){
 		.facts = {.has_all_rights = !(step & 0x40), .uid = 1000, .gids = gids, .n_gids = 2},
+		.reads_slowly = true,
 	};
 	for (unsigned i = 0, bit = 0; i < ARRAY_SIZE(parameters); i++) {
 		bool there = methods[m].must >> i & 1;
@@ -298,6 +300,8 @@ static void happen(struct cursor *c)
 				power_switched(on, r, some_text(r < 0));
 		break;
 	case 3:
+		if (what & 0x80)
+			control_next_reply(&callers[what / 6 % CALLERS]);
 		loop_turn(f->daemon.loop, false);
 		break;
 	case 4:

@@ -22,7 +22,7 @@ void control_call(struct control_caller *caller, const struct varlink_call *call
 	assert_false(caller->called);
 	caller->called = true;
 	control_method(caller, call);
-	assert_true(caller->answered || caller->waits_for);
+	assert_true(caller->answered || caller->waits_for || caller->series);
 }
 
 /* Its caller hangs up; it may call again. */
@@ -30,6 +30,8 @@ void control_caller_gone(struct control_caller *caller)
 {
 	if (caller->waits_for)
 		caller->cancel(take_ptr(caller->waits_for));
+	if (caller->series)
+		caller->series->free(caller->series_ctx);
 	json_decref(caller->said);
 	*caller = (struct control_caller){.facts = caller->facts};
 }
@@ -61,19 +63,33 @@ void control_reply(struct control_caller *caller, json_t *parameters)
 void control_reply_series(struct control_caller *caller, const struct control_series *series,
 			  void *ctx)
 {
+	assert_true(caller->called && !caller->answered && !caller->series);
+	caller->series = series;
+	caller->series_ctx = ctx;
+	while (!caller->reads_slowly && control_next_reply(caller))
+		;
+}
+
+/* The next reply of a series that its caller reads. Return: whether there was one. */
+bool control_next_reply(struct control_caller *caller)
+{
 	bool last = false;
+	char *message;
+	size_t len;
 
-	assert_true(caller->called && !caller->answered);
-	while (!last) {
-		json_t *reply = series->next(ctx, &last);
-		char *message;
-		size_t len;
-
-		assert_int_equal(varlink_reply_more(&message, &len, reply), 0);
-		free(message);
-	}
-	series->free(ctx);
+	if (!caller->series)
+		return false;
+	assert_int_equal(
+		varlink_reply_more(&message, &len, caller->series->next(caller->series_ctx, &last)),
+		0);
+	assert_true(len && !message[len - 1]);
+	free(message);
+	if (!last)
+		return true;
+	caller->series->free(caller->series_ctx);
+	caller->series = NULL;
 	caller->answered = true;
+	return false;
 }
 
 void control_error(struct control_caller *caller, const char *error, json_t *parameters)

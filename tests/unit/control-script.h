@@ -17,7 +17,11 @@ struct control_caller {
 	json_t *said;	 /* the answer, {"parameters": …} */
 	void *waits_for; /* the answer comes later */
 	void (*cancel)(void *what);
+	bool reads_slowly; /* of a series one reply at a time, by control_next_reply() */
+	const struct control_series *series;
+	void *series_ctx;
 };
 
 void control_call(struct control_caller *caller, const struct varlink_call *call);
+bool control_next_reply(struct control_caller *caller);
 void control_caller_gone(struct control_caller *caller);
