@@ -30,6 +30,7 @@
 #include "daemon/old_sessions.h"
 #include "daemon/port_off.h"
 #include "daemon/route.h"
+#include "daemon/twins.h"
 #include "base/sandbox.h"
 #include "daemon/virt_link.h"
 #include "policy/rule.h"
@@ -290,6 +291,7 @@ static void daemon_free(struct daemon *daemon)
 	wish_book_deinit(&daemon->undo);
 	bearers_deinit(&daemon->names.bearers);
 	claims_clear(&daemon->claimed_before);
+	twins_free(daemon);
 	loop_free(daemon->loop);
 	policy_free(daemon->policy);
 	config_free(daemon->config);

@@ -56,6 +56,7 @@ struct daemon {
 	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
 	struct list ports_off;		   /* of struct port_off: switched off by command */
 	struct list claimed_before;	   /* of struct claim: of the last run, not seen yet */
+	char *twins_before;		   /* of the last run; see twins.h */
 	struct list old_sessions; /* of struct old_session: of the last run, not hung up yet */
 	const char *config_file;  /* NULL: the usual one */
 	gid_t socket_group;	  /* whose the VMs' sockets are, or -1 */
@@ -183,7 +184,7 @@ struct device {
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
 bool device_pair_tells(const struct device *device);
-void devices_see_twins(struct daemon *daemon);
+bool device_has_twin(const struct device *device);
 const char *device_alias(const struct device *device);
 bool device_bears_section(const struct device *device);
 void device_find_section(struct device *device);

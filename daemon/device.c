@@ -34,7 +34,11 @@ static bool is_twin(const struct device *d, const struct device *other)
 	       !strcmp(other->serial, d->serial);
 }
 
-static bool has_twin(const struct device *device)
+/**
+ * device_has_twin() - whether another one of the same id and serial is there
+ * @device:	the device
+ */
+bool device_has_twin(const struct device *device)
 {
 	list_for_each(it, &device->daemon->devices) {
 		if (is_twin(device, list_entry(it, struct device, link)))
@@ -53,7 +57,7 @@ bool device_pair_is_unique(const struct device *device)
 {
 	struct device_facts facts = device_facts_of(device);
 
-	return serial_lasting(&facts) && !has_twin(device);
+	return serial_lasting(&facts) && !device_has_twin(device);
 }
 
 /**
@@ -66,19 +70,6 @@ bool device_pair_is_unique(const struct device *device)
 bool device_pair_tells(const struct device *device)
 {
 	return !device->had_twin && device_pair_is_unique(device);
-}
-
-/**
- * devices_see_twins() - remember of those that are there which have a twin
- * @daemon:	the daemon
- */
-void devices_see_twins(struct daemon *daemon)
-{
-	list_for_each(it, &daemon->devices) {
-		struct device *d = list_entry(it, struct device, link);
-
-		d->had_twin = d->had_twin || has_twin(d);
-	}
 }
 
 /**

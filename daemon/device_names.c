@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/port_off.h"
 #include "daemon/route.h"
+#include "daemon/twins.h"
 #include "daemon/state_file.h"
 #include "policy/serial.h"
 
@@ -440,7 +441,7 @@ bool devices_name_anew(struct daemon *daemon)
 
 	if (!daemon->ready || daemon->stopping || naming_init(&naming, daemon) < 0)
 		return false;
-	devices_see_twins(daemon);
+	twins_see(daemon);
 	forget_what_has_gone(daemon, false);
 	find_given(&naming);
 	list_for_each(it, &daemon->config->devices)

@@ -14,6 +14,7 @@
 #include "daemon/port_off.h"
 #include "daemon/route.h"
 #include "daemon/route_call.h"
+#include "daemon/twins.h"
 
 /**
  * routes_load() - read what was wished, and what was claimed, before this start
@@ -30,6 +31,9 @@ int routes_load(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	r = ports_off_load(daemon);
+	if (r < 0)
+		return r;
+	r = twins_load(daemon);
 	if (r < 0)
 		return r;
 	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
@@ -157,8 +161,10 @@ void route_give_again(struct device *device)
 void route_added(struct device *device)
 {
 	struct route_want want;
-	bool others = devices_name_anew(device->daemon);
+	bool others;
 
+	device->had_twin = twins_had(device->daemon, device);
+	others = devices_name_anew(device->daemon);
 	device->route.guard = -1;
 	device->route.ours =
 		claims_take(&device->daemon->claimed_before, device, &device->route.let_go);

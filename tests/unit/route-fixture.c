@@ -15,6 +15,7 @@
 #include "daemon/policy_files.h"
 #include "daemon/port_off.h"
 #include "daemon/state_file.h"
+#include "daemon/twins.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- what happens, in words */
@@ -313,6 +314,7 @@ static void end(struct fixture *f)
 	wish_book_deinit(&d->undo);
 	bearers_deinit(&d->names.bearers);
 	claims_clear(&d->claimed_before);
+	twins_free(d);
 	ports_off_free(d);
 	old_sessions_free(d);
 	loop_free(d->loop);
@@ -369,6 +371,7 @@ int tear_down(void **state)
 		"run/wishes",	     "run/claimed",    "run/sessions",	      "state/names",
 		"state/assignments", "state/reserved", "run/unpowered",	      "state/addresses",
 		"state/cards",	     "state/bearers",  "policy.d/test.rules", "usbrouted.conf",
+		"run/twins",
 	};
 	static const char *const folders[] = {"run", "state", "policy.d", ""};
 	struct fixture *f = *state;

@@ -123,6 +123,30 @@ static void a_twin_that_stays_inherits_nothing(void **state)
 	assert_by(second, "vm2", "assignment");
 }
 
+/* Nor when the daemon was started anew meanwhile; plugged in again, it is known by its serial. */
+static void a_twin_that_was_seen_before_inherits_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct device *first, *second;
+
+	unplug(f->keyboard);
+	first = plug_at(f, "1-2", 0x5555, "SAME", 0);
+	say(f, ROUTE_ASSIGN, "serial=SAME", f->vm1);
+	plug_at(f, "1-3", 0x5555, "SAME", 0);
+	unplug(first);
+	for (unsigned again = 0; again < 2; again++) {
+		begin_anew(f);
+		second = plug_at(f, "1-3", 0x5555, "SAME", 0);
+		started(f);
+		assert_by(second, "host", "default");
+	}
+	begin_anew(f);
+	f->devnum++;
+	second = plug_at(f, "1-3", 0x5555, "SAME", 0);
+	started(f);
+	assert_by(second, "vm1", "assignment");
+}
+
 /* A name can be taken away though its device is not there, or is called otherwise. */
 static void a_name_is_taken_from_what_is_not_there(void **state)
 {
@@ -228,6 +252,7 @@ int main(void)
 		T(two_of_one_serial_are_told_apart_by_port),
 		T(a_twin_inherits_nothing),
 		T(a_twin_that_stays_inherits_nothing),
+		T(a_twin_that_was_seen_before_inherits_nothing),
 		T(a_name_is_taken_from_what_is_not_there),
 		T(names_of_the_configuration_win),
 		T(a_name_moves_over_and_what_is_wished_for_it_too),
