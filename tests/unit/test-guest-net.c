@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's connections to the daemon: a thread as it is in the product, a driver with rings and a TCP of
+ * ten lines, and control as the test.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/agent_wire.h"
+#include "base/fd.h"
+#include "base/loop.h"
+#include "base/stranger.h"
+#include "dataplane/client.h"
+#include "dataplane/guest.h"
+#include "vhost_user_net/net_checksum.h"
+#include "vhost_user_net/net_port.h"
+#include "vhost_user_net/net_rules.h"
+#include "vhost_user_net/net_spec.h"
+#include "vhost_user_net/tcp_segment.h"
+#include "vu-frontend.h"
+
+#define PATIENCE_MS 20000
+#define FIRST_SEQ   1000u
+
+struct rig {
+	struct loop *loop;
+	struct net_switch *sw;
+	struct guest *guest;
+	char path[64];
+	struct fe fe;
+	unsigned ups, ended, agents;
+	unsigned n_asked;
+	uint32_t client;
+	char name[40];
+};
+
+/* The guest's end of a connection. */
+struct end {
+	uint16_t from, to;
+	uint32_t snd, rcv; /* the next numbers */
+};
+
+/* A segment that came. */
+struct seen {
+	uint8_t flags;
+	uint32_t seq, ack;
+	uint16_t from, to;
+	size_t len;
+	uint8_t data[2000];
+};
+
+/* ------------------------------------------------------------- control */
+
+static void on_link(void *ctx, const struct guest_card *card)
+{
+	((struct rig *)ctx)->ups += card->up;
+}
+
+static void on_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct rig *rig = ctx;
+
+	rig->n_asked++;
+	rig->client = client;
+	snprintf(rig->name, sizeof(rig->name), "%s", busid);
+}
+
+static void on_agent_asked(void *ctx)
+{
+	((struct rig *)ctx)->agents++;
+}
+
+static void on_ended(void *ctx)
+{
+	((struct rig *)ctx)->ended++;
+}
+
+static const struct guest_events events = {.link = on_link,
+					   .import_asked = on_import_asked,
+					   .agent_asked = on_agent_asked,
+					   .ended = on_ended};
+
+static void until(struct rig *rig, const unsigned *count, unsigned n)
+{
+	for (unsigned ms = 0; *count < n; ms++) {
+		assert_true(ms < PATIENCE_MS);
+		loop_turn(rig->loop, false);
+		poll(NULL, 0, 1);
+	}
+	assert_int_equal(*count, n);
+}
+
+/* ------------------------------------------------------------- the guest */
+
+static void boots(struct rig *rig)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned ups = rig->ups;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", rig->path);
+	assert_int_equal(connect(sock, (struct sockaddr *)&address, sizeof(address)), 0);
+	fe_open_far(&rig->fe, sock);
+	fe_start(&rig->fe, FE_FEATURES, 256);
+	fe_rx_fill(&rig->fe, 256, 2048);
+	eventfd_write(rig->fe.ring[VIRTIO_NET_RX].kick, 1);
+	until(rig, &rig->ups, ups + 1);
+}
+
+static void says(struct rig *rig, const struct end *e, uint8_t flags, const void *data, size_t len)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 0, 0, 9};
+	uint8_t f[54 + 2000] = {0};
+	struct ethernet_header eth = {.type = be16_of(ETHERTYPE_IPV4)};
+	struct ipv4_header ip = {.version_ihl = 0x45,
+				 .total_length = be16_of((uint16_t)(40 + len)),
+				 .ttl = 64,
+				 .protocol = IP_TCP,
+				 .source = {10, 77, 0, 11},
+				 .destination = {10, 77, 0, 1}};
+	struct tcp_header tcp = {.source_port = be16_of(e->from),
+				 .destination_port = be16_of(e->to),
+				 .sequence = be32_of(e->snd),
+				 .acknowledgment = be32_of(flags & TCP_ACK ? e->rcv : 0),
+				 .offset = 0x50,
+				 .flags = flags,
+				 .window = be16_of(60000)};
+	uint32_t sum = net_checksum_pseudo4(ip.source, ip.destination, IP_TCP, 20 + len);
+
+	memcpy(eth.destination, net_daemon_mac, 6);
+	memcpy(eth.source, mac, 6);
+	ip.checksum = be16_of(net_checksum_fold(net_checksum_add(0, &ip, sizeof(ip))));
+	memcpy(f, &eth, 14);
+	memcpy(f + 14, &ip, 20);
+	memcpy(f + 34, &tcp, 20);
+	if (len)
+		memcpy(f + 54, data, len);
+	tcp.checksum = be16_of(net_checksum_fold(net_checksum_add(sum, f + 34, 20 + len)));
+	memcpy(f + 34, &tcp, 20);
+	fe_tx(&rig->fe, NULL, f, 54 + len);
+	eventfd_write(rig->fe.ring[VIRTIO_NET_TX].kick, 1);
+}
+
+/* The next segment for the guest. Return: false where none comes within so many ms. */
+static bool comes(struct rig *rig, struct seen *s, unsigned ms)
+{
+	static uint8_t f[70000];
+	struct virtio_net_hdr hdr;
+	struct tcp_header tcp;
+	size_t n;
+
+	for (;; ms--) {
+		while ((n = fe_rx(&rig->fe, &hdr, f, sizeof(f))) >= 54) {
+			if (f[12] != 8 || f[13] || f[23] != IP_TCP)
+				continue;
+			memcpy(&tcp, f + 34, sizeof(tcp));
+			s->flags = tcp.flags;
+			s->seq = be32_get(tcp.sequence);
+			s->ack = be32_get(tcp.acknowledgment);
+			s->from = be16_get(tcp.source_port);
+			s->to = be16_get(tcp.destination_port);
+			s->len = ((size_t)f[16] << 8 | f[17]) - 20 - (tcp.offset >> 4) * 4u;
+			assert_true(s->len <= sizeof(s->data));
+			memcpy(s->data, f + 34 + (tcp.offset >> 4) * 4, s->len);
+			return true;
+		}
+		if (!ms)
+			return false;
+		loop_turn(rig->loop, false);
+		poll(NULL, 0, 1);
+	}
+}
+
+/* The next one that says more than an acknowledgement does; it is acknowledged by what is said next. */
+static struct seen hears(struct rig *rig, struct end *e)
+{
+	struct seen s;
+
+	do
+		assert_true(comes(rig, &s, PATIENCE_MS));
+	while (!s.len && !(s.flags & ~TCP_ACK));
+	assert_int_equal(s.to, e->from);
+	if (!(s.flags & (TCP_SYN | TCP_RST)))
+		assert_int_equal(s.seq, e->rcv);
+	e->rcv = s.seq + (uint32_t)s.len + !!(s.flags & (TCP_SYN | TCP_FIN));
+	return s;
+}
+
+static struct end connects(struct rig *rig, uint16_t from, uint16_t to)
+{
+	struct end e = {.from = from, .to = to, .snd = FIRST_SEQ};
+
+	says(rig, &e, TCP_SYN, NULL, 0);
+	e.snd++;
+	assert_int_equal(hears(rig, &e).flags, TCP_SYN | TCP_ACK);
+	says(rig, &e, TCP_ACK, NULL, 0);
+	return e;
+}
+
+static void sends(struct rig *rig, struct end *e, const void *data, size_t len)
+{
+	says(rig, e, TCP_ACK | TCP_PSH, data, len);
+	e->snd += (uint32_t)len;
+}
+
+/* ------------------------------------------------------------- both */
+
+static int set_up(void **state)
+{
+	struct guest_config config = {.name = "vm1", .prefix = 24, .memory = {1 << 20, 1 << 20}};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	inet_pton(AF_INET, "10.77.0.11", &config.address);
+	inet_pton(AF_INET, "10.77.0.1", &config.daemon);
+	snprintf(rig->path, sizeof(rig->path), "/tmp/test-guest-net-%d.sock", (int)getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", rig->path);
+	unlink(rig->path);
+	config.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(config.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(config.listener, 4), 0);
+	assert_int_equal(loop_new(&rig->loop), 0);
+	assert_int_equal(net_switch_new(&rig->sw), 0);
+	config.sw = rig->sw;
+	assert_int_equal(guest_start(&rig->guest, &config, rig->loop, &events, rig), 0);
+	boots(rig);
+	*state = rig;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct rig *rig = *state;
+
+	guest_stop(rig->guest);
+	until(rig, &rig->ended, 1);
+	guest_free(rig->guest);
+	net_switch_free(rig->sw);
+	fe_close(&rig->fe);
+	loop_free(rig->loop);
+	unlink(rig->path);
+	free(rig);
+	return 0;
+}
+
+/* ------------------------------------------------------------- USB/IP clients */
+
+static const uint8_t ask_list[8] = {1, 0x11, 0x80, 5};
+static const uint8_t ask_import[40] = {1, 0x11, 0x80, 3, [8] = 'k', 'e', 'y', 's'};
+
+static void a_list_is_answered_in_the_thread(void **state)
+{
+	static const uint8_t nothing[12] = {1, 0x11, 0, 5};
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+	struct seen s;
+
+	/* A byte, and the rest. */
+	sends(rig, &e, ask_list, 1);
+	sends(rig, &e, ask_list + 1, 7);
+	s = hears(rig, &e);
+	assert_int_equal(s.len, 12);
+	assert_memory_equal(s.data, nothing, 12);
+	assert_true(s.flags & TCP_FIN);
+	says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+	assert_int_equal(rig->n_asked, 0);
+}
+
+static void who_gets_a_device_is_controls_to_say(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+	struct seen s;
+
+	sends(rig, &e, ask_import, 30);
+	sends(rig, &e, ask_import + 30, 10);
+	until(rig, &rig->n_asked, 1);
+	assert_string_equal(rig->name, "keys");
+	/* It has to wait for that. */
+	assert_false(comes(rig, &s, 100) && s.len);
+	guest_refuse(rig->guest, rig->client, USBIP_ST_NODEV);
+	s = hears(rig, &e);
+	assert_int_equal(s.len, 8);
+	assert_int_equal(s.data[7], USBIP_ST_NODEV);
+	says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+}
+
+/* Its slot is free only when control has answered: the answer must not meet another client. */
+static void one_that_goes_before_the_answer(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+	uint32_t first;
+
+	sends(rig, &e, ask_import, 40);
+	until(rig, &rig->n_asked, 1);
+	first = rig->client;
+	says(rig, &e, TCP_RST | TCP_ACK, NULL, 0);
+	e = connects(rig, 40001, USBIP_PORT);
+	sends(rig, &e, ask_import, 40);
+	until(rig, &rig->n_asked, 2);
+	assert_true(rig->client != first);
+	guest_refuse(rig->guest, first, USBIP_ST_NODEV);
+	guest_refuse(rig->guest, rig->client, USBIP_ST_DEV_BUSY);
+	assert_int_equal(hears(rig, &e).data[7], USBIP_ST_DEV_BUSY);
+	says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+	/* Free again, under another number. */
+	for (uint16_t port = 40002; port < 40002 + 2 * GUEST_CLIENTS; port++) {
+		e = connects(rig, port, USBIP_PORT);
+		sends(rig, &e, ask_list, 8);
+		assert_int_equal(hears(rig, &e).len, 12);
+		says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+	}
+}
+
+static void something_else_is_hung_up_on(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+
+	sends(rig, &e, "GET / HTTP/1.0\r\n\r\n", 18);
+	assert_true(hears(rig, &e).flags & (TCP_FIN | TCP_RST));
+	e = connects(rig, 40001, USBIP_PORT);
+	sends(rig, &e, ask_list, 8);
+	assert_int_equal(hears(rig, &e).len, 12);
+}
+
+static void so_many_clients_and_no_more(void **state)
+{
+	struct rig *rig = *state;
+	struct end silent[GUEST_CLIENTS], e;
+
+	for (uint16_t i = 0; i < GUEST_CLIENTS; i++)
+		silent[i] = connects(rig, (uint16_t)(40000 + i), USBIP_PORT);
+	e = connects(rig, 41000, USBIP_PORT);
+	assert_true(hears(rig, &e).flags & TCP_RST);
+	/* One goes, one comes. */
+	says(rig, &silent[3], TCP_ACK | TCP_FIN, NULL, 0);
+	silent[3].snd++;
+	assert_true(hears(rig, &silent[3]).flags & TCP_FIN);
+	e = connects(rig, 41001, USBIP_PORT);
+	sends(rig, &e, ask_list, 8);
+	assert_int_equal(hears(rig, &e).len, 12);
+}
+
+static void other_ports_are_closed(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = {.from = 40000, .to = 22, .snd = FIRST_SEQ};
+
+	says(rig, &e, TCP_SYN, NULL, 0);
+	assert_int_equal(hears(rig, &e).flags, TCP_RST | TCP_ACK);
+}
+
+/* ------------------------------------------------------------- the agent */
+
+static int let_in(struct rig *rig)
+{
+	int pair[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	guest_agent(rig->guest, pair[1]);
+	return pair[0];
+}
+
+static void control_reads(struct rig *rig, int sock, const char *text)
+{
+	char buf[100];
+	size_t have = 0;
+
+	for (unsigned ms = 0; have < strlen(text); ms++) {
+		ssize_t n = recv(sock, buf + have, sizeof(buf) - have, MSG_DONTWAIT);
+
+		assert_true(n != 0 && ms < PATIENCE_MS);
+		if (n > 0)
+			have += (size_t)n;
+		else
+			poll(NULL, 0, 1);
+	}
+	assert_int_equal(have, strlen(text));
+	assert_memory_equal(buf, text, have);
+}
+
+static void control_reads_the_end(int sock)
+{
+	struct pollfd wait = {.fd = sock, .events = POLLIN};
+	char byte;
+
+	assert_int_equal(poll(&wait, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(sock, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+static void the_agent_is_relayed_both_ways(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, AGENT_PORT), other;
+	struct seen s;
+	int sock;
+
+	/* It speaks before it is let in; who comes second waits for the first. */
+	sends(rig, &e, "HELLO\n", 6);
+	until(rig, &rig->agents, 1);
+	other = connects(rig, 40001, AGENT_PORT);
+	sends(rig, &e, "MORE\n", 5);
+	assert_int_equal(rig->agents, 1);
+	sock = let_in(rig);
+	control_reads(rig, sock, "HELLO\nMORE\n");
+	until(rig, &rig->agents, 2);
+	guest_agent(rig->guest, -1);
+	assert_true(hears(rig, &other).flags & (TCP_FIN | TCP_RST));
+
+	assert_int_equal(send(sock, "WELCOME\n", 8, 0), 8);
+	s = hears(rig, &e);
+	assert_int_equal(s.len, 8);
+	assert_memory_equal(s.data, "WELCOME\n", 8);
+	sends(rig, &e, "HAS\n", 4);
+	control_reads(rig, sock, "HAS\n");
+	/* Control closes: what it said goes before the end. */
+	assert_int_equal(send(sock, "BYE\n", 4, 0), 4);
+	close(sock);
+	s = hears(rig, &e);
+	assert_memory_equal(s.data, "BYE\n", 4);
+	if (!(s.flags & TCP_FIN)) {
+		says(rig, &e, TCP_ACK, NULL, 0);
+		assert_true(hears(rig, &e).flags & TCP_FIN);
+	}
+	says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+	/* And the guest. */
+	e = connects(rig, 40002, AGENT_PORT);
+	until(rig, &rig->agents, 3);
+	sock = let_in(rig);
+	says(rig, &e, TCP_ACK | TCP_FIN, NULL, 0);
+	control_reads_the_end(sock);
+	close(sock);
+}
+
+/* A guest that was stopped for a while has its agent's connection yet. */
+static void the_agents_connection_outlives_the_card(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, AGENT_PORT);
+	struct seen s;
+	int sock;
+
+	until(rig, &rig->agents, 1);
+	sock = let_in(rig);
+	sends(rig, &e, "HELLO\n", 6);
+	control_reads(rig, sock, "HELLO\n");
+	fe_close(&rig->fe);
+	assert_int_equal(send(sock, "PING\n", 5, 0), 5);
+	boots(rig);
+	s = hears(rig, &e);
+	assert_memory_equal(s.data, "PING\n", 5);
+	/* Another kernel there says so, and that is its end. */
+	says(rig, &(struct end){.from = 40000, .to = AGENT_PORT, .snd = e.snd}, TCP_RST, NULL, 0);
+	control_reads_the_end(sock);
+	close(sock);
+}
+
+/* ------------------------------------------------------------- dead connections */
+
+static void a_dead_connection_is_hung_up(void **state)
+{
+	const struct guest_peer peer = {.address = {10, 77, 0, 11}, .port = 50000};
+	struct rig *rig = *state;
+	struct end e = {.from = 40000, .to = 22, .snd = FIRST_SEQ};
+	struct seen s;
+
+	/* Where the card's address is not known yet, it waits for that. */
+	assert_int_equal(guest_hang_up(rig->guest, &peer), 0);
+	assert_false(comes(rig, &s, 100));
+	says(rig, &e, TCP_SYN, NULL, 0);
+	do
+		assert_true(comes(rig, &s, PATIENCE_MS));
+	while (s.to != 50000);
+	assert_int_equal(s.flags, TCP_SYN);
+	assert_int_equal(s.from, USBIP_PORT);
+	/* What a guest answers that believes in it. */
+	e = (struct end){.from = 50000, .to = USBIP_PORT, .snd = 7000, .rcv = 9000};
+	says(rig, &e, TCP_ACK, NULL, 0);
+	s = hears(rig, &e);
+	assert_int_equal(s.flags, TCP_RST);
+	assert_int_equal(s.seq, 9000);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(a_list_is_answered_in_the_thread),
+		T(who_gets_a_device_is_controls_to_say),
+		T(one_that_goes_before_the_answer),
+		T(something_else_is_hung_up_on),
+		T(so_many_clients_and_no_more),
+		T(other_ports_are_closed),
+		T(the_agent_is_relayed_both_ways),
+		T(the_agents_connection_outlives_the_card),
+		T(a_dead_connection_is_hung_up),
+	};
+
+	/* It closes what front-ends have sent. */
+	if (strangers_start() < 0)
+		return 1;
+	return cmocka_run_group_tests_name("guest-net", tests, NULL, NULL);
+}
