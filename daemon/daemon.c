@@ -257,10 +257,8 @@ static int daemon_prepare(struct daemon *daemon)
 
 static int daemon_begin(struct daemon *daemon)
 {
-	int r = net_switch_new(&daemon->sw);
+	int r = usb_device_library_init();
 
-	if (r == 0)
-		r = usb_device_library_init();
 	if (r == 0)
 		r = device_registry_start(daemon->registry);
 	if (r == 0)
@@ -283,8 +281,6 @@ static void daemon_free(struct daemon *daemon)
 		daemon->registry = device_registry_free(daemon->registry);
 	old_sessions_free(daemon);
 	vms_free(daemon);
-	if (!daemon->vms_ending)
-		net_switch_free(daemon->sw);
 	broker_free(daemon->broker);
 	ports_off_free(daemon);
 	wish_book_deinit(&daemon->book);

@@ -23,12 +23,12 @@
 #include "policy/selector.h"
 #include "daemon/wish_book.h"
 #include "usbip/hid_found.h"
+#include "vhost_user_net/net_roster.h"
 #include "usbip/usbip_op.h"
 
 struct control_socket;
 struct virt_link;
 struct device_registry;
-struct net_switch;
 struct policy;
 
 struct daemon {
@@ -36,7 +36,8 @@ struct daemon {
 	struct policy *policy; /* never NULL; swapped as a whole */
 	struct loop *loop;
 	struct broker *broker;
-	struct net_switch *sw;
+	struct net_roster roster;
+	struct vm *ports[NET_PORTS]; /* whose number is whose */
 	struct device_registry *registry;
 	struct control_socket *control;
 	struct virt_link *virt; /* usbrouted-libvirt's socket */
@@ -84,7 +85,9 @@ struct vm {
 	uint8_t mac[6];
 	bool has_foreign, has_daemon; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
-	bool started;	      /* its thread was */
+	bool started; /* its thread was */
+	bool entered; /* its card has a number */
+	unsigned number;
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	struct guest *guest;  /* NULL until it is started */
 	int socket;	      /* <vm>.sock, until the guest has it */

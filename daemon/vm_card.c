@@ -122,19 +122,25 @@ void vm_cards_stop(struct daemon *daemon)
 
 /* ------------------------------------------------------------- now */
 
-static void card_has_mac(struct vm *vm, const uint8_t mac[6])
+/**
+ * vm_card_has_mac() - a VM's card has an address, or no longer has one
+ * @vm:		the VM; where its address is configured, nothing changes
+ * @mac:	the address; all zero: none
+ */
+void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 {
 	struct loop_watch *save = &vm->daemon->cards_save;
+	bool has = memcmp(mac, none, 6) != 0;
 	char text[18], before[18];
 
-	if (!memcmp(mac, none, 6) || (vm->has_mac && !memcmp(vm->mac, mac, 6)))
+	if (vm->has_fixed_mac || (has == vm->has_mac && (!has || !memcmp(vm->mac, mac, 6))))
 		return;
-	if (vm->has_mac)
+	if (vm->has_mac && has)
 		log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card has %s now, and had %s",
 			    vm->name, mac_text(mac, text), mac_text(vm->mac, before));
 	memcpy(vm->mac, mac, 6);
-	vm->has_mac = true;
-	if (!vm->has_fixed_mac && !loop_watching(save))
+	vm->has_mac = has;
+	if (!loop_watching(save))
 		loop_watch_time(vm->daemon->loop, save, SAVE_NS, cards_save, vm->daemon);
 }
 
@@ -148,7 +154,6 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 	bool had_daemon = vm->has_daemon;
 	char text[512];
 
-	card_has_mac(vm, card->mac);
 	memcpy(vm->foreign, card->foreign, 6);
 	vm->has_foreign = memcmp(card->foreign, none, 6) != 0;
 	vm->has_daemon = card->has_daemon;

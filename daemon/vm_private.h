@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What vm_registry.c, vm_address.c, vm_card.c and vm_change.c share. */
+/* What vm_registry.c, vm_address.c, vm_card.c, vm_net.c and vm_change.c share. */
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +18,16 @@ int vm_addresses_assign(const struct config *config, const struct vm_list *vms);
 void vm_cards_load(struct daemon *daemon);
 void vm_cards_stop(struct daemon *daemon);
 void vm_card_changed(struct vm *vm, const struct guest_card *card);
+void vm_card_has_mac(struct vm *vm, const uint8_t mac[6]);
+
+void vm_net_init(struct daemon *daemon);
+int vm_net_enter(struct vm *vm);
+void vm_net_leave(struct vm *vm);
+void vm_net_started(struct vm *vm);
+void vm_net_ended(struct vm *vm);
+void vm_net_up(struct vm *vm, bool up);
+void vm_net_mac_wanted(void *ctx, const uint8_t mac[6]);
+void vm_net_link_wanted(void *ctx, unsigned number);
 
 void vms_start_waiting(struct daemon *daemon);
 void vms_share_memory(struct daemon *daemon);

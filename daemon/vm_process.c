@@ -78,7 +78,6 @@ static void tell_start(struct guest *guest)
 	const struct guest_config *cfg = &guest->cfg;
 	struct vm_wire_start m = {.kind = VM_ASK_START,
 				  .prefix = cfg->prefix,
-				  .isolate = cfg->isolate,
 				  .hotkeys = cfg->hotkeys,
 				  .memory = cfg->memory};
 
@@ -296,6 +295,18 @@ static const char *said_agent_asked(struct guest *guest, const union vm_wire_mes
 	return NULL;
 }
 
+static const char *said_mac_wanted(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->events->mac_wanted(guest->ctx, m->mac.mac);
+	return NULL;
+}
+
+static const char *said_link_wanted(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->events->link_wanted(guest->ctx, m->number.number);
+	return NULL;
+}
+
 static const char *said_opened(struct guest_device *gd, const union vm_wire_message *m)
 {
 	if (gd->opened || gd->failed)
@@ -401,6 +412,8 @@ static const struct {
 	[VM_SAY_CARD] = {.of_guest = said_card},
 	[VM_SAY_ENDED] = {.of_guest = said_ended},
 	[VM_SAY_REFUSED] = {.of_guest = said_refused},
+	[VM_SAY_MAC_WANTED] = {.of_guest = said_mac_wanted},
+	[VM_SAY_LINK_WANTED] = {.of_guest = said_link_wanted},
 	[VM_SAY_IMPORT_ASKED] = {.of_guest = said_import_asked},
 	[VM_SAY_AGENT_ASKED] = {.of_guest = said_agent_asked},
 	[VM_SAY_OPENED] = {.of_device = said_opened},
@@ -518,6 +531,84 @@ void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
 	guest->cfg.memory = *share;
 	if (guest->state >= GUEST_STARTING)
 		tell(guest, &(struct vm_wire_memory){.kind = VM_ASK_MEMORY, .share = *share});
+}
+
+/* ------------------------------------------------------------- guest.h: other guests' cards */
+
+/*
+ * A process that does not stand yet is told nothing: whoever hears that it stands tells it of all
+ * others.
+ */
+
+/**
+ * guest_peer_set() - tell a guest of another guest's card
+ * @guest:	the guest
+ * @peer:	the card as it is now; copied
+ */
+void guest_peer_set(struct guest *guest, const struct net_peer *peer)
+{
+	struct vm_wire_port m = {.kind = VM_ASK_PEER,
+				 .number = peer->number,
+				 .has_mac = net_mac_key(peer->mac) != 0,
+				 .isolated = peer->isolated,
+				 .up = peer->up};
+
+	memcpy(m.mac, peer->mac, sizeof(m.mac));
+	memcpy(m.address, &peer->address, sizeof(m.address));
+	if (guest->state == GUEST_STANDS)
+		tell(guest, &m);
+}
+
+/**
+ * guest_peer_gone() - tell a guest to forget another guest's card
+ * @guest:	the guest
+ * @number:	the card's; the link to it is closed, too
+ */
+void guest_peer_gone(struct guest *guest, unsigned number)
+{
+	if (guest->state == GUEST_STANDS)
+		tell(guest, &(struct vm_wire_number){.kind = VM_ASK_PEER_GONE, .number = number});
+}
+
+/**
+ * guest_link() - hand a guest its end of a link
+ * @guest:	the guest
+ * @number:	whose card the other end is; a link that was there is closed
+ * @side:	which side of the link is this one, 0 or 1
+ * @memfd:	of net_link_make(), as the other two
+ * @wake_mine:	what the other end wakes this one by
+ * @wake_theirs: what this end wakes the other one by; all three are the guest's from here on
+ */
+void guest_link(struct guest *guest, unsigned number, unsigned side, int memfd, int wake_mine,
+		int wake_theirs)
+{
+	struct vm_wire_link m = {.kind = VM_ASK_LINK, .number = number, .side = side};
+	int fds[] = {memfd, wake_mine, wake_theirs};
+
+	if (guest->state == GUEST_STANDS)
+		vm_line_send(guest->line, &m, fds, 3);
+	for (unsigned i = 0; i < 3; i++)
+		fd_close(fds[i]);
+}
+
+/**
+ * guest_mac_granted() - tell a guest whose a MAC is
+ * @guest:	the guest
+ * @mac:	the MAC
+ * @granted:	it is its card's from here on; else it is not, even where it was
+ */
+void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
+{
+	struct vm_wire_mac_answer m = {.kind = VM_ASK_MAC, .granted = granted};
+
+	memcpy(m.mac, mac, sizeof(m.mac));
+	/* The next process begins with it. */
+	if (granted)
+		memcpy(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before));
+	else if (!memcmp(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before)))
+		memset(guest->cfg.mac_before, 0, sizeof(guest->cfg.mac_before));
+	if (guest->state == GUEST_STANDS)
+		tell(guest, &m);
 }
 
 /**

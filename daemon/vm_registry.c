@@ -3,8 +3,8 @@
  * The configured VMs: their sockets, ports and threads.
  *
  * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
- * its thread is stopped -> ended. Addresses are vm_address.c's,
- * what is known of its card is vm_card.c's, another configuration is vm_change.c's.
+ * its thread is stopped -> ended. Addresses are vm_address.c's, what is known of its card is vm_card.c's,
+ * how cards are joined is vm_net.c's, another configuration is vm_change.c's.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -87,6 +87,7 @@ void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
+	vm_net_leave(vm);
 	list_remove(&vm->link);
 	loop_cancel(vm->daemon->loop, &vm->side_watch);
 	free(vm->domain);
@@ -157,6 +158,7 @@ int vms_make_sockets(struct daemon *daemon)
 	int r;
 
 	find_socket_group(daemon);
+	vm_net_init(daemon);
 	list_for_each(it, &daemon->config->vms) {
 		struct vm *vm;
 
@@ -214,6 +216,7 @@ static void vm_link(void *ctx, const struct guest_card *card)
 	bool up = card->up;
 
 	vm_card_changed(vm, card);
+	vm_net_up(vm, up);
 	if (vm->connected == up || vm->leaving)
 		return;
 	vm->connected = up;
@@ -229,6 +232,7 @@ static void vm_ended(void *ctx)
 	struct vm *vm = ctx;
 	struct daemon *daemon = vm->daemon;
 
+	vm_net_ended(vm);
 	vm->guest = guest_free(vm->guest);
 	if (daemon->stopping) {
 		daemon->vms_ending--;
@@ -247,6 +251,8 @@ static const struct guest_events vm_events = {
 	.import_asked = exports_import_asked,
 	.agent_asked = agent_asked,
 	.ended = vm_ended,
+	.mac_wanted = vm_net_mac_wanted,
+	.link_wanted = vm_net_link_wanted,
 };
 
 /* Each guest's share of the kernel's memory for URBs. */
@@ -295,25 +301,24 @@ int vm_start(struct vm *vm)
 		.address = vm->address,
 		.daemon = daemon->config->address,
 		.prefix = daemon->config->prefix,
-		.isolate = daemon->config->isolate,
 		.hotkeys = daemon->config->hotkeys,
-		.sw = daemon->sw,
 		.memory = vms_memory_share(daemon),
 		.listener = vm->socket,
 	};
-	int r;
+	int r = vm_net_enter(vm);
 
+	if (r < 0)
+		return r;
 	memcpy(config.name, vm->name, sizeof(config.name));
-	if (vm->has_fixed_mac)
-		memcpy(config.mac, vm->fixed_mac, sizeof(config.mac));
-	else if (vm->has_mac)
-		memcpy(config.mac_before, vm->mac, sizeof(config.mac_before));
+	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
+	       net_roster_mac(&daemon->roster, vm->number), sizeof(config.mac));
 	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
 	if (r < 0) {
 		log_err("%s: its thread can't be started: %s", vm->name, errno_text(r));
 		return r;
 	}
 	vm->socket = -1; /* the guest's now */
+	vm_net_started(vm);
 	vm->started = true;
 	/* Not from within whatever starts it. */
 	if (daemon->ready && !loop_watching(&daemon->vms_started))

@@ -10,7 +10,6 @@
 #include "base/fd.h"
 #include "dataplane/guest_private.h"
 #include "protocol/vm_line.h"
-#include "vhost_user_net/net_switch.h"
 
 /* A call in the kernel may take 5 s to give up on a dead device; then some. */
 #define END_SECONDS 10
@@ -20,7 +19,6 @@ struct control_line {
 	struct vm_line *line; /* NULL: there is no control now */
 	bool greeted;	      /* this control has said HELLO */
 	struct guest *guest;
-	struct net_switch *sw;
 	struct list devices;		 /* of struct held */
 	struct guest_card card;		 /* as last told */
 	int next;			 /* the listener for the next control, or -1 */
@@ -128,11 +126,26 @@ static void on_agent_asked(void *ctx)
 		give_agent(c, -1);
 }
 
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	struct vm_wire_mac m = {.kind = VM_SAY_MAC_WANTED};
+
+	memcpy(m.mac, mac, sizeof(m.mac));
+	say(ctx, &m);
+}
+
+static void on_link_wanted(void *ctx, unsigned number)
+{
+	say(ctx, &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
+}
+
 static const struct guest_events guest_events = {
 	.link = on_link,
 	.import_asked = on_import_asked,
 	.agent_asked = on_agent_asked,
 	.ended = on_ended,
+	.mac_wanted = on_mac_wanted,
+	.link_wanted = on_link_wanted,
 };
 
 static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
@@ -265,10 +278,8 @@ static const char *ask_hello(struct control_line *c, const union vm_wire_message
 
 static struct guest_config config_of(const struct vm_wire_start *start)
 {
-	struct guest_config config = {.prefix = start->prefix,
-				      .isolate = start->isolate,
-				      .hotkeys = start->hotkeys,
-				      .memory = start->memory};
+	struct guest_config config = {
+		.prefix = start->prefix, .hotkeys = start->hotkeys, .memory = start->memory};
 
 	memcpy(config.name, start->name, sizeof(config.name));
 	memcpy(&config.address, start->address, sizeof(start->address));
@@ -292,10 +303,7 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	}
 	config.listener = fds[0];
 	c->next = fds[1];
-	answer.r = net_switch_new(&c->sw);
-	config.sw = c->sw;
-	if (answer.r == 0)
-		answer.r = listener_start(&c->door, c->loop, c->next, next_connected, c);
+	answer.r = listener_start(&c->door, c->loop, c->next, next_connected, c);
 	if (answer.r == 0)
 		answer.r = guest_begin(&c->guest, &config, c->loop, &guest_events, c);
 	if (answer.r < 0) {
@@ -527,19 +535,74 @@ static const char *ask_agent(struct control_line *c, const union vm_wire_message
 	return NULL;
 }
 
+static const char no_port[] = "it speaks of a port that can't be";
+
+static const char *ask_peer(struct control_line *c, const union vm_wire_message *m,
+			    int *fds _unused_)
+{
+	struct net_peer peer = {
+		.number = m->port.number, .up = m->port.up, .isolated = m->port.isolated};
+
+	if (peer.number >= NET_PORTS)
+		return no_port;
+	memcpy(&peer.address, m->port.address, sizeof(m->port.address));
+	if (m->port.has_mac)
+		memcpy(peer.mac, m->port.mac, sizeof(peer.mac));
+	guest_peer_set(c->guest, &peer);
+	return NULL;
+}
+
+static const char *ask_peer_gone(struct control_line *c, const union vm_wire_message *m,
+				 int *fds _unused_)
+{
+	if (m->number.number >= NET_PORTS)
+		return no_port;
+	guest_peer_gone(c->guest, m->number.number);
+	return NULL;
+}
+
+static const char *ask_link(struct control_line *c, const union vm_wire_message *m, int *fds)
+{
+	if (m->link.number >= NET_PORTS) {
+		for (unsigned i = 0; i < 3; i++)
+			fd_close(fds[i]);
+		return no_port;
+	}
+	guest_link(c->guest, m->link.number, m->link.side, fds[0], fds[1], fds[2]);
+	return NULL;
+}
+
+static const char *ask_mac(struct control_line *c, const union vm_wire_message *m,
+			   int *fds _unused_)
+{
+	guest_mac_granted(c->guest, m->mac_answer.mac, m->mac_answer.granted);
+	return NULL;
+}
+
 /* The others wait for what they are about. */
 static const struct {
 	ask_fn fn;
 	bool before_start;
 } asks[VM_WIRE_KINDS] = {
-	[VM_ASK_HELLO] = {ask_hello, true}, [VM_ASK_START] = {ask_start, true},
-	[VM_ASK_HOTKEYS] = {ask_hotkeys},   [VM_ASK_MEMORY] = {ask_memory},
-	[VM_ASK_END] = {ask_end},	    [VM_ASK_HELD] = {ask_held},
-	[VM_ASK_GIVE] = {ask_give},	    [VM_ASK_TAKE] = {ask_take},
-	[VM_ASK_RESET] = {ask_reset},	    [VM_ASK_EXPORT] = {ask_export},
-	[VM_ASK_IMPORT] = {ask_import},	    [VM_ASK_REFUSE] = {ask_refuse},
-	[VM_ASK_PROBE] = {ask_probe},	    [VM_ASK_HANG_UP] = {ask_hang_up},
+	[VM_ASK_HELLO] = {ask_hello, true},
+	[VM_ASK_START] = {ask_start, true},
+	[VM_ASK_HOTKEYS] = {ask_hotkeys},
+	[VM_ASK_MEMORY] = {ask_memory},
+	[VM_ASK_END] = {ask_end},
+	[VM_ASK_HELD] = {ask_held},
+	[VM_ASK_GIVE] = {ask_give},
+	[VM_ASK_TAKE] = {ask_take},
+	[VM_ASK_RESET] = {ask_reset},
+	[VM_ASK_EXPORT] = {ask_export},
+	[VM_ASK_IMPORT] = {ask_import},
+	[VM_ASK_REFUSE] = {ask_refuse},
+	[VM_ASK_PROBE] = {ask_probe},
+	[VM_ASK_HANG_UP] = {ask_hang_up},
 	[VM_ASK_AGENT] = {ask_agent},
+	[VM_ASK_PEER] = {ask_peer},
+	[VM_ASK_PEER_GONE] = {ask_peer_gone},
+	[VM_ASK_LINK] = {ask_link},
+	[VM_ASK_MAC] = {ask_mac},
 };
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds)
@@ -673,7 +736,6 @@ struct control_line *control_line_free(struct control_line *line)
 	while (!list_empty(&line->devices))
 		held_free(list_entry(list_first(&line->devices), struct held, link));
 	guest_free(line->guest);
-	net_switch_free(line->sw);
 	free(line);
 	return NULL;
 }

@@ -22,7 +22,6 @@
 #include "base/log.h"
 #include "base/stranger.h"
 #include "dataplane/guest_private.h"
-#include "vhost_user_net/net_switch.h"
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
@@ -76,6 +75,8 @@ static void guest_kicked(struct guest *guest, unsigned ring)
 	net_port_kicked(guest->port, ring);
 	if (ring == 1)
 		guest->tx_ready = true;
+	else
+		guest->links_ready = true;
 }
 
 static void guest_kicked_rx(void *ctx, int res _unused_)
@@ -111,7 +112,11 @@ static void guest_signal_time(void *ctx, int res _unused_)
 	net_port_signal(guest->port);
 }
 
-static void guest_link(void *ctx, bool up, unsigned takes)
+/*
+ * A broken ring takes the card down, too. The connection stays: QEMU would come back at once with the
+ * same ring, for ever; the guest's reset mends it.
+ */
+static void guest_link_changed(void *ctx, bool up, unsigned takes)
 {
 	struct guest *guest = ctx;
 	uint64_t word = atomic_load(&guest->link_word);
@@ -121,7 +126,7 @@ static void guest_link(void *ctx, bool up, unsigned takes)
 	word &= ~HAS_DAEMON;
 	atomic_store(&guest->foreign_word, 0);
 	guest_net_link(guest, up, takes);
-	guest->tx_ready = up;
+	guest->tx_ready = guest->links_ready = up;
 	if (up) {
 		guest_tell_link(guest, word | LINK_UP);
 		return;
@@ -132,13 +137,19 @@ static void guest_link(void *ctx, bool up, unsigned takes)
 	guest_tell_link(guest, word & ~LINK_UP);
 }
 
-static void guest_mac(void *ctx, const uint8_t mac[6])
+/**
+ * guest_mac_changed() - the card has another MAC, or none
+ * @guest:	the guest
+ */
+void guest_mac_changed(struct guest *guest)
 {
-	struct guest *guest = ctx;
-	uint64_t word = atomic_load(&guest->link_word) & ~LINK_MAC;
+	uint64_t word = atomic_load(&guest->link_word), mac = net_port_mac(guest->port);
 
-	memcpy(guest->mac, mac, sizeof(guest->mac));
-	guest_tell_link(guest, word | net_mac_key(mac));
+	if ((word & LINK_MAC) == mac)
+		return;
+	for (unsigned i = 0; i < sizeof(guest->mac); i++)
+		guest->mac[i] = (uint8_t)(mac >> (8 * (5 - i)));
+	guest_tell_link(guest, (word & ~LINK_MAC) | mac);
 }
 
 static void guest_foreign(void *ctx, const uint8_t *mac)
@@ -157,27 +168,6 @@ static void guest_has_daemon(void *ctx, bool has)
 	guest_tell_link(guest, word | (has ? HAS_DAEMON : 0));
 }
 
-/*
- * A broken ring takes the card down, and link() tells. The connection stays: QEMU would come back
- * at once with the same ring, for ever; the guest's reset mends it.
- */
-static void guest_poked(struct letter *letter)
-{
-	struct guest *guest = container_of(letter, struct guest, poke);
-
-	atomic_store(&guest->poke_posted, false);
-	net_port_check(guest->port);
-}
-
-/* Any guest's thread. */
-static void guest_poke(void *ctx)
-{
-	struct guest *guest = ctx;
-
-	if (!atomic_exchange(&guest->poke_posted, true))
-		loop_post(guest->loop, &guest->poke, guest_poked);
-}
-
 static void guest_daemon(void *ctx, const struct net_frame *frame)
 {
 	guest_net_frame(ctx, frame);
@@ -185,12 +175,13 @@ static void guest_daemon(void *ctx, const struct net_frame *frame)
 
 static const struct net_port_ops guest_port_ops = {
 	.watch_kick = guest_watch_kick,
-	.link = guest_link,
+	.link = guest_link_changed,
 	.daemon = guest_daemon,
-	.mac = guest_mac,
+	.mac_wanted = guest_mac_wanted,
+	.link_wanted = guest_link_wanted,
+	.watch_link = guest_watch_link,
 	.foreign = guest_foreign,
 	.has_daemon = guest_has_daemon,
-	.poke = guest_poke,
 };
 
 /* ------------------------------------------------------------- the vhost-user connection */
@@ -319,11 +310,13 @@ static bool guest_turn(struct guest *guest)
 	guest->now = loop_now();
 	if (guest->link_up && guest->tx_ready)
 		guest->tx_ready = net_port_transmit(guest->port);
+	if (guest->link_up && guest->links_ready)
+		guest->links_ready = net_port_arrive(guest->port);
 	guest_sessions_turn(guest);
 	guest_net_flush(guest);
 	guest_signal(guest);
 	guest_devices_leave(guest);
-	return guest->link_up && guest->tx_ready;
+	return guest->link_up && (guest->tx_ready || guest->links_ready);
 }
 
 static int guest_set_up(struct guest *guest)
@@ -333,12 +326,12 @@ static int guest_set_up(struct guest *guest)
 		.address = guest->cfg.address,
 		.daemon = guest->cfg.daemon,
 		.prefix = guest->cfg.prefix,
-		.isolate = guest->cfg.isolate,
+		.fixed_mac = net_mac_key(guest->cfg.mac) != 0,
 	};
 	int r = 0;
 
-	memcpy(port.mac, guest->cfg.mac, sizeof(port.mac));
-	memcpy(port.mac_before, guest->cfg.mac_before, sizeof(port.mac_before));
+	memcpy(port.mac, guest->mac, sizeof(port.mac));
+	atomic_store(&guest->link_word, net_mac_key(port.mac));
 	if (!guest->loop)
 		r = loop_new(&guest->loop);
 	if (r < 0)
@@ -346,7 +339,7 @@ static int guest_set_up(struct guest *guest)
 	r = guest_net_init(guest);
 	if (r < 0)
 		return r;
-	r = net_port_new(&guest->port, guest->cfg.sw, &port, &guest_port_ops, guest);
+	r = net_port_new(&guest->port, &port, &guest_port_ops, guest);
 	if (r < 0)
 		return r;
 	return listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
@@ -464,6 +457,7 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 	list_init(&guest->devices);
 	list_init(&guest->leaving);
 	usb_memory_set_share(&guest->memory, &config->memory);
+	guest_peers_init(guest);
 	sem_init(&guest->started, 0, 0);
 	return guest;
 }
@@ -475,6 +469,7 @@ static void guest_drop(struct guest *guest)
 	net_port_free(guest->port);
 	if (guest->loop != guest->control)
 		loop_free(guest->loop);
+	guest_peers_deinit(guest);
 	sem_destroy(&guest->started);
 	free(guest);
 }
@@ -616,6 +611,7 @@ struct guest *guest_free(struct guest *guest)
 		loop_free(guest->loop);
 	}
 	stranger_listener_close(guest->cfg.listener);
+	guest_peers_deinit(guest);
 	sem_destroy(&guest->started);
 	free(guest);
 	return NULL;

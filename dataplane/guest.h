@@ -31,11 +31,11 @@
 #include "usbip/hid_chord.h"
 #include "usbip/usb_memory.h"
 #include "usbip/usbip_op.h"
+#include "vhost_user_net/net_peers.h"
 
 struct guest;
 struct guest_device;
 struct hid_found;
-struct net_switch;
 struct usb_device;
 struct usbip_session;
 
@@ -43,11 +43,10 @@ struct guest_config {
 	char name[32];
 	struct in_addr address, daemon;
 	unsigned prefix;
-	uint8_t mac[6], mac_before[6]; /* as in struct net_port_config */
-	bool isolate;
+	uint8_t mac[6];	       /* of its card, where it is configured; else all zero, and then: */
+	uint8_t mac_before[6]; /* the one that its guest has taken; all zero: none yet */
 	struct hid_chords hotkeys;
-	int listener; /* of <vm>.sock; the guest's from guest_start() on */
-	struct net_switch *sw;
+	int listener;			/* of <vm>.sock; the guest's from guest_start() on */
 	struct usb_memory_share memory; /* of the kernel's, for its URBs */
 };
 
@@ -55,7 +54,7 @@ struct guest_config {
 struct guest_card {
 	bool up;
 	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
-	uint8_t mac[6];	    /* the card's, as last known */
+	uint8_t mac[6];	    /* the card's, as the thread has it; what counts is control's roster */
 	uint8_t foreign[6]; /* what the guest sends from, and may not have */
 };
 
@@ -77,6 +76,10 @@ struct guest_events {
 	/* The guest's agent has connected: guest_agent() once. */
 	void (*agent_asked)(void *ctx);
 	void (*ended)(void *ctx); /* the thread has let go of everything */
+	/* Its guest sends from another MAC than its own; guest_mac_granted() is the answer. */
+	void (*mac_wanted)(void *ctx, const uint8_t mac[6]);
+	/* A link to another guest's card; guest_link() brings it, if it may have one. */
+	void (*link_wanted)(void *ctx, unsigned number);
 };
 
 struct guest_device_events {
@@ -110,6 +113,11 @@ int guest_begin(struct guest **ret_guest, const struct guest_config *config, str
 bool guest_serve(struct guest *guest, bool more);
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys);
 void guest_set_memory(struct guest *guest, const struct usb_memory_share *share);
+void guest_peer_set(struct guest *guest, const struct net_peer *peer);
+void guest_peer_gone(struct guest *guest, unsigned number);
+void guest_link(struct guest *guest, unsigned number, unsigned side, int memfd, int wake_mine,
+		int wake_theirs);
+void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted);
 void guest_stop(struct guest *guest);
 struct guest *guest_free(struct guest *guest);
 

@@ -26,6 +26,42 @@ static_assert(HOTKEYS == HID_CHORDS, "a chord for each");
 
 #define GUEST_DEVICE_FDS 8 /* descriptors that libusb may have in one device's context */
 
+/* What control has said of another guest's card, and the thread has not heard. */
+struct guest_peer_news {
+	bool gone, set, link; /* in this order */
+	struct net_peer peer;
+	unsigned side; /* with link, as what follows */
+	int memfd, wake_mine, wake_theirs;
+};
+
+/* A MAC that is the card's, or is not. Control says one thing an answer, and one more at the most. */
+struct guest_mac_news {
+	uint8_t mac[6];
+	bool granted;
+};
+#define GUEST_MAC_NEWS 4
+
+/* What control and the thread tell each other of other guests' cards (guest_peers.c). */
+struct guest_peers {
+	struct letter news, wish;
+	atomic_bool news_posted, wish_posted;
+
+	pthread_mutex_t lock; /* of what follows, for as long as it is copied */
+	uint64_t told;	      /* the numbers of which there is news */
+	struct guest_peer_news at[NET_PORTS];
+	struct guest_mac_news macs[GUEST_MAC_NEWS];
+	unsigned n_macs;
+
+	_Atomic uint64_t links_wanted; /* a bit a number */
+	_Atomic uint64_t mac_wanted;   /* 0: none */
+};
+
+/* Where the thread is woken by the other side of a link. */
+struct guest_link_watch {
+	struct guest *guest;
+	struct loop_watch watch;
+};
+
 struct guest {
 	struct guest_config cfg;
 	struct loop *loop;    /* the thread's */
@@ -40,7 +76,9 @@ struct guest {
 	int sock;	      /* its line, or -1 */
 	struct listener door; /* of its listener; stopped while there is a connection */
 	struct loop_watch sock_watch, kick_watch[2], signal_timer;
-	bool tx_ready; /* the TX ring may have frames */
+	bool tx_ready;	  /* the TX ring may have frames */
+	bool links_ready; /* links may have frames, and the RX ring room */
+	struct guest_link_watch link_watch[NET_PORTS];
 	bool link_up;
 	uint8_t mac[6]; /* the card's, as last known; all zero: not yet */
 
@@ -61,8 +99,9 @@ struct guest {
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */
-	struct letter stop, poke, hotkeys, share, link_event, ended;
-	atomic_bool poke_posted, hotkeys_posted, share_posted, link_posted;
+	struct letter stop, hotkeys, share, link_event, ended;
+	atomic_bool hotkeys_posted, share_posted, link_posted;
+	struct guest_peers peers;
 	_Atomic uint64_t hotkey_words[HOTKEYS]; /* the newest chords, a word each */
 	_Atomic uint64_t link_word;    /* up:1 at bit 63, has_daemon:1 at 62, MAC:48 below */
 	_Atomic uint64_t foreign_word; /* a MAC, or 0 */
@@ -165,3 +204,11 @@ void guest_devices_stop(struct guest *guest);
 void guest_devices_watch(struct guest *guest);
 void guest_devices_leave(struct guest *guest);
 void guest_maybe_done(struct guest *guest);
+
+void guest_mac_changed(struct guest *guest);
+
+void guest_peers_init(struct guest *guest);
+void guest_peers_deinit(struct guest *guest);
+void guest_link_wanted(void *ctx, unsigned number);
+void guest_mac_wanted(void *ctx, const uint8_t mac[6]);
+void guest_watch_link(void *ctx, unsigned number, int fd);

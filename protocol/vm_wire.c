@@ -58,7 +58,7 @@ struct shape {
 static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_HELLO] = SHAPE("HELLO", ASK, vm_wire_hello, 0),
 	[VM_ASK_START] = SHAPE("START", ASK, vm_wire_start, 2, TEXT(vm_wire_start, name),
-			       BYTE(vm_wire_start, isolate, 2), WORD(vm_wire_start, prefix, 0, 33)),
+			       WORD(vm_wire_start, prefix, 0, 33)),
 	[VM_ASK_HOTKEYS] = SHAPE("HOTKEYS", ASK, vm_wire_hotkeys, 0),
 	[VM_ASK_MEMORY] = SHAPE("MEMORY", ASK, vm_wire_memory, 0),
 	[VM_ASK_END] = SHAPE("END", ASK, vm_wire_plain, 0),

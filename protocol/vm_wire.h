@@ -133,8 +133,7 @@ struct vm_wire_start {
 	char name[VM_WIRE_NAME_SIZE];
 	uint8_t address[4], daemon[4]; /* IPv4 */
 	uint8_t mac[6], mac_before[6]; /* as in struct guest_config */
-	uint8_t isolate;	       /* 0 or 1 */
-	uint8_t unused[3];
+	uint8_t unused[4];
 	struct hid_chords hotkeys;
 	struct usb_memory_share memory;
 };

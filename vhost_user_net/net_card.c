@@ -2,10 +2,9 @@
 /*
  * Which card addresses (MACs) are a port's own, and what the guest tells of the daemon's address.
  *
- * A port has one MAC: the configured one, else the last one that its guest took. A guest that sends
- * from another MAC takes that one, where none is configured and no other port has it, up or down. A
- * port keeps its MAC while its card is down, and for as long as it is in the switch, unless another one comes that is
- * configured with it.
+ * A port has one MAC, which control has granted (net_roster.h): the configured one, else the last
+ * one that its guest asked for by sending from it. Where none is configured, and no other port is
+ * known to have it, control is asked; until it answers the guest is heard by the daemon alone.
  *
  * A frame from a MAC that is not the port's, or from an IPv6 address that is made of another port's
  * MAC, is *confined*: it goes to the daemon, and to no other guest. So a
@@ -14,19 +13,17 @@
 #include "vhost_user_net/net_port_private.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "vhost_user_net/net_spec.h"
 
 /* So many frames of its own, and a guest counts as done with the MAC that was not its. */
 #define OWN_AGAIN 64
 
-/* Whether a MAC is the port's. The switch knows, for a configured port may have taken it away. */
-static bool is_own(const struct net_port *port, const uint8_t mac[6])
-{
-	uint64_t key = net_switch_key(port->sw, port->index);
-
-	return (key & (NET_KEY_KNOWN | NET_KEY_MAC)) == (NET_KEY_KNOWN | net_mac_key(mac));
-}
+/* A guest may try another MAC with each frame; control hears of so many at once, and so often. */
+#define ASKS   16
+#define ASK_NS 250000000ull
+#define NS     1000000000ull
 
 static void tell_foreign(struct net_port *port, const uint8_t mac[6])
 {
@@ -39,52 +36,115 @@ static void tell_foreign(struct net_port *port, const uint8_t mac[6])
 	port->ops->foreign(port->ctx, mac);
 }
 
-/* The guest sends from @mac, which is not the port's. Return: whether it is from here on. */
-static bool take(struct net_port *port, const uint8_t mac[6])
+static bool may_ask(struct net_port *port)
 {
-	uint64_t key = net_mac_key(mac);
+	struct timespec ts;
+	uint64_t now;
 
-	/* Without the table's lock first, for a guest may try this with every frame. */
-	if (port->fixed_mac || net_switch_find(port->sw, key) >= 0 ||
-	    net_switch_take(port->sw, port->index, key) < 0)
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	now = (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
+	/* One question at a time, unless its answer doesn't come. */
+	if (port->wanted && now - port->asked_at < NS)
 		return false;
-	port->ops->mac(port->ctx, mac);
+	if (now - port->asks_from >= ASKS * ASK_NS)
+		port->asks_from = now - ASKS * ASK_NS;
+	if (now - port->asks_from < ASK_NS)
+		return false;
+	port->asks_from += ASK_NS;
+	port->asked_at = now;
 	return true;
 }
 
-/* Whether an IPv6 address is made of another port's MAC (RFC 4291, appendix A). */
-static bool is_anothers(const struct net_port *port, const uint8_t address[16])
+/*
+ * The guest sends from @mac, which is not the port's own: ask for it, where that has not been done.
+ * Return: whether it may be the port's, by now or soon.
+ */
+static bool may_become_own(struct net_port *port, const uint8_t mac[6])
+{
+	uint64_t key = net_mac_key(mac);
+
+	if (port->fixed_mac || key == port->denied || net_peers_find(&port->peers, key) >= 0)
+		return false;
+	if (!may_ask(port))
+		return true;
+	port->wanted = key;
+	port->ops->mac_wanted(port->ctx, mac);
+	return key != port->denied;
+}
+
+/**
+ * net_port_mac_granted() - control says whose a MAC is
+ * @port:	the port
+ * @mac:	the MAC
+ * @granted:	it is the port's own from here on; else it is not, even where it was
+ */
+void net_port_mac_granted(struct net_port *port, const uint8_t mac[6], bool granted)
+{
+	uint64_t key = net_mac_key(mac);
+
+	if (key == port->wanted)
+		port->wanted = 0;
+	if (granted) {
+		port->own = key;
+		port->denied = 0;
+		tell_foreign(port, NULL);
+		return;
+	}
+	port->denied = key;
+	if (key == port->own)
+		port->own = 0;
+}
+
+/**
+ * net_port_mac() - the port's own MAC
+ * @port:	the port
+ *
+ * Return: it, as a number; 0: none.
+ */
+uint64_t net_port_mac(const struct net_port *port)
+{
+	return port->own;
+}
+
+/**
+ * net_card_is_anothers() - whether an IPv6 address is made of a MAC that is not a sender's own
+ * @port:	the port that asks
+ * @number:	the sender's, or NET_CARD_OWN
+ * @address:	the address (RFC 4291, appendix A)
+ */
+bool net_card_is_anothers(const struct net_port *port, unsigned number, const uint8_t address[16])
 {
 	const uint8_t *id = address + 8;
 	const uint8_t mac[6] = {(uint8_t)(id[0] ^ 2), id[1], id[2], id[5], id[6], id[7]};
-	int i;
+	uint64_t key = net_mac_key(mac);
+	int owner;
 
 	if (id[3] != 0xff || id[4] != 0xfe)
 		return false;
-	i = net_switch_find(port->sw, net_mac_key(mac));
-	return i >= 0 && (unsigned)i != port->index;
+	owner = key == port->own ? (int)NET_CARD_OWN : net_peers_find(&port->peers, key);
+	return owner >= 0 && (unsigned)owner != number;
 }
 
 /**
  * net_card_confines() - whether a frame may go to the daemon only
- * @port:	its port, with the frame judged; the frame's MAC becomes the port's where it may
+ * @port:	its port, with the frame judged; the frame's MAC may become the port's
  */
 bool net_card_confines(struct net_port *port)
 {
 	const struct net_frame *f = &port->frame;
 	const uint8_t *source = f->head + 6;
+	uint64_t key = net_mac_key(source);
 
-	if (!is_own(port, source)) {
-		if (!take(port, source)) {
-			tell_foreign(port, source);
-			return true;
-		}
+	if (key != port->own && !may_become_own(port, source))
+		tell_foreign(port, source);
+	if (key != port->own)
+		return true;
+	if (port->foreign && ++port->own_again >= OWN_AGAIN)
 		tell_foreign(port, NULL);
-	} else if (port->foreign && ++port->own_again >= OWN_AGAIN) {
-		tell_foreign(port, NULL);
-	}
-	return (f->headers.source6 && is_anothers(port, f->head + f->headers.source6)) ||
-	       (f->headers.target6 && is_anothers(port, f->head + f->headers.target6));
+	return (f->headers.source6 &&
+		net_card_is_anothers(port, NET_CARD_OWN, f->head + f->headers.source6)) ||
+	       (f->headers.target6 &&
+		net_card_is_anothers(port, NET_CARD_OWN, f->head + f->headers.target6));
 }
 
 /* ------------------------------------------------------------- the daemon's addresses */
@@ -111,7 +171,7 @@ void net_card_hears(struct net_port *port)
 
 /**
  * net_port_probe() - ask the guest whether it has the daemon's IPv4 address itself
- * @port:	the port, nothing held
+ * @port:	the port
  *
  * By ARP, as who wants the address for himself would ask (RFC 5227, 2.1.1): whoever has it answers,
  * on whichever of his interfaces it is. The answer is refused like all that is said for the daemon,
@@ -136,10 +196,10 @@ void net_port_probe(struct net_port *port)
 			.sha = NET_DAEMON_MAC},
 	};
 	struct iovec part = {.iov_base = &ask, .iov_len = sizeof(ask)};
-	struct net_port *to = net_port_hold(port, port->index);
 
+	if (!port->up)
+		return;
 	memcpy(ask.arp.tpa, port->rules.daemon, 4);
-	if (to)
-		net_port_place(port, to, &none, &part, 1, sizeof(ask));
-	net_port_let_go(port);
+	net_port_place(port, &none, &part, 1, sizeof(ask));
+	net_port_rx_shown(port);
 }

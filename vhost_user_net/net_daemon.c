@@ -44,13 +44,8 @@ void net_daemon_frame(struct net_port *port)
 	static const struct net_offload none;
 	uint8_t reply[NET_ECHO_MAX];
 	struct iovec part = {.iov_base = reply, .iov_len = answer(port, reply)};
-	struct net_port *to;
 
-	if (part.iov_len) {
-		to = net_port_hold(port, port->index);
-		if (to)
-			net_port_place(port, to, &none, &part, 1, part.iov_len);
-	}
-	net_port_let_go(port);
+	if (part.iov_len)
+		net_port_place(port, &none, &part, 1, part.iov_len);
 	port->ops->daemon(port->ctx, &port->frame);
 }

@@ -20,7 +20,6 @@
  */
 #pragma once
 
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,15 +35,15 @@
 
 /* One way's words. */
 struct net_link_way {
-	alignas(64) _Atomic uint32_t tail; /* the writer's: all before it is written */
-	alignas(64) _Atomic uint32_t head; /* the reader's: all before it is read */
+	_Alignas(64) _Atomic uint32_t tail; /* the writer's: all before it is written */
+	_Alignas(64) _Atomic uint32_t head; /* the reader's: all before it is read */
 	_Atomic uint32_t asleep; /* the reader's: another number for each sleep; 0: awake */
 };
 
 /* What both sides map. Side 0 writes way 0, and side 1 way 1. */
 struct net_link_memory {
 	struct net_link_way way[2];
-	alignas(4096) uint8_t bytes[2][NET_LINK_RING];
+	_Alignas(4096) uint8_t bytes[2][NET_LINK_RING];
 };
 
 struct net_link_record {

@@ -4,10 +4,12 @@
  */
 #include "vhost_user_net/net_port_private.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 
 /* Frames that were sent of which the guest may not know yet, unless its ring is small. */
@@ -22,59 +24,24 @@ static struct vu_ring *rx_ring(struct net_port *port)
 }
 
 /**
- * net_port_hold() - take another port's, or the own, RX ring
- * @port:	whose thread this is; what it held before is let go
- * @index:	the slot
+ * net_port_rx_shown() - show the driver what was placed into its RX ring
+ * @port:	the port
  *
- * Return: the port there, to be used until net_port_let_go(); NULL where the slot is empty or its
- * card is down, and then nothing is held.
+ * Return: false where the ring, or the memory, turned out bad: it is out of use, and
+ * net_port_check() is due.
  */
-struct net_port *net_port_hold(struct net_port *port, unsigned index)
+bool net_port_rx_shown(struct net_port *port)
 {
-	struct net_slot *slot = &port->sw->slot[index];
+	struct vu_ring *rx = rx_ring(port);
 
-	if (port->held != (int)index) {
-		net_port_let_go(port);
-		pthread_mutex_lock(&slot->lock);
-		port->held = (int)index;
-	}
-	if (!slot->port || !slot->port->up || !vu_vring_works(&rx_ring(slot->port)->q)) {
-		net_port_let_go(port);
-		return NULL;
-	}
-	return slot->port;
-}
-
-/* The RX ring or the memory turned out bad: out of use at once; the rest is its own thread's. */
-static void break_held(struct net_port *to, const char *what)
-{
-	vu_device_break(&to->dev, VIRTIO_NET_RX, what);
-	to->ops->poke(to->ctx);
-}
-
-/**
- * net_port_let_go() - give back what is held; what was placed there is shown to its driver
- * @port:	whose thread this is
- */
-void net_port_let_go(struct net_port *port)
-{
-	struct net_slot *slot;
-	struct net_port *to;
-
-	if (port->held < 0)
-		return;
-	slot = &port->sw->slot[port->held];
-	to = slot->port;
-	if (to && rx_ring(to)->running) {
-		vu_vring_publish(&rx_ring(to)->q);
-		if (vu_memory_lost(&to->dev.mem))
-			break_held(to, "the guest's memory was cut off");
-		else if (rx_ring(to)->q.fault.what)
-			break_held(to, NULL);
-	}
-	port->touched |= 1ull << port->held;
-	port->held = -1;
-	pthread_mutex_unlock(&slot->lock);
+	if (!rx->running)
+		return !rx->q.fault.what;
+	vu_vring_publish(&rx->q);
+	if (vu_memory_lost(&port->dev.mem))
+		vu_device_break(&port->dev, VIRTIO_NET_RX, "the guest's memory was cut off");
+	else if (rx->q.fault.what)
+		vu_device_break(&port->dev, VIRTIO_NET_RX, NULL);
+	return rx->running;
 }
 
 /*
@@ -100,31 +67,44 @@ static unsigned takes_of(struct net_port *port)
 	return takes;
 }
 
+/* With the card up: a link to each other card that is, too. */
+static void want_links(struct net_port *port)
+{
+	uint64_t want = port->up ? net_peers_want(&port->peers) : 0;
+
+	for (; want; want &= want - 1)
+		port->ops->link_wanted(port->ctx, (unsigned)__builtin_ctzll(want));
+}
+
+/* What came while the card was down is for a guest that isn't any more. */
+static void skip_links(struct net_port *port)
+{
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		net_link_skip(&port->peers.end[i].link);
+		if (port->peers.end[i].link.memory)
+			port->peers.ready |= 1ull << i;
+	}
+}
+
 static void set_link(struct net_port *port, bool up)
 {
-	struct net_slot *slot = &port->sw->slot[port->index];
-
-	pthread_mutex_lock(&slot->lock);
 	port->up = up;
-	pthread_mutex_unlock(&slot->lock);
 	port->foreign = 0;
 	port->has_daemon = false;
-	net_switch_link(port->sw, port->index, up);
+	port->rx_waits = false;
+	if (up)
+		skip_links(port);
 	log_debug("%s: card %s", port->name, up ? "up" : "down");
 	port->takes = up ? takes_of(port) : 0;
 	port->ops->link(port->ctx, up, port->takes);
-	if (up && port->fixed_mac)
-		port->ops->mac(port->ctx, port->fixed);
+	want_links(port);
 }
 
 static void report_faults(struct net_port *port)
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
-		struct vu_vring_fault f;
+		struct vu_vring_fault f = port->dev.ring[i].q.fault;
 
-		pthread_mutex_lock(port->dev.lock);
-		f = port->dev.ring[i].q.fault;
-		pthread_mutex_unlock(port->dev.lock);
 		if (!f.what) {
 			port->reported[i] = false;
 			continue;
@@ -145,14 +125,9 @@ static void report_faults(struct net_port *port)
 static void follow(struct net_port *port)
 {
 	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
-	bool up;
+	bool up = rx->running && tx->running;
 
 	report_faults(port);
-	pthread_mutex_lock(port->dev.lock);
-	up = rx->running && tx->running;
-	pthread_mutex_unlock(port->dev.lock);
-	/* A ring that was started has a signal due. */
-	port->touched |= 1ull << port->index;
 	/* Other features under running rings: they were started anew, and so is the card. */
 	if (up && port->up && takes_of(port) != port->takes)
 		set_link(port, false);
@@ -192,29 +167,27 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 /**
  * net_port_new() - a port without a connection
  * @ret_port:	the port
- * @sw:		its switch; outlives it
  * @config:	what it may do; copied
  * @ops:	what it asks of its user; outlives it
  * @ctx:	given to them
  *
- * Any thread; from then on all calls come from one thread. None of @ops is called yet, but poke()
- * by other ports' threads may be at any time from the first link-up on, with a lock held: it must
- * not call back, nor wait.
+ * Also sees to it that a guest that cuts off its memory doesn't take the process with it: SIGBUS
+ * gets a handler. Any thread; from then on all calls come from one thread. None of @ops is called
+ * yet.
  *
- * Return: 0; -ENOMEM; -ENOSPC where the switch is full; -EADDRINUSE where another port has the
- * configured card address; -EINVAL where that is no card's address, or the daemon's; or io_uring's error.
+ * Return: 0; -EINVAL where the MAC is no card's, or the daemon's, or the prefix is none;
+ * or another negative errno.
  */
-int net_port_new(struct net_port **ret_port, struct net_switch *sw,
-		 const struct net_port_config *config, const struct net_port_ops *ops, void *ctx)
+int net_port_new(struct net_port **ret_port, const struct net_port_config *config,
+		 const struct net_port_ops *ops, void *ctx)
 {
 	static const struct vu_device_ops device_ops = {.watch_kick = on_watch_kick};
-	bool fixed = net_mac_key(config->mac) != 0;
-	const uint8_t *mac = fixed ? config->mac : config->mac_before;
 	struct net_port *port;
-	uint64_t key;
-	int r;
+	int r = vu_memory_guard();
 
-	if ((mac[0] & 1) || !memcmp(mac, net_daemon_mac, 6) || config->prefix > 32)
+	if (r < 0)
+		return r;
+	if ((config->mac[0] & 1) || !memcmp(config->mac, net_daemon_mac, 6) || config->prefix > 32)
 		return -EINVAL;
 	port = calloc(1, sizeof(*port));
 	if (!port)
@@ -225,70 +198,166 @@ int net_port_new(struct net_port **ret_port, struct net_switch *sw,
 		return -ENOMEM;
 	}
 	snprintf(port->name, sizeof(port->name), "%s", config->name);
-	port->sw = sw;
 	port->ops = ops;
 	port->ctx = ctx;
-	port->held = -1;
-	port->isolate = config->isolate;
-	memcpy(port->fixed, config->mac, 6);
-	port->fixed_mac = fixed;
+	port->fixed_mac = config->fixed_mac;
+	port->own = net_mac_key(config->mac);
 	memcpy(port->rules.address, &config->address, 4);
 	memcpy(port->rules.daemon, &config->daemon, 4);
 	port->dhcp.prefix = config->prefix;
 	memcpy(port->dhcp.address, &config->address, 4);
 	memcpy(port->dhcp.daemon, &config->daemon, 4);
-
-	key = (port->isolate ? NET_KEY_ISOLATED : 0) | (fixed ? NET_KEY_FIXED : 0);
-	r = net_switch_enter(sw, key | (net_mac_key(mac) ? NET_KEY_KNOWN | net_mac_key(mac) : 0),
-			     &port->index);
-	/* What the guest had before is another one's by now. */
-	if (r == -EADDRINUSE && !fixed)
-		r = net_switch_enter(sw, key, &port->index);
-	if (r < 0) {
-		free(port->flat);
-		free(port);
-		return r;
-	}
-	r = vu_device_init(&port->dev, &device_ops, port, &sw->slot[port->index].lock);
+	net_peers_init(&port->peers);
+	r = vu_device_init(&port->dev, &device_ops, port);
 	if (r < 0) {
 		vu_device_deinit(&port->dev);
-		net_switch_leave(sw, port->index);
 		free(port->flat);
 		free(port);
 		return r;
 	}
-	pthread_mutex_lock(&sw->slot[port->index].lock);
-	sw->slot[port->index].port = port;
-	pthread_mutex_unlock(&sw->slot[port->index].lock);
 	*ret_port = port;
 	return 0;
 }
 
 /**
- * net_port_free() - disconnect, leave the switch, and free
+ * net_port_free() - disconnect, close all links, and free
  * @port:	the port, or NULL
- *
- * Other threads keep it waiting for no longer than one burst each.
  *
  * Return: NULL.
  */
 struct net_port *net_port_free(struct net_port *port)
 {
-	struct net_slot *slot;
-
 	if (!port)
 		return NULL;
 	net_port_disconnect(port);
-	slot = &port->sw->slot[port->index];
-	pthread_mutex_lock(&slot->lock);
-	slot->port = NULL;
-	pthread_mutex_unlock(&slot->lock);
-	net_switch_leave(port->sw, port->index);
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		net_port_peer_gone(port, i);
 	vu_device_deinit(&port->dev);
 	free(port->flat);
 	free(port);
 	return NULL;
 }
+
+/* ------------------------------------------------------------- other guests' cards */
+
+/**
+ * net_port_peer_set() - another guest's card, as it is now
+ * @port:	the port
+ * @peer:	the card; copied. A number that is none is passed over
+ */
+void net_port_peer_set(struct net_port *port, const struct net_peer *peer)
+{
+	if (!net_peers_set(&port->peers, peer))
+		return;
+	/* What was another's may be free now. */
+	port->denied = 0;
+	want_links(port);
+}
+
+static void close_link(struct net_port *port, unsigned number)
+{
+	if (port->peers.end[number].mine >= 0)
+		port->ops->watch_link(port->ctx, number, -1);
+	net_peers_close(&port->peers, number);
+}
+
+/**
+ * net_port_peer_gone() - forget another guest's card, and close the link to it
+ * @port:	the port
+ * @number:	its port's; nothing happens where it isn't known
+ */
+void net_port_peer_gone(struct net_port *port, unsigned number)
+{
+	if (number >= NET_PORTS)
+		return;
+	close_link(port, number);
+	net_peers_forget(&port->peers, number);
+	port->denied = 0;
+}
+
+/**
+ * net_port_link() - the own end of a link to another guest's card
+ * @port:	the port
+ * @number:	the other port's; its last link is closed
+ * @side:	which side of the link is this one, 0 or 1
+ * @memory:	of net_link_make(), as the other two
+ * @wake_mine:	what the other side wakes this one by
+ * @wake_theirs: what this side wakes the other one by; all three are the port's from here on
+ *
+ * Then net_port_arrive() wants to be called.
+ *
+ * Return: 0, or a negative errno and there is no link.
+ */
+int net_port_link(struct net_port *port, unsigned number, unsigned side, int memory, int wake_mine,
+		  int wake_theirs)
+{
+	_cleanup_close_ int fd = memory, mine = wake_mine, theirs = wake_theirs;
+	int r;
+
+	if (number >= NET_PORTS || side > 1)
+		return -EINVAL;
+	close_link(port, number);
+	r = net_peers_open(&port->peers, number, fd, side, mine, theirs);
+	if (r < 0) {
+		log_limited(&port->limit, LOG_LEVEL_WARNING,
+			    "%s: a link to another guest can't be had: %s; their cards do not "
+			    "reach each other",
+			    port->name, errno_text(r));
+		return r;
+	}
+	port->ops->watch_link(port->ctx, number, take_fd(&mine));
+	return 0;
+}
+
+/**
+ * net_port_link_ready() - the other side of a link has woken this one
+ * @port:	the port
+ * @number:	whose
+ *
+ * Call net_port_arrive() next.
+ */
+void net_port_link_ready(struct net_port *port, unsigned number)
+{
+	if (number < NET_PORTS && port->peers.end[number].link.memory)
+		port->peers.ready |= 1ull << number;
+}
+
+/**
+ * net_port_link_broken() - say what is wrong with a link, once
+ * @port:	the port
+ * @number:	whose. It stays, and carries nothing, until control brings another one
+ */
+void net_port_link_broken(struct net_port *port, unsigned number)
+{
+	struct net_peer_end *end = &port->peers.end[number];
+	char dotted[INET_ADDRSTRLEN] = "";
+
+	port->peers.ready &= ~(1ull << number);
+	port->peers.usable &= ~(1ull << number);
+	if (end->reported)
+		return;
+	end->reported = true;
+	inet_ntop(AF_INET, &port->peers.peer[number].address, dotted, sizeof(dotted));
+	log_limited(&port->limit, LOG_LEVEL_WARNING,
+		    "%s: its link to the guest %s is broken: %s; the two do not reach each other "
+		    "until one of the two VMs is started anew",
+		    port->name, dotted, end->link.fault);
+}
+
+/**
+ * net_port_wake() - wake the other side of a link, if it sleeps
+ * @port:	the port
+ * @number:	whose
+ */
+void net_port_wake(struct net_port *port, unsigned number)
+{
+	struct net_peer_end *end = &port->peers.end[number];
+
+	if (net_link_wakes(&end->link))
+		bell_ring(&end->theirs);
+}
+
+/* ------------------------------------------------------------- the connection */
 
 /**
  * net_port_connect() - serve a front-end
@@ -354,7 +423,6 @@ int net_port_message(struct net_port *port)
  */
 void net_port_disconnect(struct net_port *port)
 {
-	net_port_let_go(port);
 	/* What others got from this guest they shall know of. */
 	net_port_flush(port);
 	net_port_signal(port);
@@ -367,21 +435,19 @@ void net_port_disconnect(struct net_port *port)
  * @port:	the port
  * @ring:	0 RX: it posted buffers; 1 TX: it posted frames
  *
- * What net_port_send() had no room for may be sent again, for RX; net_port_transmit() is next for TX.
+ * What net_port_send() had no room for may be sent again, for RX, and net_port_arrive() called; net_port_transmit() is next for TX.
  */
 void net_port_kicked(struct net_port *port, unsigned ring)
 {
 	if (ring != VIRTIO_NET_RX)
 		return;
-	pthread_mutex_lock(port->dev.lock);
+	port->rx_waits = false;
 	vu_vring_kicks_off(&rx_ring(port)->q);
-	pthread_mutex_unlock(port->dev.lock);
 }
 
-/* With the slot of @of held where it is an RX ring. */
-static void signal_ring(struct net_port *of, unsigned i)
+static void signal_ring(struct net_port *port, unsigned i)
 {
-	struct vu_ring *ring = &of->dev.ring[i];
+	struct vu_ring *ring = &port->dev.ring[i];
 
 	if (ring->running && vu_vring_wants_signal(&ring->q))
 		bell_ring(&ring->call);
@@ -420,36 +486,34 @@ void net_port_signal(struct net_port *port)
 }
 
 /**
- * net_port_flush() - end a turn: interrupt the guests that want to know
- * @port:	whose thread this is
+ * net_port_flush() - end a turn: interrupt the guest if it wants to know, wake who has got frames
+ * @port:	the port
  *
- * The own rings, and those of other guests that got frames from this one. Few frames that were sent
- * are left to net_port_signal().
+ * Few frames that were sent are left to net_port_signal().
  */
 void net_port_flush(struct net_port *port)
 {
-	const struct vu_ring *tx = &port->dev.ring[VIRTIO_NET_TX];
+	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
 
+	if (rx->q.fault.what || tx->q.fault.what)
+		net_port_check(port);
 	if (tx->q.signal_due || vu_vring_unsignalled(&tx->q) >= most_unsignalled(&tx->q))
 		net_port_signal(port);
-	while (port->touched) {
-		unsigned i = (unsigned)__builtin_ctzll(port->touched);
-		struct net_slot *slot = &port->sw->slot[i];
+	signal_ring(port, VIRTIO_NET_RX);
+	for (; port->peers.touched; port->peers.touched &= port->peers.touched - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(port->peers.touched);
 
-		port->touched &= port->touched - 1;
-		pthread_mutex_lock(&slot->lock);
-		if (slot->port)
-			signal_ring(slot->port, VIRTIO_NET_RX);
-		pthread_mutex_unlock(&slot->lock);
+		net_link_show(&port->peers.end[i].link);
+		net_port_wake(port, i);
 	}
 }
 
 /**
- * net_port_check() - see whether somebody found this port broken
+ * net_port_check() - see whether a ring was found broken
  * @port:	the port
  *
- * Logs what is wrong, once, and takes the card down. To be called after ops->poke(); the port does
- * it by itself where its own thread finds the fault.
+ * Logs what is wrong, once, and takes the card down. The port does it by itself at the end of each
+ * call that may find the fault.
  *
  * Return: 0; -EPROTO where a ring is broken.
  */
@@ -457,7 +521,6 @@ int net_port_check(struct net_port *port)
 {
 	bool broken, up;
 
-	pthread_mutex_lock(port->dev.lock);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		const struct vu_ring *ring = &port->dev.ring[i];
 
@@ -469,7 +532,6 @@ int net_port_check(struct net_port *port)
 	}
 	broken = port->dev.ring[0].q.fault.what || port->dev.ring[1].q.fault.what;
 	up = port->dev.ring[0].running && port->dev.ring[1].running;
-	pthread_mutex_unlock(port->dev.lock);
 	if (broken || up != port->up)
 		follow(port);
 	return broken ? -EPROTO : 0;
@@ -491,7 +553,5 @@ bool net_port_up(const struct net_port *port)
  */
 void net_port_count(const struct net_port *port, struct net_port_counters *ret_counters)
 {
-	pthread_mutex_lock(port->dev.lock);
 	*ret_counters = port->count;
-	pthread_mutex_unlock(port->dev.lock);
 }

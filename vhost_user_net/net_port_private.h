@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port from the inside, for net_port.c (life, connection, notifications), net_transmit.c (frames
- * from the guest), net_daemon.c (those for the daemon), net_receive.c (frames into the guest) and net_card.c (whose MAC is whose).
- *
- * "Held": the slot's lock of some port is taken by this thread, see net_port_hold(). Fields marked
- * [lock] are changed, and by other threads also read, with the port's own slot held. All others are
- * the own thread's.
+ * from the guest), net_daemon.c (those for the daemon), net_receive.c (frames into the guest), net_arrive.c
+ * (frames out of links) and net_card.c (whose MAC is whose). All of it is one thread's.
  */
 #pragma once
 
@@ -14,43 +11,46 @@
 #include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/net_port.h"
 #include "vhost_user_net/net_rules.h"
-#include "vhost_user_net/net_switch.h"
 #include "vhost_user_net/vu_device.h"
 
-/* Frames a call of net_port_transmit(). */
+/* Frames a call of net_port_transmit() or net_port_arrive(). */
 #define NET_BURST 64
 
 /* Buffers that one frame may take: 64 KiB in the 1.5 KiB that drivers post at least are 45. */
 #define NET_MERGE_MAX 64
 
 struct net_port {
-	struct net_switch *sw;
-	unsigned index; /* of its slot */
 	char name[64];
-	bool fixed_mac, isolate;
-	uint8_t fixed[6]; /* the configured MAC */
 	const struct net_port_ops *ops;
 	void *ctx;
 
-	struct vu_device dev;		 /* [lock]: memory and RX ring */
-	bool up;			 /* [lock] */
+	struct vu_device dev;
+	bool up;
 	unsigned takes;			 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
 	struct log_limit limit;
 
+	struct net_peers peers;
+	unsigned next_peer; /* whose link is read first, the next time */
+	bool rx_waits;	    /* for the guest to post buffers; links are left alone meanwhile */
+
 	struct net_rules rules;
-	uint64_t foreign; /* net_card.c: the MAC that the guest sends from and may not have, or 0 */
+	/* net_card.c; MACs as numbers, 0: none. */
+	bool fixed_mac;
+	uint64_t own;
+	uint64_t wanted;    /* control was asked for it, and has not answered */
+	uint64_t denied;    /* control has denied it, as the others stand now */
+	uint64_t asks_from; /* questions are put off until this lies a while back; ns, monotonic */
+	uint64_t asked_at;  /* when the last question was put */
+	uint64_t foreign;   /* what the guest sends from and may not have */
 	unsigned own_again; /* frames from its own since */
 	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
 	struct net_dhcp dhcp;
-	struct net_port_counters count; /* rx_*: [lock] */
-
-	int held;	  /* the slot that this thread holds, or -1 */
-	uint64_t touched; /* ports whose RX ring may have to be signalled by us */
+	struct net_port_counters count;
 
 	struct net_frame frame; /* the one on its way */
-	bool flat_is_frame, flat_is_filled;
+	bool flat_is_frame;
 	uint8_t *flat; /* NET_FRAME_MAX and a header */
 
 	struct iovec tx_segs[VU_SEGMENTS];
@@ -59,16 +59,30 @@ struct net_port {
 	struct vu_chain rx_chains[NET_MERGE_MAX];
 };
 
-struct net_port *net_port_hold(struct net_port *port, unsigned index);
-void net_port_let_go(struct net_port *port);
+static inline bool net_port_has(const struct net_port *port, unsigned feature)
+{
+	return vu_device_has(&port->dev, feature);
+}
+
+void net_port_link_broken(struct net_port *port, unsigned number);
+bool net_port_rx_shown(struct net_port *port);
+void net_port_wake(struct net_port *port, unsigned number);
+
+const uint8_t *net_port_flat(struct net_port *port);
+unsigned net_port_parts(struct net_port *port, struct iovec *parts);
+void net_daemon_frame(struct net_port *port);
 
 bool net_card_confines(struct net_port *port);
 void net_card_hears(struct net_port *port);
-const uint8_t *net_port_flat(struct net_port *port);
-void net_daemon_frame(struct net_port *port);
+
+/* In place of another port's number. */
+#define NET_CARD_OWN NET_PORTS
+bool net_card_is_anothers(const struct net_port *port, unsigned number, const uint8_t address[16]);
 
 /* Outcomes of net_port_place(), beside 0. */
 enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN };
 
-int net_port_place(struct net_port *port, struct net_port *to, const struct net_offload *offload,
+int net_port_place(struct net_port *port, const struct net_offload *offload,
 		   const struct iovec *parts, unsigned n_parts, size_t len);
+int net_port_give(struct net_port *port, const struct net_offload *offload,
+		  const struct iovec *parts, unsigned n_parts, size_t len);

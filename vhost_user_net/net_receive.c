@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames into a guest, from other guests' threads and from the daemon: copied once into its RX ring.
+ * Frames into a guest, from other guests and from the daemon: copied once into its RX ring.
  *
  * Mergeable buffers (virtio 1.2, 5.1.6.4): a frame may take several buffers, the number stands in
  * the first one's header.
@@ -30,19 +30,19 @@ static unsigned most_chains(const struct net_port *port)
 enum { ROOM_FOUND, ROOM_LATER, ROOM_NEVER };
 
 /*
- * Look up buffers of @of until there is room for @want bytes. Return: ROOM_FOUND; ROOM_LATER where
+ * Look up buffers until there is room for @want bytes. Return: ROOM_FOUND; ROOM_LATER where
  * the guest has not posted as much; ROOM_NEVER where one frame can't take as many buffers; -EPROTO
  * where the ring is broken.
  */
-static int find_room(struct net_port *port, struct net_port *of, size_t want, struct room *room)
+static int find_room(struct net_port *port, size_t want, struct room *room)
 {
-	struct vu_vring *q = &of->dev.ring[VIRTIO_NET_RX].q;
+	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
 
 	while (room->len < want) {
 		struct vu_chain *chain = &port->rx_chains[room->chains];
 		int r;
 
-		if (room->chains >= most_chains(of))
+		if (room->chains >= most_chains(port))
 			return ROOM_NEVER;
 		/* Less than all of the array only where something stands in it already. */
 		r = vu_vring_peek(q, room->chains, true, port->rx_segs + room->segs,
@@ -61,13 +61,13 @@ static int find_room(struct net_port *port, struct net_port *of, size_t want, st
 }
 
 /* Take as many of the buffers as @len bytes fill. */
-static void fill_room(struct net_port *port, struct net_port *of, size_t len)
+static void fill_room(struct net_port *port, size_t len)
 {
-	struct vu_vring *q = &of->dev.ring[VIRTIO_NET_RX].q;
+	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
 	unsigned n = 0;
 
-	of->count.rx_frames++;
-	of->count.rx_bytes += len - HDR;
+	port->count.rx_frames++;
+	port->count.rx_bytes += len - HDR;
 	for (size_t left = len; left; n++) {
 		size_t part = min_t(size_t, left, port->rx_chains[n].len);
 
@@ -78,16 +78,15 @@ static void fill_room(struct net_port *port, struct net_port *of, size_t len)
 }
 
 /* Copy a frame into buffers that were looked up. */
-static void fill(struct net_port *port, struct net_port *to, const struct room *room,
-		 const struct net_offload *offload, const struct iovec *parts, unsigned n_parts,
-		 size_t len)
+static void fill(struct net_port *port, const struct room *room, const struct net_offload *offload,
+		 const struct iovec *parts, unsigned n_parts, size_t len)
 {
 	struct virtio_net_hdr hdr = net_frame_header(offload);
 	struct iovec *seg = port->rx_segs;
 	size_t at = 0;
 
 	hdr.num_buffers = le16_of((uint16_t)room->chains);
-	fill_room(port, to, HDR + len);
+	fill_room(port, HDR + len);
 
 	/* One pass over both lists of pieces; @at: how far into *seg. */
 	for (unsigned i = 0; i <= n_parts; i++) {
@@ -110,30 +109,33 @@ static void fill(struct net_port *port, struct net_port *to, const struct room *
 }
 
 /**
- * net_port_place() - copy a frame into a guest's RX ring
- * @port:	whose thread this is
- * @to:		the guest, held by net_port_hold()
+ * net_port_place() - copy a frame into the guest's RX ring
+ * @port:	the port
  * @offload:	what is left for it to do, which its driver must have agreed on
  * @parts:	the frame; may lie in shared memory
  * @n_parts:	how many
  * @len:	bytes in them
  *
+ * The driver sees it after net_port_rx_shown().
+ *
  * Return: 0; NET_PLACE_FULL where there is no room (counted, and the frame is lost); NET_PLACE_DOWN
- * where the ring was found broken: net_port_let_go() deals with that.
+ * where the card is down, or the ring was found broken: net_port_rx_shown() deals with that.
  */
-int net_port_place(struct net_port *port, struct net_port *to, const struct net_offload *offload,
+int net_port_place(struct net_port *port, const struct net_offload *offload,
 		   const struct iovec *parts, unsigned n_parts, size_t len)
 {
 	struct room room = {0};
-	int r = find_room(port, to, HDR + len, &room);
+	int r = -EPIPE;
 
+	if (port->up && vu_vring_works(&port->dev.ring[VIRTIO_NET_RX].q))
+		r = find_room(port, HDR + len, &room);
 	if (r < 0)
 		return NET_PLACE_DOWN;
 	if (r != ROOM_FOUND) {
-		to->count.rx_full++;
+		port->count.rx_full++;
 		return NET_PLACE_FULL;
 	}
-	fill(port, to, &room, offload, parts, n_parts, len);
+	fill(port, &room, offload, parts, n_parts, len);
 	return 0;
 }
 
@@ -153,6 +155,49 @@ static unsigned wanted_buffers(struct vu_vring *q, const struct room *room, size
 }
 
 /**
+ * net_port_give() - copy a frame into the guest's RX ring, or have it kick when there is room
+ * @port:	the port
+ * @offload:	what is left for the guest to do, which its driver must have agreed on
+ * @parts:	the frame
+ * @n_parts:	how many
+ * @len:	bytes in them
+ *
+ * Where the guest has not posted enough buffers it is asked to kick its RX ring when it has. A frame
+ * that its ring can never take is lost. The driver sees it after net_port_rx_shown().
+ *
+ * Return: NET_PORT_SENT; NET_PORT_FULL, and nothing was given: again after the next kick, or after
+ * link() where the card is down.
+ */
+int net_port_give(struct net_port *port, const struct net_offload *offload,
+		  const struct iovec *parts, unsigned n_parts, size_t len)
+{
+	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
+	int r;
+
+	if (!port->up || !vu_vring_works(q))
+		return NET_PORT_FULL;
+	for (;;) {
+		struct room room = {0};
+		unsigned wanted;
+
+		r = find_room(port, HDR + len, &room);
+		if (r == ROOM_FOUND)
+			fill(port, &room, offload, parts, n_parts, len);
+		if (r != ROOM_LATER)
+			break;
+		wanted = wanted_buffers(q, &room, HDR + len);
+		if (wanted > q->num)
+			r = ROOM_NEVER;
+		/* Posted meanwhile: each time more, so this ends. */
+		if (wanted > q->num || !vu_vring_kicks_on(q, wanted))
+			break;
+	}
+	if (r == ROOM_NEVER)
+		port->count.rx_full++;
+	return r == ROOM_FOUND || r == ROOM_NEVER ? NET_PORT_SENT : NET_PORT_FULL;
+}
+
+/**
  * net_port_send() - give the guest a frame from the daemon
  * @port:	the port
  * @offload:	what is left for the guest to do, no more than link() said that it takes
@@ -169,29 +214,8 @@ static unsigned wanted_buffers(struct vu_vring *q, const struct room *room, size
 int net_port_send(struct net_port *port, const struct net_offload *offload,
 		  const struct iovec *parts, unsigned n_parts, size_t len)
 {
-	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
-	int r;
+	int r = net_port_give(port, offload, parts, n_parts, len);
 
-	if (!net_port_hold(port, port->index))
-		return NET_PORT_FULL;
-	for (;;) {
-		struct room room = {0};
-		unsigned wanted;
-
-		r = find_room(port, port, HDR + len, &room);
-		if (r == ROOM_FOUND)
-			fill(port, port, &room, offload, parts, n_parts, len);
-		if (r != ROOM_LATER)
-			break;
-		wanted = wanted_buffers(q, &room, HDR + len);
-		if (wanted > q->num)
-			r = ROOM_NEVER;
-		/* Posted meanwhile: each time more, so this ends. */
-		if (wanted > q->num || !vu_vring_kicks_on(q, wanted))
-			break;
-	}
-	if (r == ROOM_NEVER)
-		port->count.rx_full++;
-	net_port_let_go(port);
-	return r == ROOM_FOUND || r == ROOM_NEVER ? NET_PORT_SENT : NET_PORT_FULL;
+	net_port_rx_shown(port);
+	return r;
 }

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames from a guest: out of its TX ring, through its rules, to the DHCP, the daemon, other cards.
+ * Frames from a guest: out of its TX ring, through its rules, to the DHCP, the daemon, into links.
  */
 #include "vhost_user_net/net_port_private.h"
 
 #include <string.h>
 
-#include "vhost_user_net/net_segment.h"
 #include "vhost_user_net/net_spec.h"
 
 static void refused(struct net_port *port, const char *why)
 {
 	port->count.tx_refused++;
 	log_debug("%s: frame refused: %s", port->name, why);
-}
-
-static bool has(const struct net_port *port, unsigned feature)
-{
-	return vu_device_has(&port->dev, feature);
 }
 
 /**
@@ -35,8 +29,14 @@ const uint8_t *net_port_flat(struct net_port *port)
 	return port->flat;
 }
 
-/* The frame as it is, header in front: judged copy, then the rest. */
-static unsigned frame_parts(struct net_port *port, struct iovec *parts)
+/**
+ * net_port_parts() - the frame that is on its way, as it is: judged copy, then the rest
+ * @port:	the port
+ * @parts:	room for 1 + VU_SEGMENTS pieces
+ *
+ * Return: how many there are.
+ */
+unsigned net_port_parts(struct net_port *port, struct iovec *parts)
 {
 	struct net_frame *f = &port->frame;
 
@@ -45,68 +45,27 @@ static unsigned frame_parts(struct net_port *port, struct iovec *parts)
 	return 1 + f->n_rest;
 }
 
-static int place_segments(struct net_port *port, struct net_port *to)
+/* To one card, by its link. Return: whether the card was there. */
+static bool to_peer(struct net_port *port, unsigned number)
 {
-	static const struct net_offload none;
-	struct net_frame *f = &port->frame;
-	uint8_t head[NET_RULES_HEAD];
-	struct net_segmenter s;
-	const uint8_t *payload;
-	size_t n;
+	struct virtio_net_hdr hdr = net_frame_header(&port->frame.offload);
+	struct net_link *link = &port->peers.end[number].link;
+	unsigned n = net_port_parts(port, port->out_segs);
 
-	if (!net_segment_begin(&s, f, net_port_flat(port)))
-		return NET_PLACE_FULL;
-	while ((n = net_segment_next(&s, head, &payload))) {
-		struct iovec parts[2] = {
-			{.iov_base = head, .iov_len = f->offload.hdr_len},
-			{.iov_base = (void *)payload, .iov_len = n},
-		};
-		int r = net_port_place(port, to, &none, parts, 2, f->offload.hdr_len + n);
-
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-static int place_filled(struct net_port *port, struct net_port *to)
-{
-	static const struct net_offload none;
-	struct net_frame *f = &port->frame;
-	struct iovec part = {.iov_base = port->flat, .iov_len = f->len};
-
-	net_port_flat(port);
-	if (!port->flat_is_filled) {
-		net_frame_fill_checksum(&f->offload, port->flat, f->len);
-		port->flat_is_filled = true;
-	}
-	return net_port_place(port, to, &none, &part, 1, f->len);
-}
-
-static bool takes_gso(const struct net_port *to, unsigned gso)
-{
-	if ((gso & VIRTIO_NET_HDR_GSO_ECN) && !has(to, VIRTIO_NET_F_GUEST_ECN))
+	switch (net_link_send(link, &hdr, port->out_segs, n, port->frame.len)) {
+	case 0:
+		break;
+	case NET_LINK_FULL:
+		port->count.tx_full++;
+		break;
+	default:
+		net_port_link_broken(port, number);
 		return false;
-	return has(to, (gso & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4
-			       ? VIRTIO_NET_F_GUEST_TSO4
-			       : VIRTIO_NET_F_GUEST_TSO6);
-}
-
-/* To one card; what it can't take is done for it. Return: whether the card was there. */
-static bool to_port(struct net_port *port, unsigned index)
-{
-	struct net_port *to = net_port_hold(port, index);
-	const struct net_offload *o = &port->frame.offload;
-
-	if (!to)
-		return false;
-	if (o->gso && (!takes_gso(to, o->gso) || !has(to, VIRTIO_NET_F_GUEST_CSUM)))
-		place_segments(port, to);
-	else if (o->csum && !has(to, VIRTIO_NET_F_GUEST_CSUM))
-		place_filled(port, to);
-	else
-		net_port_place(port, to, o, port->out_segs, frame_parts(port, port->out_segs),
-			       port->frame.len);
+	}
+	port->peers.touched |= 1ull << number;
+	/* Much was written, and shown: it need not wait for the burst's end. */
+	if (!link->looked)
+		net_port_wake(port, number);
 	return true;
 }
 
@@ -114,16 +73,14 @@ static bool to_port(struct net_port *port, unsigned index)
  */
 static bool to_others(struct net_port *port, bool unknown_only)
 {
-	unsigned n = atomic_load_explicit(&port->sw->n, memory_order_acquire);
 	bool any = false;
 
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t key = net_switch_key(port->sw, i);
+	for (uint64_t left = port->peers.usable; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
 
-		if (i == port->index || !(key & NET_KEY_UP) || (key & NET_KEY_ISOLATED) ||
-		    (unknown_only && (key & NET_KEY_KNOWN)))
+		if (unknown_only && port->peers.mac[i])
 			continue;
-		if (to_port(port, i))
+		if (to_peer(port, i))
 			any = true;
 	}
 	return any;
@@ -151,20 +108,16 @@ static void forward(struct net_port *port)
 		return;
 	}
 	if (dst[0] & 1) {
-		if (!port->isolate)
-			to_others(port, false);
+		to_others(port, false);
 		net_daemon_frame(port);
 		return;
 	}
-	if (!port->isolate) {
-		i = net_switch_find(port->sw, net_mac_key(dst));
-		if (i < 0)
-			/* After a restart neighbours still know addresses that we don't. */
-			there = to_others(port, true);
-		else if ((unsigned)i != port->index &&
-			 !(net_switch_key(port->sw, (unsigned)i) & NET_KEY_ISOLATED))
-			there = to_port(port, (unsigned)i);
-	}
+	i = net_peers_find(&port->peers, net_mac_key(dst));
+	if (i >= 0)
+		there = (port->peers.usable >> i & 1) && to_peer(port, (unsigned)i);
+	else if (net_mac_key(dst) != port->own)
+		/* A card that has not sent anything yet has no address that is known. */
+		there = to_others(port, true);
 	if (!there)
 		port->count.tx_nowhere++;
 }
@@ -174,18 +127,13 @@ static void answer_dhcp(struct net_port *port)
 	static const struct net_offload none;
 	uint8_t reply[NET_DHCP_REPLY_MAX];
 	struct iovec part = {.iov_base = reply};
-	struct net_port *to;
 
-	net_port_let_go(port);
 	memcpy(port->dhcp.mac, port->frame.head + 6, 6);
 	part.iov_len = net_dhcp_answer(&port->dhcp, net_port_flat(port), port->frame.headers.ip_end,
 				       port->frame.headers.l4, reply);
 	if (!part.iov_len)
 		return;
-	to = net_port_hold(port, port->index);
-	if (to)
-		net_port_place(port, to, &none, &part, 1, part.iov_len);
-	net_port_let_go(port);
+	net_port_place(port, &none, &part, 1, part.iov_len);
 	net_port_probe(port);
 }
 
@@ -197,7 +145,7 @@ static void one_frame(struct net_port *port, const struct vu_chain *chain)
 	const char *why;
 	bool confined;
 
-	port->flat_is_frame = port->flat_is_filled = false;
+	port->flat_is_frame = false;
 	if (!net_frame_take(f, port->tx_segs, chain->n_segs, chain->len, &hdr)) {
 		refused(port, "too short or too long");
 		return;
@@ -251,10 +199,15 @@ bool net_port_transmit(struct net_port *port)
 		vu_vring_take(q, 1);
 		vu_vring_push(q, chain.head, 0);
 	}
-	net_port_let_go(port);
+	for (uint64_t left = port->peers.touched; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+
+		net_link_show(&port->peers.end[i].link);
+		net_port_wake(port, i);
+	}
 	if (r >= 0)
 		vu_vring_publish(q);
-	if (r < 0 || vu_memory_lost(&port->dev.mem)) {
+	if (!net_port_rx_shown(port) || r < 0 || vu_memory_lost(&port->dev.mem)) {
 		net_port_check(port);
 		return false;
 	}

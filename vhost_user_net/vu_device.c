@@ -155,10 +155,7 @@ static int map_failed(struct vu_device *dev, int r)
 	}
 }
 
-/*
- * What changes the memory is run with both rings paused and without the lock: to map and to unmap may take
- * long, and while its ring doesn't run no other thread looks at this device's memory.
- */
+/* What changes the memory is run with both rings paused. */
 
 static int set_mem_table(struct vu_device *dev)
 {
@@ -451,19 +448,13 @@ static int dispatch(struct vu_device *dev)
 	if (n == VHOST_USER_ADD_MEM_REG && dev->msg.n_fds != 1)
 		return refuse(dev, -EPROTO, "memory region without a descriptor");
 
-	pthread_mutex_lock(dev->lock);
-	if (rq->memory) {
-		pause_all(dev);
-		pthread_mutex_unlock(dev->lock);
-	}
-	r = rq->handle(dev);
 	if (rq->memory)
-		pthread_mutex_lock(dev->lock);
+		pause_all(dev);
+	r = rq->handle(dev);
 	settle(dev);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
 		if (r == DONE && dev->ring[i].unmapped)
 			r = NOT_RUNNING;
-	pthread_mutex_unlock(dev->lock);
 	return r;
 }
 
@@ -510,19 +501,16 @@ int vu_device_message(struct vu_device *dev)
  * @dev:	the device
  * @ops:	what it asks of its owner
  * @ctx:	given to them
- * @lock:	what keeps other threads out of the memory and the RX ring
  *
  * Return: 0 or a negative errno; vu_device_deinit() is due in both cases.
  */
-int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
-		   pthread_mutex_t *lock)
+int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx)
 {
 	int r;
 
 	memset(dev, 0, sizeof(*dev));
 	dev->ops = ops;
 	dev->ctx = ctx;
-	dev->lock = lock;
 	dev->sock = -1;
 	vu_message_init(&dev->msg);
 	vu_memory_init(&dev->mem);
@@ -561,7 +549,6 @@ void vu_device_connect(struct vu_device *dev, int sock)
  */
 void vu_device_disconnect(struct vu_device *dev)
 {
-	pthread_mutex_lock(dev->lock);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		ring_stop(dev, i);
 		bell_detach(&dev->ring[i].call);
@@ -570,8 +557,6 @@ void vu_device_disconnect(struct vu_device *dev)
 	dev->features = dev->protocol_features = 0;
 	dev->status = 0;
 	dev->sock = -1;
-	pthread_mutex_unlock(dev->lock);
-	/* No ring runs, and nobody else looks: this may take its time. */
 	vu_memory_clear(&dev->mem);
 	vu_message_clear(&dev->msg);
 }
@@ -581,8 +566,6 @@ void vu_device_disconnect(struct vu_device *dev)
  * @dev:	the device
  * @i:		which ring
  * @what:	why, a literal; NULL: as the ring itself says
- *
- * With the lock held where it is the RX ring.
  */
 void vu_device_break(struct vu_device *dev, unsigned i, const char *what)
 {

@@ -13,12 +13,10 @@
  * the connection goes on with nothing changed. Otherwise the two sides would disagree: the
  * connection ends.
  *
- * Everything that other threads see (memory, the RX ring) changes under the lock that the owner
- * gave, or, the memory, while the rings are paused.
+ * The memory changes while the rings are paused.
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,14 +42,13 @@ struct vu_ring {
 
 struct vu_device_ops {
 	/* The kick descriptor of @ring changed; -1: none, the old one is closed after this returns.
-	 * Called with the lock held. */
+	 */
 	void (*watch_kick)(void *ctx, unsigned ring, int fd);
 };
 
 struct vu_device {
 	const struct vu_device_ops *ops;
 	void *ctx;
-	pthread_mutex_t *lock;
 
 	int sock; /* the owner's; -1: not connected */
 	struct vu_message msg;
@@ -67,8 +64,7 @@ struct vu_device {
 /* Outcomes of vu_device_message(), beside 0. */
 enum { VU_DEVICE_PART = 1, VU_DEVICE_END };
 
-int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx,
-		   pthread_mutex_t *lock);
+int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void *ctx);
 void vu_device_deinit(struct vu_device *dev);
 void vu_device_connect(struct vu_device *dev, int sock);
 void vu_device_disconnect(struct vu_device *dev);

@@ -37,7 +37,7 @@ struct rig {
 	char folder[64], path[96], next_path[96];
 	pid_t pid;
 	struct fe fe;
-	unsigned n_stands, n_lost, n_ended, ups, downs;
+	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted;
 };
 
 struct dev {
@@ -73,7 +73,23 @@ static void on_stands(void *ctx)
 	((struct rig *)ctx)->n_stands++;
 }
 
-static const struct guest_events events = {.link = on_link, .ended = on_ended};
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	guest_mac_granted(((struct rig *)ctx)->guest, mac, true);
+}
+
+static void on_link_wanted(void *ctx, unsigned number)
+{
+	struct rig *rig = ctx;
+
+	rig->links_wanted++;
+	assert_int_equal(number, 7);
+}
+
+static const struct guest_events events = {.link = on_link,
+					   .ended = on_ended,
+					   .mac_wanted = on_mac_wanted,
+					   .link_wanted = on_link_wanted};
 static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
 
 static void on_opened(void *ctx, int r, const char *reason)
@@ -162,12 +178,12 @@ static int process_ends(struct rig *rig)
 	return status;
 }
 
-static struct rig *rig_new(void)
+static struct rig *rig_at(const char *address)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct guest_config config = {.name = "vm1", .prefix = 24, .memory = {1 << 20, 1 << 20}};
 
-	inet_pton(AF_INET, "10.77.0.11", &config.address);
+	inet_pton(AF_INET, address, &config.address);
 	inet_pton(AF_INET, "10.77.0.1", &config.daemon);
 	snprintf(rig->folder, sizeof(rig->folder), "/tmp/test-vm-XXXXXX");
 	assert_non_null(mkdtemp(rig->folder));
@@ -180,6 +196,11 @@ static struct rig *rig_new(void)
 	start_process(rig);
 	until(rig, &rig->n_stands, 1, "the process stands");
 	return rig;
+}
+
+static struct rig *rig_new(void)
+{
+	return rig_at("10.77.0.11");
 }
 
 static void rig_free(struct rig *rig)
@@ -291,6 +312,114 @@ static void test_a_process_is_killed(void **state)
 	frame_passes(&fe);
 	fe_close(&fe);
 	rig_free(rig);
+}
+
+/* ------------------------------------------------------------- two of them */
+
+/* To each, the other is port 7, from its own point of view; so side and number are apart. */
+static void introduce(struct rig *to, const uint8_t mac[6], const char *address)
+{
+	struct net_peer peer = {.number = 7, .up = true};
+
+	memcpy(peer.mac, mac, 6);
+	inet_pton(AF_INET, address, &peer.address);
+	guest_peer_set(to->guest, &peer);
+	until(to, &to->links_wanted, 1, "a link is wanted");
+}
+
+/* An IPv4 packet of the guest at 10.77.0.LAST, to a MAC. */
+static size_t packet(uint8_t f[34], const uint8_t to[6], const uint8_t from[6], uint8_t last)
+{
+	static const uint8_t ip[] = {8, 0, 0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0};
+
+	memcpy(f, to, 6);
+	memcpy(f + 6, from, 6);
+	memcpy(f + 12, ip, sizeof(ip));
+	memcpy(f + 26, (uint8_t[8]){10, 77, 0, last, 10, 77, 0, 99}, 8);
+	return 34;
+}
+
+/* What is said in order is heard in order: an answer to the last word is one to all. */
+static void all_heard(struct rig *rig)
+{
+	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
+	struct dev d = {0};
+
+	d.gd = guest_device_new("nothing", &info, open("/dev/null", O_RDWR | O_CLOEXEC), rig->loop,
+				&device_events, &d);
+	guest_give(rig->guest, d.gd);
+	until(rig, &d.opened, 1, "it is opened");
+	guest_take(rig->guest, d.gd, true);
+	until(rig, &d.taken, 1, "it is taken");
+}
+
+static void crosses(struct fe *from, struct fe *to, const uint8_t *f, size_t len)
+{
+	struct pollfd wait = {.fd = to->ring[VIRTIO_NET_RX].call, .events = POLLIN};
+	struct virtio_net_hdr hdr;
+	uint8_t got[2000];
+	eventfd_t x;
+	size_t n;
+
+	fe_tx(from, NULL, f, len);
+	eventfd_write(from->ring[VIRTIO_NET_TX].kick, 1);
+	do {
+		got[7] = 0;
+		n = fe_rx(to, &hdr, got, sizeof(got));
+		if (!n) {
+			assert_int_equal(poll(&wait, 1, SECONDS * 1000), 1);
+			eventfd_read(wait.fd, &x);
+		}
+		/* With a device comes the question who has the daemon's address. */
+	} while (!n || got[6 + 1] == 0x75);
+	assert_int_equal(n, len);
+	assert_memory_equal(got, f, len);
+}
+
+static void test_frames_cross_between_processes(void **state)
+{
+	static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 1}, mac_b[6] = {2, 0, 0, 0, 0, 2};
+	struct rig *a = rig_at("10.77.0.11"), *b = rig_at("10.77.0.12");
+	int memory, wake[2];
+	struct fe fe_a, fe_b;
+	uint8_t f[34];
+	size_t len;
+
+	/* Without the event index: each frame is told. */
+	fe_open_far(&fe_a, unix_connect(a->path, SOCK_STREAM));
+	fe_start(&fe_a, FE_FEATURES & ~(1ull << VIRTIO_F_EVENT_IDX), 256);
+	fe_open_far(&fe_b, unix_connect(b->path, SOCK_STREAM));
+	fe_start(&fe_b, FE_FEATURES & ~(1ull << VIRTIO_F_EVENT_IDX), 256);
+	fe_rx_fill(&fe_a, 256, 2048);
+	fe_rx_fill(&fe_b, 256, 2048);
+	until(a, &a->ups, 1, "the card is up");
+	until(b, &b->ups, 1, "the card is up");
+	guest_mac_granted(a->guest, mac_a, true);
+	guest_mac_granted(b->guest, mac_b, true);
+	introduce(a, mac_b, "10.77.0.12");
+	introduce(b, mac_a, "10.77.0.11");
+	assert_int_equal(net_link_make(&memory, wake), 0);
+	guest_link(a->guest, 7, 0, dup(memory), dup(wake[0]), dup(wake[1]));
+	guest_link(b->guest, 7, 1, memory, wake[1], wake[0]);
+	all_heard(a);
+	all_heard(b);
+	for (unsigned i = 0; i < 200; i++) {
+		len = packet(f, mac_b, mac_a, 11);
+		crosses(&fe_a, &fe_b, f, len);
+		len = packet(f, mac_a, mac_b, 12);
+		crosses(&fe_b, &fe_a, f, len);
+	}
+	/* One dies; the other's guest has its card all the same. */
+	kill(a->pid, SIGKILL);
+	until(a, &a->n_lost, 1, "control notices");
+	process_ends(a);
+	guest_peer_gone(b->guest, 7);
+	all_heard(b);
+	assert_int_equal(b->n_lost + b->downs, 0);
+	fe_close(&fe_a);
+	fe_close(&fe_b);
+	rig_free(a);
+	rig_free(b);
 }
 
 static union vm_wire_message next_hears(int line)
@@ -410,6 +539,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_machine_comes_and_goes),
 		cmocka_unit_test(test_a_device_that_is_none),
 		cmocka_unit_test(test_a_process_is_killed),
+		cmocka_unit_test(test_frames_cross_between_processes),
 		cmocka_unit_test(test_it_outlives_control),
 		cmocka_unit_test(test_nonsense_from_control),
 		cmocka_unit_test(test_control_goes_at_once),

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { SENDER, NEIGHBOUR, PLAIN_ONE, GUESTS };
 
-static struct net_switch *sw;
+static struct fe_net net;
 static struct fe guests[GUESTS];
 static struct made_frame made;
 static bool restarted; /* the sender's receive buffers may be too small now */
@@ -48,17 +48,17 @@ static void begin(uint8_t how)
 {
 	log_init(LOG_LEVEL_ERR);
 	restarted = false;
-	if (net_switch_new(&sw) < 0)
-		abort();
+	fe_net_init(&net);
 	for (unsigned i = 0; i < GUESTS; i++) {
 		struct net_port_config config = fe_config(i);
 		struct fe *fe = &guests[i];
 
-		config.isolate = i == NEIGHBOUR && (how & 1);
+		net.isolate = i == NEIGHBOUR && (how & 1);
 		/* By the configuration, or from the first frame on. */
-		if (i != SENDER || (how & 2))
+		config.fixed_mac = i != SENDER || (how & 2);
+		if (config.fixed_mac)
 			frame_mac(config.mac, i);
-		fe_open(fe, sw, &config);
+		fe_open(fe, &net, &config);
 		fe_start(fe, i == PLAIN_ONE ? PLAIN : FE_FEATURES, 256);
 		/* A plain card has one buffer for a frame, and some are too small for it. */
 		fe_rx_fill(fe, 256, i == PLAIN_ONE && (how & 4) ? 600 : 2048);
@@ -69,7 +69,7 @@ static void end(void)
 {
 	for (unsigned i = 0; i < GUESTS; i++)
 		fe_close(&guests[i]);
-	sw = net_switch_free(sw);
+	fe_net_deinit(&net);
 }
 
 /* What the daemon would answer it, of ARP, neighbour discovery and echo. */
@@ -96,6 +96,7 @@ static void answers(const struct made_frame *f)
 /* What has come to whom; @whole: nothing of it was changed. */
 static void receive(bool whole)
 {
+	struct net_port_counters c;
 	struct virtio_net_hdr hdr;
 	size_t n;
 
@@ -109,7 +110,10 @@ static void receive(bool whole)
 			promise(!hdr.flags && !hdr.gso_type);
 			promise(!whole || frame_checksums_hold(buf, n));
 		}
-		promise(i == SENDER || (net_port_up(fe->port) && !fe->pokes));
+		promise(i == SENDER || (net_port_up(fe->port) && !net_port_check(fe->port)));
+		/* What the sender's process lets pass is what the receiver's takes. */
+		net_port_count(fe->port, &c);
+		promise(!c.rx_refused);
 	}
 	while (fe_daemon_gets(&guests[SENDER], &hdr, buf, sizeof(buf)))
 		;

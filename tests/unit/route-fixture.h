@@ -21,6 +21,12 @@ struct guest {
 	void *ctx;
 	bool told_to_end;
 	struct list link;
+	/* Its card: whom it was told of, the end of a link to each, and its MAC. */
+	uint8_t mac[6];
+	bool denied; /* the last that it asked for */
+	struct net_peer peers[NET_PORTS];
+	uint64_t known, linked;
+	struct net_link links[NET_PORTS];
 };
 
 struct guest_device {

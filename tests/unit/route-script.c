@@ -118,6 +118,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config,
 	guest->vm = ctx;
 	guest->events = events;
 	guest->ctx = ctx;
+	memcpy(guest->mac, net_mac_key(config->mac) ? config->mac : config->mac_before, 6);
 	list_append(&guests, &guest->link);
 	*ret_guest = guest;
 	return 0;
@@ -133,9 +134,46 @@ struct guest *guest_free(struct guest *guest)
 {
 	if (!guest)
 		return NULL;
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		net_link_close(&guest->links[i]);
 	list_remove(&guest->link);
 	free(guest);
 	return NULL;
+}
+
+void guest_peer_set(struct guest *guest, const struct net_peer *peer)
+{
+	assert_int_not_equal(peer->number, guest->vm->number);
+	guest->peers[peer->number] = *peer;
+	guest->known |= 1ull << peer->number;
+}
+
+void guest_peer_gone(struct guest *guest, unsigned number)
+{
+	net_link_close(&guest->links[number]);
+	guest->linked &= ~(1ull << number);
+	guest->known &= ~(1ull << number);
+}
+
+void guest_link(struct guest *guest, unsigned number, unsigned side, int memfd, int wake_mine,
+		int wake_theirs)
+{
+	assert_true(guest->known >> number & 1);
+	net_link_close(&guest->links[number]);
+	assert_int_equal(net_link_open(&guest->links[number], memfd, side), 0);
+	guest->linked |= 1ull << number;
+	close(memfd);
+	close(wake_mine);
+	close(wake_theirs);
+}
+
+void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
+{
+	guest->denied = !granted;
+	if (granted)
+		memcpy(guest->mac, mac, 6);
+	else if (!memcmp(guest->mac, mac, 6))
+		memset(guest->mac, 0, 6);
 }
 
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
@@ -438,10 +476,12 @@ void imports(struct device *d, struct vm *vm)
 
 void vm_is(struct vm *vm, bool connected)
 {
-	struct guest_card card = {.up = connected,
-				  .mac = {0x52, 0x54, 0, 0x77, 0, (uint8_t)(vm->name[2] - '0')}};
+	const uint8_t mac[6] = {0x52, 0x54, 0, 0x77, 0, (uint8_t)(vm->name[2] - '0')};
+	struct guest_card card = {.up = connected};
 
 	vm->guest->events->link(vm->guest->ctx, &card);
+	if (connected)
+		vm->guest->events->mac_wanted(vm->guest->ctx, mac);
 }
 
 /* The thread of a VM that was told to end does. Return: whether there was one. */

@@ -25,6 +25,8 @@ struct rig {
 	int far; /* the process's end */
 	unsigned links, n_ended, n_lost, n_stands;
 	bool up;
+	uint8_t mac_wanted[6];
+	unsigned link_wanted;
 	uint32_t client; /* that has asked, and for what */
 	char busid[USBIP_BUSID_SIZE];
 	unsigned n_agents;
@@ -78,10 +80,26 @@ static void on_stands(void *ctx)
 	((struct rig *)ctx)->n_stands++;
 }
 
-static const struct guest_events events = {.link = on_link,
-					   .import_asked = on_import_asked,
-					   .agent_asked = on_agent_asked,
-					   .ended = on_ended};
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	struct rig *rig = ctx;
+
+	memcpy(rig->mac_wanted, mac, 6);
+}
+
+static void on_link_wanted(void *ctx, unsigned number)
+{
+	((struct rig *)ctx)->link_wanted = number;
+}
+
+static const struct guest_events events = {
+	.link = on_link,
+	.import_asked = on_import_asked,
+	.agent_asked = on_agent_asked,
+	.ended = on_ended,
+	.mac_wanted = on_mac_wanted,
+	.link_wanted = on_link_wanted,
+};
 static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
 
 static void said(struct dev *d, const char *what, int r)

@@ -135,7 +135,6 @@ static void test_choices_are_known(void **state)
 {
 	union vm_wire_message m = sound(VM_ASK_REFUSE);
 
-	CHOICE_OF(VM_ASK_START, start.isolate, 1);
 	CHOICE_OF(VM_ASK_START, start.prefix, 32);
 	CHOICE_OF(VM_ASK_GIVE, give.info.num_interfaces, USBIP_MAX_INTERFACES);
 	CHOICE_OF(VM_ASK_EXPORT, export.exported, 1);

@@ -22,23 +22,22 @@
 #define NEED_REPLY VHOST_USER_NEED_REPLY_MASK
 #define BIT(n)	   (1ull << (n))
 
-static struct net_switch *sw;
+static struct fe_net net;
 static struct fe fe;
 
 static int set_up(void **state _unused_)
 {
 	struct net_port_config config = fe_config(0);
 
-	if (net_switch_new(&sw) < 0)
-		return -1;
-	fe_open(&fe, sw, &config);
+	fe_net_init(&net);
+	fe_open(&fe, &net, &config);
 	return 0;
 }
 
 static int tear_down(void **state _unused_)
 {
 	fe_close(&fe);
-	sw = net_switch_free(sw);
+	fe_net_deinit(&net);
 	return 0;
 }
 

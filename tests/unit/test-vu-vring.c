@@ -20,16 +20,15 @@
 #define TABLE (FE_GPA + FE_HALF - 32) /* two entries before the border, the rest behind it */
 #define END   (FE_GPA + FE_SIZE)
 
-static struct net_switch *sw;
+static struct fe_net net;
 static struct fe fe;
 
 static int set_up(void **state _unused_)
 {
 	struct net_port_config config = fe_config(0);
 
-	if (net_switch_new(&sw) < 0)
-		return -1;
-	fe_open(&fe, sw, &config);
+	fe_net_init(&net);
+	fe_open(&fe, &net, &config);
 	fe_start(&fe, FE_FEATURES, 256);
 	return net_port_up(fe.port) ? 0 : -1;
 }
@@ -37,7 +36,7 @@ static int set_up(void **state _unused_)
 static int tear_down(void **state _unused_)
 {
 	fe_close(&fe);
-	sw = net_switch_free(sw);
+	fe_net_deinit(&net);
 	return 0;
 }
 

@@ -36,6 +36,131 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 	((struct fe *)ctx)->watched[ring] = fd;
 }
 
+/* ------------------------------------------------------------- control's part */
+
+enum told_kind { TOLD_PEER, TOLD_GONE, TOLD_MAC, TOLD_LINK };
+
+struct told {
+	struct list link;
+	enum told_kind kind;
+	struct net_peer peer;
+	uint8_t mac[6];
+	bool granted;
+	int memory, wake_mine, wake_theirs;
+};
+
+static void tell(struct fe_net *net, unsigned to, const struct told *told)
+{
+	struct told *t = malloc(sizeof(*t));
+
+	MUST(t && net->fe[to]);
+	*t = *told;
+	list_append(&net->fe[to]->told, &t->link);
+}
+
+static void tell_peer(void *ctx, unsigned to, const struct net_peer *peer)
+{
+	tell(ctx, to, &(struct told){.kind = TOLD_PEER, .peer = *peer});
+}
+
+static void tell_gone(void *ctx, unsigned to, unsigned number)
+{
+	tell(ctx, to, &(struct told){.kind = TOLD_GONE, .peer.number = number});
+}
+
+static void tell_mac(void *ctx, unsigned to, const uint8_t mac[6], bool granted)
+{
+	struct told t = {.kind = TOLD_MAC, .granted = granted};
+
+	memcpy(t.mac, mac, 6);
+	tell(ctx, to, &t);
+}
+
+static int make_link(void *ctx, unsigned low, unsigned high)
+{
+	int memory, wake[2];
+
+	MUST(net_link_make(&memory, wake) == 0);
+	tell(ctx, low,
+	     &(struct told){.kind = TOLD_LINK,
+			    .peer.number = high,
+			    .memory = memory,
+			    .wake_mine = wake[0],
+			    .wake_theirs = wake[1]});
+	tell(ctx, high,
+	     &(struct told){.kind = TOLD_LINK,
+			    .peer.number = low,
+			    .memory = dup(memory),
+			    .wake_mine = dup(wake[1]),
+			    .wake_theirs = dup(wake[0])});
+	return 0;
+}
+
+static const struct net_roster_ops roster_ops = {
+	.peer = tell_peer, .gone = tell_gone, .mac = tell_mac, .link = make_link};
+
+static void deliver(struct fe *fe, const struct told *t)
+{
+	switch (t->kind) {
+	case TOLD_PEER:
+		net_port_peer_set(fe->port, &t->peer);
+		break;
+	case TOLD_GONE:
+		net_port_peer_gone(fe->port, t->peer.number);
+		break;
+	case TOLD_MAC:
+		if (t->granted) {
+			fe->macs++;
+			memcpy(fe->mac, t->mac, 6);
+		}
+		net_port_mac_granted(fe->port, t->mac, t->granted);
+		break;
+	case TOLD_LINK:
+		MUST(net_port_link(fe->port, t->peer.number, fe->number > t->peer.number, t->memory,
+				   t->wake_mine, t->wake_theirs) == 0);
+		break;
+	}
+}
+
+/* Deliver what control has told a port. Where it leads to more, that too. */
+void fe_control(struct fe *fe)
+{
+	for (;;) {
+		struct list *l;
+		struct told *t;
+
+		pthread_mutex_lock(&fe->net->lock);
+		l = list_pop(&fe->told);
+		pthread_mutex_unlock(&fe->net->lock);
+		if (!l)
+			return;
+		t = container_of(l, struct told, link);
+		deliver(fe, t);
+		free(t);
+	}
+}
+
+static void control_all(struct fe_net *net)
+{
+	for (unsigned i = 0; i < NET_PORTS && !net->threads && !net->late; i++)
+		if (net->fe[i] && net->fe[i]->port)
+			fe_control(net->fe[i]);
+}
+
+void fe_net_init(struct fe_net *net)
+{
+	*net = (struct fe_net){0};
+	pthread_mutex_init(&net->lock, NULL);
+	net_roster_init(&net->roster, &roster_ops, net);
+}
+
+void fe_net_deinit(struct fe_net *net)
+{
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		MUST(!net->fe[i]);
+	pthread_mutex_destroy(&net->lock);
+}
+
 static void on_link(void *ctx, bool up, unsigned takes)
 {
 	struct fe *fe = ctx;
@@ -45,14 +170,37 @@ static void on_link(void *ctx, bool up, unsigned takes)
 	else
 		fe->downs++;
 	fe->takes = takes;
+	pthread_mutex_lock(&fe->net->lock);
+	net_roster_up(&fe->net->roster, fe->number, up);
+	pthread_mutex_unlock(&fe->net->lock);
+	control_all(fe->net);
 }
 
-static void on_mac(void *ctx, const uint8_t mac[6])
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct fe *fe = ctx;
 
-	fe->macs++;
-	memcpy(fe->mac, mac, 6);
+	fe->macs_wanted++;
+	pthread_mutex_lock(&fe->net->lock);
+	net_roster_mac_wanted(&fe->net->roster, fe->number, mac);
+	pthread_mutex_unlock(&fe->net->lock);
+	control_all(fe->net);
+}
+
+static void on_link_wanted(void *ctx, unsigned number)
+{
+	struct fe *fe = ctx;
+
+	fe->links_wanted++;
+	pthread_mutex_lock(&fe->net->lock);
+	net_roster_link_wanted(&fe->net->roster, fe->number, number);
+	pthread_mutex_unlock(&fe->net->lock);
+	control_all(fe->net);
+}
+
+static void on_watch_link(void *ctx, unsigned number, int fd)
+{
+	((struct fe *)ctx)->watched_link[number] = fd;
 }
 
 static void on_foreign(void *ctx, const uint8_t *mac)
@@ -68,11 +216,6 @@ static void on_foreign(void *ctx, const uint8_t *mac)
 static void on_has_daemon(void *ctx, bool has)
 {
 	((struct fe *)ctx)->has_daemon = has;
-}
-
-static void on_poke(void *ctx)
-{
-	atomic_fetch_add(&((struct fe *)ctx)->pokes, 1);
 }
 
 /* What there is no room for is lost: tests that look read each. */
@@ -93,10 +236,11 @@ static const struct net_port_ops ops = {
 	.watch_kick = on_watch_kick,
 	.link = on_link,
 	.daemon = on_daemon,
-	.mac = on_mac,
+	.mac_wanted = on_mac_wanted,
+	.link_wanted = on_link_wanted,
+	.watch_link = on_watch_link,
 	.foreign = on_foreign,
 	.has_daemon = on_has_daemon,
-	.poke = on_poke,
 };
 
 /* Guest N: 10.77.0.(10 + N), card 02:00:00:00:00:(10 + N), to be learned. */
@@ -118,6 +262,9 @@ void fe_open_far(struct fe *fe, int sock)
 
 	memset(fe, 0, sizeof(*fe));
 	fe->back_sock = -1;
+	list_init(&fe->told);
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		fe->watched_link[i] = -1;
 	fe->ring[0].kick = fe->ring[0].call = fe->ring[1].kick = fe->ring[1].call = -1;
 	fe->watched[0] = fe->watched[1] = -1;
 	fe->memfd = memfd_create("guest", MFD_CLOEXEC);
@@ -129,10 +276,23 @@ void fe_open_far(struct fe *fe, int sock)
 	fe->sock = sock;
 }
 
-void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config)
+void fe_open(struct fe *fe, struct fe_net *net, const struct net_port_config *config)
 {
+	struct net_roster_entry entry = {
+		.address = config->address, .fixed = config->fixed_mac, .isolate = net->isolate};
+	struct net_port_config own = *config;
+
 	fe_open_far(fe, -1);
-	MUST(net_port_new(&fe->port, sw, config, &ops, fe) == 0);
+	fe->net = net;
+	memcpy(entry.mac, config->mac, 6);
+	pthread_mutex_lock(&net->lock);
+	MUST(net_roster_enter(&net->roster, &entry, &fe->number) == 0);
+	net->fe[fe->number] = fe;
+	memcpy(own.mac, net_roster_mac(&net->roster, fe->number), 6);
+	MUST(net_port_new(&fe->port, &own, &ops, fe) == 0);
+	net_roster_started(&net->roster, fe->number);
+	pthread_mutex_unlock(&net->lock);
+	control_all(net);
 	fe_connect(fe);
 }
 
@@ -153,9 +313,34 @@ void fe_connect(struct fe *fe)
 	MUST(net_port_connect(fe->port, fe->back_sock) == 0);
 }
 
+/* Its VM is no longer configured. */
+static void leave(struct fe *fe)
+{
+	struct list *l;
+
+	net_port_disconnect(fe->port);
+	pthread_mutex_lock(&fe->net->lock);
+	net_roster_leave(&fe->net->roster, fe->number);
+	fe->net->fe[fe->number] = NULL;
+	while ((l = list_pop(&fe->told))) {
+		struct told *t = container_of(l, struct told, link);
+
+		if (t->kind == TOLD_LINK) {
+			close(t->memory);
+			close(t->wake_mine);
+			close(t->wake_theirs);
+		}
+		free(t);
+	}
+	pthread_mutex_unlock(&fe->net->lock);
+	control_all(fe->net);
+	fe->port = net_port_free(fe->port);
+}
+
 void fe_close(struct fe *fe)
 {
-	fe->port = net_port_free(fe->port);
+	if (fe->port)
+		leave(fe);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		fd_close(fe->ring[i].kick);
 		fd_close(fe->ring[i].call);
@@ -370,6 +555,25 @@ void fe_rx_fill(struct fe *fe, unsigned n, unsigned size)
 	}
 }
 
+/*
+ * What other guests have sent, as far as the own process was woken for it. The driver has kicked for
+ * what it posted.
+ */
+void fe_arrive(struct fe *fe)
+{
+	if (!fe->port)
+		return;
+	net_port_kicked(fe->port, VIRTIO_NET_RX);
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		eventfd_t x;
+
+		if (fe->watched_link[i] >= 0 && eventfd_read(fe->watched_link[i], &x) == 0)
+			net_port_link_ready(fe->port, i);
+	}
+	while (net_port_arrive(fe->port))
+		;
+}
+
 /* One received frame, 0 where there is none; its buffers are posted again. */
 size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size)
 {
@@ -378,6 +582,7 @@ size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t 
 	size_t at = 0;
 	unsigned left = 1;
 
+	fe_arrive(fe);
 	while (left--) {
 		if (!fe_used(fe, VIRTIO_NET_RX, &head, &len)) {
 			MUST(at == 0);
@@ -408,15 +613,14 @@ size_t fe_daemon_gets(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame
 	return n < 0 ? 0 : (size_t)n - sizeof(*ret_hdr);
 }
 
-/* A whole frame; where the ring was found broken its own thread looks after it, as after any poke. */
+/* A whole frame; where the ring was found broken, its card goes down. */
 int fe_daemon_sends(struct fe *fe, const void *frame, size_t len)
 {
 	static const struct net_offload none;
 	struct iovec part = {.iov_base = (void *)(uintptr_t)frame, .iov_len = len};
 	int r = net_port_send(fe->port, &none, &part, 1, len);
 
-	if (atomic_exchange(&fe->pokes, 0))
-		net_port_check(fe->port);
+	net_port_check(fe->port);
 	return r;
 }
 

@@ -2,19 +2,23 @@
 /*
  * A small front-end and guest driver in one, for tests: shared memory from a memfd, rings made by
  * hand, a socketpair, and a port of the daemon at its other end. What it has for the daemon goes
- * through a datagram socketpair: one message a frame, with a virtio-net header.
+ * through a datagram socketpair: one message a frame, with a virtio-net header. Ports are joined by a
+ * struct fe_net, which has the real roster; what it tells a port is delivered at once, or by the port's
+ * own thread.
  *
  * Memory: two regions side by side in the guest's addresses, whose places in the file are
  * exchanged, so that what crosses from one to the other doesn't lie in one piece for the back-end.
  */
 #pragma once
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "vhost_user_net/net_port.h"
+#include "vhost_user_net/net_roster.h"
 #include "vhost_user_net/vhost_user_spec.h"
 #include "vhost_user_net/virtio_spec.h"
 
@@ -40,10 +44,23 @@ struct fe_ring {
 	int kick, call;
 };
 
+/* Control's part. */
+struct fe_net {
+	struct net_roster roster;
+	pthread_mutex_t lock;
+	struct fe *fe[NET_PORTS];
+	bool isolate; /* the ports that are opened from here on */
+	bool threads; /* each port is another thread's, which calls fe_control() */
+	bool late;    /* nothing is delivered until fe_control() */
+};
+
 struct fe {
 	struct net_port *port; /* NULL: in another process, which reads by itself */
-	int sock, back_sock;   /* the two ends of the connection */
-	int to_daemon[2];      /* datagrams: what the port has for the daemon goes through */
+	struct fe_net *net;
+	struct list told; /* by control, and not delivered yet */
+	unsigned number;
+	int sock, back_sock; /* the two ends of the connection */
+	int to_daemon[2];    /* datagrams: what the port has for the daemon goes through */
 	int memfd;
 	uint8_t *mem;
 	uint64_t features;
@@ -51,18 +68,21 @@ struct fe {
 	struct fe_ring ring[VIRTIO_NET_RINGS];
 	unsigned rx_size;
 
-	/* What the port asked for. */
-	unsigned ups, downs, macs, takes;
+	/* What the port asked for; macs: how often it was granted another one, which is in mac. */
+	unsigned ups, downs, macs, takes, macs_wanted, links_wanted;
 	uint8_t mac[6];
 	unsigned foreigns; /* how often told; whether, and which MAC the guest may not have */
 	bool is_foreign, has_daemon;
 	uint8_t foreign[6];
-	int watched[VIRTIO_NET_RINGS];
-	atomic_uint pokes;
+	int watched[VIRTIO_NET_RINGS], watched_link[NET_PORTS];
 };
 
+void fe_net_init(struct fe_net *net);
+void fe_net_deinit(struct fe_net *net);
+void fe_control(struct fe *fe);
+
 struct net_port_config fe_config(unsigned n);
-void fe_open(struct fe *fe, struct net_switch *sw, const struct net_port_config *config);
+void fe_open(struct fe *fe, struct fe_net *net, const struct net_port_config *config);
 void fe_open_far(struct fe *fe, int sock);
 void fe_connect(struct fe *fe);
 void fe_close(struct fe *fe);
@@ -90,6 +110,7 @@ uint16_t *fe_used_word(struct fe *fe, unsigned ring, size_t at);
 bool fe_used(struct fe *fe, unsigned ring, uint32_t *ret_head, uint32_t *ret_len);
 
 void fe_tx(struct fe *fe, const struct virtio_net_hdr *hdr, const void *frame, size_t len);
+void fe_arrive(struct fe *fe);
 void fe_rx_fill(struct fe *fe, unsigned n, unsigned size);
 size_t fe_rx(struct fe *fe, struct virtio_net_hdr *ret_hdr, void *frame, size_t size);
 int fe_daemon_sends(struct fe *fe, const void *frame, size_t len);
