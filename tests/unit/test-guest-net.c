@@ -37,7 +37,6 @@
 
 struct rig {
 	struct loop *loop;
-	struct net_switch *sw;
 	struct guest *guest;
 	char path[64];
 	struct fe fe;
@@ -88,10 +87,18 @@ static void on_ended(void *ctx)
 	((struct rig *)ctx)->ended++;
 }
 
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	struct rig *rig = ctx;
+
+	guest_mac_granted(rig->guest, mac, true);
+}
+
 static const struct guest_events events = {.link = on_link,
 					   .import_asked = on_import_asked,
 					   .agent_asked = on_agent_asked,
-					   .ended = on_ended};
+					   .ended = on_ended,
+					   .mac_wanted = on_mac_wanted};
 
 static void until(struct rig *rig, const unsigned *count, unsigned n)
 {
@@ -233,8 +240,6 @@ static int set_up(void **state)
 	assert_int_equal(bind(config.listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(config.listener, 4), 0);
 	assert_int_equal(loop_new(&rig->loop), 0);
-	assert_int_equal(net_switch_new(&rig->sw), 0);
-	config.sw = rig->sw;
 	assert_int_equal(guest_start(&rig->guest, &config, rig->loop, &events, rig), 0);
 	boots(rig);
 	*state = rig;
@@ -248,7 +253,6 @@ static int tear_down(void **state)
 	guest_stop(rig->guest);
 	until(rig, &rig->ended, 1);
 	guest_free(rig->guest);
-	net_switch_free(rig->sw);
 	fe_close(&rig->fe);
 	loop_free(rig->loop);
 	unlink(rig->path);
@@ -371,8 +375,8 @@ static int let_in(struct rig *rig)
 {
 	int pair[2];
 
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+			 0);
 	guest_agent(rig->guest, pair[1]);
 	return pair[0];
 }
@@ -501,14 +505,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(a_list_is_answered_in_the_thread),
-		T(who_gets_a_device_is_controls_to_say),
-		T(one_that_goes_before_the_answer),
-		T(something_else_is_hung_up_on),
-		T(so_many_clients_and_no_more),
-		T(other_ports_are_closed),
-		T(the_agent_is_relayed_both_ways),
-		T(the_agents_connection_outlives_the_card),
+		T(a_list_is_answered_in_the_thread), T(who_gets_a_device_is_controls_to_say),
+		T(one_that_goes_before_the_answer),  T(something_else_is_hung_up_on),
+		T(so_many_clients_and_no_more),	     T(other_ports_are_closed),
+		T(the_agent_is_relayed_both_ways),   T(the_agents_connection_outlives_the_card),
 		T(a_dead_connection_is_hung_up),
 	};
 
