@@ -5,10 +5,40 @@
  */
 #include "base/fd.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define FD_MAX 16
+
+/**
+ * fd_read_file() - read the beginning of a file
+ * @path:	the file
+ * @data:	where its bytes go
+ * @size:	room there; more of the file is not read
+ *
+ * Return: how many bytes, or a negative errno.
+ */
+ssize_t fd_read_file(const char *path, void *data, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size) {
+		ssize_t n = read(fd, (char *)data + len, size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
 
 /**
  * fd_send() - send one message with descriptors

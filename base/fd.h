@@ -42,6 +42,7 @@ static inline int take_fd(int *fd)
 
 #define _cleanup_close_ _cleanup_(fd_closep)
 
+ssize_t fd_read_file(const char *path, void *data, size_t size);
 int fd_send(int sock, const void *data, size_t len, const int *fds, unsigned n_fds);
 ssize_t fd_receive(int sock, void *data, size_t size, int *fds, unsigned max_fds, unsigned *ret_n,
 		   int flags);

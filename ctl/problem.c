@@ -18,6 +18,18 @@
 #define OURS	"io.usbrouted."
 #define SERVICE "org.varlink.service."
 
+/* Return: what is to be printed; NULL: there is no memory. */
+static char *clean_text(bool lines, const char *format, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (vasprintf(&text, format, ap) < 0) {
+		text = NULL;
+		return NULL;
+	}
+	return text_clean(text, lines);
+}
+
 /**
  * ctl_error() - print an error
  * @kind:	its kind, one word
@@ -25,14 +37,12 @@
  */
 void ctl_error(const char *kind, const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL, *clean = NULL;
+	_cleanup_free_ char *clean = NULL;
 	va_list ap;
 
 	va_start(ap, format);
-	if (vasprintf(&text, format, ap) < 0)
-		text = NULL;
+	clean = clean_text(true, format, ap);
 	va_end(ap);
-	clean = text ? text_clean(text, true) : NULL;
 	fprintf(stderr, "error[%s]: %s\n", kind, clean ? clean : "no memory");
 }
 
@@ -42,14 +52,12 @@ void ctl_error(const char *kind, const char *format, ...)
  */
 void ctl_try(const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL, *clean = NULL;
+	_cleanup_free_ char *clean = NULL;
 	va_list ap;
 
 	va_start(ap, format);
-	if (vasprintf(&text, format, ap) < 0)
-		text = NULL;
+	clean = clean_text(false, format, ap);
 	va_end(ap);
-	clean = text ? text_clean(text, false) : NULL;
 	if (clean)
 		fprintf(stderr, "  try: %s\n", clean);
 }
@@ -60,14 +68,12 @@ void ctl_try(const char *format, ...)
  */
 void ctl_note(const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL, *clean = NULL;
+	_cleanup_free_ char *clean = NULL;
 	va_list ap;
 
 	va_start(ap, format);
-	if (vasprintf(&text, format, ap) < 0)
-		text = NULL;
+	clean = clean_text(false, format, ap);
 	va_end(ap);
-	clean = text ? text_clean(text, false) : NULL;
 	if (clean)
 		fprintf(stderr, "  %s\n", clean);
 }

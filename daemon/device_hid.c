@@ -55,28 +55,6 @@ static void read_protocols(struct hid_found *found, const void *descriptors, siz
 
 /* ------------------------------------------------------------- by report descriptor */
 
-/* Empty where the driver of the HID bus does not know it yet. Return: bytes, or a negative errno. */
-static ssize_t read_report_descriptor(const char *path, uint8_t data[HID_DESCRIPTOR_MAX])
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (len < HID_DESCRIPTOR_MAX) {
-		ssize_t n = read(fd, data + len, HID_DESCRIPTOR_MAX - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 /* One interface's folder in sysfs: what the host's HID driver has read of it. */
 static void read_interface(struct hid_found *found, const char *folder, uint8_t number)
 {
@@ -92,7 +70,7 @@ static void read_interface(struct hid_found *found, const char *folder, uint8_t 
 		    snprintf(path, sizeof(path), "%s/%s/report_descriptor", folder, e->d_name) >=
 			    (int)sizeof(path))
 			continue;
-		n = read_report_descriptor(path, data);
+		n = fd_read_file(path, data, sizeof(data));
 		if (n > 0)
 			found->kinds[HID_BY_REPORTS][number] |=
 				(uint8_t)hid_report_kinds(data, (size_t)n);

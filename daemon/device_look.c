@@ -71,27 +71,11 @@ static void look_free(struct look *look)
 /* A file of sysfs gives at most a page a read (fs/sysfs/file.c), and descriptors may be longer. */
 static ssize_t read_attr(const char *syspath, const char *name, void *data, size_t size)
 {
-	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
-	size_t len = 0;
 
 	if (snprintf(path, sizeof(path), "%s/%s", syspath, name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	while (len < size) {
-		ssize_t n = read(fd, (char *)data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
+	return fd_read_file(path, data, size);
 }
 
 static char *read_text(const char *syspath, const char *name)

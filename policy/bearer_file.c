@@ -13,8 +13,7 @@
 #include "policy/name.h"
 #include "policy/wish_private.h"
 
-#define LINE_MAX_LEN 8192
-#define FIELDS	     6
+#define FIELDS 6
 
 static int cut_line(char *field[FIELDS], char *line)
 {
@@ -42,8 +41,9 @@ static struct identity *slot_for(struct bearer *b, const char *role)
 }
 
 /* One line, without its newline, which is cut up. Return: 0, -EINVAL or -ENOMEM. */
-static int parse_line(struct bearers *bearers, char *line)
+static int parse_line(void *ctx, char *line)
 {
+	struct bearers *bearers = ctx;
 	struct bearer *b = NULL;
 	struct identity *slot;
 	char *field[FIELDS];
@@ -78,29 +78,7 @@ static int parse_line(struct bearers *bearers, char *line)
  */
 int bearers_parse(struct bearers *bearers, const char *text, size_t len, unsigned *ret_bad_lines)
 {
-	_cleanup_free_ char *line = malloc(LINE_MAX_LEN + 1);
-	unsigned bad = 0;
-
-	if (!line)
-		return -ENOMEM;
-	while (len) {
-		const char *end = memchr(text, '\n', len);
-		size_t n = end ? (size_t)(end - text) : len;
-		int r = -EINVAL;
-
-		if (n && n <= LINE_MAX_LEN && !memchr(text, '\0', n)) {
-			memcpy(line, text, n);
-			line[n] = '\0';
-			r = parse_line(bearers, line);
-		}
-		if (r == -ENOMEM)
-			return r;
-		bad += r < 0 && n > 0;
-		text += end ? n + 1 : n;
-		len -= end ? n + 1 : n;
-	}
-	*ret_bad_lines = bad;
-	return 0;
+	return wish_each_line(text, len, parse_line, bearers, ret_bad_lines);
 }
 
 static void put_identity(FILE *f, const struct bearer *b, const char *role,

@@ -13,9 +13,8 @@
 #include "policy/name.h"
 #include "policy/wish_private.h"
 
-#define WISH_LINE_MAX 8192
-#define FIELDS_MAX    9
-#define FIELDS_END    8 /* of a version whose wishes may end by themselves */
+#define FIELDS_MAX 9
+#define FIELDS_END 8 /* of a version whose wishes may end by themselves */
 
 static const struct {
 	const char *tag;
@@ -191,6 +190,45 @@ static int parse_line(struct wish **ret_wish, char *line)
 	return 0;
 }
 
+int wish_each_line(const char *text, size_t len, int (*take)(void *ctx, char *line), void *ctx,
+		   unsigned *ret_bad_lines)
+{
+	_cleanup_free_ char *line = malloc(WISH_LINE_MAX + 1);
+	unsigned bad = 0;
+
+	if (!line)
+		return -ENOMEM;
+	while (len) {
+		const char *end = memchr(text, '\n', len);
+		size_t n = end ? (size_t)(end - text) : len;
+		int r = -EINVAL;
+
+		if (n && n <= WISH_LINE_MAX && !memchr(text, '\0', n)) {
+			memcpy(line, text, n);
+			line[n] = '\0';
+			r = take(ctx, line);
+		}
+		if (r == -ENOMEM)
+			return r;
+		bad += r < 0 && n > 0;
+		text += end ? n + 1 : n;
+		len -= end ? n + 1 : n;
+	}
+	*ret_bad_lines = bad;
+	return 0;
+}
+
+static int add_line(void *ctx, char *line)
+{
+	struct wishes *wishes = ctx;
+	struct wish *w;
+	int r = wishes->n < WISHES_MAX ? parse_line(&w, line) : -EINVAL;
+
+	if (r == 0)
+		wishes_add(wishes, w);
+	return r;
+}
+
 /**
  * wishes_parse() - read the file form
  * @wishes:		an empty list, filled in the file's order
@@ -202,33 +240,7 @@ static int parse_line(struct wish **ret_wish, char *line)
  */
 int wishes_parse(struct wishes *wishes, const char *text, size_t len, unsigned *ret_bad_lines)
 {
-	_cleanup_free_ char *line = malloc(WISH_LINE_MAX + 1);
-	unsigned bad = 0;
-
-	if (!line)
-		return -ENOMEM;
-	while (len) {
-		const char *end = memchr(text, '\n', len);
-		size_t n = end ? (size_t)(end - text) : len;
-		struct wish *w;
-		int r = -EINVAL;
-
-		if (n && n <= WISH_LINE_MAX && !memchr(text, '\0', n) && wishes->n < WISHES_MAX) {
-			memcpy(line, text, n);
-			line[n] = '\0';
-			r = parse_line(&w, line);
-		}
-		if (r == -ENOMEM)
-			return r;
-		if (r < 0)
-			bad += n > 0;
-		else
-			wishes_add(wishes, w);
-		text += end ? n + 1 : n;
-		len -= end ? n + 1 : n;
-	}
-	*ret_bad_lines = bad;
-	return 0;
+	return wish_each_line(text, len, add_line, wishes, ret_bad_lines);
 }
 
 void wish_put_escaped(FILE *f, const char *text)

@@ -24,6 +24,14 @@ int wish_copy_text(char **ret, const char *text);
 void wishes_add(struct wishes *wishes, struct wish *w);
 void wishes_remove(struct wishes *wishes, struct wish *w);
 
-/* Fields of the file forms, which bearers have, too (bearer_file.c). */
+#define WISH_LINE_MAX 8192
+
+/*
+ * Lines and fields of the file forms, which bearers have, too (bearer_file.c). Each line that is not empty and no
+ * longer than WISH_LINE_MAX is taken, without its newline, and may be cut up. Return: 0, with how many lines said nothing;
+ * or -ENOMEM, at once.
+ */
+int wish_each_line(const char *text, size_t len, int (*take)(void *ctx, char *line), void *ctx,
+		   unsigned *ret_bad_lines);
 bool wish_unescape(char *field);
 void wish_put_escaped(FILE *f, const char *text);
