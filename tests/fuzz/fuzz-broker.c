@@ -357,9 +357,7 @@ static void make_ask(struct broker_ask *ask, uint8_t verb, uint8_t raw)
 	if (!(raw & 0x40))
 		snprintf(ask->device.busid, sizeof(ask->device.busid), "%s", busids[raw & 7]);
 	if (!(raw & 0x80))
-		ask->force = raw & 8;
-	/* Not any byte is a bool; the daemon would have to break the language for others. */
-	ask->force = *(uint8_t *)&ask->force & 1;
+		ask->force = !!(raw & 8);
 	ask->verb = verb < 0xf8 ? verb % 9 : verb;
 	ask->id = ++n_asked;
 }

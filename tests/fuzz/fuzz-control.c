@@ -185,7 +185,9 @@ static json_t *value(const struct parameter *p, struct cursor *c)
 
 	if (what >= 0xf0)
 		return what & 1 ? raw_text(c) : what & 2 ? json_object() : json_array();
-	if (what >= 0xe8 || (!p->n_words && strcmp(p->name, "devices")))
+	if (what >= 0xe8)
+		return any_number(what - 0xe8);
+	if (!p->n_words && strcmp(p->name, "devices"))
 		return any_number(what);
 	if (!p->n_words)
 		return recorded(c);

@@ -28,8 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fsync(int fd);
 
 static const char *const files[] = {
-	"run/wishes",	 "state/assignments", "state/reserved",	 "state/names", "state/bearers",
-	"run/unpowered", "run/claimed",	      "state/addresses", "state/cards", "run/sessions",
+	"run/wishes",	 "state/assignments", "state/reserved", "state/names",
+	"state/bearers", "run/unpowered",     "run/claimed",	"state/addresses",
+	"state/cards",	 "run/sessions",      "run/twins",
 };
 
 static const char config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\naddress = 10.77.0.50\n"
