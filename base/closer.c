@@ -177,14 +177,25 @@ static bool usher_begin(struct closer *c, int line)
 	return child.pid > 0;
 }
 
-static _Noreturn void closer_main(const int lines[CLOSER_LINES])
+/* It hears bytes of nobody, but what it takes is strangers', and its ushers hear them. */
+static int closer_give_up(const struct sandbox_user *user)
+{
+	int r = user && geteuid() == 0 ? sandbox_become(user, NULL, 0) : 0;
+
+	if (r == 0)
+		r = sandbox_keep_caps(0);
+	if (r == 0)
+		r = sandbox_files(NULL, 0);
+	return r == 0 ? sandbox_calls(SANDBOX_CLOSER) : r;
+}
+
+static _Noreturn void closer_main(const int lines[CLOSER_LINES], const struct sandbox_user *user)
 {
 	static struct closer c;
 	struct pollfd p[3] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
 	sigset_t all;
 
 	prctl(PR_SET_NAME, "usbrouted-close");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	/* Nothing else of its starter's is kept open by it. */
@@ -193,6 +204,8 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES])
 	sigaddset(&all, SIGCHLD);
 	p[1].fd = 4;
 	p[2].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (closer_give_up(user) < 0 || write(3, "", 1) != 1)
+		_exit(1);
 	for (;;) {
 		bool full = c.n_closing == CLOSING_MAX;
 
@@ -214,15 +227,27 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES])
 	_exit(0);
 }
 
+/* It says so when it has given up its rights; else it has ended. */
+static int closer_stands(void)
+{
+	struct pollfd p = {.fd = closer_lines[CLOSER_CLOSE], .events = POLLIN};
+	char byte;
+
+	while (poll(&p, 1, -1) < 0)
+		;
+	return read(p.fd, &byte, 1) == 1 ? 0 : -EPERM;
+}
+
 /**
  * strangers_start() - start the closer
+ * @user:	whose it becomes, where this process is root's; NULL: it stays
  *
  * Once, before any thread. Without it stranger_close() closes what it has to by itself, and usher_start()
  * has no usher.
  *
  * Return: 0 or a negative errno.
  */
-int strangers_start(void)
+int strangers_start(const struct sandbox_user *user)
 {
 	int theirs[CLOSER_LINES] = {-1, -1}, pair[2], r = 0;
 	pid_t pid = -1;
@@ -239,14 +264,15 @@ int strangers_start(void)
 	if (r == 0) {
 		pid = fork();
 		if (pid == 0)
-			closer_main(theirs);
+			closer_main(theirs, user);
 		r = pid < 0 ? -errno : 0;
 	}
-	for (unsigned i = 0; i < CLOSER_LINES; i++) {
-		fd_close(theirs[i]);
-		if (r < 0)
-			closer_lines[i] = fd_close(closer_lines[i]);
-	}
+	for (unsigned i = 0; i < CLOSER_LINES; i++)
+		theirs[i] = fd_close(theirs[i]);
+	if (r == 0)
+		r = closer_stands();
+	for (unsigned i = 0; i < CLOSER_LINES && r < 0; i++)
+		closer_lines[i] = fd_close(closer_lines[i]);
 	return r;
 }
 

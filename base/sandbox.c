@@ -39,6 +39,14 @@ int sandbox_user_find(struct sandbox_user *ret_user, const char *name)
 	return 0;
 }
 
+/* No program that is executed later can have one of these. */
+static void empty_bounding_set(uint64_t keep)
+{
+	for (unsigned c = 0; c <= CAP_LAST_CAP; c++)
+		if (!(keep >> c & 1))
+			prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+}
+
 /**
  * sandbox_become() - be a user for good
  * @user:	whom
@@ -53,6 +61,7 @@ int sandbox_user_find(struct sandbox_user *ret_user, const char *name)
  */
 int sandbox_become(const struct sandbox_user *user, const gid_t *groups, size_t n_groups)
 {
+	empty_bounding_set(0); /* takes a right that goes with the user */
 	if (setgroups(n_groups, groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
 	    setresuid(user->uid, user->uid, user->uid) < 0)
 		return -errno;
@@ -77,9 +86,7 @@ int sandbox_keep_caps(uint64_t keep)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	for (unsigned c = 0; c <= CAP_LAST_CAP; c++)
-		if (!(keep >> c & 1))
-			prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+	empty_bounding_set(keep);
 	if (syscall(SYS_capget, &head, data) < 0)
 		return -errno;
 	for (unsigned i = 0; i < 2; i++) {

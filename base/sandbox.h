@@ -55,5 +55,5 @@ struct sandbox_path {
 int sandbox_user_find(struct sandbox_user *ret_user, const char *name);
 int sandbox_become(const struct sandbox_user *user, const gid_t *groups, size_t n_groups);
 int sandbox_keep_caps(uint64_t keep);
-int sandbox_files(const struct sandbox_path *paths, size_t n, bool tcp);
+int sandbox_files(const struct sandbox_path *paths, size_t n);
 int sandbox_calls(enum sandbox_stage stage);

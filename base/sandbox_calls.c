@@ -71,16 +71,16 @@ struct argument {
 	unsigned index;
 	const uint32_t *values;
 	size_t n;
+	bool fatal; /* else the process ends */
 };
 
 #define VALUES(...) \
 	.values = (const uint32_t[]){__VA_ARGS__}, .n = ARRAY_SIZE(((uint32_t[]){__VA_ARGS__}))
 
 static const struct argument unix_only = {ONE_OF, 0, VALUES(AF_UNIX)};
-/* The broker's own network, until a guest's TCP ends in its process. */
-static const struct argument unix_and_ip = {ONE_OF, 0, VALUES(AF_UNIX, AF_INET, AF_INET6)};
 static const struct argument no_code = {WITHOUT, 2, VALUES(PROT_EXEC)};
-static const struct argument thread_only = {WITH, 0, VALUES(CLONE_THREAD)};
+/* Newer libc blocks signals while it forks, so that a refusal would end the process there and not here. */
+static const struct argument thread_only = {WITH, 0, VALUES(CLONE_THREAD), .fatal = true};
 static const struct argument no_namespace = {WITHOUT, 0,
 					     VALUES(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
 						    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
@@ -89,7 +89,7 @@ static const struct argument no_namespace = {WITHOUT, 0,
 static const struct argument in_vain = {NEVER, 0, NULL, 0};
 static const struct argument itself = {OWN_PID, 0, NULL, 0};
 static const struct argument own_limits = {ONE_OF, 0, VALUES(0)};
-static const struct argument name_only = {ONE_OF, 0, VALUES(PR_SET_NAME)};
+static const struct argument name_only = {ONE_OF, 0, VALUES(PR_SET_NAME, PR_GET_NAME)};
 static const struct argument plain_fcntl = {
 	ONE_OF, 1,
 	VALUES(F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS)};
@@ -180,7 +180,7 @@ static const struct call calls[] = {
 	{__NR_accept4, C | S | V},
 	{__NR_shutdown, X | C | S | V},
 	{__NR_getsockopt, C | S | V},
-	{__NR_setsockopt, B | C | S | V},
+	{__NR_setsockopt, C | S | V},
 	{__NR_getpeername, C | S | V},
 	{__NR_getsockname, C | S | V},
 	{__NR_pipe2, B | X | C | S | V},
@@ -191,12 +191,11 @@ static const struct call calls[] = {
 	{__NR_ftruncate, C | S},
 
 	/* Sockets of its own. */
-	{__NR_socket, B, &unix_and_ip},
 	{__NR_socket, C, &unix_only},
-	{__NR_socketpair, B | C | S | V, &unix_only},
-	{__NR_bind, B | C},
-	{__NR_listen, B | C},
-	{__NR_connect, B | C},
+	{__NR_socketpair, C | S | V, &unix_only},
+	{__NR_bind, C},
+	{__NR_listen, C},
+	{__NR_connect, C},
 
 	/* Rings, one a guest's thread; of a bell's (bell.h) what it rings is changed later, too. */
 	{__NR_io_uring_setup, X | C | S},
@@ -313,6 +312,10 @@ static const int intruders[] = {
 	__NR_request_key,
 	__NR_keyctl,
 	__NR_open_by_handle_at,
+#ifdef __x86_64__
+	__NR_fork,
+	__NR_vfork,
+#endif
 };
 
 /* Its arguments lie in memory, where a filter can't see them; libc takes clone(2) where there is none. */
@@ -365,6 +368,8 @@ static void add_argument(struct filter *f, const struct argument *a, uint32_t re
 	size_t args = offsetof(struct seccomp_data, args);
 
 	/* Both kinds of machine are little-endian: the low word comes first. */
+	if (a->fatal)
+		refuse = SECCOMP_RET_KILL_PROCESS;
 	add_load(f, args + a->index * sizeof(uint64_t));
 	switch (a->judge) {
 	case ONE_OF:

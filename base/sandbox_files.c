@@ -96,14 +96,13 @@ static int allow(int ruleset, const struct sandbox_path *p, uint64_t known)
  * sandbox_files() - open no files any more but some
  * @paths:	which, and what for
  * @n:		how many; 0: none at all
- * @tcp:	whether it may still bind and connect TCP sockets, which takes version 4 to forbid
  *
- * For a process with one thread. What is open stays open. Signals reach nobody any more but the process
- * itself and its children, where the kernel has version 6.
+ * For a process with one thread. What is open stays open. Where the kernel has version 4, there is no TCP
+ * any more either, and with version 6 signals reach nobody but the process itself and its children.
  *
  * Return: 0, also where the kernel has no Landlock; or a negative errno.
  */
-int sandbox_files(const struct sandbox_path *paths, size_t n, bool tcp)
+int sandbox_files(const struct sandbox_path *paths, size_t n)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, ASK_VERSION);
 	struct ruleset forbidden = {0};
@@ -116,7 +115,7 @@ int sandbox_files(const struct sandbox_path *paths, size_t n, bool tcp)
 		return 0;
 	}
 	forbidden.files = known_rights(version);
-	forbidden.network = version >= 4 && !tcp ? TCP_BIND_AND_CONNECT : 0;
+	forbidden.network = version >= 4 ? TCP_BIND_AND_CONNECT : 0;
 	forbidden.scoped = version >= 6 ? SCOPE_SIGNALS : 0;
 	/* Words that an older kernel does not know are zero, and it takes them as that. */
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &forbidden, sizeof(forbidden), 0);

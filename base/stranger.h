@@ -10,7 +10,8 @@
  *   closed by stranger_close(), which looks first, and hands a socket with such a queue to the closer.
  *
  * The closer is a process that does nothing but to close what it is handed, each in a child of its own.
- * It is started once, before any thread; it ends with the process that started it. From Linux 6.16 on
+ * It is started once, before any thread; it ends with the process that started it. It has a stage of the
+ * sandbox of its own. From Linux 6.16 on
  * a listener refuses descriptors itself (SO_PASSRIGHTS), and the closer has nothing to do.
  */
 #pragma once
@@ -18,8 +19,9 @@
 #include <sys/types.h>
 
 #include "base/mem.h"
+#include "base/sandbox.h"
 
-int strangers_start(void);
+int strangers_start(const struct sandbox_user *user);
 
 void stranger_listener(int listener);
 int stranger_accept(int listener);

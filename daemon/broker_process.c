@@ -178,6 +178,27 @@ static void broker_ready(int r, const char *text)
 	broker_reply(&none, r, NULL, 0, text);
 }
 
+/*
+ * What it needs: sysfs, nodes of USB devices and of disks, and what tells mounts. It stays root, but one
+ * that may not do more. A program that is started afterwards would keep all of this, and could not even
+ * be loaded: whoever starts VMs' processes has to be forked before.
+ */
+static int broker_give_up(void)
+{
+	static const struct sandbox_path paths[] = {
+		{"/dev", SANDBOX_OPEN},
+		{"/sys", SANDBOX_OPEN},
+		{"/proc", SANDBOX_READ},
+	};
+	int r = sandbox_keep_caps(BROKER_CAPS);
+
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sandbox_files(paths, ARRAY_SIZE(paths));
+	return r == 0 ? sandbox_calls(SANDBOX_BROKER) : r;
+}
+
 static _Noreturn void broker_main(int line)
 {
 	sigset_t all;
@@ -189,7 +210,7 @@ static _Noreturn void broker_main(int line)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 
-	r = sandbox_keep_caps(BROKER_CAPS);
+	r = broker_give_up();
 	broker_ready(r, "dropping rights");
 	if (r == 0)
 		broker_serve();

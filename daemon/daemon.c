@@ -2,7 +2,7 @@
 /*
  * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
  *
- * Up: sockets and files (while the rights for them are there) -> rights dropped -> the broker's
+ * Up: folders -> another user -> sockets and files -> rights dropped (rights.h) -> the broker's
  * line, devices listed -> threads started -> ready: control socket served, devices
  * moved. Down: no more steps -> sessions closed, devices closed by their threads, nothing given
  * back to the host -> the process ends; it waits for no call that is stuck in the kernel.
@@ -29,9 +29,9 @@
 #include "daemon/device_registry.h"
 #include "daemon/old_sessions.h"
 #include "daemon/port_off.h"
+#include "daemon/rights.h"
 #include "daemon/route.h"
 #include "daemon/twins.h"
-#include "base/sandbox.h"
 #include "daemon/virt_link.h"
 #include "policy/rule.h"
 #include "usbip/usb_device.h"
@@ -53,33 +53,6 @@ char *daemon_path(char *buf, size_t size, const char *folder, const char *name)
 {
 	snprintf(buf, size, "%s/%s", folder, name);
 	return buf;
-}
-
-static int make_folder(const char *path, mode_t mode)
-{
-	struct stat st;
-
-	if (mkdir(path, mode) == 0)
-		return chmod(path, mode) < 0 ? -errno : 0;
-	if (errno != EEXIST)
-		return -errno;
-	if (stat(path, &st) < 0)
-		return -errno;
-	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-}
-
-static int make_folders(const struct config *config)
-{
-	const char *path = config->runtime_directory;
-	int r = make_folder(path, 0755);
-
-	if (r == 0) {
-		path = config->state_directory;
-		r = make_folder(path, 0755);
-	}
-	if (r < 0)
-		log_err("%s: %s", path, errno_text(r));
-	return r;
 }
 
 /* ------------------------------------------------------------- down */
@@ -228,16 +201,19 @@ static int take_lock(struct daemon *daemon)
 	return r;
 }
 
-/* What needs the rights that are dropped afterwards. */
-static int daemon_prepare(struct daemon *daemon)
+/* Folders as root, files and sockets as the user; what needs rights that are dropped at the end. */
+static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user)
 {
-	int r = make_folders(daemon->config);
+	int r = rights_take_folders(daemon->config, user);
 
 	if (r == 0)
-		r = take_lock(daemon);
+		r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
 	if (r < 0)
 		return r;
-	r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
+	vms_find_group(daemon);
+	r = rights_become(user, daemon->socket_group, daemon->config_file);
+	if (r == 0)
+		r = take_lock(daemon);
 	if (r == 0)
 		r = vms_make_sockets(daemon);
 	if (r == 0)
@@ -249,10 +225,7 @@ static int daemon_prepare(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	old_sessions_load(daemon);
-	r = sandbox_keep_caps(0);
-	if (r < 0)
-		log_err("dropping rights: %s", errno_text(r));
-	return r;
+	return rights_give_up(daemon->config, daemon->config_file);
 }
 
 static int daemon_begin(struct daemon *daemon)
@@ -331,11 +304,12 @@ static void explain_no_loop(int r)
  * @policy:		taken
  * @config_file:	where both came from; NULL: the usual place
  * @broker_line:	of broker_start(); taken
+ * @user:		whose the process becomes, where it is root's
  *
  * Return: the process's exit status.
  */
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
-	       int broker_line)
+	       int broker_line, const struct sandbox_user *user)
 {
 	struct daemon daemon = {.config = config,
 				.policy = policy,
@@ -379,7 +353,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	r = broker_new(&daemon.broker, daemon.loop, line, daemon_broker_lost, &daemon);
 	if (r == 0) {
 		line = -1;
-		r = daemon_prepare(&daemon);
+		r = daemon_prepare(&daemon, user);
 	}
 	if (r == 0)
 		status = daemon_loop(&daemon);

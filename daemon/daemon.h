@@ -30,6 +30,7 @@ struct control_socket;
 struct virt_link;
 struct device_registry;
 struct policy;
+struct sandbox_user;
 
 struct daemon {
 	struct config *config;
@@ -106,6 +107,7 @@ struct vm_list {
 int vms_start(struct daemon *daemon);
 void vms_stop(struct daemon *daemon);
 void vms_free(struct daemon *daemon);
+void vms_find_group(struct daemon *daemon);
 int vms_make_sockets(struct daemon *daemon);
 int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_list *ret_next,
 		struct config_errors *errors);
@@ -206,7 +208,7 @@ bool device_is_meant(const struct device *device, const char *text);
 /* ------------------------------------------------------------- the whole */
 
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
-	       int broker_line);
+	       int broker_line, const struct sandbox_user *user);
 int daemon_reload(struct daemon *daemon, struct config_errors *errors);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/output.h"
@@ -16,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/policy_files.h"
 #include "daemon/release.h"
+#include "daemon/rights.h"
 
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2
@@ -30,12 +32,13 @@
 #define DESCRIPTORS 8192
 
 static const char usage[] =
-	"Usage: usbrouted [--config FILE] [--check | --release]\n"
+	"Usage: usbrouted [--config FILE] [--user NAME] [--check | --release]\n"
 	"Route USB devices into virtual machines.\n"
 	"\n"
 	"  --config FILE  read FILE (default: " USBROUTED_CONFIG ")\n"
 	"  --check        read configuration and policy, print their errors, touch nothing\n"
 	"  --release      give devices that a stopped daemon has left claimed to the host\n"
+	"  --user NAME    once started, be NAME and not root (default: " RIGHTS_USER ")\n"
 	"  --debug        log more\n"
 	"  --version      print the version\n"
 	"  --help         print this\n"
@@ -44,18 +47,27 @@ static const char usage[] =
 	"usbrouted.conf(5).\n";
 
 struct options {
-	const char *config;
+	const char *config, *user;
 	bool check, release, debug;
 };
 
 /* Return: -1 to go on, else the exit status. */
 static int parse_options(struct options *o, int argc, char **argv)
 {
-	enum { OPT_CONFIG = 256, OPT_CHECK, OPT_RELEASE, OPT_DEBUG, OPT_VERSION, OPT_HELP };
+	enum {
+		OPT_CONFIG = 256,
+		OPT_CHECK,
+		OPT_RELEASE,
+		OPT_USER,
+		OPT_DEBUG,
+		OPT_VERSION,
+		OPT_HELP
+	};
 	static const struct option options[] = {
 		{"config", required_argument, NULL, OPT_CONFIG},
 		{"check", no_argument, NULL, OPT_CHECK},
 		{"release", no_argument, NULL, OPT_RELEASE},
+		{"user", required_argument, NULL, OPT_USER},
 		{"debug", no_argument, NULL, OPT_DEBUG},
 		{"version", no_argument, NULL, OPT_VERSION},
 		{"help", no_argument, NULL, OPT_HELP},
@@ -73,6 +85,9 @@ static int parse_options(struct options *o, int argc, char **argv)
 			break;
 		case OPT_RELEASE:
 			o->release = true;
+			break;
+		case OPT_USER:
+			o->user = optarg;
 			break;
 		case OPT_DEBUG:
 			o->debug = true;
@@ -129,6 +144,7 @@ static void raise_descriptors(void)
 static int run(int argc, char **argv)
 {
 	struct options o = {0};
+	struct sandbox_user user = {0};
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	char error[256];
@@ -150,6 +166,11 @@ static int run(int argc, char **argv)
 		config_free(config);
 		return r < 0 ? EXIT_CANNOT : 0;
 	}
+	if (geteuid() == 0 && rights_find_user(&user, o.user) < 0) {
+		policy_free(policy);
+		config_free(config);
+		return EXIT_CANNOT;
+	}
 	raise_descriptors();
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
@@ -160,10 +181,10 @@ static int run(int argc, char **argv)
 		config_free(config);
 		return EXIT_CANNOT;
 	}
-	r = strangers_start();
+	r = strangers_start(&user);
 	if (r < 0)
 		log_warning("no process that closes strangers' descriptors: %s", errno_text(r));
-	return daemon_run(config, policy, o.config, line);
+	return daemon_run(config, policy, o.config, line, &user);
 }
 
 int main(int argc, char **argv)

@@ -36,7 +36,10 @@ int routes_load(struct daemon *daemon)
 	r = twins_load(daemon);
 	if (r < 0)
 		return r;
-	return claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
+	r = claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
+	if (r < 0)
+		log_err("%s/claimed: %s", daemon->config->runtime_directory, errno_text(r));
+	return r;
 }
 
 /**

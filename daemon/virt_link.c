@@ -325,7 +325,7 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
 /**
  * virt_link_new() - make the helper's socket; nobody is served yet
  * @ret_link:	the link
- * @daemon:	the daemon; still with the right to give files to a group
+ * @daemon:	the daemon
  *
  * Return: 0, or a negative errno and it was logged.
  */

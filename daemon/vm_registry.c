@@ -126,20 +126,16 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 	return 0;
 }
 
-/*
- * The group that the sockets are given to. A file may be given to a group by its owner who is in
- * it: so that VMs can come later, when the rights are dropped, the process joins it.
+/**
+ * vms_find_group() - look up the group that the VMs' sockets are given to
+ * @daemon:	the daemon; remembers it
  */
-static void find_socket_group(struct daemon *daemon)
+void vms_find_group(struct daemon *daemon)
 {
 	const char *name = daemon->config->socket_group;
 	const struct group *group = getgrnam(name);
 
 	daemon->socket_group = group ? group->gr_gid : (gid_t)-1;
-	if (group && geteuid() == 0 && setgroups(1, &group->gr_gid) < 0)
-		log_warning("joining the group \"%s\": %s; sockets of VMs that a reload adds will "
-			    "not be the group's",
-			    name, errno_text(errno));
 	if (!group && daemon->config->n_vms)
 		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
 			    "the VMs' sockets",
@@ -148,7 +144,7 @@ static void find_socket_group(struct daemon *daemon)
 
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
- * @daemon:	the daemon; still with the right to give files to a group
+ * @daemon:	the daemon; in the group that they are given to
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -157,7 +153,6 @@ int vms_make_sockets(struct daemon *daemon)
 	struct vm_list vms = {0};
 	int r;
 
-	find_socket_group(daemon);
 	vm_net_init(daemon);
 	list_for_each(it, &daemon->config->vms) {
 		struct vm *vm;

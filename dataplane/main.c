@@ -104,7 +104,7 @@ static int run(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
 	enclose(argv[1]);
 	/* Its closer is shut in as it is. */
-	r = strangers_start();
+	r = strangers_start(NULL);
 	if (r < 0) {
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;

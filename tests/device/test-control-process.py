@@ -86,7 +86,7 @@ class Process(unittest.TestCase):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
             self.daemon = subprocess.Popen(
-                [DAEMON, "--config", self.config], stderr=self.log,
+                [DAEMON, "--user", "root", "--config", self.config], stderr=self.log,
                 env={**os.environ, **PRELOAD, "UMOCKDEV_DIR": self.host.folder, "NOTIFY_SOCKET": str(path)})
             self.addCleanup(self.stop)
             notify.settimeout(0.1)

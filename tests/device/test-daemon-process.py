@@ -22,9 +22,11 @@ SECONDS = 60
 
 class Daemon:
     running = None
+    words = ["--user", "nobody"]    # the user of an installed daemon need not be there
 
     def __init__(self, folder, config):
         self.folder = pathlib.Path(folder)
+        os.chmod(folder, 0o755)
         self.run = self.folder / "run"
         self.config = self.folder / "usbrouted.conf"
         self.configure(config)
@@ -39,8 +41,10 @@ class Daemon:
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
+            path.chmod(0o777)       # as systemd's
             notify.settimeout(SECONDS)
-            self.process = Daemon.running = subprocess.Popen([DAEMON, "--config", self.config], stderr=stderr,
+            self.process = Daemon.running = subprocess.Popen([DAEMON, *self.words, "--config", self.config],
+                                            stderr=stderr,
                                             env={**os.environ, "NOTIFY_SOCKET": str(path)})
             while b"READY=1" not in notify.recv(4096):
                 pass
@@ -53,7 +57,7 @@ class Daemon:
 
     def fails(self):
         """Start it where it can't run: its exit status and its words."""
-        done = subprocess.run([DAEMON, "--config", self.config], capture_output=True, text=True,
+        done = subprocess.run([DAEMON, *self.words, "--config", self.config], capture_output=True, text=True,
                               timeout=SECONDS)
         return done.returncode, done.stderr
 
@@ -105,6 +109,7 @@ class Process(unittest.TestCase):
 
     def test_without_descriptors_connections_wait(self):
         """At the control socket, the helper's and a VM's: said in the log, and taken when there is room again."""
+        self.daemon.words = ["--user", "root"]      # whose limits the test may set
         daemon = self.daemon.start()
         pid, said = daemon.process.pid, []
         late = threading.Timer(SECONDS, daemon.process.kill)     # who says nothing is read no longer

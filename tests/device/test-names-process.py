@@ -64,7 +64,7 @@ class Names(unittest.TestCase):
         self.daemon.wait()
 
     def start(self):
-        self.daemon = subprocess.Popen([DAEMON, "--config", self.folder / "conf"], stderr=subprocess.DEVNULL)
+        self.daemon = subprocess.Popen([DAEMON, "--user", "root", "--config", self.folder / "conf"], stderr=subprocess.DEVNULL)
         self.wait(lambda: self.ctl("status").returncode == 0, "the daemon answers")
 
     def restart(self, meanwhile=lambda: None):

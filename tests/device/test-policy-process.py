@@ -82,7 +82,7 @@ class Policy(unittest.TestCase):
         self.put("10-a.rules", "allow * to vm1", "allow * to vm9")
         self.put("20-b.rules", "grant *", "allow in=nowhere")
         for words in [], ["--check"]:
-            done = subprocess.run([DAEMON, "--config", self.daemon.config, *words], capture_output=True,
+            done = subprocess.run([DAEMON, *self.daemon.words, "--config", self.daemon.config, *words], capture_output=True,
                                   text=True, timeout=daemon_process.SECONDS)
             self.assertEqual(done.returncode, 1)
             lines = done.stderr.splitlines()

@@ -269,6 +269,7 @@ static void begin(struct fixture *f)
 	bearers_init(&d->names.bearers);
 	d->names.wait_ns = NAME_WAIT;
 	assert_int_equal(routes_load(d), 0);
+	vms_find_group(d);
 	assert_int_equal(vms_make_sockets(d), 0);
 	assert_int_equal(vms_start(d), 0);
 	f->vm1 = vm_find(d, "vm1");

@@ -513,7 +513,7 @@ int main(void)
 	};
 
 	/* It closes what front-ends have sent. */
-	if (strangers_start() < 0)
+	if (strangers_start(NULL) < 0)
 		return 1;
 	return cmocka_run_group_tests_name("guest-net", tests, NULL, NULL);
 }

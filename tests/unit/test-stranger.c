@@ -217,7 +217,7 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	if (strangers_start() < 0)
+	if (strangers_start(NULL) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -384,7 +384,7 @@ int main(int argc, char **argv)
 		return 2;
 	mute_fuse = argv[1];
 	signal(SIGPIPE, SIG_IGN);
-	if (strangers_start() < 0)
+	if (strangers_start(NULL) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
