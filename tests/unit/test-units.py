@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+"""systemd's word on the units that are built: how much of the machine a service could still reach, were it taken over
+(0 to 10), and the users that they name are made. usage: test-units.py UNITS SYSUSERS"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+UNITS, SYSUSERS = map(pathlib.Path, sys.argv[1:3])
+# In tenths, as --threshold= takes them.
+MOST = {"usbrouted.service": 30, "usbrouted-libvirt.service": 30, "usbroute-agent.service": 30}
+
+
+class Units(unittest.TestCase):
+    def test_exposure(self):
+        for name, most in MOST.items():
+            if not (UNITS / name).exists():
+                continue
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                # It wants programs that are there.
+                unit = pathlib.Path(folder) / name
+                unit.write_text(re.sub(r"^(Exec\w+=[!+-]?)\S+", r"\1/bin/true", (UNITS / name).read_text(), flags=re.M))
+                done = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={most}",
+                                       "--no-pager", unit], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
+
+    def test_users_are_made(self):
+        made = {line.split()[1] for line in SYSUSERS.read_text().splitlines() if line.startswith("u ")}
+        for path in UNITS.glob("*.service"):
+            for user in re.findall(r"^(?:User|Group|SupplementaryGroups)=(.*)$", path.read_text(), re.M):
+                self.assertIn(user, made, path)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
