@@ -365,6 +365,45 @@ class Strangers(unittest.TestCase):
             status, errors = self.daemon.stop(end)
             self.assertEqual(status, 0 if end == signal.SIGTERM else -end, errors)
 
+    def test_front_end_sends_memory_that_nobody_has_touched(self):
+        """It is charged to the daemon: as much as the guest's memory, and no more, until the guest goes."""
+        self.daemon.start()
+        size, frontend = 16 << 20, self.frontend()
+        os.ftruncate(frontend.memfd, size)
+        frontend.features()
+        frontend.memory(((hostile.GPA, size, hostile.UVA, 0),))
+        frontend.ring(hostile.RX)
+        frontend.ring(hostile.TX)
+        first = hostile.SIZE // 4096
+        for number, page in enumerate(range(first, size // 4096), 1):
+            frontend.desc(hostile.TX, number % 128, hostile.GPA + page * 4096, 60)
+            frontend.post(hostile.TX, number % 128)
+            while frontend.used(hostile.TX) != number:
+                self.assertTrue(frontend.alive())
+        self.assertGreater(self.shared_memory(), size - hostile.SIZE - 1)
+        self.assertLessEqual(self.shared_memory(), size)
+        frontend.sock.close()
+        self.frontend().alive()     # it is served when the other one has gone
+        self.assertLess(self.shared_memory(), hostile.SIZE)
+        self.stops()
+
+    def shared_memory(self):
+        """Of the daemon and all processes that it has started, in bytes."""
+        parents, shared = {}, {}
+        for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+            try:
+                status = dict(line.split(":", 1) for line in path.read_text().splitlines())
+            except OSError:
+                continue
+            pid = int(path.parent.name)
+            parents[pid], shared[pid] = int(status["PPid"]), int(status.get("RssShmem", "0 kB").split()[0]) << 10
+
+        def ours(pid):
+            while pid and pid != self.daemon.process.pid:
+                pid = parents.get(pid)
+            return pid is not None and pid != 0
+        return sum(size for pid, size in shared.items() if ours(pid))
+
     def test_front_end_with_full_counters(self):
         """Its call is an eventfd at its maximum that makes a writer wait: its neighbour's broadcasts do not, nor who comes next."""
         self.daemon.configure(self.config + "[vm vm2]\n")
