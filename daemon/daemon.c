@@ -34,8 +34,6 @@
 #include "daemon/twins.h"
 #include "daemon/virt_link.h"
 #include "policy/rule.h"
-#include "usbip/usb_device.h"
-#include "vhost_user_net/net_port.h"
 
 /* A call in the kernel may take 5 s to give up on a dead device; then some. */
 #define STOP_SECONDS 10
@@ -94,6 +92,14 @@ void daemon_stop(struct daemon *daemon, int exit_status)
 	loop_watch_time(daemon->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
 			daemon_stop_late, daemon);
 	daemon_maybe_done(daemon);
+}
+
+static void daemon_starter_lost(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	log_err("the starter of the VMs' processes has died; nothing can go on without it");
+	daemon_stop(daemon, 1);
 }
 
 static void daemon_broker_lost(void *ctx)
@@ -230,10 +236,8 @@ static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user
 
 static int daemon_begin(struct daemon *daemon)
 {
-	int r = usb_device_library_init();
+	int r = device_registry_start(daemon->registry);
 
-	if (r == 0)
-		r = device_registry_start(daemon->registry);
 	if (r == 0)
 		r = vms_start(daemon);
 	if (r < 0) {
@@ -255,6 +259,7 @@ static void daemon_free(struct daemon *daemon)
 	old_sessions_free(daemon);
 	vms_free(daemon);
 	broker_free(daemon->broker);
+	starter_free(daemon->starter);
 	ports_off_free(daemon);
 	wish_book_deinit(&daemon->book);
 	wish_book_deinit(&daemon->undo);
@@ -304,12 +309,13 @@ static void explain_no_loop(int r)
  * @policy:		taken
  * @config_file:	where both came from; NULL: the usual place
  * @broker_line:	of broker_start(); taken
+ * @starter_line:	of starter_start(); taken
  * @user:		whose the process becomes, where it is root's
  *
  * Return: the process's exit status.
  */
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
-	       int broker_line, const struct sandbox_user *user)
+	       int broker_line, int starter_line, const struct sandbox_user *user)
 {
 	struct daemon daemon = {.config = config,
 				.policy = policy,
@@ -317,7 +323,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 				.started_ns = loop_now(),
 				.lock = -1,
 				.signals = -1};
-	_cleanup_close_ int line = broker_line;
+	_cleanup_close_ int line = broker_line, start_line = starter_line;
 	sigset_t set;
 	int r, status = 1;
 
@@ -353,6 +359,11 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	r = broker_new(&daemon.broker, daemon.loop, line, daemon_broker_lost, &daemon);
 	if (r == 0) {
 		line = -1;
+		r = starter_new(&daemon.starter, daemon.loop, start_line, daemon_starter_lost,
+				&daemon);
+	}
+	if (r == 0) {
+		start_line = -1;
 		r = daemon_prepare(&daemon, user);
 	}
 	if (r == 0)

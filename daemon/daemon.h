@@ -19,6 +19,7 @@
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/device_names.h"
+#include "daemon/starter.h"
 #include "dataplane/guest.h"
 #include "policy/selector.h"
 #include "daemon/wish_book.h"
@@ -37,6 +38,7 @@ struct daemon {
 	struct policy *policy; /* never NULL; swapped as a whole */
 	struct loop *loop;
 	struct broker *broker;
+	struct starter *starter;
 	struct net_roster roster;
 	struct vm *ports[NET_PORTS]; /* whose number is whose */
 	struct device_registry *registry;
@@ -91,7 +93,14 @@ struct vm {
 	unsigned number;
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	struct guest *guest;  /* NULL until it is started */
-	int socket;	      /* <vm>.sock, until the guest has it */
+	struct {
+		struct starter_request req;
+		struct loop_watch timer; /* until it answers, or until it is tried again */
+		uint64_t stood_ns;	 /* since when it stands; 0: it doesn't */
+		unsigned failures;	 /* in a row */
+		bool old;		 /* it is the last control's */
+	} process;			 /* vm_run.c */
+	int socket;			 /* <vm>.sock, until the guest has it */
 	struct agents agents;
 	bool asleep;		      /* its agent has said so; the card may be down meanwhile */
 	struct loop_watch side_watch; /* guest_side.c: something has changed */
@@ -208,7 +217,7 @@ bool device_is_meant(const struct device *device, const char *text);
 /* ------------------------------------------------------------- the whole */
 
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
-	       int broker_line, const struct sandbox_user *user);
+	       int broker_line, int starter_line, const struct sandbox_user *user);
 int daemon_reload(struct daemon *daemon, struct config_errors *errors);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);

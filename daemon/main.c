@@ -18,6 +18,7 @@
 #include "daemon/policy_files.h"
 #include "daemon/release.h"
 #include "daemon/rights.h"
+#include "daemon/starter.h"
 
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2
@@ -148,7 +149,7 @@ static int run(int argc, char **argv)
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	char error[256];
-	int line, r = parse_options(&o, argc, argv);
+	int line, starter_line, r = parse_options(&o, argc, argv);
 
 	if (r >= 0)
 		return r;
@@ -181,10 +182,17 @@ static int run(int argc, char **argv)
 		config_free(config);
 		return EXIT_CANNOT;
 	}
+	r = starter_start(&starter_line);
+	if (r < 0) {
+		log_err("no process that starts the VMs' processes: %s", errno_text(r));
+		policy_free(policy);
+		config_free(config);
+		return EXIT_CANNOT;
+	}
 	r = strangers_start(&user);
 	if (r < 0)
 		log_warning("no process that closes strangers' descriptors: %s", errno_text(r));
-	return daemon_run(config, policy, o.config, line, &user);
+	return daemon_run(config, policy, o.config, line, starter_line, &user);
 }
 
 int main(int argc, char **argv)

@@ -55,7 +55,7 @@ static bool is_ours(const char *name)
 					    "addresses", "twins",    NULL};
 	size_t n = strlen(name);
 
-	if (n > 5 && !strcmp(name + n - 5, ".sock"))
+	if (n > 5 && (!strcmp(name + n - 5, ".sock") || !strcmp(name + n - 5, ".line")))
 		return true;
 	if (n > 4 && !strcmp(name + n - 4, ".new"))
 		n -= 4;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What vm_registry.c, vm_address.c, vm_card.c, vm_net.c and vm_change.c share. */
+/* What vm_registry.c, vm_address.c, vm_card.c, vm_net.c, vm_change.c and vm_run.c share. */
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +10,8 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 void vm_free(struct vm *vm);
 int vm_make_socket(struct vm *vm, gid_t group);
 int vm_start(struct vm *vm);
+int vm_run(struct vm *vm);
+void vm_run_end(struct vm *vm);
 void vm_silence(struct vm *vm, const char *why);
 void vm_close(struct vm *vm);
 

@@ -16,12 +16,14 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stranger.h"
 #include "protocol/vm_line.h"
 #include "usbip/hid_found.h"
 
 enum guest_state {
 	GUEST_ALONE,	/* no line */
 	GUEST_GREETING, /* HELLO was said */
+	GUEST_ENDING,	/* END was said to a process of the last control */
 	GUEST_STARTING, /* START was said */
 	GUEST_STANDS,
 };
@@ -36,9 +38,9 @@ struct guest {
 	struct vm_line *line;
 	struct list devices; /* of struct guest_device */
 	struct guest_card card;
-	int next; /* the listener for the next control, or -1 */
-	bool stopping;
-	bool agent_asked; /* guest_agent() is owed */
+	int next;	     /* the listener for the next control, or -1 */
+	bool stopping, over; /* to end; "ended" is on its way */
+	bool agent_asked;    /* guest_agent() is owed */
 	struct loop_watch ended, taken;
 };
 
@@ -166,8 +168,9 @@ static void guest_over(void *ctx, int res _unused_)
 
 static void guest_is_over(struct guest *guest)
 {
-	if (!loop_watching(&guest->ended))
+	if (!guest->over)
 		loop_watch_time(guest->loop, &guest->ended, 0, guest_over, guest);
+	guest->over = true;
 }
 
 /* With no process there is nothing to wait for. */
@@ -239,8 +242,14 @@ static const char *said_hello(struct guest *guest, const union vm_wire_message *
 		return NOT_ASKED;
 	if (vm_wire_agree(&m->hello) < 0)
 		return "it speaks no version that usbrouted does";
-	if (m->hello.serves)
-		return "it serves already"; /* the next control's to take up */
+	if (guest->stopping)
+		return "it is not needed any more";
+	if (m->hello.serves) {
+		/* Of the last control: it makes room for a new one. */
+		guest->state = GUEST_ENDING;
+		tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+		return NULL;
+	}
 	guest->state = GUEST_STARTING;
 	tell_start(guest);
 	return NULL;
@@ -268,7 +277,7 @@ static const char *said_card(struct guest *guest, const union vm_wire_message *m
 static const char *said_ended(struct guest *guest, const union vm_wire_message *m _unused_)
 {
 	/* The line's end is next, and says the rest. */
-	return guest->stopping ? NULL : NOT_ASKED;
+	return guest->stopping || guest->state == GUEST_ENDING ? NULL : NOT_ASKED;
 }
 
 static const char *said_refused(struct guest *guest, const union vm_wire_message *m)
@@ -439,12 +448,26 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	struct guest *guest = ctx;
 	struct guest_device *gd;
 
+	/* What one of the last control says on its way out is about nothing of ours. */
+	if (guest->state == GUEST_ENDING)
+		return NULL;
 	if (says[m->kind].of_guest)
 		return says[m->kind].of_guest(guest, m);
 	if (!says[m->kind].of_device)
 		return NOT_ASKED;
 	gd = device_find(guest, m->device.device);
 	return gd ? says[m->kind].of_device(gd, m) : NO_DEVICE;
+}
+
+/**
+ * guest_disconnect() - have nothing more to do with a guest's process
+ * @guest:	the guest
+ * @why:	for the log; "lost" is told within
+ */
+void guest_disconnect(struct guest *guest, const char *why)
+{
+	if (guest->line)
+		on_lost(guest, why);
 }
 
 static const struct vm_line_ops line_ops = {.message = on_message, .lost = on_lost};
@@ -646,7 +669,7 @@ struct guest *guest_free(struct guest *guest)
 		if (!gd->events)
 			guest_device_free(gd);
 	}
-	fd_close(guest->cfg.listener);
+	stranger_listener_close(guest->cfg.listener);
 	fd_close(guest->next);
 	free(guest);
 	return NULL;

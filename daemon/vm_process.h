@@ -9,21 +9,20 @@
  *
  *   guest_start() -> (guest_connect() -> HELLO, START, STARTED -> … -> lost) … -> guest_stop() -> ended
  *
- * A line may also lead to a process that serves already: what it holds is asked, and told by "held".
+ * A line may also lead to a process that the last control has left behind: it is told to end, and is lost.
  */
 #pragma once
 
 #include "dataplane/guest.h"
 
-struct vm_wire_held_device;
-
 /* What control hears beside struct guest_events. @ctx is the guest's. */
 struct guest_process_events {
 	/* The process has ended, or is not heard any more: another one is needed. */
 	void (*lost)(void *ctx, const char *why);
-	/* It stands: has begun, or has told all that it holds. */
+	/* It stands. */
 	void (*stands)(void *ctx);
 };
 
 void guest_connect(struct guest *guest, int line, const struct guest_process_events *events);
+void guest_disconnect(struct guest *guest, const char *why);
 void guest_set_next(struct guest *guest, int listener);

@@ -186,6 +186,7 @@ void vm_close(struct vm *vm)
 	struct daemon *daemon = vm->daemon;
 	char path[PATH_MAX], name[48];
 
+	vm_run_end(vm);
 	/* The name may be another one's by now. */
 	if (!vm->leaving) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
@@ -309,11 +310,13 @@ int vm_start(struct vm *vm)
 	       net_roster_mac(&daemon->roster, vm->number), sizeof(config.mac));
 	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
 	if (r < 0) {
-		log_err("%s: its thread can't be started: %s", vm->name, errno_text(r));
+		log_err("%s: no room for it: %s", vm->name, errno_text(r));
 		return r;
 	}
 	vm->socket = -1; /* the guest's now */
-	vm_net_started(vm);
+	r = vm_run(vm);
+	if (r < 0)
+		return r;
 	vm->started = true;
 	/* Not from within whatever starts it. */
 	if (daemon->ready && !loop_watching(&daemon->vms_started))

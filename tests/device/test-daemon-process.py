@@ -52,6 +52,9 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            # The VMs' processes live on, and have its stderr, too.
+            return self.process.wait(SECONDS), ""
         _, errors = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, errors.decode() if errors else ""
 
@@ -61,6 +64,46 @@ class Daemon:
                               timeout=SECONDS)
         return done.returncode, done.stderr
 
+    @staticmethod
+    def end_running():
+        """Whatever is still there of a test's daemon: it would hold this program's stderr."""
+        if Daemon.running:
+            Daemon.running.kill()
+            Daemon.running.wait(SECONDS)
+            subprocess.run([*Daemon.running.args, "--release"], capture_output=True, timeout=SECONDS)
+            Daemon.running = None
+
+    def release(self):
+        """End what a daemon that was killed has left behind."""
+        return subprocess.run([DAEMON, "--config", self.config, "--release"], capture_output=True, text=True, timeout=SECONDS)
+
+    @staticmethod
+    def until(what):
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                if what():
+                    return
+            except (StopIteration, FileNotFoundError):
+                pass
+            if time.monotonic() > end:
+                raise TimeoutError
+            time.sleep(0.05)
+
+    def vm_process(self, name):
+        """The process of one VM."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            for starter in children(self.process.pid):
+                for pid in children(starter):
+                    try:
+                        if pathlib.Path(f"/proc/{pid}/comm").read_text() == f"vm:{name}\n":
+                            return pid
+                    except (FileNotFoundError, ProcessLookupError):
+                        pass
+            time.sleep(0.05)
+        raise TimeoutError
+
     def vms(self):
         return [vm["name"] for vm in json.loads(self.ctl("vms")[1])["vms"]]
 
@@ -68,6 +111,10 @@ class Daemon:
         done = subprocess.run([CTL, "--json", "--socket", self.run / "control", *words],
                               capture_output=True, text=True, timeout=SECONDS)
         return done.returncode, done.stdout, done.stderr
+
+
+def children(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def network():
@@ -80,8 +127,8 @@ class Process(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        # A test that failed half-way leaves none behind: it would hold this program's stderr.
-        self.addCleanup(lambda: Daemon.running and Daemon.running.kill())
+        # A test that failed half-way leaves none behind.
+        self.addCleanup(Daemon.end_running)
         self.daemon = Daemon(self.folder.name, "[vm vm1]\n[vm vm2]\naddress = 10.77.0.99\n")
 
     def test_serves_and_stops(self):
@@ -89,7 +136,7 @@ class Process(unittest.TestCase):
         daemon = self.daemon.start()
         try:
             self.assertEqual(network(), before)
-            for name, mode in ("vm1.sock", 0o660), ("vm2.sock", 0o660), ("control", 0o666):
+            for name, mode in ("vm1.sock", 0o660), ("vm2.sock", 0o660), ("vm1.line", 0o600), ("control", 0o666):
                 found = (daemon.run / name).stat().st_mode
                 self.assertTrue(stat.S_ISSOCK(found))
                 self.assertEqual(stat.S_IMODE(found), mode, name)
@@ -108,7 +155,7 @@ class Process(unittest.TestCase):
         self.assertFalse((daemon.run / "vm1.sock").exists())
 
     def test_without_descriptors_connections_wait(self):
-        """At the control socket, the helper's and a VM's: said in the log, and taken when there is room again."""
+        """At the control socket and the helper's: said in the log, and taken when there is room again."""
         self.daemon.words = ["--user", "root"]      # whose limits the test may set
         daemon = self.daemon.start()
         pid, said = daemon.process.pid, []
@@ -119,7 +166,7 @@ class Process(unittest.TestCase):
         # What it has it keeps, and it gets no more, whatever it has closed meanwhile.
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, hard))
         waiting = []
-        for name in "control", "libvirt", "vm1.sock":
+        for name in "control", "libvirt":
             client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.addCleanup(client.close)
             client.settimeout(SECONDS)
@@ -130,13 +177,10 @@ class Process(unittest.TestCase):
                 said.append(line.split(b":")[0].split(b">")[-1])
             if len(set(said)) == len(waiting):
                 break
-        self.assertEqual(set(said), {b"control", b"usbrouted-libvirt", b"vm1"})
+        self.assertEqual(set(said), {b"control", b"usbrouted-libvirt"})
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         waiting[0].sendall(b'{"method":"io.usbrouted.Vms"}\0')
         self.assertIn(b"vm1", waiting[0].recv(65536))
-        for line in daemon.process.stderr:
-            if b"vm1: a virtual machine has connected" in line:
-                break
         self.assertEqual(daemon.stop()[0], 0)
 
     def test_sighup_with_errors_changes_nothing(self):
@@ -165,7 +209,8 @@ class Process(unittest.TestCase):
         daemon.configure("[vm vm1]\naddress = 10.77.0.50\n")
         self.assertEqual(daemon.ctl("reload")[0], 0)
         self.assertEqual(daemon.vms(), ["vm1"])
-        self.assertTrue((daemon.run / "vm1.sock").exists())
+        # When the process of the one that went has ended.
+        daemon.until((daemon.run / "vm1.sock").exists)
         status, errors = daemon.stop()
         self.assertEqual(status, 0, errors)
         self.assertFalse((daemon.run / "vm1.sock").exists())
@@ -239,12 +284,39 @@ class Process(unittest.TestCase):
 
     def test_killed_and_started_again(self):
         daemon = self.daemon.start()
+        left = daemon.vm_process("vm1")
         self.assertEqual(daemon.stop(signal.SIGKILL)[0], -signal.SIGKILL)
+        self.assertTrue(pathlib.Path(f"/proc/{left}").exists())
         daemon.start()
         try:
             self.assertEqual(daemon.ctl("status")[0], 0)
+            daemon.until(lambda: not pathlib.Path(f"/proc/{left}").exists())
         finally:
             self.assertEqual(daemon.stop()[0], 0)
+
+    def test_release_ends_what_is_left(self):
+        daemon = self.daemon.start()
+        left = [daemon.vm_process(name) for name in ("vm1", "vm2")]
+        self.assertIn("usbrouted is running", daemon.release().stderr)
+        daemon.stop(signal.SIGKILL)
+        done = daemon.release()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        daemon.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in left))
+        self.assertFalse((daemon.run / "vm1.sock").exists())
+        self.assertEqual(daemon.release().returncode, 0)
+
+    def test_a_killed_vm_process_is_followed_by_another(self):
+        daemon = self.daemon.start()
+        try:
+            first, other = daemon.vm_process("vm1"), daemon.vm_process("vm2")
+            os.kill(first, signal.SIGKILL)
+            daemon.until(lambda: daemon.vm_process("vm1") != first)
+            self.assertEqual(daemon.vm_process("vm2"), other)
+        finally:
+            status, errors = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertRegex(errors, "vm1: its process (is lost|can't be started)")
+        self.assertNotIn("vm2: its process", errors)
 
     def test_addresses_are_kept(self):
         daemon = self.daemon.start()

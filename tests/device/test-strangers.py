@@ -93,7 +93,7 @@ class Strangers(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.addCleanup(lambda: Daemon.running and Daemon.running.kill())
+        self.addCleanup(Daemon.end_running)
         os.chmod(self.folder.name, 0o755)
         self.daemon = Daemon(self.folder.name, self.config)
 

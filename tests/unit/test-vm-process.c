@@ -482,6 +482,16 @@ static void test_an_end_without_a_process(void **state)
 	turns(rig);
 	assert_int_equal(rig->n_ended, 1);
 	rig_free(rig);
+	/* It greets when it is no longer needed, and begins nothing: nobody would end it. */
+	rig = rig_new();
+	guest_stop(rig->guest);
+	hears(rig, VM_ASK_HELLO);
+	says(rig, &(struct vm_wire_hello){.kind = VM_SAY_HELLO,
+					  .version = VM_WIRE_VERSION,
+					  .least = VM_WIRE_LEAST});
+	hears_end(rig);
+	assert_int_equal(rig->n_ended, 1);
+	rig_free(rig);
 	/* It dies on its way out. */
 	rig = rig_begun();
 	guest_stop(rig->guest);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The starter: a process of its own that starts the VMs' processes, and control's end of the line to it.
+ *
+ * Forked before anything else, beside the broker, it does one thing: run `usbrouted-vm NAME`, found in
+ * the folder that usbrouted is in itself, with the one end of a new line as its descriptor 3, and hand
+ * out the other end. It is none of the broker's work, for what confines the broker would confine its
+ * children, too, and they need to shut themselves in otherwise (dataplane/enclose.h).
+ *
+ * As root it keeps CAP_SETUID and CAP_SETGID: a VM's process is the user "usbrouted-vm". It ends with
+ * control; the processes that it has started go on.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+
+#define STARTER_NAME_SIZE 32
+
+struct starter;
+struct starter_request;
+
+/**
+ * typedef starter_done - an answer has come
+ * @req:	the request, free to be used again
+ * @r:		0 or a negative errno
+ * @line:	the callee's end of the line to the process, or -1
+ * @text:	what went wrong, for a person; "" on success
+ */
+typedef void (*starter_done)(struct starter_request *req, int r, int line, const char *text);
+
+struct starter_request {
+	struct list link;
+	uint32_t id;
+	starter_done done;
+};
+
+int starter_start(int *ret_line);
+
+int starter_new(struct starter **ret_starter, struct loop *loop, int line, void (*lost)(void *ctx),
+		void *ctx);
+struct starter *starter_free(struct starter *starter);
+int starter_run(struct starter *starter, struct starter_request *req, const char *name,
+		starter_done done);
+void starter_forget(struct starter_request *req);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The starter's own side: a process with one thread that starts others until its line closes; see
+ * starter.h. Its asker is trusted with a name, no further than the name's form.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "daemon/starter_line.h"
+
+#define PROGRAM	   "usbrouted-vm"
+#define VM_USER	   "usbrouted-vm"
+#define LINE_FD	   3
+#define PROGRAM_FD 4
+
+/* Set before the first request, and never again. */
+struct starter_process {
+	int line;
+	int program; /* opened with O_PATH, so that it is the one that belongs to this version; or -errno */
+	struct sandbox_user user;
+	bool other_user;  /* there is one to become */
+	char journal[64]; /* JOURNAL_STREAM, as our log has it; "" */
+};
+
+/* The program in the folder that this one is in. Return: a descriptor, or a negative errno. */
+static int open_program(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PROGRAM) - 1);
+	char *slash;
+	int fd;
+
+	if (n < 0)
+		return -errno;
+	path[n] = 0;
+	slash = strrchr(path, '/');
+	if (!slash)
+		return -ENOENT;
+	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
+	fd = open(path, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool name_sound(const char name[STARTER_NAME_SIZE])
+{
+	size_t n = strnlen(name, STARTER_NAME_SIZE);
+
+	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '-' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+		       n;
+}
+
+/* Between fork and exec: what the new program is to find. */
+static _Noreturn void become_program(const struct starter_process *s, int line, const char *name)
+{
+	char *const argv[] = {(char *)PROGRAM, (char *)name, NULL};
+	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
+	int line_copy = fcntl(line, F_DUPFD, 10), program_copy = fcntl(s->program, F_DUPFD, 10);
+	int nothing = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	/* A terminal's signals are control's; what a process has to say is the log's. */
+	setsid();
+	if (nothing >= 0) {
+		dup2(nothing, STDIN_FILENO);
+		dup2(nothing, STDOUT_FILENO);
+	}
+	if (line_copy < 0 || program_copy < 0 || dup2(line_copy, LINE_FD) < 0 ||
+	    dup3(program_copy, PROGRAM_FD, O_CLOEXEC) < 0 ||
+	    close_range(PROGRAM_FD + 1, ~0u, 0) < 0)
+		_exit(127);
+	if (s->other_user && sandbox_become(&s->user, NULL, 0) < 0)
+		_exit(126);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	syscall(SYS_execveat, PROGRAM_FD, "", argv, env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+/* Return: 0, or a negative errno with @ret_why. */
+static int start_one(const struct starter_process *s, const char *name, int *ret_line,
+		     const char **ret_why)
+{
+	_cleanup_close_ int mine = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	*ret_why = "finding the program " PROGRAM " in the folder of usbrouted";
+	if (s->program < 0)
+		return s->program;
+	*ret_why = "making a socket pair";
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	mine = pair[0];
+	theirs = pair[1];
+	*ret_why = "starting the program " PROGRAM;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become_program(s, theirs, name);
+	*ret_line = take_fd(&mine);
+	return 0;
+}
+
+static void serve(const struct starter_process *s)
+{
+	for (;;) {
+		struct starter_ask ask;
+		struct starter_answer answer = {0};
+		_cleanup_close_ int line = -1;
+		const char *why = "no such name of a VM";
+		ssize_t n = recv(s->line, &ask, sizeof(ask), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(ask))
+			return;
+		answer.id = ask.id;
+		answer.r = name_sound(ask.name) ? start_one(s, ask.name, &line, &why) : -EINVAL;
+		if (answer.r < 0)
+			snprintf(answer.text, sizeof(answer.text), "%s", why);
+		fd_send(s->line, &answer, sizeof(answer), &line, answer.r < 0 ? 0 : 1);
+	}
+}
+
+/* Whose the VMs' processes are, where we may say it. */
+static void choose_user(struct starter_process *s)
+{
+	if (geteuid() != 0)
+		return;
+	s->other_user = true;
+	if (sandbox_user_find(&s->user, VM_USER) == 0)
+		return;
+	log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; try: "
+		    "systemd-sysusers, or useradd --system " VM_USER);
+	s->user = (struct sandbox_user){65534, 65534};
+}
+
+static _Noreturn void starter_main(int line)
+{
+	struct starter_process s = {.line = line};
+	const char *journal = getenv("JOURNAL_STREAM");
+	sigset_t all;
+
+	prctl(PR_SET_NAME, "usbrouted-start");
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	/* Whatever becomes of a process, its line says it. */
+	signal(SIGCHLD, SIG_IGN);
+	s.program = open_program();
+	if (journal)
+		snprintf(s.journal, sizeof(s.journal), "JOURNAL_STREAM=%s", journal);
+	choose_user(&s);
+	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) == 0)
+		serve(&s);
+	_exit(0);
+}
+
+/**
+ * starter_start() - fork the starter
+ * @ret_line:	control's end of the line
+ *
+ * To be called before any thread is started.
+ *
+ * Return: 0 or a negative errno.
+ */
+int starter_start(int *ret_line)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		starter_main(pair[1]);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -EAGAIN;
+	}
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	*ret_line = pair[0];
+	return 0;
+}
