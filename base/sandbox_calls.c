@@ -39,11 +39,14 @@
 
 /* A sanitizer makes calls of its own, also when the process ends. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER
+#define WITH_SANITIZER 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WITH_SANITIZER
+#define WITH_SANITIZER 1
 #endif
+#endif
+#ifndef WITH_SANITIZER
+#define WITH_SANITIZER 0
 #endif
 
 /* Stages, a letter each. */
@@ -489,16 +492,19 @@ static int load_filter(struct filter *f)
  */
 int sandbox_calls(enum sandbox_stage stage)
 {
-#if !defined(OUR_ARCH)
+#ifndef OUR_ARCH
 	log_warning("system calls are not filtered on this kind of machine");
-	return 0;
-#elif defined(WITH_SANITIZER)
-	log_debug("system calls are not filtered: built with a sanitizer, which makes its own");
 	return 0;
 #else
 	static struct filter f;
-	int r = stage == SANDBOX_CLOSER ? 0 : hear_refusals();
+	int r;
 
+	if (WITH_SANITIZER) {
+		log_debug("system calls are not filtered: built with a sanitizer, which makes its "
+			  "own");
+		return 0;
+	}
+	r = stage == SANDBOX_CLOSER ? 0 : hear_refusals();
 	if (r < 0)
 		return r;
 	f.n = 0;

@@ -135,7 +135,10 @@ class Sandbox(unittest.TestCase):
         except KeyError:
             pass
         self.daemon.words = []
-        self.start("control", "write-elsewhere", "network")
+        if has_filters():
+            self.start("control", "write-elsewhere", "network")
+        else:
+            self.daemon.start()     # a sanitizer's library wants to be the first that is preloaded
         said = status(self.daemon.process.pid)
         self.assertEqual(said["Uid"].split(), ["0"] * 4)
         self.assertEqual((said["CapEff"], said["CapPrm"], said["CapBnd"]), ("0" * 16,) * 3)
@@ -144,7 +147,7 @@ class Sandbox(unittest.TestCase):
         self.assertIn('there is no user "usbrouted": running as root, without capabilities; try: systemd-sysusers', errors)
         if has_filters():
             self.assertIn("intruder: control: network: EPERM", errors)
-        if has_landlock():
+        if has_filters() and has_landlock():
             self.assertIn("intruder: control: write-elsewhere: EACCES", errors)
 
     def test_a_reload_that_could_not_read_is_told(self):

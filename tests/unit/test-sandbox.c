@@ -41,12 +41,16 @@
 _Static_assert(_FORTIFY_SOURCE >= 3, "an optimised build checks lengths");
 #endif
 
+/* Such a build has no list of system calls. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER
+#define WITH_SANITIZER 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WITH_SANITIZER
+#define WITH_SANITIZER 1
 #endif
+#endif
+#ifndef WITH_SANITIZER
+#define WITH_SANITIZER 0
 #endif
 
 /* What every try may use, made before the stage. */
@@ -320,6 +324,8 @@ static char how_it_went(int status, const char *said)
 
 static void test_calls(void **state _unused_)
 {
+	if (WITH_SANITIZER)
+		skip();
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
 		for (unsigned stage = 0; stage < SANDBOX_STAGES; stage++) {
 			char said[2000];
@@ -395,8 +401,11 @@ static int live(void)
 static void test_a_vms_life(void **state _unused_)
 {
 	char said[2000];
-	int status = in_stage(SANDBOX_VM_START, live, said, sizeof(said));
+	int status;
 
+	if (WITH_SANITIZER)
+		skip();
+	status = in_stage(SANDBOX_VM_START, live, said, sizeof(said));
 	assert_string_equal(said, "");
 	assert_int_equal(status, 0);
 }
@@ -474,10 +483,8 @@ int main(void)
 	/* One of the kernel's choice. */
 	struct sockaddr nameless = {.sa_family = AF_UNIX};
 	const struct CMUnitTest tests[] = {
-#ifndef WITH_SANITIZER
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_a_vms_life),
-#endif
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_becomes_a_user),
 	};
