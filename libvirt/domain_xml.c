@@ -167,11 +167,10 @@ static xmlNodePtr element_from(struct editor *e, const char *text)
 
 static bool memory_is_shared(xmlNodePtr backing)
 {
-	static const char *const sources[] = {"memfd", "file", NULL};
-
+	/* A file lies where libvirt's configuration says, mostly on a disk, which the daemon refuses. */
 	return attribute_is(child(backing, "access"), "mode", "shared") &&
 	       (child(backing, "hugepages") ||
-		attribute_is_one_of(child(backing, "source"), "type", sources));
+		attribute_is(child(backing, "source"), "type", "memfd"));
 }
 
 /* NUMA cells may say otherwise, each for itself. */

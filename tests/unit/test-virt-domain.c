@@ -86,6 +86,9 @@ static void test_memory(void **state)
 		{"<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>",
 		 true},
 		{"<memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>",
+		 false},
+		{"<memoryBacking><hugepages/><source type='file'/><access "
+		 "mode='shared'/></memoryBacking>",
 		 true},
 		{"<memoryBacking><hugepages/><access mode='shared'/></memoryBacking>", true},
 		{"<memoryBacking><hugepages/></memoryBacking>", false},
