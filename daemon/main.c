@@ -29,8 +29,8 @@
  */
 #define GIVEN_BACK (256 * 1024)
 
-/* A VM's card has up to a dozen descriptors, a device half of that. */
-#define DESCRIPTORS 8192
+/* A VM's card has up to a dozen descriptors, and two for each other card; a device has half a dozen. */
+#define DESCRIPTORS 16384
 
 static const char usage[] =
 	"Usage: usbrouted [--config FILE] [--user NAME] [--check | --release]\n"
