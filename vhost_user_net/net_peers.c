@@ -29,7 +29,7 @@ void net_peers_init(struct net_peers *peers)
 {
 	*peers = (struct net_peers){0};
 	for (unsigned i = 0; i < NET_PORTS; i++)
-		peers->end[i].mine = -1;
+		peers->end[i].mine = peers->end[i].theirs = -1;
 }
 
 static void follow(struct net_peers *peers, unsigned n)
@@ -122,7 +122,7 @@ uint64_t net_peers_want(struct net_peers *peers)
  * @memory:	of net_link_make(); stays the caller's
  * @side:	which of the link's is the own
  * @mine:	what the other side wakes this one by; the table's where this succeeds
- * @theirs:	what this side wakes the other one by; stays the caller's
+ * @theirs:	what this side wakes the other one by; as @mine
  *
  * Return: 0 or a negative errno.
  */
@@ -130,17 +130,12 @@ int net_peers_open(struct net_peers *peers, unsigned number, int memory, unsigne
 		   int theirs)
 {
 	struct net_peer_end *end = &peers->end[number];
-	int r = bell_init(&end->theirs);
+	int r = net_link_open(&end->link, memory, side);
 
-	if (r == 0)
-		r = bell_attach(&end->theirs, theirs);
-	if (r == 0)
-		r = net_link_open(&end->link, memory, side);
-	if (r < 0) {
-		bell_deinit(&end->theirs);
+	if (r < 0)
 		return r;
-	}
 	end->mine = mine;
+	end->theirs = theirs;
 	peers->ready |= BIT(number);
 	follow(peers, number);
 	return 0;
@@ -157,7 +152,7 @@ void net_peers_close(struct net_peers *peers, unsigned number)
 
 	net_link_close(&end->link);
 	end->mine = fd_close(end->mine);
-	bell_deinit(&end->theirs);
+	end->theirs = fd_close(end->theirs);
 	end->reported = false;
 	peers->ready &= ~BIT(number);
 	peers->touched &= ~BIT(number);

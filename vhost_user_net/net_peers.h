@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bell.h"
 #include "vhost_user_net/net_link.h"
 
 /* Hard limit of ports that are joined. */
@@ -33,9 +32,8 @@ struct net_peer {
 /* One end of a link, with what belongs to it. */
 struct net_peer_end {
 	struct net_link link;
-	int mine;	    /* what the other side wakes this one by; -1: no link */
-	struct bell theirs; /* wakes the other side, whatever that does to its eventfd */
-	bool reported;	    /* a fault of the link was logged */
+	int mine, theirs; /* what wakes this side, and the other one; -1: no link */
+	bool reported;	  /* a fault of the link was logged */
 };
 
 /* Sets of ports, a bit a number. */

@@ -208,8 +208,12 @@ int net_port_new(struct net_port **ret_port, const struct net_port_config *confi
 	memcpy(port->dhcp.address, &config->address, 4);
 	memcpy(port->dhcp.daemon, &config->daemon, 4);
 	net_peers_init(&port->peers);
-	r = vu_device_init(&port->dev, &device_ops, port);
+	port->waker_at = NET_PORTS;
+	r = bell_init(&port->waker);
+	if (r == 0)
+		r = vu_device_init(&port->dev, &device_ops, port);
 	if (r < 0) {
+		bell_deinit(&port->waker);
 		vu_device_deinit(&port->dev);
 		free(port->flat);
 		free(port);
@@ -232,6 +236,7 @@ struct net_port *net_port_free(struct net_port *port)
 	net_port_disconnect(port);
 	for (unsigned i = 0; i < NET_PORTS; i++)
 		net_port_peer_gone(port, i);
+	bell_deinit(&port->waker);
 	vu_device_deinit(&port->dev);
 	free(port->flat);
 	free(port);
@@ -254,8 +259,28 @@ void net_port_peer_set(struct net_port *port, const struct net_peer *peer)
 	want_links(port);
 }
 
+/* Return: 0, or a negative errno where that is no eventfd. */
+static int waker_attach(struct net_port *port, unsigned number, int fd)
+{
+	int r = 0;
+
+	if (port->waker_at != number)
+		r = bell_attach(&port->waker, fd);
+	port->waker_at = r < 0 ? NET_PORTS : number;
+	return r;
+}
+
+static void waker_leave(struct net_port *port, unsigned number)
+{
+	if (port->waker_at != number)
+		return;
+	bell_detach(&port->waker);
+	port->waker_at = NET_PORTS;
+}
+
 static void close_link(struct net_port *port, unsigned number)
 {
+	waker_leave(port, number);
 	if (port->peers.end[number].mine >= 0)
 		port->ops->watch_link(port->ctx, number, -1);
 	net_peers_close(&port->peers, number);
@@ -297,14 +322,18 @@ int net_port_link(struct net_port *port, unsigned number, unsigned side, int mem
 	if (number >= NET_PORTS || side > 1)
 		return -EINVAL;
 	close_link(port, number);
-	r = net_peers_open(&port->peers, number, fd, side, mine, theirs);
+	r = waker_attach(port, number, theirs);
+	if (r == 0)
+		r = net_peers_open(&port->peers, number, fd, side, mine, theirs);
 	if (r < 0) {
+		waker_leave(port, number);
 		log_limited(&port->limit, LOG_LEVEL_WARNING,
 			    "%s: a link to another guest can't be had: %s; their cards do not "
 			    "reach each other",
 			    port->name, errno_text(r));
 		return r;
 	}
+	take_fd(&theirs);
 	port->ops->watch_link(port->ctx, number, take_fd(&mine));
 	return 0;
 }
@@ -353,8 +382,8 @@ void net_port_wake(struct net_port *port, unsigned number)
 {
 	struct net_peer_end *end = &port->peers.end[number];
 
-	if (net_link_wakes(&end->link))
-		bell_ring(&end->theirs);
+	if (net_link_wakes(&end->link) && waker_attach(port, number, end->theirs) == 0)
+		bell_ring(&port->waker);
 }
 
 /* ------------------------------------------------------------- the connection */

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/bell.h"
 #include "base/log.h"
 #include "vhost_user_net/net_dhcp.h"
 #include "vhost_user_net/net_frame.h"
@@ -32,6 +33,8 @@ struct net_port {
 	struct log_limit limit;
 
 	struct net_peers peers;
+	struct bell waker;  /* wakes other sides of links, whatever those do to their eventfds */
+	unsigned waker_at;  /* whose it is attached to; NET_PORTS: nobody's */
 	unsigned next_peer; /* whose link is read first, the next time */
 	bool rx_waits;	    /* for the guest to post buffers; links are left alone meanwhile */
 
