@@ -88,8 +88,9 @@ struct vm {
 	uint8_t mac[6];
 	bool has_foreign, has_daemon; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
-	bool started; /* its thread was */
-	bool entered; /* its card has a number */
+	bool started;	     /* its thread was */
+	bool entered;	     /* its card has a number */
+	uint8_t card_mac[6]; /* its card's, as its process told last */
 	unsigned number;
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	struct guest *guest;  /* NULL until it is started */

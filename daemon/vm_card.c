@@ -154,6 +154,7 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 	bool had_daemon = vm->has_daemon;
 	char text[512];
 
+	memcpy(vm->card_mac, card->mac, 6);
 	memcpy(vm->foreign, card->foreign, 6);
 	vm->has_foreign = memcmp(card->foreign, none, 6) != 0;
 	vm->has_daemon = card->has_daemon;

@@ -141,12 +141,20 @@ void vm_net_leave(struct vm *vm)
 }
 
 /**
- * vm_net_started() - a VM's thread can be told of the others
- * @vm:		the VM
+ * vm_net_started() - a VM's process can be told of the others
+ * @vm:		the VM. A process that has served before may have told of its card already
  */
 void vm_net_started(struct vm *vm)
 {
-	net_roster_started(&vm->daemon->roster, vm->number);
+	static const uint8_t none[6];
+	struct net_roster *roster = &vm->daemon->roster;
+
+	net_roster_started(roster, vm->number);
+	/* What it was granted may not have been written down before the last control ended. */
+	if (memcmp(vm->card_mac, none, 6) &&
+	    memcmp(vm->card_mac, net_roster_mac(roster, vm->number), 6))
+		net_roster_mac_wanted(roster, vm->number, vm->card_mac);
+	net_roster_up(roster, vm->number, vm->connected);
 }
 
 /**

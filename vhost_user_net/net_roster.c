@@ -128,16 +128,21 @@ void net_roster_leave(struct net_roster *roster, unsigned number)
 }
 
 /**
- * net_roster_started() - a port has a process, its card is down
+ * net_roster_started() - a port has a process, whose card counts as down until net_roster_up()
  * @roster:	the roster
  * @number:	the port's; it is told of all others
+ *
+ * A process that has served another control before knows others by other numbers: it forgets all,
+ * and its links are made anew.
  */
 void net_roster_started(struct net_roster *roster, unsigned number)
 {
 	roster->port[number].there = true;
-	for (unsigned i = 0; i < NET_PORTS; i++)
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		roster->ops->gone(roster->ctx, number, i);
 		if (i != number && roster->port[i].entered)
 			tell(roster, number, i);
+	}
 }
 
 /**

@@ -1209,6 +1209,56 @@ static void a_link_is_made_anew_with_its_process(void **state _unused_)
 	assert_nothing(&c);
 }
 
+/* Another control may know the ports by other numbers; nobody's frames go astray. */
+static void another_control_takes_the_ports_up(void **state _unused_)
+{
+	struct fe *const order[] = {&c, &a, &b};
+	uint8_t f[200];
+	size_t len;
+
+	for (unsigned i = 0; i < 3; i++)
+		start(order[i], FE_FEATURES);
+	for (unsigned i = 0; i < 3; i++) {
+		len = udp_frame(f, order[i] == &a ? 0 : order[i] == &b ? 1 : 2, everyone, 10);
+		send_frame(order[i], NULL, f, len);
+		for (unsigned k = 0; k < 3; k++)
+			if (k != i)
+				assert_received(order[k], f, len);
+	}
+	net.late = true;
+	net_roster_init(&net.roster, net.roster.ops, &net);
+	for (unsigned i = 0; i < 3; i++) {
+		struct net_port_config config = fe_config(order[i] == &a   ? 0
+							  : order[i] == &b ? 1
+									   : 2);
+		struct net_roster_entry entry = {.address = config.address};
+
+		memcpy(entry.mac, order[i]->mac, 6);
+		assert_int_equal(net_roster_enter(&net.roster, &entry, &order[i]->number), 0);
+		assert_int_equal(order[i]->number, i);
+		net.fe[i] = order[i];
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		net_roster_started(&net.roster, i);
+		net_roster_up(&net.roster, i, true);
+	}
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 0; i < 3; i++)
+			fe_control(order[i]);
+	for (unsigned i = 0; i < 3; i++) {
+		len = udp_frame(f,
+				order[i] == &a	 ? 0
+				: order[i] == &b ? 1
+						 : 2,
+				order[(i + 1) % 3]->mac, 10);
+		send_frame(order[i], NULL, f, len);
+		assert_received(order[(i + 1) % 3], f, len);
+		assert_nothing(order[(i + 2) % 3]);
+		assert_int_equal(counters(order[i]).rx_refused, 0);
+	}
+	net.late = false;
+}
+
 /* ------------------------------------------------------------- a process that its guest has taken over */
 
 /* The end of a link to @fe that the process of guest 1 would have. */
@@ -1545,6 +1595,7 @@ int main(void)
 		T(an_address_is_asked_for),
 		T(many_addresses_are_asked_for_slowly),
 		T(a_link_is_made_anew_with_its_process),
+		T(another_control_takes_the_ports_up),
 		T(what_is_in_a_link_is_judged_again),
 		T(what_came_while_the_card_was_down_is_not_shown),
 		T(a_wake_up_never_waits),
