@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/output.h"
+#include "base/sandbox.h"
 #include "base/stranger.h"
 #include "dataplane/control_line.h"
 #include "dataplane/enclose.h"
@@ -109,6 +110,10 @@ static int run(int argc, char **argv)
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
+	r = sandbox_calls(SANDBOX_VM_START);
+	if (r < 0)
+		log_warning("%s: its process may make every system call: %s", argv[1],
+			    errno_text(r));
 	return serve();
 }
 
