@@ -306,7 +306,11 @@ static void look_at(struct agent *agent, struct route *route)
 {
 	const struct vhci_port *port = vhci_find(&agent->status, route->port);
 	uint64_t now = agent_now();
+	struct vhci_peer peer;
 
+	/* Whoever attached it by hand writes the file after that, perhaps only just now. */
+	if (!route->filed && port && port->status != VHCI_FREE)
+		route->filed = vhci_peer_read(&agent->vhci, route->port, &peer) == 0;
 	if (!port || port->status == VHCI_FREE || port->status == VHCI_BROKEN) {
 		bool let_go = route_was_let_go(agent, route, port);
 
