@@ -49,7 +49,11 @@ static void starter_readable(void *ctx, int res _unused_)
 
 		if (n == -EAGAIN)
 			return;
-		if (n != sizeof(answer)) {
+		if (n == -EMSGSIZE) {
+			/* There was no descriptor for the line: the process ends with it. */
+			answer.r = -EMFILE;
+			snprintf(answer.text, sizeof(answer.text), "its line was not received");
+		} else if (n != sizeof(answer)) {
 			loop_cancel(starter->loop, &starter->watch);
 			starter->lost(starter->ctx);
 			return;
