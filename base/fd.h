@@ -5,6 +5,8 @@
 #pragma once
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -43,6 +45,20 @@ static inline int take_fd(int *fd)
 #define _cleanup_close_ _cleanup_(fd_closep)
 
 ssize_t fd_read_file(const char *path, void *data, size_t size);
+/**
+ * fd_stat() - what there is to know of an open file
+ * @fd:		the file
+ * @st:		filled in
+ *
+ * libc's fstat() asks by a call that takes paths, too, which a VM's process must not make (sandbox.h).
+ *
+ * Return: 0, or -1 with errno.
+ */
+static inline int fd_stat(int fd, struct stat *st)
+{
+	return (int)syscall(SYS_fstat, fd, st);
+}
+
 int fd_send(int sock, const void *data, size_t len, const int *fds, unsigned n_fds);
 ssize_t fd_receive(int sock, void *data, size_t size, int *fds, unsigned max_fds, unsigned *ret_n,
 		   int flags);

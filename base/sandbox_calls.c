@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/usbdevice_fs.h>
@@ -107,9 +106,6 @@ static const struct argument usbfs_only = {
 	       USBDEVFS_ALLOC_STREAMS, USBDEVFS_FREE_STREAMS, USBDEVFS_CONNECTINFO,
 	       USBDEVFS_GET_SPEED)};
 
-static const struct argument bells_only = {
-	ONE_OF, 1, VALUES(IORING_REGISTER_EVENTFD, IORING_UNREGISTER_EVENTFD)};
-
 /* ------------------------------------------------------------- calls */
 
 struct call {
@@ -120,7 +116,7 @@ struct call {
 
 /* Of two rows about one call the first one that a stage is in counts. */
 static const struct call calls[] = {
-	{__NR_ioctl, C | S | V, &usbfs_only},
+	{__NR_ioctl, S | V, &usbfs_only},
 	{__NR_ioctl, B},
 
 	/* A thread at work. */
@@ -131,7 +127,7 @@ static const struct call calls[] = {
 	{__NR_writev, C | S | V},
 	{__NR_close, ALL},
 	{__NR_fcntl, ALL, &plain_fcntl},
-	{__NR_lseek, B | C | S},
+	{__NR_lseek, B | C | S | V},
 	{__NR_futex, ALL},
 	{__NR_ppoll, ALL},
 	{__NR_clock_gettime, ALL},
@@ -167,9 +163,9 @@ static const struct call calls[] = {
 	{__NR_rseq, ALL},
 	{__NR_sched_yield, ALL},
 	{__NR_sched_getaffinity, B | C | S | V},
-	{__NR_sched_setscheduler, C | S},
-	{__NR_sched_get_priority_min, C | S},
-	{__NR_prlimit64, C | S, &own_limits},
+	{__NR_sched_setscheduler, S | V},
+	{__NR_sched_get_priority_min, S | V},
+	{__NR_prlimit64, S | V, &own_limits},
 	{__NR_sysinfo, B | C | S | V},
 	{__NR_prctl, B | X | C | V, &name_only},
 
@@ -188,8 +184,8 @@ static const struct call calls[] = {
 	{__NR_getsockname, C | S | V},
 	{__NR_pipe2, B | X | C | S | V},
 	{__NR_eventfd2, C | S | V},
-	{__NR_timerfd_create, C | S | V},
-	{__NR_timerfd_settime, C | S | V},
+	{__NR_timerfd_create, S | V},
+	{__NR_timerfd_settime, S | V},
 	{__NR_memfd_create, C | S},
 	{__NR_ftruncate, C | S},
 
@@ -200,10 +196,9 @@ static const struct call calls[] = {
 	{__NR_listen, C},
 	{__NR_connect, C},
 
-	/* Rings, one a guest's thread; of a bell's (bell.h) what it rings is changed later, too. */
-	{__NR_io_uring_setup, X | C | S},
-	{__NR_io_uring_register, V, &bells_only},
-	{__NR_io_uring_register, X | C | S},
+	/* Rings: a guest's, and its bells' (bell.h), one for each link, too. Control's stands by then. */
+	{__NR_io_uring_setup, X | S | V},
+	{__NR_io_uring_register, X | S | V},
 
 	/* Files: which ones is Landlock's and their modes' to say. */
 	{__NR_openat, V, &in_vain},
@@ -216,7 +211,7 @@ static const struct call calls[] = {
 	{__NR_faccessat2, B | C | S},
 	{__NR_getdents64, B | C | S},
 	{__NR_getcwd, B | C | S},
-	{__NR_pread64, B | C | S},
+	{__NR_pread64, B | C | S | V},
 	{__NR_statfs, V, &in_vain},
 	{__NR_statfs, B | C | S},
 	{__NR_unlinkat, C},

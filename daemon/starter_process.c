@@ -157,6 +157,7 @@ static _Noreturn void starter_main(int line)
 	sigset_t all;
 
 	prctl(PR_SET_NAME, "usbrouted-start");
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	/* Whatever becomes of a process, its line says it. */

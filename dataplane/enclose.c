@@ -90,4 +90,8 @@ void enclose(const char *name)
 	r = sandbox_keep_caps(0);
 	if (r < 0)
 		log_err("%s: its process keeps its capabilities: %s", name, errno_text(r));
+	/* Also where it has no empty root; what is open stays open. */
+	r = sandbox_files(NULL, 0);
+	if (r < 0)
+		log_err("%s: its process can open files: %s", name, errno_text(r));
 }

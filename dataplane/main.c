@@ -64,6 +64,8 @@ static int serve(void)
 	r = usb_device_library_init();
 	if (r == 0)
 		r = control_line_new(&line, loop, LINE_FD);
+	if (r == 0)
+		r = sandbox_calls(SANDBOX_VM);
 	if (r < 0) {
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;

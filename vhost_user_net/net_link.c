@@ -108,7 +108,7 @@ int net_link_open(struct net_link *link, int memory, unsigned side)
 	struct stat st;
 	void *map;
 
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(memory, &st) < 0 ||
+	if (seals < 0 || (seals & SEALS) != SEALS || fd_stat(memory, &st) < 0 ||
 	    st.st_size != (off_t)sizeof(struct net_link_memory))
 		return -EINVAL;
 	map = mmap(NULL, sizeof(struct net_link_memory), PROT_READ | PROT_WRITE, MAP_SHARED, memory,

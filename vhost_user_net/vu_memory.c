@@ -23,6 +23,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "vhost_user_net/vhost_user_spec.h"
 
@@ -197,7 +198,7 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 		return -E2BIG;
 	if (!is_memory(fd))
 		return -EMEDIUMTYPE;
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size < 0 || size > (uint64_t)st.st_size || offset > (uint64_t)st.st_size - size)
 		return -EINVAL;

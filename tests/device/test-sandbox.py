@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 spec = importlib.util.spec_from_file_location(
@@ -29,7 +30,7 @@ FILES, CALLS = "EACCES", "EPERM"
 REFUSED = {
     "control": {"read-passwd": "done", "write-own": "done", "read-shadow": FILES, "write-elsewhere": FILES,
                 "open-device": FILES, "write-sysfs": FILES, "network": CALLS, "packets": CALLS, "netlink": CALLS,
-                "new-code": CALLS, "be-dumped": CALLS, "type-at-terminal": CALLS,
+                "ring": CALLS, "new-code": CALLS, "be-dumped": CALLS, "type-at-terminal": CALLS,
                 "signal-others": CALLS},
     "broker": {"open-device": "done", "read-passwd": FILES, "read-shadow": FILES, "write-elsewhere": FILES,
                "make-device": FILES, "network": CALLS, "packets": CALLS, "netlink": CALLS, "ring": CALLS, "new-code": CALLS,
@@ -93,6 +94,30 @@ class Sandbox(unittest.TestCase):
                     self.assertEqual(said["Seccomp"], "2", name)
             # Nobody but root reads its memory: its files in /proc are root's.
             self.assertEqual(os.stat(f"/proc/{pid}/environ").st_uid, 0, name)
+        self.assertEqual(self.daemon.stop()[0], 0)
+
+    def test_a_vms_process(self):
+        """It is nobody of ours, has nothing of root's, and no file."""
+        self.daemon.start()
+        children = pathlib.Path(f"/proc/{self.daemon.process.pid}/task/{self.daemon.process.pid}/children")
+        starter = next(pid for pid in children.read_text().split() if status(pid)["Name"] == "usbrouted-start")
+
+        def serving():
+            """Those that have shut themselves in: their filter is the last part."""
+            every = pathlib.Path(f"/proc/{starter}/task/{starter}/children").read_text().split()
+            return [said for said in map(status, every)
+                    if said["Name"].startswith("vm:") and (said["Seccomp"] == "2" or not has_filters())]
+
+        until = time.monotonic() + SECONDS
+        while len(serving()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        self.assertEqual(len(serving()), 2)
+        for said in serving():
+            self.assertNotIn(said["Uid"].split()[0], ("0", str(os.getuid())))
+            self.assertEqual(len(set(said["Uid"].split())), 1)
+            for kind in "CapInh", "CapPrm", "CapEff", "CapAmb":
+                self.assertEqual(said[kind], "0" * 16, kind)
+            self.assertEqual(said["NoNewPrivs"], "1")
         self.assertEqual(self.daemon.stop()[0], 0)
 
     def test_its_files_are_its_own(self):
