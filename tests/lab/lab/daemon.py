@@ -199,8 +199,8 @@ class Daemon:
         return int(self.board.text("pgrep -x usbrouted"))
 
     def processes(self):
-        """All processes of it by number: the daemon and its broker."""
-        return [int(word) for word in self.board.text("pgrep '^usbrouted'").split()]
+        """All processes of it by number: the daemon, what it has forked, the VMs'."""
+        return [int(word) for word in self.board.text("pgrep '^(usbrouted|vm:)'").split()]
 
     def log(self):
         log = self.board.logs.file("usbrouted.log")
