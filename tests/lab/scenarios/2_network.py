@@ -35,6 +35,19 @@ def guests_reach_each_other(lab):
         _send(lab, source, target)
 
 
+@scenario("guests-reach-each-other-over-a-restart")
+def guests_reach_each_other_over_a_restart(lab):
+    """The next daemon joins cards that may have been up before it came."""
+    for end in (lab.daemon.stop, lab.daemon.kill):
+        end()
+        lab.daemon.start()
+        for guest in (lab.vm1, lab.vm2):
+            guest.wait_ping(ADDRESS)
+        for source, target in ((lab.vm1, lab.vm2), (lab.vm2, lab.vm1)):
+            source.wait_ping(target.address)
+            check(source.ping(target.address, 3) == 3, f"{source.name} gets no answers after {end.__name__}")
+
+
 def _neighbour(guest):
     """The MAC that the guest has for the daemon."""
     guest.run(f"ping -c 1 {ADDRESS}")
