@@ -52,7 +52,11 @@ static void broker_readable(void *ctx, int res _unused_)
 			       MSG_DONTWAIT);
 		if (n == -EAGAIN)
 			return;
-		if (n != sizeof(answer)) {
+		if (n == -EMSGSIZE) {
+			/* There was no descriptor free for what it brings. */
+			answer.r = -EMFILE;
+			snprintf(answer.text, sizeof(answer.text), "receiving it from the broker");
+		} else if (n != sizeof(answer)) {
 			loop_cancel(broker->loop, &broker->watch);
 			broker->lost(broker->ctx);
 			return;
