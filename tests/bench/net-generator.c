@@ -148,9 +148,8 @@ static void show(struct guest *g, unsigned ring)
 
 	if (__atomic_load_n(word(r, AVAIL + VIRTQ_AVAIL_IDX), __ATOMIC_RELAXED) == r->avail)
 		return;
-	__atomic_store_n(word(r, AVAIL + VIRTQ_AVAIL_IDX), r->avail, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(word(r, USED + VIRTQ_USED_FLAGS), __ATOMIC_RELAXED) &
+	__atomic_store_n(word(r, AVAIL + VIRTQ_AVAIL_IDX), r->avail, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(word(r, USED + VIRTQ_USED_FLAGS), __ATOMIC_SEQ_CST) &
 	    VIRTQ_USED_F_NO_NOTIFY)
 		return;
 	eventfd_write(r->kick, 1);
