@@ -66,7 +66,7 @@ class Daemon:
 
     @staticmethod
     def built():
-        return paths.DAEMON.exists() and paths.CTL.exists()
+        return all(program.exists() for program in (paths.DAEMON, paths.VM_PROCESS, paths.CTL))
 
     def running(self):
         return bool(self._job and self._job.running())

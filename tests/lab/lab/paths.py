@@ -15,6 +15,7 @@ def daemon(build=BUILD):
 
 
 DAEMON = daemon()
+VM_PROCESS = BUILD / "daemon" / "usbrouted-vm"
 CTL = BUILD / "ctl" / "usbroutectl"
 LIBVIRT = BUILD / "libvirt" / "usbrouted-libvirt"
 AGENT = BUILD / "guest" / "usbroute-agent"

@@ -73,7 +73,7 @@ class Lab:
 
     def boot(self):
         if not Daemon.built():
-            raise LabError(f"not built: {paths.DAEMON} and {paths.CTL} (ninja -C {paths.BUILD.name})")
+            raise LabError(f"not built: {paths.DAEMON}, {paths.VM_PROCESS} and {paths.CTL} (ninja -C {paths.BUILD.name} programs)")
         self.disk.write_bytes(os.urandom(DISK_BYTES))
         self.board = Board(disk=self.disk)
         self._power_on()
