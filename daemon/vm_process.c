@@ -42,6 +42,7 @@ struct guest {
 	bool stopping, over; /* to end; "ended" is on its way */
 	bool agent_asked;    /* guest_agent() is owed */
 	struct loop_watch ended, taken;
+	struct log_limit limit; /* of lines that its process can trigger */
 };
 
 /* Numbers are never used twice in the life of a process; several controls may give it devices. */
@@ -282,7 +283,8 @@ static const char *said_ended(struct guest *guest, const union vm_wire_message *
 
 static const char *said_refused(struct guest *guest, const union vm_wire_message *m)
 {
-	log_warning("%s: its process is of an older version, and does not know \"%s\"",
+	log_limited(&guest->limit, LOG_LEVEL_WARNING,
+		    "%s: its process is of an older version, and does not know \"%s\"",
 		    guest->cfg.name, vm_wire_name(m->refused.refused));
 	return NULL;
 }
