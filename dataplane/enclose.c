@@ -19,20 +19,13 @@
 
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/sanitizer.h"
 
 /* A card has a dozen descriptors, a device half of that, each other guest three. */
 #define DESCRIPTORS 512
 
 /* Of its own memory: buffers of URBs, and what the allocator keeps. The guest's memory is none of it. */
 #define OWN_MEMORY (256ull << 20)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED false
-#endif
 
 /* A process that dies leaves nothing of its guest's on a disk. */
 static void set_limits(void)
@@ -46,7 +39,7 @@ static void set_limits(void)
 		struct rlimit limit = {.rlim_cur = limits[i].most, .rlim_max = limits[i].most};
 
 		/* Those that sanitizers keep books in are none of the program's. */
-		if (SANITIZED && limits[i].what == RLIMIT_DATA)
+		if (WITH_SANITIZER && limits[i].what == RLIMIT_DATA)
 			continue;
 		setrlimit((__rlimit_resource_t)limits[i].what, &limit);
 	}
