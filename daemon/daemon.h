@@ -106,6 +106,7 @@ struct vm {
 	bool asleep;		      /* its agent has said so; the card may be down meanwhile */
 	struct loop_watch side_watch; /* guest_side.c: something has changed */
 	struct log_limit limit;	      /* of lines that the guest can trigger */
+	struct log_limit card_limit;  /* of warnings about its card, which are told once */
 };
 
 /* VMs of one configuration, in its order. */

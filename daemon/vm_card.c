@@ -162,11 +162,11 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 	if (vm->has_foreign && memcmp(vm->told_foreign, vm->foreign, 6) &&
 	    vm_card_warning(vm, 0, text, sizeof(text))) {
 		memcpy(vm->told_foreign, vm->foreign, 6);
-		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s", text);
+		log_limited(&vm->card_limit, LOG_LEVEL_WARNING, "%s", text);
 	}
 	if (vm->has_daemon && !had_daemon &&
 	    vm_card_warning(vm, vm->has_foreign, text, sizeof(text)))
-		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s", text);
+		log_limited(&vm->card_limit, LOG_LEVEL_WARNING, "%s", text);
 }
 
 static void foreign_text(const struct vm *vm, char *text, size_t size)
