@@ -19,6 +19,7 @@
 #define HELLO_SECONDS 5
 /* Connections are taken one by one, so far apart. */
 #define ACCEPT_PAUSE_NS (50ull * 1000 * 1000)
+#define NO_ROOM_SECONDS 1 /* without a free descriptor */
 /* A guest with all ports busy says some 100 lines at once, and then nothing for hours. */
 #define LINES_AT_ONCE  512
 #define LINES_A_SECOND 32
@@ -34,6 +35,7 @@ struct told {
 
 struct agent {
 	struct vm *vm;
+	uint32_t number; /* of its connection */
 	struct agent_line line;
 	struct loop_watch in, out, deadline;
 	struct list told;
@@ -57,6 +59,9 @@ static void agent_free(struct agent *agent)
 	while ((l = list_pop(&agent->told)))
 		free(list_entry(l, struct told, link));
 	agent_line_deinit(&agent->line);
+	/* A daemon that stops leaves it to the next one. */
+	if (!agent->vm->daemon->stopping)
+		guest_agent_end(agent->vm->guest, agent->number);
 	free(agent);
 }
 
@@ -76,7 +81,7 @@ static void agent_close(struct agent *agent, const char *why)
 }
 
 /**
- * agents_close() - a VM has gone for good: so have its agents
+ * agents_close() - a VM goes for good, or the daemon does: it has no agents any more
  * @vm:		the VM
  * @why:	for the log
  */
@@ -87,9 +92,7 @@ void agents_close(struct vm *vm, const char *why)
 	if (vm->agents.greeting)
 		agent_close(vm->agents.greeting, "");
 	loop_cancel(vm->daemon->loop, &vm->agents.pause);
-	if (vm->agents.waits)
-		guest_agent(vm->guest, -1);
-	vm->agents.waits = false;
+	vm->agents.waits = vm->agents.ready = false;
 }
 
 /* ------------------------------------------------------------- saying */
@@ -458,9 +461,11 @@ static void agent_greets(struct vm *vm, int sock)
 
 	if (!agent) {
 		fd_close(sock);
+		guest_agent_end(vm->guest, vm->agents.n_ever);
 		return;
 	}
 	agent->vm = vm;
+	agent->number = vm->agents.n_ever;
 	list_init(&agent->told);
 	agent_line_init(&agent->line, sock, true);
 	if (vm->agents.greeting)
@@ -476,19 +481,21 @@ static void agent_greets(struct vm *vm, int sock)
 static void agent_let_in(void *ctx, int res _unused_)
 {
 	struct vm *vm = ctx;
-	int pair[2] = {-1, -1};
+	uint64_t pause_ns = ACCEPT_PAUSE_NS;
+	int pair[2];
 
-	if (!vm->agents.waits)
+	if (!vm->agents.waits || !vm->agents.ready)
 		return;
-	vm->agents.waits = false;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: its agent can't be let in: %s",
-			    vm->name, errno_text(errno));
-	guest_agent(vm->guest, pair[1]);
-	if (pair[0] >= 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0) {
+		vm->agents.waits = false;
+		guest_agent(vm->guest, ++vm->agents.n_ever, pair[1]);
 		agent_greets(vm, pair[0]);
-	if (loop_watch_time(vm->daemon->loop, &vm->agents.pause, ACCEPT_PAUSE_NS, agent_let_in,
-			    vm) < 0)
+	} else {
+		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: its agent can't be let in yet: %s",
+			    vm->name, errno_text(errno));
+		pause_ns = NO_ROOM_SECONDS * NS_PER_SECOND;
+	}
+	if (loop_watch_time(vm->daemon->loop, &vm->agents.pause, pause_ns, agent_let_in, vm) < 0)
 		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: no room to watch for agents",
 			    vm->name);
 }
@@ -501,11 +508,21 @@ void agent_asked(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	if (vm->leaving || vm->daemon->stopping) {
-		guest_agent(vm->guest, -1);
+	/* Its process ends, or the next daemon is asked. */
+	if (vm->leaving || vm->daemon->stopping)
 		return;
-	}
 	vm->agents.waits = true;
+	if (!loop_watching(&vm->agents.pause))
+		agent_let_in(vm, 0);
+}
+
+/**
+ * agents_ready() - what a VM has is known: its agents are let in, and told
+ * @vm:		the VM, whose devices are where they will be; called again, it changes nothing
+ */
+void agents_ready(struct vm *vm)
+{
+	vm->agents.ready = true;
 	if (!loop_watching(&vm->agents.pause))
 		agent_let_in(vm, 0);
 }

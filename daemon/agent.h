@@ -16,6 +16,11 @@
  * is *asleep*, and nothing is wrong. What somebody in the guest detaches (LETGO) is kept for the
  * guest and not told to its agent, until a command names the device.
  *
+ * A connection outlives this process: only what is ended by word (guest_agent_end()) ends. The agent of
+ * a daemon that is stopped or killed comes to the next one, says HELLO again there, and is told all that
+ * is routed to it. That list must be whole, or it would let go of what is missing: so agents are let in
+ * when it is known what their VM has (agents_ready()).
+ *
  * Hostile bytes cost this connection and no more; lines have a rate, connections too. Control
  * thread only.
  */
@@ -35,9 +40,12 @@ struct agents {
 	struct agent *greeting, *there;
 	struct loop_watch pause; /* between two that come in */
 	bool waits;		 /* one has come, and is let in when that is over */
+	bool ready;		 /* what the VM has is known */
+	uint32_t n_ever;	 /* the last one's number */
 };
 
 void agent_asked(void *ctx);
+void agents_ready(struct vm *vm);
 void agents_card(struct vm *vm, bool up);
 void agents_close(struct vm *vm, const char *why);
 

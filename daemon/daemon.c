@@ -162,6 +162,8 @@ static void daemon_ready(struct daemon *daemon)
 		return;
 	}
 	routes_started(daemon);
+	list_for_each(it, &daemon->vms)
+		agents_ready(list_entry(it, struct vm, link));
 	log_info("ready: %u VMs", n);
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
 }

@@ -442,23 +442,28 @@ int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
 /**
  * guest_agent() - give the agent's connection a socket
  * @guest:	the guest, after "agent_asked"
- * @sock:	a stream socket that does not block, the guest's from here on; < 0: the connection is
- *		refused
+ * @number:	the caller's for that connection: no other has had it
+ * @sock:	a stream socket that does not block, the guest's from here on
  */
-void guest_agent(struct guest *guest, int sock)
+void guest_agent(struct guest *guest, uint32_t number, int sock)
 {
-	struct vm_wire_plain m = {.kind = VM_ASK_AGENT};
-	int pair[2];
+	struct vm_wire_number m = {.kind = VM_ASK_AGENT, .number = number};
 
 	/* Of a process that has gone meanwhile nobody asks any more. */
-	if (guest->agent_asked && sock < 0 &&
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0) {
-		/* One whose other end is closed. */
-		fd_close(pair[0]);
-		sock = pair[1];
-	}
-	if (guest->agent_asked && sock >= 0)
+	if (guest->agent_asked)
 		vm_line_send(guest->line, &m, &sock, 1);
 	guest->agent_asked = false;
 	fd_close(sock);
+}
+
+/**
+ * guest_agent_end() - end an agent's connection
+ * @guest:	the guest; its process may be another one by now
+ * @number:	of guest_agent()
+ */
+void guest_agent_end(struct guest *guest, uint32_t number)
+{
+	if (guest->state == GUEST_STANDS)
+		vm_process_tell(guest, &(struct vm_wire_number){.kind = VM_ASK_AGENT_END,
+								.number = number});
 }

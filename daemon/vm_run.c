@@ -76,6 +76,9 @@ static void vm_stands(void *ctx)
 	loop_cancel(vm->daemon->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
 	vm_net_started(vm);
+	/* A list of what the daemon knows not yet would be a short one. */
+	if (vm->daemon->ready)
+		agents_ready(vm);
 }
 
 static const struct guest_process_events process_events = {.lost = vm_lost, .stands = vm_stands};

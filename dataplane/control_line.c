@@ -18,12 +18,13 @@ struct control_line {
 	struct loop *loop;
 	struct vm_line *line; /* NULL: there is no control now */
 	bool greeted;	      /* this control has said HELLO */
+	bool informed;	      /* … and knows what there is: by START, or as it has asked for it */
 	struct guest *guest;
 	struct list devices;		 /* of struct held */
 	struct guest_card card;		 /* as last told */
 	int next;			 /* the listener for the next control, or -1 */
 	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
-	bool agent_asked;		 /* control owes a socket */
+	bool agent_waits, agent_asked;	 /* for a socket; this control owes it */
 	struct listener door;		 /* of @next */
 	bool ending, done;
 	struct loop_watch deadline;
@@ -87,10 +88,13 @@ static uint32_t answered(struct control_line *c, uint32_t client)
 	return client;
 }
 
-static void give_agent(struct control_line *c, int sock)
+/* Who does not know yet what there is, hears of it when it does. */
+static void ask_for_agent(struct control_line *c)
 {
-	c->agent_asked = false;
-	guest_agent(c->guest, sock);
+	if (!c->line || !c->informed || !c->agent_waits || c->agent_asked)
+		return;
+	c->agent_asked = true;
+	say(c, &(struct vm_wire_plain){.kind = VM_SAY_AGENT_ASKED});
 }
 
 static void on_ended(void *ctx)
@@ -119,11 +123,8 @@ static void on_agent_asked(void *ctx)
 {
 	struct control_line *c = ctx;
 
-	c->agent_asked = true;
-	if (c->line)
-		say(c, &(struct vm_wire_plain){.kind = VM_SAY_AGENT_ASKED});
-	else
-		give_agent(c, -1);
+	c->agent_waits = true;
+	ask_for_agent(c);
 }
 
 static void on_mac_wanted(void *ctx, const uint8_t mac[6])
@@ -303,6 +304,7 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	}
 	config.listener = fds[0];
 	c->next = fds[1];
+	c->informed = true;
 	answer.r = listener_start(&c->door, c->loop, c->next, next_connected, c);
 	if (answer.r == 0)
 		answer.r = guest_begin(&c->guest, &config, c->loop, &guest_events, c);
@@ -398,6 +400,8 @@ static const char *ask_held(struct control_line *c, const union vm_wire_message 
 			say_hid(h, &h->gd->ev_hid.found);
 	}
 	say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
+	c->informed = true;
+	ask_for_agent(c);
 	return NULL;
 }
 
@@ -524,14 +528,21 @@ static const char *ask_hang_up(struct control_line *c, const union vm_wire_messa
 	return NULL;
 }
 
-static const char *ask_agent(struct control_line *c, const union vm_wire_message *m _unused_,
-			     int *fds)
+static const char *ask_agent(struct control_line *c, const union vm_wire_message *m, int *fds)
 {
 	if (!c->agent_asked) {
 		fd_close(fds[0]);
 		return "it lets an agent in that has not asked";
 	}
-	give_agent(c, fds[0]);
+	c->agent_waits = c->agent_asked = false;
+	guest_agent(c->guest, m->number.number, fds[0]);
+	return NULL;
+}
+
+static const char *ask_agent_end(struct control_line *c, const union vm_wire_message *m,
+				 int *fds _unused_)
+{
+	guest_agent_end(c->guest, m->number.number);
 	return NULL;
 }
 
@@ -603,6 +614,7 @@ static const struct {
 	[VM_ASK_PEER_GONE] = {ask_peer_gone},
 	[VM_ASK_LINK] = {ask_link},
 	[VM_ASK_MAC] = {ask_mac},
+	[VM_ASK_AGENT_END] = {ask_agent_end},
 };
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds)
@@ -623,9 +635,11 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	return fault;
 }
 
-/* Nobody will answer what this control was asked. */
-static void forget_questions(struct control_line *c)
+/* Nobody will answer what this control was asked; the next one is asked for what can wait. */
+static void forget_control(struct control_line *c)
 {
+	c->line = vm_line_free(c->line);
+	c->greeted = c->informed = c->agent_asked = false;
 	if (!c->guest)
 		return;
 	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
@@ -634,17 +648,14 @@ static void forget_questions(struct control_line *c)
 		if (client)
 			guest_refuse(c->guest, client, USBIP_ST_NODEV);
 	}
-	if (c->agent_asked)
-		give_agent(c, -1);
+	guest_agents_left(c->guest);
 }
 
 static void on_lost(void *ctx, const char *why)
 {
 	struct control_line *c = ctx;
 
-	c->line = vm_line_free(c->line);
-	c->greeted = false;
-	forget_questions(c);
+	forget_control(c);
 	if (!c->guest) {
 		log_err("control is gone before there was anything to do: %s", why);
 		c->done = true;
@@ -664,9 +675,7 @@ static void next_connected(void *ctx, int res _unused_)
 
 	if (sock < 0)
 		return;
-	c->line = vm_line_free(c->line);
-	c->greeted = false;
-	forget_questions(c);
+	forget_control(c);
 	r = vm_line_open(&c->line, c->loop, sock, VM_WIRE_VM, &line_ops, c);
 	if (r < 0) {
 		log_err("%s: control can't be heard: %s", c->guest->cfg.name, errno_text(r));

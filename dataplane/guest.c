@@ -458,6 +458,7 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 	list_init(&guest->leaving);
 	usb_memory_set_share(&guest->memory, &config->memory);
 	guest_peers_init(guest);
+	agent_relays_init(guest);
 	sem_init(&guest->started, 0, 0);
 	return guest;
 }
@@ -470,6 +471,7 @@ static void guest_drop(struct guest *guest)
 	if (guest->loop != guest->control)
 		loop_free(guest->loop);
 	guest_peers_deinit(guest);
+	agent_relays_deinit(guest);
 	sem_destroy(&guest->started);
 	free(guest);
 }
@@ -612,6 +614,7 @@ struct guest *guest_free(struct guest *guest)
 	}
 	stranger_listener_close(guest->cfg.listener);
 	guest_peers_deinit(guest);
+	agent_relays_deinit(guest);
 	sem_destroy(&guest->started);
 	free(guest);
 	return NULL;

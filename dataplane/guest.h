@@ -73,7 +73,7 @@ struct guest_events {
 	 * guest_refuse() or guest_probe(). @client: its number, for these.
 	 */
 	void (*import_asked)(void *ctx, uint32_t client, const char *busid);
-	/* The guest's agent has connected: guest_agent() once. */
+	/* The guest's agent has connected, or is there after guest_agents_left(): guest_agent() once. */
 	void (*agent_asked)(void *ctx);
 	void (*ended)(void *ctx); /* the thread has let go of everything */
 	/* Its guest sends from another MAC than its own; guest_mac_granted() is the answer. */
@@ -122,7 +122,9 @@ void guest_stop(struct guest *guest);
 struct guest *guest_free(struct guest *guest);
 
 int guest_hang_up(struct guest *guest, const struct guest_peer *peer);
-void guest_agent(struct guest *guest, int sock);
+void guest_agent(struct guest *guest, uint32_t number, int sock);
+void guest_agent_end(struct guest *guest, uint32_t number);
+void guest_agents_left(struct guest *guest);
 
 void guest_give(struct guest *guest, struct guest_device *gd);
 void guest_export(struct guest *guest, struct guest_device *gd, bool exported);

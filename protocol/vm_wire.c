@@ -76,13 +76,14 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_PROBE] = SHAPE("PROBE", ASK, vm_wire_client, 0),
 	[VM_ASK_HANG_UP] =
 		SHAPE("HANG_UP", ASK, vm_wire_hang_up, 0, BYTE(vm_wire_hang_up, peer.v6, 2)),
-	[VM_ASK_AGENT] = SHAPE("AGENT", ASK, vm_wire_plain, 1),
+	[VM_ASK_AGENT] = SHAPE("AGENT", ASK, vm_wire_number, 1),
 	[VM_ASK_PEER] = SHAPE("PEER", ASK, vm_wire_port, 0, BYTE(vm_wire_port, has_mac, 2),
 			      BYTE(vm_wire_port, isolated, 2), BYTE(vm_wire_port, up, 2)),
 	[VM_ASK_PEER_GONE] = SHAPE("PEER_GONE", ASK, vm_wire_number, 0),
 	[VM_ASK_LINK] = SHAPE("LINK", ASK, vm_wire_link, 3, WORD(vm_wire_link, side, 0, 2)),
 	[VM_ASK_MAC] =
 		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
+	[VM_ASK_AGENT_END] = SHAPE("AGENT_END", ASK, vm_wire_number, 0),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),

@@ -52,6 +52,7 @@ enum vm_wire_kind {
 	VM_ASK_PEER_GONE,
 	VM_ASK_LINK,
 	VM_ASK_MAC,
+	VM_ASK_AGENT_END,
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -197,7 +198,7 @@ struct vm_wire_port {
 	uint8_t unused_too[2];
 };
 
-/* PEER_GONE; LINK_WANTED. */
+/* PEER_GONE, AGENT (one descriptor: a socket), AGENT_END; LINK_WANTED. */
 struct vm_wire_number {
 	uint32_t kind;
 	uint32_t number;

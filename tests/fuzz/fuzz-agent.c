@@ -192,6 +192,8 @@ void virt_forget(struct vm *of _unused_)
 /* What one connection was told. */
 struct guest {
 	int sock;
+	uint32_t number;
+	bool ended; /* by word */
 	bool welcome, refused;
 	bool has[DEVICES];
 	bool let_go[DEVICES]; /* it has said so; perhaps of what it had not heard of yet */
@@ -242,8 +244,13 @@ static void told(struct guest *g, const char *line, size_t len)
 static void hear(struct guest *g)
 {
 	char c;
+	ssize_t n;
 
-	while (g->sock >= 0 && recv(g->sock, &c, 1, MSG_DONTWAIT) > 0) {
+	while (g->sock >= 0 && (n = recv(g->sock, &c, 1, MSG_DONTWAIT)) >= 0) {
+		/* Without that its connection would wait for another daemon. */
+		promise(n || g->ended);
+		if (!n)
+			break;
 		if (c != '\n') {
 			promise(g->len < sizeof(g->line));
 			g->line[g->len++] = c;
@@ -263,12 +270,23 @@ static void hang_up(struct guest *g)
 /* Who has connected, and waits to be let in. */
 static struct guest *dialing;
 
-void guest_agent(struct guest *guest, int sock)
+void guest_agent(struct guest *guest, uint32_t number, int sock)
 {
 	promise(!guest && dialing);
 	hang_up(dialing);
 	dialing->sock = sock;
+	dialing->number = number;
 	dialing = NULL;
+}
+
+void guest_agent_end(struct guest *guest, uint32_t number)
+{
+	promise(!guest && number);
+	for (unsigned i = 0; i < GUESTS; i++)
+		if (guests[i].sock >= 0 && guests[i].number == number) {
+			promise(!guests[i].ended);
+			guests[i].ended = true;
+		}
 }
 
 void exports_tell(struct vm *of)
@@ -400,6 +418,7 @@ static void begin(void)
 	}
 	for (unsigned i = 0; i < GUESTS; i++)
 		guests[i].sock = -1;
+	agents_ready(&vm);
 }
 
 static void end(void)
@@ -408,7 +427,7 @@ static void end(void)
 		hang_up(&guests[i]);
 	agents_close(&vm, "the daemon ends");
 	guest_side_stop(&vm);
-	promise(!dialing);
+	dialing = NULL;
 	/* Nobody is left whom the loop could call. */
 	for (unsigned i = 0; i < WATCHES; i++)
 		promise(!watches[i].generation);

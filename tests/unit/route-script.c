@@ -308,6 +308,10 @@ void agents_close(struct vm *vm _unused_, const char *why _unused_)
 {
 }
 
+void agents_ready(struct vm *vm _unused_)
+{
+}
+
 void agent_asked(void *ctx _unused_)
 {
 }

@@ -33,6 +33,8 @@ struct fixture {
 	struct device devices[2];
 	bool exported[2];
 	char said[256]; /* the last thing that was told to the routes */
+	uint32_t last;	/* connection's number */
+	uint32_t ends;	/* a bit a number: ended by word */
 };
 
 static struct fixture *now;
@@ -79,10 +81,18 @@ void virt_forget(struct vm *vm)
 static int given = -1;
 
 /* What the guest's thread would relay to. */
-void guest_agent(struct guest *guest _unused_, int sock)
+void guest_agent(struct guest *guest _unused_, uint32_t number, int sock)
 {
 	assert_int_equal(given, -1);
+	assert_true(number > now->last && number < 32);
+	now->last = number;
 	given = sock;
+}
+
+void guest_agent_end(struct guest *guest _unused_, uint32_t number)
+{
+	assert_true(number && number <= now->last && !(now->ends & 1u << number));
+	now->ends |= 1u << number;
 }
 
 void exports_tell(struct vm *vm _unused_)
@@ -190,7 +200,7 @@ static int set_up(void **state)
 	}
 	memcpy(f->devices[0].alias, "keyboard", 9);
 	memcpy(f->devices[1].alias, "stick", 6);
-
+	agents_ready(&f->vm);
 	*state = f;
 	return 0;
 }
@@ -483,6 +493,59 @@ static void test_ends(void **state)
 	assert_string_equal(f->said, "1-1 not ");
 }
 
+/* A list that is told too early is too short: what is not in it would be let go of. */
+static void test_let_in_when_all_is_known(void **state)
+{
+	struct fixture *f = *state;
+	int sock;
+
+	f->vm.agents.ready = false;
+	agent_asked(&f->vm);
+	for (unsigned i = 0; i < 10; i++)
+		loop_turn(f->daemon.loop, false);
+	assert_int_equal(given, -1);
+	f->exported[0] = f->devices[0].route.session = true;
+	agents_ready(&f->vm);
+	assert_true(given >= 0);
+	sock = given;
+	given = -1;
+	agents_ready(&f->vm);
+	assert_int_equal(given, -1);
+	say(sock, "HELLO 1 1.2.3 hs=8 ss=4\n");
+	hears(f, sock);
+	assert_hears(f, sock, "ROUTE 1-1 full 0001000a held keyboard");
+	assert_hears(f, sock, "SYNCED");
+	close(sock);
+}
+
+/* What this daemon closes is over; what the end of this daemon closes is the next one's. */
+static void test_ended_by_word(void **state)
+{
+	struct fixture *f = *state;
+	int refused = dial(f), silent, first, second;
+
+	say(refused, "HELLO 2 9.0 hs=8 ss=8\n");
+	while (*hears(f, refused))
+		;
+	assert_int_equal(f->ends, 1u << 1);
+	silent = dial(f);
+	first = greeted(f); /* takes the place of one that says nothing */
+	assert_int_equal(f->ends, 1u << 1 | 1u << 2);
+	second = greeted(f);
+	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
+	assert_int_equal(f->last, 4);
+	f->daemon.stopping = true;
+	agents_close(&f->vm, "the daemon ends");
+	assert_false(guest_side_takes(&f->vm));
+	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
+	agent_asked(&f->vm);
+	assert_int_equal(given, -1);
+	close(refused);
+	close(silent);
+	close(first);
+	close(second);
+}
+
 /* ------------------------------------------------------------- hostile ones */
 
 static void test_hostile(void **state)
@@ -557,6 +620,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_protocol, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_card_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_let_in_when_all_is_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ended_by_word, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hostile, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_endless_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),

@@ -501,6 +501,38 @@ static void test_an_end_without_a_process(void **state)
 	rig_free(rig);
 }
 
+/* Its connection has a number of control's, and is ended by it. */
+static void test_an_agent(void **state)
+{
+	const struct vm_wire_plain asked = {.kind = VM_SAY_AGENT_ASKED};
+	struct rig *rig = rig_begun();
+	int pair[2];
+	char byte;
+
+	says(rig, &asked);
+	assert_int_equal(rig->n_agents, 1);
+	guest_agent(rig->guest, 5, eventfd(0, EFD_CLOEXEC));
+	assert_int_equal(hears(rig, VM_ASK_AGENT).number.number, 5);
+	guest_agent_end(rig->guest, 5);
+	assert_int_equal(hears(rig, VM_ASK_AGENT_END).number.number, 5);
+	says(rig, &asked);
+	dies(rig);
+	/* What the process that has gone was owed, the next one does not get. */
+	connects(rig);
+	begins(rig);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	guest_agent(rig->guest, 6, pair[1]);
+	assert_int_equal(recv(pair[0], &byte, 1, 0), 0);
+	close(pair[0]);
+	hears_nothing(rig);
+	says(rig, &asked);
+	says(rig, &asked);
+	assert_int_equal(rig->n_lost, 2);
+	assert_string_equal(rig->why, "it asks for its agent twice");
+	guest_agent_end(rig->guest, 6);
+	rig_free(rig);
+}
+
 /* One that says what answers nothing has lost its line, and what it had. */
 static void test_taken_over(void **state)
 {
@@ -555,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_a_process_dies),
 		cmocka_unit_test(test_an_end),
 		cmocka_unit_test(test_an_end_without_a_process),
+		cmocka_unit_test(test_an_agent),
 		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_no_common_version),
 	};
