@@ -5,6 +5,10 @@
  * The call's owner goes on with everything else; what the call works on is left alone meanwhile. A
  * worker is never waited for: where the kernel keeps one, its object is given up, and the process's
  * exit takes it along.
+ *
+ * One thread stays when its call has ended, and takes the next one: making a thread costs more than
+ * most calls do, and a guest's driver waits for it. Calls at the same time have a thread each, so that
+ * a stuck one holds up no other; of those that have ended, one stays.
  */
 #pragma once
 
