@@ -519,6 +519,7 @@ static uint64_t agent_due(struct agent *agent)
 
 	due = min_t(uint64_t, due, routes_due(agent));
 	due = min_t(uint64_t, due, agent->sleep.due_ns);
+	due = min_t(uint64_t, due, control_due(&agent->control));
 	return min_t(uint64_t, due, logind_due(agent));
 }
 

@@ -17,7 +17,8 @@
 
 #define WORD_MAX	 16
 #define ANSWER		 "done"
-#define PATIENCE_SECONDS 10 /* of who asks */
+#define PATIENCE_SECONDS 10		     /* of who asks */
+#define NO_ROOM_NS	 (1 * NS_PER_SECOND) /* without a free descriptor */
 
 static int address_of(struct sockaddr_un *address, const char *folder)
 {
@@ -34,7 +35,7 @@ static int address_of(struct sockaddr_un *address, const char *folder)
  */
 void control_init(struct control *control)
 {
-	control->listener = -1;
+	*control = (struct control){.listener = -1};
 	for (unsigned i = 0; i < CONTROL_CALLERS; i++)
 		control->callers[i] = -1;
 }
@@ -78,17 +79,31 @@ void control_deinit(struct control *control)
 }
 
 /**
+ * control_due() - when control_polls() has more to wait for
+ * @control:	initialised
+ *
+ * Return: as agent_now(), or NEVER.
+ */
+uint64_t control_due(const struct control *control)
+{
+	return control->due_ns ? control->due_ns : NEVER;
+}
+
+/**
  * control_polls() - what to wait for
  * @control:	initialised
  * @polls:	room for 1 + CONTROL_CALLERS
  *
  * Return: how many.
  */
-unsigned control_polls(const struct control *control, struct pollfd *polls)
+unsigned control_polls(struct control *control, struct pollfd *polls)
 {
 	unsigned n = 0;
 
-	polls[n++] = (struct pollfd){.fd = control->listener, .events = POLLIN};
+	if (control->due_ns <= agent_now())
+		control->due_ns = 0;
+	polls[n++] =
+		(struct pollfd){.fd = control->due_ns ? -1 : control->listener, .events = POLLIN};
 	for (unsigned i = 0; i < CONTROL_CALLERS; i++)
 		polls[n++] = (struct pollfd){.fd = control->callers[i], .events = POLLIN};
 	return n;
@@ -101,6 +116,8 @@ static void control_accept(struct control *control)
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(peer);
 
+	/* Who can't be taken stays in the queue, and would wake this program for ever. */
+	control->due_ns = sock < 0 && errno != EAGAIN ? agent_now() + NO_ROOM_NS : 0;
 	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
 	    (peer.uid != 0 && peer.uid != geteuid()))
 		return;

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define CONTROL_CALLERS 4
 
@@ -15,6 +16,7 @@ struct control {
 	int listener;
 	int callers[CONTROL_CALLERS]; /* -1: none */
 	bool asked[CONTROL_CALLERS];  /* has said its word, and waits */
+	uint64_t due_ns;	      /* when callers are taken again; 0: they are taken */
 };
 
 struct agent;
@@ -22,7 +24,8 @@ struct agent;
 void control_init(struct control *control);
 int control_listen(struct control *control, const char *folder);
 void control_deinit(struct control *control);
-unsigned control_polls(const struct control *control, struct pollfd *polls);
+uint64_t control_due(const struct control *control);
+unsigned control_polls(struct control *control, struct pollfd *polls);
 void control_work(struct agent *agent, const struct pollfd *polls, unsigned n);
 void control_done(struct agent *agent);
 

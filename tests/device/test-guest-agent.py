@@ -5,6 +5,7 @@ the guest's sysfs. usage: test-guest-agent.py USBROUTE-AGENT [FAKE-LOGIND]"""
 import ctypes
 import os
 import pathlib
+import resource
 import select
 import signal
 import socket
@@ -637,6 +638,34 @@ class Test(unittest.TestCase):
         self.no_import()
         self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
         self.taken_back(line)
+
+    def test_hook_without_a_descriptor(self):
+        """Who asks waits, and the agent does nothing meanwhile."""
+        line = self.start()
+        line.quiet()
+        pid = self.agent.process.pid
+        fds, stat = pathlib.Path(f"/proc/{pid}/fd"), pathlib.Path(f"/proc/{pid}/stat")
+        open_ones = len(list(fds.iterdir()))
+        silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
+        for sock in silent:
+            sock.connect(str(self.agent.folder / "control"))
+        wait(lambda: len(list(fds.iterdir())) == open_ones + 4, "four that say nothing")
+        full = max(int(fd.name) for fd in fds.iterdir()) + 1
+        self.assertEqual(full, open_ones + 4)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (full, full))
+
+        def ticks():
+            return sum(map(int, stat.read_text().split()[13:15]))
+
+        asked, before = self.agent.ask("--let-go"), ticks()
+        time.sleep(1.5)
+        # Of 150; one that asks again and again takes what it can get.
+        self.assertLess(ticks() - before, 20)
+        self.assertIsNone(asked.poll())
+        for sock in silent:
+            sock.close()
+        self.assertEqual(asked.wait(SECONDS), 0)
+        self.assertEqual(line.hears(), "SLEEP")
 
     def test_hook_without_an_agent(self):
         line = self.start()
