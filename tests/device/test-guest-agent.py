@@ -580,6 +580,37 @@ class Test(unittest.TestCase):
             heard.add(line.hears())
             self.assertNotIn("LETGO 1-1", heard)
 
+    def test_detached_by_hand_where_the_file_came_late(self):
+        """Whoever attached it by hand wrote the port's file when it was there already; and the port is free long after
+        somebody has detached it."""
+        self.guest.set(0, USED, 0x10009, "3-1", True)
+        line = self.start(more=" let-go")
+        line.says("ROUTE 1-1 high 00010009 held keyboard")
+        self.assertEqual(line.hears(), "HAS 1-1 0")
+        self.guest.run.mkdir(exist_ok=True)
+        (self.guest.run / "port0").write_text("127.0.0.1 3240 1-1\n")
+        self.guest.news()
+        self.assertEqual(line.hears(), "PING")
+        line.says("PONG")
+        line.quiet()
+        with self.guest.lock:   # the kernel takes its time
+            self.guest.type_detach(0)
+            os.read(self.guest.ends["detach"], 4096)
+        self.guest.news()
+        self.assertEqual(line.hears(), "PING")
+        line.says("PONG")
+        line.quiet()
+        time.sleep(2.5)         # longer than a write that names no port counts
+        self.guest.set(0, FREE)
+        self.guest.news()
+        heard = []
+        while "PORTS hs=2 ss=1" not in heard:
+            heard.append(line.hears())
+        self.assertIn("LETGO 1-1", heard)
+        line.says("PONG")
+        line.quiet()
+        self.no_import()
+
     def test_same_boot(self):
         line = self.start()
         boot = line.boot
