@@ -265,11 +265,35 @@ void agent_doubt(struct agent *agent)
 	routes_look(agent);
 }
 
+/*
+ * A new list begins. Where it is not the connection's first, it may be another daemon's: what was said to
+ * the one before is said again, and what was asked is asked again. HAS, FAILED and LETGO follow with the
+ * list (routes.c).
+ */
+static void agent_welcomed(struct agent *agent, bool first)
+{
+	struct agent_message ports = {
+		.verb = AGENT_PORTS, .high = agent->high, .super = agent->super};
+	struct agent_message ping = {.verb = AGENT_PING};
+
+	routes_connection(agent, true);
+	agent->synced = false;
+	agent->sleep.waking = false;
+	if (!first)
+		agent_say(agent, &ports);
+	sleep_say_again(agent);
+	if (agent->pong_ns == NEVER)
+		return;
+	agent->pong_ns = agent_now() + AGENT_PONG_NS;
+	agent_say(agent, &ping);
+}
+
 static void agent_hears(struct agent *agent, const struct agent_message *m)
 {
+	bool first = agent->state == AGENT_GREETING;
 	struct agent_message pong = {.verb = AGENT_PONG};
 
-	if (agent->state == AGENT_GREETING && m->verb != AGENT_WELCOME) {
+	if (first && m->verb != AGENT_WELCOME) {
 		if (m->verb == AGENT_REFUSED)
 			agent_trouble(agent, m->text);
 		shutdown(agent->line.sock, SHUT_RDWR);
@@ -277,14 +301,11 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 	}
 	switch (m->verb) {
 	case AGENT_WELCOME:
-		/* Said again, a new list follows. */
-		routes_connection(agent, true);
-		agent->synced = false;
-		agent->daemon_lets_go = m->let_go;
-		agent->sleep.waking = false;
-		if (agent->state == AGENT_TALKING)
-			break;
 		agent->state = AGENT_TALKING;
+		agent->daemon_lets_go = m->let_go;
+		agent_welcomed(agent, first);
+		if (!first)
+			break;
 		agent->due_ns = NEVER;
 		agent->failures = 0;
 		agent->told[0] = 0;

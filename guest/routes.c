@@ -452,6 +452,13 @@ static void told(struct agent *agent, const struct agent_message *m)
 	if (route->state >= STARTING && m->held) {
 		if (route->state == THERE)
 			route_say(agent, route, AGENT_HAS);
+		else if (route->said[0])
+			route_say(agent, route, AGENT_FAILED);
+		return;
+	}
+	/* What is under way goes on, whoever has begun it. */
+	if (route->state == CONNECTING || route->state == ASKING) {
+		route_say(agent, route, AGENT_TRYING);
 		return;
 	}
 	/* What the daemon knows no connection for is dead, whatever the kernel here believes. */
@@ -536,15 +543,16 @@ void routes_synced(struct agent *agent)
  * @agent:	the agent
  * @up:		it is there, and all will be told anew
  *
- * What is attached stays so: its connection is its own. What is not, waits for the daemon.
+ * What is attached stays so: its connection is its own. What is not, waits for the daemon; an import that
+ * is under way goes on while the daemon is there.
  */
-void routes_connection(struct agent *agent, bool up _unused_)
+void routes_connection(struct agent *agent, bool up)
 {
 	list_for_each(it, &agent->routes) {
 		struct route *route = list_entry(it, struct route, link);
 
 		route->told = false;
-		if (route->state >= STARTING)
+		if (route->state >= STARTING || (up && route->state != WAITING))
 			continue;
 		route->sock = fd_close(route->sock);
 		route->state = WAITING;

@@ -111,6 +111,16 @@ void sleep_answered(struct agent *agent)
 	routes_wake(agent);
 }
 
+/**
+ * sleep_say_again() - tell a daemon that may not have heard it that the guest sleeps
+ * @agent:	the agent
+ */
+void sleep_say_again(struct agent *agent)
+{
+	if (agent->sleep.state != SLEEP_AWAKE)
+		say(agent, AGENT_SLEEP);
+}
+
 /* Somebody is there who says when it ends. */
 static bool is_watched(struct agent *agent)
 {

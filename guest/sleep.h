@@ -33,4 +33,5 @@ void sleep_begin(struct agent *agent);
 void sleep_end(struct agent *agent);
 void sleep_clock(struct agent *agent);
 void sleep_answered(struct agent *agent);
+void sleep_say_again(struct agent *agent);
 void sleep_work(struct agent *agent);

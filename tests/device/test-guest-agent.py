@@ -665,7 +665,90 @@ class Test(unittest.TestCase):
         self.assertEqual(asked.wait(SECONDS), 0)
         line.close()
         line = self.greet("ROUTE 1-1 high 00010009 free keyboard", more=" let-go")
+        self.assertEqual(line.hears(), "SLEEP")
         line.quiet()
+        self.no_import()
+        self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
+        self.taken_back(line)
+
+    def again(self, line, *routes):
+        """A new list on the same connection: of the same daemon, or of the next one."""
+        line.says("WELCOME 1 vm1 0.1.0 let-go", *routes, "SYNCED")
+
+    def test_new_list(self):
+        """What the next daemon can't know is said again, and nothing is let go of before its list is whole."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        line.says("WELCOME 1 vm1 0.1.0 let-go")
+        self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        line.quiet()
+        self.assertTrue(self.guest.not_asked("detach"))
+        line.says("ROUTE 1-1 high 00010009 held keyboard", "SYNCED")
+        self.assertEqual(line.hears(), f"HAS 1-1 {port}")
+        line.quiet()
+        self.assertTrue(self.guest.not_asked("detach") and self.guest.not_asked("attach"))
+        # What is not in it is let go of then.
+        self.again(line)
+        self.assertEqual(self.guest.asked("detach"), str(port))
+
+    def test_new_list_while_attaching(self):
+        """The import that is under way is the one that counts."""
+        line = self.start(more=" let-go")
+        line.says("ROUTE 1-1 high 00010009 free keyboard")
+        self.assertEqual(line.hears(), "TRYING 1-1")
+        wait(lambda: select.select([self.usbip], [], [], 0)[0], "an import")
+        for held in ("free", "held"):
+            self.again(line, f"ROUTE 1-1 high 00010009 {held} keyboard")
+            self.assertEqual([line.hears(), line.hears()], ["PORTS hs=2 ss=1", "TRYING 1-1"])
+            line.quiet()
+        self.imported("1-1")
+        port = int(self.guest.asked("attach").split()[0])
+        self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        self.no_import()
+        # Taken, and not yet there.
+        self.again(line, "ROUTE 1-1 high 00010009 held keyboard")
+        self.assertEqual(line.hears(), "PORTS hs=1 ss=1")
+        line.quiet()
+        heard = line.hears()
+        self.assertIn("FAILED 1-1 the guest's kernel gets no answer from it", heard)
+        self.again(line, "ROUTE 1-1 high 00010009 held keyboard")
+        self.assertEqual([line.hears(), line.hears()], ["PORTS hs=1 ss=1", heard])
+        self.guest.set(port, USED, 0x10009, "3-1", configured=True)
+        self.guest.news()
+        self.assertEqual({line.hears(), line.hears()}, {f"HAS 1-1 {port}", "PING"})
+        self.assertTrue(self.guest.not_asked("detach"))
+
+    def test_new_list_and_what_was_not_heard(self):
+        """A question, and that a device was let go of by hand."""
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        self.guest.type_detach(port)
+        self.guest.news()
+        heard = {line.hears() for _ in range(3)}
+        self.assertEqual(heard, {"LETGO 1-1", "PING", "PORTS hs=2 ss=1"})
+        self.again(line, "ROUTE 1-1 high 00010009 free keyboard")
+        self.assertEqual([line.hears() for _ in range(4)], ["PORTS hs=2 ss=1", "PING", "LETGO 1-1", "PING"])
+        line.says("PONG", "PONG")
+        line.quiet()
+        self.no_import()
+        # Heard: what is named now is given.
+        self.again(line, "ROUTE 1-1 high 00010009 free keyboard")
+        self.assertEqual([line.hears(), line.hears()], ["PORTS hs=2 ss=1", "TRYING 1-1"])
+
+    def test_new_list_in_a_sleep(self):
+        line = self.start(more=" let-go")
+        _, port = self.attached(line)
+        asked = self.agent.ask("--let-go")
+        self.let_go_of(line, port)
+        self.assertEqual(asked.wait(SECONDS), 0)
+        self.again(line, "ROUTE 1-1 high 00010009 free keyboard")
+        line.says("PING")
+        heard = []
+        while not heard or heard[-1] != "PONG":
+            heard.append(line.hears())
+        # Perhaps with its own news of the port that is free.
+        self.assertEqual(heard.count("SLEEP"), 1)
+        self.assertIn("PORTS", heard[0])
         self.no_import()
         self.assertEqual(self.agent.ask("--take-back").wait(SECONDS), 0)
         self.taken_back(line)
