@@ -63,9 +63,8 @@ static void done(struct usb_job *job)
 
 static struct call call_of(struct loop *home, sem_t *until)
 {
-	return (struct call){.job = {.run = run, .done = done, .what = "a call"},
-			     .home = home,
-			     .until = until};
+	return (struct call){
+		.job = {.run = run, .done = done, .what = "a call"}, .home = home, .until = until};
 }
 
 static void turn_until_done(struct call *c)
