@@ -20,11 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/agent_wire.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/vm_process.h"
 #include "vhost_user_net/net_rules.h"
 #include "protocol/vm_wire.h"
+#include "tests/unit/tcp-end.h"
 #include "tests/unit/vu-frontend.h"
 
 #define SECONDS 60
@@ -37,7 +39,7 @@ struct rig {
 	char folder[64], path[96], next_path[96];
 	pid_t pid;
 	struct fe fe;
-	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted;
+	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents;
 };
 
 struct dev {
@@ -86,7 +88,13 @@ static void on_link_wanted(void *ctx, unsigned number)
 	assert_int_equal(number, 7);
 }
 
+static void on_agent_asked(void *ctx)
+{
+	((struct rig *)ctx)->n_agents++;
+}
+
 static const struct guest_events events = {.link = on_link,
+					   .agent_asked = on_agent_asked,
 					   .ended = on_ended,
 					   .mac_wanted = on_mac_wanted,
 					   .link_wanted = on_link_wanted};
@@ -480,6 +488,100 @@ static void test_it_outlives_control(void **state)
 	rig_free(rig);
 }
 
+/* The next segment that says more than an acknowledgement does. */
+static struct seen end_hears(struct fe *fe, struct end *e)
+{
+	struct seen s = {0};
+
+	for (unsigned i = 0; i < SECONDS * 1000; i++) {
+		if (end_sees(fe, &s) && (s.len || s.flags & ~TCP_ACK)) {
+			e->rcv = s.seq + (uint32_t)s.len + !!(s.flags & (TCP_SYN | TCP_FIN));
+			return s;
+		}
+		poll(NULL, 0, 1);
+	}
+	fail_msg("no segment came");
+	return s;
+}
+
+static void reads(int sock, const char *text)
+{
+	struct timeval patience = {.tv_sec = SECONDS};
+	char got[100];
+
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(recv(sock, got, strlen(text), MSG_WAITALL), strlen(text));
+	assert_memory_equal(got, text, strlen(text));
+}
+
+/* A control that has just connected, asks what there is, and is asked for the agent's socket. */
+static int asks_for_the_agent(const struct rig *rig, unsigned number, int *ret_sock)
+{
+	struct vm_wire_hello hello = {.kind = VM_ASK_HELLO, .version = 1, .least = 1};
+	struct vm_wire_number give = {.kind = VM_ASK_AGENT, .number = number};
+	int line = unix_connect(rig->next_path, SOCK_SEQPACKET), pair[2];
+
+	assert_int_equal(fd_send(line, &hello, sizeof(hello), NULL, 0), 0);
+	assert_int_equal(next_hears(line).kind, VM_SAY_HELLO);
+	assert_int_equal(fd_send(line, &(struct vm_wire_plain){.kind = VM_ASK_HELD},
+				 sizeof(struct vm_wire_plain), NULL, 0),
+			 0);
+	/* Not before it knows what there is. */
+	assert_int_equal(next_hears(line).kind, VM_SAY_CARD);
+	assert_int_equal(next_hears(line).kind, VM_SAY_HELD_ALL);
+	assert_int_equal(next_hears(line).kind, VM_SAY_AGENT_ASKED);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fd_send(line, &give, sizeof(give), &pair[1], 1), 0);
+	close(pair[1]);
+	*ret_sock = pair[0];
+	return line;
+}
+
+/* Controls come and go, and the guest's agent has the same connection to all of them. */
+static void test_an_agent_outlives_control(void **state)
+{
+	struct end e = {.from = 40000, .to = AGENT_PORT, .snd = 1000};
+	struct vm_wire_number end = {.kind = VM_ASK_AGENT_END, .number = 3};
+	struct rig *rig = rig_new();
+	int line = -1, pair[2];
+	struct seen s;
+	struct fe fe;
+
+	machine_boots(rig, &fe);
+	fe_rx_fill(&fe, 64, 2048);
+	until(rig, &rig->ups, 1, "the card is up");
+	end_says(&fe, &e, TCP_SYN, NULL, 0);
+	e.snd++;
+	assert_int_equal(end_hears(&fe, &e).flags, TCP_SYN | TCP_ACK);
+	end_says(&fe, &e, TCP_ACK | TCP_PSH, "HELLO 1 x\n", 10);
+	e.snd += 10;
+	until(rig, &rig->n_agents, 1, "an agent asks");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	guest_agent(rig->guest, 1, pair[1]);
+	reads(pair[0], "HELLO 1 x\n");
+	rig->guest = guest_free(rig->guest);
+	close(pair[0]);
+	for (unsigned i = 0; i < 4; i++) {
+		if (line >= 0) {
+			close(line);
+			close(pair[0]);
+		}
+		line = asks_for_the_agent(rig, i, &pair[0]);
+		reads(pair[0], "HELLO 1 x\n");
+		assert_int_equal(send(pair[0], "WELCOME\nhalf", 12, MSG_NOSIGNAL), 12);
+		s = end_hears(&fe, &e);
+		assert_int_equal(s.len, 8);
+		assert_memory_equal(s.data, "WELCOME\n", 8);
+		end_says(&fe, &e, TCP_ACK, NULL, 0);
+	}
+	close(pair[0]);
+	assert_int_equal(fd_send(line, &end, sizeof(end), NULL, 0), 0);
+	assert_true(end_hears(&fe, &e).flags & TCP_FIN);
+	close(line);
+	fe_close(&fe);
+	rig_free(rig);
+}
+
 /* A control that was taken over costs its line, and no guest. */
 static void test_nonsense_from_control(void **state)
 {
@@ -541,6 +643,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_process_is_killed),
 		cmocka_unit_test(test_frames_cross_between_processes),
 		cmocka_unit_test(test_it_outlives_control),
+		cmocka_unit_test(test_an_agent_outlives_control),
 		cmocka_unit_test(test_nonsense_from_control),
 		cmocka_unit_test(test_control_goes_at_once),
 	};
