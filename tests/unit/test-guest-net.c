@@ -569,9 +569,11 @@ static void much_is_said_without_control(void **state)
 		sends(rig, &e, said[i], 100);
 	}
 	/* A part of it is acknowledged, and no more. */
-	while (comes(rig, &s, 200))
+	while (n < 1000 || comes(rig, &s, 200)) {
+		assert_true(n >= 1000 || comes(rig, &s, PATIENCE_MS));
 		n = s.ack - first;
-	assert_true(n >= 1000 && n < 100 * ARRAY_SIZE(said) && n <= AGENT_LINE_MAX + 1024);
+	}
+	assert_true(n <= AGENT_LINE_MAX + 1024);
 	sock = let_in(rig);
 	/* As a guest does: all that was not acknowledged, again. */
 	while (n < 100 * ARRAY_SIZE(said)) {
