@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -116,33 +117,43 @@ void log_line(enum log_level level, const char *format, ...)
 }
 
 /**
+ * log_limit_pass_at() - ask whether a line that a peer triggered may be logged at a time
+ * @limit:		where it is kept; zero at first
+ * @now_ns:		the time, in nanoseconds of CLOCK_MONOTONIC
+ * @ret_suppressed:	how many lines were left out since the last one that went out
+ *
+ * Return: true where the line may go out.
+ */
+bool log_limit_pass_at(struct log_limit *limit, uint64_t now_ns, unsigned *ret_suppressed)
+{
+	uint64_t missing_ns = limit->full_ns > now_ns ? limit->full_ns - now_ns : 0;
+
+	*ret_suppressed = 0;
+	if (missing_ns > (LOG_BURST - 1) * LOG_PAUSE_NS) {
+		if (limit->suppressed < UINT_MAX)
+			limit->suppressed++;
+		return false;
+	}
+	limit->full_ns = now_ns + missing_ns + LOG_PAUSE_NS;
+	*ret_suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	return true;
+}
+
+/**
  * log_limit_pass() - ask whether a line that a peer triggered may be logged now
- * @limit:		where the count is kept; zero at first
- * @ret_suppressed:	how many lines were left out since the last one
+ * @limit:		where it is kept; zero at first
+ * @ret_suppressed:	how many lines were left out since the last one that went out
  *
  * Return: true where the line may go out.
  */
 bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed)
 {
 	struct timespec ts;
-	uint64_t now;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	*ret_suppressed = 0;
-	if (limit->burst < LOG_BURST) {
-		limit->burst++;
-		limit->next_ns = now + LOG_PAUSE_NS;
-		return true;
-	}
-	if (now < limit->next_ns) {
-		limit->suppressed++;
-		return false;
-	}
-	*ret_suppressed = limit->suppressed;
-	limit->suppressed = 0;
-	limit->next_ns = now + LOG_PAUSE_NS;
-	return true;
+	return log_limit_pass_at(limit, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec,
+				 ret_suppressed);
 }
 
 /**

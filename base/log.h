@@ -21,15 +21,19 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7
 };
 
-/* One source of lines that a peer can trigger: at most 5, then one in ten seconds. */
+/*
+ * One source of lines that a peer can trigger: 5 at once, and one more for each ten seconds that pass,
+ * so that one that has been quiet for 50 s has all 5 again. All zeros at first.
+ */
 struct log_limit {
-	uint64_t next_ns;
-	unsigned burst, suppressed;
+	uint64_t full_ns;    /* when all 5 are there again; CLOCK_MONOTONIC */
+	unsigned suppressed; /* lines left out since the last one that went out */
 };
 
 void log_init(enum log_level max);
 void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
 bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed);
+bool log_limit_pass_at(struct log_limit *limit, uint64_t now_ns, unsigned *ret_suppressed);
 const char *errno_text(int r);
 
 #define log_err(...)	 log_line(LOG_LEVEL_ERR, __VA_ARGS__)
@@ -38,13 +42,13 @@ const char *errno_text(int r);
 #define log_info(...)	 log_line(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)	 log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-#define log_limited(limit, level, format, ...)                                             \
-	do {                                                                               \
-		unsigned suppressed_;                                                      \
-		if (log_limit_pass(limit, &suppressed_)) {                                 \
-			log_line(level, format, ##__VA_ARGS__);                            \
-			if (suppressed_)                                                   \
-				log_line(level, "(%u more lines like this were left out)", \
-					 suppressed_);                                     \
-		}                                                                          \
+#define log_limited(limit, level, format, ...)                                                \
+	do {                                                                                  \
+		unsigned suppressed_;                                                         \
+		if (log_limit_pass(limit, &suppressed_)) {                                    \
+			if (suppressed_)                                                      \
+				log_line(level, "(%u lines like the next one were left out)", \
+					 suppressed_);                                        \
+			log_line(level, format, ##__VA_ARGS__);                               \
+		}                                                                             \
 	} while (0)
