@@ -182,7 +182,7 @@ static const struct call calls[] = {
 	{__NR_socket, C, &unix_only},
 	{__NR_socketpair, C | S | V, &unix_only},
 	{__NR_bind, C},
-	{__NR_listen, C},
+	{__NR_listen, C | S | V},
 	{__NR_connect, C},
 
 	/* Rings: a guest's, and its bells' (bell.h), one for each link, too. Control's stands by then. */

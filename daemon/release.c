@@ -7,18 +7,23 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/sandbox.h"
 #include "base/stranger.h"
 #include "daemon/broker_device.h"
 #include "daemon/claims.h"
+#include "daemon/starter.h"
 #include "protocol/vm_wire.h"
 
 /*
@@ -42,21 +47,81 @@ static int take_lock(const char *runtime_directory, bool *ret_runs)
 /* Their calls in the kernel may take 5 s to give up on a dead device; then some. */
 #define END_SECONDS 15
 
-static bool is_line(const char *name)
-{
-	size_t n = strlen(name);
+/* Then one that has not ended is killed, and has this long to be gone. */
+#define KILL_SECONDS 5
 
-	return n > 5 && !strcmp(name + n - 5, ".line");
+struct left {
+	char name[STARTER_NAME_SIZE]; /* the VM's */
+	int line;		      /* its end is the process's */
+	int process;		      /* a pidfd, or -1: it is not known for a VM's process */
+};
+
+/* Return: whether a file is a line; @ret_name is the VM's. */
+static bool is_line(const char *file, char ret_name[STARTER_NAME_SIZE])
+{
+	size_t n = strlen(file);
+
+	if (n <= 5 || n - 5 >= STARTER_NAME_SIZE || strcmp(file + n - 5, ".line") != 0)
+		return false;
+	memcpy(ret_name, file, n - 5);
+	ret_name[n - 5] = 0;
+	return true;
 }
 
-/* Have one VM's process end. Return: its line, whose end is the process's; -1: there is none. */
+/* Whose the VMs' processes are; starter_process.c chooses the same. */
+static uid_t vm_uid(void)
+{
+	struct sandbox_user user;
+
+	if (geteuid() != 0)
+		return geteuid();
+	return sandbox_user_find(&user, "usbrouted-vm") == 0 ? user.uid : 65534;
+}
+
+/* Return: whether the process with this number is the VM's. */
+static bool is_vm_process(pid_t pid, const char *name)
+{
+	char path[32], said[16], expected[16];
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+
+	snprintf(expected, sizeof(expected), "vm:%.12s", name);
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, said, sizeof(said));
+	return n > 0 && (size_t)n == strlen(expected) + 1 &&
+	       !strncmp(said, expected, (size_t)n - 1);
+}
+
+/*
+ * A VM's process has listened there itself, so the kernel says which it is. Anybody else who listens at
+ * that path is left alone.
+ *
+ * Return: a pidfd, or -1.
+ */
+static int find_process(int line, const char *name)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+	_cleanup_close_ int fd = -1;
+
+	if (getsockopt(line, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 1 ||
+	    who.uid != vm_uid())
+		return -1;
+	fd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	/* The number can't be another one's from here on: it is looked at once more. */
+	return fd >= 0 && is_vm_process(who.pid, name) ? take_fd(&fd) : -1;
+}
+
+/* Have one VM's process end. Return: its line; -1: there is none. */
 static int tell_end(const char *path)
 {
 	struct vm_wire_hello hello = {
 		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
 	struct vm_wire_plain end = {.kind = VM_ASK_END};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int line =
+		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (line < 0 || snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
 				(int)sizeof(address.sun_path))
@@ -69,18 +134,41 @@ static int tell_end(const char *path)
 }
 
 /* What it says is of no interest; it may also stop reading us. Return: whether it has ended. */
-static bool wait_end(int line, uint64_t until_ns)
+static bool wait_end(const struct left *left, uint64_t until_ns)
 {
 	for (;;) {
 		uint64_t now = loop_now();
-		struct pollfd wait = {.fd = line, .events = POLLIN};
+		/* A process that has gone has closed its devices; of a line that ends first that is not said. */
+		bool known = left->process >= 0;
+		struct pollfd wait[] = {{.fd = known ? -1 : left->line, .events = POLLIN},
+					{.fd = left->process, .events = POLLIN}};
 		char scratch[1024];
 
-		if (now >= until_ns || poll(&wait, 1, (int)((until_ns - now) / 1000000) + 1) == 0)
+		if (now >= until_ns || poll(wait, 2, (int)((until_ns - now) / 1000000) + 1) == 0)
 			return false;
-		if (stranger_receive(line, scratch, sizeof(scratch)) <= 0)
+		if (known ? wait[1].revents != 0
+			  : stranger_receive(left->line, scratch, sizeof(scratch)) <= 0)
 			return true;
 	}
+}
+
+static void end_late(const struct left *left)
+{
+	uint64_t until_ns = loop_now() + KILL_SECONDS * 1000000000ull;
+
+	if (left->process < 0) {
+		log_err("%s: what listens at its process's socket does not end, and is no process "
+			"of "
+			"usbrouted's; it is left alone",
+			left->name);
+		return;
+	}
+	log_warning("%s: its process does not end when it is told to, and is killed", left->name);
+	if (syscall(SYS_pidfd_send_signal, left->process, SIGKILL, NULL, 0) < 0 ||
+	    !wait_end(left, until_ns))
+		log_err("%s: its process can't be killed; its devices can't be given back: see "
+			"\"pgrep -a usbrouted-vm\"",
+			left->name);
 }
 
 /* All at once, and then their ends are waited for. */
@@ -88,18 +176,20 @@ static void end_processes(const char *runtime_directory)
 {
 	uint64_t until_ns = loop_now() + END_SECONDS * 1000000000ull;
 	DIR *dir = opendir(runtime_directory);
-	int lines[CONFIG_VMS_MAX];
+	struct left left[CONFIG_VMS_MAX];
 	unsigned n = 0;
 	struct dirent *e;
 
-	while (dir && n < ARRAY_SIZE(lines) && (e = readdir(dir))) {
+	while (dir && n < ARRAY_SIZE(left) && (e = readdir(dir))) {
+		struct left *l = &left[n];
 		char path[PATH_MAX];
 
-		if (!is_line(e->d_name))
+		if (!is_line(e->d_name, l->name))
 			continue;
 		daemon_path(path, sizeof(path), runtime_directory, e->d_name);
-		lines[n] = tell_end(path);
-		n += lines[n] >= 0;
+		l->line = tell_end(path);
+		l->process = l->line < 0 ? -1 : find_process(l->line, l->name);
+		n += l->line >= 0;
 		unlink(path);
 		memcpy(path + strlen(path) - 5, ".sock", 6);
 		unlink(path);
@@ -107,10 +197,10 @@ static void end_processes(const char *runtime_directory)
 	if (dir)
 		closedir(dir);
 	for (unsigned i = 0; i < n; i++) {
-		if (!wait_end(lines[i], until_ns))
-			log_err("a VM's process does not end; its devices can't be given back: see "
-				"\"pgrep -a usbrouted-vm\"");
-		stranger_close(lines[i]);
+		if (!wait_end(&left[i], until_ns))
+			end_late(&left[i]);
+		stranger_close(left[i].line);
+		fd_close(left[i].process);
 	}
 }
 

@@ -304,6 +304,10 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	}
 	config.listener = fds[0];
 	c->next = fds[1];
+	/* So that who connects can ask the kernel which process this is: it is the last one that listened. */
+	if (listen(c->next, 4) < 0)
+		log_warning("%s: its process can't say at its socket who it is: %s", config.name,
+			    errno_text(errno));
 	c->informed = true;
 	answer.r = listener_start(&c->door, c->loop, c->next, next_connected, c);
 	if (answer.r == 0)
