@@ -4,8 +4,9 @@
  *
  * Up: folders -> another user -> sockets and files -> rights dropped (rights.h) -> the broker's
  * line, devices listed -> threads started -> ready: control socket served, devices
- * moved. Down: no more steps -> sessions closed, devices closed by their threads, nothing given
- * back to the host -> the process ends; it waits for no call that is stuck in the kernel.
+ * moved. Down: no more steps -> the VMs' processes are left as they are -> the process ends. By
+ * SIGINT they end first, and close sessions and devices; nothing is given back to the host, and no call
+ * is waited for that is stuck in the kernel.
  */
 #include <build_info.h>
 #include <errno.h>
@@ -88,7 +89,11 @@ void daemon_stop(struct daemon *daemon, int exit_status)
 	routes_stop(daemon);
 	daemon->control = control_socket_free(daemon->control);
 	daemon->virt = virt_link_free(daemon->virt);
-	vms_stop(daemon);
+	/* A next one takes the VMs' processes over, or `usbrouted --release` ends them. */
+	if (daemon->ends_all)
+		vms_stop(daemon);
+	else
+		vms_leave(daemon);
 	loop_watch_time(daemon->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
 			daemon_stop_late, daemon);
 	daemon_maybe_done(daemon);
@@ -131,12 +136,14 @@ static void daemon_signal(void *ctx, int res _unused_)
 	struct daemon *daemon = ctx;
 	struct signalfd_siginfo info;
 
-	while (read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
+	while (!daemon->stopping && read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
 			daemon_hang_up(daemon);
 			continue;
 		}
-		log_info("asked to stop");
+		daemon->ends_all = info.ssi_signo == SIGINT;
+		log_info(daemon->ends_all ? "asked to stop, and to end the VMs' processes"
+					  : "asked to stop; the VMs' processes go on");
 		daemon_stop(daemon, 0);
 	}
 }

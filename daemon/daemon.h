@@ -70,6 +70,7 @@ struct daemon {
 	struct loop_watch vms_started; /* others than before may have what is wished for them */
 	unsigned vms_ending;	       /* threads not yet ended */
 	bool ready, stopping, done;
+	bool ends_all; /* stopping: the VMs' processes end, too */
 	int exit_status;
 	struct loop_watch stop_deadline;
 };
@@ -93,6 +94,7 @@ struct vm {
 	uint8_t card_mac[6]; /* its card's, as its process told last */
 	unsigned number;
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
+	bool left;	      /* control ends, and its process goes on */
 	struct guest *guest;  /* NULL until it is started */
 	struct {
 		struct starter_request req;
@@ -117,6 +119,7 @@ struct vm_list {
 
 int vms_start(struct daemon *daemon);
 void vms_stop(struct daemon *daemon);
+void vms_leave(struct daemon *daemon);
 void vms_free(struct daemon *daemon);
 void vms_find_group(struct daemon *daemon);
 int vms_make_sockets(struct daemon *daemon);

@@ -187,8 +187,8 @@ void vm_close(struct vm *vm)
 	char path[PATH_MAX], name[48];
 
 	vm_run_end(vm);
-	/* The name may be another one's by now. */
-	if (!vm->leaving) {
+	/* The name may be another one's by now, or the process goes on with the socket. */
+	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
 	}
@@ -363,6 +363,25 @@ void vms_stop(struct daemon *daemon)
 				guest_stop(vm->guest);
 			vm->ending = true;
 		}
+}
+
+/**
+ * vms_leave() - let go of all processes, which go on without this control
+ * @daemon:	the daemon, stopping
+ *
+ * One that was told to end already ends by itself, and so does one that has not begun.
+ */
+void vms_leave(struct daemon *daemon)
+{
+	vm_cards_stop(daemon);
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		vm->left = true;
+		vm_silence(vm, "the daemon ends");
+		if (vm->guest)
+			vm->guest = guest_free(vm->guest);
+	}
 }
 
 /**

@@ -210,7 +210,7 @@ void vm_run_end(struct vm *vm)
 
 	starter_forget(&vm->process.req);
 	loop_cancel(vm->daemon->loop, &vm->process.timer);
-	/* The name may be another one's by now. */
-	if (!vm->leaving && line_address(vm, &address) == 0)
+	/* The name may be another one's by now, or the next control needs it. */
+	if (!vm->leaving && !vm->left && line_address(vm, &address) == 0)
 		unlink(address.sun_path);
 }

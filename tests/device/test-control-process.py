@@ -102,7 +102,7 @@ class Process(unittest.TestCase):
 
     def stop(self):
         if self.daemon.poll() is None:
-            self.daemon.send_signal(signal.SIGTERM)
+            self.daemon.send_signal(signal.SIGINT)
         self.assertEqual(self.daemon.wait(SECONDS), 0, self.logged())
 
     def logged(self):

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -50,9 +51,10 @@ class Daemon:
                 pass
         return self
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=signal.SIGINT):
+        """By SIGINT with all of its processes."""
         self.process.send_signal(number)
-        if number == signal.SIGKILL:
+        if number != signal.SIGINT:
             # The VMs' processes live on, and have its stderr, too.
             return self.process.wait(SECONDS), ""
         _, errors = self.process.communicate(timeout=SECONDS)
@@ -103,6 +105,14 @@ class Daemon:
                         pass
             time.sleep(0.05)
         raise TimeoutError
+
+    def serves(self, name):
+        """Whether a VM's process answers at its socket (GET_FEATURES) and has begun."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as frontend:
+            frontend.settimeout(SECONDS)
+            frontend.connect(str(self.run / f"{name}.sock"))
+            frontend.sendall(struct.pack("<III", 1, 1, 0))
+            return len(frontend.recv(20)) == 20
 
     def vms(self):
         return [vm["name"] for vm in json.loads(self.ctl("vms")[1])["vms"]]
@@ -304,6 +314,37 @@ class Process(unittest.TestCase):
         daemon.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in left))
         self.assertFalse((daemon.run / "vm1.sock").exists())
         self.assertEqual(daemon.release().returncode, 0)
+
+    def test_sigterm_leaves_the_vms_processes(self):
+        daemon = self.daemon.start()
+        left = [daemon.vm_process(name) for name in ("vm1", "vm2")]
+        daemon.until(lambda: all(daemon.serves(name) for name in ("vm1", "vm2")))
+        self.assertEqual(daemon.stop(signal.SIGTERM)[0], 0)
+        self.assertFalse((daemon.run / "control").exists())
+        # They serve: who connects as QEMU does is answered, and so is the next control.
+        for name in "vm1", "vm2":
+            self.assertTrue(daemon.serves(name), name)
+        self.assertTrue(all(pathlib.Path(f"/proc/{pid}").exists() for pid in left))
+        daemon.start()
+        self.assertEqual(daemon.ctl("status")[0], 0)
+        self.assertEqual(daemon.stop()[0], 0)
+        daemon.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in left))
+
+    def test_release_kills_what_does_not_end_and_nobody_else(self):
+        daemon = self.daemon.start()
+        left = [daemon.vm_process(name) for name in ("vm1", "vm2")]
+        daemon.until(lambda: all(daemon.serves(name) for name in ("vm1", "vm2")))
+        daemon.stop(signal.SIGTERM)
+        os.kill(left[0], signal.SIGSTOP)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+            stranger.bind(str(daemon.run / "vm7.line"))     # this program, which never answers
+            stranger.listen()
+            done = daemon.release()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("vm1: its process does not end when it is told to, and is killed", done.stderr)
+        self.assertIn("vm7: what listens at its process's socket does not end", done.stderr)
+        self.assertNotIn("vm2:", done.stderr)
+        daemon.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in left))
 
     def test_a_killed_vm_process_is_followed_by_another(self):
         daemon = self.daemon.start()

@@ -5,6 +5,7 @@ go and change ports, over restarts. Inside umockdev-wrapper. usage: test-names-p
 import ctypes
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,15 +61,15 @@ class Names(unittest.TestCase):
     def tearDown(self):
         for port in list(self.ports):
             self.pull(port)
-        self.daemon.kill()
-        self.daemon.wait()
+        self.daemon.send_signal(signal.SIGINT)
+        self.daemon.wait(SECONDS)
 
     def start(self):
         self.daemon = subprocess.Popen([DAEMON, "--user", "root", "--config", self.folder / "conf"], stderr=subprocess.DEVNULL)
         self.wait(lambda: self.ctl("status").returncode == 0, "the daemon answers")
 
     def restart(self, meanwhile=lambda: None):
-        self.daemon.terminate()
+        self.daemon.send_signal(signal.SIGINT)
         self.assertEqual(self.daemon.wait(SECONDS), 0)
         meanwhile()
         self.start()

@@ -97,11 +97,11 @@ class Daemon:
         raise LabError(f"the daemon {why}\n{self.board.logs.tails()}")
 
     def stop(self, timeout=EVENT_SECONDS):
-        """SIGTERM, and wait for its end; returns its exit status."""
+        """SIGINT: its VMs' processes end with it. Wait for its end; returns its exit status."""
         if not self._job:
             return None
         if self.running():
-            self._job.kill(signal.SIGTERM)
+            self._job.kill(signal.SIGINT)
         return self._job.wait(timeout)
 
     def kill(self):
