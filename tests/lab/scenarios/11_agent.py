@@ -128,6 +128,30 @@ def _daemon_again(lab, end, times):
     check(result.rc == 0 and b"already" in result.out + result.err, f"attach once more: {result}")
 
 
+def _connection(guest):
+    """The agent's end of its connection, as the guest's kernel has it: address, port and inode."""
+    return guest.text("cat /proc/net/tcp /proc/net/tcp6 | awk '$3 ~ /:0CA9$/ && $4 == \"01\" {print $2, $10}'")
+
+
+@scenario("agent-without-daemon")
+def agent_without_daemon(lab):
+    """No daemon is there: the guest's own process goes on, and its agent notices nothing."""
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    events.wait_keyboard()
+    lab.key(events)
+    had = _connection(lab.vm1)
+    check(had and "\n" not in had, f"the agent's connections: {had!r}")
+    lab.daemon.kill()
+    lab.key(events, "b")
+    has, said = _connection(lab.vm1), lab.vm1.text("cat /tmp/agent.log")
+    check(has == had and "is over" not in said, f"the agent had {had}, has {has} and says: {said}")
+    lab.daemon.start()
+    wait_agent(lab, lab.vm1)
+    lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+
+
 @scenario("agent-guest-restart")
 def agent_guest_restart(lab):
     _guest_again(lab, 1)
