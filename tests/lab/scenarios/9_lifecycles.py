@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+from lab import LabError
 from lab.daemon import ADDRESS
 from lab.gadget import Disk, loopback, source_sink
 from lab.scenario import check, scenario
@@ -230,3 +231,53 @@ def rounds_plug(lab):
         lab.daemon.wait_device("keyboard", state="exported")
 
     _rounds(lab, one_round)
+
+
+MANY = int(os.environ.get("USBROUTED_LAB_ROUNDS", "500"))
+MIB = 1 << 20
+
+
+def _work_with(lab, guest, number, keys):
+    """Bytes of the disk, another place each round, and a key."""
+    image, at = lab.disk.read_bytes(), number % (lab.disk.stat().st_size // MIB)
+    have = guest.text(f"dd if=/dev/sda bs=1M skip={at} count=1 iflag=direct 2>/dev/null | sha256sum", timeout=300).split()[0]
+    check(have == hashlib.sha256(image[at * MIB:(at + 1) * MIB]).hexdigest(), f"round {number}: MiB {at} of the disk is not the image's")
+    lab.key(keys, "abcdeho"[number % 7])
+
+
+def _gone(lab, guest, number):
+    """The guest has neither any more; where the disk stays, what its kernel says is what is looked for."""
+    try:
+        guest.wait("[ ! -e /sys/block/sda ] && [ -z \"$(ls -d /sys/bus/usb/devices/[0-9]*-[0-9] 2>/dev/null)\" ]",
+                   what="disk and keyboard gone")
+    except LabError as error:
+        tasks = guest.run("echo w > /proc/sysrq-trigger; cat /sys/devices/platform/vhci_hcd.*/status; dmesg | tail -n 60").out
+        raise LabError(f"round {number}: {error}\n{tasks.decode()}") from None
+
+
+@scenario("attach-work-detach-500", quick=False, seconds=4 * 3600)
+def attach_work_detach(lab):
+    """A disk and a keyboard, attached, used and taken away, by usbroutectl and each fourth time by the guest itself first;
+    one guest after the other. A guest once kept its disk though both sides had closed in order."""
+    lab.board.plug("disk")
+    lab.board.wait("[ -b /dev/sda ]", what="the board's own disk")
+    lab.daemon.wait_device("disk", state="present", actual="host")
+    events = {guest.name: lab.events(guest) for guest in (lab.vm1, lab.vm2)}
+    for number in range(MANY):
+        guest = (lab.vm1, lab.vm2)[number // 8 % 2]
+        lab.importing(guest, lab.route("disk", guest))
+        guest.wait("[ -b /dev/sda ]", what="the disk in the guest")
+        lab.keyboard_in(guest, events[guest.name])
+        _work_with(lab, guest, number, events[guest.name])
+        if number % 4 == 3:
+            for port in guest.text("awk '$3 == \"006\" {print $2}' /sys/devices/platform/vhci_hcd.*/status").split():
+                guest.run(f"usbip detach -p {int(port)}", check=True)
+            _gone(lab, guest, number)
+        for device in ("disk", "keyboard"):
+            lab.daemon.ctl_ok(f"detach {device}")
+        _gone(lab, guest, number)
+        for device in ("disk", "keyboard"):
+            lab.daemon.wait_device(device, state="present", actual="host")
+        lab.board.wait("[ -b /dev/sda ]", what="the board's own disk again")
+        if number % 50 == 49:
+            lab.say(f"{number + 1} rounds")
