@@ -184,7 +184,6 @@ static int run(int argc, char **argv)
 	}
 	r = starter_start(&starter_line);
 	if (r < 0) {
-		log_err("no process that starts the VMs' processes: %s", errno_text(r));
 		policy_free(policy);
 		config_free(config);
 		return EXIT_CANNOT;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,29 +28,45 @@
 /* Set before the first request, and never again. */
 struct starter_process {
 	int line;
-	int program; /* opened with O_PATH, so that it is the one that belongs to this version; or -errno */
+	int program; /* opened with O_PATH, so that it is the one that belongs to this version */
 	struct sandbox_user user;
 	bool other_user;  /* there is one to become */
 	char journal[64]; /* JOURNAL_STREAM, as our log has it; "" */
 };
 
-/* The program in the folder that this one is in. Return: a descriptor, or a negative errno. */
+/* The program in the folder that this one is in. Return: a descriptor, or a negative errno, logged. */
 static int open_program(void)
 {
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PROGRAM) - 1);
+	_cleanup_close_ int fd = -1;
+	struct stat st = {0};
 	char *slash;
-	int fd;
+	int r = 0;
 
-	if (n < 0)
-		return -errno;
+	if (n < 0) {
+		r = -errno;
+		log_err("the folder of usbrouted can't be found by /proc/self/exe: %s; is /proc "
+			"mounted?",
+			errno_text(r));
+		return r;
+	}
 	path[n] = 0;
 	slash = strrchr(path, '/');
-	if (!slash)
-		return -ENOENT;
-	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
+	memcpy(slash ? slash + 1 : path, PROGRAM, sizeof(PROGRAM));
 	fd = open(path, O_PATH | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
+		r = -EACCES;
+	if (r < 0) {
+		log_err("%s, the program of each VM's process, can't be run: %s; install usbrouted "
+			"whole, "
+			"with this program beside it",
+			path, errno_text(r));
+		return r;
+	}
+	return take_fd(&fd);
 }
 
 static bool name_sound(const char name[STARTER_NAME_SIZE])
@@ -98,9 +115,6 @@ static int start_one(const struct starter_process *s, const char *name, int *ret
 	int pair[2];
 	pid_t pid;
 
-	*ret_why = "finding the program " PROGRAM " in the folder of usbrouted";
-	if (s->program < 0)
-		return s->program;
 	*ret_why = "making a socket pair";
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
@@ -150,9 +164,9 @@ static void choose_user(struct starter_process *s)
 	s->user = (struct sandbox_user){65534, 65534};
 }
 
-static _Noreturn void starter_main(int line)
+static _Noreturn void starter_main(int line, int program)
 {
-	struct starter_process s = {.line = line};
+	struct starter_process s = {.line = line, .program = program};
 	const char *journal = getenv("JOURNAL_STREAM");
 	sigset_t all;
 
@@ -162,7 +176,6 @@ static _Noreturn void starter_main(int line)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	/* Whatever becomes of a process, its line says it. */
 	signal(SIGCHLD, SIG_IGN);
-	s.program = open_program();
 	if (journal)
 		snprintf(s.journal, sizeof(s.journal), "JOURNAL_STREAM=%s", journal);
 	choose_user(&s);
@@ -177,24 +190,33 @@ static _Noreturn void starter_main(int line)
  *
  * To be called before any thread is started.
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno, logged: also where there is no program that it could run.
  */
 int starter_start(int *ret_line)
 {
-	int pair[2];
-	pid_t pid;
+	_cleanup_close_ int program = open_program();
+	int pair[2], r = 0;
+	pid_t pid = -1;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
+	if (program < 0)
+		return program;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		r = -errno;
+		log_err("no process that starts the VMs' processes: %s", errno_text(r));
+		return r;
+	}
 	pid = fork();
 	if (pid == 0) {
 		close(pair[0]);
-		starter_main(pair[1]);
+		starter_main(pair[1], program);
 	}
+	if (pid < 0)
+		r = -errno;
 	close(pair[1]);
-	if (pid < 0) {
+	if (r < 0) {
 		close(pair[0]);
-		return -EAGAIN;
+		log_err("no process that starts the VMs' processes: %s", errno_text(r));
+		return r;
 	}
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	*ret_line = pair[0];

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -437,6 +438,28 @@ class Process(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("usbrouted.conf:5: [vm vm1] colour: expected", errors)
         self.assertFalse((self.daemon.run / "control").exists())
+
+    def test_without_the_program_of_the_vms_it_does_not_start(self):
+        folder = self.daemon.folder / "half"
+        folder.mkdir()
+        alone = pathlib.Path(shutil.copy(DAEMON, folder))
+        program = folder / "usbrouted-vm"
+
+        def fails():
+            done = subprocess.run([alone, *Daemon.words, "--config", self.daemon.config], capture_output=True,
+                                  text=True, timeout=SECONDS)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertFalse((self.daemon.run / "control").exists())
+            return done.stderr
+
+        self.assertIn(f"{program}, the program of each VM's process, can't be run: No such file or directory; "
+                      "install usbrouted whole", fails())
+        shutil.copy(pathlib.Path(DAEMON).parent / "usbrouted-vm", program)
+        program.chmod(0o644)
+        self.assertIn(f"{program}, the program of each VM's process, can't be run: Permission denied", fails())
+        program.unlink()
+        program.mkdir()
+        self.assertIn(f"{program}, the program of each VM's process, can't be run: Permission denied", fails())
 
 
 if __name__ == "__main__":
