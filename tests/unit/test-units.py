@@ -32,6 +32,14 @@ class Units(unittest.TestCase):
         for path in UNITS.glob("*.service"):
             for user in re.findall(r"^(?:User|Group|SupplementaryGroups)=(.*)$", path.read_text(), re.M):
                 self.assertIn(user, made, path)
+        # By systemd's own program, into an empty root: a line that it does not take makes no user at all.
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "etc").mkdir()
+            done = subprocess.run(["systemd-sysusers", f"--root={folder}", SYSUSERS.resolve()],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            passwd = (pathlib.Path(folder) / "etc" / "passwd").read_text()
+            self.assertLessEqual(made, {line.split(":")[0] for line in passwd.splitlines()})
 
 
 if __name__ == "__main__":
