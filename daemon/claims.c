@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/state_file.h"
+#include "daemon/vm_process.h"
 
 #define CLAIMS_MAX 1024
 
@@ -40,15 +41,17 @@ int claims_load(const char *runtime_directory, struct list *claims)
 		if (!c)
 			return -ENOMEM;
 		d = &c->device;
-		n_words = sscanf(line, "%31s %hu %hu %hx %hx %31s %16s", d->busid, &d->busnum,
-				 &d->devnum, &d->id_vendor, &d->id_product, c->let_go.vm,
-				 c->let_go.boot);
+		n_words = sscanf(line, "%31s %hu %hu %hx %hx %31s %16s %31s %u", d->busid,
+				 &d->busnum, &d->devnum, &d->id_vendor, &d->id_product,
+				 c->let_go.vm, c->let_go.boot, c->before.vm, &c->before.number);
 		if (n_words < 5) {
 			free(c);
 			continue;
 		}
-		if (n_words < 7)
+		if (n_words < 7 || !strcmp(c->let_go.vm, "-"))
 			c->let_go = (struct route_let_go){0};
+		if (n_words < 9 || !strcmp(c->before.vm, "-"))
+			c->before = (struct route_before){0};
 		list_append(claims, &c->link);
 		n++;
 	}
@@ -72,8 +75,10 @@ void claims_clear(struct list *claims)
  * @claims:	the list
  * @device:	a present device
  * @ret_let_go:	who had let go of it; written where it is
+ * @ret_before:	which process had it; written where it is
  */
-bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go)
+bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go,
+		 struct route_before *ret_before)
 {
 	list_for_each(it, claims) {
 		struct claim *c = list_entry(it, struct claim, link);
@@ -85,6 +90,7 @@ bool claims_take(struct list *claims, const struct device *device, struct route_
 			continue;
 		list_remove(it);
 		*ret_let_go = c->let_go;
+		*ret_before = c->before;
 		free(c);
 		return true;
 	}
@@ -114,9 +120,13 @@ int claims_save(struct daemon *daemon)
 			continue;
 		fprintf(f, "%s %u %u %04x %04x", d->busid, d->busnum, d->devnum, d->id_vendor,
 			d->id_product);
-		if (d->route.let_go.vm[0])
-			fprintf(f, " %s %s", d->route.let_go.vm, d->route.let_go.boot);
-		fputc('\n', f);
+		fprintf(f, " %s %s", d->route.let_go.vm[0] ? d->route.let_go.vm : "-",
+			d->route.let_go.boot[0] ? d->route.let_go.boot : "-");
+		if (d->route.gd && d->route.at)
+			fprintf(f, " %s %u\n", d->route.at->name, guest_device_number(d->route.gd));
+		else
+			fprintf(f, " %s %u\n", d->route.before.vm[0] ? d->route.before.vm : "-",
+				d->route.before.number);
 	}
 	if (fclose(f) != 0)
 		return -ENOMEM;

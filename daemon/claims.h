@@ -3,8 +3,9 @@
  * The list of claimed devices, kept in the runtime directory: so that a start after a crash knows
  * which devices the host's drivers don't have, and `usbrouted --release` which ones to give back.
  *
- * One device a line: busid, bus number, device number, vendor, product; and VM and boot of the guest
- * in which somebody has let go of it. A device of another number is another device.
+ * One device a line: busid, bus number, device number, vendor, product; VM and boot of the guest in
+ * which somebody has let go of it; and the VM whose process it was given to, and by which number the
+ * process knows it. "-" stands for what there is not. A device of another number is another device.
  */
 #pragma once
 
@@ -14,9 +15,11 @@ struct claim {
 	struct list link;
 	struct broker_device device;
 	struct route_let_go let_go;
+	struct route_before before;
 };
 
 int claims_load(const char *runtime_directory, struct list *claims);
 void claims_clear(struct list *claims);
-bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go);
+bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go,
+		 struct route_before *ret_before);
 int claims_save(struct daemon *daemon);

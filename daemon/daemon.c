@@ -175,17 +175,38 @@ static void daemon_ready(struct daemon *daemon)
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
 }
 
-/* All VMs have their threads, and all devices are listed that can be. */
+/* All devices are listed that can be, and all VMs' processes have told what the last control has left. */
 static void daemon_maybe_ready(struct daemon *daemon)
 {
-	if (device_registry_settled(daemon->registry))
+	if (!daemon->stopping && !daemon->ready && device_registry_settled(daemon->registry) &&
+	    vms_known(daemon))
 		daemon_ready(daemon);
+}
+
+/**
+ * daemon_vm_goes_on() - a VM's process has outlived the last control, and its connections live
+ * @vm:		the VM
+ */
+void daemon_vm_goes_on(struct vm *vm)
+{
+	old_sessions_forget(vm);
+}
+
+/**
+ * daemon_vm_known() - it is known what the last control has left in a VM's process
+ * @vm:		the VM
+ */
+void daemon_vm_known(struct vm *vm)
+{
+	if (vm->daemon->ready)
+		routes_take_up(vm);
+	else
+		daemon_maybe_ready(vm->daemon);
 }
 
 static void devices_settled(struct daemon *daemon)
 {
-	if (!daemon->stopping && !daemon->ready)
-		daemon_maybe_ready(daemon);
+	daemon_maybe_ready(daemon);
 }
 
 static const struct device_registry_ops daemon_registry_ops = {

@@ -101,9 +101,10 @@ struct vm {
 		struct loop_watch timer; /* until it answers, or until it is tried again */
 		uint64_t stood_ns;	 /* since when it stands; 0: it doesn't */
 		unsigned failures;	 /* in a row */
-		bool old;		 /* it is the last control's */
-	} process;			 /* vm_run.c */
-	int socket;			 /* <vm>.sock, until the guest has it */
+		bool old;     /* it is the last control's, and not known yet what it has */
+		bool strange; /* it is, of a version that we do not speak */
+	} process;	      /* vm_run.c */
+	int socket;	      /* <vm>.sock, until the guest has it */
 	struct agents agents;
 	bool asleep;		      /* its agent has said so; the card may be down meanwhile */
 	struct loop_watch side_watch; /* guest_side.c: something has changed */
@@ -119,6 +120,7 @@ struct vm_list {
 
 int vms_start(struct daemon *daemon);
 void vms_stop(struct daemon *daemon);
+bool vms_known(const struct daemon *daemon);
 void vms_leave(struct daemon *daemon);
 void vms_free(struct daemon *daemon);
 void vms_find_group(struct daemon *daemon);
@@ -154,6 +156,12 @@ struct route_let_go {
 	char boot[AGENT_BOOT_SIZE]; /* of the guest */
 };
 
+/* Which process the last control had given a device to, and by which number. */
+struct route_before {
+	char vm[32]; /* "": none */
+	uint32_t number;
+};
+
 struct route {
 	enum route_state state;
 	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING, perhaps RESETTING */
@@ -162,6 +170,7 @@ struct route {
 	bool guest_has;		    /* and its kernel has set the device's configuration */
 	char guest_text[120];	    /* else, why it has not, where it says so */
 	struct route_let_go let_go; /* that VM is @at */
+	struct route_before before; /* where the last control had it, until it is taken up */
 	struct guest_peer peer;	    /* session: the client's connection */
 	int guard;		    /* while open, the broker lets nobody mount its disks */
 	bool ours;		    /* no driver of the host has it: we have it, or had */
@@ -226,4 +235,6 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 int daemon_reload(struct daemon *daemon, struct config_errors *errors);
 void daemon_stop(struct daemon *daemon, int exit_status);
 void daemon_maybe_done(struct daemon *daemon);
+void daemon_vm_goes_on(struct vm *vm);
+void daemon_vm_known(struct vm *vm);
 char *daemon_path(char *buf, size_t size, const char *folder, const char *name);

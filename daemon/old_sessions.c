@@ -130,6 +130,20 @@ void old_sessions_hang_up(struct vm *vm)
 }
 
 /**
+ * old_sessions_forget() - a VM's process has outlived the last daemon: its connections live
+ * @vm:		the VM
+ */
+void old_sessions_forget(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->old_sessions) {
+		struct old_session *s = list_entry(it, struct old_session, link);
+
+		if (!strcmp(s->vm, vm->name))
+			old_session_free(s);
+	}
+}
+
+/**
  * old_sessions_free() - forget them
  * @daemon:	the daemon
  */

@@ -14,4 +14,5 @@ struct vm;
 void old_sessions_load(struct daemon *daemon);
 void old_sessions_save(struct daemon *daemon);
 void old_sessions_hang_up(struct vm *vm);
+void old_sessions_forget(struct vm *vm);
 void old_sessions_free(struct daemon *daemon);

@@ -32,6 +32,7 @@
 #include "daemon/hotkey.h"
 #include "daemon/old_sessions.h"
 #include "daemon/route_call.h"
+#include "daemon/vm_process.h"
 
 #define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
@@ -200,6 +201,9 @@ static void route_give(struct device *device, struct route_aim aim)
 	route->exported = aim.exported;
 	route->told_exported = false;
 	route->ours = true;
+	route->before = (struct route_before){0};
+	/* Before the process has it: whoever comes after us must know by which number. */
+	claims_save(device->daemon);
 	guest_give(aim.vm->guest, route->gd);
 }
 
@@ -460,4 +464,71 @@ void route_wish_changed(struct device *device)
 	} else {
 		route_reconcile(device);
 	}
+}
+
+/* ------------------------------------------------------------- what the last control has left */
+
+static enum route_state state_of(const struct guest_held *held)
+{
+	if (held->taking)
+		return ROUTE_TAKING;
+	if (held->resetting)
+		return ROUTE_RESETTING;
+	return held->opened || held->failed ? ROUTE_HELD : ROUTE_GIVING;
+}
+
+/*
+ * Its process may have been taken over by its guest: that it holds the device counts only where we
+ * have written down that it was given it. What it says of the session concerns that guest alone.
+ */
+static void route_take_up(struct device *device, struct vm *vm)
+{
+	struct route *route = &device->route;
+	struct guest_held held;
+	struct route_aim aim;
+
+	route->gd = guest_device_take_up(vm->guest, route->before.number, device->tag,
+					 &device->info, &route_events, device, &held);
+	route->before = (struct route_before){0};
+	if (!route->gd)
+		return;
+	route->at = vm;
+	route->ours = true;
+	route->importing = held.importing;
+	route->session = held.session;
+	route->peer = held.peer;
+	route->held_ns = route->session_ns = held.since_ns;
+	aim = route_aim(device);
+	route->exported = (aim.vm == vm && aim.exported) || held.session || held.importing;
+	route->state = state_of(&held);
+	log_info("%s: still with %s%s", device->tag, vm->name,
+		 held.session ? ", which has it" : "");
+	if (held.failed || held.gone) {
+		route->failure = held.gone ? -ENODEV : -EIO;
+		snprintf(route->reason, sizeof(route->reason), "%s",
+			 held.gone ? "the device is gone" : "it could not be claimed");
+		if (route->state == ROUTE_HELD)
+			route_take(device, true);
+	}
+	if (device_hid_add(device, &held.hid))
+		route_changed(device);
+}
+
+/**
+ * routes_take_up() - a VM's process is known: its devices are where the last control had them
+ * @vm:		the VM; what its process holds beside that is taken from it
+ */
+void routes_take_up(struct vm *vm)
+{
+	if (!vm->guest)
+		return;
+	list_for_each_safe(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		if (!strcmp(d->route.before.vm, vm->name) && d->route.state == ROUTE_HOST)
+			route_take_up(d, vm);
+	}
+	guest_take_rest(vm->guest);
+	claims_save(vm->daemon);
+	old_sessions_save(vm->daemon);
 }

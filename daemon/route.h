@@ -103,6 +103,7 @@ void route_switch_next(struct daemon *daemon, struct device *device, const char 
 int routes_load(struct daemon *daemon);
 void routes_review(struct daemon *daemon);
 void routes_started(struct daemon *daemon);
+void routes_take_up(struct vm *vm);
 void routes_stop(struct daemon *daemon);
 
 void route_added(struct device *device);

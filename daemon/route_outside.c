@@ -50,6 +50,8 @@ void routes_started(struct daemon *daemon)
 {
 	/* What was claimed and is not there any more needs nothing. */
 	claims_clear(&daemon->claimed_before);
+	list_for_each(it, &daemon->vms)
+		routes_take_up(list_entry(it, struct vm, link));
 	devices_name_anew(daemon);
 	routes_review(daemon);
 	port_jobs_started(daemon);
@@ -169,8 +171,8 @@ void route_added(struct device *device)
 	device->had_twin = twins_had(device->daemon, device);
 	others = devices_name_anew(device->daemon);
 	device->route.guard = -1;
-	device->route.ours =
-		claims_take(&device->daemon->claimed_before, device, &device->route.let_go);
+	device->route.ours = claims_take(&device->daemon->claimed_before, device,
+					 &device->route.let_go, &device->route.before);
 	device->route.judge = true;
 	route_calls_named(device);
 	judge(device);

@@ -8,6 +8,7 @@
 #include "daemon/vm_process_private.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,6 +63,7 @@ static void on_lost(void *ctx, const char *why)
 
 	guest->line = vm_line_free(guest->line);
 	guest->state = GUEST_ALONE;
+	loop_cancel(guest->loop, &guest->anew);
 	guest->agent_asked = false;
 	if (guest->card.up) {
 		guest->card.up = guest->card.has_daemon = false;
@@ -94,20 +96,57 @@ static void guest_stands(struct guest *guest)
 		guest->process->stands(guest->ctx);
 }
 
+/* Of the last control: it makes room for a new one. */
+static void end_it(struct guest *guest)
+{
+	guest->state = GUEST_ENDING;
+	loop_cancel(guest->loop, &guest->anew);
+	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+}
+
+/* Its card comes and goes anyway now: that is the time for another process. */
+static void connects_anew(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	log_notice("%s: its virtual machine connects anew: its process of another version ends now",
+		   guest->cfg.name);
+	end_it(guest);
+}
+
+/*
+ * What it holds its guest keeps. Without us it can't be told of anything else; what it was told last
+ * holds until its virtual machine is started again.
+ */
+static const char *leave_alone(struct guest *guest)
+{
+	int r;
+
+	if (!guest->serves)
+		return "it speaks no version that usbrouted does";
+	guest->state = GUEST_STRANGE;
+	r = loop_watch_fd(guest->loop, &guest->anew, guest->cfg.listener, POLLIN, 0, connects_anew,
+			  guest);
+	if (r < 0)
+		return "no room to watch for its virtual machine";
+	log_warning(
+		"%s: its process is of a version that this usbrouted does not speak: it keeps what "
+		"it has, and gets nothing else, until its virtual machine is started again",
+		guest->cfg.name);
+	if (guest->process->strange)
+		guest->process->strange(guest->ctx);
+	return NULL;
+}
+
 static const char *said_hello(struct guest *guest, const union vm_wire_message *m)
 {
 	if (guest->state != GUEST_GREETING)
 		return NOT_ASKED;
-	if (vm_wire_agree(&m->hello) < 0)
-		return "it speaks no version that usbrouted does";
 	if (guest->stopping)
 		return "it is not needed any more";
-	if (m->hello.serves) {
-		/* Of the last control: it makes room for a new one. */
-		guest->state = GUEST_ENDING;
-		vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
-		return NULL;
-	}
+	guest->serves = m->hello.serves;
+	if (vm_wire_agree(&m->hello) < 0)
+		return leave_alone(guest);
 	guest->state = GUEST_STARTING;
 	tell_start(guest);
 	return NULL;
@@ -117,8 +156,33 @@ static const char *said_started(struct guest *guest, const union vm_wire_message
 {
 	if (guest->state != GUEST_STARTING)
 		return NOT_ASKED;
+	if (m->started.r < 0 && guest->serves) {
+		end_it(guest);
+		return NULL;
+	}
 	if (m->started.r < 0)
 		return errno_text(m->started.r);
+	if (!guest->serves) {
+		guest_stands(guest);
+		return NULL;
+	}
+	guest->state = GUEST_ASKING;
+	guest->n_held = 0;
+	if (guest->process->goes_on)
+		guest->process->goes_on(guest->ctx);
+	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_HELD});
+	return NULL;
+}
+
+static const char *said_held(struct guest *guest, const union vm_wire_message *m)
+{
+	return guest->state == GUEST_ASKING ? vm_process_held(guest, m) : NOT_ASKED;
+}
+
+static const char *said_held_all(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	if (guest->state != GUEST_ASKING)
+		return NOT_ASKED;
 	guest_stands(guest);
 	return NULL;
 }
@@ -179,6 +243,8 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_HELLO] = said_hello,
 	[VM_SAY_STARTED] = said_started,
 	[VM_SAY_CARD] = said_card,
+	[VM_SAY_HELD] = said_held,
+	[VM_SAY_HELD_ALL] = said_held_all,
 	[VM_SAY_ENDED] = said_ended,
 	[VM_SAY_REFUSED] = said_refused,
 	[VM_SAY_MAC_WANTED] = said_mac_wanted,
@@ -192,7 +258,7 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	struct guest *guest = ctx;
 
 	/* What one of the last control says on its way out is about nothing of ours. */
-	if (guest->state == GUEST_ENDING)
+	if (guest->state == GUEST_ENDING || guest->state == GUEST_STRANGE)
 		return NULL;
 	return says[m->kind] ? says[m->kind](guest, m) : vm_process_device_says(guest, m);
 }
@@ -400,6 +466,7 @@ struct guest *guest_free(struct guest *guest)
 		return NULL;
 	loop_cancel(guest->loop, &guest->ended);
 	loop_cancel(guest->loop, &guest->taken);
+	loop_cancel(guest->loop, &guest->anew);
 	vm_line_free(guest->line);
 	vm_process_devices_free(guest);
 	stranger_listener_close(guest->cfg.listener);

@@ -9,11 +9,16 @@
  *
  *   guest_start() -> (guest_connect() -> HELLO, START, STARTED -> … -> lost) … -> guest_stop() -> ended
  *
- * A line may also lead to a process that the last control has left behind: it is told to end, and is lost.
+ * A line may also lead to a process that the last control has left behind. It is taken up as it is: it
+ * gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
+ * guest_device_take_up(); those that stay so are taken away by guest_take_rest(). One that serves otherwise
+ * than START says is told to end, and is lost. One of a version that we do not speak is left alone
+ * until its VM's QEMU connects anew, and is told to end then.
  */
 #pragma once
 
 #include "dataplane/guest.h"
+#include "usbip/hid_found.h"
 
 /* What control hears beside struct guest_events. @ctx is the guest's. */
 struct guest_process_events {
@@ -21,8 +26,27 @@ struct guest_process_events {
 	void (*lost)(void *ctx, const char *why);
 	/* It stands. */
 	void (*stands)(void *ctx);
+	/* It is the last control's, and goes on: the connections that it has live. NULL: not heard. */
+	void (*goes_on)(void *ctx);
+	/* It is the last control's, of a version that we do not speak. NULL: not heard. */
+	void (*strange)(void *ctx);
+};
+
+/* A device as the last control has left it in a process. */
+struct guest_held {
+	bool opened, failed;
+	bool importing, session, resetting, taking, gone;
+	struct guest_peer peer; /* session */
+	uint64_t since_ns;
+	struct hid_found hid;
 };
 
 void guest_connect(struct guest *guest, int line, const struct guest_process_events *events);
 void guest_disconnect(struct guest *guest, const char *why);
 void guest_set_next(struct guest *guest, int listener);
+uint32_t guest_device_number(const struct guest_device *gd);
+struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, const char *name,
+					  const struct usbip_device_info *info,
+					  const struct guest_device_events *events, void *ctx,
+					  struct guest_held *ret_held);
+void guest_take_rest(struct guest *guest);

@@ -120,6 +120,14 @@ static struct guest_device *device_find(struct guest *guest, uint32_t number)
 	return NULL;
 }
 
+static struct guest_peer peer_of(const struct vm_wire_peer *wire)
+{
+	struct guest_peer peer = {.v6 = wire->v6, .port = wire->port};
+
+	memcpy(peer.address, wire->address, sizeof(peer.address));
+	return peer;
+}
+
 typedef const char *(*device_fn)(struct guest_device *gd, const union vm_wire_message *m);
 
 static const char *said_opened(struct guest_device *gd, const union vm_wire_message *m)
@@ -135,13 +143,13 @@ static const char *said_opened(struct guest_device *gd, const union vm_wire_mess
 
 static const char *said_imported(struct guest_device *gd, const union vm_wire_message *m)
 {
-	struct guest_peer peer = {.v6 = m->imported.peer.v6, .port = m->imported.peer.port};
+	struct guest_peer peer = peer_of(&m->imported.peer);
 
-	memcpy(peer.address, m->imported.peer.address, sizeof(peer.address));
 	if (!gd->importing)
 		return NOT_ASKED;
 	gd->importing = false;
 	gd->session = m->imported.r == 0;
+	gd->peer = m->imported.peer;
 	if (gd->events)
 		gd->events->imported(gd->ctx, m->imported.r, &peer);
 	return NULL;
@@ -212,6 +220,8 @@ static const char *said_hotkey(struct guest_device *gd, const union vm_wire_mess
 
 static const char *said_hid(struct guest_device *gd, const union vm_wire_message *m)
 {
+	if (gd->left)
+		hid_found_join(&gd->hid, &m->hid.found);
 	if (gd->events && gd->events->hid)
 		gd->events->hid(gd->ctx, &m->hid.found);
 	return NULL;
@@ -254,7 +264,125 @@ const char *vm_process_device_says(struct guest *guest, const union vm_wire_mess
 	return gd ? says[m->kind](gd, m) : NO_DEVICE;
 }
 
+/* ------------------------------------------------------------- what the last control has left */
+
+/* Far above what a guest has ports for. */
+#define HELD_MAX 1024
+
+/**
+ * vm_process_held() - a process of the last control tells of a device that it holds
+ * @guest:	whose process it is, ASKING
+ * @m:		HELD
+ *
+ * Return: NULL, or what it may not say.
+ */
+const char *vm_process_held(struct guest *guest, const union vm_wire_message *m)
+{
+	const struct vm_wire_held_device *held = &m->held;
+	struct guest_device *gd;
+
+	if (guest->n_held++ >= HELD_MAX || device_find(guest, held->device))
+		return "it holds what it can't";
+	gd = calloc(1, sizeof(*gd));
+	if (!gd)
+		return "no memory for what it holds";
+	list_init(&gd->link);
+	gd->number = held->device;
+	gd->node = -1;
+	gd->guest = guest;
+	gd->given = gd->left = true;
+	gd->opened = held->held & VM_HELD_OPENED;
+	gd->failed = held->held & VM_HELD_FAILED;
+	gd->importing = held->held & VM_HELD_IMPORTING;
+	gd->session = held->held & VM_HELD_SESSION;
+	gd->resetting = held->held & VM_HELD_RESETTING;
+	gd->taking = held->held & VM_HELD_TAKING;
+	gd->gone = held->held & VM_HELD_GONE;
+	gd->stuck = held->held & VM_HELD_STUCK;
+	gd->identity = held->identity;
+	gd->peer = held->peer;
+	gd->since_ns = held->since_ns;
+	list_append(&guest->devices, &gd->link);
+	/* No other gets its number; one that nobody gave can't use them up. */
+	if (gd->number > last_number && gd->number < UINT32_MAX / 2)
+		last_number = gd->number;
+	return NULL;
+}
+
+static bool is_it(const struct vm_wire_identity *id, const struct usbip_device_info *info)
+{
+	return id->busnum == info->busnum && id->devnum == info->devnum &&
+	       id->id_vendor == info->id_vendor && id->id_product == info->id_product;
+}
+
+/**
+ * guest_device_take_up() - have a device back that the last control had given
+ * @guest:	the guest, whose process goes on
+ * @number:	the device's, as the last control has written it down
+ * @name:	for log lines
+ * @info:	what USB/IP tells of it
+ * @events:	called in the caller's thread with @ctx from here on
+ * @ret_held:	gets how it stands there
+ *
+ * Return: the device; NULL: the process does not hold it, or has lost it.
+ */
+struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, const char *name,
+					  const struct usbip_device_info *info,
+					  const struct guest_device_events *events, void *ctx,
+					  struct guest_held *ret_held)
+{
+	struct guest_device *gd = device_find(guest, number);
+
+	if (!gd || !gd->left || gd->stuck || !is_it(&gd->identity, info))
+		return NULL;
+	gd->left = false;
+	snprintf(gd->name, sizeof(gd->name), "%s", name);
+	gd->info = *info;
+	gd->events = events;
+	gd->ctx = ctx;
+	*ret_held = (struct guest_held){
+		.opened = gd->opened,
+		.failed = gd->failed,
+		.importing = gd->importing,
+		.session = gd->session,
+		.resetting = gd->resetting,
+		.taking = gd->taking,
+		.gone = gd->gone,
+		.peer = peer_of(&gd->peer),
+		.since_ns = gd->since_ns,
+		.hid = gd->hid,
+	};
+	return gd;
+}
+
+/**
+ * guest_take_rest() - take away what the last control had given, and nobody has taken up
+ * @guest:	the guest
+ */
+void guest_take_rest(struct guest *guest)
+{
+	list_for_each(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (!gd->left)
+			continue;
+		gd->left = false;
+		if (!gd->taking)
+			tell_device(gd, VM_ASK_TAKE);
+		gd->taking = true;
+	}
+}
+
 /* ------------------------------------------------------------- guest.h: its devices */
+
+/**
+ * guest_device_number() - what a process knows a device by
+ * @gd:		the device
+ */
+uint32_t guest_device_number(const struct guest_device *gd)
+{
+	return gd->number;
+}
 
 /**
  * guest_device_new() - make a device that may be given to a guest

@@ -9,8 +9,10 @@
 enum guest_state {
 	GUEST_ALONE,	/* no line */
 	GUEST_GREETING, /* HELLO was said */
+	GUEST_STRANGE,	/* the last control's, of a version that we do not speak: left alone */
 	GUEST_ENDING,	/* END was said to a process of the last control */
 	GUEST_STARTING, /* START was said */
+	GUEST_ASKING,	/* to one of the last control: what does it hold? */
 	GUEST_STANDS,
 };
 
@@ -28,6 +30,9 @@ struct guest {
 	bool stopping, over; /* to end; "ended" is on its way */
 	bool agent_asked;    /* guest_agent() is owed */
 	struct loop_watch ended, taken;
+	struct loop_watch anew; /* STRANGE: its QEMU connects anew */
+	bool serves;		/* its process is the last control's */
+	unsigned n_held;	/* devices that it has told of */
 	struct log_limit limit; /* of lines that its process can trigger */
 };
 
@@ -45,6 +50,12 @@ struct guest_device {
 	bool importing, session; /* IMPORTED is awaited; SESSION_ENDED is */
 	bool resetting, taking;	 /* WAS_RESET is, TAKEN is */
 	bool gone, stuck;	 /* told */
+	/* Of the last control, and not taken up yet. */
+	bool left;
+	struct vm_wire_identity identity;
+	struct vm_wire_peer peer;
+	uint64_t since_ns;
+	struct hid_found hid;
 };
 
 /* What a process may not say; the rest of "its process is lost: …". */
@@ -56,6 +67,7 @@ static inline void vm_process_tell(struct guest *guest, const void *message)
 	vm_line_send(guest->line, message, NULL, 0);
 }
 
+const char *vm_process_held(struct guest *guest, const union vm_wire_message *m);
 void vm_process_give(struct guest_device *gd);
 void vm_process_taken(struct guest_device *gd, int r);
 void vm_process_devices_lost(struct guest *guest, const char *why);

@@ -2,7 +2,7 @@
 /*
  * A VM's process: started, and started again where it has ended. Control thread only.
  *
- *   one of the last control's is there: told to end -> lost -> asked for -> greeted -> stands -> lost …
+ *   one of the last control's is there: greeted -> stands -> lost -> asked for -> greeted -> stands -> lost …
  *
  * One that stood for a while is followed by the next at once; one that ends again and again, later and
  * later: after 1, 2, 4 … 64 s. What its guest's card and devices go through is vm_process.c's.
@@ -51,14 +51,39 @@ static void vm_later(struct vm *vm)
 			vm);
 }
 
+/* What the last control's process has is known, or that there is none: the start waits for no more. */
+static void vm_is_known(struct vm *vm)
+{
+	if (!vm->process.old)
+		return;
+	vm->process.old = false;
+	daemon_vm_known(vm);
+}
+
+static void vm_goes_on(void *ctx)
+{
+	daemon_vm_goes_on(ctx);
+}
+
+static void vm_strange(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_cancel(vm->daemon->loop, &vm->process.timer);
+	vm->process.strange = true;
+	daemon_vm_goes_on(vm);
+	vm_is_known(vm);
+}
+
 static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
 	loop_cancel(vm->daemon->loop, &vm->process.timer);
-	if (vm->process.old) {
-		vm->process.old = false;
+	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
+		vm->process.strange = false;
 		vm_ask_starter(vm);
+		vm_is_known(vm);
 		return;
 	}
 	if (vm->process.stood_ns)
@@ -76,12 +101,14 @@ static void vm_stands(void *ctx)
 	loop_cancel(vm->daemon->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
 	vm_net_started(vm);
+	vm_is_known(vm);
 	/* A list of what the daemon knows not yet would be a short one. */
 	if (vm->daemon->ready)
 		agents_ready(vm);
 }
 
-static const struct guest_process_events process_events = {.lost = vm_lost, .stands = vm_stands};
+static const struct guest_process_events process_events = {
+	.lost = vm_lost, .stands = vm_stands, .goes_on = vm_goes_on, .strange = vm_strange};
 
 static void vm_silent(void *ctx, int res _unused_)
 {
@@ -192,7 +219,7 @@ int vm_run(struct vm *vm)
 	guest_set_next(vm->guest, next);
 	vm->process.old = old >= 0;
 	if (old >= 0) {
-		log_info("%s: its process of the last run ends first", vm->name);
+		log_info("%s: its process of the last run goes on", vm->name);
 		vm_line_is(vm, old);
 	} else {
 		vm_ask_starter(vm);
@@ -213,4 +240,16 @@ void vm_run_end(struct vm *vm)
 	/* The name may be another one's by now, or the next control needs it. */
 	if (!vm->leaving && !vm->left && line_address(vm, &address) == 0)
 		unlink(address.sun_path);
+}
+
+/**
+ * vms_known() - whether it is known of all VMs what the last control has left in their processes
+ * @daemon:	the daemon
+ */
+bool vms_known(const struct daemon *daemon)
+{
+	list_for_each(it, &daemon->vms)
+		if (list_entry(it, struct vm, link)->process.old)
+			return false;
+	return true;
 }

@@ -36,8 +36,8 @@ struct held {
 	struct control_line *line;
 	uint32_t number; /* control's for it */
 	struct guest_device *gd;
-	bool importing, resetting, taking;
-	struct vm_wire_peer peer; /* while it is imported */
+	unsigned held;		  /* of enum vm_wire_held: what was said of it, and is owed */
+	struct vm_wire_peer peer; /* VM_HELD_SESSION: who has it */
 	uint64_t since_ns;
 };
 
@@ -159,11 +159,17 @@ static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
 	say(h->line, &m);
 }
 
+static void held_is(struct held *h, unsigned set, unsigned cleared)
+{
+	h->held = (h->held & ~cleared) | set;
+	h->since_ns = loop_now();
+}
+
 static void on_opened(void *ctx, int r, const char *reason)
 {
 	struct held *h = ctx;
 
-	h->since_ns = loop_now();
+	held_is(h, r == 0 ? VM_HELD_OPENED : VM_HELD_FAILED, 0);
 	say_result(h, VM_SAY_OPENED, r, reason);
 }
 
@@ -172,8 +178,7 @@ static void on_imported(void *ctx, int r, const struct guest_peer *peer)
 	struct held *h = ctx;
 	struct vm_wire_imported m = {.kind = VM_SAY_IMPORTED, .device = h->number, .r = r};
 
-	h->importing = false;
-	h->since_ns = loop_now();
+	held_is(h, r == 0 ? VM_HELD_SESSION : 0, VM_HELD_IMPORTING);
 	if (r == 0) {
 		h->peer = (struct vm_wire_peer){.v6 = peer->v6, .port = peer->port};
 		memcpy(h->peer.address, peer->address, sizeof(h->peer.address));
@@ -186,7 +191,7 @@ static void on_session_ended(void *ctx, int r, const char *reason)
 {
 	struct held *h = ctx;
 
-	h->since_ns = loop_now();
+	held_is(h, 0, VM_HELD_SESSION);
 	say_result(h, VM_SAY_SESSION_ENDED, r, reason);
 }
 
@@ -194,8 +199,7 @@ static void on_was_reset(void *ctx, int r, const char *reason)
 {
 	struct held *h = ctx;
 
-	h->resetting = false;
-	h->since_ns = loop_now();
+	held_is(h, 0, VM_HELD_RESETTING);
 	say_result(h, VM_SAY_WAS_RESET, r, reason);
 }
 
@@ -203,12 +207,16 @@ static void on_gone(void *ctx)
 {
 	struct held *h = ctx;
 
+	h->held |= VM_HELD_GONE;
 	say(h->line, &(struct vm_wire_device){.kind = VM_SAY_GONE, .device = h->number});
 }
 
 static void on_stuck(void *ctx, const char *what)
 {
-	say_result(ctx, VM_SAY_STUCK, -ETIMEDOUT, what);
+	struct held *h = ctx;
+
+	h->held |= VM_HELD_STUCK;
+	say_result(h, VM_SAY_STUCK, -ETIMEDOUT, what);
 }
 
 static void held_free(struct held *h)
@@ -271,9 +279,8 @@ static const char *ask_hello(struct control_line *c, const union vm_wire_message
 				       .version = VM_WIRE_VERSION,
 				       .least = VM_WIRE_LEAST,
 				       .serves = c->guest != NULL});
-	if (vm_wire_agree(&m->hello) < 0)
-		return "it speaks no version that this process does";
-	c->greeted = true;
+	/* END has the same form in every version, and a control that speaks no other may say it. */
+	c->greeted = vm_wire_agree(&m->hello) >= 0;
 	return NULL;
 }
 
@@ -292,31 +299,75 @@ static struct guest_config config_of(const struct vm_wire_start *start)
 
 static void next_connected(void *ctx, int res);
 
+/* Return: whether @start means the VM that this process serves, as it is. */
+static bool serves_it(const struct control_line *c, const struct guest_config *config)
+{
+	const struct guest_config *mine = &c->guest->cfg;
+
+	return !strcmp(config->name, mine->name) &&
+	       config->address.s_addr == mine->address.s_addr &&
+	       config->daemon.s_addr == mine->daemon.s_addr && config->prefix == mine->prefix &&
+	       !memcmp(config->mac, mine->mac, sizeof(mine->mac));
+}
+
+/* The sockets of the last control are no longer to be found. */
+static int wait_for_next(struct control_line *c, int next)
+{
+	listener_stop(&c->door);
+	fd_close(c->next);
+	c->next = next;
+	/* So that who connects can ask the kernel which process this is: it is the last one that listened. */
+	if (listen(next, 4) < 0)
+		log_warning("this process can't say at its socket who it is: %s",
+			    errno_text(errno));
+	return listener_start(&c->door, c->loop, next, next_connected, c);
+}
+
+/* For the next control all goes on. What it knows of other guests it tells anew. */
+static int serve_on(struct control_line *c, const struct guest_config *config, int fds[2])
+{
+	int r;
+
+	if (!serves_it(c, config))
+		return -EEXIST;
+	guest_set_listener(c->guest, take_fd(&fds[0]));
+	r = wait_for_next(c, take_fd(&fds[1]));
+	if (r < 0)
+		return r;
+	guest_set_hotkeys(c->guest, &config->hotkeys);
+	guest_set_memory(c->guest, &config->memory);
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		guest_peer_gone(c->guest, i);
+	return 0;
+}
+
+static int begin(struct control_line *c, struct guest_config *config, int fds[2])
+{
+	int r = wait_for_next(c, take_fd(&fds[1]));
+
+	c->informed = true;
+	config->listener = fds[0];
+	if (r == 0)
+		r = guest_begin(&c->guest, config, c->loop, &guest_events, c);
+	if (r == 0)
+		fds[0] = -1;
+	else
+		c->done = true;
+	return r;
+}
+
 static const char *ask_start(struct control_line *c, const union vm_wire_message *m, int *fds)
 {
 	struct guest_config config = config_of(&m->start);
-	struct vm_wire_started answer = {.kind = VM_SAY_STARTED};
+	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
 
-	if (c->guest || c->ending) {
-		for (unsigned i = 0; i < 2; i++)
-			fd_close(fds[i]);
-		return "a process is started once";
-	}
-	config.listener = fds[0];
-	c->next = fds[1];
-	/* So that who connects can ask the kernel which process this is: it is the last one that listened. */
-	if (listen(c->next, 4) < 0)
-		log_warning("%s: its process can't say at its socket who it is: %s", config.name,
-			    errno_text(errno));
-	c->informed = true;
-	answer.r = listener_start(&c->door, c->loop, c->next, next_connected, c);
-	if (answer.r == 0)
-		answer.r = guest_begin(&c->guest, &config, c->loop, &guest_events, c);
-	if (answer.r < 0) {
-		log_err("%s: its process can't begin: %s", config.name, errno_text(answer.r));
-		fd_close(fds[0]);
-		c->done = true;
-	}
+	if (!c->ending)
+		answer.r = c->guest ? serve_on(c, &config, fds) : begin(c, &config, fds);
+	if (answer.r < 0 && answer.r != -EEXIST)
+		log_err("%s: its process can't %s: %s", config.name, c->guest ? "go on" : "begin",
+			errno_text(answer.r));
+	for (unsigned i = 0; i < 2; i++)
+		fd_close(fds[i]);
 	say(c, &answer);
 	return NULL;
 }
@@ -354,26 +405,6 @@ static const char *ask_end(struct control_line *c, const union vm_wire_message *
 	return NULL;
 }
 
-static enum vm_wire_held held_state(const struct held *h)
-{
-	switch (h->gd->state) {
-	case GD_AWAY: /* the letter is on its way */
-	case GD_OPENING:
-		return VM_HELD_OPENING;
-	case GD_IDLE:
-		return VM_HELD_IDLE;
-	case GD_SESSION:
-		return VM_HELD_SESSION;
-	case GD_ENDING:
-		return VM_HELD_ENDING;
-	case GD_FAILED:
-		return VM_HELD_FAILED;
-	case GD_CLOSING:
-		break;
-	}
-	return VM_HELD_CLOSING;
-}
-
 static const char *ask_held(struct control_line *c, const union vm_wire_message *m _unused_,
 			    int *fds _unused_)
 {
@@ -384,13 +415,12 @@ static const char *ask_held(struct control_line *c, const union vm_wire_message 
 		struct vm_wire_held_device answer = {
 			.kind = VM_SAY_HELD,
 			.device = h->number,
-			.state = held_state(h),
+			.held = h->held,
 			.identity = {.busnum = (uint16_t)info->busnum,
 				     .devnum = (uint16_t)info->devnum,
 				     .id_vendor = info->id_vendor,
 				     .id_product = info->id_product},
 			.peer = h->peer,
-			.gone = h->gd->gone,
 			.since_ns = h->since_ns,
 		};
 
@@ -442,9 +472,9 @@ static const char *ask_take(struct control_line *c, const union vm_wire_message 
 	/* At the end all is taken anyhow. */
 	if (c->ending)
 		return NULL;
-	if (!h || h->taking)
+	if (!h || h->held & VM_HELD_TAKING)
 		return "it takes a device that is not here";
-	h->taking = true;
+	h->held |= VM_HELD_TAKING;
 	guest_take(c->guest, h->gd, true);
 	return NULL;
 }
@@ -456,9 +486,9 @@ static const char *ask_reset(struct control_line *c, const union vm_wire_message
 
 	if (c->ending)
 		return NULL;
-	if (!h || h->taking || h->resetting)
+	if (!h || h->held & (VM_HELD_TAKING | VM_HELD_RESETTING))
 		return "it resets a device that is not here";
-	h->resetting = true;
+	h->held |= VM_HELD_RESETTING;
 	guest_reset(c->guest, h->gd);
 	return NULL;
 }
@@ -470,7 +500,7 @@ static const char *ask_export(struct control_line *c, const union vm_wire_messag
 
 	if (c->ending)
 		return NULL;
-	if (!h || h->taking)
+	if (!h || h->held & VM_HELD_TAKING)
 		return "it exports a device that is not here";
 	guest_export(c->guest, h->gd, m->export.exported);
 	return NULL;
@@ -485,11 +515,11 @@ static const char *ask_import(struct control_line *c, const union vm_wire_messag
 	if (!client)
 		return "it answers a client that has not asked";
 	/* Both may have gone: the client is answered all the same. */
-	if (!h || h->importing || h->taking) {
+	if (!h || h->held & (VM_HELD_IMPORTING | VM_HELD_TAKING)) {
 		guest_refuse(c->guest, client, USBIP_ST_NODEV);
 		return NULL;
 	}
-	h->importing = true;
+	h->held |= VM_HELD_IMPORTING;
 	guest_import(c->guest, h->gd, client);
 	return NULL;
 }
@@ -513,7 +543,7 @@ static const char *ask_probe(struct control_line *c, const union vm_wire_message
 
 	if (!client)
 		return "it answers a client that has not asked";
-	if (h && !h->taking)
+	if (h && !(h->held & VM_HELD_TAKING))
 		guest_probe(c->guest, h->gd, client);
 	else
 		guest_refuse(c->guest, client, USBIP_ST_NODEV);
@@ -628,8 +658,8 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 
 	if (!asks[m->kind].fn)
 		say(c, &(struct vm_wire_refused){.kind = VM_SAY_REFUSED, .refused = m->kind});
-	else if (m->kind != VM_ASK_HELLO && !c->greeted)
-		fault = "its first word is not HELLO";
+	else if (m->kind != VM_ASK_HELLO && m->kind != VM_ASK_END && !c->greeted)
+		fault = "it has not said HELLO in a version that this process speaks";
 	else if (!c->guest && !asks[m->kind].before_start)
 		fault = "it asks for something before START";
 	else

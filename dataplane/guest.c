@@ -345,6 +345,20 @@ static int guest_set_up(struct guest *guest)
 	return listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
 }
 
+/**
+ * guest_set_listener() - have a guest's QEMU connect elsewhere from here on
+ * @guest:	the guest; who is connected stays so
+ * @listener:	the guest's from here on; the one before is closed
+ */
+void guest_set_listener(struct guest *guest, int listener)
+{
+	listener_stop(&guest->door);
+	stranger_listener_close(guest->cfg.listener);
+	guest->cfg.listener = listener;
+	if (guest->sock < 0 && !guest->stopping)
+		listener_start(&guest->door, guest->loop, listener, guest_accept, guest);
+}
+
 /* With nothing left to let go of, the thread ends. */
 void guest_maybe_done(struct guest *guest)
 {

@@ -111,6 +111,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 int guest_begin(struct guest **ret_guest, const struct guest_config *config, struct loop *loop,
 		const struct guest_events *events, void *ctx);
 bool guest_serve(struct guest *guest, bool more);
+void guest_set_listener(struct guest *guest, int listener);
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys);
 void guest_set_memory(struct guest *guest, const struct usb_memory_share *share);
 void guest_peer_set(struct guest *guest, const struct net_peer *peer);

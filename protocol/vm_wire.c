@@ -90,10 +90,9 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_CARD] = SHAPE("CARD", SAY, vm_wire_card, 0, BYTE(vm_wire_card, up, 2),
 			      BYTE(vm_wire_card, has_daemon, 2)),
 	[VM_SAY_ENDED] = SHAPE("ENDED", SAY, vm_wire_plain, 0),
-	[VM_SAY_HELD] =
-		SHAPE("HELD", SAY, vm_wire_held_device, 0, TEXT(vm_wire_held_device, busid),
-		      WORD(vm_wire_held_device, state, 0, VM_HELD_STATES),
-		      BYTE(vm_wire_held_device, peer.v6, 2), BYTE(vm_wire_held_device, gone, 2)),
+	[VM_SAY_HELD] = SHAPE("HELD", SAY, vm_wire_held_device, 0, TEXT(vm_wire_held_device, busid),
+			      WORD(vm_wire_held_device, held, 0, VM_HELD_SETS),
+			      BYTE(vm_wire_held_device, peer.v6, 2)),
 	[VM_SAY_HELD_ALL] = SHAPE("HELD_ALL", SAY, vm_wire_plain, 0),
 	[VM_SAY_OPENED] =
 		SHAPE("OPENED", SAY, vm_wire_device_result, 0, TEXT(vm_wire_device_result, reason)),

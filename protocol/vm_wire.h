@@ -98,15 +98,20 @@ struct vm_wire_identity {
 };
 static_assert(sizeof(struct vm_wire_identity) == 8, "as it goes over the line");
 
-/* The states that a VM's process tells of a device. */
+/*
+ * What a VM's process tells of a device that it holds: what it has said of it so far, and what it
+ * still owes. One that is neither opened nor failed owes OPENED.
+ */
 enum vm_wire_held {
-	VM_HELD_OPENING, /* being claimed */
-	VM_HELD_IDLE,	 /* claimed, nobody has imported it */
-	VM_HELD_SESSION, /* imported */
-	VM_HELD_ENDING,	 /* a session is over, or a reset was asked for */
-	VM_HELD_FAILED,	 /* of no use: only to be taken */
-	VM_HELD_CLOSING, /* on its way out */
-	VM_HELD_STATES
+	VM_HELD_OPENED = 1,	/* claimed */
+	VM_HELD_FAILED = 2,	/* could not be */
+	VM_HELD_IMPORTING = 4,	/* IMPORTED is owed */
+	VM_HELD_SESSION = 8,	/* imported: SESSION_ENDED is owed */
+	VM_HELD_RESETTING = 16, /* WAS_RESET is owed */
+	VM_HELD_TAKING = 32,	/* TAKEN is owed */
+	VM_HELD_GONE = 64,	/* GONE was said */
+	VM_HELD_STUCK = 128,	/* STUCK was said */
+	VM_HELD_SETS = 256
 };
 
 /* ------------------------------------------------------------- messages */
@@ -124,10 +129,7 @@ struct vm_wire_hello {
 	uint32_t serves;  /* the process's: 1 where it has had its START already */
 };
 
-/*
- * Three descriptors: the listener for the VM's QEMU; the one that the next control will connect to;
- * and its tap, as long as there is one.
- */
+/* Two descriptors: the listener for the VM's QEMU, and the one that the next control will connect to. */
 struct vm_wire_start {
 	uint32_t kind;
 	uint32_t prefix; /* bits */
@@ -241,12 +243,12 @@ struct vm_wire_card {
 struct vm_wire_held_device {
 	uint32_t kind;
 	uint32_t device;
-	uint32_t state; /* enum vm_wire_held */
+	uint32_t held; /* a set of enum vm_wire_held */
 	struct vm_wire_identity identity;
 	char busid[USBIP_BUSID_SIZE];
-	struct vm_wire_peer peer; /* SESSION: who has it */
-	uint8_t gone, unused[7];
-	uint64_t since_ns; /* CLOCK_MONOTONIC: when that began */
+	struct vm_wire_peer peer; /* VM_HELD_SESSION: who has it */
+	uint8_t unused[8];
+	uint64_t since_ns; /* CLOCK_MONOTONIC: when the last of these was said */
 };
 
 /* OPENED, SESSION_ENDED, WAS_RESET, STUCK (what, as the reason), TAKEN. */

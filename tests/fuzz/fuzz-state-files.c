@@ -84,6 +84,7 @@ static unsigned length(const struct list *list)
 static void read_the_rest(struct fixture *f)
 {
 	struct daemon *d = &f->daemon;
+	struct route_before before;
 	struct route_let_go let_go;
 
 	ports_off_free(d);
@@ -93,7 +94,8 @@ static void read_the_rest(struct fixture *f)
 	old_sessions_free(d);
 	old_sessions_load(d);
 	list_for_each(it, &d->devices)
-		claims_take(&d->claimed_before, list_entry(it, struct device, link), &let_go);
+		claims_take(&d->claimed_before, list_entry(it, struct device, link), &let_go,
+			    &before);
 	promise(claims_save(d) == 0);
 	old_sessions_save(d);
 }
