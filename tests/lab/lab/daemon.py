@@ -104,6 +104,12 @@ class Daemon:
             self._job.kill(signal.SIGINT)
         return self._job.wait(timeout)
 
+    def leave(self, timeout=EVENT_SECONDS):
+        """SIGTERM, as `systemctl restart` says it: its VMs' processes go on. Returns its exit status."""
+        if self.running():
+            self._job.kill(signal.SIGTERM)
+        return self._job.wait(timeout)
+
     def kill(self):
         """kill -9, the broker with it: all of its session. Waits until it is gone."""
         if self._job:

@@ -4,7 +4,7 @@ import re
 
 from lab.agent import agent_in, agent_of, local_devices, wait_agent
 from lab.daemon import ADDRESS
-from lab.scenario import check, scenario
+from lab.scenario import KEYS, check, scenario
 
 WAIT = "--wait 60"
 
@@ -95,16 +95,6 @@ def agent_daemon_restart(lab):
     _daemon_again(lab, lab.daemon.stop, 1)
 
 
-@scenario("agent-daemon-kill")
-def agent_daemon_kill(lab):
-    _daemon_again(lab, lab.daemon.kill, 1)
-
-
-@scenario("agent-daemon-kill-10-times", quick=False, seconds=1800)
-def agent_daemon_kill_often(lab):
-    _daemon_again(lab, lab.daemon.kill, 10)
-
-
 def _daemon_again(lab, end, times):
     """The daemon ends and comes again under a running guest: the agent brings the device back."""
     agent_in(lab, lab.vm1)
@@ -147,6 +137,43 @@ def agent_without_daemon(lab):
     lab.key(events, "b")
     has, said = _connection(lab.vm1), lab.vm1.text("cat /tmp/agent.log")
     check(has == had and "is over" not in said, f"the agent had {had}, has {has} and says: {said}")
+    lab.daemon.start()
+    wait_agent(lab, lab.vm1)
+    lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+
+
+@scenario("agent-outlives-daemon")
+def agent_outlives_daemon(lab):
+    """The daemon is killed, stopped, killed under a key that is held: the agent keeps its connection, the device its port."""
+    agent_in(lab, lab.vm1)
+    events = lab.events(lab.vm1)
+    attach(lab, lab.vm1)
+    events.wait_keyboard()
+    lab.key(events)
+    had, at = (local_devices(lab.vm1), _connection(lab.vm1)), len(events.seen)
+    check(had[1].count("\n") == 0 and had[1], f"the agent's connections: {had[1]!r}")
+    for end, key in ((lab.daemon.kill, "a"), (lab.daemon.leave, "b")):
+        end()
+        lab.key(events, key)
+        _taken_up(lab)
+        lab.key(events, key)
+    lab.board.hold("a")
+    events.wait(["key", "*", KEYS["a"], 1])
+    lab.daemon.kill()
+    _taken_up(lab)
+    lab.board.release("a")
+    events.wait(["key", "*", KEYS["a"], 0])
+    lab.key(events, "b")
+    has = (local_devices(lab.vm1), _connection(lab.vm1))
+    check(has == had, f"vm1 had {had}, and has {has}")
+    check(not [line for line in events.seen[at:] if line.startswith("device")], f"it was taken off: {events.seen[at:]}")
+    said = lab.vm1.text("cat /tmp/agent.log")
+    check(said.count("connected to usbrouted") == 1 and "is over" not in said, f"the agent lost its connection: {said}")
+    result = lab.daemon.ctl(f"attach keyboard vm1 {WAIT}", timeout=120)
+    check(result.rc == 0 and b"already" in result.out + result.err, f"attach once more: {result}")
+
+
+def _taken_up(lab):
     lab.daemon.start()
     wait_agent(lab, lab.vm1)
     lab.daemon.wait_device("keyboard", state="attached", actual="vm1")

@@ -154,7 +154,7 @@ def _stays_away(lab, guest):
 def guest_dead_connection(lab):
     """What ends by itself is taken back: nobody has let go of it."""
     events = in_vm1(lab)
-    lab.daemon.kill()
+    lab.daemon.stop()
     lab.daemon.start()
     events.wait(["device", "*", "remove"])
     back(lab, events)
