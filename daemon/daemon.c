@@ -198,10 +198,12 @@ void daemon_vm_goes_on(struct vm *vm)
  */
 void daemon_vm_known(struct vm *vm)
 {
-	if (vm->daemon->ready)
-		routes_take_up(vm);
-	else
+	if (!vm->daemon->ready) {
 		daemon_maybe_ready(vm->daemon);
+		return;
+	}
+	routes_take_up(vm);
+	routes_review(vm->daemon);
 }
 
 static void devices_settled(struct daemon *daemon)

@@ -510,13 +510,16 @@ static void route_take_up(struct device *device, struct vm *vm)
 		if (route->state == ROUTE_HELD)
 			route_take(device, true);
 	}
-	if (device_hid_add(device, &held.hid))
-		route_changed(device);
+	/* Whoever calls looks at all anew: another device that is not taken up yet must not be opened. */
+	device_hid_add(device, &held.hid);
+	route->judge = true;
 }
 
 /**
  * routes_take_up() - a VM's process is known: its devices are where the last control had them
  * @vm:		the VM; what its process holds beside that is taken from it
+ *
+ * routes_review() is to follow.
  */
 void routes_take_up(struct vm *vm)
 {

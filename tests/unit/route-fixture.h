@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "daemon/vm_process.h"
 #include "daemon/daemon.h"
 #include "daemon/route.h"
 #include "daemon/subjects.h"
@@ -51,6 +52,8 @@ struct fixture {
 };
 
 extern struct fixture *the_fixture;
+extern struct guest_held left_held; /* how the last daemon's processes have each device, */
+extern bool left_there;		    /* where they have it at all */
 extern unsigned n_imports;
 extern const char usual_config[];
 

@@ -261,8 +261,7 @@ uint32_t guest_device_number(const struct guest_device *gd _unused_)
 
 /* What the last daemon's process tells that it holds. */
 struct guest_held left_held;
-const char *left_in;
-static unsigned n_rests;
+bool left_there;
 
 struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number,
 					  const char *name _unused_,
@@ -272,15 +271,14 @@ struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number,
 {
 	struct guest_device *gd;
 
-	if (!left_in || number != 7 || strcmp(left_in, guest->vm->name))
+	if (!left_there || number != 7)
 		return NULL;
-	left_in = NULL;
 	gd = calloc(1, sizeof(*gd));
 	gd->events = events;
 	gd->ctx = ctx;
 	gd->in = guest;
 	gd->opened = left_held.opened;
-	gd->taking = left_held.taking;
+	gd->taking = gd->close_it = left_held.taking;
 	gd->resetting = left_held.resetting;
 	*ret_held = left_held;
 	n_devices++;
@@ -289,7 +287,6 @@ struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number,
 
 void guest_take_rest(struct guest *guest _unused_)
 {
-	n_rests++;
 }
 
 void guest_give(struct guest *guest, struct guest_device *gd)

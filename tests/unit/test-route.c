@@ -153,6 +153,77 @@ static void after_a_crash_what_was_ours_is_ours_before_its_vm_is_there(void **st
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
 
+/* What a killed daemon's processes hold is taken up where it is, whichever comes first. */
+static void what_a_process_still_has_is_taken_up(void **state)
+{
+	struct fixture *f = *state;
+	struct device *other;
+
+	in_vm1(f);
+	other = plug_at(f, "1-2", 0xc077, "S2", 0);
+	say(f, ROUTE_ATTACH, "port=1-2", f->vm2);
+	node_opens(other, 0);
+	claimed(other, 0, NULL);
+	assert_true(file_says(f, "claimed", "vm1 7") && file_says(f, "claimed", "vm2 7"));
+	begin_anew(f);
+	left_there = true;
+	left_held = (struct guest_held){.opened = true, .session = true, .peer.port = 40000};
+	/* A report descriptor that only the process has read may be another rule's. */
+	left_held.hid.kinds[HID_BY_REPORTS][0] = 1;
+	plug(f, "S1");
+	other = plug_at(f, "1-2", 0xc077, "S2", 0);
+	vm_is(f->vm1, true);
+	vm_is(f->vm2, true);
+	started(f);
+	left_there = false;
+	for (unsigned i = 0; i < 2; i++) {
+		struct device *d = i ? other : f->keyboard;
+		const char *vm = i ? "vm2" : "vm1";
+
+		assert_false(asks_open(d));
+		assert_true(d->route.session);
+		assert_int_equal(d->route.peer.port, 40000);
+		assert_string_equal(d->route.at->name, vm);
+		assert_stands(d, vm, vm, "attached");
+	}
+	/* It goes its way as any other. */
+	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	assert_stands(f->keyboard, "vm1", "vm1", "exported");
+	command(f, NULL, -1);
+	taken(f->keyboard);
+	drivers_probe(f->keyboard, 0);
+	assert_stands(f->keyboard, "host", "host", "present");
+}
+
+/* What it says counts only where it is written down, and a device half on its way goes on. */
+static void what_a_process_was_about_to_do_goes_on(void **state)
+{
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	begin_anew(f);
+	left_there = true;
+	left_held = (struct guest_held){.opened = true, .taking = true};
+	plug(f, "S1");
+	vm_is(f->vm1, true);
+	started(f);
+	left_there = false;
+	assert_false(asks_open(f->keyboard));
+	taken(f->keyboard);
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, 0, NULL);
+	assert_stands(f->keyboard, "vm1", "vm1", "exported");
+	/* Unplugged and plugged in, it is another device than the one that was given. */
+	begin_anew(f);
+	left_there = true;
+	f->devnum++;
+	plug(f, "S1");
+	vm_is(f->vm1, true);
+	started(f);
+	left_there = false;
+	assert_true(asks_open(f->keyboard));
+}
+
 static void an_import_of_what_is_held_is_busy_and_of_others_unknown(void **state)
 {
 	struct fixture *f = *state;
@@ -295,6 +366,8 @@ int main(void)
 		T(detach_gives_it_back),
 		T(wished_back_while_it_was_handed_over),
 		T(after_a_crash_what_was_ours_is_ours_before_its_vm_is_there),
+		T(what_a_process_still_has_is_taken_up),
+		T(what_a_process_was_about_to_do_goes_on),
 		T(an_import_of_what_is_held_is_busy_and_of_others_unknown),
 		T(disks_are_guarded_until_the_claim),
 		T(a_claim_that_fails_ends_the_guard),
