@@ -99,8 +99,6 @@ static int run(int argc, char **argv)
 	}
 	log_init(LOG_LEVEL_INFO);
 	fcntl(LINE_FD, F_SETFD, FD_CLOEXEC);
-	snprintf(name, sizeof(name), "vm:%.12s", argv[1]);
-	prctl(PR_SET_NAME, name);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
@@ -112,6 +110,9 @@ static int run(int argc, char **argv)
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
+	/* Who has this name has shut itself in. */
+	snprintf(name, sizeof(name), "vm:%.12s", argv[1]);
+	prctl(PR_SET_NAME, name);
 	r = sandbox_calls(SANDBOX_VM_START);
 	if (r < 0)
 		log_warning("%s: its process may make every system call: %s", argv[1],

@@ -296,6 +296,7 @@ class Process(unittest.TestCase):
     def test_killed_and_started_again(self):
         daemon = self.daemon.start()
         left = daemon.vm_process("vm1")
+        daemon.until(lambda: daemon.serves("vm1"))      # it has had its START
         self.assertEqual(daemon.stop(signal.SIGKILL)[0], -signal.SIGKILL)
         self.assertTrue(pathlib.Path(f"/proc/{left}").exists())
         daemon.start()
