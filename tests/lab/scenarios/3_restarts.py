@@ -1,7 +1,11 @@
 """What is plugged out, restarted or killed, comes back."""
 
+import hashlib
+import os
+import random
+
 from lab.daemon import ADDRESS
-from lab.scenario import check, scenario
+from lab.scenario import DISK_BYTES, KEYS, check, scenario
 
 LINE = f"usbip attach -r {ADDRESS} -b keyboard"
 
@@ -96,6 +100,72 @@ def _daemon_again(lab, end, status):
     check(on_board.seen[at:] == [], f"the board's own driver had the keyboard meanwhile: {on_board.seen[at:]}")
     bound = [line for line in lab.dmesg_since(mark).splitlines() if "input:" in line or "hid-generic" in line]
     check(not bound, f"the board's own driver had the keyboard meanwhile: {bound}")
+
+
+ENDS = int(os.environ.get("USBROUTED_LAB_ROUNDS", "20"))
+# Written and read back as long as its file is there; what differed, or failed, is said.
+VERIFY = """
+n=0
+while [ -e /tmp/verify ]; do
+    dd if=/tmp/block of=/dev/sda bs=64k seek=$((n % 8 * 16)) oflag=direct conv=notrunc 2>/dev/null || echo "write $n failed" >> /tmp/wrong
+    have=$(dd if=/dev/sda bs=64k skip=$((n % 8 * 16)) count=16 iflag=direct 2>/dev/null | sha256sum)
+    [ "$have" = "$(sha256sum < /tmp/block)" ] || echo "block $n differs" >> /tmp/wrong
+    n=$((n + 1)); echo $n > /tmp/rounds
+done
+"""
+
+
+@scenario("daemon-ends-unnoticed", quick=False, seconds=3600)
+def daemon_ends_unnoticed(lab):
+    """Killed and restarted at random moments, while vm2 writes and verifies a disk and a key is held in vm1."""
+    dice = random.Random(os.environ.get("USBROUTED_LAB_SEED", "9"))
+    events = lab.keyboard_in(lab.vm1)
+    lab.key(events)
+    lab.board.plug("disk")
+    lab.board.wait("[ -b /dev/sda ]", what="the board's own disk")
+    lab.daemon.wait_device("disk", state="present", actual="host")
+    lab.importing(lab.vm2, lab.route("disk", lab.vm2))
+    lab.vm2.wait("[ -b /dev/sda ]", what="the disk in vm2")
+    since = {guest: guest.text("dmesg | wc -l") for guest in (lab.vm1, lab.vm2)}
+    lab.vm2.run("touch /tmp/verify; : > /tmp/wrong; dd if=/dev/urandom of=/tmp/block bs=64k count=16 2>/dev/null; echo 0 > /tmp/rounds", check=True)
+    verifying = lab.spawn(lab.vm2, VERIFY)
+    was = {name: _stands(lab, name) for name in ("keyboard", "disk")}
+    at = len(events.seen)
+    for turn in range(ENDS):
+        key = "ab"[turn % 2]
+        lab.board.hold(key)
+        events.wait(["key", "*", KEYS[key], 1])
+        lab.vm2.run(f"sleep 0.{dice.randrange(10)}")
+        (lab.daemon.kill, lab.daemon.leave)[dice.randrange(2)]()
+        lab.vm2.run(f"sleep 0.{dice.randrange(10)}")
+        if dice.randrange(2):       # released while nobody is there to decide anything
+            lab.board.release(key)
+            events.wait(["key", "*", KEYS[key], 0])
+            lab.daemon.start()
+        else:
+            lab.daemon.start()
+            lab.board.release(key)
+            events.wait(["key", "*", KEYS[key], 0])
+        for name, stood in was.items():
+            lab.daemon.wait_device(name, state="attached")
+            check(_stands(lab, name) == stood, f"{name} stood {stood}, and stands {_stands(lab, name)}")
+    rounds = int(lab.vm2.text("cat /tmp/rounds"))
+    lab.vm2.wait(f"[ $(cat /tmp/rounds) -gt {rounds} ]", what="the disk written on", timeout=300)
+    lab.vm2.run("rm /tmp/verify", check=True)
+    verifying.wait(300)
+    wrong = lab.vm2.text("cat /tmp/wrong")
+    check(not wrong, f"vm2's disk: {wrong}")
+    for guest, lines in since.items():
+        said = guest.text(f"dmesg | tail -n +$(({lines} + 1))")
+        check(not said, f"{guest.name}'s kernel said: {said}")
+    check(not [line for line in events.seen[at:] if line.startswith("device")], f"vm1 lost it: {events.seen[at:]}")
+    # What vm2 reads at the end is what the image has.
+    have = lab.vm2.text(f"dd if=/dev/sda bs=64k count={DISK_BYTES >> 16} iflag=direct 2>/dev/null | sha256sum", timeout=600).split()[0]
+    check(have == hashlib.sha256(lab.disk.read_bytes()).hexdigest(), "vm2 reads other bytes than the image has")
+
+
+def _stands(lab, name):
+    return {word: lab.daemon.find(name)[word] for word in ("wanted", "wanted_by", "actual", "state")}
 
 
 @scenario("guest-kill")
