@@ -67,6 +67,7 @@ class Board:
         self._qemu = None
         self._locks = []
         self._channel = None
+        self.said = None                # the Job that copies what daemons say
         self._monitor = None
 
     # Power
@@ -125,6 +126,7 @@ class Board:
         for name, (device, properties) in sorted(plugged.items()):
             self.plug(name, device, **properties)
         self._channel = Channel(agent_near, "board")
+        self.said = None
         try:
             self._channel.wait_up(BOOT_SECONDS)
         except LabError as error:

@@ -13,6 +13,7 @@ CONFIG = "/run/lab/usbrouted.conf"
 RULES = "/run/lab/policy.d"         # beside it, which is where the daemon looks
 STATE = "/run/lab/state"            # kept over a restart of the daemon, not over one of the board
 RUNTIME = "/run/usbrouted"
+STDERR = "/run/lab/usbrouted.stderr"
 ADDRESS = "10.77.0.1"
 PORT = 3240
 START_SECONDS = 60
@@ -77,8 +78,12 @@ class Daemon:
             raise LabError("the daemon runs already")
         self.board.write(CONFIG, self.config)
         self.board.run(f"mkdir -p {STATE}", check=True)
-        command = f"exec {self.wrapper} {shlex.quote(str(paths.daemon(self.build)))} --config {CONFIG}"
-        self._job = self.board.follow(command, "usbrouted.log")
+        # Its VMs' processes may outlive it, and the next one takes them up: what they say goes where all is said.
+        if not self.board.said or not self.board.said.running():
+            self.board.said = self.board.follow(f"touch {STDERR}; exec tail -n +1 -f {STDERR}", "usbrouted.log")
+        command = (f"exec 2>>{STDERR}; exec {self.wrapper} {shlex.quote(str(paths.daemon(self.build)))}"
+                   f" --config {CONFIG}")
+        self._job = self.board.spawn(command, stdin=b"")
         self.wait_ready()
 
     def wait_ready(self, timeout=START_SECONDS):
