@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The line to control, as a VM's process has it; see control_line.h. */
-#include "dataplane/control_line.h"
+/* The line to control, as a VM's process has it; see control_line.h. Devices are control_line_device.c's. */
+#include "dataplane/control_line_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,54 +8,9 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
-#include "dataplane/guest_private.h"
-#include "protocol/vm_line.h"
 
 /* A call in the kernel may take 5 s to give up on a dead device; then some. */
 #define END_SECONDS 10
-
-struct control_line {
-	struct loop *loop;
-	struct vm_line *line; /* NULL: there is no control now */
-	bool greeted;	      /* this control has said HELLO */
-	bool informed;	      /* … and knows what there is: by START, or as it has asked for it */
-	struct guest *guest;
-	struct list devices;		 /* of struct held */
-	struct guest_card card;		 /* as last told */
-	int next;			 /* the listener for the next control, or -1 */
-	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
-	bool agent_waits, agent_asked;	 /* for a socket; this control owes it */
-	struct listener door;		 /* of @next */
-	bool ending, done;
-	struct loop_watch deadline;
-};
-
-/* A device that control has given. */
-struct held {
-	struct list link;
-	struct control_line *line;
-	uint32_t number; /* control's for it */
-	struct guest_device *gd;
-	unsigned held;		  /* of enum vm_wire_held: what was said of it, and is owed */
-	struct vm_wire_peer peer; /* VM_HELD_SESSION: who has it */
-	uint64_t since_ns;
-};
-
-static struct held *held_find(struct control_line *c, uint32_t number)
-{
-	list_for_each(it, &c->devices) {
-		struct held *h = list_entry(it, struct held, link);
-
-		if (h->number == number)
-			return h;
-	}
-	return NULL;
-}
-
-static void say(struct control_line *c, const void *message)
-{
-	vm_line_send(c->line, message, NULL, 0);
-}
 
 /* ------------------------------------------------------------- what the guest tells */
 
@@ -66,7 +21,7 @@ static void say_card(struct control_line *c)
 
 	memcpy(m.mac, c->card.mac, sizeof(m.mac));
 	memcpy(m.foreign, c->card.foreign, sizeof(m.foreign));
-	say(c, &m);
+	control_line_say(c, &m);
 }
 
 static void on_link(void *ctx, const struct guest_card *card)
@@ -77,8 +32,14 @@ static void on_link(void *ctx, const struct guest_card *card)
 	say_card(c);
 }
 
-/* Control has answered about a client. Return: it, or 0 where it was not asked. */
-static uint32_t answered(struct control_line *c, uint32_t client)
+/**
+ * control_line_answered() - control has answered about a client
+ * @c:		the line
+ * @client:	the client's number, as control says it
+ *
+ * Return: it, or 0 where it was not asked.
+ */
+uint32_t control_line_answered(struct control_line *c, uint32_t client)
 {
 	uint32_t *asked = &c->clients[client % GUEST_CLIENTS];
 
@@ -94,14 +55,14 @@ static void ask_for_agent(struct control_line *c)
 	if (!c->line || !c->informed || !c->agent_waits || c->agent_asked)
 		return;
 	c->agent_asked = true;
-	say(c, &(struct vm_wire_plain){.kind = VM_SAY_AGENT_ASKED});
+	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_AGENT_ASKED});
 }
 
 static void on_ended(void *ctx)
 {
 	struct control_line *c = ctx;
 
-	say(c, &(struct vm_wire_plain){.kind = VM_SAY_ENDED});
+	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_ENDED});
 	c->done = true;
 }
 
@@ -114,9 +75,9 @@ static void on_import_asked(void *ctx, uint32_t client, const char *busid)
 	c->clients[client % GUEST_CLIENTS] = client;
 	/* Without a control nobody gets anything. */
 	if (c->line)
-		say(c, &m);
+		control_line_say(c, &m);
 	else
-		guest_refuse(c->guest, answered(c, client), USBIP_ST_NODEV);
+		guest_refuse(c->guest, control_line_answered(c, client), USBIP_ST_NODEV);
 }
 
 static void on_agent_asked(void *ctx)
@@ -132,12 +93,13 @@ static void on_mac_wanted(void *ctx, const uint8_t mac[6])
 	struct vm_wire_mac m = {.kind = VM_SAY_MAC_WANTED};
 
 	memcpy(m.mac, mac, sizeof(m.mac));
-	say(ctx, &m);
+	control_line_say(ctx, &m);
 }
 
 static void on_link_wanted(void *ctx, unsigned number)
 {
-	say(ctx, &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
+	control_line_say(ctx,
+			 &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
 }
 
 static const struct guest_events guest_events = {
@@ -149,136 +111,15 @@ static const struct guest_events guest_events = {
 	.link_wanted = on_link_wanted,
 };
 
-static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
-{
-	struct vm_wire_device_result m = {
-		.kind = kind, .device = h->number, .r = r, .closed = kind == VM_SAY_TAKEN};
-
-	if (reason)
-		snprintf(m.reason, sizeof(m.reason), "%s", reason);
-	say(h->line, &m);
-}
-
-static void held_is(struct held *h, unsigned set, unsigned cleared)
-{
-	h->held = (h->held & ~cleared) | set;
-	h->since_ns = loop_now();
-}
-
-static void on_opened(void *ctx, int r, const char *reason)
-{
-	struct held *h = ctx;
-
-	held_is(h, r == 0 ? VM_HELD_OPENED : VM_HELD_FAILED, 0);
-	say_result(h, VM_SAY_OPENED, r, reason);
-}
-
-static void on_imported(void *ctx, int r, const struct guest_peer *peer)
-{
-	struct held *h = ctx;
-	struct vm_wire_imported m = {.kind = VM_SAY_IMPORTED, .device = h->number, .r = r};
-
-	held_is(h, r == 0 ? VM_HELD_SESSION : 0, VM_HELD_IMPORTING);
-	if (r == 0) {
-		h->peer = (struct vm_wire_peer){.v6 = peer->v6, .port = peer->port};
-		memcpy(h->peer.address, peer->address, sizeof(h->peer.address));
-		m.peer = h->peer;
-	}
-	say(h->line, &m);
-}
-
-static void on_session_ended(void *ctx, int r, const char *reason)
-{
-	struct held *h = ctx;
-
-	held_is(h, 0, VM_HELD_SESSION);
-	say_result(h, VM_SAY_SESSION_ENDED, r, reason);
-}
-
-static void on_was_reset(void *ctx, int r, const char *reason)
-{
-	struct held *h = ctx;
-
-	held_is(h, 0, VM_HELD_RESETTING);
-	say_result(h, VM_SAY_WAS_RESET, r, reason);
-}
-
-static void on_gone(void *ctx)
-{
-	struct held *h = ctx;
-
-	h->held |= VM_HELD_GONE;
-	say(h->line, &(struct vm_wire_device){.kind = VM_SAY_GONE, .device = h->number});
-}
-
-static void on_stuck(void *ctx, const char *what)
-{
-	struct held *h = ctx;
-
-	h->held |= VM_HELD_STUCK;
-	say_result(h, VM_SAY_STUCK, -ETIMEDOUT, what);
-}
-
-static void held_free(struct held *h)
-{
-	list_remove(&h->link);
-	guest_device_free(h->gd);
-	free(h);
-}
-
-/* Nothing leaves a process but closed. */
-static void on_taken(void *ctx, bool closed, int r, const char *reason)
-{
-	struct held *h = ctx;
-
-	assert(closed);
-	say_result(h, VM_SAY_TAKEN, r, reason);
-	held_free(h);
-}
-
-static void on_hotkey(void *ctx, enum hotkey which)
-{
-	struct held *h = ctx;
-
-	say(h->line,
-	    &(struct vm_wire_hotkey){.kind = VM_SAY_HOTKEY, .device = h->number, .which = which});
-}
-
-static void say_hid(struct held *h, const struct hid_found *found)
-{
-	struct vm_wire_hid m = {.kind = VM_SAY_HID, .device = h->number, .found = *found};
-
-	say(h->line, &m);
-}
-
-static void on_hid(void *ctx, const struct hid_found *found)
-{
-	say_hid(ctx, found);
-}
-
-static const struct guest_device_events device_events = {
-	.opened = on_opened,
-	.imported = on_imported,
-	.session_ended = on_session_ended,
-	.was_reset = on_was_reset,
-	.gone = on_gone,
-	.stuck = on_stuck,
-	.taken = on_taken,
-	.hotkey = on_hotkey,
-	.hid = on_hid,
-};
-
 /* ------------------------------------------------------------- what control asks */
-
-typedef const char *(*ask_fn)(struct control_line *c, const union vm_wire_message *m, int *fds);
 
 static const char *ask_hello(struct control_line *c, const union vm_wire_message *m,
 			     int *fds _unused_)
 {
-	say(c, &(struct vm_wire_hello){.kind = VM_SAY_HELLO,
-				       .version = VM_WIRE_VERSION,
-				       .least = VM_WIRE_LEAST,
-				       .serves = c->guest != NULL});
+	control_line_say(c, &(struct vm_wire_hello){.kind = VM_SAY_HELLO,
+						    .version = VM_WIRE_VERSION,
+						    .least = VM_WIRE_LEAST,
+						    .serves = c->guest != NULL});
 	/* END has the same form in every version, and a control that speaks no other may say it. */
 	c->greeted = vm_wire_agree(&m->hello) >= 0;
 	return NULL;
@@ -368,7 +209,7 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 			errno_text(answer.r));
 	for (unsigned i = 0; i < 2; i++)
 		fd_close(fds[i]);
-	say(c, &answer);
+	control_line_say(c, &answer);
 	return NULL;
 }
 
@@ -409,144 +250,21 @@ static const char *ask_held(struct control_line *c, const union vm_wire_message 
 			    int *fds _unused_)
 {
 	say_card(c);
-	list_for_each(it, &c->devices) {
-		const struct held *h = list_entry(it, struct held, link);
-		const struct usbip_device_info *info = &h->gd->info;
-		struct vm_wire_held_device answer = {
-			.kind = VM_SAY_HELD,
-			.device = h->number,
-			.held = h->held,
-			.identity = {.busnum = (uint16_t)info->busnum,
-				     .devnum = (uint16_t)info->devnum,
-				     .id_vendor = info->id_vendor,
-				     .id_product = info->id_product},
-			.peer = h->peer,
-			.since_ns = h->since_ns,
-		};
-
-		memcpy(answer.busid, info->busid, sizeof(answer.busid));
-		say(c, &answer);
-	}
-	list_for_each(it, &c->devices) {
-		struct held *h = list_entry(it, struct held, link);
-
-		if (h->gd->opened)
-			say_hid(h, &h->gd->ev_hid.found);
-	}
-	say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
+	control_line_say_held(c);
+	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
 	c->informed = true;
 	ask_for_agent(c);
-	return NULL;
-}
-
-static const char *ask_give(struct control_line *c, const union vm_wire_message *m, int *fds)
-{
-	struct held *h;
-
-	if (c->ending || held_find(c, m->give.device)) {
-		fd_close(fds[0]);
-		return "it gives a device that is here, or when all is over";
-	}
-	h = calloc(1, sizeof(*h));
-	if (h) {
-		h->line = c;
-		h->number = m->give.device;
-		h->gd = guest_device_new(m->give.tag, &m->give.info, fds[0], c->loop,
-					 &device_events, h);
-	}
-	if (!h || !h->gd) {
-		free(h);
-		fd_close(fds[0]);
-		return "no memory for a device";
-	}
-	list_append(&c->devices, &h->link);
-	guest_give(c->guest, h->gd);
-	return NULL;
-}
-
-static const char *ask_take(struct control_line *c, const union vm_wire_message *m,
-			    int *fds _unused_)
-{
-	struct held *h = held_find(c, m->device.device);
-
-	/* At the end all is taken anyhow. */
-	if (c->ending)
-		return NULL;
-	if (!h || h->held & VM_HELD_TAKING)
-		return "it takes a device that is not here";
-	h->held |= VM_HELD_TAKING;
-	guest_take(c->guest, h->gd, true);
-	return NULL;
-}
-
-static const char *ask_reset(struct control_line *c, const union vm_wire_message *m,
-			     int *fds _unused_)
-{
-	struct held *h = held_find(c, m->device.device);
-
-	if (c->ending)
-		return NULL;
-	if (!h || h->held & (VM_HELD_TAKING | VM_HELD_RESETTING))
-		return "it resets a device that is not here";
-	h->held |= VM_HELD_RESETTING;
-	guest_reset(c->guest, h->gd);
-	return NULL;
-}
-
-static const char *ask_export(struct control_line *c, const union vm_wire_message *m,
-			      int *fds _unused_)
-{
-	struct held *h = held_find(c, m->export.device);
-
-	if (c->ending)
-		return NULL;
-	if (!h || h->held & VM_HELD_TAKING)
-		return "it exports a device that is not here";
-	guest_export(c->guest, h->gd, m->export.exported);
-	return NULL;
-}
-
-static const char *ask_import(struct control_line *c, const union vm_wire_message *m,
-			      int *fds _unused_)
-{
-	struct held *h = held_find(c, m->client.device);
-	uint32_t client = answered(c, m->client.client);
-
-	if (!client)
-		return "it answers a client that has not asked";
-	/* Both may have gone: the client is answered all the same. */
-	if (!h || h->held & (VM_HELD_IMPORTING | VM_HELD_TAKING)) {
-		guest_refuse(c->guest, client, USBIP_ST_NODEV);
-		return NULL;
-	}
-	h->held |= VM_HELD_IMPORTING;
-	guest_import(c->guest, h->gd, client);
 	return NULL;
 }
 
 static const char *ask_refuse(struct control_line *c, const union vm_wire_message *m,
 			      int *fds _unused_)
 {
-	uint32_t client = answered(c, m->refuse.client);
+	uint32_t client = control_line_answered(c, m->refuse.client);
 
 	if (!client)
 		return "it answers a client that has not asked";
 	guest_refuse(c->guest, client, (enum usbip_op_status)m->refuse.status);
-	return NULL;
-}
-
-static const char *ask_probe(struct control_line *c, const union vm_wire_message *m,
-			     int *fds _unused_)
-{
-	struct held *h = held_find(c, m->client.device);
-	uint32_t client = answered(c, m->client.client);
-
-	if (!client)
-		return "it answers a client that has not asked";
-	if (h && !(h->held & VM_HELD_TAKING))
-		guest_probe(c->guest, h->gd, client);
-	else
-		guest_refuse(c->guest, client, USBIP_ST_NODEV);
 	return NULL;
 }
 
@@ -635,13 +353,13 @@ static const struct {
 	[VM_ASK_MEMORY] = {ask_memory},
 	[VM_ASK_END] = {ask_end},
 	[VM_ASK_HELD] = {ask_held},
-	[VM_ASK_GIVE] = {ask_give},
-	[VM_ASK_TAKE] = {ask_take},
-	[VM_ASK_RESET] = {ask_reset},
-	[VM_ASK_EXPORT] = {ask_export},
-	[VM_ASK_IMPORT] = {ask_import},
+	[VM_ASK_GIVE] = {control_line_give},
+	[VM_ASK_TAKE] = {control_line_take},
+	[VM_ASK_RESET] = {control_line_reset},
+	[VM_ASK_EXPORT] = {control_line_export},
+	[VM_ASK_IMPORT] = {control_line_import},
 	[VM_ASK_REFUSE] = {ask_refuse},
-	[VM_ASK_PROBE] = {ask_probe},
+	[VM_ASK_PROBE] = {control_line_probe},
 	[VM_ASK_HANG_UP] = {ask_hang_up},
 	[VM_ASK_AGENT] = {ask_agent},
 	[VM_ASK_PEER] = {ask_peer},
@@ -657,7 +375,8 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	const char *fault = NULL;
 
 	if (!asks[m->kind].fn)
-		say(c, &(struct vm_wire_refused){.kind = VM_SAY_REFUSED, .refused = m->kind});
+		control_line_say(
+			c, &(struct vm_wire_refused){.kind = VM_SAY_REFUSED, .refused = m->kind});
 	else if (m->kind != VM_ASK_HELLO && m->kind != VM_ASK_END && !c->greeted)
 		fault = "it has not said HELLO in a version that this process speaks";
 	else if (!c->guest && !asks[m->kind].before_start)
@@ -677,7 +396,7 @@ static void forget_control(struct control_line *c)
 	if (!c->guest)
 		return;
 	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
-		uint32_t client = answered(c, c->clients[i]);
+		uint32_t client = control_line_answered(c, c->clients[i]);
 
 		if (client)
 			guest_refuse(c->guest, client, USBIP_ST_NODEV);
@@ -776,8 +495,7 @@ struct control_line *control_line_free(struct control_line *line)
 	listener_stop(&line->door);
 	fd_close(line->next);
 	vm_line_free(line->line);
-	while (!list_empty(&line->devices))
-		held_free(list_entry(list_first(&line->devices), struct held, link));
+	control_line_devices_free(line);
 	guest_free(line->guest);
 	free(line);
 	return NULL;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What control_line.c (the line, the guest) and control_line_device.c (its devices) share. */
+#pragma once
+
+#include "base/listener.h"
+#include "dataplane/control_line.h"
+#include "dataplane/guest_private.h"
+#include "protocol/vm_line.h"
+
+struct control_line {
+	struct loop *loop;
+	struct vm_line *line; /* NULL: there is no control now */
+	bool greeted;	      /* this control has said HELLO */
+	bool informed;	      /* … and knows what there is: by START, or as it has asked for it */
+	struct guest *guest;
+	struct list devices;		 /* of struct held */
+	struct guest_card card;		 /* as last told */
+	int next;			 /* the listener for the next control, or -1 */
+	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
+	bool agent_waits, agent_asked;	 /* for a socket; this control owes it */
+	struct listener door;		 /* of @next */
+	bool ending, done;
+	struct loop_watch deadline;
+};
+
+static inline void control_line_say(struct control_line *c, const void *message)
+{
+	vm_line_send(c->line, message, NULL, 0);
+}
+
+uint32_t control_line_answered(struct control_line *c, uint32_t client);
+
+/* What control asks. Return: NULL, or what it may not. */
+typedef const char *(*ask_fn)(struct control_line *c, const union vm_wire_message *m, int *fds);
+
+const char *control_line_give(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_take(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_reset(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_export(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_import(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_probe(struct control_line *c, const union vm_wire_message *m, int *fds);
+
+void control_line_say_held(struct control_line *c);
+void control_line_devices_free(struct control_line *c);
