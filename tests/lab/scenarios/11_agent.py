@@ -123,16 +123,22 @@ def _connection(guest):
     return guest.text("cat /proc/net/tcp /proc/net/tcp6 | awk '$3 ~ /:0CA9$/ && $4 == \"01\" {print $2, $10}'")
 
 
-@scenario("agent-without-daemon")
-def agent_without_daemon(lab):
-    """No daemon is there: the guest's own process goes on, and its agent notices nothing."""
+def _keyboard_by_agent(lab):
+    """vm1's agent has imported the keyboard, and it works: its events, and the agent's connection."""
     agent_in(lab, lab.vm1)
     events = lab.events(lab.vm1)
     attach(lab, lab.vm1)
     events.wait_keyboard()
     lab.key(events)
-    had = _connection(lab.vm1)
-    check(had and "\n" not in had, f"the agent's connections: {had!r}")
+    connection = _connection(lab.vm1)
+    check(connection and "\n" not in connection, f"the agent's connections: {connection!r}")
+    return events, connection
+
+
+@scenario("agent-without-daemon")
+def agent_without_daemon(lab):
+    """No daemon is there: the guest's own process goes on, and its agent notices nothing."""
+    events, had = _keyboard_by_agent(lab)
     lab.daemon.kill()
     lab.key(events, "b")
     has, said = _connection(lab.vm1), lab.vm1.text("cat /tmp/agent.log")
@@ -145,13 +151,8 @@ def agent_without_daemon(lab):
 @scenario("agent-outlives-daemon")
 def agent_outlives_daemon(lab):
     """The daemon is killed, stopped, killed under a key that is held: the agent keeps its connection, the device its port."""
-    agent_in(lab, lab.vm1)
-    events = lab.events(lab.vm1)
-    attach(lab, lab.vm1)
-    events.wait_keyboard()
-    lab.key(events)
-    had, at = (local_devices(lab.vm1), _connection(lab.vm1)), len(events.seen)
-    check(had[1].count("\n") == 0 and had[1], f"the agent's connections: {had[1]!r}")
+    events, connection = _keyboard_by_agent(lab)
+    had, at = (local_devices(lab.vm1), connection), len(events.seen)
     for end, key in ((lab.daemon.kill, "a"), (lab.daemon.leave, "b")):
         end()
         lab.key(events, key)
