@@ -68,16 +68,6 @@ static bool is_line(const char *file, char ret_name[STARTER_NAME_SIZE])
 	return true;
 }
 
-/* Whose the VMs' processes are; starter_process.c chooses the same. */
-static uid_t vm_uid(void)
-{
-	struct sandbox_user user;
-
-	if (geteuid() != 0)
-		return geteuid();
-	return sandbox_user_find(&user, "usbrouted-vm") == 0 ? user.uid : 65534;
-}
-
 /* Return: whether the process with this number is the VM's. */
 static bool is_vm_process(pid_t pid, const char *name)
 {
@@ -101,12 +91,15 @@ static bool is_vm_process(pid_t pid, const char *name)
  */
 static int find_process(int line, const char *name)
 {
+	struct sandbox_user vm = {geteuid(), getegid()};
 	struct ucred who;
 	socklen_t len = sizeof(who);
 	_cleanup_close_ int fd = -1;
 
+	if (geteuid() == 0)
+		starter_vm_user(&vm);
 	if (getsockopt(line, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 1 ||
-	    who.uid != vm_uid())
+	    who.uid != vm.uid)
 		return -1;
 	fd = (int)syscall(SYS_pidfd_open, who.pid, 0);
 	/* The number can't be another one's from here on: it is looked at once more. */

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -19,6 +20,7 @@
 
 #define STARTER_NAME_SIZE 32
 
+struct sandbox_user;
 struct starter;
 struct starter_request;
 
@@ -37,6 +39,7 @@ struct starter_request {
 	starter_done done;
 };
 
+bool starter_vm_user(struct sandbox_user *ret_user);
 int starter_start(int *ret_line);
 
 int starter_new(struct starter **ret_starter, struct loop *loop, int line, void (*lost)(void *ctx),

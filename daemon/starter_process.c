@@ -151,17 +151,28 @@ static void serve(const struct starter_process *s)
 	}
 }
 
-/* Whose the VMs' processes are, where we may say it. */
+/**
+ * starter_vm_user() - whose the VMs' processes are, where root starts them
+ * @ret_user:	gets the user
+ *
+ * Return: whether there is one made for that; else it is 65534.
+ */
+bool starter_vm_user(struct sandbox_user *ret_user)
+{
+	if (sandbox_user_find(ret_user, VM_USER) == 0)
+		return true;
+	*ret_user = (struct sandbox_user){65534, 65534};
+	return false;
+}
+
 static void choose_user(struct starter_process *s)
 {
 	if (geteuid() != 0)
 		return;
 	s->other_user = true;
-	if (sandbox_user_find(&s->user, VM_USER) == 0)
-		return;
-	log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; try: "
-		    "systemd-sysusers, or useradd --system " VM_USER);
-	s->user = (struct sandbox_user){65534, 65534};
+	if (!starter_vm_user(&s->user))
+		log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; "
+			    "try: systemd-sysusers, or useradd --system " VM_USER);
 }
 
 static _Noreturn void starter_main(int line, int program)

@@ -96,11 +96,26 @@ static void guest_stands(struct guest *guest)
 		guest->process->stands(guest->ctx);
 }
 
+/* Its calls in the kernel may take 5 s to give up on a dead device; then some. */
+#define END_SECONDS 15
+
+static void does_not_end(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	log_err("%s: its process of the last run does not end, and keeps what it holds; try: pgrep "
+		"-a usbrouted-vm",
+		guest->cfg.name);
+	guest_disconnect(guest, "it does not end");
+}
+
 /* Of the last control: it makes room for a new one. */
 static void end_it(struct guest *guest)
 {
 	guest->state = GUEST_ENDING;
 	loop_cancel(guest->loop, &guest->anew);
+	loop_watch_time(guest->loop, &guest->anew, END_SECONDS * 1000000000ull, does_not_end,
+			guest);
 	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
 }
 

@@ -30,7 +30,7 @@ struct guest {
 	bool stopping, over; /* to end; "ended" is on its way */
 	bool agent_asked;    /* guest_agent() is owed */
 	struct loop_watch ended, taken;
-	struct loop_watch anew; /* STRANGE: its QEMU connects anew */
+	struct loop_watch anew; /* STRANGE: its QEMU connects anew; ENDING: it should have ended */
 	bool serves;		/* its process is the last control's */
 	unsigned n_held;	/* devices that it has told of */
 	struct log_limit limit; /* of lines that its process can trigger */
