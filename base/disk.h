@@ -5,7 +5,7 @@
  *
  * It says where a disk is used, for people and for unmounting. It can't say that a disk is not
  * used: another namespace's mounts are not seen here. That an exclusive open can
- * (daemon/broker_disk.h).
+ * (daemon/broker/broker_disk.h).
  */
 #pragma once
 

@@ -12,13 +12,13 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "base/stranger.h"
-#include "daemon/broker.h"
-#include "daemon/config.h"
+#include "daemon/broker/broker.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
-#include "daemon/policy_files.h"
+#include "daemon/config/policy_files.h"
 #include "daemon/release.h"
 #include "daemon/rights.h"
-#include "daemon/starter.h"
+#include "daemon/broker/starter.h"
 
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2

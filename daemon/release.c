@@ -21,9 +21,9 @@
 #include "base/loop.h"
 #include "base/sandbox.h"
 #include "base/stranger.h"
-#include "daemon/broker_device.h"
-#include "daemon/claims.h"
-#include "daemon/starter.h"
+#include "daemon/broker/broker_device.h"
+#include "daemon/routing/claims.h"
+#include "daemon/broker/starter.h"
 #include "protocol/vm_wire.h"
 
 /*

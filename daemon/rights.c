@@ -16,7 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/policy_files.h"
+#include "daemon/config/policy_files.h"
 
 /**
  * rights_find_user() - whose control will be

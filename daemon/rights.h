@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/sandbox.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #define RIGHTS_USER "usbrouted"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The connection of a guest's usbroute-agent, relayed to control: what it says is control's to read
- * (daemon/agent.c), from a socket that control made for it.
+ * (daemon/guests/agent.c), from a socket that control made for it.
  *
  * A connection waits until control has given it a socket, one after the other: control says how fast
  * agents come in. It outlives a card that goes down: the guest may only have been stopped for a while.

@@ -18,7 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "daemon/vm_process.h"
+#include "daemon/vms/vm_process.h"
 #include "vhost_user_net/net_roster.h"
 
 static struct net_roster roster;

@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/broker.h"
-#include "daemon/broker_disk.h"
+#include "daemon/broker/broker.h"
+#include "daemon/broker/broker_disk.h"
 #include "base/sandbox.h"
 
 #define PARTITION_SECTOR 2048

@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/broker_device.h"
-#include "daemon/broker_port.h"
+#include "daemon/broker/broker_device.h"
+#include "daemon/broker/broker_port.h"
 
 #define NODES 5
 

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "daemon/daemon.h"
-#include "daemon/device_hid.h"
-#include "daemon/device_registry.h"
+#include "daemon/devices/device_hid.h"
+#include "daemon/devices/device_registry.h"
 #include "tests/unit/hid-keyboards.h"
 
 static const uint8_t keyboard_descriptors[] = {

@@ -11,7 +11,7 @@
 #include <umockdev.h>
 
 #include "daemon/daemon.h"
-#include "daemon/host_inputs.h"
+#include "daemon/devices/host_inputs.h"
 #include "policy/usb_class.h"
 #include "usbip/hid_found.h"
 

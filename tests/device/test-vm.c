@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The program usbrouted-vm, driven as usbrouted drives it: control's end is the real one
- * (daemon/vm_process.c), the guest is a vhost-user front-end of the tests. usage: test-vm PROGRAM
+ * (daemon/vms/vm_process.c), the guest is a vhost-user front-end of the tests. usage: test-vm PROGRAM
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@
 #include "base/agent_wire.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/vm_process.h"
+#include "daemon/vms/vm_process.h"
 #include "vhost_user_net/net_rules.h"
 #include "protocol/vm_wire.h"
 #include "tests/unit/tcp-end.h"

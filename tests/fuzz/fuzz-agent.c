@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's end of a guest's agent (daemon/agent.c): connections, their lines, the card, the
+ * The daemon's end of a guest's agent (daemon/guests/agent.c): connections, their lines, the card, the
  * routes and the time, in any order. The loop is the target's own: it has the clock.
  *
  * What the daemon says is read as an agent would, and holds: the first line is WELCOME or REFUSED,
@@ -23,12 +23,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/agent.h"
+#include "daemon/guests/agent.h"
 #include "daemon/daemon.h"
-#include "daemon/exports.h"
-#include "daemon/guest_side.h"
-#include "daemon/route.h"
-#include "daemon/virt_link.h"
+#include "daemon/guests/exports.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/routing/route.h"
+#include "daemon/guests/virt_link.h"
 
 #define WATCHES 32
 #define GUESTS	4 /* connections of the guest's at a time */

@@ -23,7 +23,7 @@
 #include "base/disk.h"
 #include "base/mem.h"
 /* Its requests are served by a static function of a process of its own. */
-#include "daemon/broker_process.c"
+#include "daemon/broker/broker_process.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

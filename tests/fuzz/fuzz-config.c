@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

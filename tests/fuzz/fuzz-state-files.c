@@ -19,9 +19,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/claims.h"
-#include "daemon/old_sessions.h"
-#include "daemon/port_off.h"
+#include "daemon/routing/claims.h"
+#include "daemon/routing/old_sessions.h"
+#include "daemon/routing/port_off.h"
 #include "policy/usb_class.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/varlink_wire.h"
-#include "daemon/varlink.h"
+#include "daemon/control/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

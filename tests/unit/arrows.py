@@ -14,7 +14,7 @@ FREE = {"tests"}
 
 
 def read_arrows(file):
-    """(sets, rooms, parts, exceptions): names to sets of names; exceptions are pairs."""
+    """(sets, rooms, exceptions): names to sets of names; exceptions are pairs."""
     sections = collections.defaultdict(lambda: collections.defaultdict(set))
     exceptions, section = [], None
     for number, line in enumerate(file.read_text().splitlines(), 1):
@@ -25,11 +25,11 @@ def read_arrows(file):
             section = words[0].strip("[]")
         elif section == "exceptions" and len(words) == 2:
             exceptions.append(tuple(words))
-        elif section in ("headers", "rooms", "daemon") and len(words) > 1:
+        elif section in ("headers", "rooms") and len(words) > 1:
             sections[section][words[0]].update(words[1:])
         else:
             raise SystemExit(f"{file}:{number}: expected a section, NAME NAMES… or FILE HEADER; found {line!r}")
-    return sections["headers"], sections["rooms"], sections["daemon"], exceptions
+    return sections["headers"], sections["rooms"], exceptions
 
 
 class Tree:
@@ -37,8 +37,7 @@ class Tree:
 
     def __init__(self, root, arrows=None):
         self.root = pathlib.Path(root)
-        self.sets, self.rooms, parts, self.exceptions = read_arrows(arrows or self.root / "tests" / "arrows")
-        self.part_of = {stem: part for part, stems in parts.items() for stem in stems}
+        self.sets, self.rooms, self.exceptions = read_arrows(arrows or self.root / "tests" / "arrows")
 
     def files(self):
         """Each C file, as a path relative to the root; what is built or kept aside is in no room."""
@@ -49,10 +48,10 @@ class Tree:
 
     def room(self, path):
         """The room of a file, or None where tests/arrows has none for it."""
-        folder, _, rest = path.partition("/")
-        if folder != "daemon":
-            return folder if folder in self.rooms or folder in FREE else None
-        return self.part_of.get(pathlib.PurePosixPath(rest).stem)
+        folder, *folders, _ = path.split("/")
+        if folder == "daemon":
+            folder = folders[0] if folders else "top"
+        return folder if folder in self.rooms or folder in FREE else None
 
     def allowed(self, room):
         """The rooms and the patterns of headers that a room may include."""
@@ -95,7 +94,7 @@ class Tree:
         unused = set(self.exceptions)
         for path in self.files():
             if self.room(path) is None:
-                yield f"{path}: tests/arrows has no room for it: name it in [daemon]"
+                yield f"{path}: tests/arrows has no such room: name it in [rooms]"
                 continue
             for found in INCLUDE.finditer((self.root / path).read_text()):
                 why = self.judge(path, found[2])

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/device_registry.h"
-#include "daemon/guest_side.h"
-#include "daemon/varlink.h"
-#include "daemon/virt_link.h"
+#include "daemon/devices/device_registry.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/control/varlink.h"
+#include "daemon/guests/virt_link.h"
 #include "tests/unit/route-fixture.h"
 
 static struct log_limit limit;

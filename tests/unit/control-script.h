@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "daemon/control_method.h"
+#include "daemon/control/control_method.h"
 #include "policy/decision.h"
 
 struct control_caller {

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/claims.h"
-#include "daemon/old_sessions.h"
-#include "daemon/policy_files.h"
-#include "daemon/port_off.h"
-#include "daemon/state_file.h"
-#include "daemon/twins.h"
+#include "daemon/routing/claims.h"
+#include "daemon/routing/old_sessions.h"
+#include "daemon/config/policy_files.h"
+#include "daemon/routing/port_off.h"
+#include "daemon/core/state_file.h"
+#include "daemon/routing/twins.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- what happens, in words */

@@ -11,10 +11,10 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "daemon/vm_process.h"
+#include "daemon/vms/vm_process.h"
 #include "daemon/daemon.h"
-#include "daemon/route.h"
-#include "daemon/subjects.h"
+#include "daemon/routing/route.h"
+#include "daemon/commands/subjects.h"
 
 struct guest {
 	struct vm *vm; /* whose thread it is; may be out of the configuration by now */

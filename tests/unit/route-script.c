@@ -13,10 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/guest_side.h"
-#include "daemon/host_inputs.h"
-#include "daemon/vm_process.h"
-#include "daemon/exports.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/devices/host_inputs.h"
+#include "daemon/vms/vm_process.h"
+#include "daemon/guests/exports.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- the broker */

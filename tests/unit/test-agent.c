@@ -18,12 +18,12 @@
 
 #include "base/agent_wire.h"
 #include "base/fd.h"
-#include "daemon/agent.h"
+#include "daemon/guests/agent.h"
 #include "daemon/daemon.h"
-#include "daemon/exports.h"
-#include "daemon/guest_side.h"
-#include "daemon/route.h"
-#include "daemon/virt_link.h"
+#include "daemon/guests/exports.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/routing/route.h"
+#include "daemon/guests/virt_link.h"
 
 #define PATIENCE_NS (20ull * 1000000000)
 

@@ -29,12 +29,12 @@ class Refused(unittest.TestCase):
         "policy/name.c": '#include "policy/name.h"\n#include <string.h>\n#include "base/fd.h"\n',
         "policy/name.h": "#include <stddef.h>\n",
         "usbip/usb_urb.h": "#include <libusb.h>\n",
-        "daemon/claims.c": '#include "daemon/state_file.h"\n',
-        "daemon/state_file.h": '#include "daemon/claims.h"\n',
-        "daemon/claims.h": "",
+        "daemon/routing/claims.c": '#include "daemon/core/state_file.h"\n',
+        "daemon/core/state_file.h": '#include "daemon/routing/claims.h"\n',
+        "daemon/routing/claims.h": "",
         "tests/unit/test-name.c": '#include "usbip/usb_urb.h"\n#include <cmocka.h>\n',
     }
-    LIST = "[exceptions]\ndaemon/state_file.h daemon/claims.h\n"
+    LIST = "[exceptions]\ndaemon/core/state_file.h daemon/routing/claims.h\n"
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -78,8 +78,8 @@ class Refused(unittest.TestCase):
                      '#include "policy/name.h"\n')
 
     def test_upwards_within_the_daemon(self):
-        self.refuses("daemon/wish_book.c:1: includes daemon/claims.h: core may not know routing", "daemon/wish_book.c",
-                     '#include "daemon/claims.h"\n')
+        self.refuses("daemon/core/wish_book.c:1: includes daemon/routing/claims.h: core may not know routing",
+                     "daemon/core/wish_book.c", '#include "daemon/routing/claims.h"\n')
 
     def test_a_library(self):
         self.refuses("policy/name.h:1: includes libusb.h: policy may not know this library (or tests/arrows has no "
@@ -90,11 +90,11 @@ class Refused(unittest.TestCase):
                      "such system header)", "policy/name.h", "#include <unistd.h>\n")
 
     def test_a_file_without_a_room(self):
-        self.refuses("daemon/new.c: tests/arrows has no room for it: name it in [daemon]", "daemon/new.c")
+        self.refuses("daemon/rest/new.c: tests/arrows has no such room: name it in [rooms]", "daemon/rest/new.c")
 
     def test_an_exception_that_is_needed_no_more(self):
-        self.refuses("tests/arrows: the exception `daemon/state_file.h daemon/claims.h` is needed no more: remove its "
-                     "line", "daemon/state_file.h")
+        self.refuses("tests/arrows: the exception `daemon/core/state_file.h daemon/routing/claims.h` is needed no more: "
+                     "remove its line", "daemon/core/state_file.h")
 
     def test_a_system_headers_name(self):
         faults = self.faults("base/endian.h")

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/broker_line.h"
+#include "daemon/broker/broker_line.h"
 
 static unsigned n_answers, n_lost;
 static int answered, node;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "base/hotkey.h"
 
 #define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "daemon/policy_files.h"
+#include "daemon/config/policy_files.h"
 
 static const char config_text[] = "[vm vm1]\n[vm vm2]\n[group desk]\ndevices = keyboard\n"
 				  "[device keyboard]\nmatch = id=046d:c31c\n";

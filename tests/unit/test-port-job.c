@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/port_job.h"
-#include "daemon/port_off.h"
+#include "daemon/commands/port_job.h"
+#include "daemon/routing/port_off.h"
 #include "policy/usb_class.h"
 
 static struct port_job *job;

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/device_name.h"
-#include "daemon/hotkey.h"
-#include "daemon/port_off.h"
+#include "daemon/commands/device_name.h"
+#include "daemon/commands/hotkey.h"
+#include "daemon/routing/port_off.h"
 #include "policy/usb_class.h"
 
 #define QEMU_SERIAL_1 "68284-0000:00:14.0-1"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/device_hid.h"
+#include "daemon/devices/device_hid.h"
 #include "policy/decision.h"
 #include "policy/usb_class.h"
 #include "usbip/hid_found.h"

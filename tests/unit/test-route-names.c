@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "daemon/device_name.h"
+#include "daemon/commands/device_name.h"
 
 static char error[200];
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/hotkey.h"
+#include "daemon/commands/hotkey.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- failures */

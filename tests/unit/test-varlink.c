@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/varlink_wire.h"
-#include "daemon/varlink.h"
+#include "daemon/control/varlink.h"
 #include "io_usbrouted_varlink.h"
 
 /* Feed @len bytes in pieces of @piece; messages are joined with '|' in @out. */

@@ -21,8 +21,8 @@
 #include "base/fd.h"
 #include "base/virt_wire.h"
 #include "daemon/daemon.h"
-#include "daemon/route.h"
-#include "daemon/virt_link.h"
+#include "daemon/routing/route.h"
+#include "daemon/guests/virt_link.h"
 
 static char domain[] = "win 10", busid[] = "1-1.2";
 static char folder[] = "/tmp/test-virt-link-XXXXXX";

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/vm_process.h"
+#include "daemon/vms/vm_process.h"
 #include "protocol/vm_wire.h"
 
 struct rig {

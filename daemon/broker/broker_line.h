@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What goes over the line between the daemon and its broker: one struct a packet, both ways. */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/broker/broker.h"
+
+enum broker_verb {
+	BROKER_OPEN = 2,
+	BROKER_REBIND,
+	BROKER_RESET,
+	BROKER_POWER_OFF,
+	BROKER_POWER_ON,
+};
+
+struct broker_ask {
+	uint32_t id, verb;
+	uint8_t force; /* RESET, POWER_OFF: 1: also a disk in use; 0. A bool that is neither is none. */
+	struct broker_device device;
+};
+
+struct broker_answer {
+	uint32_t id;
+	int32_t r;
+	char text[160];
+};

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The starter's own side: a process with one thread that starts others until its line closes; see
+ * starter.h. Its asker is trusted with a name, no further than the name's form.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "daemon/broker/starter_line.h"
+
+#define PROGRAM	   "usbrouted-vm"
+#define VM_USER	   "usbrouted-vm"
+#define LINE_FD	   3
+#define PROGRAM_FD 4
+
+/* Set before the first request, and never again. */
+struct starter_process {
+	int line;
+	int program; /* opened with O_PATH, so that it is the one that belongs to this version */
+	struct sandbox_user user;
+	bool other_user;  /* there is one to become */
+	char journal[64]; /* JOURNAL_STREAM, as our log has it; "" */
+};
+
+/* The program in the folder that this one is in. Return: a descriptor, or a negative errno, logged. */
+static int open_program(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PROGRAM) - 1);
+	_cleanup_close_ int fd = -1;
+	struct stat st = {0};
+	char *slash;
+	int r = 0;
+
+	if (n < 0) {
+		r = -errno;
+		log_err("the folder of usbrouted can't be found by /proc/self/exe: %s; is /proc "
+			"mounted?",
+			errno_text(r));
+		return r;
+	}
+	path[n] = 0;
+	slash = strrchr(path, '/');
+	memcpy(slash ? slash + 1 : path, PROGRAM, sizeof(PROGRAM));
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
+		r = -EACCES;
+	if (r < 0) {
+		log_err("%s, the program of each VM's process, can't be run: %s; install usbrouted "
+			"whole, "
+			"with this program beside it",
+			path, errno_text(r));
+		return r;
+	}
+	return take_fd(&fd);
+}
+
+static bool name_sound(const char name[STARTER_NAME_SIZE])
+{
+	size_t n = strnlen(name, STARTER_NAME_SIZE);
+
+	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '-' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+		       n;
+}
+
+/* Between fork and exec: what the new program is to find. */
+static _Noreturn void become_program(const struct starter_process *s, int line, const char *name)
+{
+	char *const argv[] = {(char *)PROGRAM, (char *)name, NULL};
+	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
+	int line_copy = fcntl(line, F_DUPFD, 10), program_copy = fcntl(s->program, F_DUPFD, 10);
+	int nothing = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	/* A terminal's signals are control's; what a process has to say is the log's. */
+	setsid();
+	if (nothing >= 0) {
+		dup2(nothing, STDIN_FILENO);
+		dup2(nothing, STDOUT_FILENO);
+	}
+	if (line_copy < 0 || program_copy < 0 || dup2(line_copy, LINE_FD) < 0 ||
+	    dup3(program_copy, PROGRAM_FD, O_CLOEXEC) < 0 ||
+	    close_range(PROGRAM_FD + 1, ~0u, 0) < 0)
+		_exit(127);
+	if (s->other_user && sandbox_become(&s->user, NULL, 0) < 0)
+		_exit(126);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	syscall(SYS_execveat, PROGRAM_FD, "", argv, env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+/* Return: 0, or a negative errno with @ret_why. */
+static int start_one(const struct starter_process *s, const char *name, int *ret_line,
+		     const char **ret_why)
+{
+	_cleanup_close_ int mine = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	*ret_why = "making a socket pair";
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	mine = pair[0];
+	theirs = pair[1];
+	*ret_why = "starting the program " PROGRAM;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become_program(s, theirs, name);
+	*ret_line = take_fd(&mine);
+	return 0;
+}
+
+static void serve(const struct starter_process *s)
+{
+	for (;;) {
+		struct starter_ask ask;
+		struct starter_answer answer = {0};
+		_cleanup_close_ int line = -1;
+		const char *why = "no such name of a VM";
+		ssize_t n = recv(s->line, &ask, sizeof(ask), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(ask))
+			return;
+		answer.id = ask.id;
+		answer.r = name_sound(ask.name) ? start_one(s, ask.name, &line, &why) : -EINVAL;
+		if (answer.r < 0)
+			snprintf(answer.text, sizeof(answer.text), "%s", why);
+		fd_send(s->line, &answer, sizeof(answer), &line, answer.r < 0 ? 0 : 1);
+	}
+}
+
+/**
+ * starter_vm_user() - whose the VMs' processes are, where root starts them
+ * @ret_user:	gets the user
+ *
+ * Return: whether there is one made for that; else it is 65534.
+ */
+bool starter_vm_user(struct sandbox_user *ret_user)
+{
+	if (sandbox_user_find(ret_user, VM_USER) == 0)
+		return true;
+	*ret_user = (struct sandbox_user){65534, 65534};
+	return false;
+}
+
+static void choose_user(struct starter_process *s)
+{
+	if (geteuid() != 0)
+		return;
+	s->other_user = true;
+	if (!starter_vm_user(&s->user))
+		log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; "
+			    "try: systemd-sysusers, or useradd --system " VM_USER);
+}
+
+static _Noreturn void starter_main(int line, int program)
+{
+	struct starter_process s = {.line = line, .program = program};
+	const char *journal = getenv("JOURNAL_STREAM");
+	sigset_t all;
+
+	prctl(PR_SET_NAME, "usbrouted-start");
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	/* Whatever becomes of a process, its line says it. */
+	signal(SIGCHLD, SIG_IGN);
+	if (journal)
+		snprintf(s.journal, sizeof(s.journal), "JOURNAL_STREAM=%s", journal);
+	choose_user(&s);
+	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) == 0)
+		serve(&s);
+	_exit(0);
+}
+
+/**
+ * starter_start() - fork the starter
+ * @ret_line:	control's end of the line
+ *
+ * To be called before any thread is started.
+ *
+ * Return: 0 or a negative errno, logged: also where there is no program that it could run.
+ */
+int starter_start(int *ret_line)
+{
+	_cleanup_close_ int program = open_program();
+	int pair[2], r = 0;
+	pid_t pid = -1;
+
+	if (program < 0)
+		return program;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		r = -errno;
+		log_err("no process that starts the VMs' processes: %s", errno_text(r));
+		return r;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		starter_main(pair[1], program);
+	}
+	if (pid < 0)
+		r = -errno;
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		log_err("no process that starts the VMs' processes: %s", errno_text(r));
+		return r;
+	}
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	*ret_line = pair[0];
+	return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names by command; see device_name.h. How a device gets to be called: device_names.h. */
+#include "daemon/commands/device_name.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
+#include "policy/serial.h"
+
+/* Why a device can't be given a name; false where it can. */
+static bool name_is_taken(const struct device *d, const char *name, char *error, size_t size)
+{
+	const struct config *config = d->daemon->config;
+
+	if (device_bears_section(d))
+		snprintf(error, size, "the configuration calls it %s: [device %s]",
+			 d->section->name, d->section->name);
+	else if (config_find_device(config, name))
+		snprintf(error, size, "%s is a name in the configuration: [device %s]", name, name);
+	else if (config_find_group(config, name))
+		snprintf(error, size, "%s is the name of a group in the configuration", name);
+	else
+		return false;
+	return true;
+}
+
+/**
+ * device_give_name() - call a device by a name from now on, whoever had it before
+ * @device:	the device
+ * @by_port:	what is plugged into its port is meant, whatever that is
+ * @name:	a valid alias; NULL: it has none any more
+ * @error:	where it can't be done: why, for a person
+ * @size:	room there
+ *
+ * What was wished for that name means this device then, and is followed at once.
+ *
+ * Return: 0 once it is on the disk, NAME_TAKEN, or a negative errno; but for 0 nothing has changed.
+ */
+int device_give_name(struct device *device, bool by_port, const char *name, char *error,
+		     size_t size)
+{
+	struct device_facts facts = device_facts_of(device);
+	struct daemon *daemon = device->daemon;
+	struct wishes *names;
+	struct wish_book next;
+	char what[120];
+	int r;
+
+	if (name && name_is_taken(device, name, error, size))
+		return NAME_TAKEN;
+	if (!name && device_bears_section(device)) {
+		snprintf(error, size,
+			 "the configuration calls it %s, and no command takes that name away: "
+			 "[device %s]",
+			 facts.alias, facts.alias);
+		return NAME_TAKEN;
+	}
+	snprintf(error, size, "out of memory");
+	r = wish_book_copy(&next, &daemon->book);
+	if (r < 0)
+		return r;
+	names = &next.list[WISHES_NAMES];
+	/* The one that it has; it may have been given to the device in another port. */
+	if (facts.alias)
+		wish_forget_target(names, facts.alias);
+	if (name) {
+		/* A name is one device's: it goes over from the one that had it. */
+		wish_forget_target(names, name);
+		r = wish_append(names, &facts, by_port, serial_lasting(&facts) != NULL, name);
+	}
+	if (r < 0) {
+		snprintf(error, size, "%s", errno_text(r));
+		wish_book_deinit(&next);
+		return r;
+	}
+	snprintf(what, sizeof(what), "alias %s %s", device->tag, name ? name : "none");
+	r = wish_book_change(daemon, &next, what, error, size);
+	if (r < 0)
+		return r;
+	devices_name_anew(daemon);
+	routes_review(daemon);
+	return 0;
+}
+
+/**
+ * device_forget_name() - take away a name that a command gave to a device that is not there
+ * @daemon:	the daemon
+ * @name:	the name
+ * @error:	where it can't be done: why, for a person
+ * @size:	room there
+ *
+ * Return: as device_give_name().
+ */
+int device_forget_name(struct daemon *daemon, const char *name, char *error, size_t size)
+{
+	struct wish_book next;
+	char what[120];
+	int r;
+
+	if (!wish_find_target(&daemon->book.list[WISHES_NAMES], name)) {
+		snprintf(error, size,
+			 "the configuration has that name, and no command takes it away: "
+			 "[device %s]",
+			 name);
+		return NAME_TAKEN;
+	}
+	snprintf(error, size, "out of memory");
+	r = wish_book_copy(&next, &daemon->book);
+	if (r < 0)
+		return r;
+	wish_forget_target(&next.list[WISHES_NAMES], name);
+	snprintf(what, sizeof(what), "alias %s none", name);
+	r = wish_book_change(daemon, &next, what, error, size);
+	if (r < 0)
+		return r;
+	devices_name_anew(daemon);
+	routes_review(daemon);
+	return 0;
+}

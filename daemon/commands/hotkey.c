@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the hot keys do; see hotkey.h. */
+#include "daemon/commands/hotkey.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/routing/route.h"
+#include "daemon/commands/subjects.h"
+
+/*
+ * Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
+ * moved is logged by route_command(). Control's thread alone.
+ */
+static struct log_limit limit;
+
+/* Nobody waits for the answer but the log. */
+static void command_done(void *ctx _unused_, const struct route_result *result)
+{
+	if (result->outcome != ROUTE_DONE)
+		log_limited(&limit, LOG_LEVEL_WARNING, "the hot key could not do all: %s",
+			    result->text);
+}
+
+/* Those that are wanted at the host already are on their way. */
+static bool is_wanted_elsewhere(const struct device *device)
+{
+	return strcmp(route_wanted(device).target, "host") != 0;
+}
+
+/* All that types and points; and where the chord was struck, whatever it calls itself. */
+static bool is_meant(const struct device *device, const struct device *keyboard)
+{
+	const usb_class_set meant = 1u << USB_CLASS_HID_KEYBOARD | 1u << USB_CLASS_HID_MOUSE;
+
+	return device == keyboard || device->classes & meant;
+}
+
+static void panic(struct daemon *daemon, const struct device *keyboard, const char *who)
+{
+	struct route_subject taken[ROUTE_SUBJECTS_MAX] = {0}, reserved[ROUTE_SUBJECTS_MAX] = {0};
+	/* The wish stands whatever comes. */
+	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = taken, .has_wait = true};
+	struct route_ask free = {.verb = ROUTE_UNRESERVE, .subjects = reserved, .has_wait = true};
+
+	/* The one in hand first: there may be more than a command can name. */
+	for (unsigned pass = 0; pass < 2; pass++)
+		list_for_each(it, &daemon->devices) {
+			struct device *device = list_entry(it, struct device, link);
+
+			if ((device == keyboard) != (pass == 0) || !is_meant(device, keyboard) ||
+			    !is_wanted_elsewhere(device) || ask.n_subjects == ROUTE_SUBJECTS_MAX)
+				continue;
+			taken[ask.n_subjects++] = subject_of(device);
+			if (route_reserved(device))
+				reserved[free.n_subjects++] = subject_of(device);
+		}
+	snprintf(ask.who, sizeof(ask.who), "%s", who);
+	memcpy(free.who, ask.who, sizeof(free.who));
+	/* To the host means to be typed with there: what was reserved is so no longer. */
+	if (free.n_subjects)
+		route_command(daemon, &free, command_done, NULL, NULL);
+	if (ask.n_subjects)
+		route_command(daemon, &ask, command_done, NULL, NULL);
+}
+
+/**
+ * hotkey_struck() - do what a hot key says
+ * @keyboard:	where it was struck
+ * @which:	which
+ */
+void hotkey_struck(struct device *keyboard, enum hotkey which)
+{
+	static const char *const names[] = {[HOTKEY_PANIC] = "panic", [HOTKEY_NEXT] = "next"};
+	struct daemon *daemon = keyboard->daemon;
+	char who[sizeof(((struct route_ask *)0)->who)];
+
+	if (!daemon->ready || daemon->stopping)
+		return;
+	log_limited(&limit, LOG_LEVEL_NOTICE, "hot key %s on %s", names[which], keyboard->tag);
+	snprintf(who, sizeof(who), "hot key on %.*s", (int)sizeof(who) - 12, keyboard->tag);
+	if (which == HOTKEY_PANIC)
+		panic(daemon, keyboard, who);
+	else
+		route_switch_next(daemon, keyboard, who);
+}

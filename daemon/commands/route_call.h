@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What route.c (steps), route_outside.c (what sets them going), route_call.c (commands),
+ * route_member.c (each device of theirs) and route_change.c (what they write) share.
+ */
+#pragma once
+
+#include "daemon/routing/route.h"
+
+/* Whose thread should have a device, and whether its VM may import it. */
+struct route_aim {
+	struct vm *vm; /* NULL: the host's drivers should have it */
+	bool exported; /* else: kept from the host's drivers, and in no guest */
+	bool coming;   /* its VM has no thread yet: what is ours stays so until then */
+};
+
+struct route_aim route_aim(const struct device *device);
+void route_reconcile(struct device *device);
+void route_held(struct device *device);
+void route_take(struct device *device, bool close_it);
+struct broker_device route_identity(const struct device *device);
+void route_was_reset(void *ctx, int r, const char *reason);
+const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
+			      size_t size);
+void route_let_go(struct device *device);
+bool route_spares(const struct device *device, const struct route_want *want);
+size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
+
+/* One device of a command, until it is where it should be. */
+struct call_member {
+	struct route_subject subject;
+	char from[32];	/* where it was */
+	const char *to; /* where it goes: points into vm, or "host" */
+	struct vm *vm;	/* where it goes; NULL: the host */
+	bool moved;	/* something had to be done at all */
+	bool arrived;	/* and @text says how */
+	char text[320];
+	struct route_times times;
+};
+
+struct route_call {
+	struct list link;
+	struct daemon *daemon;
+	struct route_ask ask; /* its subjects are the members' */
+	struct call_member *members;
+	size_t n_members;
+	struct wish_book before; /* to go back to after a failure */
+	struct wish_book undo;	 /* what undo would have brought back, before this command */
+	char undo_text[96];
+	uint64_t change; /* the number of its change */
+	uint64_t started_ns;
+	bool starting; /* its devices are being set going: not to be looked at yet */
+	struct loop_watch deadline;
+	route_done done;
+	void *ctx;
+	struct route_call **handle;
+};
+
+enum route_outcome route_call_forbidden(const struct route_call *call, char *text, size_t size);
+
+int route_change_commit(struct route_call *call, char *error, size_t size);
+void route_change_roll_back(struct route_call *call);
+void route_wish_judge(struct device *device);
+
+const char *route_member_name(const struct call_member *m);
+void route_member_aim(struct route_call *call, struct call_member *m);
+bool route_member_waits(const struct route_call *call, const struct call_member *m);
+void route_member_arrive(struct call_member *m, const char *format, ...) _printf_(2, 3);
+void route_member_check(struct route_call *call, struct call_member *m);
+void route_member_late(const struct route_call *call, const struct call_member *m, char *text,
+		       size_t size);
+
+bool route_member_settled(const struct device *device, char *line, size_t size);
+
+void route_wish_changed(struct device *device);
+
+/* port_job.c */
+void port_job_was_reset(struct device *device, int r, const char *reason);
+void port_jobs_changed(struct daemon *daemon);
+void port_jobs_started(struct daemon *daemon);
+void port_jobs_end(struct daemon *daemon);
+
+void route_calls_check(struct device *device);
+void route_calls_named(struct device *device);
+void route_calls_removed(struct device *device);
+void route_calls_forbid(struct device *device);
+void route_calls_end(struct daemon *daemon);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a command is refused for at once: the policy, a broken device, the host's last keyboard.
+ * Changes nothing.
+ */
+#include <stdio.h>
+
+#include "daemon/devices/host_inputs.h"
+#include "daemon/commands/route_call.h"
+
+/*
+ * Whether the host would lose its last keyboard by what nobody has consented to. Those that leave
+ * anyhow, with consent or already on their way, count as gone.
+ */
+static bool call_takes_last_keyboard(const struct route_call *call)
+{
+	const char *leaving[2 * ROUTE_SUBJECTS_MAX];
+	size_t n = route_leaving(call->daemon, leaving), n_anyhow = 0;
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		bool consented = pass == 0;
+
+		for (size_t i = 0; i < call->n_members; i++) {
+			const struct device *d = call->members[i].subject.device;
+
+			if (d && !d->route.ours &&
+			    route_consents(d, call->ask.vm->name) == consented)
+				leaving[n++] = d->syspath;
+		}
+		if (consented)
+			n_anyhow = n;
+	}
+	return n > n_anyhow && host_loses_keyboard(call->daemon, leaving, n_anyhow, n);
+}
+
+/**
+ * route_call_forbidden() - what forbids a command, before anything is done
+ * @call:	the command
+ * @text:	why, for a person
+ * @size:	room there
+ *
+ * Return: ROUTE_DONE where nothing does, else how the command is to be answered.
+ */
+enum route_outcome route_call_forbidden(const struct route_call *call, char *text, size_t size)
+{
+	const struct route_ask *ask = &call->ask;
+
+	if ((ask->verb != ROUTE_ATTACH && ask->verb != ROUTE_ASSIGN) || !ask->vm)
+		return ROUTE_DONE;
+	for (size_t i = 0; i < call->n_members; i++) {
+		const struct route_subject *s = &call->members[i].subject;
+		const struct device *d = s->device;
+		char by[256];
+
+		if (d ? !route_permits(d, ask->vm->name, by, sizeof(by))
+		      : !route_permits_absent(call->daemon, s->alias, ask->vm->name, by,
+					      sizeof(by))) {
+			snprintf(text, size, "%s", by);
+			return ROUTE_DENIED;
+		}
+		if (d && d->broken[0]) {
+			snprintf(text, size, "%s%sit is broken: %s",
+				 call->n_members > 1 ? d->tag : "", call->n_members > 1 ? ": " : "",
+				 d->broken);
+			return ROUTE_NOT_DONE;
+		}
+	}
+	/* An assignment is consent. */
+	if (ask->verb == ROUTE_ATTACH && !ask->force && call_takes_last_keyboard(call)) {
+		snprintf(text, size, "it is the host's last keyboard");
+		return ROUTE_BUSY;
+	}
+	return ROUTE_DONE;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device that is reset where it is: the one step that ends where it began.
+ *
+ *   HELD ----> RESETTING ----> HELD              by its thread: the session ends, worker resets
+ *   HOST, FAILED ----> RESETTING ----> HOST      by the broker
+ *
+ * What USB/IP has no word for is a reset: a guest that kept its session would go on with drivers
+ * that have set the device up once (a serial line's speed, a card's filter, a keyboard's lights),
+ * and a device that has forgotten all of it. So the session ends, and the guest imports the device
+ * anew; its drivers begin from the start. Route and wishes stay.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "daemon/commands/route_call.h"
+
+/**
+ * route_was_reset() - a guest's thread has reset a device, or could not
+ * @ctx:	the device
+ * @r:		0 or a negative errno; -ENODEV: it has gone, or came back as another one
+ * @reason:	what went wrong
+ */
+void route_was_reset(void *ctx, int r, const char *reason)
+{
+	struct device *device = ctx;
+	struct route *route = &device->route;
+
+	if (route->state != ROUTE_RESETTING)
+		return;
+	if (r < 0) {
+		route->failure = r;
+		snprintf(route->reason, sizeof(route->reason), "%s",
+			 *reason ? reason : errno_text(r));
+		port_job_was_reset(device, r, route->reason);
+		route_take(device, true);
+		return;
+	}
+	route->state = ROUTE_HELD;
+	log_info("%s: reset", device->tag);
+	port_job_was_reset(device, 0, "");
+	route_held(device);
+	route_reconcile(device);
+}
+
+static void broker_was_reset(struct broker_request *req, int r, int *fds _unused_, const char *text)
+{
+	struct device *device = container_of(req, struct device, route.req);
+	char reason[200];
+
+	/* Of what is in use on the host the broker's words say it all. */
+	snprintf(reason, sizeof(reason), "%s%s%s", text, r == -EBUSY || r == 0 ? "" : ": ",
+		 r == -EBUSY || r == 0 ? "" : errno_text(r));
+	if (r == 0)
+		log_info("%s: reset", device->tag);
+	device->route.state = ROUTE_HOST;
+	port_job_was_reset(device, r, reason);
+	route_reconcile(device);
+}
+
+/**
+ * route_reset() - begin to reset a device where it is
+ * @device:	the device; port_job_was_reset() tells how it ended, unless it is unplugged meanwhile
+ * @force:	where the host has it: also where the host uses a disk of it
+ * @ret_text:	where it can't be reset now: why; static
+ *
+ * Return: 0; -EBUSY where it is on its way; or another negative errno.
+ */
+int route_reset(struct device *device, bool force, const char **ret_text)
+{
+	struct route *route = &device->route;
+	struct broker_device identity = route_identity(device);
+	int r;
+
+	switch (route->state) {
+	case ROUTE_HELD:
+		route->state = ROUTE_RESETTING;
+		guest_side_changed(device->route.at);
+		guest_reset(route->at->guest, route->gd);
+		return 0;
+	case ROUTE_HOST:
+	case ROUTE_FAILED:
+		*ret_text = "asking the broker for it failed";
+		r = broker_reset(device->daemon->broker, &route->req, &identity, force,
+				 broker_was_reset);
+		if (r < 0)
+			return r;
+		loop_cancel(device->daemon->loop, &route->retry);
+		route->state = ROUTE_RESETTING;
+		return 0;
+	case ROUTE_OPENING:
+	case ROUTE_GIVING:
+		*ret_text = "it is being claimed just now; try again in a moment";
+		break;
+	case ROUTE_TAKING:
+	case ROUTE_REBINDING:
+		*ret_text = "it is on its way back just now; try again in a moment";
+		break;
+	case ROUTE_RESETTING:
+		*ret_text = "it is being reset already";
+		break;
+	}
+	return -EBUSY;
+}

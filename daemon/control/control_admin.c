@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The methods about the daemon itself: names for devices, and the configuration. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/control/control_json.h"
+#include "daemon/control/control_method.h"
+#include "daemon/commands/device_name.h"
+#include "daemon/routing/route.h"
+#include "policy/name.h"
+
+static bool may_administer(struct control_caller *caller)
+{
+	if (control_may_change(caller))
+		return true;
+	control_error(caller, "Denied",
+		      json_pack("{s:s}", "by",
+				"your user: only root and members of the group \"usbrouted\" may"));
+	return false;
+}
+
+static void failed(struct control_caller *caller, const char *format, ...) _printf_(2, 3);
+
+static void failed(struct control_caller *caller, const char *format, ...)
+{
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_lines(text)));
+}
+
+/* The name that a command gave to what is not there; NULL where it gave none, or several. */
+static const char *given_to(struct daemon *daemon, const char *text)
+{
+	const char *name = NULL;
+	struct selector s;
+	size_t n = 0;
+
+	if (control_selector(daemon, text, &s) < 0)
+		return NULL;
+	list_for_each(it, &daemon->book.list[WISHES_NAMES].all) {
+		const struct wish *w = list_entry(it, struct wish, link);
+
+		if (!wish_is_named(w, &s))
+			continue;
+		name = w->target;
+		n++;
+	}
+	selector_deinit(&s);
+	return n == 1 ? name : NULL;
+}
+
+/* A name whose device is not there. */
+static void forget_name(struct control_caller *caller, const char *given)
+{
+	struct daemon *daemon = control_daemon(caller);
+	char error[200], name[32];
+
+	snprintf(name, sizeof(name), "%s", given);
+
+	log_notice("%s: no device is to be called that, says %s", name, control_who(caller));
+	if (device_forget_name(daemon, name, error, sizeof(error)) != 0)
+		failed(caller, "%s", error);
+	else
+		control_reply(caller, json_pack("{s:o}", "device", json_absent(daemon, name)));
+}
+
+void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device", "alias", NULL};
+	struct daemon *daemon = control_daemon(caller);
+	const char *text, *name, *given, *expected = NULL;
+	struct device *d = NULL;
+	char error[200];
+	enum device_by by;
+	int r;
+
+	if (!control_only_parameters(caller, call, names))
+		return;
+	text = control_text_parameter(caller, call, "device");
+	if (!text)
+		return;
+	name = json_string_value(json_object_get(call->parameters, "alias"));
+	if (name ? !name_valid_alias(name)
+		 : !json_is_null(json_object_get(call->parameters, "alias"))) {
+		control_invalid_because(caller, "alias", NAME_ALIAS_EXPECTED);
+		return;
+	}
+	if (!may_administer(caller))
+		return;
+	r = device_resolve(daemon, text, &d, &by, &expected);
+	given = name || r == 0 ? NULL : r == RESOLVE_ABSENT ? text : given_to(daemon, text);
+	if (given) {
+		forget_name(caller, given);
+		return;
+	}
+	if (r != 0) {
+		if (r == RESOLVE_AMBIGUOUS)
+			control_ambiguous(caller, text);
+		else if (r < 0)
+			control_invalid_device(caller, text, expected);
+		else
+			control_no_device(caller, text);
+		return;
+	}
+	log_notice("%s: to be called %s, says %s", d->tag, name ? name : "nothing",
+		   control_who(caller));
+	if (device_give_name(d, by == DEVICE_BY_PORT, name, error, sizeof(error)) != 0) {
+		failed(caller, "%s", error);
+		return;
+	}
+	control_reply(caller, json_pack("{s:o}", "device", json_device(d)));
+}
+
+void method_reload(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {NULL};
+	struct config_errors errors = {0};
+	int r;
+
+	if (!control_only_parameters(caller, call, names) || !may_administer(caller))
+		return;
+	log_notice("reading the configuration anew, says %s", control_who(caller));
+	r = daemon_reload(control_daemon(caller), &errors);
+	if (r == 0)
+		control_reply(caller, json_object());
+	else
+		failed(caller, "%s", errors.text ? errors.text : errno_text(r));
+	config_errors_deinit(&errors);
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The methods that change what is said of devices: each is a route_ask made from its parameters,
+ * once the caller's rights to it are clear.
+ *
+ * Root and the group "usbrouted" may do all; the policy's rules with user= and group= give others
+ * the right to a device and a VM. It takes the right to the VM that gets a device, and to the one
+ * that loses it.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/control/control_json.h"
+#include "daemon/control/control_method.h"
+#include "daemon/devices/device_registry.h"
+#include "daemon/routing/policy_subject.h"
+#include "daemon/routing/route.h"
+#include "daemon/commands/subjects.h"
+#include "policy/name.h"
+
+#define WAIT_MAX_SECONDS 86400.0
+#define FOR_MAX_SECONDS	 (366 * 86400.0)
+
+/* A command under way, from the caller's side. */
+struct change {
+	struct control_caller *caller;
+	struct route_call *call;
+	struct route_ask ask;
+	struct route_subject subjects[ROUTE_SUBJECTS_MAX];
+	const char *device; /* as the caller said it */
+	bool takes_back;    /* what was said before, also of what is not there */
+};
+
+static void change_freep(struct change **change)
+{
+	free(*change);
+}
+
+#define _cleanup_change_ _cleanup_(change_freep)
+
+/* ------------------------------------------------------------- answers */
+
+static json_t *json_subject(struct daemon *daemon, const struct route_subject *s)
+{
+	if (s->device)
+		return json_device(s->device);
+	return s->alias[0] ? json_absent(daemon, s->alias) : json_lost(daemon, s->wish_on);
+}
+
+static json_t *json_ms(double ms)
+{
+	return ms < 0 ? json_null() : json_real(round(ms * 10) / 10);
+}
+
+static json_t *change_reply(struct daemon *daemon, const struct route_result *result)
+{
+	const struct route_times *t = &result->times;
+	json_t *reply, *devices = json_array();
+	json_t *message = json_lines(result->text);
+	/* The first stands in it twice. */
+	size_t room = JSON_LIST_MAX - json_size(message), left_out = 0;
+
+	for (size_t i = 0; i < result->n_subjects; i++) {
+		json_t *device = json_subject(daemon, &result->subjects[i]);
+
+		room -= i ? 0 : min_t(size_t, json_size(device), room);
+		left_out += !json_append_within(devices, device, &room);
+	}
+	reply = json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "devices", devices,
+			  "devices_left_out", (json_int_t)left_out, "message", message,
+			  "milliseconds", json_ms(t->total), "daemon_ms",
+			  json_ms(t->total < 0 ? -1 : t->daemon), "import_ms",
+			  json_ms(t->total < 0 ? -1 : t->wire), "guest_ms",
+			  json_ms(t->total < 0 ? -1 : t->guest));
+	if (reply && json_array_size(devices))
+		json_object_set(reply, "device", json_array_get(devices, 0));
+	return reply;
+}
+
+/**
+ * control_refuse() - answer with how a command ended, which is not as it should have
+ * @caller:	the caller
+ * @outcome:	not ROUTE_DONE
+ * @text:	why
+ */
+void control_refuse(struct control_caller *caller, enum route_outcome outcome, const char *text)
+{
+	static const struct {
+		const char *error, *parameter;
+	} errors[] = {
+		[ROUTE_PENDING] = {"Pending", "reason"},   [ROUTE_BUSY] = {"Busy", "reason"},
+		[ROUTE_SUPERSEDED] = {"Superseded", NULL}, [ROUTE_DENIED] = {"Denied", "by"},
+		[ROUTE_NOT_DONE] = {"Failed", "reason"},   [ROUTE_UNPLUGGED] = {"Failed", "reason"},
+	};
+
+	control_error(caller, errors[outcome].error,
+		      errors[outcome].parameter
+			      ? json_pack("{s:o}", errors[outcome].parameter, json_lines(text))
+			      : NULL);
+}
+
+static void answer(struct control_caller *caller, const struct route_result *result)
+{
+	if (result->outcome == ROUTE_DONE)
+		control_reply(caller, change_reply(control_daemon(caller), result));
+	else
+		control_refuse(caller, result->outcome, result->text);
+}
+
+static void change_done(void *ctx, const struct route_result *result)
+{
+	/* The result may tell of the subjects that are in it. */
+	_cleanup_change_ struct change *change = ctx;
+
+	answer(change->caller, result);
+}
+
+static void change_cancel(void *what)
+{
+	struct change *change = what;
+
+	route_call_cancel(change->call);
+	free(change);
+}
+
+/* ------------------------------------------------------------- parameters */
+
+/* False, and answered, where a parameter is there and not what it should be. */
+static bool flag_parameter(struct change *change, const struct varlink_call *call, const char *name,
+			   bool *ret_flag)
+{
+	const json_t *value = json_object_get(call->parameters, name);
+
+	if (value && !json_is_null(value) && !json_is_boolean(value)) {
+		control_invalid(change->caller, name);
+		return false;
+	}
+	*ret_flag = json_is_true(value);
+	return true;
+}
+
+static bool seconds_parameter(struct change *change, const struct varlink_call *call,
+			      const char *name, double most, bool *ret_has, double *ret_seconds)
+{
+	const json_t *value = json_object_get(call->parameters, name);
+	double seconds = json_number_value(value);
+
+	*ret_has = value && !json_is_null(value);
+	if (!*ret_has)
+		return true;
+	if (!json_is_number(value) || !(seconds >= 0) || seconds > most) {
+		control_invalid(change->caller, name);
+		return false;
+	}
+	*ret_seconds = seconds;
+	return true;
+}
+
+static bool options(struct change *change, const struct varlink_call *call)
+{
+	struct route_ask *ask = &change->ask;
+	bool has_for;
+
+	if (!seconds_parameter(change, call, "wait_seconds", WAIT_MAX_SECONDS, &ask->has_wait,
+			       &ask->wait_seconds) ||
+	    !seconds_parameter(change, call, "for_seconds", FOR_MAX_SECONDS, &has_for,
+			       &ask->for_seconds) ||
+	    !flag_parameter(change, call, "until_unplug", &ask->until_unplug) ||
+	    !flag_parameter(change, call, "force", &ask->force) ||
+	    !flag_parameter(change, call, "dry_run", &ask->dry_run))
+		return false;
+	if (has_for && ask->for_seconds < 1) {
+		control_invalid(change->caller, "for_seconds");
+		return false;
+	}
+	return true;
+}
+
+/* A selector of what may not be there; a port gets its stable spelling. */
+int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector)
+{
+	struct selector s = SELECTOR_INIT;
+	const char *expected;
+	char *stable = NULL;
+	int r = selector_parse_word(&s, text, &expected);
+
+	if (r == 0 && s.port && !name_is_stable_port(s.port)) {
+		r = device_registry_stable_port(daemon->registry, s.port, &stable);
+		free(s.port);
+		s.port = stable;
+	}
+	if (r < 0)
+		selector_deinit(&s);
+	else
+		*ret_selector = s;
+	return r;
+}
+
+/* What something was said of that is not there; it is only taken back. */
+static int lost_subjects(struct change *change, const char *text)
+{
+	struct daemon *daemon = control_daemon(change->caller);
+	struct selector s;
+	size_t n = 0;
+	int r;
+
+	if (subject_of_lost_name(daemon, text, change->subjects)) {
+		change->ask.n_subjects = 1;
+		return 0;
+	}
+	if (control_selector(daemon, text, &s) < 0)
+		return RESOLVE_UNKNOWN;
+	n = subjects_of_lost_wishes(daemon, &s, change->subjects);
+	change->ask.n_subjects = n;
+	r = !n ? RESOLVE_UNKNOWN : n > 1 && !s.port ? RESOLVE_AMBIGUOUS : 0;
+	selector_deinit(&s);
+	return r;
+}
+
+static bool subjects(struct change *change, const struct varlink_call *call)
+{
+	const char *expected = NULL, *text = control_text_parameter(change->caller, call, "device");
+	int r;
+
+	if (!text)
+		return false;
+	change->device = text;
+	r = subjects_resolve(control_daemon(change->caller), text, change->subjects,
+			     &change->ask.n_subjects, &expected);
+	change->ask.subjects = change->subjects;
+	if (r == RESOLVE_UNKNOWN && change->takes_back)
+		r = lost_subjects(change, text);
+	/* What hangs on a name that several could bear, and none does, hangs on none of them. */
+	if (r == RESOLVE_AMBIGUOUS && change->takes_back &&
+	    subject_of_lost_name(control_daemon(change->caller), text, change->subjects)) {
+		change->ask.n_subjects = 1;
+		r = 0;
+	}
+	if (r == RESOLVE_AMBIGUOUS && change->ask.n_subjects)
+		control_ambiguous_wishes(change->caller, change->subjects, change->ask.n_subjects);
+	else if (r == RESOLVE_AMBIGUOUS)
+		control_ambiguous(change->caller, text);
+	else if (r < 0)
+		control_invalid_device(change->caller, text, expected);
+	else if (r > 0)
+		control_no_device(change->caller, text);
+	return r == 0;
+}
+
+static bool vm_parameter(struct change *change, const struct varlink_call *call)
+{
+	const char *vm = control_text_parameter(change->caller, call, "vm");
+
+	if (!vm)
+		return false;
+	change->ask.vm = vm_find(control_daemon(change->caller), vm);
+	if (!change->ask.vm)
+		control_no_vm(change->caller, vm);
+	return change->ask.vm != NULL;
+}
+
+/* ------------------------------------------------------------- rights */
+
+static bool has_right(struct control_caller *caller, const struct route_subject *s, const char *vm,
+		      char *by, size_t size)
+{
+	struct daemon *daemon = control_daemon(caller);
+	struct policy_subject subject;
+
+	if (s->device)
+		policy_subject_of(&subject, s->device);
+	else
+		policy_subject_absent(&subject, daemon->config, s->alias,
+				      config_find_device(daemon->config, s->alias));
+	return policy_right(daemon->policy, control_caller_facts(caller), &subject.facts, vm, by,
+			    size);
+}
+
+static bool subject_allowed(struct control_caller *caller, const struct route_subject *s,
+			    const struct vm *to, char *by, size_t size)
+{
+	struct daemon *daemon = control_daemon(caller);
+	const struct vm *from = NULL;
+
+	if (s->device) {
+		from = vm_find(daemon, route_wanted(s->device).target);
+		if (s->device->route.at && s->device->route.exported)
+			from = s->device->route.at;
+	}
+	if (to && !has_right(caller, s, to->name, by, size))
+		return false;
+	if (from && from != to)
+		return has_right(caller, s, from->name, by, size);
+	if (to)
+		return true;
+	/* It is at no VM and goes to none: whoever may route it anywhere may say so. */
+	list_for_each(it, &daemon->vms) {
+		if (has_right(caller, s, list_entry(it, struct vm, link)->name, by, size))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * control_may_route() - whether a caller may change something about devices
+ * @caller:	the caller; answered where it may not
+ * @subjects:	the devices
+ * @n:		how many
+ * @to:		the VM that gets them; NULL: none does
+ *
+ * Return: whether.
+ */
+bool control_may_route(struct control_caller *caller, const struct route_subject *subjects,
+		       size_t n, const struct vm *to)
+{
+	char by[256] = "", text[400];
+	bool all = n > 0;
+
+	if (control_may_change(caller))
+		return true;
+	for (size_t i = 0; all && i < n; i++)
+		all = subject_allowed(caller, &subjects[i], to, by, sizeof(by));
+	if (all)
+		return true;
+	log_limited(control_log_limit(caller), LOG_LEVEL_NOTICE, "%s may not do that%s%s",
+		    control_who(caller), *by ? ": " : "", by);
+	snprintf(text, sizeof(text),
+		 "your user: only root, members of the group \"usbrouted\" and those whom a rule "
+		 "names may%s%s",
+		 *by ? "; " : "", by);
+	control_error(caller, "Denied", json_pack("{s:o}", "by", json_text(text)));
+	return false;
+}
+
+/* @routes: a command that the policy can give others the right to. */
+static bool allowed(const struct change *change, bool routes)
+{
+	return control_may_route(change->caller, change->subjects,
+				 routes ? change->ask.n_subjects : 0, change->ask.vm);
+}
+
+/* ------------------------------------------------------------- methods */
+
+static struct change *change_new(struct control_caller *caller, const struct varlink_call *call,
+				 enum route_verb verb, const char *const *names)
+{
+	struct change *change;
+
+	if (!control_only_parameters(caller, call, names))
+		return NULL;
+	change = calloc(1, sizeof(*change));
+	if (!change) {
+		control_error(caller, "Failed", json_pack("{s:s}", "reason", "out of memory"));
+		return NULL;
+	}
+	change->caller = caller;
+	change->ask.verb = verb;
+	if (!control_caller_facts(caller)->has_all_rights)
+		change->ask.caller = control_caller_facts(caller);
+	snprintf(change->ask.who, sizeof(change->ask.who), "%s", control_who(caller));
+	return change;
+}
+
+static void change_begin(struct change *change)
+{
+	/* Before it is asked: the answer may come at once, and then there is no change any more. */
+	control_wait(change->caller, change, change_cancel);
+	route_command(control_daemon(change->caller), &change->ask, change_done, change,
+		      &change->call);
+}
+
+void method_attach(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device",	    "vm",    "wait_seconds", "for_seconds",
+					    "until_unplug", "force", "dry_run",	     NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+
+	if (c && options(c, call) && subjects(c, call) && vm_parameter(c, call) && allowed(c, true))
+		change_begin(take_ptr(c));
+}
+
+void method_detach(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device", "for_seconds", "until_unplug", "dry_run",
+					    NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+
+	if (!c || !options(c, call))
+		return;
+	c->takes_back = c->ask.for_seconds <= 0 && !c->ask.until_unplug;
+	if (subjects(c, call) && allowed(c, true))
+		change_begin(take_ptr(c));
+}
+
+void method_assign(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device", "vm", "wait_seconds", "dry_run", NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ASSIGN, names);
+	const char *vm = json_string_value(json_object_get(call->parameters, "vm"));
+
+	if (c && options(c, call) && subjects(c, call) &&
+	    ((vm && !strcmp(vm, "host")) || vm_parameter(c, call)) && allowed(c, false))
+		change_begin(take_ptr(c));
+}
+
+static void change_of_device(struct control_caller *caller, const struct varlink_call *call,
+			     enum route_verb verb, bool routes)
+{
+	static const char *const names[] = {"device", "dry_run", NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, verb, names);
+
+	if (!c || !options(c, call))
+		return;
+	c->takes_back = true;
+	if (subjects(c, call) && allowed(c, routes))
+		change_begin(take_ptr(c));
+}
+
+void method_unassign(struct control_caller *caller, const struct varlink_call *call)
+{
+	change_of_device(caller, call, ROUTE_UNASSIGN, false);
+}
+
+void method_release(struct control_caller *caller, const struct varlink_call *call)
+{
+	change_of_device(caller, call, ROUTE_RELEASE, true);
+}
+
+void method_reserve(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device", "off", "dry_run", NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_RESERVE, names);
+	bool off = false;
+
+	if (!c || !options(c, call) || !flag_parameter(c, call, "off", &off))
+		return;
+	if (off)
+		c->ask.verb = ROUTE_UNRESERVE;
+	c->takes_back = off;
+	if (subjects(c, call) && allowed(c, false))
+		change_begin(take_ptr(c));
+}
+
+/* Where `to` leads; false, and answered, where to nowhere. */
+static bool switch_target(struct change *change, const struct varlink_call *call)
+{
+	const char *to = control_text_parameter(change->caller, call, "to");
+	struct daemon *daemon = control_daemon(change->caller);
+	struct route_ask *ask = &change->ask;
+	bool next = to && !strcmp(to, "next"), prev = to && !strcmp(to, "prev");
+
+	if (!to)
+		return false;
+	if (next || prev)
+		ask->vm = route_next_vm(daemon, ask->subjects, ask->n_subjects, prev);
+	else
+		ask->vm = vm_find(daemon, to);
+	if (ask->vm || !strcmp(to, "host"))
+		return true;
+	if (next || prev)
+		control_error(
+			change->caller, "Failed",
+			json_pack("{s:s}", "reason", "no VM is connected that may have it next"));
+	else
+		control_no_vm(change->caller, to);
+	return false;
+}
+
+void method_switch(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {"device", "to",	 "wait_seconds",
+					    "force",  "dry_run", NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+
+	if (c && options(c, call) && subjects(c, call) && switch_target(c, call) &&
+	    allowed(c, true))
+		change_begin(take_ptr(c));
+}
+
+void method_undo(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {NULL};
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_UNDO, names);
+
+	if (c && allowed(c, false))
+		change_begin(take_ptr(c));
+}

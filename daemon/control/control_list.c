@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The methods that tell of all devices, and of all VMs: in one reply, or, to a caller who says
+ * `more`, each in a reply of its own.
+ *
+ * A list with `more` is of what there was when it was called. What has gone until its turn comes is
+ * left out, and what comes meanwhile is not in it, so that it always ends. Each is told as it is
+ * when its turn comes. What is kept meanwhile: of devices two numbers, of VMs their names.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control/control_json.h"
+#include "daemon/control/control_method.h"
+#include "daemon/routing/port_off.h"
+
+struct listing {
+	struct daemon *daemon;
+	uint64_t next, last; /* numbers of devices */
+	char (*vms)[32];
+	size_t n_vms, i;
+};
+
+static void listing_free(void *ctx)
+{
+	struct listing *l = ctx;
+
+	free(l->vms);
+	free(l);
+}
+
+/* ------------------------------------------------------------- a reply at a time */
+
+static const struct device *earlier(const struct listing *l, const struct device *first,
+				    const struct device *d)
+{
+	bool due = d->number >= l->next && d->number <= l->last;
+
+	return due && (!first || d->number < first->number) ? d : first;
+}
+
+/* The first device whose turn has not come yet, plugged in or in a port that is switched off. */
+static const struct device *next_device(const struct listing *l)
+{
+	const struct device *first = NULL;
+
+	list_for_each(it, &l->daemon->devices)
+		first = earlier(l, first, list_entry(it, struct device, link));
+	list_for_each(it, &l->daemon->ports_off) {
+		const struct port_off *off = list_entry(it, struct port_off, device.link);
+
+		if (port_off_shown(off))
+			first = earlier(l, first, &off->device);
+	}
+	return first;
+}
+
+static json_t *devices_next(void *ctx, bool *ret_last)
+{
+	struct listing *l = ctx;
+	const struct device *d = next_device(l);
+
+	if (d)
+		l->next = d->number + 1;
+	*ret_last = !next_device(l);
+	return d ? json_pack("{s:[o]}", "devices", json_device(d)) : json_pack("{s:[]}", "devices");
+}
+
+static struct vm *next_vm(struct listing *l)
+{
+	struct vm *vm = NULL;
+
+	while (!vm && l->i < l->n_vms) {
+		vm = vm_find(l->daemon, l->vms[l->i]);
+		l->i += !vm;
+	}
+	return vm;
+}
+
+static json_t *vms_next(void *ctx, bool *ret_last)
+{
+	struct listing *l = ctx;
+	struct vm *vm = next_vm(l);
+
+	l->i += vm != NULL;
+	*ret_last = !next_vm(l);
+	return vm ? json_pack("{s:[o]}", "vms", json_vm(vm)) : json_pack("{s:[]}", "vms");
+}
+
+static const struct control_series all_devices = {devices_next, listing_free};
+static const struct control_series all_vms = {vms_next, listing_free};
+
+static struct listing *listing_new(struct daemon *daemon)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->daemon = daemon;
+	l->next = 1;
+	l->last = daemon->n_seen;
+	list_for_each(it, &daemon->vms)
+		l->n_vms++;
+	l->vms = calloc(l->n_vms + 1, sizeof(*l->vms));
+	if (!l->vms) {
+		listing_free(l);
+		return NULL;
+	}
+	list_for_each(it, &daemon->vms)
+		memcpy(l->vms[l->i++], list_entry(it, struct vm, link)->name, sizeof(*l->vms));
+	l->i = 0;
+	return l;
+}
+
+static void answer_with_more(struct control_caller *caller, const struct control_series *series)
+{
+	struct listing *l = listing_new(control_daemon(caller));
+
+	if (l)
+		control_reply_series(caller, series, l);
+	else
+		control_error(caller, "Failed", json_pack("{s:s}", "reason", "out of memory"));
+}
+
+/* ------------------------------------------------------------- all in one */
+
+/* @list is taken. */
+static void answer_at_once(struct control_caller *caller, const char *key, const char *what,
+			   json_t *list)
+{
+	json_t *reply = json_pack("{s:o}", key, list);
+	char reason[200];
+
+	if (json_size(reply) <= JSON_LIST_MAX) {
+		control_reply(caller, reply);
+		return;
+	}
+	snprintf(reason, sizeof(reason),
+		 "%zu %s do not fit in one message of 64 KiB: call with \"more\": true, and each "
+		 "comes in a reply of its own",
+		 json_array_size(list), what);
+	json_decref(reply);
+	control_error(caller, "Failed", json_pack("{s:s}", "reason", reason));
+}
+
+/**
+ * method_list() - `List`: all devices
+ * @caller:	who calls
+ * @call:	the call
+ */
+void method_list(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {NULL};
+	json_t *devices;
+
+	if (!control_only_parameters(caller, call, names))
+		return;
+	if (call->more) {
+		answer_with_more(caller, &all_devices);
+		return;
+	}
+	devices = json_array();
+	list_for_each(it, &control_daemon(caller)->devices)
+		json_array_append_new(devices, json_device(list_entry(it, struct device, link)));
+	list_for_each(it, &control_daemon(caller)->ports_off) {
+		const struct port_off *off = list_entry(it, struct port_off, device.link);
+
+		if (port_off_shown(off))
+			json_array_append_new(devices, json_device(&off->device));
+	}
+	answer_at_once(caller, "devices", "devices", devices);
+}
+
+/**
+ * method_vms() - `Vms`: all VMs
+ * @caller:	who calls
+ * @call:	the call
+ */
+void method_vms(struct control_caller *caller, const struct varlink_call *call)
+{
+	static const char *const names[] = {NULL};
+	json_t *vms;
+
+	if (!control_only_parameters(caller, call, names))
+		return;
+	if (call->more) {
+		answer_with_more(caller, &all_vms);
+		return;
+	}
+	vms = json_array();
+	list_for_each(it, &control_daemon(caller)->vms)
+		json_array_append_new(vms, json_vm(list_entry(it, struct vm, link)));
+	answer_at_once(caller, "vms", "VMs", vms);
+}

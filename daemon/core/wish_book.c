@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The wishes and their files; see wish_book.h. */
+#include "daemon/core/wish_book.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
+#include "daemon/core/state_file.h"
+
+#define NS_PER_SECOND 1000000000ull
+
+static const struct {
+	const char *file;
+	bool for_good; /* in the state directory */
+} lists[WISH_LISTS] = {
+	[WISHES_COMMANDS] = {"wishes", false},
+	[WISHES_ASSIGNMENTS] = {"assignments", true},
+	[WISHES_RESERVED] = {"reserved", true},
+	[WISHES_NAMES] = {"names", true},
+};
+
+static char *list_path(const struct daemon *daemon, unsigned which, char *buf, size_t size)
+{
+	const struct config *c = daemon->config;
+
+	return daemon_path(buf, size,
+			   lists[which].for_good ? c->state_directory : c->runtime_directory,
+			   lists[which].file);
+}
+
+void wish_book_init(struct wish_book *book)
+{
+	for (unsigned i = 0; i < WISH_LISTS; i++)
+		wishes_init(&book->list[i]);
+}
+
+void wish_book_deinit(struct wish_book *book)
+{
+	for (unsigned i = 0; i < WISH_LISTS; i++)
+		wishes_deinit(&book->list[i]);
+}
+
+/**
+ * wish_book_copy() - copy all, so that a change can be written before it is made
+ * @ret_to:	the copy, not initialised before; written only on success
+ * @from:	the book
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int wish_book_copy(struct wish_book *ret_to, const struct wish_book *from)
+{
+	for (unsigned i = 0; i < WISH_LISTS; i++) {
+		int r = wishes_copy(&ret_to->list[i], &from->list[i]);
+
+		if (r < 0) {
+			while (i--)
+				wishes_deinit(&ret_to->list[i]);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/**
+ * wish_book_move() - give one book all that is in another
+ * @to:		what was in it is freed
+ * @from:	empty afterwards
+ */
+void wish_book_move(struct wish_book *to, struct wish_book *from)
+{
+	for (unsigned i = 0; i < WISH_LISTS; i++) {
+		struct list *l;
+
+		wishes_deinit(&to->list[i]);
+		while ((l = list_pop(&from->list[i].all)))
+			list_append(&to->list[i].all, l);
+		to->list[i].n = from->list[i].n;
+		from->list[i].n = 0;
+	}
+}
+
+/* ------------------------------------------------------------- time */
+
+/**
+ * wish_book_now() - the time by which wishes end: seconds that go on while the daemon restarts, and
+ * begin anew with the host, as the file does
+ */
+uint64_t wish_book_now(void)
+{
+	return loop_now() / NS_PER_SECOND;
+}
+
+static void book_arm(struct daemon *daemon);
+
+static void book_expire(void *ctx, int res _unused_)
+{
+	struct daemon *daemon = ctx;
+	struct wish_book next;
+	char error[200];
+	int r = wish_book_copy(&next, &daemon->book);
+
+	if (r < 0 || !wishes_expire(&next.list[WISHES_COMMANDS], wish_book_now())) {
+		if (r == 0)
+			wish_book_deinit(&next);
+		book_arm(daemon);
+		return;
+	}
+	r = wish_book_commit(daemon, &next, error, sizeof(error));
+	if (r < 0) {
+		/* It is over all the same; the file says when, so that a restart sees it too. */
+		log_err("%s", error);
+		wishes_expire(&daemon->book.list[WISHES_COMMANDS], wish_book_now());
+		book_arm(daemon);
+	}
+	log_notice("a wish has ended: its time is over");
+	routes_review(daemon);
+}
+
+static void book_arm(struct daemon *daemon)
+{
+	uint64_t at = wishes_next_end(&daemon->book.list[WISHES_COMMANDS]), now = loop_now();
+
+	loop_cancel(daemon->loop, &daemon->wish_end);
+	if (!at || daemon->stopping)
+		return;
+	/* A file may say any end; what is beyond the clock's is never. */
+	at = min_t(uint64_t, at, UINT64_MAX / NS_PER_SECOND) * NS_PER_SECOND;
+	loop_watch_time(daemon->loop, &daemon->wish_end, at > now ? at - now : 1, book_expire,
+			daemon);
+}
+
+/* ------------------------------------------------------------- files */
+
+static int list_load(struct daemon *daemon, unsigned which)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+	unsigned bad = 0;
+	size_t len;
+	int r;
+
+	list_path(daemon, which, path, sizeof(path));
+	r = state_file_read(path, &text, &len);
+	if (r == 0)
+		r = wishes_parse(&daemon->book.list[which], text, len, &bad);
+	if (r < 0 && r != -ENOENT) {
+		log_err("%s: %s", path, errno_text(r));
+		return r;
+	}
+	if (bad)
+		log_warning("%s: %u lines say nothing and were left out", path, bad);
+	return 0;
+}
+
+/**
+ * wish_book_load() - read what was said before this start
+ * @daemon:	the daemon, with an empty book
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int wish_book_load(struct daemon *daemon)
+{
+	for (unsigned i = 0; i < WISH_LISTS; i++) {
+		int r = list_load(daemon, i);
+
+		if (r < 0)
+			return r;
+	}
+	wishes_expire(&daemon->book.list[WISHES_COMMANDS], wish_book_now());
+	book_arm(daemon);
+	return 0;
+}
+
+struct list_text {
+	char *old, *new;
+	size_t old_len, new_len;
+};
+
+static bool list_changed(const struct list_text *t)
+{
+	return t->old_len != t->new_len || memcmp(t->old, t->new, t->new_len);
+}
+
+static int book_write(struct daemon *daemon, const struct list_text texts[WISH_LISTS], char *error,
+		      size_t size)
+{
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < WISH_LISTS; i++) {
+		int r = 0;
+
+		if (list_changed(&texts[i]))
+			r = state_file_write(list_path(daemon, i, path, sizeof(path)), texts[i].new,
+					     texts[i].new_len);
+		if (r == 0)
+			continue;
+		snprintf(error, size, "%.150s can't be written: %s; nothing was changed", path,
+			 errno_text(r));
+		while (i--)
+			if (list_changed(&texts[i]) &&
+			    state_file_write(list_path(daemon, i, path, sizeof(path)), texts[i].old,
+					     texts[i].old_len) < 0)
+				log_err("%s can't be put back; it holds what was refused", path);
+		return r;
+	}
+	return 0;
+}
+
+/**
+ * wish_book_commit() - make a changed copy what holds, once it is on the disk
+ * @daemon:	whose book
+ * @next:	the copy; taken either way
+ * @error:	on an error: what could not be written, for a person
+ * @size:	room there
+ *
+ * Return: 0, or a negative errno and nothing has changed.
+ */
+int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error, size_t size)
+{
+	struct list_text texts[WISH_LISTS] = {0};
+	int r = 0;
+
+	for (unsigned i = 0; i < WISH_LISTS && r == 0; i++) {
+		r = wishes_format(&daemon->book.list[i], &texts[i].old, &texts[i].old_len);
+		if (r == 0)
+			r = wishes_format(&next->list[i], &texts[i].new, &texts[i].new_len);
+	}
+	if (r < 0)
+		snprintf(error, size, "out of memory");
+	else
+		r = book_write(daemon, texts, error, size);
+	if (r == 0) {
+		wish_book_move(&daemon->book, next);
+		book_arm(daemon);
+	}
+	wish_book_deinit(next);
+	for (unsigned i = 0; i < WISH_LISTS; i++) {
+		free(texts[i].old);
+		free(texts[i].new);
+	}
+	return r;
+}
+
+/**
+ * wish_book_change() - the same, of a change that can be undone
+ * @daemon:	whose book
+ * @next:	the copy; taken either way
+ * @what:	what undo will say that it has undone
+ * @error:	as above
+ * @size:	as above
+ *
+ * Return: 0, or a negative errno and nothing has changed.
+ */
+int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *what, char *error,
+		     size_t size)
+{
+	char text[sizeof(daemon->undo_text)];
+	struct wish_book undo;
+	int r = wish_book_copy(&undo, &daemon->book);
+
+	if (r < 0) {
+		snprintf(error, size, "out of memory");
+		wish_book_deinit(next);
+		return r;
+	}
+	snprintf(text, sizeof(text), "%s", what);
+	r = wish_book_commit(daemon, next, error, size);
+	if (r == 0) {
+		wish_book_move(&daemon->undo, &undo);
+		memcpy(daemon->undo_text, text, sizeof(text));
+		daemon->changes++;
+	}
+	wish_book_deinit(&undo);
+	return r;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a guest sees exported, and who in it gets what; see exports.h. */
+#include "daemon/guests/exports.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
+
+/**
+ * exports_tell() - tell a VM's thread what its guest sees by now
+ * @vm:		the VM
+ */
+void exports_tell(struct vm *vm)
+{
+	/* At the daemon's end threads end one by one. */
+	if (!vm->guest || vm->daemon->stopping)
+		return;
+	list_for_each(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		bool exported;
+
+		if (d->route.state != ROUTE_HELD || d->route.at != vm)
+			continue;
+		exported = route_exported_to(d, vm);
+		if (exported == d->route.told_exported)
+			continue;
+		d->route.told_exported = exported;
+		guest_export(vm->guest, d->route.gd, exported);
+	}
+}
+
+/* By the kernel's port name, or by its alias. */
+static struct device *exported_as(struct vm *vm, const char *name)
+{
+	list_for_each(it, &vm->daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+		const char *alias = device_alias(d);
+
+		if (route_exported_to(d, vm) &&
+		    (!strcmp(d->busid, name) || (alias && !strcmp(alias, name))))
+			return d;
+	}
+	return NULL;
+}
+
+/**
+ * exports_import_asked() - a USB/IP client asks for a device
+ * @ctx:	the VM that it is in
+ * @client:	its number
+ * @busid:	what it asks for
+ */
+void exports_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct vm *vm = ctx;
+	struct device *d = exported_as(vm, busid);
+	int r;
+
+	if (!d) {
+		log_limited(&vm->limit, LOG_LEVEL_INFO,
+			    "%s: asked for \"%s\", which is not routed to it", vm->name, busid);
+		guest_refuse(vm->guest, client, USBIP_ST_NODEV);
+		return;
+	}
+	r = route_import(d, vm, client);
+	if (r == -EBUSY)
+		guest_probe(vm->guest, d->route.gd, client);
+	else if (r < 0)
+		guest_refuse(vm->guest, client, USBIP_ST_NODEV);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ways to the inside of a guest; see guest_side.h. */
+#include "daemon/guests/guest_side.h"
+
+#include "base/mem.h"
+#include "daemon/guests/agent.h"
+#include "daemon/daemon.h"
+#include "daemon/guests/exports.h"
+#include "daemon/guests/virt_link.h"
+
+/* The best first. */
+static const struct guest_way *const ways[] = {
+	&agent_way,
+	&virt_way,
+};
+
+static const struct guest_way *way_of(const struct vm *vm)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (ways[i]->there(vm))
+			return ways[i];
+	return NULL;
+}
+
+static void side_run(void *ctx, int res _unused_)
+{
+	struct vm *vm = ctx;
+	const struct guest_way *way = way_of(vm);
+
+	exports_tell(vm);
+	if (way)
+		way->changed(vm);
+}
+
+/**
+ * guest_side_changed() - what is exported to a VM, or a session there, may have changed
+ * @vm:		the VM
+ */
+void guest_side_changed(struct vm *vm)
+{
+	if (!loop_watching(&vm->side_watch))
+		loop_watch_time(vm->daemon->loop, &vm->side_watch, 1, side_run, vm);
+}
+
+/**
+ * guest_side_stop() - the daemon ends
+ * @vm:		the VM
+ */
+void guest_side_stop(struct vm *vm)
+{
+	loop_cancel(vm->daemon->loop, &vm->side_watch);
+	virt_forget(vm);
+}
+
+/**
+ * guest_side_takes() - whether something in a guest takes what is routed to it
+ * @vm:		the VM
+ *
+ * Return: false where a person has to type a line in the guest.
+ */
+bool guest_side_takes(const struct vm *vm)
+{
+	return way_of(vm) != NULL;
+}
+
+/**
+ * guest_side_version() - the version of what is in a guest
+ * @vm:		the VM
+ *
+ * Return: NULL where nothing is.
+ */
+const char *guest_side_version(const struct vm *vm)
+{
+	const struct guest_way *way = way_of(vm);
+
+	return way ? way->version(vm) : NULL;
+}
+
+/**
+ * guest_side_ports() - how many free ports a guest has for USB devices
+ * @vm:		the VM
+ */
+struct guest_ports guest_side_ports(const struct vm *vm)
+{
+	const struct guest_way *way = way_of(vm);
+
+	return way ? way->ports(vm) : (struct guest_ports){.high = -1, .super = -1};
+}

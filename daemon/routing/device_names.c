@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What devices are called; see device_names.h. What is told of it: device_name_why.c. */
+#include "daemon/routing/device_names.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/routing/port_off.h"
+#include "daemon/routing/route.h"
+#include "daemon/routing/twins.h"
+#include "daemon/core/state_file.h"
+#include "policy/serial.h"
+
+/* A device, while it is found out what it is called. */
+struct named {
+	struct device *device;
+	struct device_facts facts;
+	char given[32]; /* by command, and it is known as the device that was given it */
+	char alias[32];
+	unsigned could_be; /* how many names by command it could bear that nobody bears */
+};
+
+struct naming {
+	struct daemon *daemon;
+	struct named *at;
+	size_t n;
+	uint64_t now, until; /* until: when to look again; 0: at the next change */
+	bool remembers_more; /* than the file */
+};
+
+/* ------------------------------------------------------------- files */
+
+static char *bearers_path(const struct daemon *daemon, char *buf, size_t size)
+{
+	return daemon_path(buf, size, daemon->config->state_directory, "bearers");
+}
+
+/**
+ * device_names_load() - read which devices bore names before this start
+ * @daemon:	the daemon; its names are empty
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int device_names_load(struct daemon *daemon)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+	unsigned bad = 0;
+	size_t len;
+	int r;
+
+	r = state_file_read(bearers_path(daemon, path, sizeof(path)), &text, &len);
+	if (r == 0)
+		r = bearers_parse(&daemon->names.bearers, text, len, &bad);
+	if (r < 0 && r != -ENOENT) {
+		log_err("%s: %s", path, errno_text(r));
+		return r;
+	}
+	if (bad)
+		log_warning("%s: %u lines say nothing and were left out", path, bad);
+	return 0;
+}
+
+/* What can't be written holds all the same, until the daemon's end. */
+static void bearers_save(struct daemon *daemon)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+	size_t len;
+	int r = bearers_format(&daemon->names.bearers, &text, &len);
+
+	bearers_path(daemon, path, sizeof(path));
+	if (r == 0)
+		r = state_file_write(path, text, len);
+	if (r < 0)
+		log_err("%s can't be written: %s; which of several devices has a name may be "
+			"another one after the next start",
+			path, errno_text(r));
+}
+
+/* ------------------------------------------------------------- what is remembered */
+
+static bool is_given(const struct daemon *daemon, const char *name)
+{
+	return wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+}
+
+static bool is_configured(const struct daemon *daemon, const char *name)
+{
+	return config_find_device(daemon->config, name) || config_find_group(daemon->config, name);
+}
+
+/* A section that has gone may come back; a name that was taken away is given anew. */
+static void forget_what_has_gone(struct daemon *daemon, bool sections_too)
+{
+	struct bearers *bearers = &daemon->names.bearers;
+
+	list_for_each_safe(it, &bearers->all) {
+		struct bearer *b = list_entry(it, struct bearer, link);
+
+		if (b->given.port ? !is_given(daemon, b->name)
+				  : sections_too && !config_find_device(daemon->config, b->name))
+			bearers_forget(bearers, b);
+	}
+}
+
+static struct bearer *memory_of(struct daemon *daemon, const char *name)
+{
+	struct bearers *bearers = &daemon->names.bearers;
+	struct bearer *b;
+	int r = bearers_get(bearers, name, &b);
+
+	if (r == -ENOSPC) {
+		forget_what_has_gone(daemon, true);
+		r = bearers_get(bearers, name, &b);
+	}
+	return r < 0 ? NULL : b;
+}
+
+/* ------------------------------------------------------------- names of sections */
+
+/* The devices that a section matches; @index says which ones they are. */
+static size_t section_candidates(const struct naming *naming, const struct config_device *section,
+				 struct device_facts facts[BEARER_CANDIDATES_MAX],
+				 size_t index[BEARER_CANDIDATES_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < naming->n && n < BEARER_CANDIDATES_MAX; i++) {
+		const struct named *d = &naming->at[i];
+
+		if (d->device->section != section)
+			continue;
+		facts[n] = d->facts;
+		facts[n].alias = d->given[0] ? d->given : NULL;
+		index[n++] = i;
+	}
+	return n;
+}
+
+static void look_again_at(struct naming *naming, const struct bearer *b)
+{
+	if (b->until && (!naming->until || b->until < naming->until))
+		naming->until = b->until;
+}
+
+static void name_by_section(struct naming *naming, const struct config_device *section)
+{
+	struct bearers *bearers = &naming->daemon->names.bearers;
+	struct device_facts facts[BEARER_CANDIDATES_MAX];
+	size_t index[BEARER_CANDIDATES_MAX];
+	size_t n = section_candidates(naming, section, facts, index);
+	struct bearer *b = bearers_find(bearers, section->name);
+	int found;
+
+	/* It was a name by command. */
+	if (b && b->given.port) {
+		bearers_forget(bearers, b);
+		b = NULL;
+	}
+	if (!b && n)
+		b = memory_of(naming->daemon, section->name);
+	if (!b)
+		return;
+	found = bearer_find(b, facts, n, naming->now, naming->daemon->names.wait_ns,
+			    &naming->remembers_more);
+	look_again_at(naming, b);
+	if (found >= 0)
+		snprintf(naming->at[index[found]].alias, 32, "%s", section->name);
+}
+
+/* ------------------------------------------------------------- names by command */
+
+static const struct wish *next_name(const struct daemon *daemon, struct list **it)
+{
+	const struct wishes *names = &daemon->book.list[WISHES_NAMES];
+
+	for (*it = *it ? (*it)->next : names->all.next; *it != &names->all; *it = (*it)->next) {
+		const struct wish *w = list_entry(*it, struct wish, link);
+
+		if (w->kind != WISH_NAME && !is_configured(daemon, w->target))
+			return w;
+	}
+	return NULL;
+}
+
+#define for_each_name(daemon, w, it) for (struct list *it = NULL; (w = next_name(daemon, &it));)
+
+/* The devices that may have been given a name, but for those that bear a section's. */
+static size_t name_candidates(const struct naming *naming, const struct wish *w,
+			      struct device_facts facts[BEARER_CANDIDATES_MAX],
+			      size_t index[BEARER_CANDIDATES_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < naming->n && n < BEARER_CANDIDATES_MAX; i++) {
+		const struct named *d = &naming->at[i];
+		bool is_others = d->given[0] && strcmp(d->given, w->target);
+
+		if (d->alias[0] || d->facts.id_vendor != w->id_vendor ||
+		    d->facts.id_product != w->id_product)
+			continue;
+		facts[n] = d->facts;
+		/* Not to be taken over: another one's, or perhaps several ones'. */
+		facts[n].alias = is_others || d->could_be > 1 ? "?" : NULL;
+		index[n++] = i;
+	}
+	return n;
+}
+
+static struct bearer *memory_of_given(struct naming *naming, const struct wish *w)
+{
+	const struct device_facts then = {.serial = w->serial, .stable_port = w->port};
+	struct bearer *b = memory_of(naming->daemon, w->target);
+
+	if (b && bearer_give(b, w->id_vendor, w->id_product,
+			     w->kind == WISH_SERIAL ? serial_lasting(&then) : NULL, w->port) < 0)
+		return NULL;
+	return b;
+}
+
+/* Those that are known as the devices that were given their names. */
+static void find_given(struct naming *naming)
+{
+	const struct wish *w;
+
+	for (size_t i = 0; i < naming->n; i++)
+		wish_adopt_serial(&naming->daemon->book.list[WISHES_NAMES], &naming->at[i].facts);
+	for_each_name(naming->daemon, w, it)
+	{
+		struct device_facts facts[BEARER_CANDIDATES_MAX];
+		size_t index[BEARER_CANDIDATES_MAX], n;
+		struct bearer *b;
+		int known;
+
+		if (w->kind == WISH_PORT) {
+			for (size_t i = 0; i < naming->n; i++)
+				if (!strcmp(naming->at[i].facts.stable_port, w->port))
+					snprintf(naming->at[i].given, 32, "%s", w->target);
+			continue;
+		}
+		b = memory_of_given(naming, w);
+		n = name_candidates(naming, w, facts, index);
+		known = b ? bearer_known(b, facts, n) : -1;
+		if (known >= 0)
+			snprintf(naming->at[index[known]].given, 32, "%s", w->target);
+	}
+}
+
+static bool is_there(const struct naming *naming, const char *name)
+{
+	for (size_t i = 0; i < naming->n; i++)
+		if (!strcmp(naming->at[i].given, name))
+			return true;
+	return false;
+}
+
+static bool was_there_just_now(const struct naming *naming, const struct bearer *b)
+{
+	return !b->gone || naming->now < b->gone + naming->daemon->names.wait_ns;
+}
+
+/* A device without a name: how many of the missed ones it could bear. */
+static void count_missed(struct naming *naming, bool just_now)
+{
+	const struct wish *w;
+
+	for_each_name(naming->daemon, w, it)
+	{
+		struct bearer *b = w->kind == WISH_PORT ? NULL : memory_of_given(naming, w);
+
+		if (!b || is_there(naming, w->target) || was_there_just_now(naming, b) != just_now)
+			continue;
+		for (size_t i = 0; i < naming->n; i++) {
+			struct named *d = &naming->at[i];
+
+			if (!d->alias[0] && !d->given[0] && d->facts.id_vendor == w->id_vendor &&
+			    d->facts.id_product == w->id_product)
+				d->could_be++;
+		}
+	}
+}
+
+static void name_by_command(struct naming *naming, const struct wish *w)
+{
+	struct device_facts facts[BEARER_CANDIDATES_MAX];
+	size_t index[BEARER_CANDIDATES_MAX], n;
+	struct bearer *b;
+	int found;
+
+	if (w->kind == WISH_PORT)
+		return;
+	b = memory_of_given(naming, w);
+	n = name_candidates(naming, w, facts, index);
+	found = b ? bearer_find(b, facts, n, naming->now, naming->daemon->names.wait_ns,
+				&naming->remembers_more)
+		  : -1;
+	if (found >= 0)
+		snprintf(naming->at[index[found]].given, 32, "%s", w->target);
+}
+
+static void name_by_commands(struct naming *naming)
+{
+	const struct wish *w;
+
+	/* Those that went long ago stand back. */
+	count_missed(naming, true);
+	for_each_name(naming->daemon, w, it)
+	{
+		const struct bearer *b = bearers_find(&naming->daemon->names.bearers, w->target);
+
+		if (b && (is_there(naming, w->target) || was_there_just_now(naming, b)))
+			name_by_command(naming, w);
+	}
+	for (size_t i = 0; i < naming->n; i++)
+		naming->at[i].could_be = 0;
+	count_missed(naming, false);
+	for_each_name(naming->daemon, w, it) if (!is_there(naming, w->target))
+		name_by_command(naming, w);
+	for (size_t i = 0; i < naming->n; i++) {
+		struct named *d = &naming->at[i];
+
+		if (!d->alias[0])
+			memcpy(d->alias, d->given, sizeof(d->alias));
+	}
+}
+
+/* ------------------------------------------------------------- what follows */
+
+/* Wishes of an older version hang on names by now; those on serials know the port, those that end with an
+ * unplugging which one that will be. */
+static void book_follow(struct daemon *daemon)
+{
+	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
+					       WISHES_RESERVED};
+	struct wish_book next;
+	unsigned n = 0, ended = 0;
+	char error[200];
+
+	if (wish_book_copy(&next, &daemon->book) < 0)
+		return;
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+		struct device_facts facts = device_facts_of(d);
+		bool unique = device_pair_tells(d);
+
+		for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+			n += wish_moved(&next.list[lists[i]], &facts, unique);
+			if (facts.alias)
+				n += wish_adopt(&next.list[lists[i]], &facts, unique);
+		}
+		n += wish_plugged(&next.list[WISHES_COMMANDS], &facts, unique, &ended);
+	}
+	if (!n)
+		wish_book_deinit(&next);
+	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+		log_err("%s", error);
+	else if (ended)
+		log_notice("%u wishes have ended: their devices were unplugged while the daemon "
+			   "was down",
+			   ended);
+}
+
+static void take_names(struct naming *naming)
+{
+	for (size_t i = 0; i < naming->n; i++) {
+		struct device *d = naming->at[i].device;
+		const char *alias = naming->at[i].alias;
+
+		if (!strcmp(d->alias, alias))
+			continue;
+		if (d->alias[0])
+			log_notice("%s: the device in port %s is not called that any more",
+				   d->alias, d->busid);
+		memcpy(d->alias, alias, sizeof(d->alias));
+		naming->daemon->names.changed = true;
+		d->route.judge = true;
+		if (d->alias[0]) {
+			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
+			log_info("%s: this is %04x:%04x in port %s", d->tag, d->id_vendor,
+				 d->id_product, d->busid);
+		} else {
+			snprintf(d->tag, sizeof(d->tag), "%04x:%04x at %s", d->id_vendor,
+				 d->id_product, d->busid);
+		}
+	}
+}
+
+static void names_waited(void *ctx, int res _unused_)
+{
+	struct daemon *daemon = ctx;
+
+	if (devices_name_anew(daemon))
+		routes_review(daemon);
+}
+
+static void naming_add(struct naming *naming, struct device *device)
+{
+	struct named *d = &naming->at[naming->n++];
+
+	d->device = device;
+	d->facts = device_facts_of(device);
+}
+
+/* All that are plugged in, and those whose ports were switched off: these are not gone. */
+static int naming_init(struct naming *naming, struct daemon *daemon)
+{
+	size_t n = 0;
+
+	list_for_each(it, &daemon->devices)
+		n++;
+	list_for_each(it, &daemon->ports_off)
+		n++;
+	*naming = (struct naming){.daemon = daemon, .now = loop_now()};
+	naming->at = calloc(n + 1, sizeof(*naming->at));
+	if (!naming->at)
+		return -ENOMEM;
+	list_for_each(it, &daemon->devices)
+		naming_add(naming, list_entry(it, struct device, link));
+	list_for_each(it, &daemon->ports_off) {
+		struct port_off *off = list_entry(it, struct port_off, device.link);
+
+		if (port_off_shown(off))
+			naming_add(naming, &off->device);
+	}
+	return 0;
+}
+
+/**
+ * devices_name_anew() - find out what devices are called, since something has changed
+ * @daemon:	the daemon; the sections of its devices are known
+ *
+ * Return: whether any of them is called otherwise than when routes_review() was last called.
+ */
+bool devices_name_anew(struct daemon *daemon)
+{
+	struct naming naming;
+
+	if (!daemon->ready || daemon->stopping || naming_init(&naming, daemon) < 0)
+		return false;
+	twins_see(daemon);
+	forget_what_has_gone(daemon, false);
+	find_given(&naming);
+	list_for_each(it, &daemon->config->devices)
+		name_by_section(&naming, list_entry(it, struct config_device, link));
+	name_by_commands(&naming);
+	take_names(&naming);
+	free(naming.at);
+	if (naming.remembers_more)
+		bearers_save(daemon);
+	book_follow(daemon);
+	loop_cancel(daemon->loop, &daemon->names.waits);
+	if (naming.until)
+		loop_watch_time(daemon->loop, &daemon->names.waits,
+				naming.until > naming.now ? naming.until - naming.now : 1,
+				names_waited, daemon);
+	return daemon->names.changed;
+}
+
+/**
+ * devices_find_sections() - the configuration has other sections
+ * @daemon:	the daemon
+ */
+void devices_find_sections(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->devices)
+		device_find_section(list_entry(it, struct device, link));
+	list_for_each(it, &daemon->ports_off)
+		device_find_section(list_entry(it, struct device, link));
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The USB/IP connections of a daemon that was killed; see old_sessions.h. */
+#include "daemon/routing/old_sessions.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <netinet/in.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/core/state_file.h"
+
+#define OLD_SESSIONS_MAX 1024
+
+struct old_session {
+	struct list link;
+	char vm[32];
+	struct guest_peer peer;
+};
+
+static void path_of(const struct daemon *daemon, char *path, size_t size)
+{
+	daemon_path(path, size, daemon->config->runtime_directory, "sessions");
+}
+
+/**
+ * old_sessions_load() - read what connections the last daemon had
+ * @daemon:	the daemon
+ *
+ * Without the file, or with one that says nothing, there were none.
+ */
+void old_sessions_load(struct daemon *daemon)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX], *save = NULL;
+	unsigned n = 0;
+	size_t len;
+
+	path_of(daemon, path, sizeof(path));
+	if (state_file_read(path, &text, &len) < 0)
+		return;
+	for (char *line = strtok_r(text, "\n", &save); line && n < OLD_SESSIONS_MAX;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct old_session *s = calloc(1, sizeof(*s));
+		char address[INET6_ADDRSTRLEN];
+		struct in6_addr in6;
+		unsigned port;
+
+		if (!s)
+			return;
+		if (sscanf(line, "%31s %45s %u", s->vm, address, &port) != 3 || port > 0xffff ||
+		    inet_pton(AF_INET6, address, &in6) != 1) {
+			free(s);
+			continue;
+		}
+		s->peer.v6 = !IN6_IS_ADDR_V4MAPPED(&in6);
+		if (s->peer.v6)
+			memcpy(s->peer.address, &in6, 16);
+		else
+			memcpy(s->peer.address, (const uint8_t *)&in6 + 12, 4);
+		s->peer.port = (uint16_t)port;
+		list_append(&daemon->old_sessions, &s->link);
+		n++;
+	}
+}
+
+/**
+ * old_sessions_save() - write down what connections there are
+ * @daemon:	the daemon
+ *
+ * A failure is logged and costs nothing now.
+ */
+void old_sessions_save(struct daemon *daemon)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	int r;
+
+	if (!f)
+		return;
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+		const struct guest_peer *peer = &d->route.peer;
+		uint8_t in6[16] = {[10] = 0xff, 0xff};
+		char address[INET6_ADDRSTRLEN];
+
+		if (!d->route.session)
+			continue;
+		memcpy(peer->v6 ? in6 : in6 + 12, peer->address, peer->v6 ? 16 : 4);
+		inet_ntop(AF_INET6, in6, address, sizeof(address));
+		fprintf(f, "%s %s %u\n", d->route.at->name, address, peer->port);
+	}
+	if (fclose(f) != 0)
+		return;
+	path_of(daemon, path, sizeof(path));
+	r = state_file_write(path, text, len);
+	if (r < 0)
+		log_warning("%s: %s; after a crash, guests may keep devices that are dead", path,
+			    errno_text(r));
+}
+
+static void old_session_free(struct old_session *s)
+{
+	list_remove(&s->link);
+	free(s);
+}
+
+/**
+ * old_sessions_hang_up() - a VM's card is up: tell it which of its connections are dead
+ * @vm:		the VM
+ */
+void old_sessions_hang_up(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->old_sessions) {
+		struct old_session *s = list_entry(it, struct old_session, link);
+
+		if (strcmp(s->vm, vm->name))
+			continue;
+		if (guest_hang_up(vm->guest, &s->peer) < 0)
+			log_warning("%s: no memory to tell its guest that a connection of the last "
+				    "daemon is dead; it may keep a device that is dead",
+				    vm->name);
+		old_session_free(s);
+	}
+}
+
+/**
+ * old_sessions_forget() - a VM's process has outlived the last daemon: its connections live
+ * @vm:		the VM
+ */
+void old_sessions_forget(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->old_sessions) {
+		struct old_session *s = list_entry(it, struct old_session, link);
+
+		if (!strcmp(s->vm, vm->name))
+			old_session_free(s);
+	}
+}
+
+/**
+ * old_sessions_free() - forget them
+ * @daemon:	the daemon
+ */
+void old_sessions_free(struct daemon *daemon)
+{
+	while (!list_empty(&daemon->old_sessions))
+		old_session_free(
+			list_entry(list_first(&daemon->old_sessions), struct old_session, link));
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whose thread a device should be in now: what is wanted (route_want.c), as far as policy, the
+ * host's last keyboard and the VMs that are there let it. Changes nothing.
+ */
+#include <string.h>
+
+#include "daemon/devices/host_inputs.h"
+#include "daemon/commands/route_call.h"
+
+/**
+ * route_leaving() - the devices that the host is just losing: it may still seem to have them
+ * @daemon:	the daemon
+ * @paths:	gets their folders in sysfs
+ *
+ * Return: how many.
+ */
+size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX])
+{
+	size_t n = 0;
+
+	list_for_each(it, &daemon->devices) {
+		const struct device *d = list_entry(it, struct device, link);
+
+		if ((d->route.state == ROUTE_OPENING || d->route.state == ROUTE_GIVING) &&
+		    n < ROUTE_SUBJECTS_MAX)
+			paths[n++] = d->syspath;
+	}
+	return n;
+}
+
+static bool is_last_keyboard(const struct device *device)
+{
+	const char *leaving[ROUTE_SUBJECTS_MAX + 1];
+	size_t n = route_leaving(device->daemon, leaving);
+
+	leaving[n] = device->syspath;
+	return host_loses_keyboard(device->daemon, leaving, n, n + 1);
+}
+
+/**
+ * route_spares() - whether a rule is kept from taking a device
+ * @device:	the device
+ * @want:	where it is wanted
+ *
+ * A rule takes the host's last keyboard only where the configuration itself names the VM: nobody is
+ * there to say that it should not have been.
+ */
+bool route_spares(const struct device *device, const struct route_want *want)
+{
+	return !strcmp(want->by, "rule") && device->route.state == ROUTE_HOST &&
+	       !device->route.ours && !route_consents(device, want->target) &&
+	       is_last_keyboard(device);
+}
+
+/* Kept from the host's drivers it has to be in some thread: where it is, else in the first. */
+static void aim_at_keeper(const struct device *device, struct route_aim *aim)
+{
+	struct vm *at = device->route.at;
+
+	if (at && !at->leaving && at->guest) {
+		aim->vm = at;
+		return;
+	}
+	list_for_each(it, &device->daemon->vms) {
+		aim->vm = list_entry(it, struct vm, link);
+		if (aim->vm->guest)
+			return;
+		aim->vm = NULL;
+		aim->coming = true;
+	}
+}
+
+/**
+ * route_aim() - whose thread should have a device
+ * @device:	the device
+ */
+struct route_aim route_aim(const struct device *device)
+{
+	struct route_want want = route_wanted(device);
+	struct route_aim aim = {0};
+
+	/* What the kernel does not tell of yet stays where it is. */
+	aim.coming = device->unread;
+	if (device->broken[0])
+		return aim;
+	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))
+		aim.vm = vm_find(device->daemon, want.target);
+	/* One that is just coming into the configuration. */
+	if (aim.vm && !aim.vm->guest) {
+		aim.vm = NULL;
+		aim.coming = true;
+	}
+	aim.exported = aim.vm != NULL;
+	if (!aim.vm && route_reserved(device))
+		aim_at_keeper(device, &aim);
+	return aim;
+}

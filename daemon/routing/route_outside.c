@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens to devices from outside: they come and go, their VMs do, a client imports one, its
+ * guest tells, the daemon starts and ends. Each is written down and followed by route_reconcile().
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/routing/claims.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/routing/port_off.h"
+#include "daemon/routing/route.h"
+#include "daemon/commands/route_call.h"
+#include "daemon/routing/twins.h"
+
+/**
+ * routes_load() - read what was wished, and what was claimed, before this start
+ * @daemon:	the daemon
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int routes_load(struct daemon *daemon)
+{
+	int r = wish_book_load(daemon);
+
+	if (r == 0)
+		r = device_names_load(daemon);
+	if (r < 0)
+		return r;
+	r = ports_off_load(daemon);
+	if (r < 0)
+		return r;
+	r = twins_load(daemon);
+	if (r < 0)
+		return r;
+	r = claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
+	if (r < 0)
+		log_err("%s/claimed: %s", daemon->config->runtime_directory, errno_text(r));
+	return r;
+}
+
+/**
+ * routes_started() - all VMs' threads stand: begin
+ * @daemon:	the daemon, ready
+ */
+void routes_started(struct daemon *daemon)
+{
+	/* What was claimed and is not there any more needs nothing. */
+	claims_clear(&daemon->claimed_before);
+	list_for_each(it, &daemon->vms)
+		routes_take_up(list_entry(it, struct vm, link));
+	devices_name_anew(daemon);
+	routes_review(daemon);
+	port_jobs_started(daemon);
+}
+
+/**
+ * routes_stop() - the daemon ends: no more steps, and nobody waits any longer
+ * @daemon:	the daemon, stopping
+ */
+void routes_stop(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->devices) {
+		struct device *d = list_entry(it, struct device, link);
+
+		loop_cancel(daemon->loop, &d->route.retry);
+	}
+	loop_cancel(daemon->loop, &daemon->names.waits);
+	route_calls_end(daemon);
+	port_jobs_end(daemon);
+}
+
+/* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
+static void judge(struct device *device)
+{
+	if (!device->route.judge || !device->daemon->ready)
+		return;
+	device->route.judge = false;
+	route_calls_forbid(device);
+	route_wish_judge(device);
+}
+
+static void review(struct device *device)
+{
+	struct route_want want;
+
+	route_calls_named(device);
+	judge(device);
+	want = route_wanted(device);
+	/* It may be called otherwise there. */
+	if (device->route.at)
+		guest_side_changed(device->route.at);
+	if (strcmp(want.target, device->route.aimed))
+		route_wish_changed(device);
+	else
+		route_reconcile(device);
+}
+
+/**
+ * routes_review() - what is said of devices has changed
+ * @daemon:	the daemon
+ */
+void routes_review(struct daemon *daemon)
+{
+	daemon->names.changed = false;
+	list_for_each_safe(it, &daemon->devices)
+		review(list_entry(it, struct device, link));
+}
+
+/**
+ * route_guest_says() - something in the guest tells how it goes with a device there
+ * @device:	the device
+ * @has:	its kernel has it
+ * @text:	where it hasn't: why, for a person; it goes on trying
+ */
+void route_guest_says(struct device *device, bool has, const char *text)
+{
+	struct route *route = &device->route;
+
+	route->guest_has = has && route->session;
+	route->guest_ns = loop_now();
+	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
+	route_calls_check(device);
+}
+
+/**
+ * route_guest_lets_go() - somebody in the guest has detached a device
+ * @device:	exported to that guest, and kept so
+ * @boot:	which boot of the guest that was in
+ *
+ * Until a command names the device, or it is imported again by hand, it is not told to the guest's
+ * agent.
+ */
+void route_guest_lets_go(struct device *device, const char *boot)
+{
+	struct route *route = &device->route;
+
+	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", route->at->name);
+	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
+	route->guest_has = false;
+	claims_save(device->daemon);
+	route_calls_check(device);
+}
+
+/**
+ * route_give_again() - what was let go of in a guest is given to it again
+ * @device:	the device
+ */
+void route_give_again(struct device *device)
+{
+	if (!device->route.let_go.vm[0])
+		return;
+	device->route.let_go = (struct route_let_go){0};
+	claims_save(device->daemon);
+	if (device->route.at)
+		guest_side_changed(device->route.at);
+}
+
+/**
+ * route_added() - a device is there
+ * @device:	in the list
+ */
+void route_added(struct device *device)
+{
+	struct route_want want;
+	bool others;
+
+	device->had_twin = twins_had(device->daemon, device);
+	others = devices_name_anew(device->daemon);
+	device->route.guard = -1;
+	device->route.ours = claims_take(&device->daemon->claimed_before, device,
+					 &device->route.let_go, &device->route.before);
+	device->route.judge = true;
+	route_calls_named(device);
+	judge(device);
+	want = route_wanted(device);
+	memcpy(device->route.aimed, want.target, sizeof(want.target));
+	port_off_returned(device);
+	port_jobs_changed(device->daemon);
+	route_reconcile(device);
+	if (others)
+		routes_review(device->daemon);
+}
+
+/**
+ * route_changed() - what is known of a device has changed
+ * @device:	the device
+ *
+ * It may have another name, be in other groups and under other rules now.
+ */
+void route_changed(struct device *device)
+{
+	bool others = devices_name_anew(device->daemon);
+
+	device->route.judge = true;
+	review(device);
+	if (others)
+		routes_review(device->daemon);
+}
+
+/*
+ * What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged, and what leaves
+ * because its port was switched off comes back with another number.
+ */
+static void route_forget_until_unplug(struct device *device)
+{
+	bool off = port_off_find(device->daemon, device->busid);
+	unsigned (*change)(struct wishes *, const struct device_facts *, bool) =
+		off ? wish_switched_off : wish_unplugged;
+	struct daemon *daemon = device->daemon;
+	struct device_facts facts = device_facts_of(device);
+	struct wish_book next;
+	char error[200];
+
+	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
+		return;
+	if (!change(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
+		wish_book_deinit(&next);
+	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+		log_err("%s", error);
+	else if (!off)
+		log_notice("%s: a wish has ended: it was unplugged", device->tag);
+}
+
+/**
+ * route_removed() - a device was unplugged, and is freed right afterwards
+ * @device:	no longer in the list
+ */
+void route_removed(struct device *device)
+{
+	struct route *route = &device->route;
+
+	loop_cancel(device->daemon->loop, &route->retry);
+	route->guard = fd_close(route->guard);
+	broker_forget(device->daemon->broker, &route->req);
+	if (route->gd) {
+		guest_side_changed(route->at);
+		if (route->state != ROUTE_TAKING)
+			guest_take(route->at->guest, route->gd, true);
+		route_let_go(device);
+	}
+	port_jobs_changed(device->daemon);
+	route_calls_removed(device);
+	route_forget_until_unplug(device);
+	vm_maybe_gone(route->at);
+	if (devices_name_anew(device->daemon))
+		routes_review(device->daemon);
+}
+
+/**
+ * route_vm_changed() - a VM's card came up or went down
+ * @vm:		the VM
+ */
+void route_vm_changed(struct vm *vm)
+{
+	list_for_each_safe(it, &vm->daemon->devices)
+		route_reconcile(list_entry(it, struct device, link));
+	guest_side_changed(vm);
+}
+
+/**
+ * route_exported_to() - whether a VM may see and import a device now
+ * @device:	the device
+ * @vm:		the VM
+ */
+bool route_exported_to(const struct device *device, const struct vm *vm)
+{
+	const struct route *route = &device->route;
+	struct route_aim aim;
+
+	if (route->state != ROUTE_HELD || route->at != vm || !route->exported || !vm->connected)
+		return false;
+	aim = route_aim(device);
+	return aim.vm == vm && aim.exported;
+}
+
+/**
+ * route_import() - give a client the device that it asked for
+ * @device:	exported to @vm
+ * @vm:		the VM that the client is in
+ * @client:	its number there; answered where this succeeds
+ *
+ * Return: 0, -EBUSY where the VM holds it already, -ENODEV where it is not exported to it.
+ */
+int route_import(struct device *device, struct vm *vm, uint32_t client)
+{
+	struct route *route = &device->route;
+
+	if (!route_exported_to(device, vm))
+		return -ENODEV;
+	if (route->session || route->importing)
+		return -EBUSY;
+	route->importing = true;
+	route_give_again(device);
+	guest_import(vm->guest, route->gd, client);
+	return 0;
+}

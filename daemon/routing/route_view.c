@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where a device is, in the contract's words; see route.h. Changes nothing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/routing/route.h"
+
+/**
+ * route_actual() - where a device is
+ * @device:	the device
+ *
+ * Return: the name of the VM that it is exported to or attached in, else "host": also where it is
+ * claimed for a VM that is away.
+ */
+const char *route_actual(const struct device *device)
+{
+	const struct route *route = &device->route;
+
+	return route->state == ROUTE_HELD && route->exported && route->at->connected
+		       ? route->at->name
+		       : "host";
+}
+
+/* Why a device that is wanted elsewhere is with the host's drivers. */
+static const char *host_state_name(const struct device *device, const struct route_want *want,
+				   char *reason, size_t size)
+{
+	const struct vm *vm = vm_find(device->daemon, want->target);
+	char by[200];
+
+	if (!strcmp(want->target, "host")) {
+		/* A rule would have it elsewhere, and something keeps it from that. */
+		if (want->rule[0])
+			snprintf(reason, size, "%s", want->rule);
+		else if (route_reserved(device))
+			snprintf(reason, size, "it is reserved, and there is no VM to keep it for");
+		if (!device_is_ambiguous(device))
+			return "present";
+		device_why_ambiguous(device, reason, size);
+		return "ambiguous";
+	}
+	if (!route_permits(device, want->target, by, sizeof(by))) {
+		snprintf(reason, size, "%s may not have it: %s", want->target, by);
+		return "denied";
+	}
+	if (vm && vm->connected)
+		snprintf(reason, size,
+			 "it is the host's last keyboard, which no rule takes; see "
+			 "--force");
+	else
+		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured",
+			 want->target);
+	return "pending";
+}
+
+/* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
+static bool guest_reason(const struct device *device, char *reason, size_t size)
+{
+	const struct route *route = &device->route;
+	const char *vm = route->at->name;
+
+	if (route->let_go.vm[0])
+		snprintf(reason, size,
+			 "let go in the guest; `usbroutectl attach %s %s` gives it back",
+			 device_alias(device) ? device_alias(device) : device->busid, vm);
+	else if (route->at->asleep)
+		snprintf(reason, size, "%s is asleep; it takes it back when it is awake", vm);
+	return *reason;
+}
+
+/**
+ * route_state_name() - a device's state, as the contract names it
+ * @device:	the device
+ * @reason:	why it is not where it is wanted; "" where it is
+ * @size:	room there
+ */
+const char *route_state_name(const struct device *device, char *reason, size_t size)
+{
+	const struct route *route = &device->route;
+	struct route_want want = route_wanted(device);
+
+	*reason = 0;
+	if (device->unpowered) {
+		snprintf(reason, size,
+			 "its port is switched off; `usbroutectl power` switches it on");
+		return "off";
+	}
+	if (device->broken[0]) {
+		snprintf(reason, size, "%s", device->broken);
+		return "broken";
+	}
+	if (route->state == ROUTE_HELD && route->exported && !route->session &&
+	    guest_reason(device, reason, size))
+		return route->at->connected ? "exported" : "claimed";
+	switch (route->state) {
+	case ROUTE_HOST:
+		return host_state_name(device, &want, reason, size);
+	case ROUTE_OPENING:
+	case ROUTE_GIVING:
+		snprintf(reason, size, "it is being claimed");
+		return "pending";
+	case ROUTE_HELD:
+		if (!route->exported) {
+			snprintf(reason, size, "it is reserved");
+			return "claimed";
+		}
+		if (route->session)
+			return "attached";
+		if (route->at->connected) {
+			snprintf(reason, size, "%s", route->guest_text);
+			return "exported";
+		}
+		snprintf(reason, size, "%s is not connected", route->at->name);
+		return "claimed";
+	case ROUTE_TAKING:
+	case ROUTE_REBINDING:
+		return "draining";
+	case ROUTE_RESETTING:
+		snprintf(reason, size, "it is being reset");
+		return "draining";
+	case ROUTE_FAILED:
+		break;
+	}
+	snprintf(reason, size, "%s", route->reason);
+	return "failed";
+}

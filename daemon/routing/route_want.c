@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a device is wanted, what says so, and whether it may be there: the wishes and the policy,
+ * asked anew each time. Changes nothing.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "daemon/routing/policy_subject.h"
+#include "daemon/routing/route.h"
+
+/* What people said, the first that exists decides. */
+static const struct {
+	enum wish_list list;
+	const char *by;
+} kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
+
+/**
+ * route_wish() - what was said of a device in one of the lists
+ * @device:	the device
+ * @book:	the wishes
+ * @list:	which of them
+ *
+ * Return: the wish that decides, owned by the book, or NULL.
+ */
+const struct wish *route_wish(const struct device *device, const struct wish_book *book,
+			      enum wish_list list)
+{
+	struct device_facts facts = device_facts_of(device);
+
+	return wish_find(&book->list[list], &facts, device_pair_tells(device));
+}
+
+/**
+ * route_reserved() - whether a device is kept from the host's drivers
+ * @device:	the device
+ */
+bool route_reserved(const struct device *device)
+{
+	return route_wish(device, &device->daemon->book, WISHES_RESERVED) != NULL;
+}
+
+/**
+ * route_permits() - whether a VM may have a device
+ * @device:	the device
+ * @vm:		the VM's name
+ * @by:		what decides: a rule with file and line, or "[device NAME] vms"; may be NULL
+ * @size:	room there
+ */
+bool route_permits(const struct device *device, const char *vm, char *by, size_t size)
+{
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	return policy_permits(device->daemon->policy, &s.facts, s.section, vm, by, size);
+}
+
+/**
+ * route_permits_absent() - the same of a device that is known by its alias, and not plugged in
+ * @daemon:	the daemon
+ * @alias:	its name
+ * @vm:		the VM's name
+ * @by:		what decides; may be NULL
+ * @size:	room there
+ *
+ * What it is in truth is asked again once it is there.
+ */
+bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,
+			  size_t size)
+{
+	struct policy_subject s;
+
+	policy_subject_absent(&s, daemon->config, alias, config_find_device(daemon->config, alias));
+	return policy_permits(daemon->policy, &s.facts, s.section, vm, by, size);
+}
+
+/**
+ * route_asker_may() - whether who has wished a device at a VM by a command still may
+ * @device:	the device, as far as it is known by now
+ * @by:		where not: what decides, for a person
+ * @size:	room there
+ *
+ * Only those are asked about to whom a rule gave the right: who may do all goes on to. To bring a
+ * device home does nobody harm.
+ */
+bool route_asker_may(const struct device *device, char *by, size_t size)
+{
+	const struct wish *w = route_wish(device, &device->daemon->book, WISHES_COMMANDS);
+	struct policy_caller caller = {};
+	struct policy_subject s;
+
+	if (!w || !w->n_asker || !strcmp(w->target, "host"))
+		return true;
+	caller.uid = w->asker[0];
+	caller.gids = w->asker + 1;
+	caller.n_gids = w->n_asker - 1;
+	policy_subject_of(&s, device);
+	return policy_right(device->daemon->policy, &caller, &s.facts, w->target, by, size);
+}
+
+/**
+ * route_consents() - whether the configuration itself gives a device to a VM by name
+ * @device:	the device
+ * @vm:		the VM's name
+ */
+bool route_consents(const struct device *device, const char *vm)
+{
+	const struct config_device *c = device->section;
+
+	for (size_t i = 0; c && device_bears_section(device) && c->has_vms && i < c->n_vms; i++)
+		if (!strcmp(c->vms[i], vm))
+			return true;
+	return false;
+}
+
+/**
+ * route_wanted() - where a device should be, whether that can be or not
+ * @device:	the device
+ *
+ * A command's wish decides, else an assignment, else the first rule with attach=auto, else it
+ * should be with the host.
+ */
+struct route_want route_wanted(const struct device *device)
+{
+	return route_wanted_in(device, &device->daemon->book);
+}
+
+/**
+ * route_wanted_in() - the same, were these the wishes
+ * @device:	the device
+ * @book:	the wishes
+ */
+struct route_want route_wanted_in(const struct device *device, const struct wish_book *book)
+{
+	struct route_want want = {.by = "default", .target = "host"};
+	struct policy_subject s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = route_wish(device, book, kinds[i].list);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
+		return want;
+	}
+	policy_subject_of(&s, device);
+	if (policy_auto(device->daemon->policy, &s.facts, s.section, want.target, want.rule,
+			sizeof(want.rule)))
+		want.by = "rule";
+	else {
+		/* Of a rule that says never there is nothing to tell. */
+		if (!want.target[0])
+			want.rule[0] = 0;
+		strcpy(want.target, "host");
+	}
+	return want;
+}
+
+/**
+ * route_wanted_on() - the same of what a wish hangs on, and nothing that is plugged in
+ * @book:	the wishes
+ * @wish_on:	what, in wish_text()'s words
+ */
+struct route_want route_wanted_on(const struct wish_book *book, const char *wish_on)
+{
+	struct route_want want = {.by = "default", .target = "host"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = wish_find_on(&book->list[kinds[i].list], wish_on);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
+		break;
+	}
+	return want;
+}
+
+/**
+ * route_wanted_absent() - the same of a device that is known by its alias, and not plugged in
+ * @daemon:	the daemon
+ * @alias:	its name
+ *
+ * Which wish it really is shows when it is plugged in, and rules are asked then: this is for
+ * telling people.
+ */
+struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias)
+{
+	static const struct selector none = SELECTOR_INIT;
+	const struct config_device *c = config_find_device(daemon->config, alias);
+	struct route_want want = {.by = "default", .target = "host"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = wish_find_absent(&daemon->book.list[kinds[i].list],
+							c ? &c->match : &none, alias);
+
+		if (!w)
+			continue;
+		want.by = kinds[i].by;
+		memcpy(want.target, w->target, sizeof(want.target));
+		wish_text(w, want.wish_on, sizeof(want.wish_on));
+		break;
+	}
+	return want;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Another configuration's VMs: which come, which leave, which stay and notice nothing.
+ *
+ * One that leaves is out of the list and unknown by name at once, and its devices go where they are
+ * wanted then; its thread ends when it has none any more. Until then it is in daemon->leaving, and
+ * one of the same name or address that comes waits for it. Control thread only.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/routing/route.h"
+#include "daemon/vms/vm_private.h"
+
+static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
+{
+	if (vm->has_fixed_address != c->has_address || vm->has_fixed_mac != c->has_mac)
+		return false;
+	if (!vm->domain != !c->domain || (c->domain && strcmp(vm->domain, c->domain)))
+		return false;
+	if (c->has_address && vm->address.s_addr != c->address.s_addr)
+		return false;
+	return !c->has_mac || !memcmp(vm->fixed_mac, c->mac, sizeof(c->mac));
+}
+
+/**
+ * vm_maybe_gone() - end the thread of a VM that left the configuration, once it has no device
+ * @vm:		the VM, or NULL
+ */
+void vm_maybe_gone(struct vm *vm)
+{
+	if (!vm || !vm->leaving || vm->ending || !vm->guest)
+		return;
+	list_for_each(it, &vm->daemon->devices) {
+		if (list_entry(it, struct device, link)->route.at == vm)
+			return;
+	}
+	vm->ending = true;
+	guest_stop(vm->guest);
+}
+
+/* Its devices go where they are wanted now; its socket's name is free at once. */
+static void vm_leave(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+
+	log_notice("%s: out of the configuration", vm->name);
+	list_remove(&vm->link);
+	vm_silence(vm, "its VM is out of the configuration");
+	route_calls_vm_left(vm);
+	vm->connected = false;
+	if (!vm->guest) {
+		vm_close(vm);
+		vm_free(vm);
+		return;
+	}
+	vm_close(vm);
+	vm->leaving = true;
+	list_append(&daemon->leaving, &vm->link);
+}
+
+static bool vm_must_wait(const struct vm *vm)
+{
+	list_for_each(it, &vm->daemon->leaving) {
+		const struct vm *old = list_entry(it, struct vm, link);
+
+		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr ||
+		    (old->has_fixed_mac && vm->has_fixed_mac &&
+		     !memcmp(old->fixed_mac, vm->fixed_mac, sizeof(vm->fixed_mac))))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * vms_start_waiting() - start the VMs that wait for one that has gone by now
+ * @daemon:	the daemon
+ */
+void vms_start_waiting(struct daemon *daemon)
+{
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (vm->started || vm_must_wait(vm))
+			continue;
+		if (vm->socket < 0 && vm_make_socket(vm, daemon->socket_group) < 0)
+			continue;
+		vm_start(vm);
+	}
+}
+
+/* One of this name is there, or is leaving: its socket's path is free only when that has gone. */
+static bool name_is_in_use(struct daemon *daemon, const char *name)
+{
+	list_for_each(it, &daemon->leaving) {
+		if (!strcmp(list_entry(it, struct vm, link)->name, name))
+			return true;
+	}
+	return vm_find(daemon, name);
+}
+
+/* The VM as it is to be: the one that is there, or a new one, in no list. */
+static int prepare_one(struct daemon *daemon, const struct config_vm *c, struct vm **ret_vm)
+{
+	struct vm *vm = vm_find(daemon, c->name);
+
+	if (vm && vm_is_as_configured(vm, c)) {
+		*ret_vm = vm;
+		return 0;
+	}
+	return vm_new(ret_vm, daemon, c);
+}
+
+static bool is_new(const struct vm *vm)
+{
+	return list_empty(&vm->link);
+}
+
+static int make_new_sockets(struct daemon *daemon, const struct vm_list *next)
+{
+	for (size_t i = 0; i < next->n; i++) {
+		struct vm *vm = next->at[i];
+		int r = 0;
+
+		if (is_new(vm) && !name_is_in_use(daemon, vm->name))
+			r = vm_make_socket(vm, daemon->socket_group);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void forget_new(const struct vm_list *next)
+{
+	for (size_t i = 0; i < next->n; i++) {
+		struct vm *vm = next->at[i];
+
+		if (!is_new(vm))
+			continue;
+		/* Else the path is another one's. */
+		if (vm->socket >= 0)
+			vm_close(vm);
+		vm_free(vm);
+	}
+}
+
+/**
+ * vms_prepare() - make all that another configuration's VMs need, and change nothing yet
+ * @daemon:	the daemon, with the configuration that holds
+ * @config:	the other one
+ * @ret_next:	its VMs, for vms_change(); those that stay as they are among them
+ * @errors:	what can't be had
+ *
+ * Return: 0, or a negative errno and all is as it was.
+ */
+int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_list *ret_next,
+		struct config_errors *errors)
+{
+	struct vm_list next = {0};
+	int r = 0;
+
+	list_for_each(it, &config->vms) {
+		r = prepare_one(daemon, list_entry(it, struct config_vm, link), &next.at[next.n]);
+		if (r < 0)
+			break;
+		next.n++;
+	}
+	if (r == 0)
+		r = make_new_sockets(daemon, &next);
+	/* The last one, since it is on the disk then. */
+	if (r == 0)
+		r = vm_addresses_assign(config, &next);
+	if (r < 0) {
+		forget_new(&next);
+		config_errors_add(errors, "the VMs can't be changed: %s", errno_text(r));
+		return r;
+	}
+	*ret_next = next;
+	return 0;
+}
+
+/**
+ * vms_change() - bring the VMs to what the configuration says by now
+ * @daemon:	the daemon, with its new configuration
+ * @next:	of vms_prepare(), for it
+ *
+ * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
+ * comes again.
+ */
+void vms_change(struct daemon *daemon, const struct vm_list *next)
+{
+	struct list stay = LIST_INIT(stay);
+	struct list *l;
+
+	for (size_t i = 0; i < next->n; i++) {
+		list_remove(&next->at[i]->link);
+		list_append(&stay, &next->at[i]->link);
+	}
+	/* What is left has no place in the new one. */
+	while ((l = list_first(&daemon->vms)))
+		vm_leave(list_entry(l, struct vm, link));
+	while ((l = list_pop(&stay)))
+		list_append(&daemon->vms, l);
+	vms_share_memory(daemon);
+	vms_start_waiting(daemon);
+	list_for_each_safe(it, &daemon->leaving)
+		vm_maybe_gone(list_entry(it, struct vm, link));
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The private segment as control sees it: which VM's card has which number and MAC, and links
+ * between guests (vhost_user_net/net_roster.h has the rules). No frame comes this way. Control
+ * thread only.
+ *
+ * A VM is entered when its port is asked for, and leaves when it is freed: until then nobody else
+ * gets its MAC. What guests' threads ask for is hostile.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/vms/vm_private.h"
+
+/* NULL: its thread has ended, and so does the daemon. */
+static struct guest *guest_at(struct daemon *daemon, unsigned number)
+{
+	return daemon->ports[number] ? daemon->ports[number]->guest : NULL;
+}
+
+static void vm_net_peer(void *ctx, unsigned to, const struct net_peer *peer)
+{
+	struct guest *guest = guest_at(ctx, to);
+
+	if (guest)
+		guest_peer_set(guest, peer);
+}
+
+static void vm_net_gone(void *ctx, unsigned to, unsigned number)
+{
+	struct guest *guest = guest_at(ctx, to);
+
+	if (guest)
+		guest_peer_gone(guest, number);
+}
+
+static void vm_net_mac(void *ctx, unsigned to, const uint8_t mac[6], bool granted)
+{
+	struct daemon *daemon = ctx;
+	struct vm *vm = daemon->ports[to];
+
+	vm_card_has_mac(vm, net_roster_mac(&daemon->roster, to));
+	if (vm->guest)
+		guest_mac_granted(vm->guest, mac, granted);
+}
+
+/* Each side has descriptors of its own, which it closes. */
+static int vm_net_link(void *ctx, unsigned low, unsigned high)
+{
+	struct daemon *daemon = ctx;
+	_cleanup_close_ int memory = -1, memory_too = -1, wake_low = -1, wake_high = -1;
+	int wake[2], r = net_link_make(&memory, wake);
+
+	if (r == 0) {
+		memory_too = fcntl(memory, F_DUPFD_CLOEXEC, 0);
+		wake_low = fcntl(wake[0], F_DUPFD_CLOEXEC, 0);
+		wake_high = fcntl(wake[1], F_DUPFD_CLOEXEC, 0);
+		if (memory_too < 0 || wake_low < 0 || wake_high < 0) {
+			r = -errno;
+			close(wake[0]);
+			close(wake[1]);
+		}
+	}
+	if (r < 0) {
+		log_err("%s and %s: no link between them: %s; the two guests do not reach each "
+			"other",
+			daemon->ports[low]->name, daemon->ports[high]->name, errno_text(r));
+		return r;
+	}
+	guest_link(guest_at(daemon, low), high, 0, take_fd(&memory), wake[0], take_fd(&wake_high));
+	guest_link(guest_at(daemon, high), low, 1, take_fd(&memory_too), wake[1],
+		   take_fd(&wake_low));
+	return 0;
+}
+
+static const struct net_roster_ops vm_net_ops = {
+	.peer = vm_net_peer,
+	.gone = vm_net_gone,
+	.mac = vm_net_mac,
+	.link = vm_net_link,
+};
+
+/**
+ * vm_net_init() - a segment without cards
+ * @daemon:	the daemon
+ */
+void vm_net_init(struct daemon *daemon)
+{
+	net_roster_init(&daemon->roster, &vm_net_ops, daemon);
+}
+
+/**
+ * vm_net_enter() - a VM's card has a number, and its MAC is nobody else's from here on
+ * @vm:		the VM, with its address, and the MAC that its guest had before
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_net_enter(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+	struct net_roster_entry entry = {
+		.address = vm->address,
+		.fixed = vm->has_fixed_mac,
+		.isolate = daemon->config->isolate,
+	};
+	int r;
+
+	if (vm->has_fixed_mac)
+		memcpy(entry.mac, vm->fixed_mac, sizeof(entry.mac));
+	else if (vm->has_mac)
+		memcpy(entry.mac, vm->mac, sizeof(entry.mac));
+	r = net_roster_enter(&daemon->roster, &entry, &vm->number);
+	if (r < 0) {
+		log_err("%s: its card can't be joined to the others: %s", vm->name, errno_text(r));
+		return r;
+	}
+	vm->entered = true;
+	daemon->ports[vm->number] = vm;
+	if (!vm->has_fixed_mac)
+		vm_card_has_mac(vm, net_roster_mac(&daemon->roster, vm->number));
+	return 0;
+}
+
+/**
+ * vm_net_leave() - forget a VM's card
+ * @vm:		the VM, whose thread has ended, if it had one
+ */
+void vm_net_leave(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+
+	if (!vm->entered)
+		return;
+	vm->entered = false;
+	daemon->ports[vm->number] = NULL;
+	net_roster_leave(&daemon->roster, vm->number);
+}
+
+/**
+ * vm_net_started() - a VM's process can be told of the others
+ * @vm:		the VM. A process that has served before may have told of its card already
+ */
+void vm_net_started(struct vm *vm)
+{
+	static const uint8_t none[6];
+	struct net_roster *roster = &vm->daemon->roster;
+
+	net_roster_started(roster, vm->number);
+	/* What it was granted may not have been written down before the last control ended. */
+	if (memcmp(vm->card_mac, none, 6) &&
+	    memcmp(vm->card_mac, net_roster_mac(roster, vm->number), 6))
+		net_roster_mac_wanted(roster, vm->number, vm->card_mac);
+	net_roster_up(roster, vm->number, vm->connected);
+}
+
+/**
+ * vm_net_ended() - a VM's thread has ended; its number and MAC stay its own
+ * @vm:		the VM
+ */
+void vm_net_ended(struct vm *vm)
+{
+	net_roster_ended(&vm->daemon->roster, vm->number);
+}
+
+/**
+ * vm_net_up() - a VM's card went up or down
+ * @vm:		the VM
+ * @up:		it went up
+ */
+void vm_net_up(struct vm *vm, bool up)
+{
+	net_roster_up(&vm->daemon->roster, vm->number, up);
+}
+
+/**
+ * vm_net_mac_wanted() - a VM's guest sends from a MAC that is not its own
+ * @ctx:	the VM
+ * @mac:	the MAC
+ */
+void vm_net_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	struct vm *vm = ctx;
+
+	net_roster_mac_wanted(&vm->daemon->roster, vm->number, mac);
+}
+
+/**
+ * vm_net_link_wanted() - a VM's card wants a link to another
+ * @ctx:	the VM
+ * @number:	the other's, unchecked
+ */
+void vm_net_link_wanted(void *ctx, unsigned number)
+{
+	struct vm *vm = ctx;
+
+	net_roster_link_wanted(&vm->daemon->roster, vm->number, number);
+}

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM's process, as control has it; see vm_process.h.
+ *
+ * A process that says what answers nothing has lost its line: it was taken over, or is broken, and
+ * control needs no more of it.
+ */
+#include "daemon/vms/vm_process_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/stranger.h"
+
+/* ------------------------------------------------------------- words to the process */
+
+static void tell_start(struct guest *guest)
+{
+	const struct guest_config *cfg = &guest->cfg;
+	struct vm_wire_start m = {.kind = VM_ASK_START,
+				  .prefix = cfg->prefix,
+				  .hotkeys = cfg->hotkeys,
+				  .memory = cfg->memory};
+
+	snprintf(m.name, sizeof(m.name), "%s", cfg->name);
+	memcpy(m.address, &cfg->address, sizeof(m.address));
+	memcpy(m.daemon, &cfg->daemon, sizeof(m.daemon));
+	memcpy(m.mac, cfg->mac, sizeof(m.mac));
+	memcpy(m.mac_before, cfg->mac_before, sizeof(m.mac_before));
+	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next}, 2);
+}
+
+static void guest_over(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	guest->events->ended(guest->ctx);
+}
+
+static void guest_is_over(struct guest *guest)
+{
+	if (!guest->over)
+		loop_watch_time(guest->loop, &guest->ended, 0, guest_over, guest);
+	guest->over = true;
+}
+
+/* With no process there is nothing to wait for. */
+static void end_alone(struct guest *guest)
+{
+	list_for_each_safe(it, &guest->devices)
+		vm_process_taken(list_entry(it, struct guest_device, link), 0);
+	guest_is_over(guest);
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+	struct guest *guest = ctx;
+	bool stood = guest->state == GUEST_STANDS;
+
+	guest->line = vm_line_free(guest->line);
+	guest->state = GUEST_ALONE;
+	loop_cancel(guest->loop, &guest->anew);
+	guest->agent_asked = false;
+	if (guest->card.up) {
+		guest->card.up = guest->card.has_daemon = false;
+		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
+		guest->events->link(guest->ctx, &guest->card);
+	}
+	vm_process_devices_lost(guest, "its VM's process has ended");
+	if (guest->stopping) {
+		end_alone(guest);
+		return;
+	}
+	if (stood)
+		log_err("%s: its process is lost: %s", guest->cfg.name, why);
+	guest->process->lost(guest->ctx, why);
+}
+
+/* ------------------------------------------------------------- what the process says */
+
+typedef const char *(*say_fn)(struct guest *guest, const union vm_wire_message *m);
+static void guest_stands(struct guest *guest)
+{
+	guest->state = GUEST_STANDS;
+	list_for_each_safe(it, &guest->devices) {
+		struct guest_device *gd = list_entry(it, struct guest_device, link);
+
+		if (!gd->given && !gd->taking)
+			vm_process_give(gd);
+	}
+	if (guest->process->stands)
+		guest->process->stands(guest->ctx);
+}
+
+/* Its calls in the kernel may take 5 s to give up on a dead device; then some. */
+#define END_SECONDS 15
+
+static void does_not_end(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	log_err("%s: its process of the last run does not end, and keeps what it holds; try: pgrep "
+		"-a usbrouted-vm",
+		guest->cfg.name);
+	guest_disconnect(guest, "it does not end");
+}
+
+/* Of the last control: it makes room for a new one. */
+static void end_it(struct guest *guest)
+{
+	guest->state = GUEST_ENDING;
+	loop_cancel(guest->loop, &guest->anew);
+	loop_watch_time(guest->loop, &guest->anew, END_SECONDS * 1000000000ull, does_not_end,
+			guest);
+	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+}
+
+/* Its card comes and goes anyway now: that is the time for another process. */
+static void connects_anew(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	log_notice("%s: its virtual machine connects anew: its process of another version ends now",
+		   guest->cfg.name);
+	end_it(guest);
+}
+
+/*
+ * What it holds its guest keeps. Without us it can't be told of anything else; what it was told last
+ * holds until its virtual machine is started again.
+ */
+static const char *leave_alone(struct guest *guest)
+{
+	int r;
+
+	if (!guest->serves)
+		return "it speaks no version that usbrouted does";
+	guest->state = GUEST_STRANGE;
+	r = loop_watch_fd(guest->loop, &guest->anew, guest->cfg.listener, POLLIN, 0, connects_anew,
+			  guest);
+	if (r < 0)
+		return "no room to watch for its virtual machine";
+	log_warning(
+		"%s: its process is of a version that this usbrouted does not speak: it keeps what "
+		"it has, and gets nothing else, until its virtual machine is started again",
+		guest->cfg.name);
+	if (guest->process->strange)
+		guest->process->strange(guest->ctx);
+	return NULL;
+}
+
+static const char *said_hello(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_GREETING)
+		return NOT_ASKED;
+	if (guest->stopping)
+		return "it is not needed any more";
+	guest->serves = m->hello.serves;
+	if (vm_wire_agree(&m->hello) < 0)
+		return leave_alone(guest);
+	guest->state = GUEST_STARTING;
+	tell_start(guest);
+	return NULL;
+}
+
+static const char *said_started(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_STARTING)
+		return NOT_ASKED;
+	if (m->started.r < 0 && guest->serves) {
+		end_it(guest);
+		return NULL;
+	}
+	if (m->started.r < 0)
+		return errno_text(m->started.r);
+	if (!guest->serves) {
+		guest_stands(guest);
+		return NULL;
+	}
+	guest->state = GUEST_ASKING;
+	guest->n_held = 0;
+	if (guest->process->goes_on)
+		guest->process->goes_on(guest->ctx);
+	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_HELD});
+	return NULL;
+}
+
+static const char *said_held(struct guest *guest, const union vm_wire_message *m)
+{
+	return guest->state == GUEST_ASKING ? vm_process_held(guest, m) : NOT_ASKED;
+}
+
+static const char *said_held_all(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	if (guest->state != GUEST_ASKING)
+		return NOT_ASKED;
+	guest_stands(guest);
+	return NULL;
+}
+
+static const char *said_card(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->card = (struct guest_card){.up = m->card.up, .has_daemon = m->card.has_daemon};
+	memcpy(guest->card.mac, m->card.mac, sizeof(guest->card.mac));
+	memcpy(guest->card.foreign, m->card.foreign, sizeof(guest->card.foreign));
+	guest->events->link(guest->ctx, &guest->card);
+	return NULL;
+}
+
+static const char *said_ended(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	/* The line's end is next, and says the rest. */
+	return guest->stopping || guest->state == GUEST_ENDING ? NULL : NOT_ASKED;
+}
+
+static const char *said_refused(struct guest *guest, const union vm_wire_message *m)
+{
+	log_limited(&guest->limit, LOG_LEVEL_WARNING,
+		    "%s: its process is of an older version, and does not know \"%s\"",
+		    guest->cfg.name, vm_wire_name(m->refused.refused));
+	return NULL;
+}
+
+static const char *said_import_asked(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->state != GUEST_STANDS)
+		return NOT_ASKED;
+	guest->events->import_asked(guest->ctx, m->import_asked.client, m->import_asked.busid);
+	return NULL;
+}
+
+static const char *said_agent_asked(struct guest *guest, const union vm_wire_message *m _unused_)
+{
+	if (guest->state != GUEST_STANDS || guest->agent_asked)
+		return "it asks for its agent twice";
+	guest->agent_asked = true;
+	guest->events->agent_asked(guest->ctx);
+	return NULL;
+}
+
+static const char *said_mac_wanted(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->events->mac_wanted(guest->ctx, m->mac.mac);
+	return NULL;
+}
+
+static const char *said_link_wanted(struct guest *guest, const union vm_wire_message *m)
+{
+	guest->events->link_wanted(guest->ctx, m->number.number);
+	return NULL;
+}
+
+static const say_fn says[VM_WIRE_KINDS] = {
+	[VM_SAY_HELLO] = said_hello,
+	[VM_SAY_STARTED] = said_started,
+	[VM_SAY_CARD] = said_card,
+	[VM_SAY_HELD] = said_held,
+	[VM_SAY_HELD_ALL] = said_held_all,
+	[VM_SAY_ENDED] = said_ended,
+	[VM_SAY_REFUSED] = said_refused,
+	[VM_SAY_MAC_WANTED] = said_mac_wanted,
+	[VM_SAY_LINK_WANTED] = said_link_wanted,
+	[VM_SAY_IMPORT_ASKED] = said_import_asked,
+	[VM_SAY_AGENT_ASKED] = said_agent_asked,
+};
+
+static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
+{
+	struct guest *guest = ctx;
+
+	/* What one of the last control says on its way out is about nothing of ours. */
+	if (guest->state == GUEST_ENDING || guest->state == GUEST_STRANGE)
+		return NULL;
+	return says[m->kind] ? says[m->kind](guest, m) : vm_process_device_says(guest, m);
+}
+
+/**
+ * guest_disconnect() - have nothing more to do with a guest's process
+ * @guest:	the guest
+ * @why:	for the log; "lost" is told within
+ */
+void guest_disconnect(struct guest *guest, const char *why)
+{
+	if (guest->line)
+		on_lost(guest, why);
+}
+
+static const struct vm_line_ops line_ops = {.message = on_message, .lost = on_lost};
+
+/* ------------------------------------------------------------- guest.h: the guest */
+
+/**
+ * guest_start() - make a guest, without a process yet
+ * @ret_guest:	the guest; freed by guest_free() after @events->ended
+ * @config:	copied; its descriptors are the guest's where this succeeds
+ * @control:	the caller's loop
+ * @events:	called in the caller's thread with @ctx
+ *
+ * Return: 0 or a negative errno.
+ */
+int guest_start(struct guest **ret_guest, const struct guest_config *config, struct loop *control,
+		const struct guest_events *events, void *ctx)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return -ENOMEM;
+	guest->cfg = *config;
+	guest->loop = control;
+	guest->events = events;
+	guest->ctx = ctx;
+	guest->next = -1;
+	list_init(&guest->devices);
+	*ret_guest = guest;
+	return 0;
+}
+
+/**
+ * guest_set_next() - where the next control will find its process
+ * @guest:	the guest
+ * @listener:	a listening SOCK_SEQPACKET socket; the guest's from here on
+ */
+void guest_set_next(struct guest *guest, int listener)
+{
+	guest->next = listener;
+}
+
+/**
+ * guest_connect() - give a guest its process
+ * @guest:	the guest, without one
+ * @line:	connected to it; the guest's from here on
+ * @events:	of the process, called with the guest's ctx
+ */
+void guest_connect(struct guest *guest, int line, const struct guest_process_events *events)
+{
+	struct vm_wire_hello hello = {
+		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
+	int r = vm_line_open(&guest->line, guest->loop, line, VM_WIRE_CONTROL, &line_ops, guest);
+
+	guest->process = events;
+	if (r < 0) {
+		fd_close(line);
+		guest->process->lost(guest->ctx, errno_text(r));
+		return;
+	}
+	guest->state = GUEST_GREETING;
+	vm_process_tell(guest, &hello);
+}
+
+/**
+ * guest_set_hotkeys() - have a guest's keyboards watched for other hot keys
+ * @guest:	the guest
+ * @hotkeys:	copied
+ */
+void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
+{
+	guest->cfg.hotkeys = *hotkeys;
+	if (guest->state >= GUEST_STARTING)
+		vm_process_tell(guest, &(struct vm_wire_hotkeys){.kind = VM_ASK_HOTKEYS,
+								 .hotkeys = *hotkeys});
+}
+
+/**
+ * guest_set_memory() - give a guest another share of the kernel's memory for URBs
+ * @guest:	the guest
+ * @share:	copied
+ */
+void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
+{
+	guest->cfg.memory = *share;
+	if (guest->state >= GUEST_STARTING)
+		vm_process_tell(guest,
+				&(struct vm_wire_memory){.kind = VM_ASK_MEMORY, .share = *share});
+}
+
+/* ------------------------------------------------------------- guest.h: other guests' cards */
+
+/*
+ * A process that does not stand yet is told nothing: whoever hears that it stands tells it of all
+ * others.
+ */
+
+/**
+ * guest_peer_set() - tell a guest of another guest's card
+ * @guest:	the guest
+ * @peer:	the card as it is now; copied
+ */
+void guest_peer_set(struct guest *guest, const struct net_peer *peer)
+{
+	struct vm_wire_port m = {.kind = VM_ASK_PEER,
+				 .number = peer->number,
+				 .has_mac = net_mac_key(peer->mac) != 0,
+				 .isolated = peer->isolated,
+				 .up = peer->up};
+
+	memcpy(m.mac, peer->mac, sizeof(m.mac));
+	memcpy(m.address, &peer->address, sizeof(m.address));
+	if (guest->state == GUEST_STANDS)
+		vm_process_tell(guest, &m);
+}
+
+/**
+ * guest_peer_gone() - tell a guest to forget another guest's card
+ * @guest:	the guest
+ * @number:	the card's; the link to it is closed, too
+ */
+void guest_peer_gone(struct guest *guest, unsigned number)
+{
+	if (guest->state == GUEST_STANDS)
+		vm_process_tell(guest, &(struct vm_wire_number){.kind = VM_ASK_PEER_GONE,
+								.number = number});
+}
+
+/**
+ * guest_link() - hand a guest its end of a link
+ * @guest:	the guest
+ * @number:	whose card the other end is; a link that was there is closed
+ * @side:	which side of the link is this one, 0 or 1
+ * @memfd:	of net_link_make(), as the other two
+ * @wake_mine:	what the other end wakes this one by
+ * @wake_theirs: what this end wakes the other one by; all three are the guest's from here on
+ */
+void guest_link(struct guest *guest, unsigned number, unsigned side, int memfd, int wake_mine,
+		int wake_theirs)
+{
+	struct vm_wire_link m = {.kind = VM_ASK_LINK, .number = number, .side = side};
+	int fds[] = {memfd, wake_mine, wake_theirs};
+
+	if (guest->state == GUEST_STANDS)
+		vm_line_send(guest->line, &m, fds, 3);
+	for (unsigned i = 0; i < 3; i++)
+		fd_close(fds[i]);
+}
+
+/**
+ * guest_mac_granted() - tell a guest whose a MAC is
+ * @guest:	the guest
+ * @mac:	the MAC
+ * @granted:	it is its card's from here on; else it is not, even where it was
+ */
+void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
+{
+	struct vm_wire_mac_answer m = {.kind = VM_ASK_MAC, .granted = granted};
+
+	memcpy(m.mac, mac, sizeof(m.mac));
+	/* The next process begins with it. */
+	if (granted)
+		memcpy(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before));
+	else if (!memcmp(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before)))
+		memset(guest->cfg.mac_before, 0, sizeof(guest->cfg.mac_before));
+	if (guest->state == GUEST_STANDS)
+		vm_process_tell(guest, &m);
+}
+
+/**
+ * guest_stop() - have a guest's process let go of everything and end
+ * @guest:	the guest; @events->ended follows, unless a call is stuck in the kernel
+ */
+void guest_stop(struct guest *guest)
+{
+	guest->stopping = true;
+	if (guest->state >= GUEST_STARTING)
+		vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+	else
+		guest_is_over(guest);
+}
+
+/**
+ * guest_free() - free a guest whose process has ended, or is left alone
+ * @guest:	the guest, or NULL; devices that were forgotten are freed
+ *
+ * Return: NULL.
+ */
+struct guest *guest_free(struct guest *guest)
+{
+	if (!guest)
+		return NULL;
+	loop_cancel(guest->loop, &guest->ended);
+	loop_cancel(guest->loop, &guest->taken);
+	loop_cancel(guest->loop, &guest->anew);
+	vm_line_free(guest->line);
+	vm_process_devices_free(guest);
+	stranger_listener_close(guest->cfg.listener);
+	fd_close(guest->next);
+	free(guest);
+	return NULL;
+}
+
+/* ------------------------------------------------------------- guest.h: its clients, its agent */
+
+/**
+ * guest_refuse() - tell a client that it does not get what it asked for
+ * @guest:	the guest
+ * @client:	of "import_asked", which this answers
+ * @status:	why
+ */
+void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
+{
+	vm_process_tell(guest, &(struct vm_wire_refuse){
+				       .kind = VM_ASK_REFUSE, .client = client, .status = status});
+}
+
+/**
+ * guest_hang_up() - tell a guest that a USB/IP connection of a process that has died is dead
+ * @guest:	the guest
+ * @peer:	its end of the connection
+ *
+ * Return: 0.
+ */
+int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
+{
+	struct vm_wire_hang_up m = {.kind = VM_ASK_HANG_UP,
+				    .peer = {.v6 = peer->v6, .port = peer->port}};
+
+	memcpy(m.peer.address, peer->address, sizeof(m.peer.address));
+	vm_process_tell(guest, &m);
+	return 0;
+}
+
+/**
+ * guest_agent() - give the agent's connection a socket
+ * @guest:	the guest, after "agent_asked"
+ * @number:	the caller's for that connection: no other has had it
+ * @sock:	a stream socket that does not block, the guest's from here on
+ */
+void guest_agent(struct guest *guest, uint32_t number, int sock)
+{
+	struct vm_wire_number m = {.kind = VM_ASK_AGENT, .number = number};
+
+	/* Of a process that has gone meanwhile nobody asks any more. */
+	if (guest->agent_asked)
+		vm_line_send(guest->line, &m, &sock, 1);
+	guest->agent_asked = false;
+	fd_close(sock);
+}
+
+/**
+ * guest_agent_end() - end an agent's connection
+ * @guest:	the guest; its process may be another one by now
+ * @number:	of guest_agent()
+ */
+void guest_agent_end(struct guest *guest, uint32_t number)
+{
+	if (guest->state == GUEST_STANDS)
+		vm_process_tell(guest, &(struct vm_wire_number){.kind = VM_ASK_AGENT_END,
+								.number = number});
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configured VMs: their sockets, ports and threads.
+ *
+ * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
+ * its thread is stopped -> ended. Addresses are vm_address.c's, what is known of its card is vm_card.c's,
+ * how cards are joined is vm_net.c's, another configuration is vm_change.c's.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/stranger.h"
+#include "daemon/guests/exports.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/routing/old_sessions.h"
+#include "daemon/routing/route.h"
+#include "daemon/vms/vm_private.h"
+
+struct vm *vm_find(struct daemon *daemon, const char *name)
+{
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (!strcmp(vm->name, name))
+			return vm;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------- sockets */
+
+/**
+ * vm_make_socket() - listen where the VM's QEMU will connect
+ * @vm:		the VM; keeps the descriptor
+ * @group:	whose the socket becomes, or -1
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_make_socket(struct vm *vm, gid_t group)
+{
+	const char *folder = vm->daemon->config->runtime_directory;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.sock", folder, vm->name) >=
+	    (int)sizeof(address.sun_path)) {
+		log_err("%s: [daemon] runtime-directory: expected a shorter path", vm->name);
+		return -ENAMETOOLONG;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	unlink(address.sun_path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		goto fail;
+	/* Closed to all until it has its group; bind() leaves what the umask allows. */
+	if (chmod(address.sun_path, 0600) < 0)
+		goto fail;
+	if (group != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, group) < 0)
+		log_warning("%s: can't be given to the socket group: %s", address.sun_path,
+			    errno_text(errno));
+	if (chmod(address.sun_path, 0660) < 0 || listen(fd, 4) < 0)
+		goto fail;
+	vm->socket = take_fd(&fd);
+	return 0;
+fail:
+	r = -errno;
+	log_err("%s: %s", address.sun_path, errno_text(r));
+	return r;
+}
+
+/**
+ * vm_free() - forget a VM
+ * @vm:		without a thread, and closed; or NULL
+ */
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vm_net_leave(vm);
+	list_remove(&vm->link);
+	loop_cancel(vm->daemon->loop, &vm->side_watch);
+	free(vm->domain);
+	free(vm);
+}
+
+/**
+ * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
+ * @ret_vm:	the VM
+ * @daemon:	the daemon
+ * @c:		its section
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	list_init(&vm->link);
+	vm->domain = c->domain ? strdup(c->domain) : NULL;
+	if (c->domain && !vm->domain) {
+		free(vm);
+		return -ENOMEM;
+	}
+	vm->daemon = daemon;
+	memcpy(vm->name, c->name, sizeof(vm->name));
+	vm->has_fixed_address = c->has_address;
+	if (c->has_address)
+		vm->address = c->address;
+	vm->has_fixed_mac = c->has_mac;
+	memcpy(vm->fixed_mac, c->mac, sizeof(vm->fixed_mac));
+	vm->socket = -1;
+	*ret_vm = vm;
+	return 0;
+}
+
+/**
+ * vms_find_group() - look up the group that the VMs' sockets are given to
+ * @daemon:	the daemon; remembers it
+ */
+void vms_find_group(struct daemon *daemon)
+{
+	const char *name = daemon->config->socket_group;
+	const struct group *group = getgrnam(name);
+
+	daemon->socket_group = group ? group->gr_gid : (gid_t)-1;
+	if (!group && daemon->config->n_vms)
+		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
+			    "the VMs' sockets",
+			    name);
+}
+
+/**
+ * vms_make_sockets() - make the list of VMs, their addresses and their sockets
+ * @daemon:	the daemon; in the group that they are given to
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vms_make_sockets(struct daemon *daemon)
+{
+	struct vm_list vms = {0};
+	int r;
+
+	vm_net_init(daemon);
+	list_for_each(it, &daemon->config->vms) {
+		struct vm *vm;
+
+		r = vm_new(&vm, daemon, list_entry(it, struct config_vm, link));
+		if (r < 0)
+			return r;
+		list_append(&daemon->vms, &vm->link);
+		vms.at[vms.n++] = vm;
+	}
+	r = vm_addresses_assign(daemon->config, &vms);
+	if (r < 0)
+		return r;
+	vm_cards_load(daemon);
+	list_for_each(it, &daemon->vms) {
+		r = vm_make_socket(list_entry(it, struct vm, link), daemon->socket_group);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------- threads */
+
+/**
+ * vm_close() - let go of what a VM has beside its thread
+ * @vm:		the VM
+ */
+void vm_close(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+	char path[PATH_MAX], name[48];
+
+	vm_run_end(vm);
+	/* The name may be another one's by now, or the process goes on with the socket. */
+	if (!vm->leaving && !vm->left) {
+		snprintf(name, sizeof(name), "%s.sock", vm->name);
+		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
+	}
+	vm->socket = stranger_listener_close(vm->socket);
+}
+
+/**
+ * vm_silence() - hear nothing from a guest any more, but by its thread
+ * @vm:		the VM
+ * @why:	what its agents are told
+ */
+void vm_silence(struct vm *vm, const char *why)
+{
+	agents_close(vm, why);
+	guest_side_stop(vm);
+}
+
+static void vm_link(void *ctx, const struct guest_card *card)
+{
+	struct vm *vm = ctx;
+	bool up = card->up;
+
+	vm_card_changed(vm, card);
+	vm_net_up(vm, up);
+	if (vm->connected == up || vm->leaving)
+		return;
+	vm->connected = up;
+	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
+	if (up)
+		old_sessions_hang_up(vm);
+	agents_card(vm, up);
+	route_vm_changed(vm);
+}
+
+static void vm_ended(void *ctx)
+{
+	struct vm *vm = ctx;
+	struct daemon *daemon = vm->daemon;
+
+	vm_net_ended(vm);
+	vm->guest = guest_free(vm->guest);
+	if (daemon->stopping) {
+		daemon->vms_ending--;
+		daemon_maybe_done(daemon);
+	} else if (vm->leaving) {
+		log_info("%s: out of the configuration, and gone", vm->name);
+		vm_close(vm);
+		vm_free(vm);
+		/* One of the same name or address may have waited for it. */
+		vms_start_waiting(daemon);
+	}
+}
+
+static const struct guest_events vm_events = {
+	.link = vm_link,
+	.import_asked = exports_import_asked,
+	.agent_asked = agent_asked,
+	.ended = vm_ended,
+	.mac_wanted = vm_net_mac_wanted,
+	.link_wanted = vm_net_link_wanted,
+};
+
+/* Each guest's share of the kernel's memory for URBs. */
+static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
+{
+	return usb_memory_share(usb_memory_read_limit(), (unsigned)daemon->config->n_vms);
+}
+
+/**
+ * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
+ * @daemon:	the daemon, with the configuration that holds
+ */
+void vms_share_memory(struct daemon *daemon)
+{
+	struct usb_memory_share share = vms_memory_share(daemon);
+	unsigned n = (unsigned)daemon->config->n_vms, limit = usb_memory_read_limit();
+
+	if (limit && limit < usb_memory_wanted_mb(n))
+		log_warning("usbfs_memory_mb is %u, which is too little for %u VMs: a guest can "
+			    "take what another's keyboard needs; write %u to "
+			    "/sys/module/usbcore/parameters/usbfs_memory_mb and reload",
+			    limit, n, usb_memory_wanted_mb(n));
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (vm->guest)
+			guest_set_memory(vm->guest, &share);
+	}
+}
+
+static void vms_have_started(void *ctx, int res _unused_)
+{
+	routes_review(ctx);
+}
+
+/**
+ * vm_start() - start a VM's thread
+ * @vm:		the VM, with its address and socket
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_start(struct vm *vm)
+{
+	struct daemon *daemon = vm->daemon;
+	struct guest_config config = {
+		.address = vm->address,
+		.daemon = daemon->config->address,
+		.prefix = daemon->config->prefix,
+		.hotkeys = daemon->config->hotkeys,
+		.memory = vms_memory_share(daemon),
+		.listener = vm->socket,
+	};
+	int r = vm_net_enter(vm);
+
+	if (r < 0)
+		return r;
+	memcpy(config.name, vm->name, sizeof(config.name));
+	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
+	       net_roster_mac(&daemon->roster, vm->number), sizeof(config.mac));
+	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
+	if (r < 0) {
+		log_err("%s: no room for it: %s", vm->name, errno_text(r));
+		return r;
+	}
+	vm->socket = -1; /* the guest's now */
+	r = vm_run(vm);
+	if (r < 0)
+		return r;
+	vm->started = true;
+	/* Not from within whatever starts it. */
+	if (daemon->ready && !loop_watching(&daemon->vms_started))
+		loop_watch_time(daemon->loop, &daemon->vms_started, 1, vms_have_started, daemon);
+	return 0;
+}
+
+/**
+ * vms_start() - start all VMs' threads
+ * @daemon:	the daemon, which does not start where one can't be
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vms_start(struct daemon *daemon)
+{
+	vms_share_memory(daemon);
+	list_for_each(it, &daemon->vms) {
+		int r = vm_start(list_entry(it, struct vm, link));
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/**
+ * vms_stop() - have all threads end; daemon_maybe_done() hears of each
+ * @daemon:	the daemon
+ */
+void vms_stop(struct daemon *daemon)
+{
+	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
+
+	vm_cards_stop(daemon);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each(it, lists[i]) {
+			struct vm *vm = list_entry(it, struct vm, link);
+
+			vm_silence(vm, "the daemon ends");
+			if (!vm->guest)
+				continue;
+			daemon->vms_ending++;
+			if (!vm->ending)
+				guest_stop(vm->guest);
+			vm->ending = true;
+		}
+}
+
+/**
+ * vms_leave() - let go of all processes, which go on without this control
+ * @daemon:	the daemon, stopping
+ *
+ * One that was told to end already ends by itself, and so does one that has not begun.
+ */
+void vms_leave(struct daemon *daemon)
+{
+	vm_cards_stop(daemon);
+	list_for_each(it, &daemon->vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		vm->left = true;
+		vm_silence(vm, "the daemon ends");
+		if (vm->guest)
+			vm->guest = guest_free(vm->guest);
+	}
+}
+
+/**
+ * vms_free() - forget the VMs, whose threads have ended (or are stuck, and the process ends)
+ * @daemon:	the daemon
+ */
+void vms_free(struct daemon *daemon)
+{
+	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
+	struct list *l;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		while ((l = list_pop(lists[i]))) {
+			struct vm *vm = list_entry(l, struct vm, link);
+
+			vm_close(vm);
+			if (!vm->guest)
+				vm_free(vm);
+		}
+}
