@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 
 #define ANSWER_MAX  (64 * 1024 * 1024) /* bytes, of all replies to one call */
 #define CLIENT_MORE 100		       /* beside enum client_outcome: others follow */

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/text_file.h"
 #include "base/utf8.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
 

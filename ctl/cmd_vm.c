@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/output.h"
-#include "base/virt_snippet.h"
+#include "protocol/virt_snippet.h"
 #include "ctl/text.h"
 
 /* For tests, and for a helper that is not installed. */

@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "dataplane/stream.h"

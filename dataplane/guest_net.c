@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/log.h"
 #include "dataplane/guest_private.h"
 #include "vhost_user_net/net_frame.h"

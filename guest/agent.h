@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/agent_line.h"
+#include "protocol/agent_line.h"
 #include "base/list.h"
 #include "guest/by_hand.h"
 #include "guest/control.h"

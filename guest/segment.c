@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/fd.h"
 
 #define LINKS_MAX      64

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/virt_snippet.h"
+#include "protocol/virt_snippet.h"
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
 

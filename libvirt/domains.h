@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 
 #define DOMAINS_MAX 1024
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 #include "libvirt/guest_network.h"
 
 #define USBIP_MS    15000

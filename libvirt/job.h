@@ -8,7 +8,7 @@
 
 #include <libvirt/libvirt.h>
 
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 
 struct job {
 	struct virt_line ask;	 /* ATTACH or DETACH */

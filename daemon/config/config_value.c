@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/hotkey.h"
 #include "policy/name.h"
 

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 #include "daemon/daemon.h"
 
 /* Of a reply's lists, with room for what is around them. */

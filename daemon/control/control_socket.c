@@ -25,7 +25,7 @@
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/stranger.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 #include "daemon/daemon.h"
 #include "daemon/control/varlink.h"
 #include "policy/decision.h"

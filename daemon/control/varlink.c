@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 
 #define SERVICE	       "org.varlink.service"
 #define METHOD_MAX_LEN 255

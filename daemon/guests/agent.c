@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/agent_line.h"
+#include "protocol/agent_line.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/daemon.h"

@@ -28,7 +28,7 @@
 
 #include <stdbool.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/loop.h"
 #include "daemon/guests/guest_side.h"
 

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/listener.h"
 #include "base/loop.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 #include "daemon/guests/virt_link.h"
 
 struct virt_domain {

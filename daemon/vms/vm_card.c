@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/log.h"
 #include "daemon/core/state_file.h"
 #include "daemon/vms/vm_private.h"

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/vms/vm_process.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

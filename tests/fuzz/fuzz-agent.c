@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/cursor.h"
 #include "base/fd.h"
 #include "base/log.h"

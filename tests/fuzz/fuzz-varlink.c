@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 #include "daemon/control/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

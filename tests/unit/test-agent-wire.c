@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/agent_line.h"
-#include "base/agent_wire.h"
+#include "protocol/agent_line.h"
+#include "protocol/agent_wire.h"
 #include "base/mem.h"
 #include "vhost_user_net/net_rules.h"
 

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/fd.h"
 #include "daemon/guests/agent.h"
 #include "daemon/daemon.h"

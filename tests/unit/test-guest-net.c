@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 #include "base/fd.h"
 #include "base/loop.h"
 #include "base/stranger.h"

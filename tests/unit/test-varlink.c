@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 #include "daemon/control/varlink.h"
 #include "io_usbrouted_varlink.h"
 

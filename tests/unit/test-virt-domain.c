@@ -23,7 +23,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/virt_snippet.h"
+#include "protocol/virt_snippet.h"
 #include "libvirt/domain_xml.h"
 #include "libvirt/domains.h"
 #include "libvirt/virt_event.h"

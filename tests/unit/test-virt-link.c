@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 #include "daemon/daemon.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 
 static const struct {
 	struct virt_line line;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 
 /* All that is ever said at a time: ROUTE for every device, and some. */
 #define AGENT_LINE_OUT ((AGENT_ROUTES + 16) * 128)

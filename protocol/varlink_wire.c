@@ -6,7 +6,7 @@
  * space moves them to the front, and makes the buffer larger only where a message is under way that
  * fills it, so that an idle client costs 4 KiB and none more than 64.
  */
-#include "base/varlink_wire.h"
+#include "protocol/varlink_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>

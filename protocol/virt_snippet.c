@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* XML for libvirt domains; see virt_snippet.h. */
-#include "base/virt_snippet.h"
+#include "protocol/virt_snippet.h"
 
 /* Text in an attribute: a path may have any byte in it. */
 static void put_escaped(FILE *f, const char *text)

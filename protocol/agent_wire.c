@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The agent's lines; see agent_wire.h. One table says which words follow which verb. */
-#include "base/agent_wire.h"
+#include "protocol/agent_wire.h"
 
 #include <errno.h>
 #include <stdio.h>

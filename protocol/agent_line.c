@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One end of the connection between daemon and agent; see agent_line.h. */
-#include "base/agent_line.h"
+#include "protocol/agent_line.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lines between the daemon and usbrouted-libvirt; see virt_wire.h. */
-#include "base/virt_wire.h"
+#include "protocol/virt_wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
