@@ -193,8 +193,8 @@ static void test_manuals_list_the_classes(void **state)
 {
 	if (!getenv("SHIPPED_MANUALS"))
 		skip();
-	expect_classes_in("usbroutectl.1");
-	expect_classes_in("usbrouted-policy.5");
+	expect_classes_in("usbroutectl.1.scd");
+	expect_classes_in("usbrouted-policy.5.scd");
 }
 
 static void test_class_names(void **state)

@@ -29,7 +29,7 @@ def ctl_help():
 class Words(unittest.TestCase):
     def test_manuals(self):
         for name, program in PROGRAMS.items():
-            (page,) = (SOURCE / "docs" / "man").glob(name + ".[18]")
+            (page,) = (SOURCE / "docs" / "man").glob(name + ".[18].scd")
             manual = page.read_text().replace("\\-", "-")
             helped = says(program, "--help")
             if name == "usbroutectl":
