@@ -173,15 +173,11 @@ static void expect_classes_in(const char *manual)
 	f = fopen(path, "re");
 	assert_non_null(f);
 	while ((c = fgetc(f)) != EOF && to < words + sizeof(words) - 1) {
-		bool blank = c == '\n' || c == ' ' || c == ',';
+		bool blank = c == '\n' || c == '\t' || c == ' ' || c == ',';
 
-		if (!blank || (to > words && to[-1] != ' '))
+		/* * is how the words look. */
+		if (c != '*' && (!blank || (to > words && to[-1] != ' ')))
 			*to++ = blank ? ' ' : (char)c;
-		/* .B and .BR are how the words look. */
-		if (blank && to - words >= 4 && !memcmp(to - 4, " .B ", 4))
-			to -= 3;
-		else if (blank && to - words >= 5 && !memcmp(to - 5, " .BR ", 5))
-			to -= 4;
 	}
 	fclose(f);
 	*to = '\0';

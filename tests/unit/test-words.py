@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Every option and command that a program's help has is in its manual, and the other way round; the shell's completion of
-usbroutectl offers what its help has. usage: test-words.py SOURCE PROGRAM…"""
+usbroutectl offers what its help has. Each command's heading
+in the manual is its line in the help. usage: test-words.py SOURCE PROGRAM…"""
 
 import pathlib
 import re
@@ -11,7 +12,7 @@ import unittest
 SOURCE, PROGRAMS = pathlib.Path(sys.argv[1]), {pathlib.Path(p).name: p for p in sys.argv[2:]}
 OPTION = re.compile(r"--[a-z][a-z-]+")
 # Of other programs, named on that page.
-OTHERS = {"usbrouted": {"--force", "--unmount"}}
+OTHERS = {"usbrouted": {"--force", "--unmount"}, "usbrouted-vm": {"--release"}}
 EVERYWHERE = {"--json", "--socket", "--help", "--version"}
 
 
@@ -26,16 +27,29 @@ def ctl_help():
     return {c: says(ctl, "help", c) for c in re.findall(r"^  ([a-z]+)\b", listed, re.M)}
 
 
+def page(name):
+    """A manual's text, without what makes words bold or underlined."""
+    (source,) = (SOURCE / "docs" / "man").glob(name + ".[18].scd")
+    return re.sub(r"\\(.)|(?<!\w)_|_(?!\w)|\*", r"\1", source.read_text())
+
+
+def alternatives(usage):
+    """vm xml VM | add DOMAIN [--apply]: one heading each."""
+    command, _, rest = usage.partition(" ")
+    return {f"{command} {one}".strip() for one in re.split(r" \| (?=[a-z])", rest)}
+
+
 class Words(unittest.TestCase):
     def test_manuals(self):
         for name, program in PROGRAMS.items():
-            (page,) = (SOURCE / "docs" / "man").glob(name + ".[18].scd")
-            manual = page.read_text().replace("\\-", "-")
+            manual = page(name)
             helped = says(program, "--help")
             if name == "usbroutectl":
                 for command, text in ctl_help().items():
                     helped += text
-                    self.assertRegex(manual, rf"(?m)^\.\w+ .*\b{command}\b", command)
+                    headings = re.findall(rf"(?m)^{command}\b.*$", manual.split("# COMMANDS")[1].split("\n# ")[0])
+                    usage = text.splitlines()[0].split(" [--socket PATH] ", 1)[1]
+                    self.assertEqual(alternatives(usage), set(headings), command)
             self.assertEqual(set(OPTION.findall(manual)) - OTHERS.get(name, set()), set(OPTION.findall(helped)), name)
 
     def test_completion(self):
