@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "guest/import.h"
-#include "guest/vhci.h"
+#include "agent/import.h"
+#include "agent/vhci.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

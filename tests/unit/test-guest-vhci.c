@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "guest/import.h"
-#include "guest/vhci.h"
+#include "agent/import.h"
+#include "agent/vhci.h"
 
 /* Linux 4.4: no hubs; a line in use has a pointer, and a word less than one that is free. */
 static const char status_4_4[] = "prt sta spd bus dev socket           local_busid\n"

@@ -20,13 +20,13 @@
 
 #include "protocol/agent_line.h"
 #include "base/list.h"
-#include "guest/by_hand.h"
-#include "guest/control.h"
-#include "guest/import.h"
-#include "guest/logind.h"
-#include "guest/segment.h"
-#include "guest/sleep.h"
-#include "guest/vhci.h"
+#include "agent/by_hand.h"
+#include "agent/control.h"
+#include "agent/import.h"
+#include "agent/logind.h"
+#include "agent/segment.h"
+#include "agent/sleep.h"
+#include "agent/vhci.h"
 
 #define NS_PER_MS     1000000ull
 #define NS_PER_SECOND 1000000000ull

@@ -6,7 +6,7 @@
  *     ^                   | bus lost                                   | released for a sleep
  *     '---- later, some ' times '<-------------------------------------'  (and taken again after)
  */
-#include "guest/logind.h"
+#include "agent/logind.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 #define LIBRARY	  "libsystemd.so.0"
 #define SERVICE	  "org.freedesktop.login1"

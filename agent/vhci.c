@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest kernel's virtual USB host controller; see vhci.h. */
-#include "guest/vhci.h"
+#include "agent/vhci.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/output.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 static const char usage[] =
 	"usage: usbroute-agent [--interface NAME] [--address IPV4] [--check] [--verbose]\n"

@@ -12,7 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 #define ASK_MS	   300
 #define ASK_TIMES  5

@@ -2,7 +2,7 @@
 /* A device that the daemon says is this guest's, for routes.c (its way here) and let_go.c (its way out). */
 #pragma once
 
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 enum route_state { WAITING, CONNECTING, ASKING, STARTING, THERE };
 

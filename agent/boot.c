@@ -13,7 +13,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 static bool is_boot(const char *text)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's sleep; see sleep.h. */
-#include "guest/sleep.h"
+#include "agent/sleep.h"
 
 #include <time.h>
 
 #include "base/log.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 /* logind waits for 5 s (InhibitDelayMaxSec= in logind.conf), and some of that is others'. */
 #define LET_GO_NS (3 * NS_PER_SECOND)

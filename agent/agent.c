@@ -12,7 +12,7 @@
  *
  * While the guest sleeps, or is about to, nothing is attached (sleep.h).
  */
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 #include <build_info.h>
 #include <errno.h>

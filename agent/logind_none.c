@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A build without logind; see logind.h. */
-#include "guest/logind.h"
+#include "agent/logind.h"
 
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 void logind_start(struct agent *agent)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which of the guest's interfaces is on the private segment; see segment.h. */
-#include "guest/segment.h"
+#include "agent/segment.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who writes to vhci-hcd's file `detach`; see by_hand.h. */
-#include "guest/by_hand.h"
+#include "agent/by_hand.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/route.h"
+#include "agent/route.h"
 
 /* How long after a write without a name a port that gets free is taken for the one that it named. */
 #define UNNAMED_NS (2 * NS_PER_SECOND)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `usbroute-agent --let-go` and `--take-back`, both ends; see control.h. */
-#include "guest/control.h"
+#include "agent/control.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "guest/agent.h"
+#include "agent/agent.h"
 
 #define WORD_MAX	 16
 #define ANSWER		 "done"

@@ -3,7 +3,7 @@
  * The first words of a USB/IP connection; see import.h. Names and layout are those of Linux,
  * tools/usb/usbip/src/usbip_network.h and libsrc/usbip_common.h.
  */
-#include "guest/import.h"
+#include "agent/import.h"
 
 #include <assert.h>
 #include <errno.h>
