@@ -7,8 +7,10 @@
  *   2. broker: root with CAP_DAC_OVERRIDE; opens, claims and resets devices.
  *   3. closer: the user's own, no capability, no file; closes what it is handed, and ushers.
  *   4. control: the user's own, no capability; its two folders are all that it writes.
- *   5. vm-start: a VM's own process before it serves; may read files, make its ring, give up rights.
- *   6. vm: the same while it serves; no file, no socket, no process, no ring; usbfs by a descriptor.
+ *   5. starter: root with CAP_SETUID and CAP_SETGID; starts VMs' processes, which can make no call that it
+ *      can't: it has their lists in its own.
+ *   6. vm-start: a VM's own process before it serves; may read files, make its ring.
+ *   7. vm: the same while it serves; no file, no socket, no process, no ring; usbfs by a descriptor.
  *
  * A stage is made of four parts, in this order, each for good and each kept by children:
  * sandbox_become() (whose ids), sandbox_keep_caps() (capabilities), sandbox_files() (Landlock: which
@@ -20,6 +22,7 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,10 +32,15 @@ enum sandbox_stage {
 	SANDBOX_BROKER,
 	SANDBOX_CLOSER,
 	SANDBOX_CONTROL,
+	SANDBOX_STARTER,
 	SANDBOX_VM_START,
 	SANDBOX_VM,
 	SANDBOX_STAGES
 };
+
+/* Those that a VM's process makes for itself, to have no files and no network. */
+#define SANDBOX_NAMESPACES \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 /* Whose a process becomes. */
 struct sandbox_user {

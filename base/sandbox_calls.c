@@ -41,9 +41,10 @@
 #define B   (1u << SANDBOX_BROKER)
 #define X   (1u << SANDBOX_CLOSER)
 #define C   (1u << SANDBOX_CONTROL)
+#define T   (1u << SANDBOX_STARTER)
 #define S   (1u << SANDBOX_VM_START)
 #define V   (1u << SANDBOX_VM)
-#define ALL (B | X | C | S | V)
+#define ALL (B | X | C | T | S | V)
 
 /* ------------------------------------------------------------- arguments */
 
@@ -76,6 +77,7 @@ static const struct argument no_namespace = {WITHOUT, 0,
 					     VALUES(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
 						    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
 						    CLONE_NEWNET)};
+static const struct argument own_namespaces = {ONE_OF, 0, VALUES(SANDBOX_NAMESPACES)};
 /* libusb looks for usbfs and for its descriptor's name, and goes on without. */
 static const struct argument in_vain = {NEVER, 0, NULL, 0};
 static const struct argument itself = {OWN_PID, 0, NULL, 0};
@@ -103,10 +105,40 @@ struct call {
 	const struct argument *argument; /* NULL: any */
 };
 
-/* Of two rows about one call the first one that a stage is in counts. */
+/*
+ * Of two rows about one call the first one that a stage is in counts. The starter is in all rows of what it
+ * starts (may_make()): where these differ, the widest stands first.
+ */
 static const struct call calls[] = {
 	{__NR_ioctl, S | V, &usbfs_only},
 	{__NR_ioctl, B},
+
+	/* The starter becomes a user and runs a program, which loads its libraries and shuts itself in. */
+	{__NR_execveat, T},
+	{__NR_mmap, T},
+	{__NR_mprotect, T},
+	{__NR_clone, T | X, &no_namespace},
+	{__NR_unshare, T, &own_namespaces},
+	{__NR_mount, T},
+	{__NR_pivot_root, T},
+	{__NR_umount2, T},
+	{__NR_chdir, T},
+	{__NR_setsid, T},
+	{__NR_setgroups, T},
+	{__NR_setresgid, T},
+	{__NR_setresuid, T},
+	{__NR_setuid, T},
+	{__NR_capget, T},
+	{__NR_capset, T},
+	{__NR_landlock_create_ruleset, T},
+	{__NR_landlock_add_rule, T},
+	{__NR_landlock_restrict_self, T},
+	{__NR_set_tid_address, T},
+	/* Its own number is another one by then. */
+	{__NR_tgkill, T},
+#ifdef __x86_64__
+	{__NR_arch_prctl, T},
+#endif
 
 	/* A thread at work. */
 	{__NR_io_uring_enter, C | S | V},
@@ -156,6 +188,7 @@ static const struct call calls[] = {
 	{__NR_sched_get_priority_min, S | V},
 	{__NR_prlimit64, S | V, &own_limits},
 	{__NR_sysinfo, B | C | S | V},
+	{__NR_prctl, T | S},
 	{__NR_prctl, B | X | C | V, &name_only},
 
 	/* What descriptors tell, and pass on. */
@@ -190,19 +223,19 @@ static const struct call calls[] = {
 	{__NR_io_uring_register, X | S | V},
 
 	/* Files: which ones is Landlock's and their modes' to say. */
-	{__NR_openat, V, &in_vain},
 	{__NR_openat, B | C | S},
+	{__NR_openat, V, &in_vain},
 	{__NR_newfstatat, B | C | S},
 	{__NR_statx, B | C | S},
-	{__NR_readlinkat, V, &in_vain},
 	{__NR_readlinkat, B | C | S},
+	{__NR_readlinkat, V, &in_vain},
 	{__NR_faccessat, B | C | S},
 	{__NR_faccessat2, B | C | S},
 	{__NR_getdents64, B | C | S},
 	{__NR_getcwd, B | C | S},
 	{__NR_pread64, B | C | S | V},
-	{__NR_statfs, V, &in_vain},
 	{__NR_statfs, B | C | S},
+	{__NR_statfs, V, &in_vain},
 	{__NR_unlinkat, C},
 	{__NR_mkdirat, C},
 	{__NR_renameat, C},
@@ -215,27 +248,15 @@ static const struct call calls[] = {
 	{__NR_fchownat, C},
 
 	/* The closer's: a child for each descriptor, and for each connection that may bring some (usher.h). */
-	{__NR_clone, X, &no_namespace},
 	{__NR_wait4, X},
 	{__NR_kill, X},
 	{__NR_signalfd4, X},
 	{__NR_dup3, X},
 	{__NR_close_range, X},
 
-	/* A VM's process gives up what it does not need. */
-	{__NR_prctl, S},
-	{__NR_capget, S},
-	{__NR_capset, S},
-	{__NR_setgroups, S},
-	{__NR_setresgid, S},
-	{__NR_setresuid, S},
-	{__NR_setuid, S},
 	{__NR_uname, C | S | V},
-	{__NR_landlock_create_ruleset, S},
-	{__NR_landlock_add_rule, S},
-	{__NR_landlock_restrict_self, S},
+	/* A VM's process is then in the next stage. */
 	{__NR_seccomp, S},
-	{__NR_close_range, S},
 
 #ifdef __x86_64__
 	/* Names that arm64 has not; libc uses the ones above there. */
@@ -246,8 +267,8 @@ static const struct call calls[] = {
 	{__NR_stat, B | C | S},
 	{__NR_lstat, B | C | S},
 	{__NR_access, B | C | S},
-	{__NR_readlink, V, &in_vain},
 	{__NR_readlink, B | C | S},
+	{__NR_readlink, V, &in_vain},
 	{__NR_unlink, C},
 	{__NR_mkdir, C},
 	{__NR_rename, C},
@@ -396,16 +417,35 @@ static void add_call(struct filter *f, const struct call *c, uint32_t refuse)
 	f->at[jump].jf = (uint8_t)(f->n - jump - 1);
 }
 
+/* The starter's filter is kept by what it starts: so it has their calls, too. */
+static bool may_make(enum sandbox_stage stage, const struct call *c)
+{
+	unsigned stages = c->stages & (X | S | V) ? c->stages | T : c->stages;
+
+	return stages >> stage & 1;
+}
+
+/*
+ * What is done with a call that a stage is not to make. A program that has just begun hears no SIGSYS;
+ * what its own stages refuse counts before this.
+ */
+static uint32_t refusal(enum sandbox_stage stage)
+{
+	if (stage == SANDBOX_STARTER)
+		return SECCOMP_RET_ERRNO | EPERM;
+	return stage == SANDBOX_CLOSER ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_TRAP;
+}
+
 static void make_filter(struct filter *f, enum sandbox_stage stage)
 {
-	uint32_t refuse = stage == SANDBOX_CLOSER ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_TRAP;
+	uint32_t refuse = refusal(stage);
 
 	add_load(f, offsetof(struct seccomp_data, arch));
 	add(f, BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0);
 	add_end(f, SECCOMP_RET_KILL_PROCESS);
 	add_load(f, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		if (calls[i].stages >> stage & 1)
+		if (may_make(stage, &calls[i]))
 			add_call(f, &calls[i], refuse);
 	for (size_t i = 0; i < ARRAY_SIZE(intruders); i++)
 		add_end_if(f, (uint32_t)intruders[i], SECCOMP_RET_KILL_PROCESS);
@@ -488,7 +528,7 @@ int sandbox_calls(enum sandbox_stage stage)
 			  "own");
 		return 0;
 	}
-	r = stage == SANDBOX_CLOSER ? 0 : hear_refusals();
+	r = refusal(stage) == SECCOMP_RET_TRAP ? hear_refusals() : 0;
 	if (r < 0)
 		return r;
 	f.n = 0;

@@ -71,7 +71,7 @@ void enclose(const char *name)
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	set_limits();
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
+	if (unshare(SANDBOX_NAMESPACES) < 0) {
 		log_warning("%s: its process has the files and the network of its user: %s", name,
 			    errno_text(errno));
 	} else {

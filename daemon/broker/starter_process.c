@@ -83,7 +83,8 @@ static _Noreturn void become_program(const struct starter_process *s, int line, 
 {
 	char *const argv[] = {(char *)PROGRAM, (char *)name, NULL};
 	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
-	int line_copy = fcntl(line, F_DUPFD, 10), program_copy = fcntl(s->program, F_DUPFD, 10);
+	int line_copy = fcntl(line, F_DUPFD_CLOEXEC, 10);
+	int program_copy = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
 	int nothing = open("/dev/null", O_RDWR);
 	sigset_t none;
 
@@ -190,7 +191,8 @@ static _Noreturn void starter_main(int line, int program)
 	if (journal)
 		snprintf(s.journal, sizeof(s.journal), "JOURNAL_STREAM=%s", journal);
 	choose_user(&s);
-	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) == 0)
+	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) == 0 &&
+	    sandbox_calls(SANDBOX_STARTER) == 0)
 		serve(&s);
 	_exit(0);
 }

@@ -78,7 +78,7 @@ class Sandbox(unittest.TestCase):
         while time.monotonic() < until:
             for child in children.read_text().split():
                 said = status(child)
-                if said["Name"] == name and (name == "usbrouted-start" or said["Seccomp"] == "2" or not has_filters()):
+                if said["Name"] == name and (said["Seccomp"] == "2" or not has_filters()):
                     return int(child)
             time.sleep(0.05)
         self.fail(f"no {name} that has shut itself in")
@@ -113,15 +113,17 @@ class Sandbox(unittest.TestCase):
         starter = self.child("usbrouted-start")
 
         def serving():
-            """Those that have shut themselves in: their filter is the last part."""
+            """Those that have shut themselves in: with the starter's filter, the one they start with, and their own."""
             every = pathlib.Path(f"/proc/{starter}/task/{starter}/children").read_text().split()
             return [said for said in map(status, every)
-                    if said["Name"].startswith("vm:") and (said["Seccomp"] == "2" or not has_filters())]
+                    if said["Name"].startswith("vm:") and (said["Seccomp_filters"] == "3" or not has_filters())]
 
         until = time.monotonic() + SECONDS
         while len(serving()) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         self.assertEqual(len(serving()), 2)
+        if has_filters():
+            self.assertEqual(status(starter)["Seccomp_filters"], "1")
         for said in serving():
             self.assertNotIn(said["Uid"].split()[0], ("0", str(os.getuid())))
             self.assertEqual(len(set(said["Uid"].split())), 1)
