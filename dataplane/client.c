@@ -61,7 +61,7 @@ static void client_late(void *ctx, int res _unused_)
 	struct client *c = ctx;
 
 	if (c->state == CLIENT_ASKING)
-		log_limited(&c->guest->limit, LOG_LEVEL_INFO,
+		log_limited(&c->guest->client_limit, LOG_LEVEL_INFO,
 			    "%s: a USB/IP client said nothing for %d s", c->guest->cfg.name,
 			    CLIENT_SECONDS);
 	client_free(c);
@@ -244,7 +244,7 @@ static int client_parse(struct client *c)
 		return 0;
 	}
 	if (r != 0) {
-		log_limited(&c->guest->limit, LOG_LEVEL_INFO,
+		log_limited(&c->guest->client_limit, LOG_LEVEL_INFO,
 			    "%s: a USB/IP client sent something else than a request",
 			    c->guest->cfg.name);
 		client_free(c);
@@ -329,7 +329,7 @@ void client_accept(struct guest *guest, struct tcp_connection *tcp)
 	struct client *c = client_slot(guest);
 
 	if (!c) {
-		log_limited(&guest->limit, LOG_LEVEL_WARNING,
+		log_limited(&guest->client_limit, LOG_LEVEL_WARNING,
 			    "%s: %d USB/IP clients at a time are enough; one more was hung up on",
 			    guest->cfg.name, GUEST_CLIENTS);
 		tcp_abort(tcp);

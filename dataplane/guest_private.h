@@ -94,8 +94,9 @@ struct guest {
 	struct usb_memory memory; /* that the URBs of its devices are charged to */
 
 	bool stopping, done;
-	struct log_limit limit;	   /* of lines that the guest can trigger */
-	struct log_limit refusals; /* a front-end that comes and goes does not drown why */
+	struct log_limit limit;	       /* of its card's comings and goings */
+	struct log_limit client_limit; /* of what its USB/IP clients do wrong before they import */
+	struct log_limit refusals;     /* a front-end that comes and goes does not drown why */
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */
@@ -180,6 +181,7 @@ struct guest_device {
 	uint64_t memory_seen; /* guest->memory.n_freed, when it was tried last */
 	bool exported;	      /* the guest sees it */
 	int end_result;
+	struct log_limit limit; /* of what its clients do wrong */
 
 	/* Letters to the thread … */
 	struct letter give, import, reset, take, export;

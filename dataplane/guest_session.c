@@ -53,7 +53,7 @@ static size_t gd_take_bytes(struct guest_device *gd, const struct iovec *parts, 
 
 	gd->held = r == USBIP_SESSION_HELD;
 	if (r < 0) {
-		log_limited(&gd->guest->limit, LOG_LEVEL_WARNING, "%s: %s: its client %s",
+		log_limited(&gd->limit, LOG_LEVEL_WARNING, "%s: %s: its client %s",
 			    gd->guest->cfg.name, gd->name, usbip_session_fault(gd->session));
 		guest_session_close(gd, "broken");
 		return len;

@@ -113,7 +113,7 @@ static void report_faults(struct net_port *port)
 			continue;
 		port->reported[i] = true;
 		log_limited(
-			&port->limit, LOG_LEVEL_WARNING,
+			&port->ring_limit, LOG_LEVEL_WARNING,
 			"%s: the guest's %s ring is broken: %s (index %u, address 0x%llx, length "
 			"%u, flags 0x%x); its card is down until the guest sets it up anew",
 			port->name, i == VIRTIO_NET_RX ? "RX" : "TX", f.what, f.index,
@@ -153,7 +153,7 @@ static void tell_unusable(struct net_port *port)
 	if (!why)
 		return;
 	port->told_unusable = true;
-	log_limited(&port->limit, LOG_LEVEL_WARNING, "%s: the guest's card can't be used: %s",
+	log_limited(&port->ring_limit, LOG_LEVEL_WARNING, "%s: the guest's card can't be used: %s",
 		    port->name, why);
 }
 
@@ -327,7 +327,7 @@ int net_port_link(struct net_port *port, unsigned number, unsigned side, int mem
 		r = net_peers_open(&port->peers, number, fd, side, mine, theirs);
 	if (r < 0) {
 		waker_leave(port, number);
-		log_limited(&port->limit, LOG_LEVEL_WARNING,
+		log_limited(&port->link_limit, LOG_LEVEL_WARNING,
 			    "%s: a link to another guest can't be had: %s; their cards do not "
 			    "reach each other",
 			    port->name, errno_text(r));
@@ -367,7 +367,7 @@ void net_port_link_broken(struct net_port *port, unsigned number)
 		return;
 	end->reported = true;
 	inet_ntop(AF_INET, &port->peers.peer[number].address, dotted, sizeof(dotted));
-	log_limited(&port->limit, LOG_LEVEL_WARNING,
+	log_limited(&port->link_limit, LOG_LEVEL_WARNING,
 		    "%s: its link to the guest %s is broken: %s; the two do not reach each other "
 		    "until one of the two VMs is started anew",
 		    port->name, dotted, end->link.fault);

@@ -30,7 +30,9 @@ struct net_port {
 	unsigned takes;			 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
-	struct log_limit limit;
+	struct log_limit limit;	     /* of what its front-end sends */
+	struct log_limit ring_limit; /* of what the guest's driver does */
+	struct log_limit link_limit; /* of links, which the other guest may break, too */
 
 	struct net_peers peers;
 	struct bell waker;  /* wakes other sides of links, whatever those do to their eventfds */
