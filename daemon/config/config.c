@@ -4,14 +4,12 @@
  */
 #include "daemon/config/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "base/hotkey.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/config/config_private.h"
@@ -65,27 +63,22 @@ static void config_freep(struct config **config)
  * config_new_default() - the configuration of an empty file
  * @ret_config:	the configuration, to be freed with config_free()
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0; -ENOMEM; -EINVAL, as of config_set_defaults().
  */
 int config_new_default(struct config **ret_config)
 {
 	_cleanup_config_ struct config *c = calloc(1, sizeof(*c));
+	int r;
 
 	if (!c)
 		return -ENOMEM;
 	list_init(&c->vms);
 	list_init(&c->devices);
 	list_init(&c->groups);
-	c->runtime_directory = strdup("/run/usbrouted");
-	c->state_directory = strdup("/var/lib/usbrouted");
-	c->socket_group = strdup("kvm");
-	if (!c->runtime_directory || !c->state_directory || !c->socket_group)
-		return -ENOMEM;
-	c->address.s_addr = htonl(0x0a4d0001); /* 10.77.0.1 */
-	c->prefix = 24;
-	c->hotkeys.at[HOTKEY_PANIC] = (struct hid_chord){{0xe0, 0xe4, 0x29}};
-	*ret_config = take_ptr(c);
-	return 0;
+	r = config_set_defaults(c);
+	if (r == 0)
+		*ret_config = take_ptr(c);
+	return r;
 }
 
 /**

@@ -2,7 +2,7 @@
 /*
  * From lines to the tree: sections, keys, and each at most once.
  *
- * A table says which keys a section has and who reads each. Every line is read even where an
+ * config_keys.c says which keys a section has and who reads each. Every line is read even where an
  * earlier one was refused, so that a person sees all errors at once; what belongs to a refused
  * section is passed over. The checks between lines come last. The tree is handed out only where
  * nothing was refused.
@@ -15,177 +15,127 @@
 #include "base/text_file.h"
 #include "policy/name.h"
 
-#define SECTION_LIST                                                           \
-	"one of [daemon], [network], [vm NAME], [device NAME], [group NAME], " \
-	"[hotkey]"
-
-struct key {
-	const char *name;
-	bool list; /* any number of words, but at least one; else exactly one */
-	const char *example;
-	config_set_fn set;
-};
-
-static const struct {
-	const char *kind;
-	bool named;
-	struct key keys[CONFIG_KEYS_MAX];
-	const char *key_list;
-} sections[SECTIONS] = {
-	[SECTION_DAEMON] =
-		{"daemon",
-		 false,
-		 {{"runtime-directory", false, "/run/usbrouted", config_set_runtime_directory},
-		  {"state-directory", false, "/var/lib/usbrouted", config_set_state_directory},
-		  {"socket-group", false, "kvm", config_set_socket_group}},
-		 "runtime-directory, state-directory, socket-group"},
-	[SECTION_NETWORK] = {"network",
-			     false,
-			     {{"address", false, "10.77.0.1/24", config_set_network_address},
-			      {"isolate", false, "no", config_set_isolate}},
-			     "address, isolate"},
-	[SECTION_VM] = {"vm",
-			true,
-			{{"address", false, "10.77.0.11", config_set_vm_address},
-			 {"mac", false, "52:54:00:77:00:0b", config_set_vm_mac},
-			 {"domain", false, "\"win 10\"", config_set_domain}},
-			"address, mac, domain"},
-	[SECTION_DEVICE] = {"device",
-			    true,
-			    {{"match", true, "id=046d:c31c", config_set_match},
-			     {"vms", true, "vm1 vm2", config_set_vms}},
-			    "match, vms"},
-	[SECTION_GROUP] = {"group",
-			   true,
-			   {{"devices", true, "keyboard mouse", config_set_members}},
-			   "devices"},
-	[SECTION_HOTKEY] = {"hotkey",
-			    false,
-			    {{"panic", false, "LeftCtrl+RightCtrl+Esc", config_set_hotkey_panic},
-			     {"next", false, "LeftCtrl+RightCtrl+Space", config_set_hotkey_next}},
-			    "panic, next"},
-};
-
 static void config_freep(struct config **config)
 {
 	*config = config_free(*config);
 }
 
-/* A new [vm …] or [device …] in the tree; false where it was refused. */
-static bool begin_vm(struct config_parser *p, const char *name)
-{
-	const struct config_vm *other = config_find_vm(p->config, name);
-	struct config_vm *vm;
+/* ------------------------------------------------------------- sections with a name */
 
-	if (!name_valid(name)) {
-		config_complain(
-			p, NULL,
-			"a VM's name of 1 to 31 of A-Z a-z 0-9 _ -, and none of host next prev all "
-			"none control");
-		return false;
-	}
-	if (other) {
-		config_complain(p, NULL, "each VM once; line %u has it too", other->line);
-		return false;
-	}
-	if (p->config->n_vms == CONFIG_VMS_MAX) {
-		config_complain(p, NULL, "at most %u VMs", CONFIG_VMS_MAX);
-		return false;
-	}
-	vm = calloc(1, sizeof(*vm));
-	if (!vm) {
-		p->r = -ENOMEM;
-		return false;
-	}
+static unsigned vm_line(const struct config *config, const char *name)
+{
+	const struct config_vm *vm = config_find_vm(config, name);
+
+	return vm ? vm->line : 0;
+}
+
+static size_t add_vm(struct config_parser *p, const char *name)
+{
+	struct config_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return 0;
 	strcpy(vm->name, name);
 	vm->line = p->line;
 	list_append(&p->config->vms, &vm->link);
-	p->config->n_vms++;
 	p->vm = vm;
-	return true;
+	return ++p->config->n_vms;
 }
 
-static bool begin_device(struct config_parser *p, const char *name)
+static unsigned device_line(const struct config *config, const char *name)
 {
-	const struct config_device *other = config_find_device(p->config, name);
-	struct config_device *device;
+	const struct config_device *device = config_find_device(config, name);
 
-	if (!name_valid_alias(name)) {
-		config_complain(
-			p, NULL,
-			"a device's name of 1 to 31 of A-Z a-z 0-9 _ -, none of host next prev all "
-			"none control, and not the form of a port such as 1-1");
-		return false;
-	}
-	if (other) {
-		config_complain(p, NULL, "each device once; line %u has it too", other->line);
-		return false;
-	}
-	if (p->config->n_devices == CONFIG_DEVICES_MAX) {
-		config_complain(p, NULL, "at most %u devices", CONFIG_DEVICES_MAX);
-		return false;
-	}
-	device = calloc(1, sizeof(*device));
-	if (!device) {
-		p->r = -ENOMEM;
-		return false;
-	}
+	return device ? device->line : 0;
+}
+
+static size_t add_device(struct config_parser *p, const char *name)
+{
+	struct config_device *device = calloc(1, sizeof(*device));
+
+	if (!device)
+		return 0;
 	device->match = (struct selector)SELECTOR_INIT;
 	strcpy(device->name, name);
 	device->line = p->line;
 	list_append(&p->config->devices, &device->link);
-	p->config->n_devices++;
 	p->device = device;
-	return true;
+	return ++p->config->n_devices;
 }
 
-static bool begin_group(struct config_parser *p, const char *name)
+static unsigned group_line(const struct config *config, const char *name)
 {
-	const struct config_group *other = config_find_group(p->config, name);
-	struct config_group *group;
+	const struct config_group *group = config_find_group(config, name);
 
-	if (!name_valid_alias(name)) {
-		config_complain(
-			p, NULL,
-			"a group's name of 1 to 31 of A-Z a-z 0-9 _ -, none of host next prev all "
-			"none control, and not the form of a port such as 1-1");
-		return false;
-	}
-	if (other) {
-		config_complain(p, NULL, "each group once; line %u has it too", other->line);
-		return false;
-	}
-	if (p->config->n_groups == CONFIG_GROUPS_MAX) {
-		config_complain(p, NULL, "at most %u groups", CONFIG_GROUPS_MAX);
-		return false;
-	}
-	group = calloc(1, sizeof(*group));
-	if (!group) {
-		p->r = -ENOMEM;
-		return false;
-	}
+	return group ? group->line : 0;
+}
+
+static size_t add_group(struct config_parser *p, const char *name)
+{
+	struct config_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return 0;
 	strcpy(group->name, name);
 	group->line = p->line;
 	list_append(&p->config->groups, &group->link);
-	p->config->n_groups++;
 	p->group = group;
-	return true;
+	return ++p->config->n_groups;
+}
+
+static const struct {
+	const char *what;
+	bool (*valid)(const char *name);
+	unsigned (*line)(const struct config *config, const char *name); /* 0: there is none */
+	size_t (*add)(struct config_parser *p,
+		      const char *name); /* how many there are; 0: no memory */
+	size_t max;
+} named[SECTIONS] = {
+	[SECTION_VM] = {"VM", name_valid, vm_line, add_vm, CONFIG_VMS_MAX},
+	[SECTION_DEVICE] = {"device", name_valid_alias, device_line, add_device,
+			    CONFIG_DEVICES_MAX},
+	[SECTION_GROUP] = {"group", name_valid_alias, group_line, add_group, CONFIG_GROUPS_MAX},
+};
+
+/* A new [vm …], [device …] or [group …] in the tree; false where it was refused. */
+static bool begin_named(struct config_parser *p, unsigned s, const char *name)
+{
+	const struct config *c = p->config;
+	size_t n = s == SECTION_VM ? c->n_vms : s == SECTION_DEVICE ? c->n_devices : c->n_groups;
+	unsigned other = named[s].line(c, name);
+
+	if (!named[s].valid(name)) {
+		config_complain(
+			p, NULL, "a %s's name of 1 to 31 of A-Z a-z 0-9 _ -, %s", named[s].what,
+			named[s].valid == name_valid
+				? "and none of host next prev all none control"
+				: "none of host next prev all none control, and not the form "
+				  "of a port such as 1-1");
+		return false;
+	}
+	if (other) {
+		config_complain(p, NULL, "each %s once; line %u has it too", named[s].what, other);
+		return false;
+	}
+	if (n == named[s].max) {
+		config_complain(p, NULL, "at most %zu %ss", named[s].max, named[s].what);
+		return false;
+	}
+	if (!named[s].add(p, name))
+		p->r = -ENOMEM;
+	return p->r == 0;
 }
 
 /* What a section lacks is only known at its end. */
 static void end_section(struct config_parser *p)
 {
-	bool lacks = !p->key_lines[0] && !p->unread;
+	const struct config_key *keys = config_sections[p->section].keys;
 
-	if (p->section == SECTION_DEVICE && lacks)
-		config_complain_at(
-			p, p->section_line, p->section_text, "match",
-			"what the device is known by, such as match = id=046d:c31c; found no "
-			"such line");
-	if (p->section == SECTION_GROUP && lacks)
-		config_complain_at(p, p->section_line, p->section_text, "devices",
-				   "who is in the group, such as devices = keyboard mouse; found "
-				   "no such line");
+	for (unsigned i = 0; i < CONFIG_KEYS_MAX && !p->unread; i++)
+		if (keys[i].required && !p->key_lines[i])
+			config_complain_at(p, p->section_line, p->section_text, keys[i].name,
+					   "%s, such as %s = %s; found no such line",
+					   keys[i].required, keys[i].name, keys[i].example);
 	p->section = SECTION_REFUSED;
 }
 
@@ -193,6 +143,7 @@ static void begin_section(struct config_parser *p, const char *text)
 {
 	size_t kind_len = strcspn(text, " ");
 	const char *name = text[kind_len] ? text + kind_len + 1 : NULL;
+	char list[CONFIG_LIST_MAX];
 	unsigned s;
 
 	end_section(p);
@@ -201,29 +152,25 @@ static void begin_section(struct config_parser *p, const char *text)
 	memset(p->key_lines, 0, sizeof(p->key_lines));
 	p->unread = false;
 
-	for (s = SECTION_DAEMON; s < SECTIONS; s++)
-		if (strlen(sections[s].kind) == kind_len &&
-		    !memcmp(sections[s].kind, text, kind_len))
+	for (s = SECTION_FIRST; s < SECTIONS; s++)
+		if (strlen(config_sections[s].kind) == kind_len &&
+		    !memcmp(config_sections[s].kind, text, kind_len))
 			break;
-	if (s == SECTIONS || (name && !sections[s].named)) {
-		config_complain(p, NULL, SECTION_LIST);
+	if (s == SECTIONS || (name && !config_sections[s].name)) {
+		config_complain(p, NULL, "%s", config_section_list(list));
 		return;
 	}
-	if (!sections[s].named && p->section_lines[s]) {
+	if (!config_sections[s].name && p->section_lines[s]) {
 		config_complain(p, NULL, "each section once; line %u begins it too",
 				p->section_lines[s]);
 		return;
 	}
-	if (sections[s].named && !name) {
-		config_complain(p, NULL, "a name, such as [%s %s]", sections[s].kind,
-				s == SECTION_VM	      ? "vm1"
-				: s == SECTION_DEVICE ? "keyboard"
-						      : "desk");
+	if (config_sections[s].name && !name) {
+		config_complain(p, NULL, "a name, such as [%s %s]", config_sections[s].kind,
+				config_sections[s].name);
 		return;
 	}
-	if ((s == SECTION_VM && !begin_vm(p, name)) ||
-	    (s == SECTION_DEVICE && !begin_device(p, name)) ||
-	    (s == SECTION_GROUP && !begin_group(p, name)))
+	if (name && !begin_named(p, s, name))
 		return;
 	p->section_lines[s] = p->line;
 	p->section = (enum config_section)s;
@@ -231,24 +178,23 @@ static void begin_section(struct config_parser *p, const char *text)
 
 static void set_key(struct config_parser *p, const struct config_line *l)
 {
-	const struct key *k = NULL;
-	unsigned i;
+	const struct config_key *k;
+	char list[CONFIG_LIST_MAX];
+	int i;
 
 	if (p->section == SECTION_REFUSED)
 		return;
 	if (p->section == SECTION_NONE) {
-		config_complain_at(p, p->line, NULL, l->key, "a section above it, " SECTION_LIST);
+		config_complain_at(p, p->line, NULL, l->key, "a section above it, %s",
+				   config_section_list(list));
 		return;
 	}
-	for (i = 0; i < CONFIG_KEYS_MAX && sections[p->section].keys[i].name; i++)
-		if (!strcmp(sections[p->section].keys[i].name, l->key)) {
-			k = &sections[p->section].keys[i];
-			break;
-		}
-	if (!k) {
-		config_complain(p, l->key, "one of the keys %s", sections[p->section].key_list);
+	i = config_key_find(p->section, l->key);
+	if (i < 0) {
+		config_complain(p, l->key, "one of the keys %s", config_key_list(p->section, list));
 		return;
 	}
+	k = &config_sections[p->section].keys[i];
 	if (p->key_lines[i]) {
 		config_complain(p, l->key, "the key once; line %u has it too", p->key_lines[i]);
 		return;
@@ -305,7 +251,9 @@ int config_parse(struct config **ret_config, const char *file, const void *data,
 	const char *text = data, *expected;
 	int r = config_new_default(&config);
 
-	if (r < 0 || !line)
+	if (r < 0)
+		return r;
+	if (!line)
 		return -ENOMEM;
 	if (len > CONFIG_FILE_MAX) {
 		config_errors_add(errors, "%s: expected a file of at most %u bytes; found more",

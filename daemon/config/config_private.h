@@ -9,11 +9,13 @@
 
 #define CONFIG_KEYS_MAX	 4
 #define CONFIG_FOUND_MAX 60
+#define CONFIG_LIST_MAX	 160
 
 enum config_section {
 	SECTION_NONE,
 	SECTION_REFUSED,
-	SECTION_DAEMON,
+	SECTION_FIRST,
+	SECTION_DAEMON = SECTION_FIRST,
 	SECTION_NETWORK,
 	SECTION_VM,
 	SECTION_DEVICE,
@@ -46,6 +48,29 @@ struct config_parser {
 
 /* Reads one key's value into the tree; the line has as many words as the key takes. */
 typedef void (*config_set_fn)(struct config_parser *p, const struct config_line *l);
+
+struct config_key {
+	const char *name;
+	config_set_fn set;
+	bool list; /* any number of words, but at least one; else exactly one */
+	const char *example;
+	const char *
+		by_default; /* as it would be written; NULL: what nothing stands for is the reader's */
+	const char *required; /* what a section without it lacks; NULL: it may be left out */
+};
+
+struct config_section_keys {
+	const char *kind; /* [kind], or [kind NAME] */
+	const char *name; /* an example of its name; NULL: it has none, and is there once */
+	struct config_key keys[CONFIG_KEYS_MAX];
+};
+
+/* config_keys.c */
+extern const struct config_section_keys config_sections[SECTIONS];
+int config_key_find(enum config_section section, const char *name);
+const char *config_key_list(enum config_section section, char buf[CONFIG_LIST_MAX]);
+const char *config_section_list(char buf[CONFIG_LIST_MAX]);
+int config_set_defaults(struct config *config);
 
 const char *config_found(char buf[CONFIG_FOUND_MAX + 4], const char *text);
 int config_read_file(int fd, const char *file, char **ret_data, size_t *ret_len,

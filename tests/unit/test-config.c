@@ -13,9 +13,10 @@
 
 #include "base/mem.h"
 #include "daemon/config/config.h"
+#include "daemon/config/config_private.h"
 #include "base/hotkey.h"
 
-#define SECTIONS "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"
+#define SECTION_LIST "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"
 
 static const struct {
 	const char *text, *errors;
@@ -44,11 +45,12 @@ static const struct {
 					      "lines\n"},
 	{"[daemon]\nsocket-group = k\033vm\n", "f:2: expected text without control characters\n"},
 	/* Sections and keys. */
-	{"socket-group = kvm\n", "f:1: socket-group: expected a section above it, " SECTIONS "\n"},
-	{"[deamon]\nsocket-group = kvm\n", "f:1: [deamon]: expected " SECTIONS "\n"},
-	{"[daemon x]\n", "f:1: [daemon x]: expected " SECTIONS "\n"},
-	{"[]\n", "f:1: expected " SECTIONS "\n"},
-	{"[Daemon]\n", "f:1: [Daemon]: expected " SECTIONS "\n"},
+	{"socket-group = kvm\n",
+	 "f:1: socket-group: expected a section above it, " SECTION_LIST "\n"},
+	{"[deamon]\nsocket-group = kvm\n", "f:1: [deamon]: expected " SECTION_LIST "\n"},
+	{"[daemon x]\n", "f:1: [daemon x]: expected " SECTION_LIST "\n"},
+	{"[]\n", "f:1: expected " SECTION_LIST "\n"},
+	{"[Daemon]\n", "f:1: [Daemon]: expected " SECTION_LIST "\n"},
 	{"[daemon]\n\n[daemon]\n",
 	 "f:3: [daemon]: expected each section once; line 1 begins it too\n"},
 	{"[vm vm1]\n[vm vm1]\n", "f:2: [vm vm1]: expected each VM once; line 1 has it too\n"},
@@ -74,8 +76,8 @@ static const struct {
 	{"[network]\nisolate = no\n\nisolate = no\n",
 	 "f:4: [network] isolate: expected the key once; line 2 has it too\n"},
 	/* Words of later issues are unknown. */
-	{"[network lan]\nuplink = none\n", "f:1: [network lan]: expected " SECTIONS "\n"},
-	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTIONS "\n"},
+	{"[network lan]\nuplink = none\n", "f:1: [network lan]: expected " SECTION_LIST "\n"},
+	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTION_LIST "\n"},
 	{"[group desk]\n", "f:1: [group desk] devices: expected who is in the group, such as "
 			   "devices = keyboard mouse; found no such line\n"},
 	{"[group host]\ndevices = a\n",
@@ -137,7 +139,7 @@ static const struct {
 	 "f:2: [daemon] socket-group: expected the name of a group, such as kvm; found "
 	 "\"0123456789012345678901234567890123456789012345678901234567\xc3\xa4…\"\n"},
 	{"[hotkey]\nkey = a\n", "f:2: [hotkey] key: expected one of the keys panic, next\n"},
-	{"[hotkey x]\n", "f:1: [hotkey x]: expected " SECTIONS "\n"},
+	{"[hotkey x]\n", "f:1: [hotkey x]: expected " SECTION_LIST "\n"},
 	{"[hotkey]\npanic = LeftCtrl+Any\n",
 	 "f:2: [hotkey] panic: expected names of keys joined by +, such as LeftCtrl+RightCtrl+Esc, "
 	 "or no; found \"LeftCtrl+Any\"\n"},
@@ -189,7 +191,7 @@ static const struct {
 	 "f:2: [network] address: expected the daemon's IPv4 address in its subnet with a prefix "
 	 "length "
 	 "from 8 to 30, such as 10.77.0.1/24; found \"x\"\n"
-	 "f:5: [what]: expected " SECTIONS "\n"
+	 "f:5: [what]: expected " SECTION_LIST "\n"
 	 "f:8: [vm b] x: expected one of the keys address, mac, domain\n"},
 	{"[daemon]\n[vm a\naddress = x\nmac = \"\n",
 	 "f:2: expected a section's name between [ and ]\n"
@@ -519,9 +521,109 @@ static void test_shipped(void **state)
 	config_free(c);
 }
 
+static char *read_manual(const char *manual)
+{
+	char path[512], *text = calloc(1, CONFIG_FILE_MAX);
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("SHIPPED_MANUALS"), manual);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_true(fread(text, 1, CONFIG_FILE_MAX - 1, f) > 0);
+	fclose(f);
+	return text;
+}
+
+/* What stands in the manual between a heading and the next one. */
+static char *manual_section(const char *manual, const struct config_section_keys *s)
+{
+	char heading[64];
+	const char *begin, *end;
+
+	snprintf(heading, sizeof(heading), "\n# [%s%s]\n", s->kind, s->name ? " NAME" : "");
+	begin = strstr(manual, heading);
+	if (!begin)
+		fail_msg("usbrouted.conf.5: it has no section%s", heading);
+	begin += strlen(heading);
+	end = strstr(begin, "\n# ");
+	return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
+}
+
+/* The manual has each key with its default and, below it, "Required." where it is, and no other key. */
+static void test_manual(void **state)
+{
+	_cleanup_free_ char *manual =
+		getenv("SHIPPED_MANUALS") ? read_manual("usbrouted.conf.5.scd") : NULL;
+	size_t sections = 0;
+
+	if (!manual)
+		skip();
+	for (int i = SECTION_FIRST; i < SECTIONS; i++) {
+		const struct config_section_keys *s = &config_sections[i];
+		_cleanup_free_ char *section = manual_section(manual, s);
+		size_t keys = 0, in_table = 0;
+
+		for (int k = 0; k < CONFIG_KEYS_MAX && s->keys[k].name; k++, in_table++) {
+			const struct config_key *key = &s->keys[k];
+			char line[128];
+			const char *at, *end;
+
+			snprintf(line, sizeof(line), "\n*%s*%s%s\n", key->name,
+				 key->by_default ? " = " : "",
+				 key->by_default ? key->by_default : "");
+			at = strstr(section, line);
+			if (!at)
+				fail_msg("usbrouted.conf.5: [%s] has no line%s", s->kind, line);
+			end = strstr(at + 1, "\n\n");
+			end = end ? end : section + strlen(section) - 1;
+			if (key->required && memcmp(end - 9, "Required.", 9) != 0)
+				fail_msg("usbrouted.conf.5: [%s] %s is required", s->kind,
+					 key->name);
+		}
+		for (const char *at = section; (at = strstr(at, "\n*")); at++)
+			keys++;
+		if (keys != in_table)
+			fail_msg("usbrouted.conf.5: [%s] has %zu keys; the table has %zu", s->kind,
+				 keys, in_table);
+	}
+	for (const char *at = manual; (at = strstr(at, "\n# [")); at++)
+		sections++;
+	assert_int_equal(sections, SECTIONS - SECTION_FIRST);
+}
+
+/* The file that is shipped names each default, commented out. */
+static void test_shipped_defaults(void **state)
+{
+	_cleanup_free_ char *text = calloc(1, CONFIG_FILE_MAX);
+	const char *file = getenv("SHIPPED_CONFIG");
+	FILE *f;
+
+	if (!file)
+		skip();
+	f = fopen(file, "re");
+	assert_non_null(f);
+	assert_true(fread(text, 1, CONFIG_FILE_MAX - 1, f) > 0);
+	fclose(f);
+	for (int i = SECTION_FIRST; i < SECTIONS; i++)
+		for (int k = 0; k < CONFIG_KEYS_MAX && config_sections[i].keys[k].name; k++) {
+			const struct config_key *key = &config_sections[i].keys[k];
+			char line[128];
+
+			snprintf(line, sizeof(line), "\n#%s = %s\n", key->name, key->by_default);
+			if (!key->by_default || strstr(text, line))
+				continue;
+			/* What is off stands there as an example. */
+			snprintf(line, sizeof(line), "\n#%s = %s\n", key->name, key->example);
+			if (strcmp(key->by_default, "no") != 0 || !strstr(text, line))
+				fail_msg("%s: it has no line%s", file, line);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_shipped_defaults),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_defaults),
