@@ -62,7 +62,7 @@ char *daemon_path(char *buf, size_t size, const char *folder, const char *name)
  */
 void daemon_maybe_done(struct daemon *daemon)
 {
-	if (daemon->stopping && !daemon->vms_ending)
+	if (daemon->core->stopping && !daemon->vms->n_ending)
 		daemon->done = true;
 }
 
@@ -81,20 +81,20 @@ static void daemon_stop_late(void *ctx, int res _unused_)
  */
 void daemon_stop(struct daemon *daemon, int exit_status)
 {
-	if (daemon->stopping)
+	if (daemon->core->stopping)
 		return;
 	sd_notify(0, "STOPPING=1");
-	daemon->stopping = true;
+	daemon->core->stopping = true;
 	daemon->exit_status = exit_status;
 	routes_stop(daemon);
 	daemon->control = control_socket_free(daemon->control);
-	daemon->virt = virt_link_free(daemon->virt);
+	daemon->guests->virt = virt_link_free(daemon->guests->virt);
 	/* A next one takes the VMs' processes over, or `usbrouted --release` ends them. */
 	if (daemon->ends_all)
 		vms_stop(daemon);
 	else
 		vms_leave(daemon);
-	loop_watch_time(daemon->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
+	loop_watch_time(daemon->core->loop, &daemon->stop_deadline, STOP_SECONDS * 1000000000ull,
 			daemon_stop_late, daemon);
 	daemon_maybe_done(daemon);
 }
@@ -136,7 +136,8 @@ static void daemon_signal(void *ctx, int res _unused_)
 	struct daemon *daemon = ctx;
 	struct signalfd_siginfo info;
 
-	while (!daemon->stopping && read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
+	while (!daemon->core->stopping &&
+	       read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
 			daemon_hang_up(daemon);
 			continue;
@@ -155,21 +156,21 @@ static void daemon_ready(struct daemon *daemon)
 	unsigned n = 0;
 	int r;
 
-	daemon->ready = true;
-	list_for_each(it, &daemon->vms)
+	daemon->core->ready = true;
+	list_for_each(it, &daemon->vms->all)
 		n++;
 	if (!n)
 		log_warning("no VM is configured: add a [vm NAME] section");
 	r = control_socket_start(daemon->control);
 	if (r == 0)
-		r = virt_link_start(daemon->virt);
+		r = virt_link_start(daemon->guests->virt);
 	if (r < 0) {
 		log_err("the sockets can't be served: %s", errno_text(r));
 		daemon_stop(daemon, 1);
 		return;
 	}
 	routes_started(daemon);
-	list_for_each(it, &daemon->vms)
+	list_for_each(it, &daemon->vms->all)
 		agents_ready(list_entry(it, struct vm, link));
 	log_info("ready: %u VMs", n);
 	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
@@ -178,8 +179,8 @@ static void daemon_ready(struct daemon *daemon)
 /* All devices are listed that can be, and all VMs' processes have told what the last control has left. */
 static void daemon_maybe_ready(struct daemon *daemon)
 {
-	if (!daemon->stopping && !daemon->ready && device_registry_settled(daemon->registry) &&
-	    vms_known(daemon))
+	if (!daemon->core->stopping && !daemon->core->ready &&
+	    device_registry_settled(daemon->devices->registry) && vms_known(daemon))
 		daemon_ready(daemon);
 }
 
@@ -198,7 +199,7 @@ void daemon_vm_goes_on(struct vm *vm)
  */
 void daemon_vm_known(struct vm *vm)
 {
-	if (!vm->daemon->ready) {
+	if (!vm->daemon->core->ready) {
 		daemon_maybe_ready(vm->daemon);
 		return;
 	}
@@ -222,7 +223,7 @@ static const struct device_registry_ops daemon_registry_ops = {
 /* One daemon a runtime directory: a second one would take the first one's sockets away. */
 static int take_lock(struct daemon *daemon)
 {
-	const char *folder = daemon->config->runtime_directory;
+	const char *folder = daemon->core->config->runtime_directory;
 	char path[PATH_MAX];
 	int r;
 
@@ -242,14 +243,14 @@ static int take_lock(struct daemon *daemon)
 /* Folders as root, files and sockets as the user; what needs rights that are dropped at the end. */
 static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user)
 {
-	int r = rights_take_folders(daemon->config, user);
+	int r = rights_take_folders(daemon->core->config, user);
 
 	if (r == 0)
-		r = device_registry_new(&daemon->registry, daemon, &daemon_registry_ops);
+		r = device_registry_new(&daemon->devices->registry, daemon, &daemon_registry_ops);
 	if (r < 0)
 		return r;
 	vms_find_group(daemon);
-	r = rights_become(user, daemon->socket_group, daemon->config_file);
+	r = rights_become(user, daemon->vms->socket_group, daemon->core->config_file);
 	if (r == 0)
 		r = take_lock(daemon);
 	if (r == 0)
@@ -257,18 +258,18 @@ static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user
 	if (r == 0)
 		r = control_socket_new(&daemon->control, daemon);
 	if (r == 0)
-		r = virt_link_new(&daemon->virt, daemon);
+		r = virt_link_new(&daemon->guests->virt, daemon);
 	if (r == 0)
 		r = routes_load(daemon);
 	if (r < 0)
 		return r;
 	old_sessions_load(daemon);
-	return rights_give_up(daemon->config, daemon->config_file);
+	return rights_give_up(daemon->core->config, daemon->core->config_file);
 }
 
 static int daemon_begin(struct daemon *daemon)
 {
-	int r = device_registry_start(daemon->registry);
+	int r = device_registry_start(daemon->devices->registry);
 
 	if (r == 0)
 		r = vms_start(daemon);
@@ -283,30 +284,29 @@ static int daemon_begin(struct daemon *daemon)
 static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
-	daemon->virt = virt_link_free(daemon->virt);
+	daemon->guests->virt = virt_link_free(daemon->guests->virt);
 	fd_close(daemon->lock);
 	fd_close(daemon->signals);
-	if (daemon->registry)
-		daemon->registry = device_registry_free(daemon->registry);
+	if (daemon->devices->registry)
+		daemon->devices->registry = device_registry_free(daemon->devices->registry);
 	old_sessions_free(daemon);
 	vms_free(daemon);
-	broker_free(daemon->broker);
-	starter_free(daemon->starter);
+	broker_free(daemon->routing->broker);
+	starter_free(daemon->vms->starter);
 	ports_off_free(daemon);
-	wish_book_deinit(&daemon->book);
-	wish_book_deinit(&daemon->undo);
-	bearers_deinit(&daemon->names.bearers);
-	claims_clear(&daemon->claimed_before);
+	wish_books_deinit(daemon->books);
+	bearers_deinit(&daemon->devices->names.bearers);
+	claims_clear(&daemon->routing->claimed_before);
 	twins_free(daemon);
-	loop_free(daemon->loop);
-	policy_free(daemon->policy);
-	config_free(daemon->config);
+	loop_free(daemon->core->loop);
+	policy_free(daemon->core->policy);
+	config_free(daemon->core->config);
 }
 
 static int daemon_loop(struct daemon *daemon)
 {
 	struct loop_watch watch = {0};
-	int r = loop_watch_fd(daemon->loop, &watch, daemon->signals, POLLIN, LOOP_KEEP,
+	int r = loop_watch_fd(daemon->core->loop, &watch, daemon->signals, POLLIN, LOOP_KEEP,
 			      daemon_signal, daemon);
 
 	if (r == 0)
@@ -314,13 +314,13 @@ static int daemon_loop(struct daemon *daemon)
 	if (r < 0)
 		daemon_stop(daemon, 1);
 	while (!daemon->done) {
-		r = loop_turn(daemon->loop, true);
+		r = loop_turn(daemon->core->loop, true);
 		if (r < 0) {
 			log_err("the control thread's io_uring failed: %s", errno_text(r));
 			return 1;
 		}
 	}
-	loop_cancel(daemon->loop, &watch);
+	loop_cancel(daemon->core->loop, &watch);
 	return daemon->exit_status;
 }
 
@@ -349,28 +349,40 @@ static void explain_no_loop(int r)
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
 	       int broker_line, int starter_line, const struct sandbox_user *user)
 {
-	struct daemon daemon = {.config = config,
-				.policy = policy,
-				.config_file = config_file,
-				.started_ns = loop_now(),
+	struct core core = {.config = config,
+			    .policy = policy,
+			    .config_file = config_file,
+			    .started_ns = loop_now()};
+	struct wish_books books;
+	struct devices devices = {.core = &core, .books = &books};
+	struct vms vms = {.core = &core};
+	struct routing routing = {.core = &core, .books = &books, .devices = &devices, .vms = &vms};
+	struct commands commands = {.core = &core};
+	struct guests guests = {.core = &core};
+	struct daemon daemon = {.core = &core,
+				.books = &books,
+				.devices = &devices,
+				.vms = &vms,
+				.routing = &routing,
+				.commands = &commands,
+				.guests = &guests,
 				.lock = -1,
 				.signals = -1};
 	_cleanup_close_ int line = broker_line, start_line = starter_line;
 	sigset_t set;
 	int r, status = 1;
 
-	list_init(&daemon.devices);
-	list_init(&daemon.vms);
-	list_init(&daemon.leaving);
-	list_init(&daemon.calls);
-	list_init(&daemon.port_jobs);
-	list_init(&daemon.ports_off);
-	list_init(&daemon.claimed_before);
-	list_init(&daemon.old_sessions);
-	wish_book_init(&daemon.book);
-	wish_book_init(&daemon.undo);
-	bearers_init(&daemon.names.bearers);
-	daemon.names.wait_ns = NAME_WAIT_NS;
+	list_init(&daemon.devices->all);
+	list_init(&daemon.vms->all);
+	list_init(&daemon.vms->leaving);
+	list_init(&daemon.commands->calls);
+	list_init(&daemon.commands->port_jobs);
+	list_init(&daemon.devices->off);
+	list_init(&daemon.routing->claimed_before);
+	list_init(&daemon.routing->old_sessions);
+	wish_books_init(&books, &core);
+	bearers_init(&daemon.devices->names.bearers);
+	daemon.devices->names.wait_ns = NAME_WAIT_NS;
 
 	/* Blocked before any thread is there, so that signals come by the descriptor alone. */
 	sigemptyset(&set);
@@ -381,18 +393,19 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	signal(SIGPIPE, SIG_IGN);
 	daemon.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 
-	r = loop_new(&daemon.loop);
+	r = loop_new(&daemon.core->loop);
 	if (r < 0) {
 		explain_no_loop(r);
 		policy_free(policy);
 		config_free(config);
 		return 1;
 	}
-	r = broker_new(&daemon.broker, daemon.loop, line, daemon_broker_lost, &daemon);
+	r = broker_new(&daemon.routing->broker, daemon.core->loop, line, daemon_broker_lost,
+		       &daemon);
 	if (r == 0) {
 		line = -1;
-		r = starter_new(&daemon.starter, daemon.loop, start_line, daemon_starter_lost,
-				&daemon);
+		r = starter_new(&daemon.vms->starter, daemon.core->loop, start_line,
+				daemon_starter_lost, &daemon);
 	}
 	if (r == 0) {
 		start_line = -1;
@@ -401,7 +414,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	if (r == 0)
 		status = daemon_loop(&daemon);
 	/* A thread that is stuck still has all of this, and goes on where its call ends. */
-	if (daemon.vms_ending)
+	if (daemon.vms->n_ending)
 		_exit(status);
 	daemon_free(&daemon);
 	return status;

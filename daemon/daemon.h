@@ -18,6 +18,7 @@
 #include "daemon/guests/agent.h"
 #include "daemon/broker/broker.h"
 #include "daemon/config/config.h"
+#include "daemon/core/core.h"
 #include "daemon/routing/device_names.h"
 #include "daemon/broker/starter.h"
 #include "dataplane/guest.h"
@@ -33,43 +34,69 @@ struct device_registry;
 struct policy;
 struct sandbox_user;
 
-struct daemon {
-	struct config *config;
-	struct policy *policy; /* never NULL; swapped as a whole */
-	struct loop *loop;
-	struct broker *broker;
+/* What is plugged in, and what it is called. */
+struct devices {
+	struct core *core;
+	struct wish_books *books;
+	struct device_registry *registry;
+	struct list all;    /* of struct device, as plugged in */
+	struct list off;    /* of struct port_off: their ports are switched off by command */
+	uint64_t n_seen;    /* how many were ever in @all */
+	struct names names; /* which device bears which */
+	char *twins_before; /* of the last run; see twins.h */
+};
+
+/* The configured VMs. */
+struct vms {
+	struct core *core;
 	struct starter *starter;
 	struct net_roster roster;
 	struct vm *ports[NET_PORTS]; /* whose number is whose */
-	struct device_registry *registry;
-	struct control_socket *control;
-	struct virt_link *virt; /* usbrouted-libvirt's socket */
-	struct list devices;	/* of struct device, as plugged in */
-	uint64_t n_seen;	/* how many were ever in it */
-	struct list vms;	/* of struct vm, as configured */
-	struct list leaving;	/* of struct vm, out of the configuration, with a thread yet */
-	struct wish_book book;	/* what was said */
-	struct wish_book undo;	/* what was said before the last change */
-	char undo_text[96];	/* that change; "" where there was none */
-	uint64_t changes;	/* how many there were */
-	struct loop_watch wish_end;
-	struct loop_watch cards_save;	   /* vm_card.c: what is known of cards is written soon */
-	struct names names;		   /* which device bears which */
+	struct list all;	     /* of struct vm, as configured */
+	struct list leaving;	     /* of struct vm, out of the configuration, with a thread yet */
+	gid_t socket_group;	     /* whose the VMs' sockets are, or -1 */
+	struct loop_watch cards_save;	/* vm_card.c: what is known of cards is written soon */
+	struct loop_watch have_started; /* others than before may have what is wished for them */
+	unsigned n_ending;		/* threads not yet ended */
+};
+
+/* Where devices should be, and are. */
+struct routing {
+	struct core *core;
+	struct wish_books *books;
+	struct devices *devices;
+	struct vms *vms;
+	struct broker *broker;
+	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
+	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
+};
+
+/* What is being done because somebody said so. */
+struct commands {
+	struct core *core;
 	struct list calls;		   /* of struct route_call: commands that wait */
 	struct list port_jobs;		   /* of struct port_job: resets, and ports' power */
 	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
-	struct list ports_off;		   /* of struct port_off: switched off by command */
-	struct list claimed_before;	   /* of struct claim: of the last run, not seen yet */
-	char *twins_before;		   /* of the last run; see twins.h */
-	struct list old_sessions; /* of struct old_session: of the last run, not hung up yet */
-	const char *config_file;  /* NULL: the usual one */
-	gid_t socket_group;	  /* whose the VMs' sockets are, or -1 */
-	int lock;		  /* of the runtime directory */
-	int signals;		  /* a signalfd */
-	uint64_t started_ns;
-	struct loop_watch vms_started; /* others than before may have what is wished for them */
-	unsigned vms_ending;	       /* threads not yet ended */
-	bool ready, stopping, done;
+};
+
+/* The ways to the guests' insides. */
+struct guests {
+	struct core *core;
+	struct virt_link *virt; /* usbrouted-libvirt's socket */
+};
+
+struct daemon {
+	struct core *core;
+	struct wish_books *books;
+	struct devices *devices;
+	struct vms *vms;
+	struct routing *routing;
+	struct commands *commands;
+	struct guests *guests;
+	struct control_socket *control;
+	int lock;    /* of the runtime directory */
+	int signals; /* a signalfd */
+	bool done;
 	bool ends_all; /* stopping: the VMs' processes end, too */
 	int exit_status;
 	struct loop_watch stop_deadline;

@@ -12,7 +12,7 @@
 /* Why a device can't be given a name; false where it can. */
 static bool name_is_taken(const struct device *d, const char *name, char *error, size_t size)
 {
-	const struct config *config = d->daemon->config;
+	const struct config *config = d->daemon->core->config;
 
 	if (device_bears_section(d))
 		snprintf(error, size, "the configuration calls it %s: [device %s]",
@@ -58,7 +58,7 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&next, &daemon->book);
+	r = wish_book_copy(&next, &daemon->books->now);
 	if (r < 0)
 		return r;
 	names = &next.list[WISHES_NAMES];
@@ -99,7 +99,7 @@ int device_forget_name(struct daemon *daemon, const char *name, char *error, siz
 	char what[120];
 	int r;
 
-	if (!wish_find_target(&daemon->book.list[WISHES_NAMES], name)) {
+	if (!wish_find_target(&daemon->books->now.list[WISHES_NAMES], name)) {
 		snprintf(error, size,
 			 "the configuration has that name, and no command takes it away: "
 			 "[device %s]",
@@ -107,7 +107,7 @@ int device_forget_name(struct daemon *daemon, const char *name, char *error, siz
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&next, &daemon->book);
+	r = wish_book_copy(&next, &daemon->books->now);
 	if (r < 0)
 		return r;
 	wish_forget_target(&next.list[WISHES_NAMES], name);

@@ -111,21 +111,21 @@ static void look_at_names(struct search *s)
 	const struct daemon *daemon = s->daemon;
 	enum near near;
 
-	list_for_each(it, &daemon->config->devices) {
+	list_for_each(it, &daemon->core->config->devices) {
 		const char *name = list_entry(it, struct config_device, link)->name;
 
 		near = near_word(s->value, name);
 		if (near != NEAR_NOT && (!*s->key || is_key(s, "alias")))
 			found(s, near, "", name, "the configuration's name of a device");
 	}
-	list_for_each(it, &daemon->config->groups) {
+	list_for_each(it, &daemon->core->config->groups) {
 		const char *name = list_entry(it, struct config_group, link)->name;
 
 		near = near_word(s->value, name);
 		if (near != NEAR_NOT && (!*s->key || is_key(s, "group")))
 			found(s, near, "", name, "a group");
 	}
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		const char *name = list_entry(it, struct vm, link)->name;
 
 		if (!*s->key && !strcmp(s->value, name))
@@ -252,7 +252,7 @@ size_t device_near(struct daemon *daemon, const char *text,
 	}
 	look_at_names(&s);
 	look_at_classes(&s);
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		look_at_marks(&s, d);
@@ -301,7 +301,7 @@ void device_near_section(const struct daemon *daemon, const struct config_device
 			 char *buf, size_t size)
 {
 	*buf = '\0';
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		char what[DEVICE_WORDS_MAX];
 
@@ -324,7 +324,7 @@ const char *vm_near(const struct daemon *daemon, const char *name)
 	const char *best = NULL;
 	enum near rank = NEAR_NOT;
 
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 		enum near near = near_word(name, vm->name);
 

@@ -47,7 +47,7 @@ static void panic(struct daemon *daemon, const struct device *keyboard, const ch
 
 	/* The one in hand first: there may be more than a command can name. */
 	for (unsigned pass = 0; pass < 2; pass++)
-		list_for_each(it, &daemon->devices) {
+		list_for_each(it, &daemon->devices->all) {
 			struct device *device = list_entry(it, struct device, link);
 
 			if ((device == keyboard) != (pass == 0) || !is_meant(device, keyboard) ||
@@ -77,7 +77,7 @@ void hotkey_struck(struct device *keyboard, enum hotkey which)
 	struct daemon *daemon = keyboard->daemon;
 	char who[sizeof(((struct route_ask *)0)->who)];
 
-	if (!daemon->ready || daemon->stopping)
+	if (!daemon->core->ready || daemon->core->stopping)
 		return;
 	log_limited(&limit, LOG_LEVEL_NOTICE, "hot key %s on %s", names[which], keyboard->tag);
 	snprintf(who, sizeof(who), "hot key on %.*s", (int)sizeof(who) - 12, keyboard->tag);

@@ -50,7 +50,7 @@ struct port_job {
 
 static struct device *device_in(const struct daemon *daemon, const char *busid)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (*busid && !strcmp(d->busid, busid))
@@ -84,7 +84,7 @@ static bool only_waits(const struct port_job *job)
 
 static struct port_job *job_on(const struct daemon *daemon, const char *busid)
 {
-	list_for_each(it, &daemon->port_jobs) {
+	list_for_each(it, &daemon->commands->port_jobs) {
 		struct port_job *job = list_entry(it, struct port_job, link);
 
 		if (!strcmp(job->busid, busid) || !strcmp(job->peer, busid))
@@ -108,8 +108,8 @@ static void job_end(struct port_job *job, enum route_outcome outcome, const char
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	list_remove(&job->link);
-	loop_cancel(job->daemon->loop, &job->timer);
-	broker_forget(job->daemon->broker, &job->req);
+	loop_cancel(job->daemon->core->loop, &job->timer);
+	broker_forget(job->daemon->routing->broker, &job->req);
 	if (job->handle)
 		*job->handle = NULL;
 	if (job->done)
@@ -150,9 +150,9 @@ static void job_enter(struct port_job *job, enum stage stage)
 		seconds = WAIT_SECONDS;
 	else if (only_waits(job))
 		seconds = job_patience(job);
-	loop_cancel(job->daemon->loop, &job->timer);
-	loop_watch_time(job->daemon->loop, &job->timer, (uint64_t)(seconds * 1e9) + 1, job_late,
-			job);
+	loop_cancel(job->daemon->core->loop, &job->timer);
+	loop_watch_time(job->daemon->core->loop, &job->timer, (uint64_t)(seconds * 1e9) + 1,
+			job_late, job);
 	port_jobs_changed(job->daemon);
 }
 
@@ -173,7 +173,8 @@ static void job_switched_on(struct broker_request *req, int r, int *fds _unused_
 
 static void job_switch_on(struct port_job *job)
 {
-	int r = broker_power_on(job->daemon->broker, &job->req, job->busid, job_switched_on);
+	int r = broker_power_on(job->daemon->routing->broker, &job->req, job->busid,
+				job_switched_on);
 
 	if (r < 0)
 		job_refused(job, r, "asking the broker to switch its port on");
@@ -207,7 +208,7 @@ static void job_switch_off(struct port_job *job, const struct device *device)
 		return;
 	}
 	snprintf(job->peer, sizeof(job->peer), "%s", port_off_find(job->daemon, job->busid)->peer);
-	r = broker_power_off(job->daemon->broker, &job->req, &identity, job->ask.force,
+	r = broker_power_off(job->daemon->routing->broker, &job->req, &identity, job->ask.force,
 			     job_switched_off);
 	if (r < 0) {
 		port_off_forget(job->daemon, job->busid);
@@ -360,7 +361,7 @@ static void jobs_run(void *ctx, int res _unused_)
 {
 	struct daemon *daemon = ctx;
 
-	list_for_each_safe(it, &daemon->port_jobs)
+	list_for_each_safe(it, &daemon->commands->port_jobs)
 		job_check(list_entry(it, struct port_job, link));
 }
 
@@ -370,8 +371,10 @@ static void jobs_run(void *ctx, int res _unused_)
  */
 void port_jobs_changed(struct daemon *daemon)
 {
-	if (!list_empty(&daemon->port_jobs) && !loop_watching(&daemon->port_jobs_watch))
-		loop_watch_time(daemon->loop, &daemon->port_jobs_watch, 1, jobs_run, daemon);
+	if (!list_empty(&daemon->commands->port_jobs) &&
+	    !loop_watching(&daemon->commands->port_jobs_watch))
+		loop_watch_time(daemon->core->loop, &daemon->commands->port_jobs_watch, 1, jobs_run,
+				daemon);
 }
 
 /**
@@ -462,7 +465,7 @@ static struct port_job *job_new(struct daemon *daemon, const struct port_ask *as
 	snprintf(job->busid, sizeof(job->busid), "%s", ask->device->busid);
 	snprintf(job->peer, sizeof(job->peer), "%s", off ? off->peer : "");
 	snprintf(job->name, sizeof(job->name), "%s", ask->device->tag);
-	list_append(&daemon->port_jobs, &job->link);
+	list_append(&daemon->commands->port_jobs, &job->link);
 	return job;
 }
 
@@ -545,7 +548,7 @@ void port_job_forget(struct port_job *job)
  */
 void port_jobs_started(struct daemon *daemon)
 {
-	list_for_each_safe(it, &daemon->ports_off) {
+	list_for_each_safe(it, &daemon->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 		struct port_ask ask = {.verb = PORT_ON, .device = &off->device};
 		struct port_job *job = off->cycling ? job_new(daemon, &ask) : NULL;
@@ -561,8 +564,8 @@ void port_jobs_started(struct daemon *daemon)
  */
 void port_jobs_end(struct daemon *daemon)
 {
-	loop_cancel(daemon->loop, &daemon->port_jobs_watch);
-	list_for_each_safe(it, &daemon->port_jobs)
+	loop_cancel(daemon->core->loop, &daemon->commands->port_jobs_watch);
+	list_for_each_safe(it, &daemon->commands->port_jobs)
 		job_end(list_entry(it, struct port_job, link), ROUTE_NOT_DONE,
 			"the daemon is being stopped");
 }

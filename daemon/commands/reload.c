@@ -52,16 +52,16 @@ static void compare(struct config_errors *errors, const char *file, const struct
  */
 int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 {
-	const char *file = daemon->config_file ? daemon->config_file : USBROUTED_CONFIG;
+	const char *file = daemon->core->config_file ? daemon->core->config_file : USBROUTED_CONFIG;
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	struct vm_list vms;
-	int r = config_load(&config, file, daemon->config_file != NULL, errors);
+	int r = config_load(&config, file, daemon->core->config_file != NULL, errors);
 
 	if (r == 0)
-		r = policy_files_load(&policy, daemon->config_file, config, errors);
+		r = policy_files_load(&policy, daemon->core->config_file, config, errors);
 	if (r == 0) {
-		compare(errors, file, daemon->config, config);
+		compare(errors, file, daemon->core->config, config);
 		r = errors->n ? CONFIG_BAD : 0;
 	}
 	if (r == 0)
@@ -72,14 +72,14 @@ int daemon_reload(struct daemon *daemon, struct config_errors *errors)
 		return r;
 	}
 	/* From here on nothing can fail. */
-	policy_free(daemon->policy);
-	daemon->policy = policy;
+	policy_free(daemon->core->policy);
+	daemon->core->policy = policy;
 	/* Nobody holds on to the old tree but the devices, who get their names from the new one. */
-	config_free(daemon->config);
-	daemon->config = config;
+	config_free(daemon->core->config);
+	daemon->core->config = config;
 	devices_find_sections(daemon);
 	devices_name_anew(daemon);
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->guest)

@@ -51,7 +51,7 @@ static void call_answer(struct route_call *call, enum route_outcome outcome, con
 
 	result.n_subjects = call_subjects(call, subjects);
 	list_remove(&call->link);
-	loop_cancel(call->daemon->loop, &call->deadline);
+	loop_cancel(call->daemon->core->loop, &call->deadline);
 	if (call->handle)
 		*call->handle = NULL;
 	call->done(call->ctx, &result);
@@ -182,7 +182,7 @@ static bool call_is_about(const struct route_call *call, const struct route_subj
 /* A newer command on the same device takes the older one's place. */
 static void calls_supersede(struct daemon *daemon, const struct route_call *by)
 {
-	list_for_each_safe(it, &daemon->calls) {
+	list_for_each_safe(it, &daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		for (size_t i = 0; i < by->n_members; i++) {
@@ -264,7 +264,7 @@ static bool reserved_before(const struct route_call *call, const struct device *
 /* An undo is about the devices that are wanted elsewhere than before, or kept otherwise. */
 static void call_find_members(struct route_call *call)
 {
-	list_for_each(it, &call->daemon->devices) {
+	list_for_each(it, &call->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		struct route_want want = route_wanted(d);
 		struct call_member *m;
@@ -298,8 +298,8 @@ static void call_start(struct route_call *call)
 			route_give_again(m->subject.device);
 	}
 	calls_supersede(call->daemon, call);
-	list_append(&call->daemon->calls, &call->link);
-	loop_watch_time(call->daemon->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
+	list_append(&call->daemon->commands->calls, &call->link);
+	loop_watch_time(call->daemon->core->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
 			call_late, call);
 	call->starting = true;
 	for (size_t i = 0; i < call->n_members; i++)
@@ -339,7 +339,7 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 
 	if (ret_call)
 		*ret_call = NULL;
-	if (ask->verb == ROUTE_UNDO && !daemon->undo_text[0]) {
+	if (ask->verb == ROUTE_UNDO && !daemon->books->undo_text[0]) {
 		refuse(ask, done, ctx, ROUTE_NOT_DONE, "nothing was changed since the start");
 		return;
 	}
@@ -385,7 +385,7 @@ void route_call_cancel(struct route_call *call)
 	if (!call)
 		return;
 	list_remove(&call->link);
-	loop_cancel(call->daemon->loop, &call->deadline);
+	loop_cancel(call->daemon->core->loop, &call->deadline);
 	if (call->handle)
 		*call->handle = NULL;
 	call_free(call);
@@ -405,7 +405,7 @@ static struct call_member *call_member_of(struct route_call *call, const struct 
 void route_calls_check(struct device *device)
 {
 	port_jobs_changed(device->daemon);
-	list_for_each(it, &device->daemon->calls) {
+	list_for_each(it, &device->daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (call_member_of(call, device)) {
@@ -418,7 +418,7 @@ void route_calls_check(struct device *device)
 /* More is known of a device: a command on its way may not be what anybody would be allowed. */
 void route_calls_forbid(struct device *device)
 {
-	list_for_each(it, &device->daemon->calls) {
+	list_for_each(it, &device->daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		struct call_member *m = call_member_of(call, device);
 		char by[256], text[300];
@@ -441,7 +441,7 @@ void route_calls_named(struct device *device)
 {
 	const char *alias = device_alias(device);
 
-	list_for_each(it, &device->daemon->calls) {
+	list_for_each(it, &device->daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		for (size_t i = 0; alias && i < call->n_members; i++) {
@@ -459,7 +459,7 @@ void route_calls_named(struct device *device)
 /* A device is about to be freed. */
 void route_calls_removed(struct device *device)
 {
-	list_for_each_safe(it, &device->daemon->calls) {
+	list_for_each_safe(it, &device->daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		struct call_member *m = call_member_of(call, device);
 
@@ -481,7 +481,7 @@ void route_calls_removed(struct device *device)
  */
 void route_calls_vm_left(struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->calls) {
+	list_for_each_safe(it, &vm->daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		bool about = call->ask.vm == vm;
 
@@ -496,7 +496,7 @@ void route_calls_vm_left(struct vm *vm)
 /* The daemon ends. */
 void route_calls_end(struct daemon *daemon)
 {
-	list_for_each_safe(it, &daemon->calls) {
+	list_for_each_safe(it, &daemon->commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		call_end(call, ROUTE_NOT_DONE, "the daemon is being stopped; the wish stands");

@@ -161,7 +161,7 @@ static void name_change(const struct route_call *call, char *text, size_t size)
 	bool has_target = ask->verb == ROUTE_ATTACH || ask->verb == ROUTE_ASSIGN;
 
 	if (ask->verb == ROUTE_UNDO)
-		snprintf(text, size, "undo (%.80s)", call->daemon->undo_text);
+		snprintf(text, size, "undo (%.80s)", call->daemon->books->undo_text);
 	else
 		snprintf(text, size, "%s %s%s%s%s", verb_name(ask->verb),
 			 route_member_name(&call->members[0]),
@@ -183,16 +183,16 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 {
 	struct daemon *daemon = call->daemon;
 	struct wish_book next;
-	char text[sizeof(daemon->undo_text)];
+	char text[sizeof(daemon->books->undo_text)];
 	int r;
 
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&call->before, &daemon->book);
+	r = wish_book_copy(&call->before, &daemon->books->now);
 	if (r == 0)
-		r = wish_book_copy(&call->undo, &daemon->undo);
+		r = wish_book_copy(&call->undo, &daemon->books->undo);
 	if (r == 0)
-		r = wish_book_copy(&next,
-				   call->ask.verb == ROUTE_UNDO ? &daemon->undo : &daemon->book);
+		r = wish_book_copy(&next, call->ask.verb == ROUTE_UNDO ? &daemon->books->undo
+								       : &daemon->books->now);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < call->n_members; i++) {
@@ -205,9 +205,9 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 		return r;
 	}
 	name_change(call, text, sizeof(text));
-	memcpy(call->undo_text, daemon->undo_text, sizeof(call->undo_text));
+	memcpy(call->undo_text, daemon->books->undo_text, sizeof(call->undo_text));
 	r = wish_book_change(daemon, &next, text, error, size);
-	call->change = daemon->changes;
+	call->change = daemon->books->changes;
 	return r;
 }
 
@@ -229,12 +229,12 @@ static void undo_restore(struct route_call *call)
 	struct daemon *daemon = call->daemon;
 	struct wish_book undo;
 
-	if (daemon->changes == call->change) {
-		wish_book_move(&daemon->undo, &call->undo);
-		memcpy(daemon->undo_text, call->undo_text, sizeof(call->undo_text));
-	} else if (wish_book_copy(&undo, &daemon->undo) == 0) {
+	if (daemon->books->changes == call->change) {
+		wish_book_move(&daemon->books->undo, &call->undo);
+		memcpy(daemon->books->undo_text, call->undo_text, sizeof(call->undo_text));
+	} else if (wish_book_copy(&undo, &daemon->books->undo) == 0) {
 		if (book_restore(&undo, call) == 0)
-			wish_book_move(&daemon->undo, &undo);
+			wish_book_move(&daemon->books->undo, &undo);
 		wish_book_deinit(&undo);
 	}
 }
@@ -250,7 +250,7 @@ void route_change_roll_back(struct route_call *call)
 	struct daemon *daemon = call->daemon;
 	struct wish_book next;
 	char error[200] = "out of memory";
-	int r = wish_book_copy(&next, &daemon->book);
+	int r = wish_book_copy(&next, &daemon->books->now);
 
 	if (r == 0) {
 		r = book_restore(&next, call);
@@ -283,7 +283,8 @@ void route_wish_judge(struct device *device)
 	struct wish_book next;
 	char by[256], error[200];
 
-	if (route_asker_may(device, by, sizeof(by)) || wish_book_copy(&next, &daemon->book) < 0)
+	if (route_asker_may(device, by, sizeof(by)) ||
+	    wish_book_copy(&next, &daemon->books->now) < 0)
 		return;
 	wish_forget(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device));
 	if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)

@@ -169,7 +169,7 @@ static void member_absent_for_host(struct call_member *m, const struct route_cal
 	char reason[200];
 
 	if (m->subject.wish_on[0] &&
-	    !strcmp(route_wanted_on(&call->daemon->book, m->subject.wish_on).by, "default"))
+	    !strcmp(route_wanted_on(&call->daemon->books->now, m->subject.wish_on).by, "default"))
 		route_member_arrive(m, "%s: what was said of it is forgotten", name);
 	else if (member_why_absent(call, m, reason, sizeof(reason)))
 		route_member_arrive(
@@ -331,7 +331,7 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 		if (m->vm)
 			m->to = m->vm->name;
 	} else if (m->subject.wish_on[0]) {
-		want = route_wanted_on(&call->daemon->book, m->subject.wish_on);
+		want = route_wanted_on(&call->daemon->books->now, m->subject.wish_on);
 		m->vm = vm_find(call->daemon, want.target);
 		if (m->vm)
 			m->to = m->vm->name;

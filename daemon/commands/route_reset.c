@@ -82,11 +82,11 @@ int route_reset(struct device *device, bool force, const char **ret_text)
 	case ROUTE_HOST:
 	case ROUTE_FAILED:
 		*ret_text = "asking the broker for it failed";
-		r = broker_reset(device->daemon->broker, &route->req, &identity, force,
+		r = broker_reset(device->daemon->routing->broker, &route->req, &identity, force,
 				 broker_was_reset);
 		if (r < 0)
 			return r;
-		loop_cancel(device->daemon->loop, &route->retry);
+		loop_cancel(device->daemon->core->loop, &route->retry);
 		route->state = ROUTE_RESETTING;
 		return 0;
 	case ROUTE_OPENING:

@@ -57,19 +57,19 @@ struct vm *route_next_vm(struct daemon *daemon, const struct route_subject *subj
 			 bool backwards)
 {
 	struct vm *begin = ring_begin(daemon, subjects, n);
-	struct list *it = begin ? &begin->link : &daemon->vms;
+	struct list *it = begin ? &begin->link : &daemon->vms->all;
 
 	do {
 		it = backwards ? it->prev : it->next;
-		if (it == &daemon->vms)
+		if (it == &daemon->vms->all)
 			it = backwards ? it->prev : it->next;
-		if (it == &daemon->vms)
+		if (it == &daemon->vms->all)
 			return NULL; /* there are none */
 		if (ring_has(list_entry(it, struct vm, link), subjects, n))
 			return list_entry(it, struct vm, link);
 		/* All round: from a VM back at it, from the host at the other end. */
 	} while (begin ? it != &begin->link
-		       : it != (backwards ? daemon->vms.next : daemon->vms.prev));
+		       : it != (backwards ? daemon->vms->all.next : daemon->vms->all.prev));
 	return NULL;
 }
 

@@ -47,12 +47,12 @@ struct route_subject subject_of(struct device *device)
 bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++) {
-		if (!wish_find_name(&daemon->book.list[lost_in[i]], text))
+		if (!wish_find_name(&daemon->books->now.list[lost_in[i]], text))
 			continue;
 		*subject = (struct route_subject){.by = DEVICE_BY_NAME};
 		snprintf(subject->alias, sizeof(subject->alias), "%s", text);
-		wish_text(wish_find_name(&daemon->book.list[lost_in[i]], text), subject->wish_on,
-			  sizeof(subject->wish_on));
+		wish_text(wish_find_name(&daemon->books->now.list[lost_in[i]], text),
+			  subject->wish_on, sizeof(subject->wish_on));
 		return true;
 	}
 	return false;
@@ -89,7 +89,7 @@ size_t subjects_of_lost_wishes(const struct daemon *daemon, const struct selecto
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++)
-		n = collect_lost(&daemon->book.list[lost_in[i]], selector, subjects, n);
+		n = collect_lost(&daemon->books->now.list[lost_in[i]], selector, subjects, n);
 	return n;
 }
 
@@ -120,7 +120,7 @@ static void collect(struct collected *c, struct device *device, const char *alia
 /* The device that bears an alias; where none does, the alias itself. */
 static void collect_alias(struct collected *c, struct daemon *daemon, const char *alias)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, alias)) {
@@ -137,7 +137,7 @@ static size_t joined(const struct device *device, const char *names[JOINED_MAX])
 	struct policy_subject s;
 
 	policy_subject_of(&s, device);
-	return policy_groups(device->daemon->policy, &s.facts, names, JOINED_MAX);
+	return policy_groups(device->daemon->core->policy, &s.facts, names, JOINED_MAX);
 }
 
 /**
@@ -152,12 +152,12 @@ static size_t joined(const struct device *device, const char *names[JOINED_MAX])
 int subjects_of_group(struct daemon *daemon, const char *name,
 		      struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n)
 {
-	const struct config_group *group = config_find_group(daemon->config, name);
+	const struct config_group *group = config_find_group(daemon->core->config, name);
 	struct collected c = {.subjects = subjects};
 
 	for (size_t i = 0; group && i < group->n_devices; i++)
 		collect_alias(&c, daemon, group->devices[i]);
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		const char *names[JOINED_MAX];
 		size_t n = joined(d, names);

@@ -42,7 +42,7 @@ static const char *given_to(struct daemon *daemon, const char *text)
 
 	if (control_selector(daemon, text, &s) < 0)
 		return NULL;
-	list_for_each(it, &daemon->book.list[WISHES_NAMES].all) {
+	list_for_each(it, &daemon->books->now.list[WISHES_NAMES].all) {
 		const struct wish *w = list_entry(it, struct wish, link);
 
 		if (!wish_is_named(w, &s))

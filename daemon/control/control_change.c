@@ -188,7 +188,7 @@ int control_selector(struct daemon *daemon, const char *text, struct selector *r
 	int r = selector_parse_word(&s, text, &expected);
 
 	if (r == 0 && s.port && !name_is_stable_port(s.port)) {
-		r = device_registry_stable_port(daemon->registry, s.port, &stable);
+		r = device_registry_stable_port(daemon->devices->registry, s.port, &stable);
 		free(s.port);
 		s.port = stable;
 	}
@@ -273,10 +273,10 @@ static bool has_right(struct control_caller *caller, const struct route_subject 
 	if (s->device)
 		policy_subject_of(&subject, s->device);
 	else
-		policy_subject_absent(&subject, daemon->config, s->alias,
-				      config_find_device(daemon->config, s->alias));
-	return policy_right(daemon->policy, control_caller_facts(caller), &subject.facts, vm, by,
-			    size);
+		policy_subject_absent(&subject, daemon->core->config, s->alias,
+				      config_find_device(daemon->core->config, s->alias));
+	return policy_right(daemon->core->policy, control_caller_facts(caller), &subject.facts, vm,
+			    by, size);
 }
 
 static bool subject_allowed(struct control_caller *caller, const struct route_subject *s,
@@ -297,7 +297,7 @@ static bool subject_allowed(struct control_caller *caller, const struct route_su
 	if (to)
 		return true;
 	/* It is at no VM and goes to none: whoever may route it anywhere may say so. */
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		if (has_right(caller, s, list_entry(it, struct vm, link)->name, by, size))
 			return true;
 	}

@@ -130,7 +130,7 @@ static json_t *json_groups(const struct device *d)
 	policy_subject_of(&s, d);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
 		json_array_append_new(list, json_string(s.facts.groups[i]));
-	n = policy_groups(d->daemon->policy, &s.facts, names, GROUPS_SHOWN);
+	n = policy_groups(d->daemon->core->policy, &s.facts, names, GROUPS_SHOWN);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_string(names[i]));
 	return list;
@@ -139,7 +139,7 @@ static json_t *json_groups(const struct device *d)
 /* When a command's wish ends by itself. */
 static void json_add_end(json_t *device, const struct device *d)
 {
-	const struct wish *w = route_wish(d, &d->daemon->book, WISHES_COMMANDS);
+	const struct wish *w = route_wish(d, &d->daemon->books->now, WISHES_COMMANDS);
 	uint64_t now = wish_book_now();
 
 	json_object_set_new(
@@ -204,13 +204,13 @@ json_t *json_device(const struct device *d)
  */
 json_t *json_absent(struct daemon *daemon, const char *alias)
 {
-	const struct config_device *c = config_find_device(daemon->config, alias);
+	const struct config_device *c = config_find_device(daemon->core->config, alias);
 	struct route_want want = route_wanted_absent(daemon, alias);
 	json_t *groups = json_array();
 	struct policy_subject s;
 	char id[16] = "", reason[900], near[500];
 
-	policy_subject_absent(&s, daemon->config, alias, c);
+	policy_subject_absent(&s, daemon->core->config, alias, c);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
 		json_array_append_new(groups, json_string(s.facts.groups[i]));
 	if (c && c->match.has_id)
@@ -238,7 +238,7 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
  */
 json_t *json_lost(struct daemon *daemon, const char *wish_on)
 {
-	struct route_want want = route_wanted_on(&daemon->book, wish_on);
+	struct route_want want = route_wanted_on(&daemon->books->now, wish_on);
 
 	return json_pack("{s:n, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:[], s:b, "
 			 "s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:b, s:n, s:n, s:o}",
@@ -269,7 +269,7 @@ json_t *json_vm(struct vm *vm)
 
 	for (unsigned i = 0; vm_card_warning(vm, i, warning, sizeof(warning)); i++)
 		json_array_append_new(warnings, json_text(warning));
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
@@ -280,7 +280,7 @@ json_t *json_vm(struct vm *vm)
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
 		 m[5]);
 	snprintf(name, sizeof(name), "%s.sock", vm->name);
-	daemon_path(socket, sizeof(socket), vm->daemon->config->runtime_directory, name);
+	daemon_path(socket, sizeof(socket), vm->daemon->core->config->runtime_directory, name);
 	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
 			 "name", vm->name, "connected", vm->connected, "address", address, "mac",
 			 json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",

@@ -44,9 +44,9 @@ static const struct device *next_device(const struct listing *l)
 {
 	const struct device *first = NULL;
 
-	list_for_each(it, &l->daemon->devices)
+	list_for_each(it, &l->daemon->devices->all)
 		first = earlier(l, first, list_entry(it, struct device, link));
-	list_for_each(it, &l->daemon->ports_off) {
+	list_for_each(it, &l->daemon->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -98,15 +98,15 @@ static struct listing *listing_new(struct daemon *daemon)
 		return NULL;
 	l->daemon = daemon;
 	l->next = 1;
-	l->last = daemon->n_seen;
-	list_for_each(it, &daemon->vms)
+	l->last = daemon->devices->n_seen;
+	list_for_each(it, &daemon->vms->all)
 		l->n_vms++;
 	l->vms = calloc(l->n_vms + 1, sizeof(*l->vms));
 	if (!l->vms) {
 		listing_free(l);
 		return NULL;
 	}
-	list_for_each(it, &daemon->vms)
+	list_for_each(it, &daemon->vms->all)
 		memcpy(l->vms[l->i++], list_entry(it, struct vm, link)->name, sizeof(*l->vms));
 	l->i = 0;
 	return l;
@@ -160,9 +160,9 @@ void method_list(struct control_caller *caller, const struct varlink_call *call)
 		return;
 	}
 	devices = json_array();
-	list_for_each(it, &control_daemon(caller)->devices)
+	list_for_each(it, &control_daemon(caller)->devices->all)
 		json_array_append_new(devices, json_device(list_entry(it, struct device, link)));
-	list_for_each(it, &control_daemon(caller)->ports_off) {
+	list_for_each(it, &control_daemon(caller)->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -188,7 +188,7 @@ void method_vms(struct control_caller *caller, const struct varlink_call *call)
 		return;
 	}
 	vms = json_array();
-	list_for_each(it, &control_daemon(caller)->vms)
+	list_for_each(it, &control_daemon(caller)->vms->all)
 		json_array_append_new(vms, json_vm(list_entry(it, struct vm, link)));
 	answer_at_once(caller, "vms", "VMs", vms);
 }

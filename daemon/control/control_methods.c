@@ -118,7 +118,7 @@ static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
 	char why[300];
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		list_for_each(it, &daemon->book.list[lists[i].list].all) {
+		list_for_each(it, &daemon->books->now.list[lists[i].list].all) {
 			const struct wish *w = list_entry(it, struct wish, link);
 
 			if (w->kind != WISH_NAME || device_name_is_borne(daemon, w->name) ||
@@ -153,7 +153,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 	if (!control_only_parameters(caller, call, names))
 		return;
 	warnings.list = json_array();
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		char reason[256];
 		const char *state = route_state_name(d, reason, sizeof(reason));
@@ -163,7 +163,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") || wants_unknown_vm(d))
 			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
 	}
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		char text[512];
 
 		vms++;
@@ -185,7 +185,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 	control_reply(caller,
 		      json_pack("{s:s, s:I, s:i, s:i, s:o}", "version", USBROUTED_VERSION,
 				"uptime_seconds",
-				(json_int_t)((loop_now() - daemon->started_ns) / 1000000000u),
+				(json_int_t)((loop_now() - daemon->core->started_ns) / 1000000000u),
 				"devices", devices, "vms", vms, "warnings", warnings.list));
 }
 

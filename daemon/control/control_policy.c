@@ -180,7 +180,7 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	static const char *const names[] = {"device", "vm", NULL};
 	struct daemon *daemon = control_daemon(caller);
 	json_t *vm = json_object_get(call->parameters, "vm");
-	struct why why = {.policy = daemon->policy, .caller = control_caller_facts(caller)};
+	struct why why = {.policy = daemon->core->policy, .caller = control_caller_facts(caller)};
 	struct device *d = NULL;
 	const char *text, *wanted = NULL;
 	json_t *device;
@@ -204,8 +204,8 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	if (d)
 		policy_subject_of(&why.subject, d);
 	else
-		policy_subject_absent(&why.subject, daemon->config, text,
-				      config_find_device(daemon->config, text));
+		policy_subject_absent(&why.subject, daemon->core->config, text,
+				      config_find_device(daemon->core->config, text));
 	why.attach = policy_attach(why.policy, &why.subject.facts);
 	device = d ? json_device(d) : json_absent(daemon, text);
 	if (!wanted)
@@ -213,7 +213,7 @@ void method_why(struct control_caller *caller, const struct varlink_call *call)
 	if (wanted && vm_find(daemon, wanted))
 		why_ask_about(&why, wanted);
 	else
-		list_for_each(it, &daemon->config->vms)
+		list_for_each(it, &daemon->core->config->vms)
 			why_ask_about(&why, list_entry(it, struct config_vm, link)->name);
 	control_reply(caller, why_answer(&why, device));
 }
@@ -254,15 +254,16 @@ static json_t *test_device(const struct test *test, const struct policy_subject 
 	bool attaches, attached;
 
 	snprintf(id, sizeof(id), "%04x:%04x", s->facts.id_vendor, s->facts.id_product);
-	list_for_each(it, &test->daemon->config->vms) {
+	list_for_each(it, &test->daemon->core->config->vms) {
 		const char *vm = list_entry(it, struct config_vm, link)->name;
 		bool may = policy_permits(test->policy, &s->facts, s->section, vm, by, sizeof(by));
 
 		json_array_append_new(test_ruling(rulings, may, by), json_text(vm));
-		if (may != policy_permits(test->daemon->policy, &s->facts, s->section, vm, NULL, 0))
+		if (may !=
+		    policy_permits(test->daemon->core->policy, &s->facts, s->section, vm, NULL, 0))
 			json_array_append_new(may ? gains : loses, json_text(vm));
 	}
-	attached = policy_auto(test->daemon->policy, &s->facts, s->section, now, NULL, 0);
+	attached = policy_auto(test->daemon->core->policy, &s->facts, s->section, now, NULL, 0);
 	attaches = policy_auto(test->policy, &s->facts, s->section, then, NULL, 0);
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "alias",
 			 json_text(s->facts.alias), "id", id, "port", json_text(s->facts.busid),
@@ -287,7 +288,7 @@ static void test_add(struct test *test, const struct policy_subject *subject)
 
 static void test_present(struct test *test)
 {
-	list_for_each(it, &test->daemon->devices) {
+	list_for_each(it, &test->daemon->devices->all) {
 		struct policy_subject subject;
 
 		policy_subject_of(&subject, list_entry(it, struct device, link));
@@ -303,7 +304,7 @@ static const char *text_of(const json_t *object, const char *key)
 /* A device as List and Show tell of it. */
 static bool test_recorded_device(struct test *test, const json_t *json)
 {
-	const struct config *config = test->daemon->config;
+	const struct config *config = test->daemon->core->config;
 	const char *id = text_of(json, "id");
 	struct device_facts facts = {
 		.serial = text_of(json, "serial"),
@@ -360,11 +361,11 @@ static int test_put_file(struct test *test, const struct policy *file, const cha
 	int r = policy_new(&test->policy);
 
 	if (r == 0)
-		r = policy_add_rules(test->policy, test->daemon->policy, NULL, name);
+		r = policy_add_rules(test->policy, test->daemon->core->policy, NULL, name);
 	if (r == 0)
 		r = policy_add_rules(test->policy, file, NULL, NULL);
 	if (r == 0)
-		r = policy_add_rules(test->policy, test->daemon->policy, name, NULL);
+		r = policy_add_rules(test->policy, test->daemon->core->policy, name, NULL);
 	return r;
 }
 
@@ -386,7 +387,7 @@ static json_t *json_errors(const struct config_errors *errors)
 static void test_answer(struct control_caller *caller, struct test *test, const char *name,
 			const json_t *devices)
 {
-	const struct policy *now = test->daemon->policy;
+	const struct policy *now = test->daemon->core->policy;
 	bool replaces = false;
 
 	for (size_t i = 0; i < now->n_rules; i++)
@@ -418,8 +419,8 @@ static void test_file(struct control_caller *caller, const char *text, const cha
 
 	snprintf(name, sizeof(name), "%s/%s", POLICY_FOLDER, slash ? slash + 1 : path);
 	if (r == 0)
-		r = policy_files_parse(file, name, path, text, strlen(text), test.daemon->config,
-				       &errors);
+		r = policy_files_parse(file, name, path, text, strlen(text),
+				       test.daemon->core->config, &errors);
 	if (r == 0)
 		r = test_put_file(&test, file, name);
 	if (r == 0)

@@ -88,8 +88,8 @@ static void caller_free(struct control_caller *caller)
 		caller->cancel(take_ptr(caller->waits_for));
 	caller_end_series(caller);
 	list_remove(&caller->link);
-	loop_cancel(control->daemon->loop, &caller->watch);
-	loop_cancel(control->daemon->loop, &caller->patience);
+	loop_cancel(control->daemon->core->loop, &caller->watch);
+	loop_cancel(control->daemon->core->loop, &caller->patience);
 	stranger_close(caller->sock);
 	varlink_wire_deinit(&caller->wire);
 	free(caller->answer);
@@ -124,7 +124,7 @@ static bool caller_send(struct control_caller *caller)
 
 static void caller_watch(struct control_caller *caller, short events)
 {
-	if (loop_watch_fd(caller->control->daemon->loop, &caller->watch, caller->sock,
+	if (loop_watch_fd(caller->control->daemon->core->loop, &caller->watch, caller->sock,
 			  (uint32_t)events, 0, caller_readable, caller) < 0)
 		caller_free(caller);
 }
@@ -143,7 +143,7 @@ static void caller_impatient(void *ctx, int res _unused_)
 /* The socket is full: go on when its peer has read some, and not for ever. */
 static void caller_wait_to_send(struct control_caller *caller)
 {
-	struct loop *loop = caller->control->daemon->loop;
+	struct loop *loop = caller->control->daemon->core->loop;
 
 	if (loop_watch_time(loop, &caller->patience, PATIENCE_NS, caller_impatient, caller) < 0) {
 		caller_free(caller);
@@ -333,7 +333,7 @@ static int caller_call(struct control_caller *caller, const char *message, size_
 /* Whether a caller's user had a call of this turn: one a user, however many connections it has. */
 static bool user_had_a_call(const struct control_caller *caller)
 {
-	uint64_t turn = loop_turns(caller->control->daemon->loop);
+	uint64_t turn = loop_turns(caller->control->daemon->core->loop);
 
 	list_for_each(it, &caller->control->callers) {
 		const struct control_caller *c = list_entry(it, struct control_caller, link);
@@ -346,7 +346,7 @@ static bool user_had_a_call(const struct control_caller *caller)
 
 static void caller_has_a_call(struct control_caller *caller)
 {
-	caller->turn = loop_turns(caller->control->daemon->loop);
+	caller->turn = loop_turns(caller->control->daemon->core->loop);
 	list_remove(&caller->link);
 	list_append(&caller->control->callers, &caller->link);
 }
@@ -359,7 +359,7 @@ static void caller_serve(struct control_caller *caller)
 	size_t len;
 
 	caller->behind = false;
-	loop_cancel(caller->control->daemon->loop, &caller->patience);
+	loop_cancel(caller->control->daemon->core->loop, &caller->patience);
 	for (;;) {
 		if (caller->answering) {
 			if (caller->waits_for) {
@@ -570,7 +570,7 @@ int control_socket_new(struct control_socket **ret_control, struct daemon *daemo
 	control->changers = group ? group->gr_gid : (gid_t)-1;
 	list_init(&control->callers);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control",
-		 daemon->config->runtime_directory);
+		 daemon->core->config->runtime_directory);
 	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->listener < 0)
 		goto fail;
@@ -597,7 +597,7 @@ fail:
  */
 int control_socket_start(struct control_socket *control)
 {
-	return listener_start(&control->door, control->daemon->loop, control->listener,
+	return listener_start(&control->door, control->daemon->core->loop, control->listener,
 			      control_accept, control);
 }
 
@@ -625,7 +625,7 @@ struct control_socket *control_socket_free(struct control_socket *control)
 	}
 	listener_stop(&control->door);
 	stranger_listener_close(control->listener);
-	unlink(daemon_path(path, sizeof(path), control->daemon->config->runtime_directory,
+	unlink(daemon_path(path, sizeof(path), control->daemon->core->config->runtime_directory,
 			   "control"));
 	free(control);
 	return NULL;

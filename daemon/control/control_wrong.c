@@ -91,7 +91,7 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 
 void control_no_device(struct control_caller *caller, const char *text)
 {
-	const char *why = device_registry_refuses(control_daemon(caller)->registry, text);
+	const char *why = device_registry_refuses(control_daemon(caller)->devices->registry, text);
 	struct device *off = NULL;
 	int r;
 
@@ -139,13 +139,13 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 	json_t *candidates = json_array();
 	json_int_t left_out = 0;
 
-	list_for_each(it, &control_daemon(caller)->devices) {
+	list_for_each(it, &control_daemon(caller)->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (device_is_meant(d, text))
 			add_candidate(candidates, d, &left_out);
 	}
-	list_for_each(it, &control_daemon(caller)->ports_off) {
+	list_for_each(it, &control_daemon(caller)->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off) && device_is_meant(&off->device, text))
@@ -160,7 +160,7 @@ static const struct wish *wish_on(const struct daemon *daemon, const char *text)
 	const struct wish *w = NULL;
 
 	for (size_t i = 0; !w && i < WISH_LISTS; i++)
-		w = wish_find_on(&daemon->book.list[i], text);
+		w = wish_find_on(&daemon->books->now.list[i], text);
 	return w;
 }
 

@@ -27,7 +27,7 @@ static const struct {
 
 static char *list_path(const struct daemon *daemon, unsigned which, char *buf, size_t size)
 {
-	const struct config *c = daemon->config;
+	const struct config *c = daemon->core->config;
 
 	return daemon_path(buf, size,
 			   lists[which].for_good ? c->state_directory : c->runtime_directory,
@@ -85,6 +85,29 @@ void wish_book_move(struct wish_book *to, struct wish_book *from)
 	}
 }
 
+/**
+ * wish_books_init() - books in which nothing was said
+ * @books:	the books
+ * @core:	what control works with; needed as long as they are
+ */
+void wish_books_init(struct wish_books *books, struct core *core)
+{
+	*books = (struct wish_books){.core = core};
+	wish_book_init(&books->now);
+	wish_book_init(&books->undo);
+}
+
+/**
+ * wish_books_deinit() - forget what was said; the files stay
+ * @books:	the books
+ */
+void wish_books_deinit(struct wish_books *books)
+{
+	loop_cancel(books->core->loop, &books->end);
+	wish_book_deinit(&books->now);
+	wish_book_deinit(&books->undo);
+}
+
 /* ------------------------------------------------------------- time */
 
 /**
@@ -103,7 +126,7 @@ static void book_expire(void *ctx, int res _unused_)
 	struct daemon *daemon = ctx;
 	struct wish_book next;
 	char error[200];
-	int r = wish_book_copy(&next, &daemon->book);
+	int r = wish_book_copy(&next, &daemon->books->now);
 
 	if (r < 0 || !wishes_expire(&next.list[WISHES_COMMANDS], wish_book_now())) {
 		if (r == 0)
@@ -115,7 +138,7 @@ static void book_expire(void *ctx, int res _unused_)
 	if (r < 0) {
 		/* It is over all the same; the file says when, so that a restart sees it too. */
 		log_err("%s", error);
-		wishes_expire(&daemon->book.list[WISHES_COMMANDS], wish_book_now());
+		wishes_expire(&daemon->books->now.list[WISHES_COMMANDS], wish_book_now());
 		book_arm(daemon);
 	}
 	log_notice("a wish has ended: its time is over");
@@ -124,15 +147,15 @@ static void book_expire(void *ctx, int res _unused_)
 
 static void book_arm(struct daemon *daemon)
 {
-	uint64_t at = wishes_next_end(&daemon->book.list[WISHES_COMMANDS]), now = loop_now();
+	uint64_t at = wishes_next_end(&daemon->books->now.list[WISHES_COMMANDS]), now = loop_now();
 
-	loop_cancel(daemon->loop, &daemon->wish_end);
-	if (!at || daemon->stopping)
+	loop_cancel(daemon->core->loop, &daemon->books->end);
+	if (!at || daemon->core->stopping)
 		return;
 	/* A file may say any end; what is beyond the clock's is never. */
 	at = min_t(uint64_t, at, UINT64_MAX / NS_PER_SECOND) * NS_PER_SECOND;
-	loop_watch_time(daemon->loop, &daemon->wish_end, at > now ? at - now : 1, book_expire,
-			daemon);
+	loop_watch_time(daemon->core->loop, &daemon->books->end, at > now ? at - now : 1,
+			book_expire, daemon);
 }
 
 /* ------------------------------------------------------------- files */
@@ -148,7 +171,7 @@ static int list_load(struct daemon *daemon, unsigned which)
 	list_path(daemon, which, path, sizeof(path));
 	r = state_file_read(path, &text, &len);
 	if (r == 0)
-		r = wishes_parse(&daemon->book.list[which], text, len, &bad);
+		r = wishes_parse(&daemon->books->now.list[which], text, len, &bad);
 	if (r < 0 && r != -ENOENT) {
 		log_err("%s: %s", path, errno_text(r));
 		return r;
@@ -172,7 +195,7 @@ int wish_book_load(struct daemon *daemon)
 		if (r < 0)
 			return r;
 	}
-	wishes_expire(&daemon->book.list[WISHES_COMMANDS], wish_book_now());
+	wishes_expire(&daemon->books->now.list[WISHES_COMMANDS], wish_book_now());
 	book_arm(daemon);
 	return 0;
 }
@@ -227,7 +250,7 @@ int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error,
 	int r = 0;
 
 	for (unsigned i = 0; i < WISH_LISTS && r == 0; i++) {
-		r = wishes_format(&daemon->book.list[i], &texts[i].old, &texts[i].old_len);
+		r = wishes_format(&daemon->books->now.list[i], &texts[i].old, &texts[i].old_len);
 		if (r == 0)
 			r = wishes_format(&next->list[i], &texts[i].new, &texts[i].new_len);
 	}
@@ -236,7 +259,7 @@ int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error,
 	else
 		r = book_write(daemon, texts, error, size);
 	if (r == 0) {
-		wish_book_move(&daemon->book, next);
+		wish_book_move(&daemon->books->now, next);
 		book_arm(daemon);
 	}
 	wish_book_deinit(next);
@@ -260,9 +283,9 @@ int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error,
 int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *what, char *error,
 		     size_t size)
 {
-	char text[sizeof(daemon->undo_text)];
+	char text[sizeof(daemon->books->undo_text)];
 	struct wish_book undo;
-	int r = wish_book_copy(&undo, &daemon->book);
+	int r = wish_book_copy(&undo, &daemon->books->now);
 
 	if (r < 0) {
 		snprintf(error, size, "out of memory");
@@ -272,9 +295,9 @@ int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *
 	snprintf(text, sizeof(text), "%s", what);
 	r = wish_book_commit(daemon, next, error, size);
 	if (r == 0) {
-		wish_book_move(&daemon->undo, &undo);
-		memcpy(daemon->undo_text, text, sizeof(text));
-		daemon->changes++;
+		wish_book_move(&daemon->books->undo, &undo);
+		memcpy(daemon->books->undo_text, text, sizeof(text));
+		daemon->books->changes++;
 	}
 	wish_book_deinit(&undo);
 	return r;

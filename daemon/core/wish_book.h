@@ -13,8 +13,10 @@
  */
 #pragma once
 
+#include "base/loop.h"
 #include "policy/wish.h"
 
+struct core;
 struct daemon;
 
 enum wish_list { WISHES_COMMANDS, WISHES_ASSIGNMENTS, WISHES_RESERVED, WISHES_NAMES, WISH_LISTS };
@@ -23,6 +25,18 @@ struct wish_book {
 	struct wishes list[WISH_LISTS];
 };
 
+/* The book that holds, and what `undo` puts in its place. */
+struct wish_books {
+	struct core *core;
+	struct wish_book now;  /* what was said */
+	struct wish_book undo; /* what was said before the last change */
+	char undo_text[96];    /* that change; "" where there was none */
+	uint64_t changes;      /* how many there were */
+	struct loop_watch end; /* when the next wish ends by itself */
+};
+
+void wish_books_init(struct wish_books *books, struct core *core);
+void wish_books_deinit(struct wish_books *books);
 void wish_book_init(struct wish_book *book);
 void wish_book_deinit(struct wish_book *book);
 int wish_book_copy(struct wish_book *ret_to, const struct wish_book *from);

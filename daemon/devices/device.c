@@ -40,7 +40,7 @@ static bool is_twin(const struct device *d, const struct device *other)
  */
 bool device_has_twin(const struct device *device)
 {
-	list_for_each(it, &device->daemon->devices) {
+	list_for_each(it, &device->daemon->devices->all) {
 		if (is_twin(device, list_entry(it, struct device, link)))
 			return true;
 	}
@@ -105,7 +105,7 @@ void device_find_section(struct device *device)
 	struct device_facts facts = device_facts_of(device);
 
 	device->section = NULL;
-	list_for_each(it, &device->daemon->config->devices) {
+	list_for_each(it, &device->daemon->core->config->devices) {
 		const struct config_device *c = list_entry(it, struct config_device, link);
 
 		if (selector_matches(&c->match, &facts)) {
@@ -122,7 +122,7 @@ void device_find_section(struct device *device)
 
 static bool is_borne(const struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		if (!strcmp(list_entry(it, struct device, link)->alias, name))
 			return true;
 	}
@@ -132,8 +132,8 @@ static bool is_borne(const struct daemon *daemon, const char *name)
 /* Whether a word is a name for a device, plugged in or not. */
 static bool is_alias(const struct daemon *daemon, const char *text)
 {
-	return config_find_device(daemon->config, text) ||
-	       wish_find_target(&daemon->book.list[WISHES_NAMES], text);
+	return config_find_device(daemon->core->config, text) ||
+	       wish_find_target(&daemon->books->now.list[WISHES_NAMES], text);
 }
 
 /**
@@ -190,7 +190,7 @@ int device_resolve(struct daemon *daemon, const char *text, struct device **ret_
 		if (r < 0)
 			return name_valid(text) ? RESOLVE_UNKNOWN : -EINVAL;
 	}
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!device_is_meant(d, text))

@@ -50,7 +50,7 @@ static void udev_device_unrefp(struct udev_device **d)
 
 static struct device *registry_find(struct device_registry *registry, const char *syspath)
 {
-	list_for_each(it, &registry->daemon->devices) {
+	list_for_each(it, &registry->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->syspath, syspath))
@@ -125,7 +125,7 @@ static void take_texts(struct device *device, struct device *told)
  */
 static void registry_sweep(struct device_registry *registry)
 {
-	list_for_each_safe(it, &registry->daemon->devices) {
+	list_for_each_safe(it, &registry->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (access(d->syspath, F_OK) == 0 || errno != ENOENT)
@@ -184,8 +184,8 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 	if (old)
 		registry_remove(registry, old);
 	registry_sweep(registry);
-	d->number = ++registry->daemon->n_seen;
-	list_append(&registry->daemon->devices, &d->link);
+	d->number = ++registry->daemon->devices->n_seen;
+	list_append(&registry->daemon->devices->all, &d->link);
 	registry->ops->added(d); /* which finds out what it is called */
 	if (d->broken[0])
 		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
@@ -237,7 +237,7 @@ static int registry_enumerate(struct device_registry *registry)
 	if (r < 0)
 		return r;
 	/* What has gone without a word. */
-	list_for_each_safe(it, &registry->daemon->devices) {
+	list_for_each_safe(it, &registry->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (access(d->syspath, F_OK) < 0) {
@@ -375,9 +375,9 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 {
 	if (!registry)
 		return NULL;
-	while (!list_empty(&registry->daemon->devices)) {
+	while (!list_empty(&registry->daemon->devices->all)) {
 		struct device *d =
-			list_entry(list_pop(&registry->daemon->devices), struct device, link);
+			list_entry(list_pop(&registry->daemon->devices->all), struct device, link);
 
 		registry->ops->removed(d);
 		device_free(d);
@@ -385,7 +385,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 	while (!list_empty(&registry->unlisted))
 		device_free(list_entry(list_pop(&registry->unlisted), struct device, link));
 	device_looks_free(registry->looks);
-	loop_cancel(registry->daemon->loop, &registry->watch);
+	loop_cancel(registry->daemon->core->loop, &registry->watch);
 	if (registry->monitor)
 		udev_monitor_unref(registry->monitor);
 	if (registry->hwdb)
@@ -407,7 +407,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
  */
 int device_registry_start(struct device_registry *registry)
 {
-	struct loop *loop = registry->daemon->loop;
+	struct loop *loop = registry->daemon->core->loop;
 	int r = device_looks_new(&registry->looks, loop, &looks_ops, registry);
 
 	if (r == 0)

@@ -75,7 +75,7 @@ static void keyboards_deinit(struct keyboards *keyboards)
 
 static const struct device *listed(const struct daemon *daemon, const char *path)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->syspath, path))

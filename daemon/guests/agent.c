@@ -50,7 +50,7 @@ struct agent {
 
 static void agent_free(struct agent *agent)
 {
-	struct loop *loop = agent->vm->daemon->loop;
+	struct loop *loop = agent->vm->daemon->core->loop;
 	struct list *l;
 
 	loop_cancel(loop, &agent->in);
@@ -60,7 +60,7 @@ static void agent_free(struct agent *agent)
 		free(list_entry(l, struct told, link));
 	agent_line_deinit(&agent->line);
 	/* A daemon that stops leaves it to the next one. */
-	if (!agent->vm->daemon->stopping)
+	if (!agent->vm->daemon->core->stopping)
 		guest_agent_end(agent->vm->guest, agent->number);
 	free(agent);
 }
@@ -91,7 +91,7 @@ void agents_close(struct vm *vm, const char *why)
 		agent_close(vm->agents.there, why);
 	if (vm->agents.greeting)
 		agent_close(vm->agents.greeting, "");
-	loop_cancel(vm->daemon->loop, &vm->agents.pause);
+	loop_cancel(vm->daemon->core->loop, &vm->agents.pause);
 	vm->agents.waits = vm->agents.ready = false;
 }
 
@@ -105,9 +105,9 @@ static void agent_writable(void *ctx, int res _unused_)
 	if (r < 0)
 		agent_close(agent, errno_text(r));
 	else if (agent_line_pending(&agent->line))
-		loop_watch_again(agent->vm->daemon->loop, &agent->out);
+		loop_watch_again(agent->vm->daemon->core->loop, &agent->out);
 	else
-		loop_cancel(agent->vm->daemon->loop, &agent->out);
+		loop_cancel(agent->vm->daemon->core->loop, &agent->out);
 }
 
 /* After a failure the line is over, and its end comes by the poll; nothing is freed in here. */
@@ -116,8 +116,8 @@ static void agent_say(struct agent *agent, const struct agent_message *message)
 	if (agent_line_say(&agent->line, message) < 0)
 		shutdown(agent->line.sock, SHUT_RDWR);
 	else if (agent_line_pending(&agent->line) && !loop_watching(&agent->out) &&
-		 loop_watch_fd(agent->vm->daemon->loop, &agent->out, agent->line.sock, POLLOUT, 0,
-			       agent_writable, agent) < 0)
+		 loop_watch_fd(agent->vm->daemon->core->loop, &agent->out, agent->line.sock,
+			       POLLOUT, 0, agent_writable, agent) < 0)
 		shutdown(agent->line.sock, SHUT_RDWR);
 }
 
@@ -138,7 +138,7 @@ static bool is_sound(const struct device *d)
 
 static struct device *exported_device(struct vm *vm, const char *busid)
 {
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->busid, busid) && route_exported_to(d, vm))
@@ -227,7 +227,7 @@ static void agent_changed(struct vm *vm)
 		agent->n_told--;
 		free(told);
 	}
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		struct told *told = agent_told(agent, d);
@@ -265,7 +265,7 @@ static void agent_greet(struct agent *agent, const struct agent_message *hello)
 {
 	struct vm *vm = agent->vm;
 
-	loop_cancel(vm->daemon->loop, &agent->deadline);
+	loop_cancel(vm->daemon->core->loop, &agent->deadline);
 	vm->agents.greeting = NULL;
 	if (vm->agents.there)
 		agent_close(vm->agents.there, "a newer one has come");
@@ -422,7 +422,7 @@ static void agent_readable(void *ctx, int res _unused_)
 			break;
 	}
 	if (r == AGENT_LINE_MORE) {
-		loop_watch_again(agent->vm->daemon->loop, &agent->in);
+		loop_watch_again(agent->vm->daemon->core->loop, &agent->in);
 		return;
 	}
 	if (r == -EPROTO)
@@ -435,7 +435,7 @@ static void agent_readable(void *ctx, int res _unused_)
 	if (!was_there)
 		return;
 	/* Who waits for it waits in vain. */
-	list_for_each_safe(it, &vm->daemon->devices) {
+	list_for_each_safe(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
@@ -456,7 +456,7 @@ static void agent_late(void *ctx, int res _unused_)
 
 static void agent_greets(struct vm *vm, int sock)
 {
-	struct loop *loop = vm->daemon->loop;
+	struct loop *loop = vm->daemon->core->loop;
 	struct agent *agent = calloc(1, sizeof(*agent));
 
 	if (!agent) {
@@ -495,7 +495,8 @@ static void agent_let_in(void *ctx, int res _unused_)
 			    vm->name, errno_text(errno));
 		pause_ns = NO_ROOM_SECONDS * NS_PER_SECOND;
 	}
-	if (loop_watch_time(vm->daemon->loop, &vm->agents.pause, pause_ns, agent_let_in, vm) < 0)
+	if (loop_watch_time(vm->daemon->core->loop, &vm->agents.pause, pause_ns, agent_let_in, vm) <
+	    0)
 		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: no room to watch for agents",
 			    vm->name);
 }
@@ -509,7 +510,7 @@ void agent_asked(void *ctx)
 	struct vm *vm = ctx;
 
 	/* Its process ends, or the next daemon is asked. */
-	if (vm->leaving || vm->daemon->stopping)
+	if (vm->leaving || vm->daemon->core->stopping)
 		return;
 	vm->agents.waits = true;
 	if (!loop_watching(&vm->agents.pause))

@@ -16,9 +16,9 @@
 void exports_tell(struct vm *vm)
 {
 	/* At the daemon's end threads end one by one. */
-	if (!vm->guest || vm->daemon->stopping)
+	if (!vm->guest || vm->daemon->core->stopping)
 		return;
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		bool exported;
 
@@ -35,7 +35,7 @@ void exports_tell(struct vm *vm)
 /* By the kernel's port name, or by its alias. */
 static struct device *exported_as(struct vm *vm, const char *name)
 {
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		const char *alias = device_alias(d);
 

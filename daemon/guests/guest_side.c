@@ -39,7 +39,7 @@ static void side_run(void *ctx, int res _unused_)
 void guest_side_changed(struct vm *vm)
 {
 	if (!loop_watching(&vm->side_watch))
-		loop_watch_time(vm->daemon->loop, &vm->side_watch, 1, side_run, vm);
+		loop_watch_time(vm->daemon->core->loop, &vm->side_watch, 1, side_run, vm);
 }
 
 /**
@@ -48,7 +48,7 @@ void guest_side_changed(struct vm *vm)
  */
 void guest_side_stop(struct vm *vm)
 {
-	loop_cancel(vm->daemon->loop, &vm->side_watch);
+	loop_cancel(vm->daemon->core->loop, &vm->side_watch);
 	virt_forget(vm);
 }
 

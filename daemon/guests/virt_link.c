@@ -47,14 +47,14 @@ static struct virt_domain *domain_find(const struct virt_link *link, const char 
 
 struct virt_domain *virt_domain_find(const struct vm *vm)
 {
-	struct virt_link *link = vm->daemon->virt;
+	struct virt_link *link = vm->daemon->guests->virt;
 
 	return link ? domain_find(link, virt_domain_of(vm)) : NULL;
 }
 
 static struct vm *vm_of(const struct virt_link *link, const char *domain)
 {
-	list_for_each(it, &link->daemon->vms) {
+	list_for_each(it, &link->daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!strcmp(virt_domain_of(vm), domain))
@@ -108,7 +108,7 @@ static void link_lost(struct virt_link *link, const char *why)
 	if (link->sock < 0)
 		return;
 	log_limited(&link->limit, LOG_LEVEL_WARNING, "usbrouted-libvirt: %s", why);
-	loop_cancel(link->daemon->loop, &link->watch);
+	loop_cancel(link->daemon->core->loop, &link->watch);
 	link->sock = stranger_close(link->sock);
 	link->libvirt = false;
 	domains_forget(link);
@@ -223,7 +223,7 @@ static void link_readable(void *ctx, int res _unused_)
 	if (r < 0)
 		link_lost(link, "it does not keep to the protocol; install the same version");
 	else
-		loop_watch_again(link->daemon->loop, &link->watch);
+		loop_watch_again(link->daemon->core->loop, &link->watch);
 }
 
 /* ------------------------------------------------------------- coming in */
@@ -266,8 +266,8 @@ static void link_accept(void *ctx, int res _unused_)
 			    "usbrouted-libvirt: a second one is sent away");
 		return;
 	}
-	if (loop_watch_fd(link->daemon->loop, &link->watch, sock, POLLIN, 0, link_readable, link) <
-	    0)
+	if (loop_watch_fd(link->daemon->core->loop, &link->watch, sock, POLLIN, 0, link_readable,
+			  link) < 0)
 		return;
 	link->sock = take_fd(&sock);
 	link->reader = (struct virt_reader){0};
@@ -287,7 +287,7 @@ static void link_accept(void *ctx, int res _unused_)
  */
 bool virt_warning(const struct vm *vm, char *buf, size_t size)
 {
-	const struct virt_link *link = vm->daemon->virt;
+	const struct virt_link *link = vm->daemon->guests->virt;
 	const struct virt_domain *d = virt_domain_find(vm);
 	const char *name = virt_domain_of(vm);
 
@@ -344,7 +344,7 @@ int virt_link_new(struct virt_link **ret_link, struct daemon *daemon)
 	list_init(&link->domains);
 	list_init(&link->asks);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/libvirt",
-		 daemon->config->runtime_directory);
+		 daemon->core->config->runtime_directory);
 	link->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (link->listener < 0)
 		goto fail;
@@ -374,7 +374,8 @@ fail:
  */
 int virt_link_start(struct virt_link *link)
 {
-	return listener_start(&link->door, link->daemon->loop, link->listener, link_accept, link);
+	return listener_start(&link->door, link->daemon->core->loop, link->listener, link_accept,
+			      link);
 }
 
 /**
@@ -389,13 +390,14 @@ struct virt_link *virt_link_free(struct virt_link *link)
 
 	if (!link)
 		return NULL;
-	loop_cancel(link->daemon->loop, &link->watch);
+	loop_cancel(link->daemon->core->loop, &link->watch);
 	listener_stop(&link->door);
 	virt_asks_forget(link, NULL);
 	domains_forget(link);
 	stranger_close(link->sock);
 	stranger_listener_close(link->listener);
-	unlink(daemon_path(path, sizeof(path), link->daemon->config->runtime_directory, "libvirt"));
+	unlink(daemon_path(path, sizeof(path), link->daemon->core->config->runtime_directory,
+			   "libvirt"));
 	free(link);
 	return NULL;
 }

@@ -113,7 +113,7 @@ int claims_save(struct daemon *daemon)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!d->route.ours && d->route.state != ROUTE_OPENING)
@@ -130,7 +130,7 @@ int claims_save(struct daemon *daemon)
 	}
 	if (fclose(f) != 0)
 		return -ENOMEM;
-	daemon_path(path, sizeof(path), daemon->config->runtime_directory, "claimed");
+	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, "claimed");
 	r = state_file_write(path, text, len);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));

@@ -7,13 +7,13 @@
 
 static const struct device *bearer_of(const struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, name))
 			return d;
 	}
-	list_for_each(it, &daemon->ports_off) {
+	list_for_each(it, &daemon->devices->off) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, name))
@@ -27,7 +27,7 @@ static size_t matched_by(const struct daemon *daemon, const struct config_device
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		n += d->section == section && !d->alias[0];
@@ -41,7 +41,7 @@ static size_t matched_by(const struct daemon *daemon, const struct config_device
  */
 bool device_is_ambiguous(const struct device *device)
 {
-	return device->section && !device_alias(device) && device->daemon->ready;
+	return device->section && !device_alias(device) && device->daemon->core->ready;
 }
 
 /**
@@ -54,7 +54,7 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 {
 	const char *name = device->section->name;
 	const struct device *other = bearer_of(device->daemon, name);
-	const struct bearer *b = bearers_find(&device->daemon->names.bearers, name);
+	const struct bearer *b = bearers_find(&device->daemon->devices->names.bearers, name);
 
 	if (other)
 		snprintf(text, size,
@@ -90,16 +90,16 @@ bool device_name_is_borne(const struct daemon *daemon, const char *name)
  */
 bool device_name_exists(const struct daemon *daemon, const char *name)
 {
-	return config_find_device(daemon->config, name) ||
-	       wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+	return config_find_device(daemon->core->config, name) ||
+	       wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
 }
 
 /* The present device that a name by command was given to, and that bears another name. */
 static const struct device *given_to(const struct daemon *daemon, const char *name)
 {
-	const struct wish *w = wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+	const struct wish *w = wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
 
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (w && d->alias[0] && !strcmp(d->stable_port, w->port) &&
@@ -114,7 +114,7 @@ static const struct device *given_to(const struct daemon *daemon, const char *na
 static const struct device *taken_before(const struct daemon *daemon,
 					 const struct config_device *section)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct device_facts facts = device_facts_of(d);
 
@@ -135,8 +135,8 @@ static const struct device *taken_before(const struct daemon *daemon,
  */
 bool device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size)
 {
-	const struct config_device *section = config_find_device(daemon->config, name);
-	const struct bearer *b = bearers_find(&daemon->names.bearers, name);
+	const struct config_device *section = config_find_device(daemon->core->config, name);
+	const struct bearer *b = bearers_find(&daemon->devices->names.bearers, name);
 	size_t n = section ? matched_by(daemon, section) : 0;
 	const struct device *d = section ? taken_before(daemon, section) : given_to(daemon, name);
 	bool waits = n && b && b->until;

@@ -35,7 +35,7 @@ struct naming {
 
 static char *bearers_path(const struct daemon *daemon, char *buf, size_t size)
 {
-	return daemon_path(buf, size, daemon->config->state_directory, "bearers");
+	return daemon_path(buf, size, daemon->core->config->state_directory, "bearers");
 }
 
 /**
@@ -54,7 +54,7 @@ int device_names_load(struct daemon *daemon)
 
 	r = state_file_read(bearers_path(daemon, path, sizeof(path)), &text, &len);
 	if (r == 0)
-		r = bearers_parse(&daemon->names.bearers, text, len, &bad);
+		r = bearers_parse(&daemon->devices->names.bearers, text, len, &bad);
 	if (r < 0 && r != -ENOENT) {
 		log_err("%s: %s", path, errno_text(r));
 		return r;
@@ -70,7 +70,7 @@ static void bearers_save(struct daemon *daemon)
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
 	size_t len;
-	int r = bearers_format(&daemon->names.bearers, &text, &len);
+	int r = bearers_format(&daemon->devices->names.bearers, &text, &len);
 
 	bearers_path(daemon, path, sizeof(path));
 	if (r == 0)
@@ -85,31 +85,33 @@ static void bearers_save(struct daemon *daemon)
 
 static bool is_given(const struct daemon *daemon, const char *name)
 {
-	return wish_find_target(&daemon->book.list[WISHES_NAMES], name);
+	return wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
 }
 
 static bool is_configured(const struct daemon *daemon, const char *name)
 {
-	return config_find_device(daemon->config, name) || config_find_group(daemon->config, name);
+	return config_find_device(daemon->core->config, name) ||
+	       config_find_group(daemon->core->config, name);
 }
 
 /* A section that has gone may come back; a name that was taken away is given anew. */
 static void forget_what_has_gone(struct daemon *daemon, bool sections_too)
 {
-	struct bearers *bearers = &daemon->names.bearers;
+	struct bearers *bearers = &daemon->devices->names.bearers;
 
 	list_for_each_safe(it, &bearers->all) {
 		struct bearer *b = list_entry(it, struct bearer, link);
 
-		if (b->given.port ? !is_given(daemon, b->name)
-				  : sections_too && !config_find_device(daemon->config, b->name))
+		if (b->given.port
+			    ? !is_given(daemon, b->name)
+			    : sections_too && !config_find_device(daemon->core->config, b->name))
 			bearers_forget(bearers, b);
 	}
 }
 
 static struct bearer *memory_of(struct daemon *daemon, const char *name)
 {
-	struct bearers *bearers = &daemon->names.bearers;
+	struct bearers *bearers = &daemon->devices->names.bearers;
 	struct bearer *b;
 	int r = bearers_get(bearers, name, &b);
 
@@ -149,7 +151,7 @@ static void look_again_at(struct naming *naming, const struct bearer *b)
 
 static void name_by_section(struct naming *naming, const struct config_device *section)
 {
-	struct bearers *bearers = &naming->daemon->names.bearers;
+	struct bearers *bearers = &naming->daemon->devices->names.bearers;
 	struct device_facts facts[BEARER_CANDIDATES_MAX];
 	size_t index[BEARER_CANDIDATES_MAX];
 	size_t n = section_candidates(naming, section, facts, index);
@@ -165,7 +167,7 @@ static void name_by_section(struct naming *naming, const struct config_device *s
 		b = memory_of(naming->daemon, section->name);
 	if (!b)
 		return;
-	found = bearer_find(b, facts, n, naming->now, naming->daemon->names.wait_ns,
+	found = bearer_find(b, facts, n, naming->now, naming->daemon->devices->names.wait_ns,
 			    &naming->remembers_more);
 	look_again_at(naming, b);
 	if (found >= 0)
@@ -176,7 +178,7 @@ static void name_by_section(struct naming *naming, const struct config_device *s
 
 static const struct wish *next_name(const struct daemon *daemon, struct list **it)
 {
-	const struct wishes *names = &daemon->book.list[WISHES_NAMES];
+	const struct wishes *names = &daemon->books->now.list[WISHES_NAMES];
 
 	for (*it = *it ? (*it)->next : names->all.next; *it != &names->all; *it = (*it)->next) {
 		const struct wish *w = list_entry(*it, struct wish, link);
@@ -228,7 +230,8 @@ static void find_given(struct naming *naming)
 	const struct wish *w;
 
 	for (size_t i = 0; i < naming->n; i++)
-		wish_adopt_serial(&naming->daemon->book.list[WISHES_NAMES], &naming->at[i].facts);
+		wish_adopt_serial(&naming->daemon->books->now.list[WISHES_NAMES],
+				  &naming->at[i].facts);
 	for_each_name(naming->daemon, w, it)
 	{
 		struct device_facts facts[BEARER_CANDIDATES_MAX];
@@ -260,7 +263,7 @@ static bool is_there(const struct naming *naming, const char *name)
 
 static bool was_there_just_now(const struct naming *naming, const struct bearer *b)
 {
-	return !b->gone || naming->now < b->gone + naming->daemon->names.wait_ns;
+	return !b->gone || naming->now < b->gone + naming->daemon->devices->names.wait_ns;
 }
 
 /* A device without a name: how many of the missed ones it could bear. */
@@ -295,7 +298,7 @@ static void name_by_command(struct naming *naming, const struct wish *w)
 		return;
 	b = memory_of_given(naming, w);
 	n = name_candidates(naming, w, facts, index);
-	found = b ? bearer_find(b, facts, n, naming->now, naming->daemon->names.wait_ns,
+	found = b ? bearer_find(b, facts, n, naming->now, naming->daemon->devices->names.wait_ns,
 				&naming->remembers_more)
 		  : -1;
 	if (found >= 0)
@@ -310,7 +313,8 @@ static void name_by_commands(struct naming *naming)
 	count_missed(naming, true);
 	for_each_name(naming->daemon, w, it)
 	{
-		const struct bearer *b = bearers_find(&naming->daemon->names.bearers, w->target);
+		const struct bearer *b =
+			bearers_find(&naming->daemon->devices->names.bearers, w->target);
 
 		if (b && (is_there(naming, w->target) || was_there_just_now(naming, b)))
 			name_by_command(naming, w);
@@ -340,9 +344,9 @@ static void book_follow(struct daemon *daemon)
 	unsigned n = 0, ended = 0;
 	char error[200];
 
-	if (wish_book_copy(&next, &daemon->book) < 0)
+	if (wish_book_copy(&next, &daemon->books->now) < 0)
 		return;
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct device_facts facts = device_facts_of(d);
 		bool unique = device_pair_tells(d);
@@ -376,7 +380,7 @@ static void take_names(struct naming *naming)
 			log_notice("%s: the device in port %s is not called that any more",
 				   d->alias, d->busid);
 		memcpy(d->alias, alias, sizeof(d->alias));
-		naming->daemon->names.changed = true;
+		naming->daemon->devices->names.changed = true;
 		d->route.judge = true;
 		if (d->alias[0]) {
 			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
@@ -410,17 +414,17 @@ static int naming_init(struct naming *naming, struct daemon *daemon)
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices)
+	list_for_each(it, &daemon->devices->all)
 		n++;
-	list_for_each(it, &daemon->ports_off)
+	list_for_each(it, &daemon->devices->off)
 		n++;
 	*naming = (struct naming){.daemon = daemon, .now = loop_now()};
 	naming->at = calloc(n + 1, sizeof(*naming->at));
 	if (!naming->at)
 		return -ENOMEM;
-	list_for_each(it, &daemon->devices)
+	list_for_each(it, &daemon->devices->all)
 		naming_add(naming, list_entry(it, struct device, link));
-	list_for_each(it, &daemon->ports_off) {
+	list_for_each(it, &daemon->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -439,12 +443,12 @@ bool devices_name_anew(struct daemon *daemon)
 {
 	struct naming naming;
 
-	if (!daemon->ready || daemon->stopping || naming_init(&naming, daemon) < 0)
+	if (!daemon->core->ready || daemon->core->stopping || naming_init(&naming, daemon) < 0)
 		return false;
 	twins_see(daemon);
 	forget_what_has_gone(daemon, false);
 	find_given(&naming);
-	list_for_each(it, &daemon->config->devices)
+	list_for_each(it, &daemon->core->config->devices)
 		name_by_section(&naming, list_entry(it, struct config_device, link));
 	name_by_commands(&naming);
 	take_names(&naming);
@@ -452,12 +456,12 @@ bool devices_name_anew(struct daemon *daemon)
 	if (naming.remembers_more)
 		bearers_save(daemon);
 	book_follow(daemon);
-	loop_cancel(daemon->loop, &daemon->names.waits);
+	loop_cancel(daemon->core->loop, &daemon->devices->names.waits);
 	if (naming.until)
-		loop_watch_time(daemon->loop, &daemon->names.waits,
+		loop_watch_time(daemon->core->loop, &daemon->devices->names.waits,
 				naming.until > naming.now ? naming.until - naming.now : 1,
 				names_waited, daemon);
-	return daemon->names.changed;
+	return daemon->devices->names.changed;
 }
 
 /**
@@ -466,8 +470,8 @@ bool devices_name_anew(struct daemon *daemon)
  */
 void devices_find_sections(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->devices)
+	list_for_each(it, &daemon->devices->all)
 		device_find_section(list_entry(it, struct device, link));
-	list_for_each(it, &daemon->ports_off)
+	list_for_each(it, &daemon->devices->off)
 		device_find_section(list_entry(it, struct device, link));
 }

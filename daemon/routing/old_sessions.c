@@ -23,7 +23,7 @@ struct old_session {
 
 static void path_of(const struct daemon *daemon, char *path, size_t size)
 {
-	daemon_path(path, size, daemon->config->runtime_directory, "sessions");
+	daemon_path(path, size, daemon->core->config->runtime_directory, "sessions");
 }
 
 /**
@@ -62,7 +62,7 @@ void old_sessions_load(struct daemon *daemon)
 		else
 			memcpy(s->peer.address, (const uint8_t *)&in6 + 12, 4);
 		s->peer.port = (uint16_t)port;
-		list_append(&daemon->old_sessions, &s->link);
+		list_append(&daemon->routing->old_sessions, &s->link);
 		n++;
 	}
 }
@@ -83,7 +83,7 @@ void old_sessions_save(struct daemon *daemon)
 
 	if (!f)
 		return;
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		const struct guest_peer *peer = &d->route.peer;
 		uint8_t in6[16] = {[10] = 0xff, 0xff};
@@ -116,7 +116,7 @@ static void old_session_free(struct old_session *s)
  */
 void old_sessions_hang_up(struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->old_sessions) {
+	list_for_each_safe(it, &vm->daemon->routing->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
 
 		if (strcmp(s->vm, vm->name))
@@ -135,7 +135,7 @@ void old_sessions_hang_up(struct vm *vm)
  */
 void old_sessions_forget(struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->old_sessions) {
+	list_for_each_safe(it, &vm->daemon->routing->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
 
 		if (!strcmp(s->vm, vm->name))
@@ -149,7 +149,7 @@ void old_sessions_forget(struct vm *vm)
  */
 void old_sessions_free(struct daemon *daemon)
 {
-	while (!list_empty(&daemon->old_sessions))
-		old_session_free(
-			list_entry(list_first(&daemon->old_sessions), struct old_session, link));
+	while (!list_empty(&daemon->routing->old_sessions))
+		old_session_free(list_entry(list_first(&daemon->routing->old_sessions),
+					    struct old_session, link));
 }

@@ -44,7 +44,7 @@ static struct port_off *port_off_new(struct daemon *daemon)
 		return NULL;
 	list_init(&off->device.link);
 	off->device.daemon = daemon;
-	off->device.number = ++daemon->n_seen;
+	off->device.number = ++daemon->devices->n_seen;
 	off->device.unpowered = true;
 	off->device.route.guard = -1;
 	return off;
@@ -170,7 +170,7 @@ static bool take_text(char *field)
 
 static char *unpowered_path(const struct daemon *daemon, char *path)
 {
-	return daemon_path(path, PATH_MAX, daemon->config->runtime_directory, FILE_NAME);
+	return daemon_path(path, PATH_MAX, daemon->core->config->runtime_directory, FILE_NAME);
 }
 
 static void put_line(FILE *f, const struct port_off *off)
@@ -195,7 +195,7 @@ static int ports_off_save(struct daemon *daemon)
 
 	if (!f)
 		return -ENOMEM;
-	list_for_each(it, &daemon->ports_off)
+	list_for_each(it, &daemon->devices->off)
 		put_line(f, list_entry(it, struct port_off, device.link));
 	if (fclose(f) != 0)
 		return -ENOMEM;
@@ -250,7 +250,7 @@ static int port_off_read(struct daemon *daemon, char *line)
 	if (r < 0)
 		return r;
 	device_find_section(&off->device);
-	list_append(&daemon->ports_off, &off->device.link);
+	list_append(&daemon->devices->off, &off->device.link);
 	off = NULL;
 	return 0;
 }
@@ -292,7 +292,7 @@ void ports_off_free(struct daemon *daemon)
 {
 	struct list *l;
 
-	while ((l = list_pop(&daemon->ports_off)))
+	while ((l = list_pop(&daemon->devices->off)))
 		port_off_free(list_entry(l, struct port_off, device.link));
 }
 
@@ -307,7 +307,7 @@ void ports_off_free(struct daemon *daemon)
  */
 struct port_off *port_off_find(const struct daemon *daemon, const char *busid)
 {
-	list_for_each(it, &daemon->ports_off) {
+	list_for_each(it, &daemon->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!strcmp(off->device.busid, busid) || !strcmp(off->peer, busid))
@@ -346,7 +346,7 @@ int port_off_add(const struct device *device, bool cycling, char *error, size_t 
 
 	if (r == 0) {
 		off->cycling = cycling;
-		list_append(&device->daemon->ports_off, &off->device.link);
+		list_append(&device->daemon->devices->off, &off->device.link);
 		r = ports_off_save(device->daemon);
 	}
 	if (r < 0) {
@@ -399,7 +399,7 @@ bool port_off_shown(const struct port_off *off)
 {
 	if (!off->off)
 		return false;
-	list_for_each(it, &off->device.daemon->devices)
+	list_for_each(it, &off->device.daemon->devices->all)
 		if (!strcmp(list_entry(it, struct device, link)->busid, off->device.busid))
 			return false;
 	return true;
@@ -417,7 +417,7 @@ int port_off_resolve(struct daemon *daemon, const char *text, struct device **re
 {
 	struct device *found = NULL;
 
-	list_for_each(it, &daemon->ports_off) {
+	list_for_each(it, &daemon->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!port_off_shown(off) || !device_is_meant(&off->device, text))
@@ -467,7 +467,7 @@ static bool is_behind(const char *busid, const char *hub)
  */
 void port_off_hub_gone(struct daemon *daemon, const char *hub)
 {
-	list_for_each_safe(it, &daemon->ports_off) {
+	list_for_each_safe(it, &daemon->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!off->off || !is_behind(off->device.busid, hub))

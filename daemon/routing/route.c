@@ -56,7 +56,7 @@ static void route_fail(struct device *device, int r, const char *reason)
 	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
 
 	route->guard = fd_close(route->guard);
-	loop_cancel(device->daemon->loop, &route->retry);
+	loop_cancel(device->daemon->core->loop, &route->retry);
 	route->state = ROUTE_FAILED;
 	route->at = NULL;
 	route->failure = r;
@@ -75,8 +75,8 @@ static void route_fail(struct device *device, int r, const char *reason)
 		return;
 	if (r != -ENODEV)
 		log_info("%s: trying again in %u s", device->tag, seconds);
-	loop_watch_time(device->daemon->loop, &route->retry, seconds * NS_PER_SECOND, route_retry,
-			device);
+	loop_watch_time(device->daemon->core->loop, &route->retry, seconds * NS_PER_SECOND,
+			route_retry, device);
 }
 
 /* ------------------------------------------------------------- what the guest's thread tells */
@@ -214,7 +214,7 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 	struct vm *from = route->at;
 	struct route_aim aim;
 
-	if (device->daemon->stopping) {
+	if (device->daemon->core->stopping) {
 		if (closed)
 			route->gd = guest_device_free(route->gd);
 		return;
@@ -298,9 +298,9 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	struct route_aim aim = route_aim(device);
 	char reason[200];
 
-	if (r == 0 && aim.vm && !device->daemon->stopping) {
+	if (r == 0 && aim.vm && !device->daemon->core->stopping) {
 		route->gd = guest_device_new(device->tag, &device->info, fds[0],
-					     device->daemon->loop, &route_events, device);
+					     device->daemon->core->loop, &route_events, device);
 		if (route->gd) {
 			route->guard = fds[1];
 			route_give(device, aim);
@@ -334,7 +334,7 @@ static void route_open(struct device *device)
 	/* Before the host's driver is taken off it: whoever comes after a crash must know. */
 	r = claims_save(device->daemon);
 	if (r == 0)
-		r = broker_open(device->daemon->broker, &device->route.req, &identity,
+		r = broker_open(device->daemon->routing->broker, &device->route.req, &identity,
 				route_node_opened);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for it");
@@ -366,7 +366,8 @@ static void route_rebind(struct device *device)
 	int r;
 
 	device->route.state = ROUTE_REBINDING;
-	r = broker_rebind(device->daemon->broker, &device->route.req, &identity, route_rebound);
+	r = broker_rebind(device->daemon->routing->broker, &device->route.req, &identity,
+			  route_rebound);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for its drivers");
 }
@@ -394,7 +395,7 @@ static void route_look_again(struct device *device)
 	if (strcmp(want.by, "rule") || !route_spares(device, &want))
 		return;
 	if (!loop_watching(&device->route.retry))
-		loop_watch_time(device->daemon->loop, &device->route.retry,
+		loop_watch_time(device->daemon->core->loop, &device->route.retry,
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
@@ -407,7 +408,7 @@ void route_reconcile(struct device *device)
 	struct route *route = &device->route;
 	struct route_aim aim;
 
-	if (!device->daemon->ready || device->daemon->stopping)
+	if (!device->daemon->core->ready || device->daemon->core->stopping)
 		return;
 	aim = route_aim(device);
 	switch (route->state) {
@@ -459,7 +460,7 @@ void route_wish_changed(struct device *device)
 	device->route.failures = 0;
 	device->route.failure = 0;
 	if (device->route.state == ROUTE_FAILED) {
-		loop_cancel(device->daemon->loop, &device->route.retry);
+		loop_cancel(device->daemon->core->loop, &device->route.retry);
 		route_retry(device, 0);
 	} else {
 		route_reconcile(device);
@@ -525,7 +526,7 @@ void routes_take_up(struct vm *vm)
 {
 	if (!vm->guest)
 		return;
-	list_for_each_safe(it, &vm->daemon->devices) {
+	list_for_each_safe(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->route.before.vm, vm->name) && d->route.state == ROUTE_HOST)

@@ -19,7 +19,7 @@ size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJEC
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if ((d->route.state == ROUTE_OPENING || d->route.state == ROUTE_GIVING) &&
@@ -62,7 +62,7 @@ static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 		aim->vm = at;
 		return;
 	}
-	list_for_each(it, &device->daemon->vms) {
+	list_for_each(it, &device->daemon->vms->all) {
 		aim->vm = list_entry(it, struct vm, link);
 		if (aim->vm->guest)
 			return;

@@ -36,9 +36,9 @@ int routes_load(struct daemon *daemon)
 	r = twins_load(daemon);
 	if (r < 0)
 		return r;
-	r = claims_load(daemon->config->runtime_directory, &daemon->claimed_before);
+	r = claims_load(daemon->core->config->runtime_directory, &daemon->routing->claimed_before);
 	if (r < 0)
-		log_err("%s/claimed: %s", daemon->config->runtime_directory, errno_text(r));
+		log_err("%s/claimed: %s", daemon->core->config->runtime_directory, errno_text(r));
 	return r;
 }
 
@@ -49,8 +49,8 @@ int routes_load(struct daemon *daemon)
 void routes_started(struct daemon *daemon)
 {
 	/* What was claimed and is not there any more needs nothing. */
-	claims_clear(&daemon->claimed_before);
-	list_for_each(it, &daemon->vms)
+	claims_clear(&daemon->routing->claimed_before);
+	list_for_each(it, &daemon->vms->all)
 		routes_take_up(list_entry(it, struct vm, link));
 	devices_name_anew(daemon);
 	routes_review(daemon);
@@ -63,12 +63,12 @@ void routes_started(struct daemon *daemon)
  */
 void routes_stop(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
-		loop_cancel(daemon->loop, &d->route.retry);
+		loop_cancel(daemon->core->loop, &d->route.retry);
 	}
-	loop_cancel(daemon->loop, &daemon->names.waits);
+	loop_cancel(daemon->core->loop, &daemon->devices->names.waits);
 	route_calls_end(daemon);
 	port_jobs_end(daemon);
 }
@@ -76,7 +76,7 @@ void routes_stop(struct daemon *daemon)
 /* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
 static void judge(struct device *device)
 {
-	if (!device->route.judge || !device->daemon->ready)
+	if (!device->route.judge || !device->daemon->core->ready)
 		return;
 	device->route.judge = false;
 	route_calls_forbid(device);
@@ -105,8 +105,8 @@ static void review(struct device *device)
  */
 void routes_review(struct daemon *daemon)
 {
-	daemon->names.changed = false;
-	list_for_each_safe(it, &daemon->devices)
+	daemon->devices->names.changed = false;
+	list_for_each_safe(it, &daemon->devices->all)
 		review(list_entry(it, struct device, link));
 }
 
@@ -171,7 +171,7 @@ void route_added(struct device *device)
 	device->had_twin = twins_had(device->daemon, device);
 	others = devices_name_anew(device->daemon);
 	device->route.guard = -1;
-	device->route.ours = claims_take(&device->daemon->claimed_before, device,
+	device->route.ours = claims_take(&device->daemon->routing->claimed_before, device,
 					 &device->route.let_go, &device->route.before);
 	device->route.judge = true;
 	route_calls_named(device);
@@ -215,7 +215,7 @@ static void route_forget_until_unplug(struct device *device)
 	struct wish_book next;
 	char error[200];
 
-	if (daemon->stopping || wish_book_copy(&next, &daemon->book) < 0)
+	if (daemon->core->stopping || wish_book_copy(&next, &daemon->books->now) < 0)
 		return;
 	if (!change(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
 		wish_book_deinit(&next);
@@ -233,9 +233,9 @@ void route_removed(struct device *device)
 {
 	struct route *route = &device->route;
 
-	loop_cancel(device->daemon->loop, &route->retry);
+	loop_cancel(device->daemon->core->loop, &route->retry);
 	route->guard = fd_close(route->guard);
-	broker_forget(device->daemon->broker, &route->req);
+	broker_forget(device->daemon->routing->broker, &route->req);
 	if (route->gd) {
 		guest_side_changed(route->at);
 		if (route->state != ROUTE_TAKING)
@@ -256,7 +256,7 @@ void route_removed(struct device *device)
  */
 void route_vm_changed(struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->devices)
+	list_for_each_safe(it, &vm->daemon->devices->all)
 		route_reconcile(list_entry(it, struct device, link));
 	guest_side_changed(vm);
 }

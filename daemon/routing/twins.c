@@ -25,8 +25,8 @@ int twins_load(struct daemon *daemon)
 	size_t len;
 	int r;
 
-	daemon_path(path, sizeof(path), daemon->config->runtime_directory, FILE_NAME);
-	r = state_file_read(path, &daemon->twins_before, &len);
+	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, FILE_NAME);
+	r = state_file_read(path, &daemon->devices->twins_before, &len);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -43,12 +43,12 @@ static void line_of(const struct device *d, char line[LINE_MAX_])
  */
 bool twins_had(const struct daemon *daemon, const struct device *device)
 {
-	const char *at = daemon->twins_before;
+	const char *at = daemon->devices->twins_before;
 	char line[LINE_MAX_];
 
 	line_of(device, line);
 	while (at && (at = strstr(at, line))) {
-		if (at == daemon->twins_before || at[-1] == '\n')
+		if (at == daemon->devices->twins_before || at[-1] == '\n')
 			return true;
 		at++;
 	}
@@ -65,7 +65,7 @@ static void twins_save(struct daemon *daemon)
 
 	if (!f)
 		return;
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!d->had_twin)
@@ -75,7 +75,7 @@ static void twins_save(struct daemon *daemon)
 	}
 	if (fclose(f) != 0)
 		return;
-	daemon_path(path, sizeof(path), daemon->config->runtime_directory, FILE_NAME);
+	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, FILE_NAME);
 	r = state_file_write(path, text, len);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));
@@ -89,7 +89,7 @@ void twins_see(struct daemon *daemon)
 {
 	bool news = false;
 
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (d->had_twin || !device_has_twin(d))
@@ -107,5 +107,5 @@ void twins_see(struct daemon *daemon)
  */
 void twins_free(struct daemon *daemon)
 {
-	free(take_ptr(daemon->twins_before));
+	free(take_ptr(daemon->devices->twins_before));
 }

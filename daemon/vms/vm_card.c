@@ -37,7 +37,7 @@ static const uint8_t *vm_mac(const struct vm *vm)
 /* Which other VM has it. */
 static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6])
 {
-	list_for_each(it, &but->daemon->vms) {
+	list_for_each(it, &but->daemon->vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm != but && !memcmp(vm_mac(vm), mac, 6))
@@ -50,7 +50,7 @@ static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6
 
 static void cards_path(const struct daemon *daemon, char path[PATH_MAX])
 {
-	daemon_path(path, PATH_MAX, daemon->config->state_directory, "cards");
+	daemon_path(path, PATH_MAX, daemon->core->config->state_directory, "cards");
 }
 
 /**
@@ -92,10 +92,10 @@ static void cards_save(void *ctx, int res _unused_)
 	FILE *f = open_memstream(&text, &len);
 	int r;
 
-	loop_cancel(daemon->loop, &daemon->cards_save);
+	loop_cancel(daemon->core->loop, &daemon->vms->cards_save);
 	if (!f)
 		return;
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!vm->has_fixed_mac && vm->has_mac)
@@ -116,7 +116,7 @@ static void cards_save(void *ctx, int res _unused_)
  */
 void vm_cards_stop(struct daemon *daemon)
 {
-	if (loop_watching(&daemon->cards_save))
+	if (loop_watching(&daemon->vms->cards_save))
 		cards_save(daemon, 0);
 }
 
@@ -129,7 +129,7 @@ void vm_cards_stop(struct daemon *daemon)
  */
 void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 {
-	struct loop_watch *save = &vm->daemon->cards_save;
+	struct loop_watch *save = &vm->daemon->vms->cards_save;
 	bool has = memcmp(mac, none, 6) != 0;
 	char text[18], before[18];
 
@@ -141,7 +141,7 @@ void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 	memcpy(vm->mac, mac, 6);
 	vm->has_mac = has;
 	if (!loop_watching(save))
-		loop_watch_time(vm->daemon->loop, save, SAVE_NS, cards_save, vm->daemon);
+		loop_watch_time(vm->daemon->core->loop, save, SAVE_NS, cards_save, vm->daemon);
 }
 
 /**
@@ -221,7 +221,7 @@ bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size)
 	}
 	if (!vm->has_daemon || i)
 		return false;
-	inet_ntop(AF_INET, &vm->daemon->config->address, address, sizeof(address));
+	inet_ntop(AF_INET, &vm->daemon->core->config->address, address, sizeof(address));
 	snprintf(text, size,
 		 "%s: its guest has usbrouted's address %s itself, and does not reach usbrouted by "
 		 "it; fe80::1 leads there, or give [network] address another one and restart "
@@ -258,7 +258,8 @@ const char *vm_daemon_address(const struct vm *vm, char *text, size_t size)
 
 	if (!vm_daemon_by_mac(vm, mac)) {
 		if (size >= INET_ADDRSTRLEN)
-			inet_ntop(AF_INET, &vm->daemon->config->address, text, (socklen_t)size);
+			inet_ntop(AF_INET, &vm->daemon->core->config->address, text,
+				  (socklen_t)size);
 		return text;
 	}
 	/* A link-local address wants the interface's name, which only the guest knows. */

@@ -3,7 +3,7 @@
  * Another configuration's VMs: which come, which leave, which stay and notice nothing.
  *
  * One that leaves is out of the list and unknown by name at once, and its devices go where they are
- * wanted then; its thread ends when it has none any more. Until then it is in daemon->leaving, and
+ * wanted then; its thread ends when it has none any more. Until then it is in daemon->vms->leaving, and
  * one of the same name or address that comes waits for it. Control thread only.
  */
 #include <errno.h>
@@ -32,7 +32,7 @@ void vm_maybe_gone(struct vm *vm)
 {
 	if (!vm || !vm->leaving || vm->ending || !vm->guest)
 		return;
-	list_for_each(it, &vm->daemon->devices) {
+	list_for_each(it, &vm->daemon->devices->all) {
 		if (list_entry(it, struct device, link)->route.at == vm)
 			return;
 	}
@@ -57,12 +57,12 @@ static void vm_leave(struct vm *vm)
 	}
 	vm_close(vm);
 	vm->leaving = true;
-	list_append(&daemon->leaving, &vm->link);
+	list_append(&daemon->vms->leaving, &vm->link);
 }
 
 static bool vm_must_wait(const struct vm *vm)
 {
-	list_for_each(it, &vm->daemon->leaving) {
+	list_for_each(it, &vm->daemon->vms->leaving) {
 		const struct vm *old = list_entry(it, struct vm, link);
 
 		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr ||
@@ -79,12 +79,12 @@ static bool vm_must_wait(const struct vm *vm)
  */
 void vms_start_waiting(struct daemon *daemon)
 {
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->started || vm_must_wait(vm))
 			continue;
-		if (vm->socket < 0 && vm_make_socket(vm, daemon->socket_group) < 0)
+		if (vm->socket < 0 && vm_make_socket(vm, daemon->vms->socket_group) < 0)
 			continue;
 		vm_start(vm);
 	}
@@ -93,7 +93,7 @@ void vms_start_waiting(struct daemon *daemon)
 /* One of this name is there, or is leaving: its socket's path is free only when that has gone. */
 static bool name_is_in_use(struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->leaving) {
+	list_for_each(it, &daemon->vms->leaving) {
 		if (!strcmp(list_entry(it, struct vm, link)->name, name))
 			return true;
 	}
@@ -124,7 +124,7 @@ static int make_new_sockets(struct daemon *daemon, const struct vm_list *next)
 		int r = 0;
 
 		if (is_new(vm) && !name_is_in_use(daemon, vm->name))
-			r = vm_make_socket(vm, daemon->socket_group);
+			r = vm_make_socket(vm, daemon->vms->socket_group);
 		if (r < 0)
 			return r;
 	}
@@ -198,12 +198,12 @@ void vms_change(struct daemon *daemon, const struct vm_list *next)
 		list_append(&stay, &next->at[i]->link);
 	}
 	/* What is left has no place in the new one. */
-	while ((l = list_first(&daemon->vms)))
+	while ((l = list_first(&daemon->vms->all)))
 		vm_leave(list_entry(l, struct vm, link));
 	while ((l = list_pop(&stay)))
-		list_append(&daemon->vms, l);
+		list_append(&daemon->vms->all, l);
 	vms_share_memory(daemon);
 	vms_start_waiting(daemon);
-	list_for_each_safe(it, &daemon->leaving)
+	list_for_each_safe(it, &daemon->vms->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));
 }

@@ -19,7 +19,7 @@
 /* NULL: its thread has ended, and so does the daemon. */
 static struct guest *guest_at(struct daemon *daemon, unsigned number)
 {
-	return daemon->ports[number] ? daemon->ports[number]->guest : NULL;
+	return daemon->vms->ports[number] ? daemon->vms->ports[number]->guest : NULL;
 }
 
 static void vm_net_peer(void *ctx, unsigned to, const struct net_peer *peer)
@@ -41,9 +41,9 @@ static void vm_net_gone(void *ctx, unsigned to, unsigned number)
 static void vm_net_mac(void *ctx, unsigned to, const uint8_t mac[6], bool granted)
 {
 	struct daemon *daemon = ctx;
-	struct vm *vm = daemon->ports[to];
+	struct vm *vm = daemon->vms->ports[to];
 
-	vm_card_has_mac(vm, net_roster_mac(&daemon->roster, to));
+	vm_card_has_mac(vm, net_roster_mac(&daemon->vms->roster, to));
 	if (vm->guest)
 		guest_mac_granted(vm->guest, mac, granted);
 }
@@ -68,7 +68,8 @@ static int vm_net_link(void *ctx, unsigned low, unsigned high)
 	if (r < 0) {
 		log_err("%s and %s: no link between them: %s; the two guests do not reach each "
 			"other",
-			daemon->ports[low]->name, daemon->ports[high]->name, errno_text(r));
+			daemon->vms->ports[low]->name, daemon->vms->ports[high]->name,
+			errno_text(r));
 		return r;
 	}
 	guest_link(guest_at(daemon, low), high, 0, take_fd(&memory), wake[0], take_fd(&wake_high));
@@ -90,7 +91,7 @@ static const struct net_roster_ops vm_net_ops = {
  */
 void vm_net_init(struct daemon *daemon)
 {
-	net_roster_init(&daemon->roster, &vm_net_ops, daemon);
+	net_roster_init(&daemon->vms->roster, &vm_net_ops, daemon);
 }
 
 /**
@@ -105,7 +106,7 @@ int vm_net_enter(struct vm *vm)
 	struct net_roster_entry entry = {
 		.address = vm->address,
 		.fixed = vm->has_fixed_mac,
-		.isolate = daemon->config->isolate,
+		.isolate = daemon->core->config->isolate,
 	};
 	int r;
 
@@ -113,15 +114,15 @@ int vm_net_enter(struct vm *vm)
 		memcpy(entry.mac, vm->fixed_mac, sizeof(entry.mac));
 	else if (vm->has_mac)
 		memcpy(entry.mac, vm->mac, sizeof(entry.mac));
-	r = net_roster_enter(&daemon->roster, &entry, &vm->number);
+	r = net_roster_enter(&daemon->vms->roster, &entry, &vm->number);
 	if (r < 0) {
 		log_err("%s: its card can't be joined to the others: %s", vm->name, errno_text(r));
 		return r;
 	}
 	vm->entered = true;
-	daemon->ports[vm->number] = vm;
+	daemon->vms->ports[vm->number] = vm;
 	if (!vm->has_fixed_mac)
-		vm_card_has_mac(vm, net_roster_mac(&daemon->roster, vm->number));
+		vm_card_has_mac(vm, net_roster_mac(&daemon->vms->roster, vm->number));
 	return 0;
 }
 
@@ -136,8 +137,8 @@ void vm_net_leave(struct vm *vm)
 	if (!vm->entered)
 		return;
 	vm->entered = false;
-	daemon->ports[vm->number] = NULL;
-	net_roster_leave(&daemon->roster, vm->number);
+	daemon->vms->ports[vm->number] = NULL;
+	net_roster_leave(&daemon->vms->roster, vm->number);
 }
 
 /**
@@ -147,7 +148,7 @@ void vm_net_leave(struct vm *vm)
 void vm_net_started(struct vm *vm)
 {
 	static const uint8_t none[6];
-	struct net_roster *roster = &vm->daemon->roster;
+	struct net_roster *roster = &vm->daemon->vms->roster;
 
 	net_roster_started(roster, vm->number);
 	/* What it was granted may not have been written down before the last control ended. */
@@ -163,7 +164,7 @@ void vm_net_started(struct vm *vm)
  */
 void vm_net_ended(struct vm *vm)
 {
-	net_roster_ended(&vm->daemon->roster, vm->number);
+	net_roster_ended(&vm->daemon->vms->roster, vm->number);
 }
 
 /**
@@ -173,7 +174,7 @@ void vm_net_ended(struct vm *vm)
  */
 void vm_net_up(struct vm *vm, bool up)
 {
-	net_roster_up(&vm->daemon->roster, vm->number, up);
+	net_roster_up(&vm->daemon->vms->roster, vm->number, up);
 }
 
 /**
@@ -185,7 +186,7 @@ void vm_net_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct vm *vm = ctx;
 
-	net_roster_mac_wanted(&vm->daemon->roster, vm->number, mac);
+	net_roster_mac_wanted(&vm->daemon->vms->roster, vm->number, mac);
 }
 
 /**
@@ -197,5 +198,5 @@ void vm_net_link_wanted(void *ctx, unsigned number)
 {
 	struct vm *vm = ctx;
 
-	net_roster_link_wanted(&vm->daemon->roster, vm->number, number);
+	net_roster_link_wanted(&vm->daemon->vms->roster, vm->number, number);
 }

@@ -27,7 +27,7 @@
 
 struct vm *vm_find(struct daemon *daemon, const char *name)
 {
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!strcmp(vm->name, name))
@@ -47,7 +47,7 @@ struct vm *vm_find(struct daemon *daemon, const char *name)
  */
 int vm_make_socket(struct vm *vm, gid_t group)
 {
-	const char *folder = vm->daemon->config->runtime_directory;
+	const char *folder = vm->daemon->core->config->runtime_directory;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -89,7 +89,7 @@ void vm_free(struct vm *vm)
 		return;
 	vm_net_leave(vm);
 	list_remove(&vm->link);
-	loop_cancel(vm->daemon->loop, &vm->side_watch);
+	loop_cancel(vm->daemon->core->loop, &vm->side_watch);
 	free(vm->domain);
 	free(vm);
 }
@@ -132,11 +132,11 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
  */
 void vms_find_group(struct daemon *daemon)
 {
-	const char *name = daemon->config->socket_group;
+	const char *name = daemon->core->config->socket_group;
 	const struct group *group = getgrnam(name);
 
-	daemon->socket_group = group ? group->gr_gid : (gid_t)-1;
-	if (!group && daemon->config->n_vms)
+	daemon->vms->socket_group = group ? group->gr_gid : (gid_t)-1;
+	if (!group && daemon->core->config->n_vms)
 		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
 			    "the VMs' sockets",
 			    name);
@@ -154,21 +154,21 @@ int vms_make_sockets(struct daemon *daemon)
 	int r;
 
 	vm_net_init(daemon);
-	list_for_each(it, &daemon->config->vms) {
+	list_for_each(it, &daemon->core->config->vms) {
 		struct vm *vm;
 
 		r = vm_new(&vm, daemon, list_entry(it, struct config_vm, link));
 		if (r < 0)
 			return r;
-		list_append(&daemon->vms, &vm->link);
+		list_append(&daemon->vms->all, &vm->link);
 		vms.at[vms.n++] = vm;
 	}
-	r = vm_addresses_assign(daemon->config, &vms);
+	r = vm_addresses_assign(daemon->core->config, &vms);
 	if (r < 0)
 		return r;
 	vm_cards_load(daemon);
-	list_for_each(it, &daemon->vms) {
-		r = vm_make_socket(list_entry(it, struct vm, link), daemon->socket_group);
+	list_for_each(it, &daemon->vms->all) {
+		r = vm_make_socket(list_entry(it, struct vm, link), daemon->vms->socket_group);
 		if (r < 0)
 			return r;
 	}
@@ -190,7 +190,8 @@ void vm_close(struct vm *vm)
 	/* The name may be another one's by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
-		unlink(daemon_path(path, sizeof(path), daemon->config->runtime_directory, name));
+		unlink(daemon_path(path, sizeof(path), daemon->core->config->runtime_directory,
+				   name));
 	}
 	vm->socket = stranger_listener_close(vm->socket);
 }
@@ -230,8 +231,8 @@ static void vm_ended(void *ctx)
 
 	vm_net_ended(vm);
 	vm->guest = guest_free(vm->guest);
-	if (daemon->stopping) {
-		daemon->vms_ending--;
+	if (daemon->core->stopping) {
+		daemon->vms->n_ending--;
 		daemon_maybe_done(daemon);
 	} else if (vm->leaving) {
 		log_info("%s: out of the configuration, and gone", vm->name);
@@ -254,7 +255,7 @@ static const struct guest_events vm_events = {
 /* Each guest's share of the kernel's memory for URBs. */
 static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
 {
-	return usb_memory_share(usb_memory_read_limit(), (unsigned)daemon->config->n_vms);
+	return usb_memory_share(usb_memory_read_limit(), (unsigned)daemon->core->config->n_vms);
 }
 
 /**
@@ -264,14 +265,14 @@ static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
 void vms_share_memory(struct daemon *daemon)
 {
 	struct usb_memory_share share = vms_memory_share(daemon);
-	unsigned n = (unsigned)daemon->config->n_vms, limit = usb_memory_read_limit();
+	unsigned n = (unsigned)daemon->core->config->n_vms, limit = usb_memory_read_limit();
 
 	if (limit && limit < usb_memory_wanted_mb(n))
 		log_warning("usbfs_memory_mb is %u, which is too little for %u VMs: a guest can "
 			    "take what another's keyboard needs; write %u to "
 			    "/sys/module/usbcore/parameters/usbfs_memory_mb and reload",
 			    limit, n, usb_memory_wanted_mb(n));
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->guest)
@@ -295,9 +296,9 @@ int vm_start(struct vm *vm)
 	struct daemon *daemon = vm->daemon;
 	struct guest_config config = {
 		.address = vm->address,
-		.daemon = daemon->config->address,
-		.prefix = daemon->config->prefix,
-		.hotkeys = daemon->config->hotkeys,
+		.daemon = daemon->core->config->address,
+		.prefix = daemon->core->config->prefix,
+		.hotkeys = daemon->core->config->hotkeys,
 		.memory = vms_memory_share(daemon),
 		.listener = vm->socket,
 	};
@@ -307,8 +308,8 @@ int vm_start(struct vm *vm)
 		return r;
 	memcpy(config.name, vm->name, sizeof(config.name));
 	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
-	       net_roster_mac(&daemon->roster, vm->number), sizeof(config.mac));
-	r = guest_start(&vm->guest, &config, daemon->loop, &vm_events, vm);
+	       net_roster_mac(&daemon->vms->roster, vm->number), sizeof(config.mac));
+	r = guest_start(&vm->guest, &config, daemon->core->loop, &vm_events, vm);
 	if (r < 0) {
 		log_err("%s: no room for it: %s", vm->name, errno_text(r));
 		return r;
@@ -319,8 +320,9 @@ int vm_start(struct vm *vm)
 		return r;
 	vm->started = true;
 	/* Not from within whatever starts it. */
-	if (daemon->ready && !loop_watching(&daemon->vms_started))
-		loop_watch_time(daemon->loop, &daemon->vms_started, 1, vms_have_started, daemon);
+	if (daemon->core->ready && !loop_watching(&daemon->vms->have_started))
+		loop_watch_time(daemon->core->loop, &daemon->vms->have_started, 1, vms_have_started,
+				daemon);
 	return 0;
 }
 
@@ -333,7 +335,7 @@ int vm_start(struct vm *vm)
 int vms_start(struct daemon *daemon)
 {
 	vms_share_memory(daemon);
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		int r = vm_start(list_entry(it, struct vm, link));
 
 		if (r < 0)
@@ -348,7 +350,7 @@ int vms_start(struct daemon *daemon)
  */
 void vms_stop(struct daemon *daemon)
 {
-	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
+	struct list *const lists[] = {&daemon->vms->all, &daemon->vms->leaving};
 
 	vm_cards_stop(daemon);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -358,7 +360,7 @@ void vms_stop(struct daemon *daemon)
 			vm_silence(vm, "the daemon ends");
 			if (!vm->guest)
 				continue;
-			daemon->vms_ending++;
+			daemon->vms->n_ending++;
 			if (!vm->ending)
 				guest_stop(vm->guest);
 			vm->ending = true;
@@ -374,7 +376,7 @@ void vms_stop(struct daemon *daemon)
 void vms_leave(struct daemon *daemon)
 {
 	vm_cards_stop(daemon);
-	list_for_each(it, &daemon->vms) {
+	list_for_each(it, &daemon->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		vm->left = true;
@@ -390,7 +392,7 @@ void vms_leave(struct daemon *daemon)
  */
 void vms_free(struct daemon *daemon)
 {
-	struct list *const lists[] = {&daemon->vms, &daemon->leaving};
+	struct list *const lists[] = {&daemon->vms->all, &daemon->vms->leaving};
 	struct list *l;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

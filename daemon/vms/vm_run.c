@@ -47,8 +47,8 @@ static void vm_later(struct vm *vm)
 	vm->process.stood_ns = 0;
 	if (seconds)
 		log_info("%s: trying again in %u s", vm->name, seconds);
-	loop_watch_time(vm->daemon->loop, &vm->process.timer, seconds * NS_PER_SECOND, vm_again,
-			vm);
+	loop_watch_time(vm->daemon->core->loop, &vm->process.timer, seconds * NS_PER_SECOND,
+			vm_again, vm);
 }
 
 /* What the last control's process has is known, or that there is none: the start waits for no more. */
@@ -69,7 +69,7 @@ static void vm_strange(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->loop, &vm->process.timer);
+	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
 	vm->process.strange = true;
 	daemon_vm_goes_on(vm);
 	vm_is_known(vm);
@@ -79,7 +79,7 @@ static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->loop, &vm->process.timer);
+	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
 	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
 		vm->process.strange = false;
 		vm_ask_starter(vm);
@@ -90,7 +90,7 @@ static void vm_lost(void *ctx, const char *why)
 		vm_net_ended(vm);
 	else
 		log_err("%s: its process can't be started: %s", vm->name, why);
-	if (!vm->ending && !vm->daemon->stopping)
+	if (!vm->ending && !vm->daemon->core->stopping)
 		vm_later(vm);
 }
 
@@ -98,12 +98,12 @@ static void vm_stands(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->loop, &vm->process.timer);
+	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
 	vm_net_started(vm);
 	vm_is_known(vm);
 	/* A list of what the daemon knows not yet would be a short one. */
-	if (vm->daemon->ready)
+	if (vm->daemon->core->ready)
 		agents_ready(vm);
 }
 
@@ -121,7 +121,7 @@ static void vm_silent(void *ctx, int res _unused_)
 /* The line is there: a process is at its other end. */
 static void vm_line_is(struct vm *vm, int line)
 {
-	loop_watch_time(vm->daemon->loop, &vm->process.timer, ANSWER_SECONDS * NS_PER_SECOND,
+	loop_watch_time(vm->daemon->core->loop, &vm->process.timer, ANSWER_SECONDS * NS_PER_SECOND,
 			vm_silent, vm);
 	guest_connect(vm->guest, line, &process_events);
 }
@@ -135,7 +135,7 @@ static void vm_started(struct starter_request *req, int r, int line, const char 
 		vm_later(vm);
 		return;
 	}
-	if (vm->ending || vm->daemon->stopping)
+	if (vm->ending || vm->daemon->core->stopping)
 		fd_close(line);
 	else
 		vm_line_is(vm, line);
@@ -145,9 +145,9 @@ static void vm_ask_starter(struct vm *vm)
 {
 	int r = -ESHUTDOWN;
 
-	if (vm->ending || vm->daemon->stopping)
+	if (vm->ending || vm->daemon->core->stopping)
 		return;
-	r = starter_run(vm->daemon->starter, &vm->process.req, vm->name, vm_started);
+	r = starter_run(vm->daemon->vms->starter, &vm->process.req, vm->name, vm_started);
 	if (r < 0) {
 		log_err("%s: asking for its process: %s", vm->name, errno_text(r));
 		vm_later(vm);
@@ -158,7 +158,7 @@ static void vm_ask_starter(struct vm *vm)
 
 static int line_address(const struct vm *vm, struct sockaddr_un *address)
 {
-	const char *folder = vm->daemon->config->runtime_directory;
+	const char *folder = vm->daemon->core->config->runtime_directory;
 
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	return snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s.line", folder,
@@ -236,7 +236,7 @@ void vm_run_end(struct vm *vm)
 	struct sockaddr_un address;
 
 	starter_forget(&vm->process.req);
-	loop_cancel(vm->daemon->loop, &vm->process.timer);
+	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
 	/* The name may be another one's by now, or the next control needs it. */
 	if (!vm->leaving && !vm->left && line_address(vm, &address) == 0)
 		unlink(address.sun_path);
@@ -248,7 +248,7 @@ void vm_run_end(struct vm *vm)
  */
 bool vms_known(const struct daemon *daemon)
 {
-	list_for_each(it, &daemon->vms)
+	list_for_each(it, &daemon->vms->all)
 		if (list_entry(it, struct vm, link)->process.old)
 			return false;
 	return true;

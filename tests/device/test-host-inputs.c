@@ -27,6 +27,7 @@ struct board {
 	char *paths[32]; /* to be freed */
 	unsigned n_paths;
 	struct daemon daemon;
+	struct devices all_devices;
 	struct device devices[4]; /* that are listed */
 	unsigned n_devices;
 };
@@ -44,7 +45,8 @@ static int set_up(void **state)
 	struct board *b = calloc(1, sizeof(*b));
 	char *pci;
 
-	list_init(&b->daemon.devices);
+	b->daemon.devices = &b->all_devices;
+	list_init(&b->daemon.devices->all);
 	b->bed = umockdev_testbed_new();
 	pci = kept(b, umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL));
 	b->usb1 = kept(b, umockdev_testbed_add_device(b->bed, "usb", "usb1", pci, NULL, "DEVTYPE",
@@ -105,7 +107,7 @@ static struct device *list(struct board *b, char *path, usb_class_set classes)
 	*d = (struct device){.syspath = path, .classes = classes, .daemon = &b->daemon};
 	if (classes >> USB_CLASS_HID_KEYBOARD & 1)
 		d->hid.kinds[HID_BY_REPORTS][0] = HID_KEYBOARD;
-	list_append(&b->daemon.devices, &d->link);
+	list_append(&b->daemon.devices->all, &d->link);
 	return d;
 }
 

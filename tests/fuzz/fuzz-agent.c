@@ -144,7 +144,9 @@ static void turn(void)
 
 /* ------------------------------------------------------------- the routes, and the other way */
 
-static struct daemon daemon_;
+static struct core core;
+static struct devices all_devices = {.core = &core};
+static struct daemon daemon_ = {.core = &core, .devices = &all_devices};
 static struct vm vm;
 static struct device devices[DEVICES];
 static bool exported[DEVICES];
@@ -403,7 +405,7 @@ static void begin(void)
 	memset(watches, 0, sizeof(watches));
 	memset(devices, 0, sizeof(devices));
 	memset(exported, 0, sizeof(exported));
-	list_init(&daemon_.devices);
+	list_init(&daemon_.devices->all);
 	vm = (struct vm){.daemon = &daemon_, .name = "vm1", .connected = true};
 	for (unsigned i = 0; i < DEVICES; i++) {
 		struct device *d = &devices[i];
@@ -414,7 +416,7 @@ static void begin(void)
 			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		snprintf(d->alias, sizeof(d->alias), "%s", i ? "" : "keyboard");
-		list_append(&daemon_.devices, &d->link);
+		list_append(&daemon_.devices->all, &d->link);
 	}
 	for (unsigned i = 0; i < GUESTS; i++)
 		guests[i].sock = -1;

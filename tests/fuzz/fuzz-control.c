@@ -304,7 +304,7 @@ static void happen(struct cursor *c)
 	case 3:
 		if (what & 0x80)
 			control_next_reply(&callers[what / 6 % CALLERS]);
-		loop_turn(f->daemon.loop, false);
+		loop_turn(f->daemon.core->loop, false);
 		break;
 	case 4:
 		control_caller_gone(&callers[what / 6 % CALLERS]);

@@ -89,13 +89,13 @@ static void read_the_rest(struct fixture *f)
 
 	ports_off_free(d);
 	promise(ports_off_load(d) == 0);
-	claims_clear(&d->claimed_before);
-	promise(claims_load(d->config->runtime_directory, &d->claimed_before) == 0);
+	claims_clear(&f->routing.claimed_before);
+	promise(claims_load(f->core.config->runtime_directory, &f->routing.claimed_before) == 0);
 	old_sessions_free(d);
 	old_sessions_load(d);
-	list_for_each(it, &d->devices)
-		claims_take(&d->claimed_before, list_entry(it, struct device, link), &let_go,
-			    &before);
+	list_for_each(it, &f->devices.all)
+		claims_take(&f->routing.claimed_before, list_entry(it, struct device, link),
+			    &let_go, &before);
 	promise(claims_save(d) == 0);
 	old_sessions_save(d);
 }
@@ -118,13 +118,13 @@ static void say_something(struct fixture *f)
 	settle(f);
 	say(f, ROUTE_ASSIGN, "keyboard", f->vm1);
 	settle(f);
-	off = length(&f->daemon.ports_off);
+	off = length(&f->daemon.devices->off);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		before[i] = f->daemon.book.list[i].n;
+		before[i] = f->daemon.books->now.list[i].n;
 	begin_anew(f);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		promise(f->daemon.book.list[i].n == before[i]);
-	promise(length(&f->daemon.ports_off) == off);
+		promise(f->daemon.books->now.list[i].n == before[i]);
+	promise(length(&f->daemon.devices->off) == off);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

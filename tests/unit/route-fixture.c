@@ -45,7 +45,7 @@ void settle(struct fixture *f)
 
 	do {
 		moved = false;
-		list_for_each(it, &f->daemon.devices)
+		list_for_each(it, &f->daemon.devices->all)
 			moved = step(list_entry(it, struct device, link)) || moved;
 		if (++n > 100)
 			fail_msg("it never comes to rest");
@@ -69,7 +69,7 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->busnum = 1;
 	d->devnum = f->devnum;
 	device_find_section(d);
-	list_append(&f->daemon.devices, &d->link);
+	list_append(&f->daemon.devices->all, &d->link);
 	route_added(d);
 	return d;
 }
@@ -251,23 +251,35 @@ static void begin(struct fixture *f)
 	struct config_errors errors = {0};
 	struct daemon *d = &f->daemon;
 
-	d->config_file = f->config_path;
-	if (config_load(&d->config, f->config_path, true, &errors) ||
-	    policy_files_load(&d->policy, f->config_path, d->config, &errors))
+	f->core = (struct core){.config_file = f->config_path};
+	f->devices = (struct devices){.core = &f->core, .books = &f->books};
+	f->vms = (struct vms){.core = &f->core};
+	f->routing = (struct routing){
+		.core = &f->core, .books = &f->books, .devices = &f->devices, .vms = &f->vms};
+	f->commands = (struct commands){.core = &f->core};
+	f->guests = (struct guests){.core = &f->core};
+	*d = (struct daemon){.core = &f->core,
+			     .books = &f->books,
+			     .devices = &f->devices,
+			     .vms = &f->vms,
+			     .routing = &f->routing,
+			     .commands = &f->commands,
+			     .guests = &f->guests};
+	if (config_load(&f->core.config, f->config_path, true, &errors) ||
+	    policy_files_load(&f->core.policy, f->config_path, f->core.config, &errors))
 		fail_msg("%s", errors.text);
-	assert_int_equal(loop_new(&d->loop), 0);
-	list_init(&d->devices);
-	list_init(&d->vms);
-	list_init(&d->calls);
-	list_init(&d->port_jobs);
-	list_init(&d->ports_off);
-	list_init(&d->claimed_before);
-	list_init(&d->old_sessions);
-	list_init(&d->leaving);
-	wish_book_init(&d->book);
-	wish_book_init(&d->undo);
-	bearers_init(&d->names.bearers);
-	d->names.wait_ns = NAME_WAIT;
+	assert_int_equal(loop_new(&f->core.loop), 0);
+	list_init(&f->devices.all);
+	list_init(&f->vms.all);
+	list_init(&f->commands.calls);
+	list_init(&f->commands.port_jobs);
+	list_init(&f->devices.off);
+	list_init(&f->routing.claimed_before);
+	list_init(&f->routing.old_sessions);
+	list_init(&f->vms.leaving);
+	wish_books_init(&f->books, &f->core);
+	bearers_init(&f->devices.names.bearers);
+	f->devices.names.wait_ns = NAME_WAIT;
 	assert_int_equal(routes_load(d), 0);
 	vms_find_group(d);
 	assert_int_equal(vms_make_sockets(d), 0);
@@ -280,7 +292,7 @@ static void begin(struct fixture *f)
 /* All VMs' threads stand, and devices were looked for: the daemon is ready. */
 void started(struct fixture *f)
 {
-	f->daemon.ready = true;
+	f->daemon.core->ready = true;
 	routes_started(&f->daemon);
 }
 
@@ -290,11 +302,11 @@ static void end(struct fixture *f)
 	struct daemon *d = &f->daemon;
 	struct list *l;
 
-	d->stopping = true;
+	f->core.stopping = true;
 	routes_stop(d);
-	loop_cancel(d->loop, &d->wish_end);
+	loop_cancel(f->core.loop, &f->books.end);
 	vms_stop(d);
-	while ((l = list_pop(&d->devices))) {
+	while ((l = list_pop(&f->devices.all))) {
 		struct device *device = list_entry(l, struct device, link);
 		struct guest_device *gd = thread_of(device);
 
@@ -303,24 +315,23 @@ static void end(struct fixture *f)
 		if (gd)
 			drop(gd);
 	}
-	list_for_each(it, &d->vms)
+	list_for_each(it, &f->vms.all)
 		list_entry(it, struct vm, link)->guest =
 			guest_free(list_entry(it, struct vm, link)->guest);
-	list_for_each(it, &d->leaving)
+	list_for_each(it, &f->vms.leaving)
 		list_entry(it, struct vm, link)->guest =
 			guest_free(list_entry(it, struct vm, link)->guest);
 	vms_free(d);
 	assert_int_equal(threads(), 0);
-	wish_book_deinit(&d->book);
-	wish_book_deinit(&d->undo);
-	bearers_deinit(&d->names.bearers);
-	claims_clear(&d->claimed_before);
+	wish_books_deinit(&f->books);
+	bearers_deinit(&f->devices.names.bearers);
+	claims_clear(&f->routing.claimed_before);
 	twins_free(d);
 	ports_off_free(d);
 	old_sessions_free(d);
-	loop_free(d->loop);
-	policy_free(d->policy);
-	config_free(d->config);
+	loop_free(f->core.loop);
+	policy_free(f->core.policy);
+	config_free(f->core.config);
 	script_end();
 	*d = (struct daemon){0};
 }

@@ -38,7 +38,14 @@ struct guest_device {
 };
 
 struct fixture {
-	struct daemon daemon;
+	struct daemon daemon; /* of what follows */
+	struct core core;
+	struct wish_books books;
+	struct devices devices;
+	struct vms vms;
+	struct routing routing;
+	struct commands commands;
+	struct guests guests;
 	char folder[64], config_path[96];
 	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
 	struct device *keyboard;    /* the one that set_up() plugs in */

@@ -395,7 +395,7 @@ static int keyboards_left(const struct daemon *daemon, const char *const *leavin
 {
 	int left = the_fixture->other_keyboards;
 
-	list_for_each(it, &daemon->devices) {
+	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		bool leaves = d->route.ours || !types(d);
 
@@ -564,7 +564,7 @@ void vm_is(struct vm *vm, bool connected)
 /* The thread of a VM that was told to end does. Return: whether there was one. */
 bool vm_ends(struct fixture *f, const char *name)
 {
-	list_for_each(it, &f->daemon.leaving) {
+	list_for_each(it, &f->daemon.vms->leaving) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
@@ -579,7 +579,7 @@ bool vm_ends(struct fixture *f, const char *name)
 void vms_stand(struct fixture *f)
 {
 	poll(NULL, 0, 1);
-	loop_turn(f->daemon.loop, false);
+	loop_turn(f->daemon.core->loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

@@ -29,6 +29,8 @@
 
 struct fixture {
 	struct daemon daemon;
+	struct core core;
+	struct devices all_devices;
 	struct vm vm;
 	struct device devices[2];
 	bool exported[2];
@@ -107,7 +109,7 @@ static int dial(struct fixture *f)
 
 	agent_asked(&f->vm);
 	while (given < 0 && loop_now() < limit) {
-		loop_turn(f->daemon.loop, false);
+		loop_turn(f->daemon.core->loop, false);
 		poll(NULL, 0, 1);
 	}
 	sock = given;
@@ -135,7 +137,7 @@ static const char *hears(struct fixture *f, int sock)
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			return "";
 		if (got < 0) {
-			loop_turn(f->daemon.loop, false);
+			loop_turn(f->daemon.core->loop, false);
 			poll(NULL, 0, 1);
 			continue;
 		}
@@ -185,8 +187,10 @@ static int set_up(void **state)
 {
 	struct fixture *f = now = calloc(1, sizeof(*f));
 
-	assert_int_equal(loop_new(&f->daemon.loop), 0);
-	list_init(&f->daemon.devices);
+	f->all_devices.core = &f->core;
+	f->daemon = (struct daemon){.core = &f->core, .devices = &f->all_devices};
+	assert_int_equal(loop_new(&f->core.loop), 0);
+	list_init(&f->daemon.devices->all);
 	f->vm = (struct vm){.daemon = &f->daemon, .name = "vm1", .connected = true};
 	for (unsigned i = 0; i < 2; i++) {
 		struct device *d = &f->devices[i];
@@ -196,7 +200,7 @@ static int set_up(void **state)
 		d->info = (struct usbip_device_info){
 			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
-		list_append(&f->daemon.devices, &d->link);
+		list_append(&f->daemon.devices->all, &d->link);
 	}
 	memcpy(f->devices[0].alias, "keyboard", 9);
 	memcpy(f->devices[1].alias, "stick", 6);
@@ -211,10 +215,10 @@ static int tear_down(void **state)
 
 	agents_close(&f->vm, "the test ends");
 	guest_side_stop(&f->vm);
-	loop_turn(f->daemon.loop, false);
+	loop_turn(f->daemon.core->loop, false);
 	for (unsigned i = 0; i < 2; i++)
 		free(f->devices[i].busid);
-	loop_free(f->daemon.loop);
+	loop_free(f->daemon.core->loop);
 	free(f);
 	return 0;
 }
@@ -406,7 +410,7 @@ static void test_sleeps(void **state)
 	assert_true(f->vm.asleep);
 	close(sock);
 	while (f->vm.agents.there)
-		loop_turn(f->daemon.loop, false);
+		loop_turn(f->daemon.core->loop, false);
 	assert_false(f->vm.asleep);
 }
 
@@ -433,7 +437,7 @@ static void test_newer_takes_over(void **state)
 	close(third);
 	guest_side_changed(&f->vm);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->daemon.loop, true);
+		loop_turn(f->daemon.core->loop, true);
 }
 
 static void test_other_protocol(void **state)
@@ -488,7 +492,7 @@ static void test_ends(void **state)
 	assert_hears(f, sock, "SYNCED");
 	close(sock);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->daemon.loop, true);
+		loop_turn(f->daemon.core->loop, true);
 	/* Who waits for the guest to take it hears of that. */
 	assert_string_equal(f->said, "1-1 not ");
 }
@@ -502,7 +506,7 @@ static void test_let_in_when_all_is_known(void **state)
 	f->vm.agents.ready = false;
 	agent_asked(&f->vm);
 	for (unsigned i = 0; i < 10; i++)
-		loop_turn(f->daemon.loop, false);
+		loop_turn(f->daemon.core->loop, false);
 	assert_int_equal(given, -1);
 	f->exported[0] = f->devices[0].route.session = true;
 	agents_ready(&f->vm);
@@ -534,7 +538,7 @@ static void test_ended_by_word(void **state)
 	second = greeted(f);
 	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
 	assert_int_equal(f->last, 4);
-	f->daemon.stopping = true;
+	f->daemon.core->stopping = true;
 	agents_close(&f->vm, "the daemon ends");
 	assert_false(guest_side_takes(&f->vm));
 	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
@@ -598,7 +602,7 @@ static void test_too_much(void **state)
 			continue;
 		if (errno != EAGAIN)
 			break;
-		loop_turn(f->daemon.loop, false);
+		loop_turn(f->daemon.core->loop, false);
 	}
 	assert_true(n > 512 && n < 5000);
 	while (*hears(f, sock))

@@ -55,9 +55,9 @@ static struct device *move(struct fixture *f, struct device *d, const char *busi
 /* Until a name waits no longer. */
 static void wait_for_names(struct fixture *f)
 {
-	assert_true(loop_watching(&f->daemon.names.waits));
-	while (loop_watching(&f->daemon.names.waits))
-		loop_turn(f->daemon.loop, true);
+	assert_true(loop_watching(&f->daemon.devices->names.waits));
+	while (loop_watching(&f->daemon.devices->names.waits))
+		loop_turn(f->daemon.core->loop, true);
 	settle(f);
 }
 
@@ -347,7 +347,7 @@ static void a_twin_gets_a_name_of_its_own_and_keeps_it(void **state)
 	assert_stands(second, "vm2", "vm2", "exported");
 	pull(f->keyboard);
 	f->keyboard = NULL;
-	if (loop_watching(&f->daemon.names.waits))
+	if (loop_watching(&f->daemon.devices->names.waits))
 		wait_for_names(f);
 	assert_string_equal(device_alias(second), "second");
 	assert_stands(second, "vm2", "vm2", "exported");
@@ -368,7 +368,7 @@ static void a_port_that_is_switched_off_keeps_the_name(void **state)
 	assert_int_equal(port_off_add(f->keyboard, false, error, sizeof(error)), 0);
 	assert_int_equal(port_off_confirm(&f->daemon, "1-1"), 0);
 	pull(f->keyboard);
-	assert_false(loop_watching(&f->daemon.names.waits));
+	assert_false(loop_watching(&f->daemon.devices->names.waits));
 	assert_reason(second, "ambiguous", "keyboard is the one in port 1-1");
 	f->keyboard = plug_keyboard(f, "1-1", "S1");
 	settle(f);
@@ -392,7 +392,7 @@ static void twins_with_serials_swap_their_ports(void **state)
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_stands(second, "host", "host", "ambiguous");
-	assert_false(loop_watching(&f->daemon.names.waits));
+	assert_false(loop_watching(&f->daemon.devices->names.waits));
 }
 
 /* ------------------------------------------------------------- names by command */
@@ -558,7 +558,7 @@ static struct device *found_anew(struct fixture *f, struct device *d, bool replu
 {
 	struct guest_device *gd = thread_of(d);
 
-	f->daemon.stopping = true;
+	f->daemon.core->stopping = true;
 	unplug(d);
 	if (gd)
 		drop(gd);

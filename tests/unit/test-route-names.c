@@ -185,7 +185,7 @@ static void names_of_the_configuration_win(void **state)
 	assert_int_equal(name(stick, "desk"), NAME_TAKEN);
 	assert_non_null(strstr(error, "group"));
 	assert_null(device_alias(stick));
-	assert_string_equal(f->daemon.undo_text, "");
+	assert_string_equal(f->daemon.books->undo_text, "");
 	assert_int_equal(name(stick, "stick"), 0);
 	/* A configuration that comes later has it for something else. */
 	assert_int_equal(reload_with(f, "[vm vm1]\n[device stick]\nmatch = id=0001:0002\n", NULL),

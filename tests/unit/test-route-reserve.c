@@ -217,7 +217,7 @@ static void a_vm_that_leaves_loses_its_devices_and_then_its_thread(void **state)
 	assert_int_equal(threads(), 3);
 	assert_true(vm_ends(f, "vm1"));
 	assert_int_equal(threads(), 2);
-	assert_true(list_empty(&f->daemon.leaving));
+	assert_true(list_empty(&f->daemon.vms->leaving));
 }
 
 /* What a reload that can't be carried out whole would have changed. */
@@ -230,10 +230,10 @@ static void assert_all_as_it_was(struct fixture *f)
 	const char *const names[] = {"vm1", "vm2", "vm3"};
 	size_t n = 0;
 
-	list_for_each(it, &f->daemon.vms)
+	list_for_each(it, &f->daemon.vms->all)
 		assert_string_equal(list_entry(it, struct vm, link)->name, names[n++]);
 	assert_int_equal(n, ARRAY_SIZE(names));
-	assert_true(list_empty(&f->daemon.leaving));
+	assert_true(list_empty(&f->daemon.vms->leaving));
 	assert_string_equal(device_alias(f->keyboard), "keyboard");
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -307,7 +307,7 @@ static void a_command_that_waits_for_a_vm_that_leaves_is_answered(void **state)
 	assert_int_equal(f->answers, 0);
 	assert_int_equal(reload_with(f, without_vm1, NULL), 0);
 	assert_answer(f, ROUTE_NOT_DONE, "vm1 is out of the configuration; the wish stands");
-	assert_true(list_empty(&f->daemon.calls));
+	assert_true(list_empty(&f->daemon.commands->calls));
 	settle(f);
 	assert_true(vm_ends(f, "vm1"));
 }

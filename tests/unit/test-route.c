@@ -48,7 +48,7 @@ static void what_fails_without_a_command_is_tried_again(void **state)
 	node_opens(f->keyboard, -EIO);
 	assert_stands(f->keyboard, "vm1", "host", "failed");
 	while (!asks_open(f->keyboard)) /* a second later */
-		loop_turn(f->daemon.loop, true);
+		loop_turn(f->daemon.core->loop, true);
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -319,7 +319,7 @@ static void panic_brings_keyboards_and_mice_to_the_host(void **state)
 	drivers_probe(f->keyboard, 0);
 	assert_stands(f->keyboard, "host", "host", "present");
 	/* Nothing waits for an answer any more. */
-	assert_true(list_empty(&f->daemon.calls));
+	assert_true(list_empty(&f->daemon.commands->calls));
 }
 
 static void panic_finds_what_is_wished_into_a_guest_that_is_away(void **state)
@@ -352,7 +352,7 @@ static void next_goes_round_the_guests_that_are_there(void **state)
 	strike(f, HOTKEY_NEXT);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_false(thread_of(f->keyboard)->taking);
-	assert_true(list_empty(&f->daemon.calls));
+	assert_true(list_empty(&f->daemon.commands->calls));
 }
 
 int main(void)

@@ -27,7 +27,11 @@
 static char domain[] = "win 10", busid[] = "1-1.2";
 static char folder[] = "/tmp/test-virt-link-XXXXXX";
 static struct config config;
-static struct daemon d;
+static struct core core = {.config = &config};
+static struct devices devices = {.core = &core};
+static struct vms all_vms = {.core = &core};
+static struct guests guests = {.core = &core};
+static struct daemon d = {.core = &core, .devices = &devices, .vms = &all_vms, .guests = &guests};
 static struct vm vms[2];
 static struct device device;
 static struct vm *exported_to; /* where the device is */
@@ -80,12 +84,12 @@ static int connect_helper(void)
 
 static void turn(void)
 {
-	assert_true(loop_turn(d.loop, true) >= 0);
+	assert_true(loop_turn(core.loop, true) >= 0);
 }
 
 static void turn_now(void)
 {
-	assert_true(loop_turn(d.loop, false) >= 0);
+	assert_true(loop_turn(core.loop, false) >= 0);
 }
 
 /* The next line that the daemon says; turns the loop until it has. */
@@ -351,17 +355,17 @@ static int setup(void **state)
 		return -1;
 	config.runtime_directory = folder;
 	inet_pton(AF_INET, "10.77.0.1", &config.address);
-	d.config = &config;
-	list_init(&d.vms);
-	list_init(&d.devices);
+	list_init(&all_vms.all);
+	list_init(&devices.all);
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(vms[i].name, sizeof(vms[i].name), "vm%u", i + 1);
 		vms[i].daemon = &d;
 		vms[i].connected = true;
-		list_append(&d.vms, &vms[i].link);
+		list_append(&all_vms.all, &vms[i].link);
 	}
 	vms[1].domain = domain;
-	if (loop_new(&d.loop) < 0 || virt_link_new(&d.virt, &d) < 0 || virt_link_start(d.virt) < 0)
+	if (loop_new(&core.loop) < 0 || virt_link_new(&guests.virt, &d) < 0 ||
+	    virt_link_start(guests.virt) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/libvirt", folder);
 	return stat(path, &st) < 0 || (st.st_mode & 07);
@@ -369,19 +373,19 @@ static int setup(void **state)
 
 static int before(void **state)
 {
-	list_init(&d.devices);
+	list_init(&devices.all);
 	device = (struct device){.daemon = &d, .busid = busid, .tag = "keyboard"};
 	device.info.busnum = 1;
 	device.info.devnum = 5;
-	list_append(&d.devices, &device.link);
+	list_append(&devices.all, &device.link);
 	exported_to = NULL;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	d.virt = virt_link_free(d.virt);
-	loop_free(d.loop);
+	guests.virt = virt_link_free(guests.virt);
+	loop_free(core.loop);
 	return rmdir(folder); /* the socket has gone */
 }
 

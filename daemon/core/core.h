@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every room of control works with: the loop, the configuration and the policy that hold now, and how far
+ * control's life has come. Made once, by daemon.c; control's thread only.
+ *
+ *   starting --all is known that was there--> ready --asked to stop--> stopping
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config;
+struct loop;
+struct policy;
+
+struct core {
+	struct loop *loop;
+	struct config *config; /* never NULL; a reload swaps both as a whole */
+	struct policy *policy;
+	const char *config_file; /* NULL: the usual one */
+	uint64_t started_ns;
+	bool ready, stopping;
+};
