@@ -18,7 +18,7 @@ DAEMON = daemon()
 VM_PROCESS = BUILD / "daemon" / "usbrouted-vm"
 CTL = BUILD / "ctl" / "usbroutectl"
 LIBVIRT = BUILD / "libvirt" / "usbrouted-libvirt"
-AGENT = BUILD / "guest" / "usbroute-agent"
+AGENT = BUILD / "agent" / "usbroute-agent"
 
 # Kernels, images, logs: all can be made again.
 CACHE = pathlib.Path(os.environ.get("USBROUTED_LAB_CACHE", REPO / ".lab-cache")).absolute()
