@@ -19,8 +19,6 @@
 #include "usbip/usb_device_private.h"
 #include "usbip/usb_status.h"
 #include "usbip/usb_urb_pool.h"
-#include "usbip/usbip_codec.h"
-#include "usbip/usbip_iso.h"
 
 static_assert(sizeof(struct libusb_control_setup) == USB_URB_SETUP_SIZE, "setup packet");
 
@@ -41,18 +39,17 @@ static void transfer_free(void *transfer)
 static void take_packets(struct usb_urb *urb, const struct libusb_transfer *t)
 {
 	if (urb->n_descriptors > PACKETS_PER_PART && t->status != LIBUSB_TRANSFER_COMPLETED) {
-		usbip_iso_fail(urb->iso, urb->n_descriptors);
+		usb_urb_fail_packets(urb);
 		return;
 	}
 	for (unsigned i = 0; i < urb->n_descriptors; i++) {
 		const struct libusb_iso_packet_descriptor *d = &t->iso_packet_desc[i];
-		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+		struct usb_packet *p = &urb->packets[i];
 
-		p.actual_length = d->actual_length;
-		p.status = usb_status_of_packet(d->status);
-		if (urb->cancelled && p.status == 0 && p.actual_length == 0)
-			p.status = -EXDEV;
-		usbip_codec_iso_put(urb->iso, i, &p);
+		p->actual_length = d->actual_length;
+		p->status = usb_status_of_packet(d->status);
+		if (urb->cancelled && p->status == 0 && p->actual_length == 0)
+			p->status = -EXDEV;
 	}
 }
 
@@ -85,7 +82,7 @@ static void fill_packets(struct usb_urb *urb, struct libusb_transfer *t)
 	for (unsigned i = 0; i < urb->n_descriptors; i++) {
 		/* The status of what libusb never gets back. */
 		t->iso_packet_desc[i] = (struct libusb_iso_packet_descriptor){
-			.length = usbip_codec_iso_get(urb->iso, i).length,
+			.length = urb->packets[i].length,
 			.status = LIBUSB_TRANSFER_ERROR,
 		};
 	}

@@ -17,6 +17,7 @@
 #include "usbip/usb_urb.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "base/mem.h"
 
@@ -145,4 +146,16 @@ unsigned usb_urb_advance(struct usb_urb *urb, enum usb_urb_event event)
 const char *usb_urb_state_name(enum usb_urb_state state)
 {
 	return (unsigned)state < USB_URB_STATES ? state_names[state] : "?";
+}
+
+/**
+ * usb_urb_fail_packets() - say of each packet that nothing became of it
+ * @urb:	the URB; one without packets is left as it is
+ */
+void usb_urb_fail_packets(struct usb_urb *urb)
+{
+	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+		urb->packets[i].actual_length = 0;
+		urb->packets[i].status = -EXDEV;
+	}
 }

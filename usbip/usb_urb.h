@@ -67,6 +67,13 @@ struct usb_urb_step {
 	uint8_t todo;
 };
 
+/* One packet of an isochronous URB. */
+struct usb_packet {
+	uint32_t offset; /* in the buffer of whoever asked; to the device it is nothing */
+	uint32_t length, actual_length;
+	int32_t status; /* 0 or a negative errno */
+};
+
 struct usb_urb {
 	struct list link;	 /* of the session: in flight, held, or in the pool */
 	struct list device_link; /* of the device while it has the URB */
@@ -89,7 +96,7 @@ struct usb_urb {
 	uint8_t endpoint;  /* address with direction bit; 0 for control */
 	uint8_t interface; /* whose endpoint it is */
 	enum usb_transfer_type type;
-	unsigned n_descriptors;	 /* packet descriptors in @iso; 0 unless isochronous */
+	unsigned n_descriptors;	 /* of @packets; 0 unless isochronous */
 	uint32_t packets_length; /* … and the sum of their lengths: bytes on the bus */
 	int refusal;		 /* negative errno: answered with it once all bytes are here */
 
@@ -101,9 +108,10 @@ struct usb_urb {
 	int32_t error_count;
 
 	/* Memory: @data has room for a setup packet in front of it. Isochronous packets lie in
-	 * @data back to back while the device has it; @iso is as on the wire. */
-	uint8_t *data, *iso;
-	unsigned data_class, iso_class;
+	 * @data back to back while the device has it. */
+	uint8_t *data;
+	struct usb_packet *packets;
+	unsigned data_class, packets_class;
 
 	/* The device's own part; the transfer is kept while the URB is in the pool. */
 	void *device;
@@ -118,6 +126,7 @@ struct usb_urb {
 struct usb_urb_step usb_urb_look_up(enum usb_urb_state state, enum usb_urb_event event);
 unsigned usb_urb_advance(struct usb_urb *urb, enum usb_urb_event event);
 const char *usb_urb_state_name(enum usb_urb_state state);
+void usb_urb_fail_packets(struct usb_urb *urb);
 
 /* Has the device got it? */
 static inline bool usb_urb_aloft(const struct usb_urb *urb)

@@ -20,6 +20,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@
 /* In front of a buffer's bytes; the setup packet of a control transfer is its end. */
 #define HEADROOM 64
 static_assert(HEADROOM >= USB_URB_SETUP_SIZE, "room for the setup packet");
+static_assert(HEADROOM % alignof(struct usb_packet) == 0, "packets are aligned");
 
 static const size_t class_size[USB_URB_CLASSES] = {
 	512, 2048, 8192, 32768, 131072, 512 << 10, 1088 << 10, 4 << 20, USB_URB_MAX_BYTES,
@@ -155,9 +157,9 @@ void usb_urb_pool_give(struct usb_urb_pool *pool, struct usb_urb *urb)
 {
 	assert(urb->state == USB_URB_IDLE);
 	usb_urb_pool_drop_data(pool, urb);
-	if (urb->iso)
-		buffer_give(pool, urb->iso, urb->iso_class);
-	urb->iso = NULL;
+	if (urb->packets)
+		buffer_give(pool, (uint8_t *)urb->packets, urb->packets_class);
+	urb->packets = NULL;
 	pool->n_live--;
 	if (pool->n_idle >= USB_URB_KEEP) {
 		urb_free(urb);
@@ -196,19 +198,22 @@ int usb_urb_pool_add_data(struct usb_urb_pool *pool, struct usb_urb *urb, size_t
 }
 
 /**
- * usb_urb_pool_add_iso() - give a URB a buffer for its packet descriptors
+ * usb_urb_pool_add_packets() - give a URB room for its packets
  * @pool:	the pool it is from
- * @urb:	the URB, without one
- * @size:	bytes
+ * @urb:	the URB, without that
+ * @n:		how many
  *
  * Return: 0; -ENOMEM.
  */
-int usb_urb_pool_add_iso(struct usb_urb_pool *pool, struct usb_urb *urb, size_t size)
+int usb_urb_pool_add_packets(struct usb_urb_pool *pool, struct usb_urb *urb, unsigned n)
 {
-	assert(size <= USB_URB_MAX_BYTES && !urb->iso);
-	urb->iso_class = class_of(size);
-	urb->iso = buffer_take(pool, urb->iso_class);
-	return urb->iso ? 0 : -ENOMEM;
+	size_t size = n * sizeof(*urb->packets);
+
+	assert(size <= USB_URB_MAX_BYTES && !urb->packets);
+	urb->packets_class = class_of(size);
+	/* HEADROOM keeps what malloc() aligned. */
+	urb->packets = (void *)buffer_take(pool, urb->packets_class);
+	return urb->packets ? 0 : -ENOMEM;
 }
 
 /**

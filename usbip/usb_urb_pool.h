@@ -33,7 +33,7 @@ struct usb_urb *usb_urb_pool_take(struct usb_urb_pool *pool);
 void usb_urb_pool_give(struct usb_urb_pool *pool, struct usb_urb *urb);
 size_t usb_urb_pool_cost(size_t size);
 int usb_urb_pool_add_data(struct usb_urb_pool *pool, struct usb_urb *urb, size_t size);
-int usb_urb_pool_add_iso(struct usb_urb_pool *pool, struct usb_urb *urb, size_t size);
+int usb_urb_pool_add_packets(struct usb_urb_pool *pool, struct usb_urb *urb, unsigned n);
 void usb_urb_pool_drop_data(struct usb_urb_pool *pool, struct usb_urb *urb);
 
 #define USB_URB_TABLE_SIZE 512

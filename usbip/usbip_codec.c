@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "usbip/usb_urb.h"
 #include "usbip/usbip_spec.h"
 
 static_assert(sizeof(struct usbip_header) == USBIP_HEADER_SIZE, "header");
 static_assert(sizeof(struct usbip_iso_packet_descriptor) == USBIP_ISO_PACKET_SIZE, "packet");
+static_assert(sizeof(struct usb_packet) == USBIP_ISO_PACKET_SIZE, "read and written in place");
 
 static int read_submit(const struct usbip_header *h, struct usbip_request *request,
 		       const char **ret_fault)
@@ -118,39 +120,41 @@ void usbip_codec_ret_unlink(uint8_t header[USBIP_HEADER_SIZE], uint32_t seqnum, 
 }
 
 /**
- * usbip_codec_iso_get() - read one isochronous packet's descriptor
- * @descriptors: the URB's, as they lie on the wire
- * @index:	which; the caller has checked it
- *
- * Return: the packet. Its numbers are unchecked.
+ * usbip_codec_read_packets() - make packets of isochronous packets' descriptors
+ * @packets:	the descriptors, as they lie on the wire; packets afterwards, with unchecked numbers
+ * @n:		how many
  */
-struct usbip_iso_packet usbip_codec_iso_get(const uint8_t *descriptors, size_t index)
+void usbip_codec_read_packets(struct usb_packet *packets, unsigned n)
 {
-	struct usbip_iso_packet_descriptor d;
+	for (unsigned i = 0; i < n; i++) {
+		struct usbip_iso_packet_descriptor d;
 
-	memcpy(&d, descriptors + index * sizeof(d), sizeof(d));
-	return (struct usbip_iso_packet){
-		.offset = be32_get(d.offset),
-		.length = be32_get(d.length),
-		.actual_length = be32_get(d.actual_length),
-		.status = (int32_t)be32_get(d.status),
-	};
+		memcpy(&d, &packets[i], sizeof(d));
+		packets[i] = (struct usb_packet){
+			.offset = be32_get(d.offset),
+			.length = be32_get(d.length),
+			.actual_length = be32_get(d.actual_length),
+			.status = (int32_t)be32_get(d.status),
+		};
+	}
 }
 
 /**
- * usbip_codec_iso_put() - write one isochronous packet's descriptor
- * @descriptors: the URB's, as they lie on the wire
- * @index:	which; the caller has checked it
- * @packet:	what to write
+ * usbip_codec_write_packets() - make descriptors of packets
+ * @packets:	the packets; descriptors afterwards, as they lie on the wire
+ * @n:		how many
  */
-void usbip_codec_iso_put(uint8_t *descriptors, size_t index, const struct usbip_iso_packet *packet)
+void usbip_codec_write_packets(struct usb_packet *packets, unsigned n)
 {
-	struct usbip_iso_packet_descriptor d = {
-		.offset = be32_of(packet->offset),
-		.length = be32_of(packet->length),
-		.actual_length = be32_of(packet->actual_length),
-		.status = be32_of((uint32_t)packet->status),
-	};
+	for (unsigned i = 0; i < n; i++) {
+		const struct usb_packet *p = &packets[i];
+		struct usbip_iso_packet_descriptor d = {
+			.offset = be32_of(p->offset),
+			.length = be32_of(p->length),
+			.actual_length = be32_of(p->actual_length),
+			.status = be32_of((uint32_t)p->status),
+		};
 
-	memcpy(descriptors + index * sizeof(d), &d, sizeof(d));
+		memcpy(&packets[i], &d, sizeof(d));
+	}
 }

@@ -17,6 +17,8 @@
 /* transfer_flags that mean something here (include/uapi/linux/usbip.h); all others are ignored. */
 #define USBIP_URB_ZERO_PACKET 0x0040u
 
+struct usb_packet;
+
 enum usbip_command { USBIP_SUBMIT, USBIP_UNLINK };
 
 /* What a client asks, judged as far as a header can be. */
@@ -41,16 +43,10 @@ struct usbip_submit_answer {
 	int32_t start_frame, n_packets, error_count;
 };
 
-/* One packet of an isochronous URB. */
-struct usbip_iso_packet {
-	uint32_t offset, length, actual_length;
-	int32_t status;
-};
-
 int usbip_codec_request(const uint8_t header[USBIP_HEADER_SIZE], struct usbip_request *ret_request,
 			const char **ret_fault);
 void usbip_codec_ret_submit(uint8_t header[USBIP_HEADER_SIZE],
 			    const struct usbip_submit_answer *answer);
 void usbip_codec_ret_unlink(uint8_t header[USBIP_HEADER_SIZE], uint32_t seqnum, int32_t status);
-struct usbip_iso_packet usbip_codec_iso_get(const uint8_t *descriptors, size_t index);
-void usbip_codec_iso_put(uint8_t *descriptors, size_t index, const struct usbip_iso_packet *packet);
+void usbip_codec_read_packets(struct usb_packet *packets, unsigned n);
+void usbip_codec_write_packets(struct usb_packet *packets, unsigned n);

@@ -19,11 +19,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "usbip/usbip_codec.h"
+#include "usbip/usb_urb.h"
 
 /**
  * usbip_iso_check() - do a client's packets fit its buffer?
- * @descriptors: as they came
+ * @packets:	as they came
  * @n:		how many
  * @length:	bytes of the client's buffer
  * @ret_total:	sum of the packets' lengths: bytes of the device's buffer
@@ -33,16 +33,17 @@
  *
  * Return: 0; -EINVAL.
  */
-int usbip_iso_check(const uint8_t *descriptors, unsigned n, uint32_t length, uint32_t *ret_total)
+int usbip_iso_check(const struct usb_packet *packets, unsigned n, uint32_t length,
+		    uint32_t *ret_total)
 {
 	uint64_t total = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(descriptors, i);
+		const struct usb_packet *p = &packets[i];
 
-		if (p.offset > length || p.length > length - p.offset)
+		if (p->offset > length || p->length > length - p->offset)
 			return -EINVAL;
-		total += p.length;
+		total += p->length;
 	}
 	if (total > length)
 		return -EINVAL;
@@ -52,22 +53,22 @@ int usbip_iso_check(const uint8_t *descriptors, unsigned n, uint32_t length, uin
 
 /**
  * usbip_iso_in_place() - can packets be gathered within one buffer?
- * @descriptors: checked
+ * @packets:	checked
  * @n:		how many
  *
  * Return: whether each packet moves towards the front only, so that none is written over before it
  * has been moved.
  */
-bool usbip_iso_in_place(const uint8_t *descriptors, unsigned n)
+bool usbip_iso_in_place(const struct usb_packet *packets, unsigned n)
 {
 	uint32_t at = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(descriptors, i);
+		const struct usb_packet *p = &packets[i];
 
-		if (p.offset < at)
+		if (p->offset < at)
 			return false;
-		at += p.length;
+		at += p->length;
 	}
 	return true;
 }
@@ -76,64 +77,48 @@ bool usbip_iso_in_place(const uint8_t *descriptors, unsigned n)
  * usbip_iso_gather() - bring packets together for the device
  * @to:		where they go, back to back
  * @from:	the client's buffer; @to where usbip_iso_in_place() says so
- * @descriptors: checked
+ * @packets:	checked
  * @n:		how many
  */
-void usbip_iso_gather(uint8_t *to, const uint8_t *from, const uint8_t *descriptors, unsigned n)
+void usbip_iso_gather(uint8_t *to, const uint8_t *from, const struct usb_packet *packets,
+		      unsigned n)
 {
 	size_t at = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(descriptors, i);
+		const struct usb_packet *p = &packets[i];
 
-		if (to + at != from + p.offset)
-			memmove(to + at, from + p.offset, p.length);
-		at += p.length;
-	}
-}
-
-/**
- * usbip_iso_fail() - say of each packet that nothing became of it
- * @descriptors: as they came
- * @n:		how many
- */
-void usbip_iso_fail(uint8_t *descriptors, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(descriptors, i);
-
-		p.actual_length = 0;
-		p.status = -EXDEV;
-		usbip_codec_iso_put(descriptors, i, &p);
+		if (to + at != from + p->offset)
+			memmove(to + at, from + p->offset, p->length);
+		at += p->length;
 	}
 }
 
 /**
  * usbip_iso_finish() - make an answer of what the device did
- * @descriptors: checked, with each packet's actual_length and status as the device tells them
+ * @packets:	checked, with each packet's actual_length and status as the device tells them
  * @n:		how many
  * @data:	IN: the device's buffer, of which the answer's data are made; else NULL
  * @ret_errors:	packets whose status isn't 0
  *
  * Return: bytes that have moved: the answer's actual_length.
  */
-uint32_t usbip_iso_finish(uint8_t *descriptors, unsigned n, uint8_t *data, int32_t *ret_errors)
+uint32_t usbip_iso_finish(struct usb_packet *packets, unsigned n, uint8_t *data,
+			  int32_t *ret_errors)
 {
 	uint32_t from = 0, to = 0;
 	int32_t errors = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(descriptors, i);
+		struct usb_packet *p = &packets[i];
 
-		if (p.actual_length > p.length) {
-			p.actual_length = p.length;
-			usbip_codec_iso_put(descriptors, i, &p);
-		}
+		if (p->actual_length > p->length)
+			p->actual_length = p->length;
 		if (data && from != to)
-			memmove(data + to, data + from, p.actual_length);
-		from += p.length;
-		to += p.actual_length;
-		errors += p.status != 0;
+			memmove(data + to, data + from, p->actual_length);
+		from += p->length;
+		to += p->actual_length;
+		errors += p->status != 0;
 	}
 	*ret_errors = errors;
 	return to;

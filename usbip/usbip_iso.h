@@ -9,8 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int usbip_iso_check(const uint8_t *descriptors, unsigned n, uint32_t length, uint32_t *ret_total);
-bool usbip_iso_in_place(const uint8_t *descriptors, unsigned n);
-void usbip_iso_gather(uint8_t *to, const uint8_t *from, const uint8_t *descriptors, unsigned n);
-void usbip_iso_fail(uint8_t *descriptors, unsigned n);
-uint32_t usbip_iso_finish(uint8_t *descriptors, unsigned n, uint8_t *data, int32_t *ret_errors);
+struct usb_packet;
+
+int usbip_iso_check(const struct usb_packet *packets, unsigned n, uint32_t length,
+		    uint32_t *ret_total);
+bool usbip_iso_in_place(const struct usb_packet *packets, unsigned n);
+void usbip_iso_gather(uint8_t *to, const uint8_t *from, const struct usb_packet *packets,
+		      unsigned n);
+uint32_t usbip_iso_finish(struct usb_packet *packets, unsigned n, uint8_t *data,
+			  int32_t *ret_errors);

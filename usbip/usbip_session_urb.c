@@ -88,7 +88,8 @@ static void queue_ret_submit(struct usbip_session *s, struct usb_urb *urb)
 		s->counters.out_bytes += answer.actual_length;
 	}
 	if (urb->n_descriptors) {
-		entry.tail = urb->iso;
+		usbip_codec_write_packets(urb->packets, urb->n_descriptors);
+		entry.tail = urb->packets;
 		entry.tail_len = urb->n_descriptors * USBIP_ISO_PACKET_SIZE;
 	}
 	list_append(&s->answered, &urb->link);
@@ -125,7 +126,7 @@ static void answer(struct usbip_session *s, struct usb_urb *urb, int status)
 {
 	urb->status = status;
 	urb->actual = 0;
-	usbip_iso_fail(urb->iso, urb->n_descriptors);
+	usb_urb_fail_packets(urb);
 	urb->error_count = (int32_t)urb->n_descriptors;
 	advance(s, urb, USB_URB_ANSWER);
 }
@@ -362,8 +363,7 @@ static int provide(struct usbip_session *s, struct usb_urb *urb)
 {
 	struct usb_urb_pool *pool = &s->pool;
 
-	if (urb->n_descriptors &&
-	    usb_urb_pool_add_iso(pool, urb, urb->n_descriptors * USBIP_ISO_PACKET_SIZE) < 0)
+	if (urb->n_descriptors && usb_urb_pool_add_packets(pool, urb, urb->n_descriptors) < 0)
 		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
 	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
 			      usb_urb_pool_cost(urb->length) >
@@ -383,17 +383,17 @@ static int arrange(struct usbip_session *s, struct usb_urb *urb)
 	struct usb_urb gathered = {};
 	int r;
 
-	r = usbip_iso_check(urb->iso, urb->n_descriptors, urb->length, &urb->packets_length);
+	r = usbip_iso_check(urb->packets, urb->n_descriptors, urb->length, &urb->packets_length);
 	if (r < 0 || urb->in)
 		return r;
-	if (usbip_iso_in_place(urb->iso, urb->n_descriptors)) {
-		usbip_iso_gather(urb->data, urb->data, urb->iso, urb->n_descriptors);
+	if (usbip_iso_in_place(urb->packets, urb->n_descriptors)) {
+		usbip_iso_gather(urb->data, urb->data, urb->packets, urb->n_descriptors);
 		return 0;
 	}
 	/* Packets in another order than their offsets': through a second buffer. */
 	if (usb_urb_pool_add_data(&s->pool, &gathered, urb->length) < 0)
 		return -ENOMEM;
-	usbip_iso_gather(gathered.data, urb->data, urb->iso, urb->n_descriptors);
+	usbip_iso_gather(gathered.data, urb->data, urb->packets, urb->n_descriptors);
 	usb_urb_pool_drop_data(&s->pool, urb);
 	urb->data = gathered.data;
 	urb->data_class = gathered.data_class;
@@ -480,7 +480,8 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
 	if (r == 0)
 		r = provide(s, urb);
 	s->incoming[0] = (struct incoming){urb->data, urb->in ? 0 : urb->length};
-	s->incoming[1] = (struct incoming){urb->iso, urb->n_descriptors * USBIP_ISO_PACKET_SIZE};
+	s->incoming[1] = (struct incoming){(uint8_t *)urb->packets,
+					   urb->n_descriptors * USBIP_ISO_PACKET_SIZE};
 	return r;
 }
 
@@ -493,6 +494,7 @@ void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
 {
 	if (taken_early(s, urb))
 		return;
+	usbip_codec_read_packets(urb->packets, urb->n_descriptors);
 	if (urb->n_descriptors && !urb->refusal)
 		urb->refusal = arrange(s, urb);
 	if (urb->refusal) {
@@ -697,7 +699,7 @@ static void on_completed(struct usb_client *client, struct usb_urb *urb)
 
 	list_remove(&urb->link);
 	if (urb->n_descriptors)
-		urb->actual = usbip_iso_finish(urb->iso, urb->n_descriptors,
+		urb->actual = usbip_iso_finish(urb->packets, urb->n_descriptors,
 					       urb->in ? urb->data : NULL, &urb->error_count);
 	nothing = urb->cancelled && urb->actual == 0;
 	if (urb->cancelled) {

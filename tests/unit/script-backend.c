@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "usbip/usbip_codec.h"
 
 static void note(struct script *script, const char *what, uint32_t number)
 {
@@ -143,12 +142,11 @@ struct usb_urb *script_find(struct script *script, uint32_t seqnum)
 static void fill_packets(struct usb_urb *urb, uint32_t actual)
 {
 	for (unsigned i = 0; i < urb->n_descriptors; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+		struct usb_packet *p = &urb->packets[i];
 
-		p.actual_length = min_t(uint32_t, p.length, actual);
-		p.status = urb->cancelled && !p.actual_length ? -EXDEV : 0;
-		actual -= p.actual_length;
-		usbip_codec_iso_put(urb->iso, i, &p);
+		p->actual_length = min_t(uint32_t, p->length, actual);
+		p->status = urb->cancelled && !p->actual_length ? -EXDEV : 0;
+		actual -= p->actual_length;
 	}
 }
 
@@ -199,14 +197,13 @@ bool script_complete_packets(struct script *script, uint32_t seqnum,
 		return false;
 	give_back(script, urb);
 	for (unsigned i = 0; i < urb->n_descriptors; i++) {
-		struct usbip_iso_packet p = usbip_codec_iso_get(urb->iso, i);
+		struct usb_packet *p = &urb->packets[i];
 
-		p.actual_length = packets[i].actual;
-		p.status = packets[i].status;
-		for (uint32_t k = 0; urb->in && k < p.length; k++)
+		p->actual_length = packets[i].actual;
+		p->status = packets[i].status;
+		for (uint32_t k = 0; urb->in && k < p->length; k++)
 			urb->data[at + k] = (uint8_t)(16 * i + k);
-		at += p.length;
-		usbip_codec_iso_put(urb->iso, i, &p);
+		at += p->length;
 	}
 	script->backend.client->ops->completed(script->backend.client, urb);
 	return true;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "usbip/usb_request.h"
 #include "usbip/usb_status.h"
+#include "usbip/usb_urb.h"
 #include "usbip/usbip_codec.h"
 #include "usbip/usbip_op.h"
 
@@ -257,15 +258,16 @@ static void packets(void **state)
 		[19] = 0x10, [22] = 0x01, [23] = 0x02, [27] = 0x33,
 		[28] = 0xff, [29] = 0xff, [30] = 0xff, [31] = 0xee,
 	};
-	struct usbip_iso_packet p = usbip_codec_iso_get(bytes, 1);
-	uint8_t buf[32] = {};
+	struct usb_packet p[2];
 
-	assert_int_equal(p.offset, 0x10);
-	assert_int_equal(p.length, 0x102);
-	assert_int_equal(p.actual_length, 0x33);
-	assert_int_equal(p.status, -18);
-	usbip_codec_iso_put(buf, 1, &p);
-	assert_memory_equal(buf, bytes, 32);
+	memcpy(p, bytes, sizeof(p));
+	usbip_codec_read_packets(p, 2);
+	assert_int_equal(p[1].offset, 0x10);
+	assert_int_equal(p[1].length, 0x102);
+	assert_int_equal(p[1].actual_length, 0x33);
+	assert_int_equal(p[1].status, -18);
+	usbip_codec_write_packets(p, 2);
+	assert_memory_equal(p, bytes, 32);
 }
 
 static void special_requests(void **state)
