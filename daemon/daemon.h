@@ -225,7 +225,7 @@ struct device {
 	uint16_t busnum, devnum;
 	usb_class_set classes; /* what device_classes_anew() makes of @info and @hid */
 	struct hid_found hid;  /* its keyboards and pointers, until it is unplugged */
-	struct usbip_device_info info;
+	struct usb_device_info info;
 	const char *never_routed; /* why it is in no list that people see, static; or NULL */
 	bool unread;		  /* the kernel has not told what it is; it is broken meanwhile */
 	char broken[384]; /* why its descriptors can't be used, and what to do; "" where they can */

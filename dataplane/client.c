@@ -105,7 +105,7 @@ void client_imported(struct client *client)
 
 static void client_list(struct client *c)
 {
-	_cleanup_free_ const struct usbip_device_info **infos = NULL;
+	_cleanup_free_ const struct usb_device_info **infos = NULL;
 	size_t n = 0, max = 0, len = 0;
 
 	list_for_each(it, &c->guest->devices)

@@ -165,7 +165,7 @@ void control_line_say_held(struct control_line *c)
 {
 	list_for_each(it, &c->devices) {
 		const struct held *h = list_entry(it, struct held, link);
-		const struct usbip_device_info *info = &h->gd->info;
+		const struct usb_device_info *info = &h->gd->info;
 		struct vm_wire_held_device answer = {
 			.kind = VM_SAY_HELD,
 			.device = h->number,

@@ -100,8 +100,8 @@ struct guest_device_events {
 	void (*hid)(void *ctx, const struct hid_found *found);
 };
 
-struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
-				      int fd, struct loop *control,
+struct guest_device *guest_device_new(const char *name, const struct usb_device_info *info, int fd,
+				      struct loop *control,
 				      const struct guest_device_events *events, void *ctx);
 struct guest_device *guest_device_free(struct guest_device *gd);
 void guest_device_forget(struct guest_device *gd);

@@ -494,8 +494,8 @@ void guest_devices_watch(struct guest *guest)
  *
  * Return: the device, or NULL without memory.
  */
-struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
-				      int fd, struct loop *control,
+struct guest_device *guest_device_new(const char *name, const struct usb_device_info *info, int fd,
+				      struct loop *control,
 				      const struct guest_device_events *events, void *ctx)
 {
 	struct guest_device *gd = calloc(1, sizeof(*gd));

@@ -156,7 +156,7 @@ struct guest_device {
 	struct guest *guest;
 	/* Fixed. */
 	char name[64];
-	struct usbip_device_info info;
+	struct usb_device_info info;
 	struct loop *control;
 	/* Control's. */
 	const struct guest_device_events *events; /* NULL: forgotten */

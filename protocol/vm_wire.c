@@ -65,7 +65,7 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_HELD] = SHAPE("HELD", ASK, vm_wire_plain, 0),
 	[VM_ASK_GIVE] = SHAPE("GIVE", ASK, vm_wire_give, 1, TEXT(vm_wire_give, tag),
 			      TEXT(vm_wire_give, info.path), TEXT(vm_wire_give, info.busid),
-			      BYTE(vm_wire_give, info.num_interfaces, USBIP_MAX_INTERFACES + 1)),
+			      BYTE(vm_wire_give, info.num_interfaces, USB_INTERFACES_MAX + 1)),
 	[VM_ASK_TAKE] = SHAPE("TAKE", ASK, vm_wire_device, 0),
 	[VM_ASK_RESET] = SHAPE("RESET", ASK, vm_wire_device, 0),
 	[VM_ASK_EXPORT] =
@@ -119,7 +119,7 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_REFUSED] = SHAPE("REFUSED", SAY, vm_wire_refused, 0),
 };
 
-static_assert(sizeof(struct usbip_device_info) == 408, "as it goes over the line");
+static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
 static_assert(sizeof(struct hid_chords) == 16 && sizeof(struct hid_found) == 512 &&
 		      sizeof(struct usb_memory_share) == 16,
 	      "as they go over the line");

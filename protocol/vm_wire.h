@@ -156,7 +156,7 @@ struct vm_wire_give {
 	uint32_t kind;
 	uint32_t device;	    /* control's number for it: no other has had it */
 	char tag[VM_WIRE_TAG_SIZE]; /* for log lines */
-	struct usbip_device_info info;
+	struct usb_device_info info;
 };
 
 /* TAKE, RESET; GONE. */

@@ -7,7 +7,6 @@
  */
 #include "usbip/usb_descriptor.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -151,12 +150,11 @@ int usb_descriptors_index(const struct usb_descriptors *descriptors, int configu
 
 /* The interfaces of one configuration, with the classes that they have when it is set. */
 static int tell_interfaces(const struct usb_descriptors *d, unsigned i,
-			   struct usbip_device_info *info)
+			   struct usb_device_info *info)
 {
 	_cleanup_(usb_configuration_freep) struct usb_configuration *c = NULL;
 	int r = usb_configuration_read(&c, d->configurations[i].bytes, d->configurations[i].len);
 
-	static_assert(USB_INTERFACES_MAX <= USBIP_MAX_INTERFACES, "room for interfaces");
 	if (r < 0)
 		return r;
 	info->configuration_value = c->value;
@@ -172,7 +170,7 @@ static int tell_interfaces(const struct usb_descriptors *d, unsigned i,
 }
 
 /**
- * usb_descriptor_read() - a device's descriptors, as USB/IP tells of them
+ * usb_descriptor_read() - what a device's descriptors tell of it
  * @data:	sysfs "descriptors"
  * @len:	bytes
  * @configuration: bConfigurationValue of the active configuration, which may be 0;
@@ -187,9 +185,9 @@ static int tell_interfaces(const struct usb_descriptors *d, unsigned i,
  * Return: 0; -EBADMSG where the descriptors are broken; -ENOMEM.
  */
 int usb_descriptor_read(const void *data, size_t len, int configuration,
-			struct usbip_device_info *info, struct usb_descriptor_fault *ret_fault)
+			struct usb_device_info *info, struct usb_descriptor_fault *ret_fault)
 {
-	struct usbip_device_info out = *info;
+	struct usb_device_info out = *info;
 	struct usb_descriptors d;
 	int r = usb_descriptors_find(&d, data, len, USB_DESCRIPTORS_SYSFS, ret_fault);
 

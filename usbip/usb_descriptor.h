@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "usbip/usbip_op.h"
+#include "usbip/usb_device_info.h"
 
 /* What sysfs shows at most: a device descriptor and 65535 bytes. */
 #define USB_DESCRIPTORS_MAX (18 + 65535)
@@ -54,4 +54,4 @@ int usb_descriptors_find(struct usb_descriptors *ret_descriptors, const void *da
 int usb_descriptors_index(const struct usb_descriptors *descriptors, int configuration);
 
 int usb_descriptor_read(const void *data, size_t len, int configuration,
-			struct usbip_device_info *info, struct usb_descriptor_fault *ret_fault);
+			struct usb_device_info *info, struct usb_descriptor_fault *ret_fault);

@@ -85,7 +85,7 @@ static void put_text(char *field, size_t size, const char *text)
 	memcpy(field, text, strnlen(text, size));
 }
 
-static void put_device(uint8_t *buf, const struct usbip_device_info *info, const char *busid)
+static void put_device(uint8_t *buf, const struct usb_device_info *info, const char *busid)
 {
 	struct usbip_usb_device d = {
 		.busnum = be32_of(info->busnum),
@@ -138,7 +138,7 @@ size_t usbip_op_refuse(uint8_t *buf, size_t size, const struct usbip_op *op,
  * Return: bytes written; 0 where @size is too small.
  */
 size_t usbip_op_import_reply(uint8_t *buf, size_t size, const struct usbip_op *op,
-			     const struct usbip_device_info *info)
+			     const struct usb_device_info *info)
 {
 	if (size < USBIP_OP_IMPORT_REPLY_SIZE)
 		return 0;
@@ -147,9 +147,9 @@ size_t usbip_op_import_reply(uint8_t *buf, size_t size, const struct usbip_op *o
 	return USBIP_OP_IMPORT_REPLY_SIZE;
 }
 
-static size_t record_count(const struct usbip_device_info *info)
+static size_t record_count(const struct usb_device_info *info)
 {
-	return min_t(size_t, info->num_interfaces, USBIP_MAX_INTERFACES);
+	return min_t(size_t, info->num_interfaces, USB_INTERFACES_MAX);
 }
 
 /**
@@ -159,7 +159,7 @@ static size_t record_count(const struct usbip_device_info *info)
  *
  * Return: bytes that usbip_op_devlist_reply() needs.
  */
-size_t usbip_op_devlist_size(const struct usbip_device_info *const *infos, size_t n)
+size_t usbip_op_devlist_size(const struct usb_device_info *const *infos, size_t n)
 {
 	size_t size = sizeof(struct op_common) + sizeof(struct op_devlist_reply);
 
@@ -178,8 +178,8 @@ size_t usbip_op_devlist_size(const struct usbip_device_info *const *infos, size_
  *
  * Return: bytes written; 0 where @size is too small.
  */
-size_t usbip_op_devlist_reply(uint8_t *buf, size_t size,
-			      const struct usbip_device_info *const *infos, size_t n)
+size_t usbip_op_devlist_reply(uint8_t *buf, size_t size, const struct usb_device_info *const *infos,
+			      size_t n)
 {
 	struct op_devlist_reply reply = {.ndev = be32_of((uint32_t)n)};
 	uint8_t *p = buf;
@@ -191,7 +191,7 @@ size_t usbip_op_devlist_reply(uint8_t *buf, size_t size,
 	memcpy(p, &reply, sizeof(reply));
 	p += sizeof(reply);
 	for (size_t i = 0; i < n; i++) {
-		struct usbip_device_info info = *infos[i];
+		struct usb_device_info info = *infos[i];
 
 		info.num_interfaces = (uint8_t)record_count(infos[i]);
 		put_device(p, &info, info.busid);

@@ -8,9 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define USBIP_PORT	     3240
-#define USBIP_BUSID_SIZE     32
-#define USBIP_MAX_INTERFACES 32
+#include "usbip/usb_device_info.h"
+
+#define USBIP_PORT	 3240
+#define USBIP_BUSID_SIZE 32
 
 /* Statuses of an answer (tools/usb/usbip/libsrc/usbip_common.h in Linux). */
 enum usbip_op_status {
@@ -31,22 +32,9 @@ struct usbip_op {
 	size_t size;			  /* bytes of the request; what follows is not part of it */
 };
 
-/* A device as USB/IP tells of it; numbers in host order. */
-struct usbip_device_info {
-	char path[256], busid[USBIP_BUSID_SIZE]; /* terminated */
-	uint32_t busnum, devnum;		 /* 1 to 255 each: the stock tool keeps 8 bits */
-	uint32_t speed; /* enum usb_device_speed of Linux: 1 low … 5 super */
-	uint16_t id_vendor, id_product, bcd_device;
-	uint8_t device_class, device_subclass, device_protocol;
-	uint8_t configuration_value, num_configurations, num_interfaces;
-	struct {
-		uint8_t interface_class, subclass, protocol;
-	} interfaces[USBIP_MAX_INTERFACES];
-};
-
 #define USBIP_OP_IMPORT_REPLY_SIZE (8 + 312)
 
-static inline uint32_t usbip_devid(const struct usbip_device_info *info)
+static inline uint32_t usbip_devid(const struct usb_device_info *info)
 {
 	return info->busnum << 16 | info->devnum;
 }
@@ -55,7 +43,7 @@ int usbip_op_parse(const void *data, size_t len, struct usbip_op *ret_op);
 size_t usbip_op_refuse(uint8_t *buf, size_t size, const struct usbip_op *op,
 		       enum usbip_op_status status);
 size_t usbip_op_import_reply(uint8_t *buf, size_t size, const struct usbip_op *op,
-			     const struct usbip_device_info *info);
-size_t usbip_op_devlist_size(const struct usbip_device_info *const *infos, size_t n);
-size_t usbip_op_devlist_reply(uint8_t *buf, size_t size,
-			      const struct usbip_device_info *const *infos, size_t n);
+			     const struct usb_device_info *info);
+size_t usbip_op_devlist_size(const struct usb_device_info *const *infos, size_t n);
+size_t usbip_op_devlist_reply(uint8_t *buf, size_t size, const struct usb_device_info *const *infos,
+			      size_t n);

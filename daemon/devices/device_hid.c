@@ -106,11 +106,11 @@ static void read_interfaces(struct hid_found *found, const struct device *device
  */
 void device_classes_anew(struct device *device)
 {
-	const struct usbip_device_info *info = &device->info;
+	const struct usb_device_info *info = &device->info;
 	unsigned kinds = hid_found_kinds(&device->hid);
 	usb_class_set classes = 0;
 
-	for (unsigned i = 0; i < info->num_interfaces && i < USBIP_MAX_INTERFACES; i++)
+	for (unsigned i = 0; i < info->num_interfaces && i < USB_INTERFACES_MAX; i++)
 		classes |= usb_class_of(info->interfaces[i].interface_class,
 					info->interfaces[i].subclass, info->interfaces[i].protocol);
 	if (!classes)

@@ -46,7 +46,7 @@ void guest_disconnect(struct guest *guest, const char *why);
 void guest_set_next(struct guest *guest, int listener);
 uint32_t guest_device_number(const struct guest_device *gd);
 struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, const char *name,
-					  const struct usbip_device_info *info,
+					  const struct usb_device_info *info,
 					  const struct guest_device_events *events, void *ctx,
 					  struct guest_held *ret_held);
 void guest_take_rest(struct guest *guest);

@@ -309,7 +309,7 @@ const char *vm_process_held(struct guest *guest, const union vm_wire_message *m)
 	return NULL;
 }
 
-static bool is_it(const struct vm_wire_identity *id, const struct usbip_device_info *info)
+static bool is_it(const struct vm_wire_identity *id, const struct usb_device_info *info)
 {
 	return id->busnum == info->busnum && id->devnum == info->devnum &&
 	       id->id_vendor == info->id_vendor && id->id_product == info->id_product;
@@ -327,7 +327,7 @@ static bool is_it(const struct vm_wire_identity *id, const struct usbip_device_i
  * Return: the device; NULL: the process does not hold it, or has lost it.
  */
 struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, const char *name,
-					  const struct usbip_device_info *info,
+					  const struct usb_device_info *info,
 					  const struct guest_device_events *events, void *ctx,
 					  struct guest_held *ret_held)
 {
@@ -394,8 +394,8 @@ uint32_t guest_device_number(const struct guest_device *gd)
  *
  * Return: the device, or NULL without memory.
  */
-struct guest_device *guest_device_new(const char *name, const struct usbip_device_info *info,
-				      int fd, struct loop *control _unused_,
+struct guest_device *guest_device_new(const char *name, const struct usb_device_info *info, int fd,
+				      struct loop *control _unused_,
 				      const struct guest_device_events *events, void *ctx)
 {
 	struct guest_device *gd = calloc(1, sizeof(*gd));

@@ -41,7 +41,7 @@ struct guest_device {
 	struct guest *guest; /* NULL: in none */
 	uint32_t number;
 	char name[VM_WIRE_TAG_SIZE];
-	struct usbip_device_info info;
+	struct usb_device_info info;
 	int node;				  /* until it is given, or -1 */
 	const struct guest_device_events *events; /* NULL: forgotten */
 	void *ctx;

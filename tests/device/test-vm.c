@@ -277,7 +277,7 @@ static void test_a_machine_comes_and_goes(void **state)
 static void test_a_device_that_is_none(void **state)
 {
 	struct rig *rig = rig_new();
-	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
 	struct dev d = {0}, late_one = {0};
 
 	d.gd = guest_device_new("nothing", &info, open("/dev/null", O_RDWR | O_CLOEXEC), rig->loop,
@@ -350,7 +350,7 @@ static size_t packet(uint8_t f[34], const uint8_t to[6], const uint8_t from[6], 
 /* What is said in order is heard in order: an answer to the last word is one to all. */
 static void all_heard(struct rig *rig)
 {
-	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
 	struct dev d = {0};
 
 	d.gd = guest_device_new("nothing", &info, open("/dev/null", O_RDWR | O_CLOEXEC), rig->loop,

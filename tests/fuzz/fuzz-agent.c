@@ -412,8 +412,8 @@ static void begin(void)
 
 		d->daemon = &daemon_;
 		d->busid = (char *)busids[i];
-		d->info = (struct usbip_device_info){
-			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
+		d->info =
+			(struct usb_device_info){.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		snprintf(d->alias, sizeof(d->alias), "%s", i ? "" : "keyboard");
 		list_append(&daemon_.devices->all, &d->link);

@@ -48,7 +48,7 @@ static void check(const uint8_t *bytes, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct usb_descriptor_fault fault = {};
-	struct usbip_device_info info = {};
+	struct usb_device_info info = {};
 	struct usb_descriptors d;
 	int r;
 
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	r = usb_descriptor_read(data + 1, size - 1, data[0] == 255 ? USB_NO_CONFIGURATION : data[0],
 				&info, &fault);
-	assert(info.num_interfaces <= USBIP_MAX_INTERFACES);
+	assert(info.num_interfaces <= USB_INTERFACES_MAX);
 	assert(r == 0 || fault.text[0]);
 	for (int form = USB_DESCRIPTORS_SYSFS; form <= USB_DESCRIPTORS_USBFS; form++) {
 		if (usb_descriptors_find(&d, data + 1, size - 1, (enum usb_descriptors_form)form,

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct usbip_op op;
 
 	if (usbip_op_parse(data, size, &op) == 0) {
-		struct usbip_device_info info = {.num_interfaces = USBIP_MAX_INTERFACES};
+		struct usb_device_info info = {.num_interfaces = USB_INTERFACES_MAX};
 		uint8_t buf[USBIP_OP_IMPORT_REPLY_SIZE];
 
 		assert(op.size <= size);

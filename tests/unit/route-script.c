@@ -228,7 +228,7 @@ unsigned threads(void)
 }
 
 struct guest_device *guest_device_new(const char *name _unused_,
-				      const struct usbip_device_info *info _unused_, int fd,
+				      const struct usb_device_info *info _unused_, int fd,
 				      struct loop *control _unused_,
 				      const struct guest_device_events *events, void *ctx)
 {
@@ -265,7 +265,7 @@ bool left_there;
 
 struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number,
 					  const char *name _unused_,
-					  const struct usbip_device_info *info _unused_,
+					  const struct usb_device_info *info _unused_,
 					  const struct guest_device_events *events, void *ctx,
 					  struct guest_held *ret_held)
 {

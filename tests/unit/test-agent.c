@@ -197,8 +197,8 @@ static int set_up(void **state)
 
 		d->daemon = &f->daemon;
 		d->busid = strdup(i ? "2-1.4" : "1-1");
-		d->info = (struct usbip_device_info){
-			.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
+		d->info =
+			(struct usb_device_info){.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		list_append(&f->daemon.devices->all, &d->link);
 	}

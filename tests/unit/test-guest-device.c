@@ -196,7 +196,7 @@ static void turn(struct rig *g)
 static int set_up(void **state)
 {
 	struct rig *g = calloc(1, sizeof(*g));
-	struct usbip_device_info info = {0};
+	struct usb_device_info info = {0};
 
 	freed = 0;
 	assert_int_equal(loop_new(&g->guest.loop), 0);

@@ -27,7 +27,7 @@ static const uint8_t keyboard[] = {
 	HID,	   ENDPOINT(0x82),
 };
 
-static int read(const void *data, size_t len, int configuration, struct usbip_device_info *info,
+static int read(const void *data, size_t len, int configuration, struct usb_device_info *info,
 		struct usb_descriptor_fault *fault)
 {
 	memset(info, 0, sizeof(*info));
@@ -39,7 +39,7 @@ static int read(const void *data, size_t len, int configuration, struct usbip_de
 static void good(void **state)
 {
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	assert_int_equal(read(keyboard, sizeof(keyboard), 1, &info, &fault), 0);
 	assert_int_equal(info.id_vendor, 0x046d);
@@ -71,7 +71,7 @@ static void second_configuration(void **state)
 		INTERFACE(3, 1, 0, 10, 0, 0),
 	};
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	assert_int_equal(read(two, sizeof(two), 5, &info, &fault), 0);
 	assert_int_equal(info.num_interfaces, 2);
@@ -89,7 +89,7 @@ static void second_configuration(void **state)
 static void every_length(void **state)
 {
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	for (size_t n = 0; n < sizeof(keyboard); n++) {
 		/* An exact copy, so that a sanitizer sees a byte too many being read. */
@@ -129,7 +129,7 @@ static void broken(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct usb_descriptor_fault fault;
-		struct usbip_device_info info;
+		struct usb_device_info info;
 
 		assert_int_equal(read(rows[i].bytes, rows[i].len, 1, &info, &fault), -EBADMSG);
 		assert_string_equal(fault.text, rows[i].text);
@@ -178,7 +178,7 @@ static void tolerated(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct usb_descriptor_fault fault;
-		struct usbip_device_info info;
+		struct usb_device_info info;
 
 		if (read(rows[i].bytes, rows[i].len, 1, &info, &fault) ||
 		    info.num_interfaces != rows[i].interfaces)
@@ -192,7 +192,7 @@ static void configuration_0(void **state)
 {
 	static const uint8_t bytes[] = {DEVICE(1), CONFIG(18, 1, 0), ONE};
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	assert_int_equal(read(bytes, sizeof(bytes), 0, &info, &fault), 0);
 	assert_int_equal(info.num_interfaces, 1);
@@ -226,7 +226,7 @@ static void next_by_walking(void **state)
 		DEVICE(1), CONFIG(18, 1, 1), ONE, CONFIG(18, 1, 2), INTERFACE(1, 0, 0, 3, 0, 0),
 	};
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	assert_int_equal(read(cut, sizeof(cut), 1, &info, &fault), 0);
 	assert_int_equal(info.num_interfaces, 1);
@@ -265,14 +265,14 @@ static void mutations(void **state)
 {
 	_cleanup_free_ uint8_t *copy = malloc(sizeof(keyboard));
 	struct usb_descriptor_fault fault;
-	struct usbip_device_info info;
+	struct usb_device_info info;
 
 	for (size_t at = 0; at < sizeof(keyboard); at++) {
 		for (unsigned v = 0; v < 256; v++) {
 			memcpy(copy, keyboard, sizeof(keyboard));
 			copy[at] = (uint8_t)v;
 			read(copy, sizeof(keyboard), 1, &info, &fault);
-			assert_in_range(info.num_interfaces, 0, USBIP_MAX_INTERFACES);
+			assert_in_range(info.num_interfaces, 0, USB_INTERFACES_MAX);
 		}
 	}
 }

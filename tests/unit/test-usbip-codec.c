@@ -82,7 +82,7 @@ static void refusals(void **state)
 	assert_int_equal(usbip_op_refuse(buf, 7, &op, USBIP_ST_ERROR), 0);
 }
 
-static const struct usbip_device_info keyboard = {
+static const struct usb_device_info keyboard = {
 	.path = "/sys/devices/pci0000:00/usb1/1-1.2",
 	.busid = "1-1.2",
 	.busnum = 1,
@@ -125,8 +125,8 @@ static void devlist_reply(void **state)
 {
 	static const uint8_t empty[] = {0x01, 0x11, 0x00, 0x05, 0, 0, 0, 0, 0, 0, 0, 0};
 	static const uint8_t head[] = {0x01, 0x11, 0x00, 0x05, 0, 0, 0, 0, 0, 0, 0, 2};
-	struct usbip_device_info bare = {.busid = "1-2", .busnum = 1, .devnum = 8, .speed = 5};
-	const struct usbip_device_info *infos[] = {&keyboard, &bare};
+	struct usb_device_info bare = {.busid = "1-2", .busnum = 1, .devnum = 8, .speed = 5};
+	const struct usb_device_info *infos[] = {&keyboard, &bare};
 	uint8_t buf[700];
 
 	assert_int_equal(usbip_op_devlist_reply(buf, sizeof(buf), NULL, 0), 12);

@@ -306,7 +306,7 @@ static void rig_free(struct rig *rig)
 
 static void device_made(struct rig *rig, struct dev *d)
 {
-	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2};
 
 	memset(d, 0, sizeof(*d));
 	d->gd = guest_device_new("keyboard", &info, eventfd(0, EFD_CLOEXEC), rig->loop,
@@ -604,7 +604,7 @@ static void holds(struct rig *rig, uint32_t number, unsigned held)
 static struct guest_device *take_up(struct rig *rig, struct dev *d, uint32_t number,
 				    unsigned devnum, struct guest_held *held)
 {
-	struct usbip_device_info info = {.busid = "1-1", .busnum = 1, .devnum = devnum};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = devnum};
 
 	memset(d, 0, sizeof(*d));
 	d->gd = guest_device_take_up(rig->guest, number, "keyboard", &info, &device_events, d,

@@ -136,7 +136,7 @@ static void test_choices_are_known(void **state)
 	union vm_wire_message m = sound(VM_ASK_REFUSE);
 
 	CHOICE_OF(VM_ASK_START, start.prefix, 32);
-	CHOICE_OF(VM_ASK_GIVE, give.info.num_interfaces, USBIP_MAX_INTERFACES);
+	CHOICE_OF(VM_ASK_GIVE, give.info.num_interfaces, USB_INTERFACES_MAX);
 	CHOICE_OF(VM_ASK_EXPORT, export.exported, 1);
 	CHOICE_OF(VM_ASK_REFUSE, refuse.status, USBIP_ST_ERROR);
 	CHOICE_OF(VM_ASK_HANG_UP, hang_up.peer.v6, 1);
