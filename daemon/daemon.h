@@ -24,7 +24,7 @@
 #include "dataplane/guest.h"
 #include "policy/selector.h"
 #include "daemon/core/wish_book.h"
-#include "usbip/hid_found.h"
+#include "usb/hid_found.h"
 #include "vhost_user_net/net_roster.h"
 #include "usbip/usbip_op.h"
 

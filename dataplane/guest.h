@@ -28,8 +28,8 @@
 #include "base/hotkey.h"
 #include "base/list.h"
 #include "base/loop.h"
-#include "usbip/hid_chord.h"
-#include "usbip/usb_memory.h"
+#include "usb/hid_chord.h"
+#include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 #include "vhost_user_net/net_peers.h"
 

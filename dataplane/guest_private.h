@@ -17,8 +17,8 @@
 #include "dataplane/guest_net.h"
 #include "dataplane/stream.h"
 #include "dataplane/worker.h"
-#include "usbip/hid_found.h"
-#include "usbip/usb_device.h"
+#include "usb/hid_found.h"
+#include "usb/usb_device.h"
 #include "usbip/usbip_session.h"
 #include "vhost_user_net/net_port.h"
 

@@ -24,7 +24,7 @@
 #include "base/stranger.h"
 #include "dataplane/control_line.h"
 #include "dataplane/enclose.h"
-#include "usbip/usb_device.h"
+#include "usb/usb_device.h"
 
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2

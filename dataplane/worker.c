@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/log.h"
-#include "usbip/usb_device.h"
+#include "usb/usb_device.h"
 
 #define WORKER_STACK (256 * 1024)
 

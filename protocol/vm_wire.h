@@ -18,9 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "usbip/hid_chord.h"
-#include "usbip/hid_found.h"
-#include "usbip/usb_memory.h"
+#include "usb/hid_chord.h"
+#include "usb/hid_found.h"
+#include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
 #define VM_WIRE_VERSION 1

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "usbip/usb_urb.h"
+#include "usb/usb_urb.h"
 #include "usbip/usbip_spec.h"
 
 static_assert(sizeof(struct usbip_header) == USBIP_HEADER_SIZE, "header");

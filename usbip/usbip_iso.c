@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "usbip/usb_urb.h"
+#include "usb/usb_urb.h"
 
 /**
  * usbip_iso_check() - do a client's packets fit its buffer?

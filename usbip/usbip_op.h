@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "usbip/usb_device_info.h"
+#include "usb/usb_device_info.h"
 
 #define USBIP_PORT	 3240
 #define USBIP_BUSID_SIZE 32

@@ -30,8 +30,8 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
-#include "usbip/usb_device.h"
-#include "usbip/usb_device_backend.h"
+#include "usb/usb_device.h"
+#include "usb/usb_device_backend.h"
 #include "usbip/usbip_session_private.h"
 
 /* Of one usbip_session_receive(). */

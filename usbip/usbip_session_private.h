@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/list.h"
-#include "usbip/usb_backend.h"
-#include "usbip/usb_urb_pool.h"
+#include "usb/usb_backend.h"
+#include "usb/usb_urb_pool.h"
 #include "usbip/usbip_codec.h"
 #include "usbip/usbip_outbox.h"
 #include "usbip/usbip_session.h"

@@ -37,7 +37,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "usbip/hid_input.h"
+#include "usb/hid_input.h"
 #include "usbip/usbip_iso.h"
 
 /*

@@ -2,7 +2,7 @@
 /*
  * Hot keys: what is struck on a keyboard that a guest has, and meant for the daemon.
  *
- * The guest's thread sees the chord in the keyboard's reports (usbip/hid_input.h) and posts which
+ * The guest's thread sees the chord in the keyboard's reports (usb/hid_input.h) and posts which
  * one it was; what it does is decided here, in the control thread.
  */
 #pragma once

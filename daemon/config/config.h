@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "daemon/config/config_line.h"
 #include "policy/selector.h"
-#include "usbip/hid_chord.h"
+#include "usb/hid_chord.h"
 
 #define CONFIG_FILE_MAX	   (1024 * 1024)
 #define CONFIG_VMS_MAX	   60

@@ -13,9 +13,9 @@
 
 #include "base/fd.h"
 #include "daemon/daemon.h"
-#include "usbip/hid_found.h"
-#include "usbip/usb_configuration.h"
-#include "usbip/usb_descriptor.h"
+#include "usb/hid_found.h"
+#include "usb/usb_configuration.h"
+#include "usb/usb_descriptor.h"
 
 /* How the HID bus names a device of USB: 0003:046D:C31C.0001. */
 #define HID_BUS_USB "0003:"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether a device is a keyboard or a pointer, and the classes that follow (usbip/hid_found.h has
+ * Whether a device is a keyboard or a pointer, and the classes that follow (usb/hid_found.h has
  * the answer's form). Found from its descriptors and from sysfs when it is listed, and each time the
  * host's HID driver takes an interface; by a guest's thread when it is claimed, and whenever its
  * guest sets another configuration. What was found holds until it is unplugged.

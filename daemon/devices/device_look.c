@@ -15,7 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "usbip/usb_descriptor.h"
+#include "usb/usb_descriptor.h"
 
 #define LOOKS_MAX   16
 #define DEADLINE_NS 2000000000ull

@@ -13,8 +13,8 @@
 #include "daemon/daemon.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_look.h"
-#include "usbip/usb_descriptor.h"
-#include "usbip/usb_device.h"
+#include "usb/usb_descriptor.h"
+#include "usb/usb_device.h"
 
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 

@@ -18,7 +18,7 @@
 #pragma once
 
 #include "dataplane/guest.h"
-#include "usbip/hid_found.h"
+#include "usb/hid_found.h"
 
 /* What control hears beside struct guest_events. @ctx is the guest's. */
 struct guest_process_events {

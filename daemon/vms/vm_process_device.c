@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "usbip/hid_found.h"
+#include "usb/hid_found.h"
 
 /* Numbers are never used twice in the life of a process; several controls may give it devices. */
 static uint32_t last_number;

@@ -13,7 +13,7 @@
 #include "daemon/daemon.h"
 #include "daemon/devices/host_inputs.h"
 #include "policy/usb_class.h"
-#include "usbip/hid_found.h"
+#include "usb/hid_found.h"
 
 #define ALL_KEYS  "1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe"
 #define POWER_KEY "10000000000000 0"

@@ -23,10 +23,10 @@
 #include "base/fd.h"
 #include "base/mailbox.h"
 #include "mock-device.h"
-#include "usbip/hid_chord.h"
-#include "usbip/hid_found.h"
-#include "usbip/usb_device.h"
-#include "usbip/usb_memory.h"
+#include "usb/hid_chord.h"
+#include "usb/hid_found.h"
+#include "usb/usb_device.h"
+#include "usb/usb_memory.h"
 #include "usbip/usbip_session.h"
 
 struct user {

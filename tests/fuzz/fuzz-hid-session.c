@@ -19,7 +19,7 @@
 #include "../unit/script-backend.h"
 #include "base/cursor.h"
 #include "base/mem.h"
-#include "usbip/hid_input.h"
+#include "usb/hid_input.h"
 
 #define INTERFACES 2
 #define STEPS	   200

@@ -12,9 +12,9 @@
 
 #include "base/cursor.h"
 #include "base/mem.h"
-#include "usbip/hid_found.h"
-#include "usbip/hid_input.h"
-#include "usbip/hid_keyboard.h"
+#include "usb/hid_found.h"
+#include "usb/hid_input.h"
+#include "usb/hid_keyboard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

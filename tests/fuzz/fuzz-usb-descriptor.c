@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "usbip/usb_configuration.h"
-#include "usbip/usb_descriptor.h"
+#include "usb/usb_configuration.h"
+#include "usb/usb_descriptor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

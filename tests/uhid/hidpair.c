@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "usbip/hid_keyboard.h"
-#include "usbip/hid_report.h"
+#include "usb/hid_keyboard.h"
+#include "usb/hid_report.h"
 
 #define KEYS	       0x200 /* from here on a keyboard's keys have their codes … */
 #define OTHERS	       0x1f0 /* … and all others have this one */

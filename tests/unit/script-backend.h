@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "usbip/usb_backend.h"
-#include "usbip/usb_memory.h"
+#include "usb/usb_backend.h"
+#include "usb/usb_memory.h"
 #include "usbip/usbip_session.h"
 
 #define SCRIPT_DEVID 0x00030007u

@@ -12,8 +12,8 @@
 
 #include "base/mem.h"
 #include "hid-keyboards.h"
-#include "usbip/hid_input.h"
-#include "usbip/hid_keyboard.h"
+#include "usb/hid_input.h"
+#include "usb/hid_keyboard.h"
 
 struct world {
 	struct hid_listener listener;

@@ -12,9 +12,9 @@
 
 #include "base/mem.h"
 #include "hid-keyboards.h"
-#include "usbip/hid_found.h"
-#include "usbip/hid_keyboard.h"
-#include "usbip/hid_report.h"
+#include "usb/hid_found.h"
+#include "usb/hid_keyboard.h"
+#include "usb/hid_report.h"
 
 static struct hid_keyboard *keyboard_of(const void *descriptor, size_t len)
 {

@@ -11,7 +11,7 @@
 #include "daemon/devices/device_hid.h"
 #include "policy/decision.h"
 #include "policy/usb_class.h"
-#include "usbip/hid_found.h"
+#include "usb/hid_found.h"
 
 #define DENY "deny class=hid.keyboard to vm1\n"
 

@@ -36,7 +36,7 @@
 #include "base/loop.h"
 #include "base/sandbox.h"
 #include "base/sanitizer.h"
-#include "usbip/usb_device.h"
+#include "usb/usb_device.h"
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 _Static_assert(_FORTIFY_SOURCE >= 3, "an optimised build checks lengths");

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "usbip/usb_configuration.h"
-#include "usbip/usb_descriptor.h"
+#include "usb/usb_configuration.h"
+#include "usb/usb_descriptor.h"
 
 #define DEVICE(configurations) \
 	18, 1, 0x00, 0x02, 0, 0, 0, 8, 0x6d, 0x04, 0x1c, 0xc3, 0x02, 0x64, 1, 2, 0, configurations

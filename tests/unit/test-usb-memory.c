@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "script-backend.h"
-#include "usbip/usb_memory.h"
+#include "usb/usb_memory.h"
 #include "usbip/usbip_session.h"
 
 #define MIB	(1u << 20)

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "usbip/usb_request.h"
-#include "usbip/usb_status.h"
-#include "usbip/usb_urb.h"
+#include "usb/usb_request.h"
+#include "usb/usb_status.h"
+#include "usb/usb_urb.h"
 #include "usbip/usbip_codec.h"
 #include "usbip/usbip_op.h"
 

@@ -18,8 +18,8 @@
 #include "base/mem.h"
 #include "base/stream.h"
 #include "script-backend.h"
-#include "usbip/hid_input.h"
-#include "usbip/usb_urb_pool.h"
+#include "usb/hid_input.h"
+#include "usb/usb_urb_pool.h"
 
 /* All stories are told twice: over a socket, and by a stream that keeps no copy. */
 static bool by_stream;

@@ -15,7 +15,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "dataplane/worker.h"
-#include "usbip/usb_device.h"
+#include "usb/usb_device.h"
 
 /* Of the program itself before any call: sanitizers have some of their own. */
 static unsigned own_threads;

@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "usbip/usb_configuration.h"
-#include "usbip/usb_descriptor.h"
+#include "usb/usb_configuration.h"
+#include "usb/usb_descriptor.h"
 
 static uint8_t bytes[USB_DESCRIPTORS_MAX_USBFS];
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device from within: usb_device.c (its states), usb_device_call.c (what blocks),
+ * usb_interfaces.c (its interfaces), usb_keyboard.c, usb_transfer.c and usb_direct.c (its transfers) share this,
+ * and nobody else includes it.
+ *
+ * While a job is under way (@busy), all but the job's @letter belongs to the worker; otherwise to
+ * the user's thread. The hand-over is the user's mailbox.
+ */
+#pragma once
+
+#include <libusb.h>
+
+#include "base/list.h"
+#include "usb/hid_found.h"
+#include "usb/hid_input.h"
+#include "usb/usb_backend.h"
+#include "usb/usb_configuration.h"
+#include "usb/usb_descriptor.h"
+#include "usb/usb_device.h"
+#include "usb/usb_device_backend.h"
+
+#define MAX_WATCHED 8
+
+enum usb_device_state {
+	USB_DEVICE_NEW,
+	USB_DEVICE_OPENING,
+	USB_DEVICE_READY, /* parked, too; @end_wanted and @close_wanted say what is wanted */
+	USB_DEVICE_CLOSING,
+	USB_DEVICE_CLOSED,
+};
+
+/*
+ * On the stack of whoever calls the user back and means to go on with the device: the user may have
+ * freed it from within, or unbound it, and then another thread has it already.
+ */
+struct usb_device_guard {
+	struct usb_device *dev; /* NULL: hands off */
+	struct usb_device_guard *outer;
+};
+
+enum usb_device_call { USB_CALL_OPEN, USB_CALL_REQUEST, USB_CALL_RESTORE, USB_CALL_CLOSE };
+
+struct usb_device {
+	struct usb_backend backend;
+	char name[64];
+	int fd; /* owned; libusb doesn't close it */
+	libusb_context *context;
+	libusb_device_handle *handle;
+	bool direct; /* libusb can't take it: usb_direct.c */
+
+	const struct usb_device_ops *ops;
+	void *ops_ctx;
+	enum usb_device_state state;
+	bool end_wanted, close_wanted; /* once drained */
+	bool gone, gone_told;
+	bool dirty;			/* not as after a reset any more */
+	struct usb_device_guard *guard; /* the innermost */
+
+	/* The blocking call that is under way, and its result. */
+	struct usb_job job;
+	bool busy;
+	enum usb_device_call call;
+	struct usb_request request;
+	int result;
+	char reason[160];
+
+	/* Its descriptors, which never change while the descriptor is open, and what is active. */
+	uint8_t *descriptor_bytes;
+	struct usb_descriptors descriptors;
+	struct usb_configuration *active;	/* NULL: no configuration */
+	int configuration, found_configuration; /* bConfigurationValue or USB_NO_CONFIGURATION */
+	int expected_configuration; /* as it was listed; as these, -1 where nobody says */
+	uint8_t n_claimed, claimed[USB_INTERFACES_MAX]; /* numbers */
+	bool never_reset;
+
+	/* Keyboards: what they are watched for, and the configuration whose interfaces are. */
+	struct hid_listener keyboard;
+	int watched_configuration;
+	struct hid_found found; /* in any of its configurations so far */
+
+	struct usb_memory *memory; /* what its URBs are charged to, or NULL */
+	struct list aloft;	   /* of usb_urb.device_link: libusb has them */
+	struct list done;	   /* libusb gave them back, the session doesn't know yet */
+	unsigned in_flight;
+
+	/* Descriptors that the user watches, and whether libusb's are others meanwhile. */
+	struct {
+		int fd;
+		short events;
+	} watched[MAX_WATCHED];
+	unsigned n_watched;
+	bool fds_changed;
+};
+
+/* usb_transfer.c */
+int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb);
+void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
+
+/* usb_direct.c */
+int usb_direct_submit(struct usb_device *dev, struct usb_urb *urb);
+void usb_direct_cancel(struct usb_device *dev, struct usb_urb *urb);
+void usb_direct_reap(struct usb_device *dev);
+
+/* usb_device_call.c: in the worker */
+void usb_device_call_run(struct usb_device *dev);
+int _printf_(3, 4) usb_device_fail(struct usb_device *dev, int r, const char *format, ...);
+
+/* usb_interfaces.c: in the worker */
+int usb_interfaces_open(struct usb_device *dev);
+void usb_interfaces_close(struct usb_device *dev);
+int usb_interfaces_claim(struct usb_device *dev);
+void usb_interfaces_release(struct usb_device *dev);
+int usb_interfaces_configure(struct usb_device *dev, int configuration);
+int usb_interfaces_set(struct usb_device *dev, uint8_t number, uint8_t alternate);
+
+/* usb_keyboard.c: in the worker */
+void usb_keyboard_find(struct usb_device *dev);
