@@ -218,6 +218,13 @@ static bool hand_up(struct tcp_connection *c, struct tcp_segment *s)
 	return false;
 }
 
+/* RFC 9293, 3.10.4, and RFC 2525, 2.17: nobody will ever read what has come. */
+static void end_unread(struct tcp_connection *c)
+{
+	tcp_send_reset(c);
+	tcp_connection_end(c, -ECONNRESET, true);
+}
+
 /* What was kept behind a hole that is filled now. Return: as hand_up(). */
 static bool hand_up_held(struct tcp_connection *c)
 {
@@ -225,7 +232,14 @@ static bool hand_up_held(struct tcp_connection *c)
 	struct tcp_segment s = {.seq = c->rcv_nxt, .parts = &part, .n_parts = 1};
 
 	s.len = tcp_hold_next(c, &part);
-	return !s.len || hand_up(c, &s);
+	if (!s.len)
+		return true;
+	/* The user may have closed when it was shown the bytes before these. */
+	if (c->orphan) {
+		end_unread(c);
+		return false;
+	}
+	return hand_up(c, &s);
 }
 
 /*
@@ -280,9 +294,7 @@ void tcp_receive_data(struct tcp_connection *c, struct tcp_segment *s)
 	}
 	if (s->len) {
 		if (c->orphan) {
-			/* RFC 9293, 3.10.4, and RFC 2525, 2.17: nobody will ever read it. */
-			tcp_send_reset(c);
-			tcp_connection_end(c, -ECONNRESET, true);
+			end_unread(c);
 			return;
 		}
 		if (!hand_up(c, s) || (!(s->flags & TCP_FIN) && !hand_up_held(c)))

@@ -45,7 +45,7 @@ struct talk {
 	uint64_t now;
 	struct list out; /* of struct sent */
 	uint32_t iss, our_iss;
-	bool v6, full, burst, accepted, ended, refuse_accept, no_offload;
+	bool v6, full, burst, accepted, ended, refuse_accept, no_offload, close_on_data;
 	uint64_t got, take, sent, released;
 	int closed; /* 1: not */
 	struct wire_frame frame;
@@ -167,6 +167,10 @@ static size_t on_receive(void *ctx, struct tcp_connection *c, const struct iovec
 	t->got += n;
 	if (t->take != UINT64_MAX)
 		t->take -= n;
+	if (c->orphan)
+		wrong(t, "the user is shown bytes of a connection that it has closed");
+	if (t->close_on_data)
+		tcp_close(c);
 	return n;
 }
 
@@ -516,6 +520,10 @@ static void say_shutdown(struct talk *t, const struct line *l)
 static void say_close(struct talk *t, const struct line *l)
 {
 	need(t);
+	if (has(l, "on-data")) {
+		t->close_on_data = true;
+		return;
+	}
 	nothing_left(t);
 	tcp_close(t->c);
 	end_turn(t);
