@@ -282,7 +282,10 @@ void vms_share_memory(struct daemon *daemon)
 
 static void vms_have_started(void *ctx, int res _unused_)
 {
-	routes_review(ctx);
+	struct daemon *daemon = ctx;
+
+	loop_cancel(daemon->core->loop, &daemon->vms->have_started);
+	routes_review(daemon);
 }
 
 /**
@@ -352,6 +355,7 @@ void vms_stop(struct daemon *daemon)
 {
 	struct list *const lists[] = {&daemon->vms->all, &daemon->vms->leaving};
 
+	loop_cancel(daemon->core->loop, &daemon->vms->have_started);
 	vm_cards_stop(daemon);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
