@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The daemon's end of a guest's agent (daemon/guests/agent.c): connections, their lines, the card, the
- * routes and the time, in any order. The loop is the target's own: it has the clock.
+ * routes and the time, in any order.
  *
  * What the daemon says is read as an agent would, and holds: the first line is WELCOME or REFUSED,
  * each line has its form, and only what was told is taken back.
@@ -9,7 +9,6 @@
  * Input: steps, each a byte that says what, and what it needs.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +28,8 @@
 #include "daemon/guests/guest_side.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
+#include "tests/fuzz/clock-loop.h"
 
-#define WATCHES 32
 #define GUESTS	4 /* connections of the guest's at a time */
 #define DEVICES 3
 #define STEPS	300
@@ -45,102 +44,6 @@ static void promised(bool kept, const char *what)
 	abort();
 }
 #define promise(what) promised(what, #what)
-
-/* ------------------------------------------------------------- a loop with a clock */
-
-static struct watch {
-	bool armed, timer;
-	int fd;
-	uint32_t events, generation;
-	uint64_t at;
-	loop_fn fn;
-	void *ctx;
-} watches[WATCHES];
-
-static uint64_t now_ns;
-static uint32_t last_generation;
-
-static int watch_new(struct loop_watch *handle, struct watch as)
-{
-	uint32_t i = 0;
-
-	/* As the real one: a watch that is set again is another one. */
-	loop_cancel(NULL, handle);
-	while (i < WATCHES && watches[i].generation)
-		i++;
-	promise(i < WATCHES);
-	as.generation = ++last_generation;
-	as.armed = true;
-	watches[i] = as;
-	*handle = (struct loop_watch){.slot = i, .generation = as.generation};
-	return 0;
-}
-
-int loop_watch_fd(struct loop *loop _unused_, struct loop_watch *watch, int fd, uint32_t events,
-		  unsigned flags _unused_, loop_fn fn, void *ctx)
-{
-	return watch_new(watch, (struct watch){.fd = fd, .events = events, .fn = fn, .ctx = ctx});
-}
-
-int loop_watch_time(struct loop *loop _unused_, struct loop_watch *watch, uint64_t after_ns,
-		    loop_fn fn, void *ctx)
-{
-	return watch_new(
-		watch,
-		(struct watch){.timer = true, .at = now_ns + after_ns, .fn = fn, .ctx = ctx});
-}
-
-int loop_watch_again(struct loop *loop _unused_, struct loop_watch *watch)
-{
-	struct watch *w = &watches[watch->slot];
-
-	promise(w->generation && w->generation == watch->generation);
-	w->armed = true;
-	return 0;
-}
-
-void loop_cancel(struct loop *loop _unused_, struct loop_watch *watch)
-{
-	if (watch->generation && watches[watch->slot].generation == watch->generation)
-		watches[watch->slot] = (struct watch){0};
-	*watch = (struct loop_watch){0};
-}
-
-uint64_t loop_now(void)
-{
-	return now_ns;
-}
-
-static bool is_due(const struct watch *w)
-{
-	struct pollfd p = {.fd = w->fd, .events = (short)w->events};
-
-	if (!w->generation || !w->armed)
-		return false;
-	return w->timer ? w->at <= now_ns : poll(&p, 1, 0) > 0;
-}
-
-/* All that is due, until nothing is. */
-static void turn(void)
-{
-	bool moved = true;
-
-	while (moved) {
-		moved = false;
-		for (unsigned i = 0; i < WATCHES; i++) {
-			struct watch w = watches[i];
-
-			if (!is_due(&w))
-				continue;
-			moved = true;
-			if (w.timer)
-				watches[i] = (struct watch){0};
-			else
-				watches[i].armed = false;
-			w.fn(w.ctx, w.timer ? 0 : (int)w.events);
-		}
-	}
-}
 
 /* ------------------------------------------------------------- the routes, and the other way */
 
@@ -401,8 +304,7 @@ static void begin(void)
 	static const char *const busids[DEVICES] = {"1-1", "2-1.4", "3-2"};
 
 	log_init(LOG_LEVEL_ERR);
-	now_ns = 1000000000;
-	memset(watches, 0, sizeof(watches));
+	clock_begin();
 	memset(devices, 0, sizeof(devices));
 	memset(exported, 0, sizeof(exported));
 	list_init(&daemon_.devices->all);
@@ -431,8 +333,7 @@ static void end(void)
 	guest_side_stop(&vm);
 	dialing = NULL;
 	/* Nobody is left whom the loop could call. */
-	for (unsigned i = 0; i < WATCHES; i++)
-		promise(!watches[i].generation);
+	promise(!clock_waits());
 }
 
 static void step(struct cursor *c, uint8_t what)
@@ -451,7 +352,7 @@ static void step(struct cursor *c, uint8_t what)
 		card(what & 0x20);
 		break;
 	case 3: /* up to 5 s and a bit, or an hour */
-		now_ns += what & 0x80 ? 3600ull * 1000000000 : (what >> 3) * 400000000ull;
+		clock_pass(what & 0x80 ? 3600ull * 1000000000 : (what >> 3) * 400000000ull);
 		break;
 	case 4:
 		p = cursor_take(c, 1);
@@ -467,7 +368,7 @@ static void step(struct cursor *c, uint8_t what)
 	/* Some come in one turn. */
 	if (what & 0x40)
 		return;
-	turn();
+	clock_turn();
 	for (unsigned i = 0; i < GUESTS; i++)
 		hear(&guests[i]);
 	promise(!vm.asleep || vm.agents.there);

@@ -85,6 +85,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int ms);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
 			  void *arg);
 int __wrap_disk_tree_read(struct disk_tree *tree, const char *sysfs, const char *device);
+FILE *__real_fopen64(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
 
 static bool is_below(const char *path, const char *folder)
 {
@@ -106,6 +108,15 @@ static int file_with(const void *bytes, size_t len)
 	return fd;
 }
 
+/* Whoever is not the device that was asked about is its hub, or the hub of its port's other half. */
+static bool is_hub(const char *path)
+{
+	const char *name = path + strlen("/sys/bus/usb/devices/");
+	size_t len = strlen(asked.device.busid);
+
+	return strncmp(name, asked.device.busid, len) || name[len] != '/';
+}
+
 static int attribute(const char *path, uint8_t what)
 {
 	const struct broker_device *d = &asked.device;
@@ -118,7 +129,7 @@ static int attribute(const char *path, uint8_t what)
 		{"/devnum", "%u\n", d->devnum},
 		{"/idVendor", "%04x\n", d->id_vendor},
 		{"/idProduct", "%04x\n", d->id_product},
-		{"/bDeviceClass", "%02x\n", what & 1 ? 9 : 0},
+		{"/bDeviceClass", "%02x\n", (what & 1) != is_hub(path) ? 9 : 0},
 		{"/bDeviceProtocol", "%02x\n", what & 2 ? 3 : 1},
 		{"/bConfigurationValue", "%u\n", what & 4 ? 255 : 1},
 		{"/bInterfaceClass", "%02x\n", what == 0x81 ? 9 : 3},
@@ -168,14 +179,13 @@ int __wrap_open64(const char *path, int flags, ...)
 	if (!armed)
 		return __real_open64(path, flags, 0600);
 	promise(!(flags & O_CREAT) && (flags & O_CLOEXEC));
-	what = byte();
-	if (!strncmp(path, "/proc/", 6))
-		return wrong(EACCES);
-	promise(is_sysfs(path) || is_below(path, "/dev/"));
-	/* What there is one of seldom: a port's switch, more than some interfaces. */
-	if (strstr(path, "/disable") && (what & 1))
+	/* Of interfaces by their hundreds the first one alone is there. */
+	if (!strncmp(path, "/proc/", 6) ||
+	    (strstr(path, "/bInterfaceClass") && !strstr(path, ".0/")))
 		return wrong(ENOENT);
-	if (strstr(path, "/bInterfaceClass") && !strstr(path, ".0/"))
+	what = byte();
+	promise(is_sysfs(path) || is_below(path, "/dev/"));
+	if (strstr(path, "/disable") && (what & 1))
 		return wrong(ENOENT);
 	if (fails(what) < 0)
 		return -1;
@@ -208,11 +218,15 @@ ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
 		"../../../devices/platform/vhci_hcd.0/usb9/9-1",
 		"../../../bus/usb/drivers/usb",
 		"../../../bus/usb/drivers/usbip-host",
+	};
+	static const char *const peers[] = {
 		"../2-0:1.0/usb2-port1",
 		"../2-1:1.0/2-1-port4",
 		"usb2-port999",
 		"-port1",
 	};
+	bool to_peer = strstr(path, "/peer");
+	const char *target;
 	uint8_t what;
 	size_t n;
 
@@ -220,6 +234,9 @@ ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
 		return __real_readlink(path, buf, size);
 	promise(is_sysfs(path));
 	what = byte();
+	/* Most ports have no other half. */
+	if (to_peer && !(what & 8))
+		return wrong(ENOENT);
 	if (fails(what) < 0)
 		return -1;
 	if (what >= 0xc0) {
@@ -228,20 +245,27 @@ ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
 		memcpy(buf, n ? cursor_take(&input, n) : "", n);
 		return (ssize_t)n;
 	}
-	n = min_t(size_t, strlen(targets[what & 7]), size);
-	memcpy(buf, targets[what & 7], n);
+	target = (to_peer ? peers : targets)[what & 3];
+	n = min_t(size_t, strlen(target), size);
+	memcpy(buf, target, n);
 	return (ssize_t)n;
 }
 
 int __wrap_access(const char *path, int mode)
 {
+	const char *number;
+
 	if (!armed)
 		return __real_access(path, mode);
 	promise(is_sysfs(path));
 	/* Interfaces and ports by their hundreds: the first ones alone are there. */
-	if (strstr(path, ":") && !strstr(path, ".0"))
+	if (strstr(path, ":"))
+		return strstr(path, ".0") ? fails(byte()) : wrong(ENOENT);
+	/* Ports have something in them seldom. */
+	number = strrchr(path, '.') ? strrchr(path, '.') : strrchr(path, '-');
+	if (!number || strtoul(number + 1, NULL, 10) > 4 || !(byte() & 1))
 		return wrong(ENOENT);
-	return fails(byte());
+	return 0;
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
@@ -267,8 +291,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		memcpy(transfer->data, n ? cursor_take(&input, n) : "", n);
 		return (int)n;
 	}
-	memcpy(transfer->data, (uint8_t[5]){9, (uint8_t)(transfer->wValue >> 8), 4, what & 3, 0},
-	       5);
+	/* Four ports, and most hubs switch them one by one. */
+	memcpy(transfer->data,
+	       (uint8_t[5]){9, (uint8_t)(transfer->wValue >> 8), 4, (what & 3) ^ 1, 0}, 5);
 	return 5;
 }
 
@@ -289,6 +314,21 @@ int __wrap_disk_tree_read(struct disk_tree *tree, const char *sysfs _unused_, co
 		snprintf(d->name, sizeof(d->name), what & 16 ? "cciss!c0d%u" : "sd%u", i);
 	}
 	return 0;
+}
+
+/* What is mounted, and swapped to. */
+FILE *__wrap_fopen64(const char *path, const char *mode)
+{
+	static char mounts[] = "36 35 8:0 / /mnt rw,relatime - ext4 /dev/sda rw\n",
+		    swaps[] = "Filename Type Size Used Priority\n/dev/sda partition 8 0 -2\n";
+
+	if (!armed)
+		return __real_fopen64(path, mode);
+	promise(!strncmp(path, "/proc/", 6) && *mode == 'r');
+	if (byte() & 1)
+		return NULL;
+	return strstr(path, "mountinfo") ? fmemopen(mounts, sizeof(mounts) - 1, "r")
+					 : fmemopen(swaps, sizeof(swaps) - 1, "r");
 }
 
 /* Whom nobody waits for. */

@@ -9,9 +9,8 @@
  *
  * Input: steps, each a byte that says what, and what it needs.
  */
-#include "tests/unit/route-fixture.h"
+#include "tests/fuzz/daemon-steps.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,32 +19,26 @@
 #include "base/cursor.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "policy/usb_class.h"
+#include "tests/fuzz/clock-loop.h"
 #include "tests/unit/control-script.h"
 
 #define CALLERS 8
-#define DEVICES 4
 #define STEPS	64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int fsync(int fd);
 
-static struct fixture *f;
 static struct control_caller callers[CALLERS];
-static struct device *devices[DEVICES];
-
-/* A power cut is not what is looked for here, and a disk is slow. */
-int fsync(int fd)
-{
-	return 0;
-}
 
 /* ------------------------------------------------------------- calls */
 
 static const char *const device_texts[] = {
-	"keyboard",	 "mouse", "private", "desk", "secret", "046d:c31c",
-	"046d:5555",	 "1-1",	  "1-4",     "S1",   "stick",  "046d:c31c/S1",
-	"046d:c31c@1-1", "",	  "host",    "1-9",  "nobody", "keyb",
+	"keyboard",    "mouse",	       "private",	"desk",	      "secret",
+	"046d:c31c",   "046d:5555",    "1-1",		"1-4",	      "S1",
+	"stick",       "046d:c31c/S1", "046d:c31c@1-1", "",	      "host",
+	"1-9",	       "nobody",       "keyb",		"group=desk", "group=none",
+	"port=1-2",    "class=hid",    "serial=S1",	"product=a*", "046d:2222",
+	"port=usb2:1", "id=046d:c31c", "port=1-4.1",	"serial=S2",  "class=nothing",
+	"mose",	       "1-4.2",	       "office",
 };
 static const char *const vm_words[] = {"vm1", "vm2", "vm3", "host", "next", "prev", "vm9", ""};
 static const char *const how_words[] = {"on", "off", "cycle", "On"};
@@ -123,17 +116,10 @@ static const struct {
 	{"Nothing", 0, DEVICE},
 };
 
-static uint8_t byte(struct cursor *c)
-{
-	const uint8_t *p = cursor_take(c, 1);
-
-	return p ? *p : 0;
-}
-
 /* Text of the input's own; JSON's is UTF-8, and that was judged before. */
 static json_t *raw_text(struct cursor *c)
 {
-	size_t n = min_t(size_t, byte(c), c->left);
+	size_t n = min_t(size_t, step_byte(c), c->left);
 	json_t *text = json_stringn((const char *)cursor_take(c, n), n);
 
 	return text ? text : json_string("\xc3\xa9\n");
@@ -161,8 +147,8 @@ static json_t *recorded(struct cursor *c)
 {
 	json_t *all = json_array();
 
-	for (unsigned n = byte(c) % 4u; n; n--) {
-		uint8_t how = byte(c);
+	for (unsigned n = step_byte(c) % 4u; n; n--) {
+		uint8_t how = step_byte(c);
 		json_t *one =
 			json_pack("{s:s, s:s, s:s}", "id", how & 1 ? "046d:c31c" : "zzzz:c31c",
 				  "port", how & 2 ? "1-1" : "", "stable_port", "usb2:1");
@@ -181,7 +167,7 @@ static json_t *recorded(struct cursor *c)
 
 static json_t *value(const struct parameter *p, struct cursor *c)
 {
-	uint8_t what = byte(c);
+	uint8_t what = step_byte(c);
 
 	if (what >= 0xf0)
 		return what & 1 ? raw_text(c) : what & 2 ? json_object() : json_array();
@@ -198,8 +184,8 @@ static json_t *value(const struct parameter *p, struct cursor *c)
 static void call(struct cursor *c, uint8_t step)
 {
 	static const uint32_t gids[] = {1000, 27};
-	struct control_caller *caller = &callers[byte(c) % CALLERS];
-	uint8_t which = byte(c), may = byte(c);
+	struct control_caller *caller = &callers[step_byte(c) % CALLERS];
+	uint8_t which = step_byte(c), may = step_byte(c);
 	size_t m = which % ARRAY_SIZE(methods);
 	struct varlink_call asked = {.parameters = json_object(), .more = step & 0x20};
 	char method[64];
@@ -229,123 +215,43 @@ static void call(struct cursor *c, uint8_t step)
 
 /* ------------------------------------------------------------- what happens meanwhile */
 
-static void plug_or_unplug(unsigned i, bool other_serial)
+static void happen(struct cursor *c, uint8_t step)
 {
-	static const struct {
-		const char *busid;
-		uint16_t product;
-		usb_class_set classes;
-	} kinds[DEVICES] = {
-		{"1-1", 0xc31c, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_KEYBOARD},
-		{"1-2", 0xc077, 1u << USB_CLASS_HID},
-		{"1-3", 0x2222, 0},
-		{"1-4.1", 0x5555, 0},
-	};
-	struct device *d = devices[i];
-	struct guest_device *gd = d ? thread_of(d) : NULL;
+	uint8_t what = step_byte(c);
 
-	if (!d) {
-		f->devnum++;
-		devices[i] = plug_at(f, kinds[i].busid, kinds[i].product,
-				     other_serial ? "S2" : "S1", kinds[i].classes);
-		return;
-	}
-	devices[i] = NULL;
-	unplug(d);
-	if (gd)
-		drop(gd);
-}
-
-static const char *some_text(bool bad)
-{
-	return bad ? "in use on the host: sda is mounted at /mnt" : "";
-}
-
-/* The broker, or its thread, is done with what it was asked about one device. */
-static void device_step(struct device *d, int r)
-{
-	struct guest_device *gd = thread_of(d);
-
-	if (asks_open(d))
-		node_opens(d, r);
-	else if (asks_rebind(d))
-		drivers_probe(d, r);
-	else if (asks_reset(d))
-		broker_resets(d, r, some_text(r < 0));
-	else if (gd && gd->resetting)
-		was_reset(d, r, some_text(r < 0));
-	else if (gd && gd->taking)
-		taken(d);
-	else if (gd && gd->in && !gd->opened)
-		claimed(d, r, r ? "its configuration can't be read" : NULL);
-	else if (gd && gd->opened && !d->route.session && d->route.at &&
-		 route_exported_to(d, d->route.at))
-		imports(d, d->route.at);
-}
-
-static void happen(struct cursor *c)
-{
-	uint8_t what = byte(c);
-	int r = what & 0x40 ? -EBUSY : what & 0x20 ? -ENODEV : 0;
-	struct vm *vms[] = {f->vm1, f->vm2, f->vm3};
-
-	switch (what % 6) {
-	case 0:
-		plug_or_unplug(what / 6 % DEVICES, what & 0x80);
-		break;
-	case 1:
-		vm_is(vms[what / 6 % 3], what & 0x80);
-		break;
-	case 2:
-		for (unsigned on = 0; on < 2; on++)
-			if (asks_power(on))
-				power_switched(on, r, some_text(r < 0));
-		break;
-	case 3:
-		if (what & 0x80)
-			control_next_reply(&callers[what / 6 % CALLERS]);
-		loop_turn(f->daemon.core->loop, false);
-		break;
-	case 4:
-		control_caller_gone(&callers[what / 6 % CALLERS]);
-		break;
-	default:
-		if (devices[what / 6 % DEVICES])
-			device_step(devices[what / 6 % DEVICES], r);
-		break;
-	}
+	if (step & 0x20)
+		control_caller_gone(&callers[what % CALLERS]);
+	else if (step & 0x10)
+		control_next_reply(&callers[what % CALLERS]);
+	else
+		daemon_step(c, what);
 }
 
 static const char rules[] = "allow alias=keyboard to vm1 user=1000\n"
 			    "deny id=046d:2222 to vm2\n"
 			    "allow id=046d:5555 to vm2 attach=auto\n";
 
-static void end(void)
-{
-	void *state = f;
-
-	for (unsigned i = 0; i < CALLERS; i++)
-		control_caller_gone(&callers[i]);
-	memset(devices, 0, sizeof(devices));
-	tear_down(&state);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cursor c = cursor_of(data, size);
+	struct fixture *f;
 	const uint8_t *step;
 
 	log_init(LOG_LEVEL_ERR);
+	clock_begin();
 	f = start_with(usual_config, rules);
+	daemon_steps_begin(f);
 	vm_is(f->vm1, true);
 	vm_is(f->vm2, true);
-	plug_or_unplug(0, false);
+	daemon_step_plug(0, 0, &c);
 	for (unsigned n = 0; n < STEPS && (step = cursor_take(&c, 1)); n++) {
 		if (*step & 1)
 			call(&c, *step);
 		else
-			happen(&c);
+			happen(&c, *step);
 	}
-	end();
+	for (unsigned i = 0; i < CALLERS; i++)
+		control_caller_gone(&callers[i]);
+	daemon_steps_end(f);
 	return 0;
 }

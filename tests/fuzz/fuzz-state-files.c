@@ -4,9 +4,10 @@
  * and their bearers, claims, sessions, ports without power, addresses, cards. It starts all the
  * same, and what it writes itself it reads again.
  *
- * Input: files, each a byte that names it, two of its length, its bytes.
+ * Input: files, each a byte that names it, two of its length, its bytes; and steps of what happens
+ * then (daemon-steps.h), under a name of their own, so that it also reads what it has written itself.
  */
-#include "tests/unit/route-fixture.h"
+#include "tests/fuzz/daemon-steps.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -23,9 +24,11 @@
 #include "daemon/routing/old_sessions.h"
 #include "daemon/routing/port_off.h"
 #include "policy/usb_class.h"
+#include "tests/fuzz/clock-loop.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int fsync(int fd);
+
+#define STEPS 64
 
 static const char *const files[] = {
 	"run/wishes",	 "state/assignments", "state/reserved", "state/names",
@@ -44,12 +47,6 @@ static void promise(bool kept)
 		abort();
 }
 
-/* A power cut is not what is looked for here, and a disk is slow. */
-int fsync(int fd _unused_)
-{
-	return 0;
-}
-
 static void put(const struct fixture *f, const char *name, const void *bytes, size_t len)
 {
 	_cleanup_close_ int fd = -1;
@@ -60,15 +57,22 @@ static void put(const struct fixture *f, const char *name, const void *bytes, si
 	promise(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
 }
 
-static void put_files(const struct fixture *f, struct cursor *c)
+/* Return: the steps. */
+static struct cursor put_files(const struct fixture *f, struct cursor *c)
 {
+	struct cursor steps = cursor_of("", 0);
 	const uint8_t *head;
 
 	while ((head = cursor_take(c, 3))) {
 		size_t len = min_t(size_t, head[1] << 8 | head[2], c->left);
+		const uint8_t *bytes = cursor_take(c, len);
 
-		put(f, files[head[0] % ARRAY_SIZE(files)], cursor_take(c, len), len);
+		if (head[0] >= 0xe0)
+			steps = cursor_of(bytes, len);
+		else
+			put(f, files[head[0] % ARRAY_SIZE(files)], bytes, len);
 	}
+	return steps;
 }
 
 static unsigned length(const struct list *list)
@@ -127,23 +131,61 @@ static void say_something(struct fixture *f)
 	promise(length(&f->daemon.devices->off) == off);
 }
 
+/* What a person says, of a device that may not be there, or be one of several. */
+static void command_of(struct fixture *f, uint8_t how, struct vm *vm)
+{
+	static const enum route_verb verbs[] = {ROUTE_ATTACH, ROUTE_ASSIGN, ROUTE_RELEASE,
+						ROUTE_RESERVE};
+	static const char *const texts[] = {"keyboard", "046d:5555", "port=1-1", "desk"};
+	struct route_subject subjects[ROUTE_SUBJECTS_MAX];
+	struct route_ask ask = {.verb = verbs[how % 4], .vm = vm, .subjects = subjects};
+	const char *expected;
+
+	if ((how & 0x40) && ask.verb == ROUTE_ATTACH)
+		ask.for_seconds = 2;
+	ask.until_unplug = (how & 0x20) && ask.verb == ROUTE_ATTACH;
+	if (subjects_resolve(&f->daemon, texts[how / 4 % 4], subjects, &ask.n_subjects,
+			     &expected) == 0)
+		route_command(&f->daemon, &ask, on_done, f, NULL);
+}
+
+static void let_pass(struct fixture *f, struct cursor *steps)
+{
+	const uint8_t *what;
+
+	for (unsigned n = 0; n < STEPS && (what = cursor_take(steps, 1)); n++)
+		if (*what == 0xff) {
+			daemon_steps_anew(f);
+			old_sessions_load(&f->daemon);
+			started(f);
+		} else if (*what >= 0xf0) {
+			command_of(f, step_byte(steps),
+				   *what & 1 ? vm_find(&f->daemon, "vm1") : NULL);
+		} else {
+			daemon_step(steps, *what);
+		}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct cursor c = cursor_of(data, size);
+	struct cursor c = cursor_of(data, size), steps;
 	struct fixture *f;
-	void *state;
 
 	log_init(LOG_LEVEL_ERR);
-	state = f = start_with(config, NULL);
-	put_files(f, &c);
+	clock_begin();
+	f = start_with(config, NULL);
+	steps = put_files(f, &c);
 	begin_anew(f);
+	daemon_steps_begin(f);
+	old_sessions_load(&f->daemon);
 	started(f);
 	vm_is(f->vm1, true);
 	plug_some(f);
 	read_the_rest(f);
 	say_something(f);
 	started(f);
-	plug_some(f);
-	tear_down(&state);
+	daemon_steps_begin(f);
+	let_pass(f, &steps);
+	daemon_steps_end(f);
 	return 0;
 }

@@ -68,6 +68,7 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
+	d->number = ++f->devices.n_seen;
 	device_find_section(d);
 	list_append(&f->daemon.devices->all, &d->link);
 	route_added(d);
@@ -88,6 +89,8 @@ static void device_drop(struct device *d)
 	free(d->busid);
 	free(d->stable_port);
 	free(d->serial);
+	free(d->manufacturer);
+	free(d->product);
 	free(d);
 }
 
