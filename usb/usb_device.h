@@ -68,7 +68,6 @@ struct usb_device_ops {
 
 int usb_device_library_init(void);
 
-bool usb_device_stands_reset(uint16_t vendor, uint16_t product);
 int usb_device_new(struct usb_device **ret_dev, const char *name, int fd);
 void usb_device_expect(struct usb_device *dev, uint8_t configuration);
 struct usb_device *usb_device_free(struct usb_device *dev);

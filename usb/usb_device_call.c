@@ -17,30 +17,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "usb/usb_device_private.h"
+#include "usb/usb_model.h"
 #include "usb/usb_status.h"
-
-/* Devices that don't stand a reset: the ones that usbredir leaves out as well. */
-static const struct {
-	uint16_t vendor, product;
-} never_reset[] = {
-	{0x1210, 0x001c},
-	{0x2798, 0x0001},
-};
-
-/**
- * usb_device_stands_reset() - whether a model may be reset
- * @vendor:	its idVendor
- * @product:	its idProduct
- *
- * Return: false where it is known to be of no use afterwards.
- */
-bool usb_device_stands_reset(uint16_t vendor, uint16_t product)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(never_reset); i++)
-		if (vendor == never_reset[i].vendor && product == never_reset[i].product)
-			return false;
-	return true;
-}
 
 /**
  * usb_device_fail() - note why a call has failed
@@ -179,7 +157,7 @@ static void look_up_quirks(struct usb_device *dev)
 {
 	const struct usb_descriptors *d = &dev->descriptors;
 
-	dev->never_reset = !usb_device_stands_reset(d->id_vendor, d->id_product);
+	dev->never_reset = !usb_model_stands_reset(d->id_vendor, d->id_product);
 }
 
 static int start_libusb(struct usb_device *dev)

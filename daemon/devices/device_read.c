@@ -14,7 +14,7 @@
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_look.h"
 #include "usb/usb_descriptor.h"
-#include "usb/usb_device.h"
+#include "usb/usb_model.h"
 
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 
@@ -265,5 +265,5 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
  */
 bool device_stands_reset(const struct device *device)
 {
-	return usb_device_stands_reset(device->id_vendor, device->id_product);
+	return usb_model_stands_reset(device->id_vendor, device->id_product);
 }
