@@ -6,12 +6,11 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/output.h"
+#include "base/service.h"
 #include "agent/agent.h"
 
 static const char usage[] =
@@ -34,25 +33,6 @@ static const char usage[] =
 	"  --verbose         say more\n"
 	"  --version, --help\n";
 
-/* Tell who started this that it stands: sd_notify(3) in short. */
-static void notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	size_t n = path ? strlen(path) : 0;
-
-	if (n < 2 || n >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(address.sun_path, path, n);
-	if (path[0] == '@')
-		address.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		log_warning("NOTIFY_SOCKET: %s", errno_text(errno));
-}
-
 static int run_agent(const struct agent_options *options)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
@@ -61,9 +41,9 @@ static int run_agent(const struct agent_options *options)
 	if (!agent)
 		return 1;
 	if (agent_init(agent, options) == 0) {
-		notify("READY=1\nSTATUS=Waiting for devices");
+		service_notify("READY=1\nSTATUS=Waiting for devices");
 		r = agent_run(agent);
-		notify("STOPPING=1");
+		service_notify("STOPPING=1");
 	}
 	agent_deinit(agent);
 	free(agent);

@@ -19,11 +19,11 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "daemon/routing/claims.h"
 #include "daemon/control/control_socket.h"
 #include "daemon/daemon.h"
@@ -83,7 +83,7 @@ void daemon_stop(struct daemon *daemon, int exit_status)
 {
 	if (daemon->core->stopping)
 		return;
-	sd_notify(0, "STOPPING=1");
+	service_notify("STOPPING=1");
 	daemon->core->stopping = true;
 	daemon->exit_status = exit_status;
 	routes_stop(daemon);
@@ -153,6 +153,7 @@ static void daemon_signal(void *ctx, int res _unused_)
 
 static void daemon_ready(struct daemon *daemon)
 {
+	char state[64];
 	unsigned n = 0;
 	int r;
 
@@ -173,7 +174,8 @@ static void daemon_ready(struct daemon *daemon)
 	list_for_each(it, &daemon->vms->all)
 		agents_ready(list_entry(it, struct vm, link));
 	log_info("ready: %u VMs", n);
-	sd_notifyf(0, "READY=1\nSTATUS=Serving %u VMs", n);
+	snprintf(state, sizeof(state), "READY=1\nSTATUS=Serving %u VMs", n);
+	service_notify(state);
 }
 
 /* All devices are listed that can be, and all VMs' processes have told what the last control has left. */

@@ -19,11 +19,11 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "libvirt/domain_xml.h"
 #include "libvirt/domains.h"
 #include "libvirt/job.h"
@@ -400,7 +400,7 @@ int helper_run(const char *uri, const char *daemon_socket)
 		log_err("starting: %s", errno_text(r));
 		return 1;
 	}
-	sd_notify(0, "READY=1");
+	service_notify("READY=1");
 	while (virEventRunDefaultImpl() == 0)
 		continue;
 	log_err("libvirt's event loop failed: %s", virt_error_text());

@@ -7,7 +7,6 @@
  * the right to a device and a VM. It takes the right to the VM that gets a device, and to the one
  * that loses it.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,9 +49,10 @@ static json_t *json_subject(struct daemon *daemon, const struct route_subject *s
 	return s->alias[0] ? json_absent(daemon, s->alias) : json_lost(daemon, s->wish_on);
 }
 
+/* A tenth is as much as anybody reads. */
 static json_t *json_ms(double ms)
 {
-	return ms < 0 ? json_null() : json_real(round(ms * 10) / 10);
+	return ms < 0 ? json_null() : json_real((double)(int64_t)(ms * 10 + 0.5) / 10);
 }
 
 static json_t *change_reply(struct daemon *daemon, const struct route_result *result)

@@ -7,13 +7,11 @@
  * when it waits for its first request: control says READY by then, the broker reads its line, the closer
  * polls it.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,19 +231,12 @@ static bool is_named(const char *name)
 
 /* ------------------------------------------------------------- what the daemon calls */
 
-int sd_notifyf(int unset, const char *format, ...);
-
-int sd_notifyf(int unset, const char *format, ...)
+ssize_t sendto(int fd, const void *buf, size_t size, int flags, const struct sockaddr *to,
+	       socklen_t len)
 {
-	int (*real)(int, const char *) = (int (*)(int, const char *))dlsym(RTLD_NEXT, "sd_notify");
-	char text[500];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	serves("control");
-	return real(unset, text);
+	if (size > 7 && !memcmp(buf, "READY=1", 7))
+		serves("control");
+	return syscall(SYS_sendto, fd, buf, size, flags, to, len);
 }
 
 ssize_t recv(int fd, void *buf, size_t size, int flags)

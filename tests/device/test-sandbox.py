@@ -239,7 +239,8 @@ class Sandbox(unittest.TestCase):
             code, said = self.daemon.stop()
             self.assertEqual(code, 0, said)
         else:
-            env = {**os.environ, "LD_PRELOAD": INTRUDER, "INTRUDER_TRIES": f"{process} {one}"}
+            env = {**os.environ, "LD_PRELOAD": INTRUDER, "INTRUDER_TRIES": f"{process} {one}",
+                   "NOTIFY_SOCKET": "/none"}     # that it would say READY is when control serves
             done = subprocess.run([DAEMON, *Daemon.words, "--config", self.daemon.config], env=env, capture_output=True,
                                   text=True, timeout=SECONDS)
             said = done.stderr
