@@ -10,16 +10,6 @@
 #include "daemon/routing/route.h"
 #include "policy/name.h"
 
-static bool may_administer(struct control_caller *caller)
-{
-	if (control_may_change(caller))
-		return true;
-	control_error(caller, "Denied",
-		      json_pack("{s:s}", "by",
-				"your user: only root and members of the group \"usbrouted\" may"));
-	return false;
-}
-
 static void failed(struct control_caller *caller, const char *format, ...) _printf_(2, 3);
 
 static void failed(struct control_caller *caller, const char *format, ...)
@@ -69,29 +59,21 @@ static void forget_name(struct control_caller *caller, const char *given)
 		control_reply(caller, json_pack("{s:o}", "device", json_absent(daemon, name)));
 }
 
-void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
+static void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "alias", NULL};
 	struct daemon *daemon = control_daemon(caller);
-	const char *text, *name, *given, *expected = NULL;
+	const char *text = control_text(call, "device"), *name = control_text(call, "alias");
+	const char *given, *expected = NULL;
 	struct device *d = NULL;
 	char error[200];
 	enum device_by by;
 	int r;
 
-	if (!control_only_parameters(caller, call, names))
-		return;
-	text = control_text_parameter(caller, call, "device");
-	if (!text)
-		return;
-	name = json_string_value(json_object_get(call->parameters, "alias"));
-	if (name ? !name_valid_alias(name)
-		 : !json_is_null(json_object_get(call->parameters, "alias"))) {
+	/* Who forgot to say it does not mean that the name goes: that is null, in so many words. */
+	if (!json_object_get(call->parameters, "alias")) {
 		control_invalid_because(caller, "alias", NAME_ALIAS_EXPECTED);
 		return;
 	}
-	if (!may_administer(caller))
-		return;
 	r = device_resolve(daemon, text, &d, &by, &expected);
 	given = name || r == 0 ? NULL : r == RESOLVE_ABSENT ? text : given_to(daemon, text);
 	if (given) {
@@ -116,14 +98,11 @@ void method_set_alias(struct control_caller *caller, const struct varlink_call *
 	control_reply(caller, json_pack("{s:o}", "device", json_device(d)));
 }
 
-void method_reload(struct control_caller *caller, const struct varlink_call *call)
+static void method_reload(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {NULL};
 	struct config_errors errors = {0};
 	int r;
 
-	if (!control_only_parameters(caller, call, names) || !may_administer(caller))
-		return;
 	log_notice("reading the configuration anew, says %s", control_who(caller));
 	r = daemon_reload(control_daemon(caller), &errors);
 	if (r == 0)
@@ -132,3 +111,12 @@ void method_reload(struct control_caller *caller, const struct varlink_call *cal
 		failed(caller, "%s", errors.text ? errors.text : errno_text(r));
 	config_errors_deinit(&errors);
 }
+
+const struct control_method control_admin_methods[] = {
+	{"SetAlias",
+	 CONTROL_ALL,
+	 method_set_alias,
+	 {{"device", CONTROL_TEXT}, {"alias", CONTROL_ALIAS, true}}},
+	{"Reload", CONTROL_ALL, method_reload, {}},
+	{},
+};

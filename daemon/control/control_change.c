@@ -3,8 +3,8 @@
  * The methods that change what is said of devices: each is a route_ask made from its parameters,
  * once the caller's rights to it are clear.
  *
- * Root and the group "usbrouted" may do all; the policy's rules with user= and group= give others
- * the right to a device and a VM. It takes the right to the VM that gets a device, and to the one
+ * Root and the group "usbrouted" may do all; of methods with CONTROL_ROUTE, the policy's rules with
+ * user= and group= give others the right to a device and a VM. It takes the right to the VM that gets a device, and to the one
  * that loses it.
  */
 #include <stdio.h>
@@ -19,9 +19,6 @@
 #include "daemon/routing/route.h"
 #include "daemon/commands/subjects.h"
 #include "policy/name.h"
-
-#define WAIT_MAX_SECONDS 86400.0
-#define FOR_MAX_SECONDS	 (366 * 86400.0)
 
 /* A command under way, from the caller's side. */
 struct change {
@@ -128,57 +125,6 @@ static void change_cancel(void *what)
 
 /* ------------------------------------------------------------- parameters */
 
-/* False, and answered, where a parameter is there and not what it should be. */
-static bool flag_parameter(struct change *change, const struct varlink_call *call, const char *name,
-			   bool *ret_flag)
-{
-	const json_t *value = json_object_get(call->parameters, name);
-
-	if (value && !json_is_null(value) && !json_is_boolean(value)) {
-		control_invalid(change->caller, name);
-		return false;
-	}
-	*ret_flag = json_is_true(value);
-	return true;
-}
-
-static bool seconds_parameter(struct change *change, const struct varlink_call *call,
-			      const char *name, double most, bool *ret_has, double *ret_seconds)
-{
-	const json_t *value = json_object_get(call->parameters, name);
-	double seconds = json_number_value(value);
-
-	*ret_has = value && !json_is_null(value);
-	if (!*ret_has)
-		return true;
-	if (!json_is_number(value) || !(seconds >= 0) || seconds > most) {
-		control_invalid(change->caller, name);
-		return false;
-	}
-	*ret_seconds = seconds;
-	return true;
-}
-
-static bool options(struct change *change, const struct varlink_call *call)
-{
-	struct route_ask *ask = &change->ask;
-	bool has_for;
-
-	if (!seconds_parameter(change, call, "wait_seconds", WAIT_MAX_SECONDS, &ask->has_wait,
-			       &ask->wait_seconds) ||
-	    !seconds_parameter(change, call, "for_seconds", FOR_MAX_SECONDS, &has_for,
-			       &ask->for_seconds) ||
-	    !flag_parameter(change, call, "until_unplug", &ask->until_unplug) ||
-	    !flag_parameter(change, call, "force", &ask->force) ||
-	    !flag_parameter(change, call, "dry_run", &ask->dry_run))
-		return false;
-	if (has_for && ask->for_seconds < 1) {
-		control_invalid(change->caller, "for_seconds");
-		return false;
-	}
-	return true;
-}
-
 /* A selector of what may not be there; a port gets its stable spelling. */
 int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector)
 {
@@ -222,11 +168,9 @@ static int lost_subjects(struct change *change, const char *text)
 
 static bool subjects(struct change *change, const struct varlink_call *call)
 {
-	const char *expected = NULL, *text = control_text_parameter(change->caller, call, "device");
+	const char *expected = NULL, *text = control_text(call, "device");
 	int r;
 
-	if (!text)
-		return false;
 	change->device = text;
 	r = subjects_resolve(control_daemon(change->caller), text, change->subjects,
 			     &change->ask.n_subjects, &expected);
@@ -252,10 +196,8 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 
 static bool vm_parameter(struct change *change, const struct varlink_call *call)
 {
-	const char *vm = control_text_parameter(change->caller, call, "vm");
+	const char *vm = control_text(call, "vm");
 
-	if (!vm)
-		return false;
 	change->ask.vm = vm_find(control_daemon(change->caller), vm);
 	if (!change->ask.vm)
 		control_no_vm(change->caller, vm);
@@ -335,32 +277,35 @@ bool control_may_route(struct control_caller *caller, const struct route_subject
 	return false;
 }
 
-/* @routes: a command that the policy can give others the right to. */
-static bool allowed(const struct change *change, bool routes)
+static bool allowed(const struct change *change)
 {
-	return control_may_route(change->caller, change->subjects,
-				 routes ? change->ask.n_subjects : 0, change->ask.vm);
+	return control_may_route(change->caller, change->subjects, change->ask.n_subjects,
+				 change->ask.vm);
 }
 
 /* ------------------------------------------------------------- methods */
 
 static struct change *change_new(struct control_caller *caller, const struct varlink_call *call,
-				 enum route_verb verb, const char *const *names)
+				 enum route_verb verb)
 {
-	struct change *change;
+	struct change *change = calloc(1, sizeof(*change));
+	struct route_ask *ask;
 
-	if (!control_only_parameters(caller, call, names))
-		return NULL;
-	change = calloc(1, sizeof(*change));
 	if (!change) {
 		control_error(caller, "Failed", json_pack("{s:s}", "reason", "out of memory"));
 		return NULL;
 	}
 	change->caller = caller;
-	change->ask.verb = verb;
+	ask = &change->ask;
+	ask->verb = verb;
 	if (!control_caller_facts(caller)->has_all_rights)
-		change->ask.caller = control_caller_facts(caller);
-	snprintf(change->ask.who, sizeof(change->ask.who), "%s", control_who(caller));
+		ask->caller = control_caller_facts(caller);
+	snprintf(ask->who, sizeof(ask->who), "%s", control_who(caller));
+	ask->has_wait = control_seconds(call, "wait_seconds", &ask->wait_seconds);
+	control_seconds(call, "for_seconds", &ask->for_seconds);
+	ask->until_unplug = control_flag(call, "until_unplug");
+	ask->force = control_flag(call, "force");
+	ask->dry_run = control_flag(call, "dry_run");
 	return change;
 }
 
@@ -372,88 +317,77 @@ static void change_begin(struct change *change)
 		      &change->call);
 }
 
-void method_attach(struct control_caller *caller, const struct varlink_call *call)
+static void method_attach(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device",	    "vm",    "wait_seconds", "for_seconds",
-					    "until_unplug", "force", "dry_run",	     NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH);
 
-	if (c && options(c, call) && subjects(c, call) && vm_parameter(c, call) && allowed(c, true))
+	if (c && subjects(c, call) && vm_parameter(c, call) && allowed(c))
 		change_begin(take_ptr(c));
 }
 
-void method_detach(struct control_caller *caller, const struct varlink_call *call)
+static void method_detach(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "for_seconds", "until_unplug", "dry_run",
-					    NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH);
 
-	if (!c || !options(c, call))
+	if (!c)
 		return;
 	c->takes_back = c->ask.for_seconds <= 0 && !c->ask.until_unplug;
-	if (subjects(c, call) && allowed(c, true))
+	if (subjects(c, call) && allowed(c))
 		change_begin(take_ptr(c));
 }
 
-void method_assign(struct control_caller *caller, const struct varlink_call *call)
+static void method_assign(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "vm", "wait_seconds", "dry_run", NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ASSIGN, names);
-	const char *vm = json_string_value(json_object_get(call->parameters, "vm"));
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ASSIGN);
 
-	if (c && options(c, call) && subjects(c, call) &&
-	    ((vm && !strcmp(vm, "host")) || vm_parameter(c, call)) && allowed(c, false))
+	if (c && subjects(c, call) &&
+	    (!strcmp(control_text(call, "vm"), "host") || vm_parameter(c, call)))
 		change_begin(take_ptr(c));
 }
 
-static void change_of_device(struct control_caller *caller, const struct varlink_call *call,
-			     enum route_verb verb, bool routes)
+static void method_unassign(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "dry_run", NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, verb, names);
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_UNASSIGN);
 
-	if (!c || !options(c, call))
+	if (!c)
 		return;
 	c->takes_back = true;
-	if (subjects(c, call) && allowed(c, routes))
+	if (subjects(c, call))
 		change_begin(take_ptr(c));
 }
 
-void method_unassign(struct control_caller *caller, const struct varlink_call *call)
+static void method_release(struct control_caller *caller, const struct varlink_call *call)
 {
-	change_of_device(caller, call, ROUTE_UNASSIGN, false);
-}
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_RELEASE);
 
-void method_release(struct control_caller *caller, const struct varlink_call *call)
-{
-	change_of_device(caller, call, ROUTE_RELEASE, true);
-}
-
-void method_reserve(struct control_caller *caller, const struct varlink_call *call)
-{
-	static const char *const names[] = {"device", "off", "dry_run", NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_RESERVE, names);
-	bool off = false;
-
-	if (!c || !options(c, call) || !flag_parameter(c, call, "off", &off))
+	if (!c)
 		return;
-	if (off)
-		c->ask.verb = ROUTE_UNRESERVE;
+	c->takes_back = true;
+	if (subjects(c, call) && allowed(c))
+		change_begin(take_ptr(c));
+}
+
+static void method_reserve(struct control_caller *caller, const struct varlink_call *call)
+{
+	bool off = control_flag(call, "off");
+	_cleanup_change_ struct change *c =
+		change_new(caller, call, off ? ROUTE_UNRESERVE : ROUTE_RESERVE);
+
+	if (!c)
+		return;
 	c->takes_back = off;
-	if (subjects(c, call) && allowed(c, false))
+	if (subjects(c, call))
 		change_begin(take_ptr(c));
 }
 
 /* Where `to` leads; false, and answered, where to nowhere. */
 static bool switch_target(struct change *change, const struct varlink_call *call)
 {
-	const char *to = control_text_parameter(change->caller, call, "to");
+	const char *to = control_text(call, "to");
 	struct daemon *daemon = control_daemon(change->caller);
 	struct route_ask *ask = &change->ask;
-	bool next = to && !strcmp(to, "next"), prev = to && !strcmp(to, "prev");
+	bool next = !strcmp(to, "next"), prev = !strcmp(to, "prev");
 
-	if (!to)
-		return false;
 	if (next || prev)
 		ask->vm = route_next_vm(daemon, ask->subjects, ask->n_subjects, prev);
 	else
@@ -469,22 +403,67 @@ static bool switch_target(struct change *change, const struct varlink_call *call
 	return false;
 }
 
-void method_switch(struct control_caller *caller, const struct varlink_call *call)
+static void method_switch(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "to",	 "wait_seconds",
-					    "force",  "dry_run", NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH, names);
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_ATTACH);
 
-	if (c && options(c, call) && subjects(c, call) && switch_target(c, call) &&
-	    allowed(c, true))
+	if (c && subjects(c, call) && switch_target(c, call) && allowed(c))
 		change_begin(take_ptr(c));
 }
 
-void method_undo(struct control_caller *caller, const struct varlink_call *call)
+static void method_undo(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {NULL};
-	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_UNDO, names);
+	_cleanup_change_ struct change *c = change_new(caller, call, ROUTE_UNDO);
 
-	if (c && allowed(c, false))
+	if (c)
 		change_begin(take_ptr(c));
 }
+
+const struct control_method control_change_methods[] = {
+	{"Attach",
+	 CONTROL_ROUTE,
+	 method_attach,
+	 {{"device", CONTROL_TEXT},
+	  {"vm", CONTROL_TEXT},
+	  {"wait_seconds", CONTROL_WAIT, true},
+	  {"for_seconds", CONTROL_FOR, true},
+	  {"until_unplug", CONTROL_FLAG, true},
+	  {"force", CONTROL_FLAG, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{"Detach",
+	 CONTROL_ROUTE,
+	 method_detach,
+	 {{"device", CONTROL_TEXT},
+	  {"for_seconds", CONTROL_FOR, true},
+	  {"until_unplug", CONTROL_FLAG, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{"Switch",
+	 CONTROL_ROUTE,
+	 method_switch,
+	 {{"device", CONTROL_TEXT},
+	  {"to", CONTROL_TEXT},
+	  {"wait_seconds", CONTROL_WAIT, true},
+	  {"force", CONTROL_FLAG, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{"Assign",
+	 CONTROL_ALL,
+	 method_assign,
+	 {{"device", CONTROL_TEXT},
+	  {"vm", CONTROL_TEXT},
+	  {"wait_seconds", CONTROL_WAIT, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{"Unassign",
+	 CONTROL_ALL,
+	 method_unassign,
+	 {{"device", CONTROL_TEXT}, {"dry_run", CONTROL_FLAG, true}}},
+	{"Release",
+	 CONTROL_ROUTE,
+	 method_release,
+	 {{"device", CONTROL_TEXT}, {"dry_run", CONTROL_FLAG, true}}},
+	{"Reserve",
+	 CONTROL_ALL,
+	 method_reserve,
+	 {{"device", CONTROL_TEXT}, {"off", CONTROL_FLAG, true}, {"dry_run", CONTROL_FLAG, true}}},
+	{"Undo", CONTROL_ALL, method_undo, {}},
+	{},
+};

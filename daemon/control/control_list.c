@@ -143,18 +143,10 @@ static void answer_at_once(struct control_caller *caller, const char *key, const
 	control_error(caller, "Failed", json_pack("{s:s}", "reason", reason));
 }
 
-/**
- * method_list() - `List`: all devices
- * @caller:	who calls
- * @call:	the call
- */
-void method_list(struct control_caller *caller, const struct varlink_call *call)
+static void method_list(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {NULL};
 	json_t *devices;
 
-	if (!control_only_parameters(caller, call, names))
-		return;
 	if (call->more) {
 		answer_with_more(caller, &all_devices);
 		return;
@@ -171,18 +163,10 @@ void method_list(struct control_caller *caller, const struct varlink_call *call)
 	answer_at_once(caller, "devices", "devices", devices);
 }
 
-/**
- * method_vms() - `Vms`: all VMs
- * @caller:	who calls
- * @call:	the call
- */
-void method_vms(struct control_caller *caller, const struct varlink_call *call)
+static void method_vms(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {NULL};
 	json_t *vms;
 
-	if (!control_only_parameters(caller, call, names))
-		return;
 	if (call->more) {
 		answer_with_more(caller, &all_vms);
 		return;
@@ -192,3 +176,9 @@ void method_vms(struct control_caller *caller, const struct varlink_call *call)
 		json_array_append_new(vms, json_vm(list_entry(it, struct vm, link)));
 	answer_at_once(caller, "vms", "VMs", vms);
 }
+
+const struct control_method control_list_methods[] = {
+	{"List", CONTROL_LOOK, method_list, {}},
+	{"Vms", CONTROL_LOOK, method_vms, {}},
+	{},
+};

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of methods share: how parameters are read, and what is said of wrong ones. A
- * method answers its caller once, now or by way of control_wait().
+ * A method of io.usbrouted is one row: its name, who has the right to it, its body, its parameters.
+ * The row stands beside the body. A body sees a call only where the parameters are of the row's
+ * types and the caller has the row's right; it answers once, now or by way of control_wait().
+ *
+ * Below it is what the files of methods share: how parameters are read, and what is said of wrong
+ * ones.
  */
 #pragma once
 
@@ -12,7 +16,53 @@
 #include "daemon/routing/route.h"
 #include "daemon/control/varlink.h"
 
-typedef void (*control_method_fn)(struct control_caller *caller, const struct varlink_call *call);
+#define CONTROL_PARAMETERS_MAX 8
+
+/* Who has the right to a method. */
+enum control_right {
+	CONTROL_ALL,   /* who may change everything: root and the group "usbrouted" */
+	CONTROL_ROUTE, /* they, and whom the policy gives the right to the devices: the body asks by
+			  control_may_route() */
+	CONTROL_LOOK,  /* everybody: it changes nothing */
+};
+
+enum control_type {
+	CONTROL_TEXT,
+	CONTROL_ALIAS, /* a name that a device can be given */
+	CONTROL_FLAG,
+	CONTROL_WAIT,	 /* seconds, up to a day */
+	CONTROL_FOR,	 /* seconds, one to a year */
+	CONTROL_POWER,	 /* off, on, cycle */
+	CONTROL_DEVICES, /* a list of them, as List gives it */
+	CONTROL_TYPES
+};
+
+struct control_parameter {
+	const char *name;
+	enum control_type type;
+	bool optional;
+};
+
+struct control_method {
+	const char *name;
+	enum control_right right;
+	void (*run)(struct control_caller *caller, const struct varlink_call *call);
+	struct control_parameter parameters[CONTROL_PARAMETERS_MAX];
+};
+
+/* The files' rows, each list closed by one without a name; and all of them, closed by NULL. */
+extern const struct control_method control_list_methods[], control_look_methods[],
+	control_change_methods[], control_port_methods[], control_policy_methods[],
+	control_admin_methods[];
+extern const struct control_method *const control_methods[];
+
+/* control_parameters.c: what a call may have, and what it has. */
+const char *control_type_name(enum control_type type);
+bool control_check_parameters(struct control_caller *caller, const struct varlink_call *call,
+			      const struct control_parameter *parameters);
+const char *control_text(const struct varlink_call *call, const char *name);
+bool control_flag(const struct varlink_call *call, const char *name);
+bool control_seconds(const struct varlink_call *call, const char *name, double *ret_seconds);
 
 /* control_wrong.c: what is said of a parameter that means nothing. */
 void control_invalid(struct control_caller *caller, const char *parameter);
@@ -29,39 +79,10 @@ int control_selector(struct daemon *daemon, const char *text, struct selector *r
 void control_ambiguous_wishes(struct control_caller *caller, const struct route_subject *subjects,
 			      size_t n);
 
-/* control_methods.c: reading parameters. */
-bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,
-			     const char *const *names);
-const char *control_text_parameter(struct control_caller *caller, const struct varlink_call *call,
-				   const char *name);
 bool control_device_parameter(struct control_caller *caller, const char *text,
 			      struct device **ret_device);
 
-/* control_list.c: what there is. */
-void method_list(struct control_caller *caller, const struct varlink_call *call);
-void method_vms(struct control_caller *caller, const struct varlink_call *call);
-
-/* control_change.c: what changes something. */
+/* control_change.c: who may route, and how a command ended. */
 bool control_may_route(struct control_caller *caller, const struct route_subject *subjects,
 		       size_t n, const struct vm *to);
 void control_refuse(struct control_caller *caller, enum route_outcome outcome, const char *text);
-void method_attach(struct control_caller *caller, const struct varlink_call *call);
-void method_detach(struct control_caller *caller, const struct varlink_call *call);
-void method_assign(struct control_caller *caller, const struct varlink_call *call);
-void method_unassign(struct control_caller *caller, const struct varlink_call *call);
-void method_release(struct control_caller *caller, const struct varlink_call *call);
-void method_reserve(struct control_caller *caller, const struct varlink_call *call);
-void method_switch(struct control_caller *caller, const struct varlink_call *call);
-void method_undo(struct control_caller *caller, const struct varlink_call *call);
-
-/* control_port.c: resets, and ports' power. */
-void method_reset(struct control_caller *caller, const struct varlink_call *call);
-void method_power(struct control_caller *caller, const struct varlink_call *call);
-
-/* control_policy.c: what the policy says. */
-void method_why(struct control_caller *caller, const struct varlink_call *call);
-void method_test_policy(struct control_caller *caller, const struct varlink_call *call);
-
-/* control_admin.c: names, and the configuration. */
-void method_set_alias(struct control_caller *caller, const struct varlink_call *call);
-void method_reload(struct control_caller *caller, const struct varlink_call *call);

@@ -1,192 +1,48 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The methods of io.usbrouted: which there are, what they take, and those that only look. */
-#include <build_info.h>
-#include <stdarg.h>
-#include <stdio.h>
+/*
+ * The methods of io.usbrouted: which there are, and what a call of one has to be before its body
+ * sees it: parameters that the method has, each of its type, and a caller with the right to it.
+ *
+ * A method is one row, beside its body in the file that has it; here are the files. The test
+ * `control` holds the rows against configs/io.usbrouted.varlink.
+ */
 #include <string.h>
 
+#include "base/log.h"
+#include "base/mem.h"
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
-#include "daemon/devices/device_registry.h"
-#include "daemon/routing/port_off.h"
-#include "daemon/routing/route.h"
-#include "daemon/guests/virt_link.h"
 
-/* ------------------------------------------------------------- parameters */
-
-/* Only the parameters that a method has; false, and answered, where there is another. */
-bool control_only_parameters(struct control_caller *caller, const struct varlink_call *call,
-			     const char *const *names)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(call->parameters, key, value) {
-		bool known = false;
-
-		for (const char *const *n = names; *n; n++)
-			known = known || !strcmp(*n, key);
-		if (!known) {
-			control_invalid(caller, key);
-			return false;
-		}
-	}
-	return true;
-}
-
-const char *control_text_parameter(struct control_caller *caller, const struct varlink_call *call,
-				   const char *name)
-{
-	const char *text = json_string_value(json_object_get(call->parameters, name));
-
-	if (!text)
-		control_invalid(caller, name);
-	return text;
-}
-
-/*
- * The device that a parameter means, plugged in or in a port that is switched off; NULL for one
- * that is known by its name and not plugged in.
- * False, and answered, where there is none.
- */
-bool control_device_parameter(struct control_caller *caller, const char *text,
-			      struct device **ret_device)
-{
-	const char *expected = NULL;
-	enum device_by by;
-	int r = device_resolve(control_daemon(caller), text, ret_device, &by, &expected);
-
-	if (r == 0 || port_off_resolve(control_daemon(caller), text, ret_device) == 0)
-		return true;
-	*ret_device = NULL;
-	if (r == RESOLVE_ABSENT)
-		return true;
-	if (r == RESOLVE_AMBIGUOUS)
-		control_ambiguous(caller, text);
-	else if (r < 0)
-		control_invalid_device(caller, text, expected);
-	else
-		control_no_device(caller, text);
-	return false;
-}
-
-/* ------------------------------------------------------------- looking */
-
-static void method_show(struct control_caller *caller, const struct varlink_call *call)
-{
-	static const char *const names[] = {"device", NULL};
-	struct device *d = NULL;
-	const char *text;
-
-	if (!control_only_parameters(caller, call, names))
-		return;
-	text = control_text_parameter(caller, call, "device");
-	if (text && control_device_parameter(caller, text, &d))
-		control_reply(caller, json_pack("{s:o}", "device",
-						d ? json_device(d)
-						  : json_absent(control_daemon(caller), text)));
-}
-
-struct warnings {
-	json_t *list;
-	size_t room;
-	unsigned left_out;
+const struct control_method *const control_methods[] = {
+	control_list_methods,
+	control_look_methods,
+	control_change_methods,
+	control_port_methods,
+	control_policy_methods,
+	control_admin_methods,
+	NULL,
 };
 
-static void warn(struct warnings *warnings, const char *format, ...) _printf_(2, 3);
-
-static void warn(struct warnings *warnings, const char *format, ...)
+static const struct control_method *find_method(const char *name)
 {
-	char text[512];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	if (!json_append_within(warnings->list, json_text(text), &warnings->room))
-		warnings->left_out++;
+	for (const struct control_method *const *file = control_methods; *file; file++)
+		for (const struct control_method *m = *file; m->name; m++)
+			if (!strcmp(m->name, name))
+				return m;
+	return NULL;
 }
 
-/* What is wished for names that no device can bear as things are. */
-static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
+/* What may be done by everybody, or by those who have the right to the devices, goes on. */
+static bool permitted(struct control_caller *caller, const struct control_method *method)
 {
-	static const struct {
-		enum wish_list list;
-		const char *what;
-	} lists[] = {{WISHES_COMMANDS, "is wanted at"}, {WISHES_ASSIGNMENTS, "is assigned to"}};
-
-	char why[300];
-
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		list_for_each(it, &daemon->books->now.list[lists[i].list].all) {
-			const struct wish *w = list_entry(it, struct wish, link);
-
-			if (w->kind != WISH_NAME || device_name_is_borne(daemon, w->name) ||
-			    !device_name_why_absent(daemon, w->name, why, sizeof(why)))
-				continue;
-			if (device_name_exists(daemon, w->name))
-				warn(warnings, "%s %s %s, but no device is called that: %s",
-				     w->name, lists[i].what, w->target, why);
-			else
-				warn(warnings,
-				     "%s %s %s, but no [device] section and no `usbroutectl "
-				     "alias` gives any device that name; usbroutectl unassign %s "
-				     "forgets it",
-				     w->name, lists[i].what, w->target, w->name);
-		}
-}
-
-static bool wants_unknown_vm(const struct device *d)
-{
-	struct route_want want = route_wanted(d);
-
-	return strcmp(want.target, "host") && !vm_find(d->daemon, want.target);
-}
-
-static void method_status(struct control_caller *caller, const struct varlink_call *call)
-{
-	static const char *const names[] = {NULL};
-	struct daemon *daemon = control_daemon(caller);
-	struct warnings warnings = {.room = JSON_LIST_MAX};
-	int devices = 0, vms = 0;
-
-	if (!control_only_parameters(caller, call, names))
-		return;
-	warnings.list = json_array();
-	list_for_each(it, &daemon->devices->all) {
-		const struct device *d = list_entry(it, struct device, link);
-		char reason[256];
-		const char *state = route_state_name(d, reason, sizeof(reason));
-
-		devices++;
-		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
-		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") || wants_unknown_vm(d))
-			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
-	}
-	list_for_each(it, &daemon->vms->all) {
-		char text[512];
-
-		vms++;
-		for (unsigned i = 0;
-		     vm_card_warning(list_entry(it, struct vm, link), i, text, sizeof(text)); i++)
-			warn(&warnings, "%s", text);
-		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
-			warn(&warnings, "%s", text);
-	}
-	warn_of_lost_names(daemon, &warnings);
-	if (!vms)
-		warn(&warnings,
-		     "no VM is configured; add a [vm NAME] section to the configuration");
-	if (warnings.left_out)
-		json_array_append_new(
-			warnings.list,
-			json_sprintf("%u more, for which there was no room: see usbroutectl list",
-				     warnings.left_out));
-	control_reply(caller,
-		      json_pack("{s:s, s:I, s:i, s:i, s:o}", "version", USBROUTED_VERSION,
-				"uptime_seconds",
-				(json_int_t)((loop_now() - daemon->core->started_ns) / 1000000000u),
-				"devices", devices, "vms", vms, "warnings", warnings.list));
+	if (method->right != CONTROL_ALL || control_may_change(caller))
+		return true;
+	log_limited(control_log_limit(caller), LOG_LEVEL_NOTICE, "%s may not call %s",
+		    control_who(caller), method->name);
+	control_error(caller, "Denied",
+		      json_pack("{s:s}", "by",
+				"your user: only root and members of the group \"usbrouted\" may"));
+	return false;
 }
 
 /**
@@ -196,36 +52,11 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
  */
 void control_method(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const struct {
-		const char *name;
-		control_method_fn run;
-	} methods[] = {
-		{"List", method_list},
-		{"Show", method_show},
-		{"Vms", method_vms},
-		{"Status", method_status},
-		{"Attach", method_attach},
-		{"Detach", method_detach},
-		{"Assign", method_assign},
-		{"Unassign", method_unassign},
-		{"Release", method_release},
-		{"Reserve", method_reserve},
-		{"Switch", method_switch},
-		{"Undo", method_undo},
-		{"Reset", method_reset},
-		{"Power", method_power},
-		{"SetAlias", method_set_alias},
-		{"Reload", method_reload},
-		{"Why", method_why},
-		{"TestPolicy", method_test_policy},
-	};
-	const char *name = strrchr(call->method, '.') + 1;
+	const struct control_method *method = find_method(strrchr(call->method, '.') + 1);
 
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
-		if (!strcmp(methods[i].name, name)) {
-			methods[i].run(caller, call);
-			return;
-		}
-	}
-	control_error(caller, "MethodNotFound", json_pack("{s:s}", "method", call->method));
+	if (!method)
+		control_error(caller, "MethodNotFound", json_pack("{s:s}", "method", call->method));
+	else if (control_check_parameters(caller, call, method->parameters) &&
+		 permitted(caller, method))
+		method->run(caller, call);
 }

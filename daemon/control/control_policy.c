@@ -170,34 +170,18 @@ static json_t *why_answer(struct why *why, json_t *device)
 	return answer;
 }
 
-/**
- * method_why() - `Why`: where a device should be and is, and what the policy says of it
- * @caller:	who calls
- * @call:	the call
- */
-void method_why(struct control_caller *caller, const struct varlink_call *call)
+/* Where a device should be and is, and what the policy says of it. */
+static void method_why(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device", "vm", NULL};
 	struct daemon *daemon = control_daemon(caller);
-	json_t *vm = json_object_get(call->parameters, "vm");
+	const char *text = control_text(call, "device"), *wanted = control_text(call, "vm");
 	struct why why = {.policy = daemon->core->policy, .caller = control_caller_facts(caller)};
 	struct device *d = NULL;
-	const char *text, *wanted = NULL;
 	json_t *device;
 
-	if (!control_only_parameters(caller, call, names))
+	if (wanted && !vm_find(daemon, wanted)) {
+		control_no_vm(caller, wanted);
 		return;
-	text = control_text_parameter(caller, call, "device");
-	if (!text)
-		return;
-	if (vm && !json_is_null(vm)) {
-		wanted = control_text_parameter(caller, call, "vm");
-		if (!wanted)
-			return;
-		if (!vm_find(daemon, wanted)) {
-			control_no_vm(caller, wanted);
-			return;
-		}
 	}
 	if (!control_device_parameter(caller, text, &d))
 		return;
@@ -439,36 +423,25 @@ static void test_file(struct control_caller *caller, const char *text, const cha
 	config_errors_deinit(&errors);
 }
 
-/**
- * method_test_policy() - `TestPolicy`: what a policy file would do
- * @caller:	who calls; somebody who may change everything, since this takes the daemon's time
- * @call:	the call
- */
-void method_test_policy(struct control_caller *caller, const struct varlink_call *call)
+/* What a policy file would do. It takes the daemon's time, so it is not for everybody. */
+static void method_test_policy(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"text", "file", "devices", NULL};
-	json_t *devices = json_object_get(call->parameters, "devices");
-	const char *text, *file;
+	const json_t *devices = json_object_get(call->parameters, "devices");
+	const char *text = control_text(call, "text"), *file = control_text(call, "file");
 
-	if (!control_only_parameters(caller, call, names))
-		return;
-	text = control_text_parameter(caller, call, "text");
-	if (!text)
-		return;
-	file = control_text_parameter(caller, call, "file");
-	if (!file)
-		return;
 	if (strlen(text) > TEST_TEXT_MAX)
 		control_invalid(caller, "text");
 	else if (!*file || strlen(file) > FILE_NAME_MAX || file[strlen(file) - 1] == '/')
 		control_invalid(caller, "file");
-	else if (devices && !json_is_null(devices) && !json_is_array(devices))
-		control_invalid(caller, "devices");
-	else if (!control_may_change(caller))
-		control_error(caller, "Denied",
-			      json_pack("{s:s}", "by",
-					"your user: only root and members of the group "
-					"\"usbrouted\" may test a policy"));
 	else
 		test_file(caller, text, file, json_is_array(devices) ? devices : NULL);
 }
+
+const struct control_method control_policy_methods[] = {
+	{"Why", CONTROL_LOOK, method_why, {{"device", CONTROL_TEXT}, {"vm", CONTROL_TEXT, true}}},
+	{"TestPolicy",
+	 CONTROL_ALL,
+	 method_test_policy,
+	 {{"text", CONTROL_TEXT}, {"file", CONTROL_TEXT}, {"devices", CONTROL_DEVICES, true}}},
+	{},
+};

@@ -12,8 +12,6 @@
 #include "daemon/commands/port_job.h"
 #include "daemon/routing/port_off.h"
 
-#define WAIT_MAX_SECONDS 86400.0
-
 /* A job under way, from the caller's side. */
 struct port_call {
 	struct control_caller *caller;
@@ -57,13 +55,11 @@ static void port_call_cancel(void *what)
 static bool device_parameter(struct port_call *c, const struct varlink_call *call)
 {
 	struct daemon *daemon = control_daemon(c->caller);
-	const char *expected = NULL, *text = control_text_parameter(c->caller, call, "device");
+	const char *expected = NULL, *text = control_text(call, "device");
 	struct device *present = NULL;
 	enum device_by by;
 	int r, off;
 
-	if (!text)
-		return false;
 	off = port_off_resolve(daemon, text, &c->ask.device);
 	if (off == 0 && c->ask.verb == PORT_ON)
 		return true;
@@ -81,49 +77,9 @@ static bool device_parameter(struct port_call *c, const struct varlink_call *cal
 	return false;
 }
 
-static bool how_parameter(struct port_call *c, const struct varlink_call *call)
+static enum port_verb power_verb(const char *how)
 {
-	static const struct {
-		const char *how;
-		enum port_verb verb;
-	} hows[] = {{"off", PORT_OFF}, {"on", PORT_ON}, {"cycle", PORT_CYCLE}};
-	const char *text = control_text_parameter(c->caller, call, "how");
-
-	for (size_t i = 0; text && i < ARRAY_SIZE(hows); i++)
-		if (!strcmp(hows[i].how, text)) {
-			c->ask.verb = hows[i].verb;
-			return true;
-		}
-	if (text)
-		control_invalid(c->caller, "how");
-	return false;
-}
-
-static bool flag(struct port_call *c, const struct varlink_call *call, const char *name, bool *ret)
-{
-	const json_t *value = json_object_get(call->parameters, name);
-
-	*ret = json_is_true(value);
-	if (!value || json_is_null(value) || json_is_boolean(value))
-		return true;
-	control_invalid(c->caller, name);
-	return false;
-}
-
-static bool options(struct port_call *c, const struct varlink_call *call)
-{
-	const json_t *wait = json_object_get(call->parameters, "wait_seconds");
-	double seconds = json_number_value(wait);
-
-	if (!flag(c, call, "force", &c->ask.force) || !flag(c, call, "dry_run", &c->ask.dry_run))
-		return false;
-	c->ask.has_wait = wait && !json_is_null(wait);
-	c->ask.wait_seconds = seconds;
-	if (!c->ask.has_wait ||
-	    (json_is_number(wait) && seconds >= 0 && seconds <= WAIT_MAX_SECONDS))
-		return true;
-	control_invalid(c->caller, "wait_seconds");
-	return false;
+	return !strcmp(how, "on") ? PORT_ON : !strcmp(how, "off") ? PORT_OFF : PORT_CYCLE;
 }
 
 static bool allowed(struct port_call *c)
@@ -136,20 +92,19 @@ static bool allowed(struct port_call *c)
 /* ------------------------------------------------------------- methods */
 
 static struct port_call *port_call_new(struct control_caller *caller,
-				       const struct varlink_call *call, enum port_verb verb,
-				       const char *const *names)
+				       const struct varlink_call *call, enum port_verb verb)
 {
-	struct port_call *c;
+	struct port_call *c = calloc(1, sizeof(*c));
 
-	if (!control_only_parameters(caller, call, names))
-		return NULL;
-	c = calloc(1, sizeof(*c));
 	if (!c) {
 		control_error(caller, "Failed", json_pack("{s:s}", "reason", "out of memory"));
 		return NULL;
 	}
 	c->caller = caller;
 	c->ask.verb = verb;
+	c->ask.force = control_flag(call, "force");
+	c->ask.dry_run = control_flag(call, "dry_run");
+	c->ask.has_wait = control_seconds(call, "wait_seconds", &c->ask.wait_seconds);
 	snprintf(c->ask.who, sizeof(c->ask.who), "%s", control_who(caller));
 	return c;
 }
@@ -163,22 +118,40 @@ static void port_call_begin(struct port_call *c)
 	port_command(control_daemon(c->caller), &ask, port_call_done, c, &c->job);
 }
 
-void method_reset(struct control_caller *caller, const struct varlink_call *call)
+static void call_about_port(struct control_caller *caller, const struct varlink_call *call,
+			    enum port_verb verb)
 {
-	static const char *const names[] = {"device", "force", "dry_run", "wait_seconds", NULL};
-	_cleanup_port_call_ struct port_call *c = port_call_new(caller, call, PORT_RESET, names);
+	_cleanup_port_call_ struct port_call *c = port_call_new(caller, call, verb);
 
-	if (c && options(c, call) && device_parameter(c, call) && allowed(c))
+	if (c && device_parameter(c, call) && allowed(c))
 		port_call_begin(take_ptr(c));
 }
 
-void method_power(struct control_caller *caller, const struct varlink_call *call)
+static void method_reset(struct control_caller *caller, const struct varlink_call *call)
 {
-	static const char *const names[] = {"device",  "how",	       "force",
-					    "dry_run", "wait_seconds", NULL};
-	_cleanup_port_call_ struct port_call *c = port_call_new(caller, call, PORT_OFF, names);
-
-	if (c && how_parameter(c, call) && options(c, call) && device_parameter(c, call) &&
-	    allowed(c))
-		port_call_begin(take_ptr(c));
+	call_about_port(caller, call, PORT_RESET);
 }
+
+static void method_power(struct control_caller *caller, const struct varlink_call *call)
+{
+	call_about_port(caller, call, power_verb(control_text(call, "how")));
+}
+
+const struct control_method control_port_methods[] = {
+	{"Reset",
+	 CONTROL_ROUTE,
+	 method_reset,
+	 {{"device", CONTROL_TEXT},
+	  {"wait_seconds", CONTROL_WAIT, true},
+	  {"force", CONTROL_FLAG, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{"Power",
+	 CONTROL_ROUTE,
+	 method_power,
+	 {{"device", CONTROL_TEXT},
+	  {"how", CONTROL_POWER},
+	  {"wait_seconds", CONTROL_WAIT, true},
+	  {"force", CONTROL_FLAG, true},
+	  {"dry_run", CONTROL_FLAG, true}}},
+	{},
+};

@@ -185,3 +185,29 @@ void control_ambiguous_wishes(struct control_caller *caller, const struct route_
 		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out",
 				(json_int_t)(n - told)));
 }
+
+/*
+ * The device that a parameter means, plugged in or in a port that is switched off; NULL for one
+ * that is known by its name and not plugged in.
+ * False, and answered, where there is none.
+ */
+bool control_device_parameter(struct control_caller *caller, const char *text,
+			      struct device **ret_device)
+{
+	const char *expected = NULL;
+	enum device_by by;
+	int r = device_resolve(control_daemon(caller), text, ret_device, &by, &expected);
+
+	if (r == 0 || port_off_resolve(control_daemon(caller), text, ret_device) == 0)
+		return true;
+	*ret_device = NULL;
+	if (r == RESOLVE_ABSENT)
+		return true;
+	if (r == RESOLVE_AMBIGUOUS)
+		control_ambiguous(caller, text);
+	else if (r < 0)
+		control_invalid_device(caller, text, expected);
+	else
+		control_no_device(caller, text);
+	return false;
+}
