@@ -12,6 +12,7 @@
 #include "daemon/guests/guest_side.h"
 #include "daemon/control/varlink.h"
 #include "daemon/guests/virt_link.h"
+#include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
 
 static struct log_limit limit;
@@ -21,6 +22,7 @@ void control_call(struct control_caller *caller, const struct varlink_call *call
 {
 	assert_false(caller->called);
 	caller->called = true;
+	caller->method = interface_method(call->method);
 	control_method(caller, call);
 	assert_true(caller->answered || caller->waits_for || caller->series);
 }
@@ -55,8 +57,10 @@ void control_reply(struct control_caller *caller, json_t *parameters)
 {
 	char *message = NULL;
 	size_t len = 0;
-	int r = varlink_reply(&message, &len, parameters);
+	int r;
 
+	interface_check_reply(caller->method, parameters);
+	r = varlink_reply(&message, &len, parameters);
 	answered(caller, r, message, len);
 }
 
@@ -74,14 +78,15 @@ void control_reply_series(struct control_caller *caller, const struct control_se
 bool control_next_reply(struct control_caller *caller)
 {
 	bool last = false;
+	json_t *parameters;
 	char *message;
 	size_t len;
 
 	if (!caller->series)
 		return false;
-	assert_int_equal(
-		varlink_reply_more(&message, &len, caller->series->next(caller->series_ctx, &last)),
-		0);
+	parameters = caller->series->next(caller->series_ctx, &last);
+	interface_check_reply(caller->method, parameters);
+	assert_int_equal(varlink_reply_more(&message, &len, parameters), 0);
 	assert_true(len && !message[len - 1]);
 	free(message);
 	if (!last)
@@ -96,8 +101,12 @@ void control_error(struct control_caller *caller, const char *error, json_t *par
 {
 	char *message = NULL;
 	size_t len = 0;
-	int r = varlink_error(&message, &len, error, parameters);
+	json_t *none = NULL;
+	int r;
 
+	interface_check_error(error, parameters ? parameters : (none = json_object()));
+	json_decref(none);
+	r = varlink_error(&message, &len, error, parameters);
 	answered(caller, r, message, len);
 }
 

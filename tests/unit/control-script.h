@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's part of a call, without a socket: callers, and what they are answered. Each
- * call is answered once, or its caller has gone; an answer fits a message, or is too long for one.
+ * call is answered once, or its caller has gone; an answer fits a message, or is too long for one, and
+ * is as configs/io.usbrouted.varlink describes it.
  */
 #pragma once
 
@@ -14,8 +15,9 @@
 struct control_caller {
 	struct policy_caller facts;
 	bool called, answered;
-	json_t *said;	 /* the answer, {"parameters": …} */
-	void *waits_for; /* the answer comes later */
+	const char *method; /* as the interface describes it; NULL: it does not */
+	json_t *said;	    /* the answer, {"parameters": …} */
+	void *waits_for;    /* the answer comes later */
 	void (*cancel)(void *what);
 	bool reads_slowly; /* of a series one reply at a time, by control_next_reply() */
 	const struct control_series *series;

@@ -2,10 +2,12 @@
 /* The control methods behind framing: what their answers say. */
 #include "tests/unit/route-fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "tests/unit/control-script.h"
+#include "tests/unit/interface.h"
 
 static struct control_caller root = {.facts = {.has_all_rights = true}};
 
@@ -57,9 +59,94 @@ static void an_answer_comes_later(void **state)
 	control_caller_gone(&root);
 }
 
+/* A method's row as the interface's description has it: "(device: string, vm: ?string)". */
+static void row_text(const struct control_method *m, char *text, size_t size)
+{
+	size_t n = (size_t)snprintf(text, size, "(");
+
+	for (size_t i = 0; i < CONTROL_PARAMETERS_MAX && m->parameters[i].name; i++) {
+		const struct control_parameter *p = &m->parameters[i];
+
+		n += (size_t)snprintf(text + n, size - n, "%s%s: %s%s", i ? ", " : "", p->name,
+				      p->optional ? "?" : "", control_type_name(p->type));
+	}
+	snprintf(text + n, size - n, ") -> ");
+}
+
+static void the_rows_are_what_the_interface_describes(void **state)
+{
+	size_t rows = 0, described = 0;
+	const char *at = NULL;
+	char text[512];
+
+	for (size_t f = 0; control_methods[f]; f++)
+		for (const struct control_method *m = control_methods[f]; m->name; m++, rows++) {
+			const char *method = interface_method(m->name);
+
+			if (!method)
+				fail_msg("io.usbrouted.varlink does not describe %s", m->name);
+			row_text(m, text, sizeof(text));
+			if (strncmp(method, text, strlen(text)) != 0)
+				fail_msg("io.usbrouted.varlink: %s%.*s...; its row is %s%s",
+					 m->name, (int)strlen(text), method, m->name, text);
+			assert_non_null(m->run);
+		}
+	while (interface_next("method", &at, text, sizeof(text)))
+		described++;
+	assert_int_equal(rows, described);
+}
+
+/* Whoever adds a method adds its call here: what it answers is held against the description. */
+static void every_method_answers_as_it_is_described(void **state)
+{
+	static const struct {
+		const char *method, *parameters;
+	} calls[] = {
+		{"List", "{}"},
+		{"Vms", "{}"},
+		{"Show", "{\"device\":\"keyboard\"}"},
+		{"Status", "{}"},
+		{"Attach", "{\"device\":\"desk\",\"vm\":\"vm1\",\"wait_seconds\":0}"},
+		{"Detach", "{\"device\":\"keyboard\",\"for_seconds\":60}"},
+		{"Switch", "{\"device\":\"keyboard\",\"to\":\"vm1\",\"force\":true}"},
+		{"Assign", "{\"device\":\"keyboard\",\"vm\":\"host\"}"},
+		{"Unassign", "{\"device\":\"keyboard\"}"},
+		{"Release", "{\"device\":\"keyboard\",\"dry_run\":null}"},
+		{"Reserve", "{\"device\":\"keyboard\",\"off\":true}"},
+		{"Undo", "{}"},
+		{"Reset", "{\"device\":\"keyboard\",\"dry_run\":true}"},
+		{"Power", "{\"device\":\"keyboard\",\"how\":\"off\",\"dry_run\":true}"},
+		{"SetAlias", "{\"device\":\"1-3\",\"alias\":\"stick\"}"},
+		{"Reload", "{}"},
+		{"Why", "{\"device\":\"keyboard\",\"vm\":null}"},
+		{"TestPolicy", "{\"text\":\"deny * to vm1\",\"file\":\"a.rules\"}"},
+	};
+
+	plug_at(*state, "1-3", 0x5555, "T1", 0);
+	for (size_t f = 0; control_methods[f]; f++)
+		for (const struct control_method *m = control_methods[f]; m->name; m++) {
+			char method[64];
+			size_t i;
+
+			for (i = 0; i < ARRAY_SIZE(calls) && strcmp(calls[i].method, m->name); i++)
+				continue;
+			if (i == ARRAY_SIZE(calls))
+				fail_msg("no call of %s is tried here", m->name);
+			snprintf(method, sizeof(method), "io.usbrouted.%s", m->name);
+			answer_to(method, json_loads(calls[i].parameters, 0, NULL));
+			settle(*state);
+			assert_true(root.answered);
+			if (json_object_get(root.said, "error"))
+				fail_msg("%s: %s", m->name, json_dumps(root.said, 0));
+		}
+	control_caller_gone(&root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(every_method_answers_as_it_is_described),
+		T(the_rows_are_what_the_interface_describes),
 		T(a_dry_run_tells_of_its_devices),
 		T(an_answer_comes_later),
 	};
