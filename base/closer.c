@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/stranger.h"
 #include "base/usher.h"
@@ -206,6 +207,7 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES], const struct sa
 	p[2].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (closer_give_up(user) < 0 || write(3, "", 1) != 1)
 		_exit(1);
+	code_pages_give_back();
 	for (;;) {
 		bool full = c.n_closing == CLOSING_MAX;
 

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/service.h"
@@ -176,6 +177,7 @@ static void daemon_ready(struct daemon *daemon)
 	log_info("ready: %u VMs", n);
 	snprintf(state, sizeof(state), "READY=1\nSTATUS=Serving %u VMs", n);
 	service_notify(state);
+	code_pages_give_back();
 }
 
 /* All devices are listed that can be, and all VMs' processes have told what the last control has left. */

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -70,6 +71,7 @@ static int serve(void)
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
+	code_pages_give_back();
 	while (control_line_serve(line, &more))
 		;
 	/* What a stuck call has is the kernel's, and nothing waits for that. */

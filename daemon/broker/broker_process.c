@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/broker/broker_device.h"
@@ -212,9 +213,11 @@ static _Noreturn void broker_main(int line)
 
 	r = broker_give_up();
 	broker_ready(r, "dropping rights");
-	if (r == 0)
-		broker_serve();
-	_exit(r < 0);
+	if (r < 0)
+		_exit(1);
+	code_pages_give_back();
+	broker_serve();
+	_exit(0);
 }
 
 /**

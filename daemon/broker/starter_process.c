@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -186,9 +187,11 @@ static _Noreturn void starter_main(const struct starter_process *s)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	/* Whatever becomes of a process, its line says it. */
 	signal(SIGCHLD, SIG_IGN);
-	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) == 0 &&
-	    sandbox_calls(SANDBOX_STARTER) == 0)
-		serve(s);
+	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) < 0 ||
+	    sandbox_calls(SANDBOX_STARTER) < 0)
+		_exit(0);
+	code_pages_give_back();
+	serve(s);
 	_exit(0);
 }
 
