@@ -27,7 +27,6 @@ struct hid_chords;
 struct hid_found;
 struct usb_memory;
 struct usb_device;
-struct usbip_session;
 
 /*
  * One blocking call. run() is called in a worker and touches only what the job owns and the libusb
@@ -59,7 +58,7 @@ struct usb_device_ops {
 	void (*closed)(void *ctx);
 	/* The device is gone (unplugged), told once. */
 	void (*gone)(void *ctx);
-	/* The parked state ended: call usbip_session_receive() again. */
+	/* The parked state ended: what was held back for it may be acted on. */
 	void (*resumed)(void *ctx);
 	/* A chord was struck on it: the number in what usb_device_watch_for() was given. Nothing
 	 * may be asked of the device from within. May be NULL. */

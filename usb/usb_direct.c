@@ -18,7 +18,6 @@
 
 #include "base/mem.h"
 #include "usb/usb_device_private.h"
-#include "usb/usb_urb_pool.h"
 
 #define REAPED_MAX 26 /* a turn, as by libusb */
 
@@ -104,7 +103,6 @@ static void done(struct usb_device *dev, struct usb_urb *urb, int status, int ac
 	urb->cancelled = status == -ENOENT || status == -ECONNRESET;
 	urb->status = urb->cancelled ? -ECONNRESET : status;
 	urb->actual = (uint32_t)max_t(int, actual, 0);
-	urb->error_count = 0;
 	list_remove(&urb->device_link);
 	list_append(&dev->done, &urb->device_link);
 }

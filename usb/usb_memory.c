@@ -23,7 +23,7 @@ static uint64_t cost_of(const struct usb_urb *urb)
 {
 	uint64_t bytes = urb->type == USB_ISOCHRONOUS ? urb->packets_length : urb->length;
 	uint64_t parts = urb->type == USB_ISOCHRONOUS
-				 ? (urb->n_descriptors + PACKETS_PER_PART - 1u) / PACKETS_PER_PART
+				 ? (urb->n_packets + PACKETS_PER_PART - 1u) / PACKETS_PER_PART
 				 : (bytes + BYTES_PER_PART - 1u) / BYTES_PER_PART;
 
 	return bytes + max_t(uint64_t, parts, 1) * PART_COST;

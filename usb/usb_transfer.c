@@ -18,7 +18,6 @@
 #include "base/mem.h"
 #include "usb/usb_device_private.h"
 #include "usb/usb_status.h"
-#include "usb/usb_urb_pool.h"
 
 static_assert(sizeof(struct libusb_control_setup) == USB_URB_SETUP_SIZE, "setup packet");
 
@@ -38,11 +37,11 @@ static void transfer_free(void *transfer)
  */
 static void take_packets(struct usb_urb *urb, const struct libusb_transfer *t)
 {
-	if (urb->n_descriptors > PACKETS_PER_PART && t->status != LIBUSB_TRANSFER_COMPLETED) {
+	if (urb->n_packets > PACKETS_PER_PART && t->status != LIBUSB_TRANSFER_COMPLETED) {
 		usb_urb_fail_packets(urb);
 		return;
 	}
-	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+	for (unsigned i = 0; i < urb->n_packets; i++) {
 		const struct libusb_iso_packet_descriptor *d = &t->iso_packet_desc[i];
 		struct usb_packet *p = &urb->packets[i];
 
@@ -61,7 +60,6 @@ static void LIBUSB_CALL on_done(struct libusb_transfer *transfer)
 	urb->status = usb_status_of_transfer(transfer->status);
 	urb->cancelled = transfer->status == LIBUSB_TRANSFER_CANCELLED;
 	urb->actual = (uint32_t)max_t(int, transfer->actual_length, 0);
-	urb->error_count = 0;
 	if (urb->type == USB_ISOCHRONOUS) {
 		take_packets(urb, transfer);
 		/* Packets have errors, their URB has none; drivers end a stream at one. */
@@ -78,8 +76,8 @@ static void fill_packets(struct usb_urb *urb, struct libusb_transfer *t)
 {
 	t->type = LIBUSB_TRANSFER_TYPE_ISOCHRONOUS;
 	t->length = (int)urb->packets_length;
-	t->num_iso_packets = (int)urb->n_descriptors;
-	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+	t->num_iso_packets = (int)urb->n_packets;
+	for (unsigned i = 0; i < urb->n_packets; i++) {
 		/* The status of what libusb never gets back. */
 		t->iso_packet_desc[i] = (struct libusb_iso_packet_descriptor){
 			.length = urb->packets[i].length,
@@ -123,13 +121,13 @@ static int provide(struct usb_urb *urb)
 {
 	unsigned n = 8;
 
-	if (urb->transfer && urb->transfer_packets >= urb->n_descriptors)
+	if (urb->transfer && urb->transfer_packets >= urb->n_packets)
 		return 0;
-	while (n < urb->n_descriptors)
+	while (n < urb->n_packets)
 		n *= 2;
 	if (urb->transfer)
 		libusb_free_transfer(urb->transfer);
-	urb->transfer_packets = urb->n_descriptors ? n : 0;
+	urb->transfer_packets = urb->n_packets ? n : 0;
 	urb->transfer = libusb_alloc_transfer((int)urb->transfer_packets);
 	if (!urb->transfer)
 		return -ENOMEM;

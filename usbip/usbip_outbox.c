@@ -29,7 +29,7 @@
  * @sent:	called for each URB whose answer has left whole
  * @ctx:	given to @sent
  */
-void usbip_outbox_init(struct usbip_outbox *out, void (*sent)(void *ctx, struct usb_urb *urb),
+void usbip_outbox_init(struct usbip_outbox *out, void (*sent)(void *ctx, struct usbip_urb *urb),
 		       void *ctx)
 {
 	*out = (struct usbip_outbox){.sent = sent, .ctx = ctx};
@@ -117,7 +117,7 @@ static void put_idle(struct usbip_outbox *out, struct usbip_outbox_entry *e)
 static void remove_first(struct usbip_outbox *out)
 {
 	struct usbip_outbox_entry *e = entry_of(list_first(&out->entries));
-	struct usb_urb *urb = e->urb;
+	struct usbip_urb *urb = e->urb;
 
 	put_idle(out, e);
 	out->head_sent = 0;

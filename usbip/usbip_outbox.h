@@ -14,7 +14,7 @@
 #include "base/stream.h"
 #include "usbip/usbip_codec.h"
 
-struct usb_urb;
+struct usbip_urb;
 
 /* Outcomes of usbip_outbox_send(). */
 enum { USBIP_OUTBOX_BLOCKED = 1 };
@@ -24,7 +24,7 @@ struct usbip_outbox_entry {
 	uint8_t header[USBIP_HEADER_SIZE];
 	const void *data, *tail; /* what follows the header: of @urb */
 	uint32_t data_len, tail_len;
-	struct usb_urb *urb; /* given back once sent; NULL for RET_UNLINK */
+	struct usbip_urb *urb; /* given back once sent; NULL for RET_UNLINK */
 	struct stream_buffer buffers[3];
 	unsigned n_out; /* of these: with the stream */
 };
@@ -36,13 +36,13 @@ struct usbip_outbox {
 	unsigned count, n_idle;
 	size_t head_sent; /* bytes of the first entry that have left by a socket */
 	size_t bytes;	  /* all that is queued, and not sent or not given back by the stream */
-	void (*sent)(void *ctx, struct usb_urb *urb);
+	void (*sent)(void *ctx, struct usbip_urb *urb);
 	void *ctx;
 };
 
 typedef int (*usbip_put_fn)(void *ctx, struct stream_buffer *buffer);
 
-void usbip_outbox_init(struct usbip_outbox *out, void (*sent)(void *ctx, struct usb_urb *urb),
+void usbip_outbox_init(struct usbip_outbox *out, void (*sent)(void *ctx, struct usbip_urb *urb),
 		       void *ctx);
 void usbip_outbox_deinit(struct usbip_outbox *out);
 int usbip_outbox_add(struct usbip_outbox *out, const struct usbip_outbox_entry *entry);

@@ -75,7 +75,7 @@ int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
 	if (early_len)
 		memcpy(s->input, early, early_len);
 	s->input_len = early_len;
-	usb_urb_pool_init(&s->pool);
+	usbip_urb_pool_init(&s->pool);
 	list_init(&s->aloft);
 	list_init(&s->held);
 	list_init(&s->starved);
@@ -116,7 +116,7 @@ void usbip_session_finish(struct usbip_session *s)
 	if (s->backend)
 		s->backend->client = NULL;
 	usbip_outbox_deinit(&s->out);
-	usb_urb_pool_deinit(&s->pool);
+	usbip_urb_pool_deinit(&s->pool);
 	free(s);
 }
 

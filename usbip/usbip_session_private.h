@@ -7,7 +7,7 @@
 
 #include "base/list.h"
 #include "usb/usb_backend.h"
-#include "usb/usb_urb_pool.h"
+#include "usbip/usbip_urb_pool.h"
 #include "usbip/usbip_codec.h"
 #include "usbip/usbip_outbox.h"
 #include "usbip/usbip_session.h"
@@ -30,19 +30,19 @@ struct usbip_session {
 	uint8_t input[INPUT_SIZE];
 	size_t input_at, input_len;
 	/* The URB whose bytes are coming: its data, then its packet descriptors. */
-	struct usb_urb *arriving;
+	struct usbip_urb *arriving;
 	struct incoming incoming[2];
 
-	struct usb_urb_pool pool;
-	struct usb_urb_table table; /* all that are out */
-	struct list aloft;	    /* the device has them */
-	struct list held;	    /* behind @blocking, in order */
+	struct usbip_urb_pool pool;
+	struct usbip_urb_table table; /* all that are out */
+	struct list aloft;	      /* the device has them */
+	struct list held;	      /* behind @blocking, in order */
 	struct list starved; /* before @blocking: the kernel has no memory for them, in order */
 	unsigned n_starved;
 	unsigned retries, retries_left; /* usbip_session_retry() calls that they wait for */
 	struct list answered;		/* in the outbox */
 	unsigned n_answered;
-	struct usb_urb *blocking; /* the request that blocks, in none of the lists */
+	struct usbip_urb *blocking; /* the request that blocks, in none of the lists */
 	struct usb_request request;
 	struct usbip_outbox out;
 	/* Unlinks that have overtaken their submits, and the newest submit's seqnum. */
@@ -66,7 +66,7 @@ void usbip_session_finish(struct usbip_session *s);
 /* usbip_session_urb.c */
 extern const struct usb_client_ops usbip_session_client_ops;
 int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_request *request);
-void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb);
+void usbip_session_submit_complete(struct usbip_session *s, struct usbip_urb *urb);
 void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *request);
-void usbip_session_urb_sent(void *ctx, struct usb_urb *urb);
+void usbip_session_urb_sent(void *ctx, struct usbip_urb *urb);
 void usbip_session_drop_all(struct usbip_session *s);

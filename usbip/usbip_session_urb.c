@@ -2,7 +2,7 @@
 /*
  * A session's URBs: taken from the stream, judged, held, given to the device, answered.
  *
- * What may happen to a URB and what it entails is usb_urb.c's table; here its words are carried
+ * What may happen to a URB and what it entails is usbip_urb.c's table; here its words are carried
  * out.
  *
  * Requests that block (usb_request.c) go one at a time. From the moment when one comes, all later
@@ -67,74 +67,74 @@ static void queue_ret_unlink(struct usbip_session *s, uint32_t seqnum, int statu
 	queue(s, &entry);
 }
 
-static void queue_ret_submit(struct usbip_session *s, struct usb_urb *urb)
+static void queue_ret_submit(struct usbip_session *s, struct usbip_urb *urb)
 {
 	struct usbip_outbox_entry entry = {.urb = urb};
 	struct usbip_submit_answer answer = {
 		.seqnum = urb->seqnum,
-		.status = urb->status,
-		.actual_length = min_t(uint32_t, urb->actual, urb->length),
+		.status = urb->usb.status,
+		.actual_length = min_t(uint32_t, urb->usb.actual, urb->usb.length),
 		.start_frame = urb->start_frame,
 		.n_packets = urb->n_packets,
 		.error_count = urb->error_count,
 	};
 
 	usbip_codec_ret_submit(entry.header, &answer);
-	if (urb->in && answer.actual_length) {
-		entry.data = urb->data;
+	if (urb->usb.in && answer.actual_length) {
+		entry.data = urb->usb.data;
 		entry.data_len = answer.actual_length;
 		s->counters.in_bytes += answer.actual_length;
-	} else if (!urb->in) {
+	} else if (!urb->usb.in) {
 		s->counters.out_bytes += answer.actual_length;
 	}
-	if (urb->n_descriptors) {
-		usbip_codec_write_packets(urb->packets, urb->n_descriptors);
-		entry.tail = urb->packets;
-		entry.tail_len = urb->n_descriptors * USBIP_ISO_PACKET_SIZE;
+	if (urb->usb.n_packets) {
+		usbip_codec_write_packets(urb->usb.packets, urb->usb.n_packets);
+		entry.tail = urb->usb.packets;
+		entry.tail_len = urb->usb.n_packets * USBIP_ISO_PACKET_SIZE;
 	}
 	list_append(&s->answered, &urb->link);
 	s->n_answered++;
 	queue(s, &entry);
 }
 
-static void release(struct usbip_session *s, struct usb_urb *urb)
+static void release(struct usbip_session *s, struct usbip_urb *urb)
 {
 	list_remove(&urb->link);
-	usb_urb_table_remove(&s->table, urb);
-	usb_urb_pool_give(&s->pool, urb);
+	usbip_urb_table_remove(&s->table, urb);
+	usbip_urb_pool_give(&s->pool, urb);
 }
 
 /* Take the step and do what it entails. @urb may be gone afterwards. */
-static void advance(struct usbip_session *s, struct usb_urb *urb, enum usb_urb_event event)
+static void advance(struct usbip_session *s, struct usbip_urb *urb, enum usbip_urb_event event)
 {
-	unsigned todo = usb_urb_advance(urb, event);
+	unsigned todo = usbip_urb_advance(urb, event);
 
-	if (todo & USB_URB_DO_CANCEL)
-		s->backend->ops->cancel(s->backend, urb);
-	if (todo & USB_URB_DO_RET_SUBMIT)
+	if (todo & USBIP_URB_DO_CANCEL)
+		s->backend->ops->cancel(s->backend, &urb->usb);
+	if (todo & USBIP_URB_DO_RET_SUBMIT)
 		queue_ret_submit(s, urb);
-	if (todo & USB_URB_DO_UNLINK_RESET)
+	if (todo & USBIP_URB_DO_UNLINK_RESET)
 		queue_ret_unlink(s, urb->unlink_seqnum, -ECONNRESET);
-	if (todo & USB_URB_DO_UNLINK_ZERO)
+	if (todo & USBIP_URB_DO_UNLINK_ZERO)
 		queue_ret_unlink(s, urb->unlink_seqnum, 0);
-	if (todo & USB_URB_DO_FREE)
+	if (todo & USBIP_URB_DO_FREE)
 		release(s, urb);
 }
 
 /* Answer a URB without the device. */
-static void answer(struct usbip_session *s, struct usb_urb *urb, int status)
+static void answer(struct usbip_session *s, struct usbip_urb *urb, int status)
 {
-	urb->status = status;
-	urb->actual = 0;
-	usb_urb_fail_packets(urb);
-	urb->error_count = (int32_t)urb->n_descriptors;
-	advance(s, urb, USB_URB_ANSWER);
+	urb->usb.status = status;
+	urb->usb.actual = 0;
+	usb_urb_fail_packets(&urb->usb);
+	urb->error_count = (int32_t)urb->usb.n_packets;
+	advance(s, urb, USBIP_URB_ANSWER);
 }
 
 /* Does the blocking request have to wait for this URB? */
-static bool is_waited_for(const struct usbip_session *s, const struct usb_urb *urb)
+static bool is_waited_for(const struct usbip_session *s, const struct usbip_urb *urb)
 {
-	return urb->ep == 0 || usb_request_touches(&s->request, urb);
+	return urb->ep == 0 || usb_request_touches(&s->request, &urb->usb);
 }
 
 /* Has all that the blocking request waits for come back? Then start it. */
@@ -142,29 +142,29 @@ static void try_blocking(struct usbip_session *s)
 {
 	int r;
 
-	if (!s->blocking || s->blocking->state != USB_URB_WAITING)
+	if (!s->blocking || s->blocking->state != USBIP_URB_WAITING)
 		return;
 	list_for_each(l, &s->aloft) {
-		if (is_waited_for(s, list_entry(l, struct usb_urb, link)))
+		if (is_waited_for(s, list_entry(l, struct usbip_urb, link)))
 			return;
 	}
 	list_for_each(l, &s->starved) {
-		if (is_waited_for(s, list_entry(l, struct usb_urb, link)))
+		if (is_waited_for(s, list_entry(l, struct usbip_urb, link)))
 			return;
 	}
-	advance(s, s->blocking, USB_URB_RUN);
+	advance(s, s->blocking, USBIP_URB_RUN);
 	r = s->backend->ops->start(s->backend, &s->request);
 	if (r < 0)
 		s->client.ops->request_done(&s->client, r);
 }
 
 /* The one that another of its endpoint has to wait behind. */
-static const struct usb_urb *find_starved(const struct usbip_session *s, uint8_t endpoint)
+static const struct usbip_urb *find_starved(const struct usbip_session *s, uint8_t endpoint)
 {
 	list_for_each(l, &s->starved) {
-		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+		const struct usbip_urb *urb = list_entry(l, struct usbip_urb, link);
 
-		if (urb->endpoint == endpoint)
+		if (urb->usb.endpoint == endpoint)
 			return urb;
 	}
 	return NULL;
@@ -173,13 +173,13 @@ static const struct usb_urb *find_starved(const struct usbip_session *s, uint8_t
 static bool waits_for_kernel(const struct usbip_session *s)
 {
 	list_for_each(l, &s->starved) {
-		if (!list_entry(l, struct usb_urb, link)->waits_for_share)
+		if (!list_entry(l, struct usbip_urb, link)->waits_for_share)
 			return true;
 	}
 	return false;
 }
 
-static void starve(struct usbip_session *s, struct usb_urb *urb, bool for_share)
+static void starve(struct usbip_session *s, struct usbip_urb *urb, bool for_share)
 {
 	if (!waits_for_kernel(s))
 		s->retries_left = s->retries;
@@ -188,34 +188,34 @@ static void starve(struct usbip_session *s, struct usb_urb *urb, bool for_share)
 	s->n_starved++;
 	urb->starved = true;
 	urb->waits_for_share = for_share;
-	if (urb->state == USB_URB_ARRIVING)
-		advance(s, urb, USB_URB_HOLD);
+	if (urb->state == USBIP_URB_ARRIVING)
+		advance(s, urb, USBIP_URB_HOLD);
 }
 
-static void unstarve(struct usbip_session *s, struct usb_urb *urb)
+static void unstarve(struct usbip_session *s, struct usbip_urb *urb)
 {
 	list_remove(&urb->link);
 	s->n_starved--;
 	urb->starved = false;
 }
 
-static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb_request *request)
+static void block(struct usbip_session *s, struct usbip_urb *urb, const struct usb_request *request)
 {
 	list_remove(&urb->link);
-	advance(s, urb, USB_URB_BLOCK);
+	advance(s, urb, USBIP_URB_BLOCK);
 	s->blocking = urb;
 	s->request = *request;
 	list_for_each_safe(l, &s->aloft) {
-		struct usb_urb *other = list_entry(l, struct usb_urb, link);
+		struct usbip_urb *other = list_entry(l, struct usbip_urb, link);
 
-		if (other->ep && other->state == USB_URB_FLYING &&
-		    usb_request_touches(request, other))
-			advance(s, other, USB_URB_REVOKE);
+		if (other->ep && other->state == USBIP_URB_FLYING &&
+		    usb_request_touches(request, &other->usb))
+			advance(s, other, USBIP_URB_REVOKE);
 	}
 	list_for_each_safe(l, &s->starved) {
-		struct usb_urb *other = list_entry(l, struct usb_urb, link);
+		struct usbip_urb *other = list_entry(l, struct usbip_urb, link);
 
-		if (other->ep && usb_request_touches(request, other)) {
+		if (other->ep && usb_request_touches(request, &other->usb)) {
 			unstarve(s, other);
 			answer(s, other, -ESHUTDOWN);
 		}
@@ -223,15 +223,15 @@ static void block(struct usbip_session *s, struct usb_urb *urb, const struct usb
 	try_blocking(s);
 }
 
-static void submit(struct usbip_session *s, struct usb_urb *urb)
+static void submit(struct usbip_session *s, struct usbip_urb *urb)
 {
-	const struct usb_urb *first = find_starved(s, urb->endpoint);
+	const struct usbip_urb *first = find_starved(s, urb->usb.endpoint);
 	int r;
 
 	if (first)
 		r = first->waits_for_share ? -EAGAIN : -ENOMEM;
 	else
-		r = s->backend->ops->submit(s->backend, urb);
+		r = s->backend->ops->submit(s->backend, &urb->usb);
 	if (r == -EAGAIN || (r == -ENOMEM && s->retries)) {
 		starve(s, urb, r == -EAGAIN);
 		return;
@@ -243,30 +243,30 @@ static void submit(struct usbip_session *s, struct usb_urb *urb)
 	}
 	list_remove(&urb->link);
 	list_append(&s->aloft, &urb->link);
-	advance(s, urb, USB_URB_SUBMIT);
+	advance(s, urb, USBIP_URB_SUBMIT);
 }
 
 /* All of a URB is here and nothing is before it. */
-static void begin(struct usbip_session *s, struct usb_urb *urb)
+static void begin(struct usbip_session *s, struct usbip_urb *urb)
 {
 	struct usb_request request;
 
 	if (urb->ep) {
 		const struct usb_endpoint *endpoint =
-			usb_backend_endpoint(s->backend, urb->endpoint);
+			usb_backend_endpoint(s->backend, urb->usb.endpoint);
 
 		/* What blocked may have changed the endpoints since the header came. */
 		if (!endpoint || (usb_endpoint_type(endpoint) == USB_ISOCHRONOUS) !=
-					 (urb->type == USB_ISOCHRONOUS)) {
+					 (urb->usb.type == USB_ISOCHRONOUS)) {
 			answer(s, urb, -ENOENT);
 			return;
 		}
-		urb->type = usb_endpoint_type(endpoint);
-		urb->interface = endpoint->interface;
+		urb->usb.type = usb_endpoint_type(endpoint);
+		urb->usb.interface = endpoint->interface;
 		submit(s, urb);
 		return;
 	}
-	request = usb_request_read(urb->setup);
+	request = usb_request_read(urb->usb.setup);
 	switch (request.kind) {
 	case USB_REQUEST_RAW:
 		submit(s, urb);
@@ -292,7 +292,7 @@ static void feed(struct usbip_session *s)
 	while ((l = list_pop(&s->starved)))
 		list_append(&waiting, l);
 	while ((l = list_pop(&waiting))) {
-		struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+		struct usbip_urb *urb = list_entry(l, struct usbip_urb, link);
 
 		unstarve(s, urb);
 		begin(s, urb);
@@ -311,65 +311,65 @@ static void release_held(struct usbip_session *s)
 		return;
 	s->releasing = true;
 	while (!s->closing && !s->blocking && (l = list_pop(&s->held)))
-		begin(s, list_entry(l, struct usb_urb, link));
+		begin(s, list_entry(l, struct usbip_urb, link));
 	s->releasing = false;
 }
 
 /* A control request that the device must not see: 0 or the errno to refuse it with. */
-static int judge_control(struct usb_urb *urb)
+static int judge_control(struct usbip_urb *urb)
 {
-	uint32_t length = (uint32_t)(urb->setup[6] | urb->setup[7] << 8);
-	bool in = urb->setup[0] & 0x80;
+	uint32_t length = (uint32_t)(urb->usb.setup[6] | urb->usb.setup[7] << 8);
+	bool in = urb->usb.setup[0] & 0x80;
 
 	/* Without data the direction bit means nothing (Linux says OUT, others as they like). */
-	if (length && in != urb->in)
+	if (length && in != urb->usb.in)
 		return -EPIPE;
-	if (length > urb->length)
+	if (length > urb->usb.length)
 		return -EPIPE;
-	if (length > CONTROL_MAX && !usb_request_shorten(urb->setup, CONTROL_MAX))
+	if (length > CONTROL_MAX && !usb_request_shorten(urb->usb.setup, CONTROL_MAX))
 		return -EPIPE;
 	return 0;
 }
 
 /* Which kind of URB this is, so which bytes follow. Return: 0, or broken. */
-static int judge(struct usbip_session *s, struct usb_urb *urb)
+static int judge(struct usbip_session *s, struct usbip_urb *urb)
 {
 	const struct usb_endpoint *endpoint;
 
-	urb->type = USB_CONTROL;
+	urb->usb.type = USB_CONTROL;
 	if (urb->ep == 0) {
 		urb->refusal = judge_control(urb);
 		return 0;
 	}
-	urb->endpoint = (uint8_t)(urb->ep | (urb->in ? 0x80 : 0));
-	endpoint = usb_backend_endpoint(s->backend, urb->endpoint);
+	urb->usb.endpoint = (uint8_t)(urb->ep | (urb->usb.in ? 0x80 : 0));
+	endpoint = usb_backend_endpoint(s->backend, urb->usb.endpoint);
 	if (endpoint)
-		urb->type = usb_endpoint_type(endpoint);
+		urb->usb.type = usb_endpoint_type(endpoint);
 	else
 		/* Others say 0 (Linux) or -1 (Windows). */
-		urb->type = urb->n_packets > 0 ? USB_ISOCHRONOUS : USB_BULK;
-	if (urb->type != USB_ISOCHRONOUS)
+		urb->usb.type = urb->n_packets > 0 ? USB_ISOCHRONOUS : USB_BULK;
+	if (urb->usb.type != USB_ISOCHRONOUS)
 		return 0;
 	if (urb->n_packets < -1 || urb->n_packets > USBIP_MAX_ISO_PACKETS)
 		return usbip_session_break(s, -EPROTO, "sent a SUBMIT of %d packets",
 					   urb->n_packets);
-	urb->n_descriptors = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
-	urb->refusal = !endpoint ? -ENOENT : urb->n_descriptors ? 0 : -EINVAL;
+	urb->usb.n_packets = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
+	urb->refusal = !endpoint ? -ENOENT : urb->usb.n_packets ? 0 : -EINVAL;
 	return 0;
 }
 
 /* Memory for what comes with a URB and for what comes back. */
-static int provide(struct usbip_session *s, struct usb_urb *urb)
+static int provide(struct usbip_session *s, struct usbip_urb *urb)
 {
-	struct usb_urb_pool *pool = &s->pool;
+	struct usbip_urb_pool *pool = &s->pool;
 
-	if (urb->n_descriptors && usb_urb_pool_add_packets(pool, urb, urb->n_descriptors) < 0)
+	if (urb->usb.n_packets && usbip_urb_pool_add_packets(pool, urb, urb->usb.n_packets) < 0)
 		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
 	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
-			      usb_urb_pool_cost(urb->length) >
+			      usbip_urb_pool_cost(urb->usb.length) >
 				      USBIP_SESSION_MAX_BYTES - min_t(size_t, pool->live_bytes,
 								      USBIP_SESSION_MAX_BYTES) ||
-			      usb_urb_pool_add_data(pool, urb, urb->length) < 0))
+			      usbip_urb_pool_add_data(pool, urb, urb->usb.length) < 0))
 		urb->refusal = -ENOMEM;
 	return 0;
 }
@@ -378,24 +378,26 @@ static int provide(struct usbip_session *s, struct usb_urb *urb)
  * All of an isochronous URB is here: are its packets sound, and do they lie as the device takes
  * them? Return: 0 or the errno to refuse it with.
  */
-static int arrange(struct usbip_session *s, struct usb_urb *urb)
+static int arrange(struct usbip_session *s, struct usbip_urb *urb)
 {
-	struct usb_urb gathered = {};
+	struct usbip_urb gathered = {};
 	int r;
 
-	r = usbip_iso_check(urb->packets, urb->n_descriptors, urb->length, &urb->packets_length);
-	if (r < 0 || urb->in)
+	r = usbip_iso_check(urb->usb.packets, urb->usb.n_packets, urb->usb.length,
+			    &urb->usb.packets_length);
+	if (r < 0 || urb->usb.in)
 		return r;
-	if (usbip_iso_in_place(urb->packets, urb->n_descriptors)) {
-		usbip_iso_gather(urb->data, urb->data, urb->packets, urb->n_descriptors);
+	if (usbip_iso_in_place(urb->usb.packets, urb->usb.n_packets)) {
+		usbip_iso_gather(urb->usb.data, urb->usb.data, urb->usb.packets,
+				 urb->usb.n_packets);
 		return 0;
 	}
 	/* Packets in another order than their offsets': through a second buffer. */
-	if (usb_urb_pool_add_data(&s->pool, &gathered, urb->length) < 0)
+	if (usbip_urb_pool_add_data(&s->pool, &gathered, urb->usb.length) < 0)
 		return -ENOMEM;
-	usbip_iso_gather(gathered.data, urb->data, urb->packets, urb->n_descriptors);
-	usb_urb_pool_drop_data(&s->pool, urb);
-	urb->data = gathered.data;
+	usbip_iso_gather(gathered.usb.data, urb->usb.data, urb->usb.packets, urb->usb.n_packets);
+	usbip_urb_pool_drop_data(&s->pool, urb);
+	urb->usb.data = gathered.usb.data;
 	urb->data_class = gathered.data_class;
 	return 0;
 }
@@ -425,7 +427,7 @@ static void note_submit(struct usbip_session *s, uint32_t seqnum)
 }
 
 /* Was it unlinked before it came? Then it has gone. */
-static bool taken_early(struct usbip_session *s, struct usb_urb *urb)
+static bool taken_early(struct usbip_session *s, struct usbip_urb *urb)
 {
 	uint32_t seqnum = urb->seqnum;
 	bool taken = false;
@@ -441,7 +443,7 @@ static bool taken_early(struct usbip_session *s, struct usb_urb *urb)
 			continue;
 		}
 		urb->unlink_seqnum = unlink;
-		advance(s, urb, USB_URB_UNLINK);
+		advance(s, urb, USBIP_URB_UNLINK);
 		taken = true;
 	}
 	return taken;
@@ -456,32 +458,32 @@ static bool taken_early(struct usbip_session *s, struct usb_urb *urb)
  */
 int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_request *request)
 {
-	struct usb_urb *urb;
+	struct usbip_urb *urb;
 	int r;
 
-	if (usb_urb_table_find(&s->table, request->seqnum))
+	if (usbip_urb_table_find(&s->table, request->seqnum))
 		return usbip_session_break(s, -EPROTO, "used seqnum %u twice", request->seqnum);
-	urb = usb_urb_pool_take(&s->pool);
+	urb = usbip_urb_pool_take(&s->pool);
 	if (!urb)
 		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
 	s->arriving = urb;
 	s->counters.submits++;
 	note_submit(s, request->seqnum);
 	urb->seqnum = request->seqnum;
-	urb->length = request->length;
+	urb->usb.length = request->length;
 	urb->start_frame = request->start_frame;
 	urb->n_packets = request->n_packets;
-	memcpy(urb->setup, request->setup, sizeof(urb->setup));
+	memcpy(urb->usb.setup, request->setup, sizeof(urb->usb.setup));
 	urb->ep = request->ep;
-	urb->in = request->in;
-	urb->zero_packet = !request->in && request->flags & USBIP_URB_ZERO_PACKET;
-	usb_urb_table_add(&s->table, urb);
+	urb->usb.in = request->in;
+	urb->usb.zero_packet = !request->in && request->flags & USBIP_URB_ZERO_PACKET;
+	usbip_urb_table_add(&s->table, urb);
 	r = judge(s, urb);
 	if (r == 0)
 		r = provide(s, urb);
-	s->incoming[0] = (struct incoming){urb->data, urb->in ? 0 : urb->length};
-	s->incoming[1] = (struct incoming){(uint8_t *)urb->packets,
-					   urb->n_descriptors * USBIP_ISO_PACKET_SIZE};
+	s->incoming[0] = (struct incoming){urb->usb.data, urb->usb.in ? 0 : urb->usb.length};
+	s->incoming[1] = (struct incoming){(uint8_t *)urb->usb.packets,
+					   urb->usb.n_packets * USBIP_ISO_PACKET_SIZE};
 	return r;
 }
 
@@ -490,19 +492,19 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
  * @s:		the session
  * @urb:	the URB
  */
-void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
+void usbip_session_submit_complete(struct usbip_session *s, struct usbip_urb *urb)
 {
 	if (taken_early(s, urb))
 		return;
-	usbip_codec_read_packets(urb->packets, urb->n_descriptors);
-	if (urb->n_descriptors && !urb->refusal)
+	usbip_codec_read_packets(urb->usb.packets, urb->usb.n_packets);
+	if (urb->usb.n_packets && !urb->refusal)
 		urb->refusal = arrange(s, urb);
 	if (urb->refusal) {
-		usb_urb_pool_drop_data(&s->pool, urb);
+		usbip_urb_pool_drop_data(&s->pool, urb);
 		answer(s, urb, urb->refusal);
 	} else if (s->blocking || !list_empty(&s->held)) {
 		list_append(&s->held, &urb->link);
-		advance(s, urb, USB_URB_HOLD);
+		advance(s, urb, USBIP_URB_HOLD);
 	} else {
 		begin(s, urb);
 	}
@@ -515,7 +517,7 @@ void usbip_session_submit_complete(struct usbip_session *s, struct usb_urb *urb)
  */
 void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *request)
 {
-	struct usb_urb *urb = usb_urb_table_find(&s->table, request->victim);
+	struct usbip_urb *urb = usbip_urb_table_find(&s->table, request->victim);
 	bool was_blocking = urb && urb == s->blocking;
 
 	s->counters.unlinks++;
@@ -536,13 +538,13 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
 		queue_ret_unlink(s, request->seqnum, 0);
 		return;
 	}
-	if (usb_urb_look_up(urb->state, USB_URB_UNLINK).todo & USB_URB_DO_REFUSE_UNLINK)
+	if (usbip_urb_look_up(urb->state, USBIP_URB_UNLINK).todo & USBIP_URB_DO_REFUSE_UNLINK)
 		queue_ret_unlink(s, request->seqnum, 0);
 	else
 		urb->unlink_seqnum = request->seqnum;
 	if (urb->starved)
 		unstarve(s, urb);
-	advance(s, urb, USB_URB_UNLINK);
+	advance(s, urb, USBIP_URB_UNLINK);
 	if (was_blocking) {
 		s->blocking = NULL;
 		release_held(s);
@@ -602,7 +604,7 @@ bool usbip_session_room(struct usbip_session *session)
 static void give_up(struct usbip_session *s)
 {
 	list_for_each_safe(l, &s->starved) {
-		struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+		struct usbip_urb *urb = list_entry(l, struct usbip_urb, link);
 
 		if (urb->waits_for_share)
 			continue;
@@ -635,18 +637,18 @@ void usbip_session_retry(struct usbip_session *session)
  * @ctx:	the session
  * @urb:	its URB
  */
-void usbip_session_urb_sent(void *ctx, struct usb_urb *urb)
+void usbip_session_urb_sent(void *ctx, struct usbip_urb *urb)
 {
 	struct usbip_session *s = ctx;
 
 	s->n_answered--;
-	advance(s, urb, USB_URB_SENT);
+	advance(s, urb, USBIP_URB_SENT);
 }
 
 static void close_list(struct usbip_session *s, struct list *urbs)
 {
 	list_for_each_safe(l, urbs)
-		advance(s, list_entry(l, struct usb_urb, link), USB_URB_CLOSE);
+		advance(s, list_entry(l, struct usbip_urb, link), USBIP_URB_CLOSE);
 }
 
 /**
@@ -655,7 +657,7 @@ static void close_list(struct usbip_session *s, struct list *urbs)
  */
 void usbip_session_drop_all(struct usbip_session *s)
 {
-	struct usb_urb *blocking = s->blocking;
+	struct usbip_urb *blocking = s->blocking;
 
 	usbip_outbox_clear(&s->out);
 	close_list(s, &s->answered);
@@ -664,11 +666,11 @@ void usbip_session_drop_all(struct usbip_session *s)
 	close_list(s, &s->starved);
 	s->n_starved = 0;
 	if (s->arriving)
-		advance(s, take_ptr(s->arriving), USB_URB_CLOSE);
-	if (blocking && blocking->state == USB_URB_WAITING)
+		advance(s, take_ptr(s->arriving), USBIP_URB_CLOSE);
+	if (blocking && blocking->state == USBIP_URB_WAITING)
 		s->blocking = NULL;
 	if (blocking)
-		advance(s, blocking, USB_URB_CLOSE);
+		advance(s, blocking, USBIP_URB_CLOSE);
 	close_list(s, &s->aloft);
 }
 
@@ -692,31 +694,33 @@ static void watch_request(struct hid_input *input, const struct usb_request *req
 }
 
 /* A URB is back. */
-static void on_completed(struct usb_client *client, struct usb_urb *urb)
+static void on_completed(struct usb_client *client, struct usb_urb *done)
 {
+	struct usbip_urb *urb = container_of(done, struct usbip_urb, usb);
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 	bool nothing;
 
 	list_remove(&urb->link);
-	if (urb->n_descriptors)
-		urb->actual = usbip_iso_finish(urb->packets, urb->n_descriptors,
-					       urb->in ? urb->data : NULL, &urb->error_count);
-	nothing = urb->cancelled && urb->actual == 0;
-	if (urb->cancelled) {
+	if (urb->usb.n_packets)
+		urb->usb.actual =
+			usbip_iso_finish(urb->usb.packets, urb->usb.n_packets,
+					 urb->usb.in ? urb->usb.data : NULL, &urb->error_count);
+	nothing = urb->usb.cancelled && urb->usb.actual == 0;
+	if (urb->usb.cancelled) {
 		/* Who asked for it decides what it is called. */
-		if (urb->state == USB_URB_UNLINKED)
-			urb->status = -ECONNRESET;
-		else if (urb->state == USB_URB_REVOKED)
-			urb->status = -ESHUTDOWN;
+		if (urb->state == USBIP_URB_UNLINKED)
+			urb->usb.status = -ECONNRESET;
+		else if (urb->state == USBIP_URB_REVOKED)
+			urb->usb.status = -ESHUTDOWN;
 		else
-			urb->status = -EPROTO;
+			urb->usb.status = -EPROTO;
 	}
-	if (urb->type == USB_CONTROL && urb->in)
-		usb_request_amend_reply(urb->setup, urb->data,
-					min_t(uint32_t, urb->actual, urb->length));
+	if (urb->usb.type == USB_CONTROL && urb->usb.in)
+		usb_request_amend_reply(urb->usb.setup, urb->usb.data,
+					min_t(uint32_t, urb->usb.actual, urb->usb.length));
 	if (s->backend->input)
-		watch_input(s->backend->input, urb);
-	advance(s, urb, nothing ? USB_URB_BACK_VOID : USB_URB_BACK);
+		watch_input(s->backend->input, done);
+	advance(s, urb, nothing ? USBIP_URB_BACK_VOID : USBIP_URB_BACK);
 }
 
 static void on_settled(struct usb_client *client)
@@ -748,7 +752,7 @@ static void on_lost(struct usb_client *client)
 
 	usbip_session_close(s);
 	/* The idle URBs' transfers are the back-end's kind. */
-	usb_urb_pool_deinit(&s->pool);
+	usbip_urb_pool_deinit(&s->pool);
 	s->backend = NULL;
 }
 

@@ -183,10 +183,10 @@ static void end(struct world *w)
 	if (w->script.backend.parked)
 		script_finish(&w->script, 0);
 	while (w->script.aloft.next != &w->script.aloft)
-		script_complete(
-			&w->script,
-			list_entry(w->script.aloft.next, struct usb_urb, device_link)->seqnum, -108,
-			0, true);
+		script_complete(&w->script,
+				script_seqnum(list_entry(w->script.aloft.next, struct usb_urb,
+							 device_link)),
+				-108, 0, true);
 	script_settle(&w->script);
 	promise(!w->script.backend.client);
 	w->script.backend.input = hid_input_free(w->script.backend.input);

@@ -49,20 +49,22 @@ static void happen(struct script *script, uint8_t what)
 		return;
 	switch (what >> 1 & 3) {
 	case 0:
-		if (urb->n_descriptors) {
-			script_complete_packets(script, urb->seqnum, packets);
+		if (urb->n_packets) {
+			script_complete_packets(script, script_seqnum(urb), packets);
 			break;
 		}
-		script_complete(script, urb->seqnum, 0, min_t(uint32_t, urb->length, 100), false);
+		script_complete(script, script_seqnum(urb), 0, min_t(uint32_t, urb->length, 100),
+				false);
 		break;
 	case 1:
-		script_complete(script, urb->seqnum, -32, 0, false);
+		script_complete(script, script_seqnum(urb), -32, 0, false);
 		break;
 	case 2:
-		script_complete(script, urb->seqnum, -104, 0, true);
+		script_complete(script, script_seqnum(urb), -104, 0, true);
 		break;
 	case 3:
-		script_complete(script, urb->seqnum, -104, min_t(uint32_t, urb->length, 1), true);
+		script_complete(script, script_seqnum(urb), -104, min_t(uint32_t, urb->length, 1),
+				true);
 		break;
 	}
 	script_settle(script);
@@ -157,7 +159,7 @@ static void play(const uint8_t *data, size_t size, bool by_stream)
 	if (script.backend.parked)
 		script_finish(&script, 0);
 	while ((urb = pick(&script, false)))
-		script_complete(&script, urb->seqnum, -108, 0, true);
+		script_complete(&script, script_seqnum(urb), -108, 0, true);
 	script_settle(&script);
 	assert(!script.backend.client);
 	close(sv[0]);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "usbip/usbip_urb.h"
 
 static void note(struct script *script, const char *what, uint32_t number)
 {
@@ -68,7 +69,7 @@ static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 			usb_memory_release(script->memory, urb);
 		return r;
 	}
-	note(script, "+", urb->seqnum);
+	note(script, "+", script_seqnum(urb));
 	list_append(&script->aloft, &urb->device_link);
 	script->n_aloft++;
 	return 0;
@@ -78,8 +79,8 @@ static void script_cancel(struct usb_backend *backend, struct usb_urb *urb)
 {
 	struct script *script = container_of(backend, struct script, backend);
 
-	assert(script_find(script, urb->seqnum) == urb);
-	note(script, "-", urb->seqnum);
+	assert(script_find(script, script_seqnum(urb)) == urb);
+	note(script, "-", script_seqnum(urb));
 }
 
 static int script_start(struct usb_backend *backend, const struct usb_request *request)
@@ -126,13 +127,19 @@ void script_init(struct script *script)
 	add_endpoint(script, 0x04, 2, USB_ISOCHRONOUS);
 }
 
+/* A device doesn't know it; what a test says of URBs is told by it. */
+uint32_t script_seqnum(const struct usb_urb *urb)
+{
+	return container_of(urb, const struct usbip_urb, usb)->seqnum;
+}
+
 /* The URB of a seqnum that the device has. */
 struct usb_urb *script_find(struct script *script, uint32_t seqnum)
 {
 	list_for_each(l, &script->aloft) {
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
-		if (urb->seqnum == seqnum)
+		if (script_seqnum(urb) == seqnum)
 			return urb;
 	}
 	return NULL;
@@ -141,7 +148,7 @@ struct usb_urb *script_find(struct script *script, uint32_t seqnum)
 /* An isochronous URB's packets are filled one after the other. */
 static void fill_packets(struct usb_urb *urb, uint32_t actual)
 {
-	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+	for (unsigned i = 0; i < urb->n_packets; i++) {
 		struct usb_packet *p = &urb->packets[i];
 
 		p->actual_length = min_t(uint32_t, p->length, actual);
@@ -196,7 +203,7 @@ bool script_complete_packets(struct script *script, uint32_t seqnum,
 	if (!urb)
 		return false;
 	give_back(script, urb);
-	for (unsigned i = 0; i < urb->n_descriptors; i++) {
+	for (unsigned i = 0; i < urb->n_packets; i++) {
 		struct usb_packet *p = &urb->packets[i];
 
 		p->actual_length = packets[i].actual;

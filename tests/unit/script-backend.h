@@ -37,6 +37,7 @@ struct script {
 };
 
 void script_init(struct script *script);
+uint32_t script_seqnum(const struct usb_urb *urb);
 struct usb_urb *script_find(struct script *script, uint32_t seqnum);
 bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_t actual,
 		     bool cancelled);

@@ -54,7 +54,7 @@ static void close_world(struct world *w)
 		struct usb_urb *urb =
 			list_entry(list_first(&w->script.aloft), struct usb_urb, device_link);
 
-		script_complete(&w->script, urb->seqnum, -ECONNRESET, 0, true);
+		script_complete(&w->script, script_seqnum(urb), -ECONNRESET, 0, true);
 	}
 	script_settle(&w->script);
 	w->script.backend.client->ops->lost(w->script.backend.client);

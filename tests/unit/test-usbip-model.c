@@ -227,13 +227,14 @@ static int watched_submit(struct usb_backend *backend, struct usb_urb *urb)
 	if (r < 0)
 		return r;
 	promise(!w.closed);
-	promise(w.newest[usb_endpoint_slot(urb->endpoint)] < urb->seqnum);
-	w.newest[usb_endpoint_slot(urb->endpoint)] = urb->seqnum;
-	for (unsigned i = 0; i < urb_of(urb->seqnum); i++) {
-		const struct usb_urb *other = usb_urb_table_find(&w.session->table, seqnum_of(i));
+	promise(w.newest[usb_endpoint_slot(urb->endpoint)] < script_seqnum(urb));
+	w.newest[usb_endpoint_slot(urb->endpoint)] = script_seqnum(urb);
+	for (unsigned i = 0; i < urb_of(script_seqnum(urb)); i++) {
+		const struct usbip_urb *other =
+			usbip_urb_table_find(&w.session->table, seqnum_of(i));
 
 		promise(!other || !strchr("IC", w.plan->kinds[i]) ||
-			other->state == USB_URB_ANSWERED);
+			other->state == USBIP_URB_ANSWERED);
 	}
 	return 0;
 }
@@ -248,15 +249,15 @@ static void watched_cancel(struct usb_backend *backend, struct usb_urb *urb)
 static int watched_start(struct usb_backend *backend, const struct usb_request *request)
 {
 	list_for_each(l, &w.script.aloft) {
-		const struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
+		const struct usbip_urb *urb = list_entry(l, struct usbip_urb, usb.device_link);
 
-		promise(urb->ep && !usb_request_touches(request, urb));
+		promise(urb->ep && !usb_request_touches(request, &urb->usb));
 	}
 	/* Nor do such wait for memory that came before it. */
 	list_for_each(l, &w.session->starved) {
-		const struct usb_urb *urb = list_entry(l, struct usb_urb, link);
+		const struct usbip_urb *urb = list_entry(l, struct usbip_urb, link);
 
-		promise(urb->ep && !usb_request_touches(request, urb));
+		promise(urb->ep && !usb_request_touches(request, &urb->usb));
 	}
 	return script_ops->start(backend, request);
 }
@@ -363,9 +364,9 @@ static void unplug(void)
 	w.script.submit_result = w.script.start_result = -ENODEV;
 }
 
-static bool is_waited_for(const struct usb_urb *urb)
+static bool is_waited_for(const struct usbip_urb *urb)
 {
-	return urb->ep == 0 || usb_request_touches(&w.session->request, urb);
+	return urb->ep == 0 || usb_request_touches(&w.session->request, &urb->usb);
 }
 
 /* What waits, waits for something that is on its way. */
@@ -378,20 +379,20 @@ static void look_at_waiting(unsigned step)
 		return;
 	if ((step == RETRY || step == SETTLE) && w.script.submit_result == 0)
 		promise(s->n_starved == 0);
-	if (!s->blocking || s->blocking->state != USB_URB_WAITING) {
+	if (!s->blocking || s->blocking->state != USBIP_URB_WAITING) {
 		promise(s->blocking || list_empty(&s->held));
 		return;
 	}
 	list_for_each(l, &w.script.aloft) {
-		const struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
+		const struct usbip_urb *urb = list_entry(l, struct usbip_urb, usb.device_link);
 
 		if (!is_waited_for(urb))
 			continue;
-		promise(urb->ep == 0 || urb->cancel_later);
+		promise(urb->ep == 0 || urb->usb.cancel_later);
 		waited_for++;
 	}
 	list_for_each(l, &s->starved)
-		waited_for += is_waited_for(list_entry(l, struct usb_urb, link));
+		waited_for += is_waited_for(list_entry(l, struct usbip_urb, link));
 	promise(waited_for > 0);
 }
 
@@ -446,7 +447,7 @@ static void take_step(unsigned step)
 	}
 	w.script.log[0] = '\0';
 	list_for_each(l, &w.script.aloft)
-		promise(usb_urb_aloft(list_entry(l, struct usb_urb, device_link)));
+		promise(usbip_urb_aloft(list_entry(l, struct usbip_urb, usb.device_link)));
 	look_at_waiting(step);
 }
 
@@ -561,7 +562,7 @@ static void note(struct key *key, size_t value)
 static void note_list(struct key *key, const struct list *urbs)
 {
 	list_for_each(l, urbs)
-		note(key, list_entry(l, struct usb_urb, link)->seqnum);
+		note(key, list_entry(l, struct usbip_urb, link)->seqnum);
 	note(key, 0xff);
 }
 
@@ -579,11 +580,11 @@ static uint64_t state_hash(void)
 	note(&key, s->blocking ? s->blocking->seqnum : 0);
 	for (unsigned i = 0; i < w.n_urbs; i++) {
 		const struct book *b = &w.books[i];
-		const struct usb_urb *urb = usb_urb_table_find(&s->table, seqnum_of(i));
+		const struct usbip_urb *urb = usbip_urb_table_find(&s->table, seqnum_of(i));
 
 		note(&key,
 		     b->unlinks | b->unlinks_answered << 2 | b->ret_submits << 4 | b->resets << 5);
-		note(&key, urb ? (unsigned)urb->state | (unsigned)urb->cancel_later << 7 : 0);
+		note(&key, urb ? (unsigned)urb->state | (unsigned)urb->usb.cancel_later << 7 : 0);
 		note(&key, urb ? urb->unlink_seqnum : 0);
 	}
 	for (unsigned i = 0; i < s->n_early; i++)

@@ -19,7 +19,7 @@
 #include "base/stream.h"
 #include "script-backend.h"
 #include "usb/hid_input.h"
-#include "usb/usb_urb_pool.h"
+#include "usbip/usbip_urb_pool.h"
 
 /* All stories are told twice: over a socket, and by a stream that keeps no copy. */
 static bool by_stream;
@@ -68,7 +68,7 @@ static void close_world(struct world *w)
 		struct usb_urb *urb =
 			list_entry(list_first(&w->script.aloft), struct usb_urb, device_link);
 
-		script_complete(&w->script, urb->seqnum, -ESHUTDOWN, 0, true);
+		script_complete(&w->script, script_seqnum(urb), -ESHUTDOWN, 0, true);
 	}
 	if (w->script.backend.parked)
 		script_finish(&w->script, 0);
@@ -1404,75 +1404,76 @@ static void bounded(void **state)
 /* Reused memory: the same buffers again and again. */
 static void steady(void **state)
 {
-	struct usb_urb_pool pool;
-	struct usb_urb *urb;
+	struct usbip_urb_pool pool;
+	struct usbip_urb *urb;
 	void *first;
 
-	usb_urb_pool_init(&pool);
-	urb = usb_urb_pool_take(&pool);
-	assert_int_equal(usb_urb_pool_add_data(&pool, urb, 100000), 0);
-	first = urb->data;
+	usbip_urb_pool_init(&pool);
+	urb = usbip_urb_pool_take(&pool);
+	assert_int_equal(usbip_urb_pool_add_data(&pool, urb, 100000), 0);
+	first = urb->usb.data;
 	for (unsigned i = 0; i < 100; i++) {
-		struct usb_urb *again;
+		struct usbip_urb *again;
 
-		urb->state = USB_URB_IDLE;
-		usb_urb_pool_give(&pool, urb);
-		again = usb_urb_pool_take(&pool);
+		urb->state = USBIP_URB_IDLE;
+		usbip_urb_pool_give(&pool, urb);
+		again = usbip_urb_pool_take(&pool);
 		assert_ptr_equal(again, urb);
-		assert_int_equal(usb_urb_pool_add_data(&pool, again, 70000), 0);
-		assert_ptr_equal(again->data, first);
+		assert_int_equal(usbip_urb_pool_add_data(&pool, again, 70000), 0);
+		assert_ptr_equal(again->usb.data, first);
 	}
-	urb->state = USB_URB_IDLE;
-	usb_urb_pool_give(&pool, urb);
+	urb->state = USBIP_URB_IDLE;
+	usbip_urb_pool_give(&pool, urb);
 	assert_int_equal(pool.live_bytes, 0);
 	/* What lies idle is bounded. */
 	for (unsigned round = 0; round < 2; round++) {
-		struct usb_urb *urbs[8];
+		struct usbip_urb *urbs[8];
 
 		for (unsigned i = 0; i < 8; i++) {
-			urbs[i] = usb_urb_pool_take(&pool);
-			assert_int_equal(usb_urb_pool_add_data(&pool, urbs[i], 1 << 20), 0);
+			urbs[i] = usbip_urb_pool_take(&pool);
+			assert_int_equal(usbip_urb_pool_add_data(&pool, urbs[i], 1 << 20), 0);
 		}
 		for (unsigned i = 0; i < 8; i++) {
-			urbs[i]->state = USB_URB_IDLE;
-			usb_urb_pool_give(&pool, urbs[i]);
+			urbs[i]->state = USBIP_URB_IDLE;
+			usbip_urb_pool_give(&pool, urbs[i]);
 		}
-		assert_true(pool.kept <= USB_URB_POOL_KEEP);
+		assert_true(pool.kept <= USBIP_URB_POOL_KEEP);
 	}
-	usb_urb_pool_deinit(&pool);
+	usbip_urb_pool_deinit(&pool);
 }
 
 /* The table's promises, for each state and event. */
 static void table(void **state)
 {
-	for (unsigned s = 0; s < USB_URB_STATES; s++) {
-		assert_string_not_equal(usb_urb_state_name(s), "?");
-		for (unsigned e = 0; e < USB_URB_EVENTS; e++) {
-			struct usb_urb_step step = usb_urb_look_up(s, e);
-			bool answers = step.todo & USB_URB_DO_RET_SUBMIT;
+	for (unsigned s = 0; s < USBIP_URB_STATES; s++) {
+		assert_string_not_equal(usbip_urb_state_name(s), "?");
+		for (unsigned e = 0; e < USBIP_URB_EVENTS; e++) {
+			struct usbip_urb_step step = usbip_urb_look_up(s, e);
+			bool answers = step.todo & USBIP_URB_DO_RET_SUBMIT;
 
-			if (step.next == USB_URB_NOWHERE) {
+			if (step.next == USBIP_URB_NOWHERE) {
 				assert_int_equal(step.todo, 0);
 				continue;
 			}
 			/* Freed exactly when idle; an answer is queued exactly on becoming
 			 * answered. */
-			assert_int_equal(!!(step.todo & USB_URB_DO_FREE),
-					 step.next == USB_URB_IDLE);
-			assert_int_equal(answers, step.next == USB_URB_ANSWERED && s != step.next);
+			assert_int_equal(!!(step.todo & USBIP_URB_DO_FREE),
+					 step.next == USBIP_URB_IDLE);
+			assert_int_equal(answers,
+					 step.next == USBIP_URB_ANSWERED && s != step.next);
 			/* Cancelled once, on leaving FLYING. */
-			assert_int_equal(!!(step.todo & USB_URB_DO_CANCEL),
-					 s == USB_URB_FLYING && step.next != USB_URB_ANSWERED);
+			assert_int_equal(!!(step.todo & USBIP_URB_DO_CANCEL),
+					 s == USBIP_URB_FLYING && step.next != USBIP_URB_ANSWERED);
 			/* Given back to the client by one of the two. */
-			assert_false(answers && step.todo & USB_URB_DO_UNLINK_RESET);
-			if (e == USB_URB_CLOSE)
-				assert_int_equal(step.todo & ~(USB_URB_DO_CANCEL | USB_URB_DO_FREE),
-						 0);
+			assert_false(answers && step.todo & USBIP_URB_DO_UNLINK_RESET);
+			if (e == USBIP_URB_CLOSE)
+				assert_int_equal(
+					step.todo & ~(USBIP_URB_DO_CANCEL | USBIP_URB_DO_FREE), 0);
 		}
 		/* What the device has can come back, and can be closed. */
-		if (s >= USB_URB_FLYING && s <= USB_URB_ABANDONED) {
-			assert_int_not_equal(usb_urb_look_up(s, USB_URB_BACK).next, 0);
-			assert_int_not_equal(usb_urb_look_up(s, USB_URB_BACK_VOID).next, 0);
+		if (s >= USBIP_URB_FLYING && s <= USBIP_URB_ABANDONED) {
+			assert_int_not_equal(usbip_urb_look_up(s, USBIP_URB_BACK).next, 0);
+			assert_int_not_equal(usbip_urb_look_up(s, USBIP_URB_BACK_VOID).next, 0);
 		}
 	}
 }

@@ -16,7 +16,7 @@
  * the CPUs (devio.c: usbdev_mmap takes usb_alloc_coherent's), so that each byte of an IN would be
  * slow to send on.
  */
-#include "usb/usb_urb_pool.h"
+#include "usbip/usbip_urb_pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,48 +31,47 @@
 static_assert(HEADROOM >= USB_URB_SETUP_SIZE, "room for the setup packet");
 static_assert(HEADROOM % alignof(struct usb_packet) == 0, "packets are aligned");
 
-static const size_t class_size[USB_URB_CLASSES] = {
-	512, 2048, 8192, 32768, 131072, 512 << 10, 1088 << 10, 4 << 20, USB_URB_MAX_BYTES,
+static const size_t class_size[USBIP_URB_CLASSES] = {
+	512, 2048, 8192, 32768, 131072, 512 << 10, 1088 << 10, 4 << 20, USBIP_URB_MAX_BYTES,
 };
 
 static unsigned class_of(size_t size)
 {
 	unsigned c = 0;
 
-	while (c < USB_URB_CLASSES - 1 && class_size[c] < size)
+	while (c < USBIP_URB_CLASSES - 1 && class_size[c] < size)
 		c++;
 	return c;
 }
 
 /**
- * usb_urb_pool_init() - an empty pool
+ * usbip_urb_pool_init() - an empty pool
  * @pool:	the pool
  */
-void usb_urb_pool_init(struct usb_urb_pool *pool)
+void usbip_urb_pool_init(struct usbip_urb_pool *pool)
 {
 	memset(pool, 0, sizeof(*pool));
 	list_init(&pool->idle);
 }
 
-static void urb_free(struct usb_urb *urb)
+static void urb_free(struct usbip_urb *urb)
 {
-	if (urb->transfer)
-		urb->transfer_free(urb->transfer);
+	usb_urb_drop_transfer(&urb->usb);
 	free(urb);
 }
 
 /**
- * usb_urb_pool_deinit() - free all that lies idle
+ * usbip_urb_pool_deinit() - free all that lies idle
  * @pool:	the pool; no URB is out
  */
-void usb_urb_pool_deinit(struct usb_urb_pool *pool)
+void usbip_urb_pool_deinit(struct usbip_urb_pool *pool)
 {
 	struct list *l;
 
 	assert(pool->n_live == 0);
 	while ((l = list_pop(&pool->idle)))
-		urb_free(list_entry(l, struct usb_urb, link));
-	for (unsigned c = 0; c < USB_URB_CLASSES; c++) {
+		urb_free(list_entry(l, struct usbip_urb, link));
+	for (unsigned c = 0; c < USBIP_URB_CLASSES; c++) {
 		while (pool->buffers[c]) {
 			void *raw = pool->buffers[c];
 
@@ -84,7 +83,7 @@ void usb_urb_pool_deinit(struct usb_urb_pool *pool)
 }
 
 /* NULL where there is no memory. */
-static uint8_t *buffer_take(struct usb_urb_pool *pool, unsigned c)
+static uint8_t *buffer_take(struct usbip_urb_pool *pool, unsigned c)
 {
 	uint8_t *raw = pool->buffers[c];
 
@@ -100,12 +99,12 @@ static uint8_t *buffer_take(struct usb_urb_pool *pool, unsigned c)
 	return raw + HEADROOM;
 }
 
-static void buffer_give(struct usb_urb_pool *pool, uint8_t *data, unsigned c)
+static void buffer_give(struct usbip_urb_pool *pool, uint8_t *data, unsigned c)
 {
 	void *raw = data - HEADROOM;
 
 	pool->live_bytes -= class_size[c];
-	if (class_size[c] > USB_URB_POOL_KEEP - min_t(size_t, pool->kept, USB_URB_POOL_KEEP)) {
+	if (class_size[c] > USBIP_URB_POOL_KEEP - min_t(size_t, pool->kept, USBIP_URB_POOL_KEEP)) {
 		free(raw);
 		return;
 	}
@@ -115,53 +114,48 @@ static void buffer_give(struct usb_urb_pool *pool, uint8_t *data, unsigned c)
 }
 
 /**
- * usb_urb_pool_take() - a URB for a header that came
+ * usbip_urb_pool_take() - a URB for a header that came
  * @pool:	the pool
  *
  * Return: the URB, ARRIVING, all fields zero but its transfer; without buffers. NULL without
  * memory.
  */
-struct usb_urb *usb_urb_pool_take(struct usb_urb_pool *pool)
+struct usbip_urb *usbip_urb_pool_take(struct usbip_urb_pool *pool)
 {
 	struct list *l = list_pop(&pool->idle);
-	struct usb_urb *urb;
+	struct usbip_urb *urb;
 
 	if (l) {
-		struct usb_urb fresh = {};
-
-		urb = list_entry(l, struct usb_urb, link);
+		urb = list_entry(l, struct usbip_urb, link);
 		pool->n_idle--;
-		fresh.transfer = urb->transfer;
-		fresh.transfer_packets = urb->transfer_packets;
-		fresh.transfer_free = urb->transfer_free;
-		*urb = fresh;
+		*urb = (struct usbip_urb){.usb = usb_urb_anew(&urb->usb)};
 	} else {
 		urb = calloc(1, sizeof(*urb));
 		if (!urb)
 			return NULL;
 	}
 	list_init(&urb->link);
-	list_init(&urb->device_link);
-	urb->state = USB_URB_IDLE;
-	usb_urb_advance(urb, USB_URB_ARRIVE);
+	list_init(&urb->usb.device_link);
+	urb->state = USBIP_URB_IDLE;
+	usbip_urb_advance(urb, USBIP_URB_ARRIVE);
 	pool->n_live++;
 	return urb;
 }
 
 /**
- * usb_urb_pool_give() - take a URB back
+ * usbip_urb_pool_give() - take a URB back
  * @pool:	the pool it is from
  * @urb:	the URB, IDLE, in no list and no table
  */
-void usb_urb_pool_give(struct usb_urb_pool *pool, struct usb_urb *urb)
+void usbip_urb_pool_give(struct usbip_urb_pool *pool, struct usbip_urb *urb)
 {
-	assert(urb->state == USB_URB_IDLE);
-	usb_urb_pool_drop_data(pool, urb);
-	if (urb->packets)
-		buffer_give(pool, (uint8_t *)urb->packets, urb->packets_class);
-	urb->packets = NULL;
+	assert(urb->state == USBIP_URB_IDLE);
+	usbip_urb_pool_drop_data(pool, urb);
+	if (urb->usb.packets)
+		buffer_give(pool, (uint8_t *)urb->usb.packets, urb->packets_class);
+	urb->usb.packets = NULL;
 	pool->n_live--;
-	if (pool->n_idle >= USB_URB_KEEP) {
+	if (pool->n_idle >= USBIP_URB_KEEP) {
 		urb_free(urb);
 		return;
 	}
@@ -171,79 +165,79 @@ void usb_urb_pool_give(struct usb_urb_pool *pool, struct usb_urb *urb)
 }
 
 /**
- * usb_urb_pool_cost() - what a buffer counts for
- * @size:	bytes wanted, at most USB_URB_MAX_BYTES
+ * usbip_urb_pool_cost() - what a buffer counts for
+ * @size:	bytes wanted, at most USBIP_URB_MAX_BYTES
  *
  * Return: bytes that are charged.
  */
-size_t usb_urb_pool_cost(size_t size)
+size_t usbip_urb_pool_cost(size_t size)
 {
 	return class_size[class_of(size)];
 }
 
 /**
- * usb_urb_pool_add_data() - give a URB a buffer for its data
+ * usbip_urb_pool_add_data() - give a URB a buffer for its data
  * @pool:	the pool it is from
  * @urb:	the URB, without one
- * @size:	bytes, at most USB_URB_MAX_BYTES; 0 is fine: control requests need the room in front
+ * @size:	bytes, at most USBIP_URB_MAX_BYTES; 0 is fine: control requests need the room in front
  *
  * Return: 0; -ENOMEM.
  */
-int usb_urb_pool_add_data(struct usb_urb_pool *pool, struct usb_urb *urb, size_t size)
+int usbip_urb_pool_add_data(struct usbip_urb_pool *pool, struct usbip_urb *urb, size_t size)
 {
-	assert(size <= USB_URB_MAX_BYTES && !urb->data);
+	assert(size <= USBIP_URB_MAX_BYTES && !urb->usb.data);
 	urb->data_class = class_of(size);
-	urb->data = buffer_take(pool, urb->data_class);
-	return urb->data ? 0 : -ENOMEM;
+	urb->usb.data = buffer_take(pool, urb->data_class);
+	return urb->usb.data ? 0 : -ENOMEM;
 }
 
 /**
- * usb_urb_pool_add_packets() - give a URB room for its packets
+ * usbip_urb_pool_add_packets() - give a URB room for its packets
  * @pool:	the pool it is from
  * @urb:	the URB, without that
  * @n:		how many
  *
  * Return: 0; -ENOMEM.
  */
-int usb_urb_pool_add_packets(struct usb_urb_pool *pool, struct usb_urb *urb, unsigned n)
+int usbip_urb_pool_add_packets(struct usbip_urb_pool *pool, struct usbip_urb *urb, unsigned n)
 {
-	size_t size = n * sizeof(*urb->packets);
+	size_t size = n * sizeof(*urb->usb.packets);
 
-	assert(size <= USB_URB_MAX_BYTES && !urb->packets);
+	assert(size <= USBIP_URB_MAX_BYTES && !urb->usb.packets);
 	urb->packets_class = class_of(size);
 	/* HEADROOM keeps what malloc() aligned. */
-	urb->packets = (void *)buffer_take(pool, urb->packets_class);
-	return urb->packets ? 0 : -ENOMEM;
+	urb->usb.packets = (void *)buffer_take(pool, urb->packets_class);
+	return urb->usb.packets ? 0 : -ENOMEM;
 }
 
 /**
- * usb_urb_pool_drop_data() - take a URB's data buffer back, the URB stays
+ * usbip_urb_pool_drop_data() - take a URB's data buffer back, the URB stays
  * @pool:	the pool it is from
  * @urb:	the URB
  */
-void usb_urb_pool_drop_data(struct usb_urb_pool *pool, struct usb_urb *urb)
+void usbip_urb_pool_drop_data(struct usbip_urb_pool *pool, struct usbip_urb *urb)
 {
-	if (urb->data)
-		buffer_give(pool, urb->data, urb->data_class);
-	urb->data = NULL;
+	if (urb->usb.data)
+		buffer_give(pool, urb->usb.data, urb->data_class);
+	urb->usb.data = NULL;
 }
 
 /* Linux counts seqnums up, Windows keeps the direction in the lowest bit: spread both. */
 static unsigned bucket_of(uint32_t seqnum)
 {
-	return (seqnum * 2654435761u) >> 16 & (USB_URB_TABLE_SIZE - 1);
+	return (seqnum * 2654435761u) >> 16 & (USBIP_URB_TABLE_SIZE - 1);
 }
 
 /**
- * usb_urb_table_find() - the URB of a seqnum
+ * usbip_urb_table_find() - the URB of a seqnum
  * @table:	the table
  * @seqnum:	as the client chose it
  *
  * Return: the URB, or NULL.
  */
-struct usb_urb *usb_urb_table_find(const struct usb_urb_table *table, uint32_t seqnum)
+struct usbip_urb *usbip_urb_table_find(const struct usbip_urb_table *table, uint32_t seqnum)
 {
-	struct usb_urb *urb = table->buckets[bucket_of(seqnum)];
+	struct usbip_urb *urb = table->buckets[bucket_of(seqnum)];
 
 	while (urb && urb->seqnum != seqnum)
 		urb = urb->next_by_seqnum;
@@ -251,26 +245,26 @@ struct usb_urb *usb_urb_table_find(const struct usb_urb_table *table, uint32_t s
 }
 
 /**
- * usb_urb_table_add() - put a URB in
+ * usbip_urb_table_add() - put a URB in
  * @table:	the table
  * @urb:	the URB, whose seqnum isn't there
  */
-void usb_urb_table_add(struct usb_urb_table *table, struct usb_urb *urb)
+void usbip_urb_table_add(struct usbip_urb_table *table, struct usbip_urb *urb)
 {
-	struct usb_urb **bucket = &table->buckets[bucket_of(urb->seqnum)];
+	struct usbip_urb **bucket = &table->buckets[bucket_of(urb->seqnum)];
 
 	urb->next_by_seqnum = *bucket;
 	*bucket = urb;
 }
 
 /**
- * usb_urb_table_remove() - take a URB out
+ * usbip_urb_table_remove() - take a URB out
  * @table:	the table
  * @urb:	the URB; it need not be in
  */
-void usb_urb_table_remove(struct usb_urb_table *table, struct usb_urb *urb)
+void usbip_urb_table_remove(struct usbip_urb_table *table, struct usbip_urb *urb)
 {
-	struct usb_urb **p = &table->buckets[bucket_of(urb->seqnum)];
+	struct usbip_urb **p = &table->buckets[bucket_of(urb->seqnum)];
 
 	while (*p && *p != urb)
 		p = &(*p)->next_by_seqnum;
