@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """test-room-includes.py BUILD: that a room's compiler finds the headers of the rooms that it may know (tests/arrows), and no
-others. For each room one of its own compiler commands is run on a file that includes one header, once a room."""
+others; and libusb's in its one room. For each room one of its own compiler commands is run on a file that includes one
+header, once a room."""
 
 import json
 import pathlib
@@ -63,6 +64,8 @@ class RoomIncludes(unittest.TestCase):
             if room == "libvirt" and not command_of(room):
                 continue        # the build is without it
             self.assertIsNotNone(command_of(room), f"{room}: no file of it in compile_commands.json")
+            with self.subTest(room=room, includes="libusb"):
+                self.assertEqual(self.finds(room, "libusb.h"), room == "usb")
             for other in ROOMS:
                 with self.subTest(room=room, includes=other):
                     self.assertEqual(self.finds(room, header_of(other)), other in allowed(room))
