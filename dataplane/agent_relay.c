@@ -50,8 +50,9 @@ static void relay_goes_deaf(struct agent_relay *relay)
 	if (relay->deaf)
 		return;
 	relay->deaf = true;
-	relay->skip = relay->half;
-	relay->n_early = relay->hello_whole ? relay->n_hello : 0;
+	/* Of half a HELLO the rest may come yet. */
+	relay->skip = relay->half && relay->hello_whole;
+	relay->n_early = relay->n_hello;
 	memcpy(relay->early, relay->hello, relay->n_early);
 }
 

@@ -543,6 +543,28 @@ static void greeting_agents_without_control(void **state)
 	close(sock);
 }
 
+/* Control dies in the middle of it, and the rest comes before that is known. */
+static void a_hello_that_control_heard_half_of(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, AGENT_PORT);
+	int sock;
+
+	until(rig, &rig->agents, 1);
+	sock = let_in(rig);
+	speaks(rig, &e, "HELL");
+	control_reads(rig, sock, "HELL");
+	close(sock);
+	hears_nothing(rig);
+	speaks(rig, &e, "O 1 x\nHAS 1-1");
+	guest_agents_left(rig->guest);
+	until(rig, &rig->agents, 2);
+	sock = let_in(rig);
+	speaks(rig, &e, " 0\n");
+	control_reads(rig, sock, "HELLO 1 x\nHAS 1-1 0\n");
+	ends(rig, sock);
+}
+
 /* What an agent says to nobody is kept within a bound; the rest stays in the guest, and nothing is lost. */
 static void much_is_said_without_control(void **state)
 {
@@ -629,6 +651,7 @@ int main(void)
 		T(the_agents_connection_outlives_control),
 		T(an_end_that_was_said_holds),
 		T(greeting_agents_without_control),
+		T(a_hello_that_control_heard_half_of),
 		T(much_is_said_without_control),
 		T(a_dead_connection_is_hung_up),
 	};
