@@ -128,6 +128,8 @@ static const struct call calls[] = {
 	{__NR_setresgid, T},
 	{__NR_setresuid, T},
 	{__NR_setuid, T},
+	/* It kills a VM's process, as that one's user. */
+	{__NR_pidfd_send_signal, T},
 	{__NR_capget, T},
 	{__NR_capset, T},
 	{__NR_landlock_create_ruleset, T},
@@ -210,6 +212,9 @@ static const struct call calls[] = {
 	{__NR_timerfd_settime, S | V},
 	{__NR_memfd_create, C | S},
 	{__NR_ftruncate, C | S},
+
+	/* Which process is a VM's, so that its end is seen. */
+	{__NR_pidfd_open, C | T},
 
 	/* Sockets of its own. */
 	{__NR_socket, C, &unix_only},

@@ -21,7 +21,8 @@ struct starter {
 	void *ctx;
 };
 
-static void starter_answered(struct starter *starter, const struct starter_answer *answer, int line)
+static void starter_answered(struct starter *starter, const struct starter_answer *answer,
+			     const int fds[2])
 {
 	list_for_each_safe(it, &starter->waiting) {
 		struct starter_request *req = list_entry(it, struct starter_request, link);
@@ -29,11 +30,12 @@ static void starter_answered(struct starter *starter, const struct starter_answe
 		if (req->id != answer->id)
 			continue;
 		list_remove(it);
-		req->done(req, answer->r, line, answer->text);
+		req->done(req, answer->r, fds[0], fds[1], answer->text);
 		return;
 	}
 	/* Its asker has gone, and the process ends with its line. */
-	fd_close(line);
+	fd_close(fds[0]);
+	fd_close(fds[1]);
 }
 
 static void starter_readable(void *ctx, int res _unused_)
@@ -42,9 +44,9 @@ static void starter_readable(void *ctx, int res _unused_)
 
 	for (;;) {
 		struct starter_answer answer = {0};
-		int line = -1;
+		int fds[2] = {-1, -1};
 		unsigned n_fds;
-		ssize_t n = fd_receive(starter->line, &answer, sizeof(answer), &line, 1, &n_fds,
+		ssize_t n = fd_receive(starter->line, &answer, sizeof(answer), fds, 2, &n_fds,
 				       MSG_DONTWAIT);
 
 		if (n == -EAGAIN)
@@ -59,7 +61,7 @@ static void starter_readable(void *ctx, int res _unused_)
 			return;
 		}
 		answer.text[sizeof(answer.text) - 1] = 0;
-		starter_answered(starter, &answer, line);
+		starter_answered(starter, &answer, fds);
 	}
 }
 
@@ -122,7 +124,7 @@ struct starter *starter_free(struct starter *starter)
 int starter_run(struct starter *starter, struct starter_request *req, const char *name,
 		starter_done done)
 {
-	struct starter_ask ask = {.id = ++starter->last_id};
+	struct starter_ask ask = {.id = ++starter->last_id, .kind = STARTER_RUN};
 	int r;
 
 	snprintf(ask.name, sizeof(ask.name), "%s", name);
@@ -143,4 +145,20 @@ void starter_forget(struct starter_request *req)
 {
 	if (req->link.next)
 		list_remove(&req->link);
+}
+
+/**
+ * starter_kill() - have a VM's process killed
+ * @starter:	the line
+ * @name:	the VM's, for the log
+ * @process:	its pidfd, which stays the caller's, and tells when it has ended
+ *
+ * Return: 0, or a negative errno: it was not asked.
+ */
+int starter_kill(struct starter *starter, const char *name, int process)
+{
+	struct starter_ask ask = {.kind = STARTER_KILL};
+
+	snprintf(ask.name, sizeof(ask.name), "%s", name);
+	return fd_send(starter->line, &ask, sizeof(ask), &process, 1);
 }

@@ -7,6 +7,9 @@
  * out the other end. It is none of the broker's work, for what confines the broker would confine its
  * children, too, and they need to shut themselves in otherwise (dataplane/enclose.h).
  *
+ * It kills one, too, that control has no more use for: as the user that these processes are, so that
+ * it can be nobody else's.
+ *
  * As root it keeps CAP_SETUID and CAP_SETGID: a VM's process is the user "usbrouted-vm". It ends with
  * control; the processes that it has started go on.
  */
@@ -29,9 +32,11 @@ struct starter_request;
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
  * @line:	the callee's end of the line to the process, or -1
+ * @process:	its pidfd, the callee's, or -1
  * @text:	what went wrong, for a person; "" on success
  */
-typedef void (*starter_done)(struct starter_request *req, int r, int line, const char *text);
+typedef void (*starter_done)(struct starter_request *req, int r, int line, int process,
+			     const char *text);
 
 struct starter_request {
 	struct list link;
@@ -48,3 +53,4 @@ struct starter *starter_free(struct starter *starter);
 int starter_run(struct starter *starter, struct starter_request *req, const char *name,
 		starter_done done);
 void starter_forget(struct starter_request *req);
+int starter_kill(struct starter *starter, const char *name, int process);

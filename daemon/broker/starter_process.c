@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The starter's own side: a process with one thread that starts others until its line closes; see
- * starter.h. Its asker is trusted with a name, no further than the name's form.
+ * starter.h. Its asker is trusted with a name, no further than the name's form, and with the life of
+ * processes that it might as well tell to end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/code_pages.h"
@@ -109,12 +111,12 @@ static _Noreturn void become_program(const struct starter_process *s, int line, 
 	_exit(127);
 }
 
-/* Return: 0, or a negative errno with @ret_why. */
-static int start_one(const struct starter_process *s, const char *name, int *ret_line,
+/* Return: 0, or a negative errno with @ret_why. @ret_fds: its line, its pidfd. */
+static int start_one(const struct starter_process *s, const char *name, int ret_fds[2],
 		     const char **ret_why)
 {
-	_cleanup_close_ int mine = -1, theirs = -1;
-	int pair[2];
+	_cleanup_close_ int mine = -1, theirs = -1, process = -1;
+	int pair[2], r = 0;
 	pid_t pid;
 
 	*ret_why = "making a socket pair";
@@ -123,13 +125,42 @@ static int start_one(const struct starter_process *s, const char *name, int *ret
 	mine = pair[0];
 	theirs = pair[1];
 	*ret_why = "starting the program " PROGRAM;
+	/* Until it is known by its pidfd, nobody else may get its number. */
+	signal(SIGCHLD, SIG_DFL);
 	pid = fork();
-	if (pid < 0)
-		return -errno;
 	if (pid == 0)
 		become_program(s, theirs, name);
-	*ret_line = take_fd(&mine);
+	if (pid > 0)
+		process = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process < 0)
+		r = -errno;
+	/* Whatever becomes of it, its line says it; without one it ends. */
+	signal(SIGCHLD, SIG_IGN);
+	if (pid > 0)
+		waitpid(pid, NULL, WNOHANG);
+	if (r < 0)
+		return r;
+	ret_fds[0] = take_fd(&mine);
+	ret_fds[1] = take_fd(&process);
 	return 0;
+}
+
+/*
+ * As the user that the VMs' processes are: so the kernel refuses it for any other process, whatever
+ * control says.
+ */
+static void kill_one(const struct starter_process *s, const char *name, int process)
+{
+	int r = 0;
+
+	if (s->other_user && seteuid(s->user.uid) < 0)
+		r = -errno;
+	else if (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		r = -errno;
+	if (s->other_user && seteuid(0) < 0)
+		_exit(1);
+	if (r < 0)
+		log_err("%s: its process can't be killed: %s", name, errno_text(r));
 }
 
 static void serve(const struct starter_process *s)
@@ -137,19 +168,31 @@ static void serve(const struct starter_process *s)
 	for (;;) {
 		struct starter_ask ask;
 		struct starter_answer answer = {0};
-		_cleanup_close_ int line = -1;
+		int fds[2] = {-1, -1};
+		unsigned n_fds;
 		const char *why = "no such name of a VM";
-		ssize_t n = recv(s->line, &ask, sizeof(ask), 0);
+		ssize_t n = fd_receive(s->line, &ask, sizeof(ask), fds, 1, &n_fds, 0);
 
-		if (n < 0 && errno == EINTR)
+		/* What it had no descriptor for is not done. */
+		if (n == -EMSGSIZE)
 			continue;
 		if (n != sizeof(ask))
 			return;
 		answer.id = ask.id;
-		answer.r = name_sound(ask.name) ? start_one(s, ask.name, &line, &why) : -EINVAL;
+		answer.r = name_sound(ask.name) ? 0 : -EINVAL;
+		if (ask.kind == STARTER_KILL) {
+			if (answer.r == 0 && n_fds == 1)
+				kill_one(s, ask.name, fds[0]);
+			fd_close(fds[0]);
+			continue;
+		}
+		if (answer.r == 0)
+			answer.r = start_one(s, ask.name, fds, &why);
 		if (answer.r < 0)
 			snprintf(answer.text, sizeof(answer.text), "%s", why);
-		fd_send(s->line, &answer, sizeof(answer), &line, answer.r < 0 ? 0 : 1);
+		fd_send(s->line, &answer, sizeof(answer), fds, answer.r < 0 ? 0 : 2);
+		fd_close(fds[0]);
+		fd_close(fds[1]);
 	}
 }
 
@@ -185,7 +228,6 @@ static _Noreturn void starter_main(const struct starter_process *s)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	/* Whatever becomes of a process, its line says it. */
 	signal(SIGCHLD, SIG_IGN);
 	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) < 0 ||
 	    sandbox_calls(SANDBOX_STARTER) < 0)

@@ -3,7 +3,8 @@
  * A VM's process, as control has it; see vm_process.h.
  *
  * A process that says what answers nothing has lost its line: it was taken over, or is broken, and
- * control needs no more of it.
+ * control needs no more of it. It would go on beside the next one, with the same sockets and with
+ * devices that nobody else can claim: so it is killed, and the next one waits for its end.
  */
 #include "daemon/vms/vm_process_private.h"
 
@@ -15,6 +16,12 @@
 
 #include "base/fd.h"
 #include "base/stranger.h"
+
+/* Its calls in the kernel may take 5 s to give up on a dead device; then some. */
+#define END_SECONDS 15
+
+/* One that was killed is gone in no time, but for a call that is stuck in the kernel. */
+#define KILL_SECONDS 5
 
 /* ------------------------------------------------------------- words to the process */
 
@@ -56,13 +63,59 @@ static void end_alone(struct guest *guest)
 	guest_is_over(guest);
 }
 
+/* There is no process any more, as far as can be had: what it held is free. */
+static void process_gone(struct guest *guest)
+{
+	loop_cancel(guest->loop, &guest->gone);
+	loop_cancel(guest->loop, &guest->anew);
+	guest->process_fd = fd_close(guest->process_fd);
+	guest->state = GUEST_ALONE;
+	vm_process_devices_lost(guest, "its VM's process has ended");
+	if (guest->stopping)
+		end_alone(guest);
+	else
+		guest->process->lost(guest->ctx, guest->why);
+}
+
+static void process_has_ended(void *ctx, int res _unused_)
+{
+	process_gone(ctx);
+}
+
+static void is_not_killed(void *ctx, int res _unused_)
+{
+	struct guest *guest = ctx;
+
+	log_err("%s: its process can't be killed, and keeps what it holds; try: pgrep -a vm:%.12s",
+		guest->cfg.name, guest->cfg.name);
+	process_gone(guest);
+}
+
+/* Its exit may be under way: killing it then changes nothing. */
+static void process_end(struct guest *guest)
+{
+	struct pollfd gone = {.fd = guest->process_fd, .events = POLLIN};
+
+	if (guest->process_fd < 0 || poll(&gone, 1, 0) != 0 ||
+	    loop_watch_fd(guest->loop, &guest->gone, guest->process_fd, POLLIN, 0,
+			  process_has_ended, guest) < 0) {
+		process_gone(guest);
+		return;
+	}
+	loop_watch_time(guest->loop, &guest->anew, KILL_SECONDS * 1000000000ull, is_not_killed,
+			guest);
+	guest->process->kill(guest->ctx, guest->process_fd);
+}
+
 static void on_lost(void *ctx, const char *why)
 {
 	struct guest *guest = ctx;
-	bool stood = guest->state == GUEST_STANDS;
 
+	if (guest->state == GUEST_STANDS && !guest->stopping)
+		log_err("%s: its process is lost: %s", guest->cfg.name, why);
 	guest->line = vm_line_free(guest->line);
-	guest->state = GUEST_ALONE;
+	guest->state = GUEST_LOST;
+	guest->why = why;
 	loop_cancel(guest->loop, &guest->anew);
 	guest->agent_asked = false;
 	if (guest->card.up) {
@@ -70,14 +123,7 @@ static void on_lost(void *ctx, const char *why)
 		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
 		guest->events->link(guest->ctx, &guest->card);
 	}
-	vm_process_devices_lost(guest, "its VM's process has ended");
-	if (guest->stopping) {
-		end_alone(guest);
-		return;
-	}
-	if (stood)
-		log_err("%s: its process is lost: %s", guest->cfg.name, why);
-	guest->process->lost(guest->ctx, why);
+	process_end(guest);
 }
 
 /* ------------------------------------------------------------- what the process says */
@@ -96,27 +142,28 @@ static void guest_stands(struct guest *guest)
 		guest->process->stands(guest->ctx);
 }
 
-/* Its calls in the kernel may take 5 s to give up on a dead device; then some. */
-#define END_SECONDS 15
-
 static void does_not_end(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
 
-	log_err("%s: its process of the last run does not end, and keeps what it holds; try: pgrep "
-		"-a usbrouted-vm",
-		guest->cfg.name);
+	log_warning("%s: its process does not end when it is told to, and is killed",
+		    guest->cfg.name);
 	guest_disconnect(guest, "it does not end");
+}
+
+static void tell_end(struct guest *guest)
+{
+	loop_cancel(guest->loop, &guest->anew);
+	loop_watch_time(guest->loop, &guest->anew, END_SECONDS * 1000000000ull, does_not_end,
+			guest);
+	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
 }
 
 /* Of the last control: it makes room for a new one. */
 static void end_it(struct guest *guest)
 {
 	guest->state = GUEST_ENDING;
-	loop_cancel(guest->loop, &guest->anew);
-	loop_watch_time(guest->loop, &guest->anew, END_SECONDS * 1000000000ull, does_not_end,
-			guest);
-	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
+	tell_end(guest);
 }
 
 /* Its card comes and goes anyway now: that is the time for another process. */
@@ -157,8 +204,9 @@ static const char *said_hello(struct guest *guest, const union vm_wire_message *
 {
 	if (guest->state != GUEST_GREETING)
 		return NOT_ASKED;
+	/* It has been told to end. */
 	if (guest->stopping)
-		return "it is not needed any more";
+		return NULL;
 	guest->serves = m->hello.serves;
 	if (vm_wire_agree(&m->hello) < 0)
 		return leave_alone(guest);
@@ -313,7 +361,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 	guest->loop = control;
 	guest->events = events;
 	guest->ctx = ctx;
-	guest->next = -1;
+	guest->next = guest->process_fd = -1;
 	list_init(&guest->devices);
 	*ret_guest = guest;
 	return 0;
@@ -333,18 +381,21 @@ void guest_set_next(struct guest *guest, int listener)
  * guest_connect() - give a guest its process
  * @guest:	the guest, without one
  * @line:	connected to it; the guest's from here on
+ * @process:	its pidfd, the guest's from here on; -1: nobody knows which process it is
  * @events:	of the process, called with the guest's ctx
  */
-void guest_connect(struct guest *guest, int line, const struct guest_process_events *events)
+void guest_connect(struct guest *guest, int line, int process,
+		   const struct guest_process_events *events)
 {
 	struct vm_wire_hello hello = {
 		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
 	int r = vm_line_open(&guest->line, guest->loop, line, VM_WIRE_CONTROL, &line_ops, guest);
 
 	guest->process = events;
+	guest->process_fd = process;
 	if (r < 0) {
 		fd_close(line);
-		guest->process->lost(guest->ctx, errno_text(r));
+		on_lost(guest, errno_text(r));
 		return;
 	}
 	guest->state = GUEST_GREETING;
@@ -458,14 +509,15 @@ void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
 
 /**
  * guest_stop() - have a guest's process let go of everything and end
- * @guest:	the guest; @events->ended follows, unless a call is stuck in the kernel
+ * @guest:	the guest; @events->ended follows. A process that does not end is killed
  */
 void guest_stop(struct guest *guest)
 {
 	guest->stopping = true;
-	if (guest->state >= GUEST_STARTING)
-		vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
-	else
+	/* END has one form in every version; who has not had its START ends by it, too. */
+	if (guest->line)
+		tell_end(guest);
+	else if (guest->state == GUEST_ALONE)
 		guest_is_over(guest);
 }
 
@@ -481,8 +533,10 @@ struct guest *guest_free(struct guest *guest)
 		return NULL;
 	loop_cancel(guest->loop, &guest->ended);
 	loop_cancel(guest->loop, &guest->taken);
+	loop_cancel(guest->loop, &guest->gone);
 	loop_cancel(guest->loop, &guest->anew);
 	vm_line_free(guest->line);
+	fd_close(guest->process_fd);
 	vm_process_devices_free(guest);
 	stranger_listener_close(guest->cfg.listener);
 	fd_close(guest->next);

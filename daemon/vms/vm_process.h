@@ -9,6 +9,10 @@
  *
  *   guest_start() -> (guest_connect() -> HELLO, START, STARTED -> … -> lost) … -> guest_stop() -> ended
  *
+ * A process whose line is over is of no more use, whoever is to blame: it is killed where it does not end
+ * by itself. "Lost" is told when it has ended, so that the next one finds its sockets and its devices
+ * free; and what it had comes back then.
+ *
  * A line may also lead to a process that the last control has left behind. It is taken up as it is: it
  * gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
  * guest_device_take_up(); those that stay so are taken away by guest_take_rest(). One that serves otherwise
@@ -22,8 +26,10 @@
 
 /* What control hears beside struct guest_events. @ctx is the guest's. */
 struct guest_process_events {
-	/* The process has ended, or is not heard any more: another one is needed. */
+	/* The process has ended, or can't be ended: another one is needed. */
 	void (*lost)(void *ctx, const char *why);
+	/* Its line is over, and it goes on: it is to be killed. @process: its pidfd. */
+	void (*kill)(void *ctx, int process);
 	/* It stands. */
 	void (*stands)(void *ctx);
 	/* It is the last control's, and goes on: the connections that it has live. NULL: not heard. */
@@ -41,7 +47,8 @@ struct guest_held {
 	struct hid_found hid;
 };
 
-void guest_connect(struct guest *guest, int line, const struct guest_process_events *events);
+void guest_connect(struct guest *guest, int line, int process,
+		   const struct guest_process_events *events);
 void guest_disconnect(struct guest *guest, const char *why);
 void guest_set_next(struct guest *guest, int listener);
 uint32_t guest_device_number(const struct guest_device *gd);

@@ -14,6 +14,7 @@ enum guest_state {
 	GUEST_STARTING, /* START was said */
 	GUEST_ASKING,	/* to one of the last control: what does it hold? */
 	GUEST_STANDS,
+	GUEST_LOST, /* no line; the process is killed, and its end is awaited */
 };
 
 struct guest {
@@ -24,13 +25,17 @@ struct guest {
 	void *ctx;
 	enum guest_state state;
 	struct vm_line *line;
+	int process_fd;	     /* its pidfd; -1: unknown, and its line's end is its own */
+	const char *why;     /* LOST: static */
 	struct list devices; /* of struct guest_device */
 	struct guest_card card;
 	int next;	     /* the listener for the next control, or -1 */
 	bool stopping, over; /* to end; "ended" is on its way */
 	bool agent_asked;    /* guest_agent() is owed */
 	struct loop_watch ended, taken;
-	struct loop_watch anew; /* STRANGE: its QEMU connects anew; ENDING: it should have ended */
+	struct loop_watch gone; /* LOST: its process has ended */
+	/* STRANGE: its QEMU connects anew; told to END, or LOST: it should have ended by now. */
+	struct loop_watch anew;
 	bool serves;		/* its process is the last control's */
 	unsigned n_held;	/* devices that it has told of */
 	struct log_limit limit; /* of lines that its process can trigger */

@@ -4,6 +4,9 @@
  *
  *   one of the last control's is there: greeted -> stands -> lost -> asked for -> greeted -> stands -> lost …
  *
+ * Each is known by its pidfd: of one that was asked for the starter says it, of the last control's the
+ * kernel, as it listens at its socket itself.
+ *
  * One that stood for a while is followed by the next at once; one that ends again and again, later and
  * later: after 1, 2, 4 … 64 s. What its guest's card and devices go through is vm_process.c's.
  */
@@ -13,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -107,8 +111,24 @@ static void vm_stands(void *ctx)
 		agents_ready(vm);
 }
 
-static const struct guest_process_events process_events = {
-	.lost = vm_lost, .stands = vm_stands, .goes_on = vm_goes_on, .strange = vm_strange};
+/* It is another user's: that is the starter's to do. */
+static void vm_kill(void *ctx, int process)
+{
+	struct vm *vm = ctx;
+	int r;
+
+	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
+	r = starter_kill(vm->daemon->vms->starter, vm->name, process);
+
+	if (r < 0)
+		log_err("%s: asking to have its process killed: %s", vm->name, errno_text(r));
+}
+
+static const struct guest_process_events process_events = {.lost = vm_lost,
+							   .kill = vm_kill,
+							   .stands = vm_stands,
+							   .goes_on = vm_goes_on,
+							   .strange = vm_strange};
 
 static void vm_silent(void *ctx, int res _unused_)
 {
@@ -119,14 +139,14 @@ static void vm_silent(void *ctx, int res _unused_)
 }
 
 /* The line is there: a process is at its other end. */
-static void vm_line_is(struct vm *vm, int line)
+static void vm_line_is(struct vm *vm, int line, int process)
 {
 	loop_watch_time(vm->daemon->core->loop, &vm->process.timer, ANSWER_SECONDS * NS_PER_SECOND,
 			vm_silent, vm);
-	guest_connect(vm->guest, line, &process_events);
+	guest_connect(vm->guest, line, process, &process_events);
 }
 
-static void vm_started(struct starter_request *req, int r, int line, const char *text)
+static void vm_started(struct starter_request *req, int r, int line, int process, const char *text)
 {
 	struct vm *vm = container_of(req, struct vm, process.req);
 
@@ -135,10 +155,13 @@ static void vm_started(struct starter_request *req, int r, int line, const char 
 		vm_later(vm);
 		return;
 	}
-	if (vm->ending || vm->daemon->core->stopping)
+	if (vm->ending || vm->daemon->core->stopping) {
+		/* It has nothing yet, and ends with its line. */
 		fd_close(line);
-	else
-		vm_line_is(vm, line);
+		fd_close(process);
+	} else {
+		vm_line_is(vm, line, process);
+	}
 }
 
 static void vm_ask_starter(struct vm *vm)
@@ -165,6 +188,17 @@ static int line_address(const struct vm *vm, struct sockaddr_un *address)
 			vm->name) < (int)sizeof(address->sun_path)
 		       ? 0
 		       : -ENAMETOOLONG;
+}
+
+/* Who listens at the other end, as the kernel has noted it then. Return: a pidfd, or -1. */
+static int find_process(int line)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(line, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, who.pid, 0);
 }
 
 /* Return: a line to a process that the last control has left behind, or -1. */
@@ -220,7 +254,7 @@ int vm_run(struct vm *vm)
 	vm->process.old = old >= 0;
 	if (old >= 0) {
 		log_info("%s: its process of the last run goes on", vm->name);
-		vm_line_is(vm, old);
+		vm_line_is(vm, old, find_process(old));
 	} else {
 		vm_ask_starter(vm);
 	}

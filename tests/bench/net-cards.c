@@ -149,7 +149,7 @@ static void start(struct loop *loop, const char *program, const char *path, unsi
 		_exit(127);
 	}
 	close(pair[1]);
-	guest_connect(vms[n].guest, pair[0], &process);
+	guest_connect(vms[n].guest, pair[0], -1, &process);
 }
 
 static void on_end(void *ctx _unused_, int res _unused_)

@@ -174,7 +174,7 @@ static void start_process(struct rig *rig)
 		_exit(127);
 	}
 	close(pair[1]);
-	guest_connect(rig->guest, pair[0], &process);
+	guest_connect(rig->guest, pair[0], -1, &process);
 }
 
 static int process_ends(struct rig *rig)

@@ -131,7 +131,7 @@ int starter_run(struct starter *starter _unused_, struct starter_request *req, c
 		starter_done done)
 {
 	assert_true(*name);
-	done(req, 0, eventfd(0, EFD_CLOEXEC), "");
+	done(req, 0, eventfd(0, EFD_CLOEXEC), -1, "");
 	return 0;
 }
 
@@ -139,10 +139,16 @@ void starter_forget(struct starter_request *req _unused_)
 {
 }
 
-void guest_connect(struct guest *guest, int line, const struct guest_process_events *process)
+int starter_kill(struct starter *starter _unused_, const char *name _unused_, int process _unused_)
+{
+	return 0;
+}
+
+void guest_connect(struct guest *guest, int line, int process _unused_,
+		   const struct guest_process_events *events)
 {
 	close(line);
-	process->stands(guest->ctx);
+	events->stands(guest->ctx);
 }
 
 void guest_disconnect(struct guest *guest _unused_, const char *why _unused_)

@@ -9,10 +9,13 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -32,6 +35,8 @@ struct rig {
 	unsigned n_agents;
 	char why[100];
 	int listener; /* the guest's */
+	pid_t process;
+	unsigned n_kills;
 };
 
 struct dev {
@@ -81,6 +86,12 @@ static void on_stands(void *ctx)
 	((struct rig *)ctx)->n_stands++;
 }
 
+static void on_kill(void *ctx, int process)
+{
+	assert_true(process >= 0);
+	((struct rig *)ctx)->n_kills++;
+}
+
 static void on_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct rig *rig = ctx;
@@ -101,7 +112,8 @@ static const struct guest_events events = {
 	.mac_wanted = on_mac_wanted,
 	.link_wanted = on_link_wanted,
 };
-static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
+static const struct guest_process_events process = {
+	.lost = on_lost, .kill = on_kill, .stands = on_stands};
 
 static void said(struct dev *d, const char *what, int r)
 {
@@ -241,14 +253,36 @@ static void hears_end(struct rig *rig)
 	assert_int_equal(recv(rig->far, &m, sizeof(m), MSG_DONTWAIT), 0);
 }
 
-static void connects(struct rig *rig)
+static void connects_as(struct rig *rig, int pidfd)
 {
 	int pair[2];
 
 	fd_close(rig->far);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	rig->far = pair[1];
-	guest_connect(rig->guest, pair[0], &process);
+	guest_connect(rig->guest, pair[0], pidfd, &process);
+}
+
+static void connects(struct rig *rig)
+{
+	connects_as(rig, -1);
+}
+
+/* Something that goes on until it is killed. Return: its pidfd. */
+static int goes_on_for_ever(struct rig *rig)
+{
+	rig->process = fork();
+	if (rig->process == 0)
+		for (;;)
+			pause();
+	return (int)syscall(SYS_pidfd_open, rig->process, 0);
+}
+
+static void is_killed(struct rig *rig)
+{
+	assert_int_equal(kill(rig->process, SIGKILL), 0);
+	assert_int_equal(waitpid(rig->process, NULL, 0), rig->process);
+	turns(rig);
 }
 
 static void greets(struct rig *rig)
@@ -488,10 +522,12 @@ static void test_an_end_without_a_process(void **state)
 	rig = rig_new();
 	guest_stop(rig->guest);
 	hears(rig, VM_ASK_HELLO);
+	hears(rig, VM_ASK_END);
 	says(rig, &(struct vm_wire_hello){.kind = VM_SAY_HELLO,
 					  .version = VM_WIRE_VERSION,
 					  .least = VM_WIRE_LEAST});
-	hears_end(rig);
+	hears_nothing(rig);
+	dies(rig);
 	assert_int_equal(rig->n_ended, 1);
 	rig_free(rig);
 	/* It dies on its way out. */
@@ -566,6 +602,68 @@ static void test_taken_over(void **state)
 		assert_null(d.gd);
 		rig_free(rig);
 	}
+}
+
+/* Whatever the line's end was: nothing comes back, and none follows, before the process has ended. */
+static void test_a_process_that_goes_on_is_killed(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct rig *rig = rig_new();
+		struct vm_wire_give give;
+		struct dev d;
+
+		dies(rig);
+		connects_as(rig, goes_on_for_ever(rig));
+		begins(rig);
+		give = device_opened(rig, &d);
+		if (i == 0)
+			says_of(rig, &give, VM_SAY_TAKEN, 0);
+		else if (i == 1)
+			dies(rig);
+		else
+			guest_disconnect(rig->guest, "a test");
+		assert_int_equal(rig->n_kills, 1);
+		assert_int_equal(rig->n_lost, 1); /* the one before */
+		assert_string_equal(d.said, "opened");
+		/* What is said to it meanwhile is answered as by one that has died. */
+		guest_reset(rig->guest, d.gd);
+		guest_take(rig->guest, d.gd, true);
+		turns(rig);
+		assert_string_equal(d.said, "opened");
+		is_killed(rig);
+		assert_int_equal(rig->n_lost, 2);
+		assert_string_equal(d.said, "opened reset taken");
+		connects(rig);
+		begins(rig);
+		assert_int_equal(rig->n_stands, 2);
+		rig_free(rig);
+	}
+}
+
+/* What ends by itself is killed by nobody; and the end is waited for when nothing follows. */
+static void test_a_process_that_ends(void **state)
+{
+	struct rig *rig = rig_new();
+	struct dev d;
+
+	dies(rig);
+	connects_as(rig, goes_on_for_ever(rig));
+	begins(rig);
+	is_killed(rig);
+	dies(rig);
+	assert_int_equal(rig->n_kills, 0);
+	assert_int_equal(rig->n_lost, 2);
+	connects_as(rig, goes_on_for_ever(rig));
+	begins(rig);
+	device_opened(rig, &d);
+	guest_stop(rig->guest);
+	dies(rig);
+	assert_int_equal(rig->n_kills, 1);
+	assert_int_equal(rig->n_ended, 0);
+	is_killed(rig);
+	assert_int_equal(rig->n_ended, 1);
+	assert_string_equal(d.said, "opened taken");
+	rig_free(rig);
 }
 
 static void test_no_common_version(void **state)
@@ -745,6 +843,8 @@ int main(void)
 		cmocka_unit_test(test_a_strange_process_is_left_alone_until_its_vm_starts),
 		cmocka_unit_test(test_what_it_holds_is_told_once_and_when_asked),
 		cmocka_unit_test(test_no_common_version),
+		cmocka_unit_test(test_a_process_that_goes_on_is_killed),
+		cmocka_unit_test(test_a_process_that_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
