@@ -161,7 +161,7 @@ static void run_job(struct usb_job *job)
 
 static void forget_client(struct usb_device *dev)
 {
-	struct usb_client *client = take_ptr(dev->backend.client);
+	struct usb_client *client = take_ptr(dev->carrier.client);
 
 	if (client)
 		client->ops->lost(client);
@@ -194,7 +194,7 @@ static void opened(struct usb_device *dev)
 
 static void request_ended(struct usb_device *dev)
 {
-	struct usb_client *client = dev->backend.client;
+	struct usb_client *client = dev->carrier.client;
 	struct usb_device_guard guard;
 
 	enter(&guard, dev);
@@ -236,7 +236,7 @@ static void job_done(struct usb_job *job)
 
 	enter(&guard, dev);
 	dev->busy = false;
-	dev->backend.parked = false;
+	dev->carrier.parked = false;
 	switch (dev->call) {
 	case USB_CALL_OPEN:
 		opened(dev);
@@ -246,8 +246,8 @@ static void job_done(struct usb_job *job)
 		break;
 	case USB_CALL_RESTORE:
 		refresh_watches(dev);
-		if (dev->backend.input)
-			hid_input_reset(dev->backend.input);
+		if (dev->carrier.input)
+			hid_input_reset(dev->carrier.input);
 		session_ended(dev, dev->result, dev->result < 0 ? dev->reason : NULL);
 		break;
 	case USB_CALL_CLOSE:
@@ -265,7 +265,7 @@ static void start_job(struct usb_device *dev, enum usb_device_call call, const c
 {
 	unwatch_all(dev);
 	dev->busy = true;
-	dev->backend.parked = true;
+	dev->carrier.parked = true;
 	dev->call = call;
 	dev->job.run = run_job;
 	dev->job.done = job_done;
@@ -303,9 +303,9 @@ static void progress(struct usb_device *dev)
 	}
 }
 
-static int backend_submit(struct usb_backend *backend, struct usb_urb *urb)
+static int carrier_submit(struct usb_carrier *carrier, struct usb_urb *urb)
 {
-	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+	struct usb_device *dev = container_of(carrier, struct usb_device, carrier);
 	int r;
 
 	assert(!dev->busy);
@@ -323,9 +323,9 @@ static int backend_submit(struct usb_backend *backend, struct usb_urb *urb)
 	return r;
 }
 
-static void backend_cancel(struct usb_backend *backend, struct usb_urb *urb)
+static void carrier_cancel(struct usb_carrier *carrier, struct usb_urb *urb)
 {
-	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+	struct usb_device *dev = container_of(carrier, struct usb_device, carrier);
 
 	if (dev->busy)
 		urb->cancel_later = true;
@@ -333,7 +333,7 @@ static void backend_cancel(struct usb_backend *backend, struct usb_urb *urb)
 		usb_transfer_cancel(dev, urb);
 }
 
-static int backend_start(struct usb_backend *backend, const struct usb_request *request)
+static int carrier_start(struct usb_carrier *carrier, const struct usb_request *request)
 {
 	static const char *const names[] = {
 		[USB_REQUEST_SET_CONFIGURATION] = "set the configuration",
@@ -341,7 +341,7 @@ static int backend_start(struct usb_backend *backend, const struct usb_request *
 		[USB_REQUEST_CLEAR_HALT] = "clear a halt",
 		[USB_REQUEST_RESET] = "reset",
 	};
-	struct usb_device *dev = container_of(backend, struct usb_device, backend);
+	struct usb_device *dev = container_of(carrier, struct usb_device, carrier);
 
 	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
 		return -ENODEV;
@@ -351,21 +351,21 @@ static int backend_start(struct usb_backend *backend, const struct usb_request *
 	return 0;
 }
 
-static const struct usb_backend_ops backend_ops = {
-	.submit = backend_submit,
-	.cancel = backend_cancel,
-	.start = backend_start,
+static const struct usb_carrier_ops carrier_ops = {
+	.submit = carrier_submit,
+	.cancel = carrier_cancel,
+	.start = carrier_start,
 };
 
 /**
- * usb_device_backend() - what a session sees of a device
+ * usb_device_carrier() - what a session sees of a device
  * @dev:	the device
  *
- * Return: the back-end, as long as the device.
+ * Return: the carrier, as long as the device.
  */
-struct usb_backend *usb_device_backend(struct usb_device *dev)
+struct usb_carrier *usb_device_carrier(struct usb_device *dev)
 {
-	return &dev->backend;
+	return &dev->carrier;
 }
 
 static void keyboard_struck(struct hid_listener *listener, unsigned chord)
@@ -390,7 +390,7 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 
 	if (!dev)
 		return -ENOMEM;
-	dev->backend.ops = &backend_ops;
+	dev->carrier.ops = &carrier_ops;
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	dev->fd = fd;
 	dev->keyboard.struck = keyboard_struck;
@@ -428,7 +428,7 @@ struct usb_device *usb_device_free(struct usb_device *dev)
 	forget_client(dev);
 	let_go(dev);
 	dev->fd = fd_close(dev->fd);
-	hid_input_free(dev->backend.input);
+	hid_input_free(dev->carrier.input);
 	free(dev);
 	return NULL;
 }
@@ -550,9 +550,9 @@ static void deliver(struct usb_device *dev)
 		if (dev->memory)
 			usb_memory_release(dev->memory, urb);
 		/* Each URB in flight is a session's, and a session stays until they are back. */
-		dev->backend.client->ops->completed(dev->backend.client, urb);
+		dev->carrier.client->ops->completed(dev->carrier.client, urb);
 	}
-	client = dev->backend.client;
+	client = dev->carrier.client;
 	client->ops->settled(client);
 }
 

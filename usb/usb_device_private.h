@@ -14,11 +14,11 @@
 #include "base/list.h"
 #include "usb/hid_found.h"
 #include "usb/hid_input.h"
-#include "usb/usb_backend.h"
+#include "usb/usb_carrier.h"
 #include "usb/usb_configuration.h"
 #include "usb/usb_descriptor.h"
 #include "usb/usb_device.h"
-#include "usb/usb_device_backend.h"
+#include "usb/usb_device_carrier.h"
 
 #define MAX_WATCHED 8
 
@@ -42,7 +42,7 @@ struct usb_device_guard {
 enum usb_device_call { USB_CALL_OPEN, USB_CALL_REQUEST, USB_CALL_RESTORE, USB_CALL_CLOSE };
 
 struct usb_device {
-	struct usb_backend backend;
+	struct usb_carrier carrier;
 	char name[64];
 	int fd; /* owned; libusb doesn't close it */
 	libusb_context *context;

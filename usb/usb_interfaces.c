@@ -137,7 +137,7 @@ void usb_interfaces_close(struct usb_device *dev)
 	dev->descriptors = (struct usb_descriptors){};
 	free(take_ptr(dev->descriptor_bytes));
 	dev->n_claimed = 0;
-	memset(&dev->backend.endpoints, 0, sizeof(dev->backend.endpoints));
+	memset(&dev->carrier.endpoints, 0, sizeof(dev->carrier.endpoints));
 }
 
 static void add_endpoints(struct usb_device *dev, const struct usb_setting *setting)
@@ -145,7 +145,7 @@ static void add_endpoints(struct usb_device *dev, const struct usb_setting *sett
 	for (unsigned i = 0; setting && i < setting->n_endpoints; i++) {
 		const struct usb_endpoint_descriptor *e = &setting->endpoints[i];
 
-		dev->backend.endpoints.at[usb_endpoint_slot(e->address)] = (struct usb_endpoint){
+		dev->carrier.endpoints.at[usb_endpoint_slot(e->address)] = (struct usb_endpoint){
 			.exists = true,
 			.interface = setting->interface,
 			.attributes = e->attributes,
@@ -179,7 +179,7 @@ int usb_interfaces_claim(struct usb_device *dev)
 	const struct usb_configuration *c = dev->active;
 	bool missing = false;
 
-	memset(&dev->backend.endpoints, 0, sizeof(dev->backend.endpoints));
+	memset(&dev->carrier.endpoints, 0, sizeof(dev->carrier.endpoints));
 	dev->n_claimed = 0;
 	for (unsigned i = 0; c && i < c->n_interfaces; i++) {
 		uint8_t number = c->interfaces[i];
@@ -260,7 +260,7 @@ int usb_interfaces_set(struct usb_device *dev, uint8_t number, uint8_t alternate
 		return -EINVAL;
 	if (ioctl(dev->fd, USBDEVFS_SETINTERFACE, &set) < 0)
 		return -errno;
-	usb_endpoints_clear_interface(&dev->backend.endpoints, number);
+	usb_endpoints_clear_interface(&dev->carrier.endpoints, number);
 	add_endpoints(dev, usb_configuration_setting(dev->active, number, alternate));
 	return 0;
 }

@@ -82,8 +82,8 @@ static void add(struct usb_device *dev, const struct usb_setting *s, uint8_t *da
 	if (known)
 		dev->found.kinds[HID_BY_REPORTS][s->interface] |=
 			(uint8_t)hid_report_kinds(data, len);
-	if (dev->backend.input)
-		hid_input_add(dev->backend.input, s->interface, boot, known ? data : NULL, len);
+	if (dev->carrier.input)
+		hid_input_add(dev->carrier.input, s->interface, boot, known ? data : NULL, len);
 }
 
 /**
@@ -99,8 +99,8 @@ void usb_keyboard_find(struct usb_device *dev)
 	if (dev->watched_configuration == dev->configuration)
 		return;
 	dev->watched_configuration = dev->configuration;
-	if (dev->backend.input)
-		hid_input_clear(dev->backend.input);
+	if (dev->carrier.input)
+		hid_input_clear(dev->carrier.input);
 	for (unsigned i = 0; c && i < c->n_interfaces; i++) {
 		const struct usb_setting *s = usb_configuration_default(c, c->interfaces[i]);
 
@@ -110,11 +110,11 @@ void usb_keyboard_find(struct usb_device *dev)
 			data = malloc(HID_DESCRIPTOR_MAX);
 		if (!data)
 			break;
-		if (!dev->backend.input)
-			hid_input_new(&dev->backend.input, &dev->keyboard);
+		if (!dev->carrier.input)
+			hid_input_new(&dev->carrier.input, &dev->keyboard);
 		add(dev, s, data, until);
 	}
 	/* A mouse alone need not be looked at. */
-	if (dev->backend.input && hid_input_empty(dev->backend.input))
-		dev->backend.input = hid_input_free(dev->backend.input);
+	if (dev->carrier.input && hid_input_empty(dev->carrier.input))
+		dev->carrier.input = hid_input_free(dev->carrier.input);
 }

@@ -31,7 +31,7 @@
 
 #include "base/mem.h"
 #include "usb/usb_device.h"
-#include "usb/usb_device_backend.h"
+#include "usb/usb_device_carrier.h"
 #include "usbip/usbip_session_private.h"
 
 /* Of one usbip_session_receive(). */
@@ -43,25 +43,25 @@
 #define MAX_UNSENT_BYTES (8u << 20)
 
 /**
- * usbip_session_new_on() - begin a session on any back-end
+ * usbip_session_new_on() - begin a session on any carrier
  * @ret_session: the session
  * @name:	for log lines
- * @backend:	the device, or a test's script; has no other client, and outlives its own lost()
+ * @carrier:	the device, or a test's script; has no other client, and outlives its own lost()
  * @devid:	what each request has to name, from the import's answer
  * @early:	bytes that came after the IMPORT request, already read
  * @early_len:	how many, at most 64 KiB
  *
  * The user calls usbip_session_receive() once then, for the early bytes.
  *
- * Return: 0; -EBUSY where the back-end has a client; -EINVAL; -ENOMEM.
+ * Return: 0; -EBUSY where the carrier has a client; -EINVAL; -ENOMEM.
  */
 int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
-			 struct usb_backend *backend, uint32_t devid, const void *early,
+			 struct usb_carrier *carrier, uint32_t devid, const void *early,
 			 size_t early_len)
 {
 	struct usbip_session *s;
 
-	if (backend->client)
+	if (carrier->client)
 		return -EBUSY;
 	if (early_len > sizeof(s->input))
 		return -EINVAL;
@@ -69,7 +69,7 @@ int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
 	if (!s)
 		return -ENOMEM;
 	s->client.ops = &usbip_session_client_ops;
-	s->backend = backend;
+	s->carrier = carrier;
 	s->devid = devid;
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	if (early_len)
@@ -81,7 +81,7 @@ int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
 	list_init(&s->starved);
 	list_init(&s->answered);
 	usbip_outbox_init(&s->out, usbip_session_urb_sent, s);
-	backend->client = &s->client;
+	carrier->client = &s->client;
 	*ret_session = s;
 	return 0;
 }
@@ -104,7 +104,7 @@ int usbip_session_new(struct usbip_session **ret_session, const char *name, stru
 {
 	if (!usb_device_ready(dev))
 		return -EBUSY;
-	return usbip_session_new_on(ret_session, name, usb_device_backend(dev), devid, early,
+	return usbip_session_new_on(ret_session, name, usb_device_carrier(dev), devid, early,
 				    early_len);
 }
 
@@ -113,8 +113,8 @@ void usbip_session_finish(struct usbip_session *s)
 {
 	if (!s->freed || s->pool.n_live)
 		return;
-	if (s->backend)
-		s->backend->client = NULL;
+	if (s->carrier)
+		s->carrier->client = NULL;
 	usbip_outbox_deinit(&s->out);
 	usbip_urb_pool_deinit(&s->pool);
 	free(s);
@@ -278,7 +278,7 @@ static ssize_t receive_some(struct usbip_session *s, int sock, bool *ret_drained
 
 static bool must_wait(const struct usbip_session *s)
 {
-	return s->backend->parked || s->out.count >= MAX_UNSENT || s->out.bytes >= MAX_UNSENT_BYTES;
+	return s->carrier->parked || s->out.count >= MAX_UNSENT || s->out.bytes >= MAX_UNSENT_BYTES;
 }
 
 /**

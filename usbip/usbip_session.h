@@ -26,7 +26,7 @@
 #include <sys/uio.h>
 
 struct stream_buffer;
-struct usb_backend;
+struct usb_carrier;
 struct usb_device;
 struct usbip_session;
 
@@ -53,7 +53,7 @@ struct usbip_session_counters {
 int usbip_session_new(struct usbip_session **ret_session, const char *name, struct usb_device *dev,
 		      uint32_t devid, const void *early, size_t early_len);
 int usbip_session_new_on(struct usbip_session **ret_session, const char *name,
-			 struct usb_backend *backend, uint32_t devid, const void *early,
+			 struct usb_carrier *carrier, uint32_t devid, const void *early,
 			 size_t early_len);
 struct usbip_session *usbip_session_free(struct usbip_session *session);
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "usb/usb_backend.h"
+#include "usb/usb_carrier.h"
 #include "usbip/usbip_urb_pool.h"
 #include "usbip/usbip_codec.h"
 #include "usbip/usbip_outbox.h"
@@ -22,7 +22,7 @@ struct incoming {
 
 struct usbip_session {
 	struct usb_client client;
-	struct usb_backend *backend; /* NULL once it has forgotten us */
+	struct usb_carrier *carrier; /* NULL once it has forgotten us */
 	uint32_t devid;
 	char name[64];
 

@@ -9,7 +9,7 @@
  * submits are held in order. It waits until endpoint 0's earlier URBs are back, and until those are
  * that the kernel would kill on its behalf, which are cancelled and answered -ESHUTDOWN as Linux
  * does when an endpoint is disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks
- * are served meanwhile, of held URBs too. Then the back-end parks.
+ * are served meanwhile, of held URBs too. Then the carrier parks.
  *
  * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by
  * the endpoint; a request that can't be carried out is read whole all the same, then refused.
@@ -110,7 +110,7 @@ static void advance(struct usbip_session *s, struct usbip_urb *urb, enum usbip_u
 	unsigned todo = usbip_urb_advance(urb, event);
 
 	if (todo & USBIP_URB_DO_CANCEL)
-		s->backend->ops->cancel(s->backend, &urb->usb);
+		s->carrier->ops->cancel(s->carrier, &urb->usb);
 	if (todo & USBIP_URB_DO_RET_SUBMIT)
 		queue_ret_submit(s, urb);
 	if (todo & USBIP_URB_DO_UNLINK_RESET)
@@ -153,7 +153,7 @@ static void try_blocking(struct usbip_session *s)
 			return;
 	}
 	advance(s, s->blocking, USBIP_URB_RUN);
-	r = s->backend->ops->start(s->backend, &s->request);
+	r = s->carrier->ops->start(s->carrier, &s->request);
 	if (r < 0)
 		s->client.ops->request_done(&s->client, r);
 }
@@ -231,7 +231,7 @@ static void submit(struct usbip_session *s, struct usbip_urb *urb)
 	if (first)
 		r = first->waits_for_share ? -EAGAIN : -ENOMEM;
 	else
-		r = s->backend->ops->submit(s->backend, &urb->usb);
+		r = s->carrier->ops->submit(s->carrier, &urb->usb);
 	if (r == -EAGAIN || (r == -ENOMEM && s->retries)) {
 		starve(s, urb, r == -EAGAIN);
 		return;
@@ -253,7 +253,7 @@ static void begin(struct usbip_session *s, struct usbip_urb *urb)
 
 	if (urb->ep) {
 		const struct usb_endpoint *endpoint =
-			usb_backend_endpoint(s->backend, urb->usb.endpoint);
+			usb_carrier_endpoint(s->carrier, urb->usb.endpoint);
 
 		/* What blocked may have changed the endpoints since the header came. */
 		if (!endpoint || (usb_endpoint_type(endpoint) == USB_ISOCHRONOUS) !=
@@ -342,7 +342,7 @@ static int judge(struct usbip_session *s, struct usbip_urb *urb)
 		return 0;
 	}
 	urb->usb.endpoint = (uint8_t)(urb->ep | (urb->usb.in ? 0x80 : 0));
-	endpoint = usb_backend_endpoint(s->backend, urb->usb.endpoint);
+	endpoint = usb_carrier_endpoint(s->carrier, urb->usb.endpoint);
 	if (endpoint)
 		urb->usb.type = usb_endpoint_type(endpoint);
 	else
@@ -593,7 +593,7 @@ bool usbip_session_room(struct usbip_session *session)
 {
 	if (session->closing || !session->n_starved)
 		return true;
-	if (session->backend->parked)
+	if (session->carrier->parked)
 		return false;
 	feed(session);
 	try_blocking(session);
@@ -621,7 +621,7 @@ void usbip_session_retry(struct usbip_session *session)
 {
 	struct usbip_session *s = session;
 
-	if (!usbip_session_starved(s) || s->backend->parked)
+	if (!usbip_session_starved(s) || s->carrier->parked)
 		return;
 	if (s->retries_left) {
 		s->retries_left--;
@@ -718,8 +718,8 @@ static void on_completed(struct usb_client *client, struct usb_urb *done)
 	if (urb->usb.type == USB_CONTROL && urb->usb.in)
 		usb_request_amend_reply(urb->usb.setup, urb->usb.data,
 					min_t(uint32_t, urb->usb.actual, urb->usb.length));
-	if (s->backend->input)
-		watch_input(s->backend->input, done);
+	if (s->carrier->input)
+		watch_input(s->carrier->input, done);
 	advance(s, urb, nothing ? USBIP_URB_BACK_VOID : USBIP_URB_BACK);
 }
 
@@ -737,8 +737,8 @@ static void on_request_done(struct usb_client *client, int r)
 {
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
-	if (s->backend->input && r == 0)
-		watch_request(s->backend->input, &s->request);
+	if (s->carrier->input && r == 0)
+		watch_request(s->carrier->input, &s->request);
 	answer(s, take_ptr(s->blocking), r);
 	if (!s->closing)
 		feed(s);
@@ -751,9 +751,9 @@ static void on_lost(struct usb_client *client)
 	struct usbip_session *s = container_of(client, struct usbip_session, client);
 
 	usbip_session_close(s);
-	/* The idle URBs' transfers are the back-end's kind. */
+	/* The idle URBs' transfers are the carrier's kind. */
 	usbip_urb_pool_deinit(&s->pool);
-	s->backend = NULL;
+	s->carrier = NULL;
 }
 
 const struct usb_client_ops usbip_session_client_ops = {

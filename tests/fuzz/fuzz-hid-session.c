@@ -140,7 +140,7 @@ static void control(struct world *w, uint8_t what, struct cursor *c)
 		memcpy(s.setup, setups[(what & 0x0f) % ARRAY_SIZE(setups)], 8);
 	s.setup[0] &= 0x7f;
 	ask(w, &s);
-	if (w->script.backend.parked)
+	if (w->script.carrier.parked)
 		script_finish(&w->script, what & 0x40 ? -32 : 0);
 	else if (script_complete(&w->script, s.seqnum, what & 0x40 ? -32 : 0, 0, false))
 		script_settle(&w->script);
@@ -158,11 +158,11 @@ static void begin(struct world *w, struct cursor *c)
 	w->listener.struck = on_struck;
 	w->listener.chords.at[0] = (struct hid_chord){{0xe0, 0xe4, 0x29}};
 	w->listener.chords.at[1] = (struct hid_chord){{0x04}};
-	w->script.backend.endpoints.at[usb_endpoint_slot(0x82)] = (struct usb_endpoint){
+	w->script.carrier.endpoints.at[usb_endpoint_slot(0x82)] = (struct usb_endpoint){
 		.exists = true, .interface = 1, .attributes = USB_INTERRUPT, .max_packet = 64};
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ||
-	    hid_input_new(&w->script.backend.input, &w->listener) < 0 ||
-	    usbip_session_new_on(&w->session, "fuzz", &w->script.backend, SCRIPT_DEVID, NULL, 0) <
+	    hid_input_new(&w->script.carrier.input, &w->listener) < 0 ||
+	    usbip_session_new_on(&w->session, "fuzz", &w->script.carrier, SCRIPT_DEVID, NULL, 0) <
 		    0)
 		abort();
 	w->server = pair[0];
@@ -172,7 +172,7 @@ static void begin(struct world *w, struct cursor *c)
 		size_t len = n ? min_t(size_t, (*n & 0x3fu) * 4u, c->left) : 0;
 
 		if (n)
-			hid_input_add(w->script.backend.input, i, (enum hid_boot)(*n >> 6) % 3,
+			hid_input_add(w->script.carrier.input, i, (enum hid_boot)(*n >> 6) % 3,
 				      cursor_take(c, len), len);
 	}
 }
@@ -180,7 +180,7 @@ static void begin(struct world *w, struct cursor *c)
 static void end(struct world *w)
 {
 	w->session = usbip_session_free(w->session);
-	if (w->script.backend.parked)
+	if (w->script.carrier.parked)
 		script_finish(&w->script, 0);
 	while (w->script.aloft.next != &w->script.aloft)
 		script_complete(&w->script,
@@ -188,8 +188,8 @@ static void end(struct world *w)
 							 device_link)),
 				-108, 0, true);
 	script_settle(&w->script);
-	promise(!w->script.backend.client);
-	w->script.backend.input = hid_input_free(w->script.backend.input);
+	promise(!w->script.carrier.client);
+	w->script.carrier.input = hid_input_free(w->script.carrier.input);
 	close(w->server);
 	close(w->client);
 }

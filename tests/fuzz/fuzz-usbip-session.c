@@ -40,7 +40,7 @@ static void happen(struct script *script, uint8_t what)
 	/* Short ones, failed ones, and ones that claim more than they may. */
 	for (uint32_t i = 0; i < USBIP_MAX_ISO_PACKETS; i++)
 		packets[i] = (struct script_packet){i * 7 % 50, i % 5 ? 0 : -18};
-	if (script->backend.parked) {
+	if (script->carrier.parked) {
 		if (what & 8)
 			script_finish(script, what & 2 ? -32 : 0);
 		return;
@@ -123,7 +123,7 @@ static void play(const uint8_t *data, size_t size, bool by_stream)
 	script.log[sizeof(script.log) - 1] = '\0';
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0)
 		return;
-	if (usbip_session_new_on(&session, "fuzz", &script.backend, SCRIPT_DEVID, NULL, 0) < 0)
+	if (usbip_session_new_on(&session, "fuzz", &script.carrier, SCRIPT_DEVID, NULL, 0) < 0)
 		abort();
 	usbip_session_set_retries(session, 3);
 	while (size) {
@@ -156,12 +156,12 @@ static void play(const uint8_t *data, size_t size, bool by_stream)
 	}
 	give_back(session, &stream);
 	session = usbip_session_free(session);
-	if (script.backend.parked)
+	if (script.carrier.parked)
 		script_finish(&script, 0);
 	while ((urb = pick(&script, false)))
 		script_complete(&script, script_seqnum(urb), -108, 0, true);
 	script_settle(&script);
-	assert(!script.backend.client);
+	assert(!script.carrier.client);
 	close(sv[0]);
 	close(sv[1]);
 }

@@ -49,12 +49,12 @@ static void give_back(struct script *script, struct usb_urb *urb)
 		usb_memory_release(script->memory, urb);
 }
 
-static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
+static int script_submit(struct usb_carrier *carrier, struct usb_urb *urb)
 {
-	struct script *script = container_of(backend, struct script, backend);
+	struct script *script = container_of(carrier, struct script, carrier);
 	int r;
 
-	assert(!backend->parked);
+	assert(!carrier->parked);
 	script->n_asked++;
 	if (script->submit_result < 0)
 		return script->submit_result;
@@ -75,30 +75,30 @@ static int script_submit(struct usb_backend *backend, struct usb_urb *urb)
 	return 0;
 }
 
-static void script_cancel(struct usb_backend *backend, struct usb_urb *urb)
+static void script_cancel(struct usb_carrier *carrier, struct usb_urb *urb)
 {
-	struct script *script = container_of(backend, struct script, backend);
+	struct script *script = container_of(carrier, struct script, carrier);
 
 	assert(script_find(script, script_seqnum(urb)) == urb);
 	note(script, "-", script_seqnum(urb));
 }
 
-static int script_start(struct usb_backend *backend, const struct usb_request *request)
+static int script_start(struct usb_carrier *carrier, const struct usb_request *request)
 {
-	struct script *script = container_of(backend, struct script, backend);
+	struct script *script = container_of(carrier, struct script, carrier);
 
-	assert(!backend->parked);
+	assert(!carrier->parked);
 	if (script->start_result < 0)
 		return script->start_result;
 	note(script, "#", request->kind);
 	script->request = *request;
-	backend->parked = true;
+	carrier->parked = true;
 	if (script->finish_at_once)
 		script_finish(script, 0);
 	return 0;
 }
 
-static const struct usb_backend_ops script_ops = {
+static const struct usb_carrier_ops script_ops = {
 	.submit = script_submit,
 	.cancel = script_cancel,
 	.start = script_start,
@@ -107,7 +107,7 @@ static const struct usb_backend_ops script_ops = {
 static void add_endpoint(struct script *script, uint8_t address, uint8_t interface,
 			 enum usb_transfer_type type)
 {
-	script->backend.endpoints.at[usb_endpoint_slot(address)] = (struct usb_endpoint){
+	script->carrier.endpoints.at[usb_endpoint_slot(address)] = (struct usb_endpoint){
 		.exists = true,
 		.interface = interface,
 		.attributes = (uint8_t)type,
@@ -118,7 +118,7 @@ static void add_endpoint(struct script *script, uint8_t address, uint8_t interfa
 void script_init(struct script *script)
 {
 	memset(script, 0, sizeof(*script));
-	script->backend.ops = &script_ops;
+	script->carrier.ops = &script_ops;
 	list_init(&script->aloft);
 	add_endpoint(script, 0x81, 0, USB_INTERRUPT);
 	add_endpoint(script, 0x02, 1, USB_BULK);
@@ -172,7 +172,7 @@ bool script_complete(struct script *script, uint32_t seqnum, int status, uint32_
 	fill_packets(urb, actual);
 	for (uint32_t i = 0; urb->in && i < actual; i++)
 		urb->data[i] = (uint8_t)(seqnum + i);
-	script->backend.client->ops->completed(script->backend.client, urb);
+	script->carrier.client->ops->completed(script->carrier.client, urb);
 	return true;
 }
 
@@ -188,7 +188,7 @@ bool script_complete_with(struct script *script, uint32_t seqnum, const void *da
 	urb->actual = len;
 	urb->cancelled = false;
 	memcpy(urb->data, data, len);
-	script->backend.client->ops->completed(script->backend.client, urb);
+	script->carrier.client->ops->completed(script->carrier.client, urb);
 	return true;
 }
 
@@ -212,23 +212,23 @@ bool script_complete_packets(struct script *script, uint32_t seqnum,
 			urb->data[at + k] = (uint8_t)(16 * i + k);
 		at += p->length;
 	}
-	script->backend.client->ops->completed(script->backend.client, urb);
+	script->carrier.client->ops->completed(script->carrier.client, urb);
 	return true;
 }
 
 /* A batch of completions ends. */
 void script_settle(struct script *script)
 {
-	if (script->backend.client)
-		script->backend.client->ops->settled(script->backend.client);
+	if (script->carrier.client)
+		script->carrier.client->ops->settled(script->carrier.client);
 }
 
 /* The request that parks it has ended. */
 void script_finish(struct script *script, int r)
 {
-	assert(script->backend.parked);
-	script->backend.parked = false;
-	script->backend.client->ops->request_done(script->backend.client, r);
+	assert(script->carrier.parked);
+	script->carrier.parked = false;
+	script->carrier.client->ops->request_done(script->carrier.client, r);
 }
 
 static void put_u32(uint8_t *p, uint32_t v)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "usb/usb_backend.h"
+#include "usb/usb_carrier.h"
 #include "usb/usb_memory.h"
 #include "usbip/usbip_session.h"
 
@@ -24,7 +24,7 @@ struct script_usbfs {
 };
 
 struct script {
-	struct usb_backend backend;
+	struct usb_carrier carrier;
 	struct list aloft;		 /* of usb_urb.device_link */
 	unsigned n_aloft, n_asked;	 /* URBs that it has; submits, refused ones too */
 	int submit_result, start_result; /* of the next ones */

@@ -42,7 +42,7 @@ static void open_world(struct world *w, struct usb_memory *memory, struct script
 	w->server = sv[0];
 	w->client = sv[1];
 	assert_int_equal(
-		usbip_session_new_on(&w->session, "vm", &w->script.backend, SCRIPT_DEVID, NULL, 0),
+		usbip_session_new_on(&w->session, "vm", &w->script.carrier, SCRIPT_DEVID, NULL, 0),
 		0);
 	usbip_session_set_retries(w->session, RETRIES);
 }
@@ -57,7 +57,7 @@ static void close_world(struct world *w)
 		script_complete(&w->script, script_seqnum(urb), -ECONNRESET, 0, true);
 	}
 	script_settle(&w->script);
-	w->script.backend.client->ops->lost(w->script.backend.client);
+	w->script.carrier.client->ops->lost(w->script.carrier.client);
 	w->session = usbip_session_free(w->session);
 	w->server = fd_close(w->server);
 	w->client = fd_close(w->client);
@@ -201,9 +201,9 @@ static void of_another_device(void **state)
 	seen = account.n_freed;
 	finish(&first, 1, 4);
 	assert_int_not_equal(account.n_freed, seen);
-	second.script.backend.parked = true;
+	second.script.carrier.parked = true;
 	assert_false(usbip_session_room(second.session));
-	second.script.backend.parked = false;
+	second.script.carrier.parked = false;
 	assert_true(usbip_session_room(second.session));
 	assert_string_equal(second.script.log, "+1");
 	/* A larger share is room, too. */

@@ -218,11 +218,11 @@ static void hear(void)
 
 /* ------------------------------------------------------------- the device */
 
-static const struct usb_backend_ops *script_ops;
+static const struct usb_carrier_ops *script_ops;
 
-static int watched_submit(struct usb_backend *backend, struct usb_urb *urb)
+static int watched_submit(struct usb_carrier *carrier, struct usb_urb *urb)
 {
-	int r = script_ops->submit(backend, urb);
+	int r = script_ops->submit(carrier, urb);
 
 	if (r < 0)
 		return r;
@@ -239,14 +239,14 @@ static int watched_submit(struct usb_backend *backend, struct usb_urb *urb)
 	return 0;
 }
 
-static void watched_cancel(struct usb_backend *backend, struct usb_urb *urb)
+static void watched_cancel(struct usb_carrier *carrier, struct usb_urb *urb)
 {
 	promise(!urb->cancel_later);
-	script_ops->cancel(backend, urb);
+	script_ops->cancel(carrier, urb);
 	urb->cancel_later = true;
 }
 
-static int watched_start(struct usb_backend *backend, const struct usb_request *request)
+static int watched_start(struct usb_carrier *carrier, const struct usb_request *request)
 {
 	list_for_each(l, &w.script.aloft) {
 		const struct usbip_urb *urb = list_entry(l, struct usbip_urb, usb.device_link);
@@ -259,10 +259,10 @@ static int watched_start(struct usb_backend *backend, const struct usb_request *
 
 		promise(urb->ep && !usb_request_touches(request, &urb->usb));
 	}
-	return script_ops->start(backend, request);
+	return script_ops->start(carrier, request);
 }
 
-static const struct usb_backend_ops watched_ops = {
+static const struct usb_carrier_ops watched_ops = {
 	.submit = watched_submit,
 	.cancel = watched_cancel,
 	.start = watched_start,
@@ -290,10 +290,10 @@ static void begin_world(const struct plan *plan)
 	w.plan = plan;
 	w.n_urbs = (unsigned)strlen(plan->kinds);
 	script_init(&w.script);
-	script_ops = w.script.backend.ops;
-	w.script.backend.ops = &watched_ops;
+	script_ops = w.script.carrier.ops;
+	w.script.carrier.ops = &watched_ops;
 	assert_int_equal(
-		usbip_session_new_on(&w.session, "model", &w.script.backend, SCRIPT_DEVID, NULL, 0),
+		usbip_session_new_on(&w.session, "model", &w.script.carrier, SCRIPT_DEVID, NULL, 0),
 		0);
 	usbip_session_set_retries(w.session, plan->memory ? RETRIES : 0);
 }
@@ -455,7 +455,7 @@ static bool possible(unsigned step)
 {
 	unsigned i = step < UNLINK ? 0 : (step - UNLINK) % MAX_URBS;
 	struct usb_urb *urb = script_find(&w.script, seqnum_of(i));
-	bool parked = w.script.backend.parked;
+	bool parked = w.script.carrier.parked;
 
 	switch (step < UNLINK ? step : step - i) {
 	case SUBMIT:
@@ -493,7 +493,7 @@ static bool possible(unsigned step)
 
 static void all_back(void)
 {
-	if (w.script.backend.parked)
+	if (w.script.carrier.parked)
 		script_finish(&w.script, 0);
 	for (unsigned i = 0; i < w.n_urbs; i++) {
 		struct usb_urb *urb = script_find(&w.script, seqnum_of(i));
@@ -512,7 +512,7 @@ static void end_quietly(void)
 		all_back();
 		receive();
 		usbip_session_retry(w.session);
-		if (w.n_sent < w.n_urbs && !w.script.backend.parked)
+		if (w.n_sent < w.n_urbs && !w.script.carrier.parked)
 			ask();
 		send_answers(sizeof(w.out));
 	}
@@ -536,15 +536,15 @@ static void end_world(bool quietly)
 		usbip_session_close(w.session);
 		all_back();
 		/* As a device that closes: its client forgets it first. */
-		w.script.backend.client->ops->lost(w.script.backend.client);
-		w.script.backend.client = NULL;
+		w.script.carrier.client->ops->lost(w.script.carrier.client);
+		w.script.carrier.client = NULL;
 		w.session = usbip_session_free(w.session);
 		return;
 	}
 	w.session = usbip_session_free(w.session);
-	if (w.script.backend.client)
+	if (w.script.carrier.client)
 		all_back();
-	promise(!w.script.backend.client && w.script.n_aloft == 0);
+	promise(!w.script.carrier.client && w.script.n_aloft == 0);
 }
 
 /* ------------------------------------------------------------- states */
@@ -574,7 +574,7 @@ static uint64_t state_hash(void)
 	uint64_t hash = 14695981039346656037u;
 
 	note(&key, w.n_sent | w.n_memory << 2 | (unsigned)w.unsettled << 5 | (unsigned)w.gone << 6 |
-			   (unsigned)w.script.backend.parked << 7);
+			   (unsigned)w.script.carrier.parked << 7);
 	note(&key, w.script.submit_result);
 	note(&key, s->n_starved ? s->retries_left : 0);
 	note(&key, s->blocking ? s->blocking->seqnum : 0);

@@ -46,7 +46,7 @@ static void open_world(struct world *w)
 	w->server = sv[0];
 	w->client = sv[1];
 	script_init(&w->script);
-	assert_int_equal(usbip_session_new_on(&w->session, "test", &w->script.backend, SCRIPT_DEVID,
+	assert_int_equal(usbip_session_new_on(&w->session, "test", &w->script.carrier, SCRIPT_DEVID,
 					      NULL, 0),
 			 0);
 }
@@ -70,10 +70,10 @@ static void close_world(struct world *w)
 
 		script_complete(&w->script, script_seqnum(urb), -ESHUTDOWN, 0, true);
 	}
-	if (w->script.backend.parked)
+	if (w->script.carrier.parked)
 		script_finish(&w->script, 0);
 	script_settle(&w->script);
-	assert_null(w->script.backend.client);
+	assert_null(w->script.carrier.client);
 	w->server = fd_close(w->server);
 	w->client = fd_close(w->client);
 }
@@ -524,16 +524,16 @@ static void parked(void **state)
 
 	open_world(&w);
 	play(&w, "i1 I2");
-	assert_true(w.script.backend.parked);
+	assert_true(w.script.carrier.parked);
 	assert_int_equal(receive(&w), USBIP_SESSION_HELD);
 	put(&w, "garbage", 7);
 	assert_int_equal(receive(&w), USBIP_SESSION_HELD);
 	usbip_session_close(w.session);
 	assert_string_equal(w.script.log, "+1 #4 -1");
 	w.session = usbip_session_free(w.session);
-	assert_non_null(w.script.backend.client);
+	assert_non_null(w.script.carrier.client);
 	script_finish(&w.script, 0);
-	assert_non_null(w.script.backend.client);
+	assert_non_null(w.script.carrier.client);
 	close_world(&w);
 }
 
@@ -1259,7 +1259,7 @@ static void early_and_large(void **state)
 	usbip_session_free(w.session);
 	pdu_submit(early, &out);
 	memcpy(early + 48, payload, 100);
-	assert_int_equal(usbip_session_new_on(&w.session, "test", &w.script.backend, SCRIPT_DEVID,
+	assert_int_equal(usbip_session_new_on(&w.session, "test", &w.script.carrier, SCRIPT_DEVID,
 					      early, sizeof(early)),
 			 0);
 	while (at < sizeof(payload)) {
@@ -1538,8 +1538,8 @@ static void test_chord(void **state)
 
 	k.listener.chords.at[0] = (struct hid_chord){{0xe0, 0xe4, 0x29}};
 	open_world(&k.w);
-	assert_int_equal(hid_input_new(&k.w.script.backend.input, &k.listener), 0);
-	assert_true(hid_input_add(k.w.script.backend.input, 0, HID_BOOT_KEYBOARD, descriptor,
+	assert_int_equal(hid_input_new(&k.w.script.carrier.input, &k.listener), 0);
+	assert_true(hid_input_add(k.w.script.carrier.input, 0, HID_BOOT_KEYBOARD, descriptor,
 				  sizeof(descriptor)));
 
 	type(&k, "\x11\0\x29\0\0\0\0\0", "\x11\0\x29\0\0\0\0\0");
@@ -1574,8 +1574,8 @@ static void test_chord(void **state)
 	assert_int_equal(send_all(&k.w), 0);
 	type(&k, "\x11\0\x29\0\0\0\0\0", "\x11\0\x29\0\0\0\0\0");
 	assert_int_equal(k.n_struck, 2);
-	hid_input_free(k.w.script.backend.input);
-	k.w.script.backend.input = NULL;
+	hid_input_free(k.w.script.carrier.input);
+	k.w.script.carrier.input = NULL;
 	close_world(&k.w);
 }
 

@@ -2,20 +2,20 @@
 /*
  * The endpoints that a device has now, and which URBs a blocking request has to do with. Pure.
  */
-#include "usb/usb_backend.h"
+#include "usb/usb_carrier.h"
 
 #include "base/mem.h"
 
 /**
- * usb_backend_endpoint() - an endpoint of the active alternate settings
- * @backend:	the back-end
+ * usb_carrier_endpoint() - an endpoint of the active alternate settings
+ * @carrier:	the carrier
  * @address:	its address with direction bit, not endpoint 0
  *
  * Return: the endpoint, valid until something blocks; NULL where there is none.
  */
-const struct usb_endpoint *usb_backend_endpoint(const struct usb_backend *backend, uint8_t address)
+const struct usb_endpoint *usb_carrier_endpoint(const struct usb_carrier *carrier, uint8_t address)
 {
-	const struct usb_endpoint *e = &backend->endpoints.at[usb_endpoint_slot(address)];
+	const struct usb_endpoint *e = &carrier->endpoints.at[usb_endpoint_slot(address)];
 
 	return e->exists ? e : NULL;
 }
