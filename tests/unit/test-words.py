@@ -3,10 +3,13 @@
 usbroutectl offers what its help has. Each command's heading
 in the manual is its line in the help. usage: test-words.py SOURCE PROGRAM…"""
 
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 SOURCE, PROGRAMS = pathlib.Path(sys.argv[1]), {pathlib.Path(p).name: p for p in sys.argv[2:]}
@@ -16,8 +19,8 @@ OTHERS = {"usbrouted": {"--force", "--unmount"}, "usbrouted-vm": {"--release"}}
 EVERYWHERE = {"--json", "--socket", "--help", "--version"}
 
 
-def says(*words):
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+def says(*words, **options):
+    return subprocess.run(words, capture_output=True, text=True, check=True, **options).stdout
 
 
 def ctl_help():
@@ -53,17 +56,29 @@ class Words(unittest.TestCase):
             self.assertEqual(set(OPTION.findall(manual)) - OTHERS.get(name, set()), set(OPTION.findall(helped)), name)
 
     def test_completion(self):
-        text = (SOURCE / "ctl" / "completion" / "usbroutectl").read_text()
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        # What there is is made up; how commands are typed is the program's word.
+        program = folder / "usbroutectl"
+        program.write_text(f"""#!/bin/sh
+case $* in
+list | vms) printf 'ALIAS ID PORT\\nkeyboard 1:2 1-1\\n- 1:3 1-2\\n' ;;
+*) exec {pathlib.Path(PROGRAMS["usbroutectl"]).resolve()} "$@" ;;
+esac
+""")
+        program.chmod(0o755)
+        env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+        text = (SOURCE / "ctl" / "completion" / "usbroutectl.bash.in").read_text()
+        text = text.replace("@complete@", str(SOURCE / "ctl" / "completion" / "complete"))
         script = text.replace("complete -F _usbroutectl usbroutectl", ":") + r"""
 _init_completion() { words=("${line[@]}"); cword=$((${#line[@]} - 1)); cur=${line[cword]}; prev=${line[cword - 1]}; }
 __ltrim_colon_completions() { :; }
 _filedir() { COMPREPLY=(FILE); }
-usbroutectl() { printf 'ALIAS ID PORT\nkeyboard 1:2 1-1\n- 1:3 1-2\n'; }
 line=("$@"); COMPREPLY=(); _usbroutectl; printf '%s\n' "${COMPREPLY[@]}"
 """
 
         def offered(*line):
-            return set(says("bash", "-c", script, "bash", "usbroutectl", *line).split())
+            return set(says("bash", "-c", script, "bash", "usbroutectl", *line, env=env).split())
 
         commands = ctl_help()
         self.assertEqual(offered(""), set(commands))
