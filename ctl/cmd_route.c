@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands that say where a device should be (attach, detach), and those that stir it where it is.
+ * Commands that ask for a change: where a device should be (attach, detach), or that it is stirred
+ * where it is.
  */
 #include "ctl/ctl.h"
 
@@ -37,14 +38,17 @@ static void add_options(const struct ctl *ctl, json_t *parameters)
 		json_object_set_new(parameters, "force", json_true());
 	if (ctl->dry_run)
 		json_object_set_new(parameters, "dry_run", json_true());
+	if (ctl->command->options & COMMAND_OFF)
+		json_object_set_new(parameters, "off", json_boolean(ctl->off));
 }
 
 /* Ask for a change, wait, and print what was done. @parameters is taken. */
-static enum status change(struct ctl *ctl, const char *method, json_t *parameters)
+static enum status change(struct ctl *ctl, json_t *parameters)
 {
+	char method[64];
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
 	bool goes = ctl->command->options & COMMAND_WAITS && ctl->command->n_args > 1 &&
-		    ctl->command->run != ctl_power;
+		    !(ctl->command->options & COMMAND_PORT);
 	struct client_ask ask = {
 		.method = method,
 		.parameters = parameters,
@@ -55,6 +59,7 @@ static enum status change(struct ctl *ctl, const char *method, json_t *parameter
 	};
 	enum status status = STATUS_DONE;
 
+	snprintf(method, sizeof(method), "io.usbrouted.%s", ctl->command->method);
 	add_options(ctl, parameters);
 	if (ctl->unmount && !ctl->dry_run)
 		status = unmount_first(ctl, ctl->args[0]);
@@ -72,87 +77,19 @@ static enum status change(struct ctl *ctl, const char *method, json_t *parameter
 }
 
 /**
- * ctl_attach() - `attach DEVICE VM`: a device should be in a VM
+ * ctl_change() - any command that asks for a change: its words become parameters of its method
  * @ctl:	the run
  *
  * Return: the exit status.
  */
-enum status ctl_attach(struct ctl *ctl)
+enum status ctl_change(struct ctl *ctl)
 {
-	return change(ctl, "io.usbrouted.Attach",
-		      json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]));
-}
+	const struct command *c = ctl->command;
+	json_t *parameters = json_object();
 
-/**
- * ctl_assign() - `assign DEVICE VM`: the same for good
- * @ctl:	the run
- *
- * Return: the exit status.
- */
-enum status ctl_assign(struct ctl *ctl)
-{
-	return change(ctl, "io.usbrouted.Assign",
-		      json_pack("{s:s, s:s}", "device", ctl->args[0], "vm", ctl->args[1]));
-}
-
-/**
- * ctl_switch() - `switch DEVICE TO`: to the next VM, the one before, a VM, the host
- * @ctl:	the run
- *
- * Return: the exit status.
- */
-enum status ctl_switch(struct ctl *ctl)
-{
-	return change(ctl, "io.usbrouted.Switch",
-		      json_pack("{s:s, s:s}", "device", ctl->args[0], "to", ctl->args[1]));
-}
-
-static enum status change_of_device(struct ctl *ctl, const char *method)
-{
-	return change(ctl, method, json_pack("{s:s}", "device", ctl->args[0]));
-}
-
-/**
- * ctl_detach() - `detach DEVICE`: a device should be with the host
- * @ctl:	the run
- *
- * Return: the exit status.
- */
-enum status ctl_detach(struct ctl *ctl)
-{
-	return change_of_device(ctl, "io.usbrouted.Detach");
-}
-
-enum status ctl_unassign(struct ctl *ctl)
-{
-	return change_of_device(ctl, "io.usbrouted.Unassign");
-}
-
-enum status ctl_release(struct ctl *ctl)
-{
-	return change_of_device(ctl, "io.usbrouted.Release");
-}
-
-enum status ctl_reserve(struct ctl *ctl)
-{
-	return change(ctl, "io.usbrouted.Reserve",
-		      json_pack("{s:s, s:b}", "device", ctl->args[0], "off", ctl->off));
-}
-
-enum status ctl_undo(struct ctl *ctl)
-{
-	return change(ctl, "io.usbrouted.Undo", json_object());
-}
-
-/**
- * ctl_reset() - `reset DEVICE`: reset it where it is
- * @ctl:	the run
- *
- * Return: the exit status.
- */
-enum status ctl_reset(struct ctl *ctl)
-{
-	return change_of_device(ctl, "io.usbrouted.Reset");
+	for (unsigned i = 0; i < c->n_args; i++)
+		json_object_set_new(parameters, c->parameters[i], json_string(ctl->args[i]));
+	return change(ctl, parameters);
 }
 
 /**
@@ -170,6 +107,5 @@ enum status ctl_power(struct ctl *ctl)
 			  "power: expected off, on or cycle after the device; found \"%s\"", how);
 		return ctl_usage(ctl->command);
 	}
-	return change(ctl, "io.usbrouted.Power",
-		      json_pack("{s:s, s:s}", "device", ctl->args[0], "how", how));
+	return ctl_change(ctl);
 }

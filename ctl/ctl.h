@@ -43,7 +43,7 @@ struct ctl {
 	size_t width; /* of the terminal that stdout is; 0: it is none */
 };
 
-/* Options beside those that every command takes. */
+/* Options beside those that every command takes, and what a command is like. */
 enum {
 	COMMAND_WAITS = 1,
 	COMMAND_TESTS = 2,
@@ -53,6 +53,8 @@ enum {
 	COMMAND_FORCES = 32,
 	COMMAND_TRIES = 64,
 	COMMAND_OFF = 128,
+	COMMAND_PORT = 256,    /* it is about the port that a device is in, and no wish */
+	COMMAND_PRESENT = 512, /* it takes only what is plugged in */
 };
 
 struct command {
@@ -62,7 +64,14 @@ struct command {
 	const char *details; /* for COMMAND --help */
 	enum status (*run)(struct ctl *ctl);
 	unsigned n_optional; /* words that may follow those */
+	const char *method;  /* ctl_change(): of io.usbrouted, and its parameters, one a word */
+	const char *parameters[2];
 };
+
+/* commands.c; closed by one without a name. */
+extern const struct command ctl_commands[];
+const struct command *command_find(const char *name);
+const char *command_near(const char *typed);
 
 #define CALL_TIMEOUT_SECONDS 30
 
@@ -71,15 +80,7 @@ enum status ctl_show(struct ctl *ctl);
 enum status ctl_vms(struct ctl *ctl);
 enum status ctl_status(struct ctl *ctl);
 enum status ctl_version(struct ctl *ctl);
-enum status ctl_attach(struct ctl *ctl);
-enum status ctl_detach(struct ctl *ctl);
-enum status ctl_switch(struct ctl *ctl);
-enum status ctl_assign(struct ctl *ctl);
-enum status ctl_unassign(struct ctl *ctl);
-enum status ctl_release(struct ctl *ctl);
-enum status ctl_reserve(struct ctl *ctl);
-enum status ctl_undo(struct ctl *ctl);
-enum status ctl_reset(struct ctl *ctl);
+enum status ctl_change(struct ctl *ctl);
 enum status ctl_power(struct ctl *ctl);
 enum status ctl_alias(struct ctl *ctl);
 enum status ctl_reload(struct ctl *ctl);

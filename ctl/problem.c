@@ -182,8 +182,7 @@ static void no_such_device(struct ctl *ctl, const json_t *p)
 	/* A command about where it should be takes a device that is configured but not plugged in.
 	 */
 	ctl_error("not-found", "no device \"%s\" is plugged in%s", device,
-		  ctl->command->run == ctl_show || ctl->command->run == ctl_alias ||
-				  ctl->command->run == ctl_reset || ctl->command->run == ctl_power
+		  ctl->command->options & COMMAND_PRESENT
 			  ? ""
 			  : ", and none is configured by that name");
 	tell_near(ctl, json_object_get(p, "near"));
@@ -266,7 +265,7 @@ static bool caller_is_nobody(void)
 static void denied(struct ctl *ctl, const json_t *p)
 {
 	if (ctl->command->n_args > 1 && ctl->command->options & COMMAND_TRIES &&
-	    ctl->command->run != ctl_power)
+	    !(ctl->command->options & COMMAND_PORT))
 		ctl_error("denied", "%s may not go to %s: %s", ctl->args[0], ctl->args[1],
 			  ctl_text(p, "by"));
 	else
@@ -292,7 +291,7 @@ static void busy(struct ctl *ctl, const json_t *p)
 static void pending(struct ctl *ctl, const json_t *p)
 {
 	error_about_device(ctl, "pending", ctl_text(p, "reason"));
-	if (ctl->command->run == ctl_reset || ctl->command->run == ctl_power)
+	if (ctl->command->options & COMMAND_PORT)
 		try_words("", "show", device_of(ctl), NULL, NULL);
 	else
 		fprintf(stderr,

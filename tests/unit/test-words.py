@@ -55,6 +55,12 @@ class Words(unittest.TestCase):
                     self.assertEqual(alternatives(usage), set(headings), command)
             self.assertEqual(set(OPTION.findall(manual)) - OTHERS.get(name, set()), set(OPTION.findall(helped)), name)
 
+    def test_exit_statuses(self):
+        """Each status of the help is in the manual's EXIT STATUS, and the other way round."""
+        helped = says(PROGRAMS["usbroutectl"], "--help").split("Exit status:")[1]
+        manual = page("usbroutectl").split("# EXIT STATUS\n")[1].split("\n# ")[0]
+        self.assertEqual(re.findall(r"(?m)^(\d)$", manual), re.findall(r"\b(\d) [a-z]", helped))
+
     def test_completion(self):
         folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, folder)

@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+"""usbroutectl and the interface's description, configs/io.usbrouted.varlink: each command, with all of its options, calls a
+method that is described, with parameters that are; every method and every parameter has a command that calls it; every
+error has an exit status and words of its own; and replies are understood, with all that may be left out left out.
+
+The daemon is made up from the description. That it is the real one's, too, is what the test `control` holds.
+usage: test-interface.py SOURCE USBROUTECTL"""
+
+import json
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+SOURCE, CTL = pathlib.Path(sys.argv[1]), sys.argv[2]
+TEXT = re.sub(r"(?m)^#.*$", "", (SOURCE / "configs" / "io.usbrouted.varlink").read_text())
+SAMPLES = {"bool": True, "int": 1, "float": 1.5, "string": "text"}
+ARGUMENTS = {"S": "3", "TIME": "10m", "SET": "set.json", "URI": "qemu:///system"}
+# What each word of the help is typed as.
+WORDS = {"DEVICE": "keyboard", "VM": "vm1", "NAME": "stick", "FILE": "a.rules", "DOMAIN": "vm1", "COMMAND": "list"}
+EXITS = {"NoSuchDevice": 3, "NoSuchVm": 3, "Ambiguous": 4, "Denied": 5, "Busy": 6, "Pending": 7, "Superseded": 1, "Failed": 1}
+
+
+class Interface:
+    """The description, read: types and errors by name, methods as (parameters, reply)."""
+
+    def __init__(self, text):
+        self.tokens = re.findall(r"\[\]|->|[?(),:]|[\w.]+", text)
+        self.types, self.errors, self.methods = {}, {}, {}
+        self.take("interface")
+        self.name = self.take()
+        while self.tokens:
+            kind, name = self.take(), self.take()
+            fields = self.read_type()
+            if kind == "method":
+                self.take("->")
+                self.methods[name] = fields, self.read_type()
+            else:
+                {"type": self.types, "error": self.errors}[kind][name] = fields
+
+    def take(self, expected=None):
+        token = self.tokens.pop(0)
+        assert expected in (None, token), (expected, token, self.tokens[:8])
+        return token
+
+    def read_type(self):
+        token = self.take()
+        if token in ("?", "[]"):
+            return token, self.read_type()
+        if token != "(":
+            return "name", token
+        names, fields = [], {}
+        while self.tokens[0] != ")":
+            name = self.take()
+            names.append(name)
+            if self.tokens[0] == ":":
+                self.take()
+                fields[name] = self.read_type()
+            if self.tokens[0] == ",":
+                self.take()
+        self.take(")")
+        return ("enum", names) if names and not fields else ("struct", fields)
+
+    def sample(self, of, full):
+        """Something of a type; full: with all that may be left out."""
+        kind, what = of
+        if kind == "?":
+            return self.sample(what, full) if full else None
+        if kind == "[]":
+            return [self.sample(what, full)] if full else []
+        if kind == "enum":
+            return what[0]
+        if kind == "struct":
+            return {name: self.sample(field, full) for name, field in what.items()}
+        return SAMPLES[what] if what in SAMPLES else self.sample(self.types[what], full)
+
+    def fits(self, of, value):
+        kind, what = of
+        if kind == "?":
+            return value is None or self.fits(what, value)
+        if kind == "[]":
+            return isinstance(value, list) and all(self.fits(what, one) for one in value)
+        if kind == "enum":
+            return value in what
+        if kind == "struct":
+            return isinstance(value, dict) and set(value) <= set(what) and all(
+                self.fits(field, value.get(name)) for name, field in what.items())
+        if what == "bool" or isinstance(value, bool):
+            return what == "bool" and isinstance(value, bool)
+        if what in SAMPLES:
+            return isinstance(value, (float, int)) if what == "float" else isinstance(value, type(SAMPLES[what]))
+        return self.fits(self.types[what], value)
+
+
+INTERFACE = Interface(TEXT)
+
+
+class Daemon:
+    """Answers each call of one run of usbroutectl by what answer() gives for it."""
+
+    def __init__(self, folder, answer):
+        self.path, self.calls, self.answer = folder / "control", [], answer
+        self.path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection = self.listener.accept()[0]
+            except OSError:
+                return
+            with connection:
+                data = b""
+                while chunk := connection.recv(65536):
+                    data += chunk
+                    while b"\0" in data:
+                        message, data = data.split(b"\0", 1)
+                        call = json.loads(message)
+                        self.calls.append(call)
+                        connection.sendall(json.dumps(self.answer(call)).encode() + b"\0")
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def method_of(call):
+    return call["method"].rpartition(".")[2]
+
+
+def reply(full):
+    def answer(call):
+        if call["method"].startswith("org.varlink"):
+            return {"parameters": {"version": "1"}}
+        return {"parameters": INTERFACE.sample(INTERFACE.methods[method_of(call)][1], full)}
+    return answer
+
+
+def typed(word):
+    """A word of the help as somebody types it: the first of several."""
+    first = word.strip("[]").split("|")[0]
+    return WORDS.get(first, first)
+
+
+def lines():
+    """Each command line that the help shows, without and with each of its options."""
+    listed = subprocess.run([CTL, "--help"], capture_output=True, text=True, check=True).stdout
+    for command in re.findall(r"^  ([a-z]+)\b", listed.split("Commands:")[1].split("Options:")[0], re.M):
+        usage = subprocess.run([CTL, "help", command], capture_output=True, text=True, check=True).stdout
+        usage = usage.splitlines()[0].split(f" {command}", 1)[1]
+        # "xml VM | add DOMAIN [--apply]": ways of their own.
+        for way in re.split(r" \| (?=[a-z])", usage):
+            words = re.sub(r"\[(--[^]]*)\]", "", way).split()
+            plain = [command] + [typed(w) for w in words if not w.startswith("[")]
+            yield command, plain
+            yield command, [command] + [typed(w) for w in words]
+            for i, word in enumerate(words):
+                for one in word.strip("[]").split("|") if "|" in word else []:
+                    yield command, plain[:i + 1] + [typed(one)] + plain[i + 2:]
+            for option in re.findall(r"--[a-z-]+(?: [A-Z]+)?", way):
+                name, _, argument = option.partition(" ")
+                yield command, plain + [name] + ([ARGUMENTS[argument]] if argument else [])
+
+
+class Client(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "a.rules").write_text("allow * to vm1\n")
+        (self.folder / "set.json").write_text(json.dumps({"devices": [INTERFACE.sample(("name", "Device"), True)]}))
+
+    def run_ctl(self, answer, words):
+        daemon = Daemon(self.folder, answer)
+        done = subprocess.run([pathlib.Path(CTL).resolve(), "--socket", daemon.path, *words], cwd=self.folder, timeout=60,
+                              capture_output=True, text=True, env={"USBROUTED_LIBVIRT": "/bin/true", "PATH": "/usr/bin:/bin"})
+        daemon.close()
+        return done, daemon.calls
+
+    def test_calls(self):
+        called = {name: set() for name in INTERFACE.methods}
+        for command, words in lines():
+            done, calls = self.run_ctl(reply(True), words)
+            self.assertNotIn("not of this usbroutectl's version", done.stderr, words)
+            # What the replies say is made up, so that a device or a disk may be missing; but the words were understood.
+            self.assertIn(done.returncode, (0, 1, 3), (words, done.stderr))
+            for call in calls:
+                if call["method"].startswith("org.varlink"):
+                    continue
+                name = method_of(call)
+                self.assertEqual(call["method"], f"{INTERFACE.name}.{name}", words)
+                self.assertIn(name, INTERFACE.methods, words)
+                self.assertTrue(INTERFACE.fits(INTERFACE.methods[name][0], call["parameters"]), (words, call))
+                called[name] |= {"()"} | set(call["parameters"])
+        for name, (parameters, _) in INTERFACE.methods.items():
+            self.assertEqual(called[name] - {"()"}, set(parameters[1]), f"{name}: parameters that commands set")
+            self.assertIn("()", called[name], f"{name}: no command calls it")
+
+    def test_replies_with_little_in_them(self):
+        for command, words in lines():
+            for output in [], ["--json"]:
+                done, _ = self.run_ctl(reply(False), output + words)
+                self.assertGreaterEqual(done.returncode, 0, (words, done.stderr))
+
+    def test_errors(self):
+        self.assertEqual(set(EXITS), set(INTERFACE.errors))
+        for name, status in EXITS.items():
+            for full in False, True:
+                error = {"error": f"{INTERFACE.name}.{name}", "parameters": INTERFACE.sample(INTERFACE.errors[name], full)}
+                done, _ = self.run_ctl(lambda call, error=error: error, ["attach", "keyboard", "vm1"])
+                self.assertEqual(done.returncode, status, (name, done.stderr))
+                self.assertRegex(done.stderr, r"^error\[[a-z-]+\]: \S", name)
+                self.assertNotIn("not of this usbroutectl's version", done.stderr, name)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
