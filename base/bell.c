@@ -58,6 +58,7 @@ int bell_init(struct bell *bell)
  */
 void bell_deinit(struct bell *bell)
 {
+	bell_detach(bell);
 	if (bell->up)
 		io_uring_queue_exit(&bell->ring);
 	bell->up = bell->attached = false;
@@ -85,9 +86,14 @@ int bell_attach(struct bell *bell, int fd)
 /**
  * bell_detach() - ring nothing any more
  * @bell:	the bell, attached or not
+ *
+ * What a loop was asked for and hasn't done yet is done now.
  */
 void bell_detach(struct bell *bell)
 {
+	if (bell->asked)
+		bell_ring(bell);
+	bell->asked = false;
 	if (bell->attached)
 		bell_register(bell, IORING_UNREGISTER_EVENTFD, NULL, 0);
 	bell->attached = false;
@@ -109,6 +115,18 @@ int bell_fits(struct bell *bell, int fd)
 }
 
 /**
+ * bell_clear() - make room for the next completion
+ * @bell:	a bell
+ */
+void bell_clear(struct bell *bell)
+{
+	struct io_uring_cqe *cqe;
+
+	while (io_uring_peek_cqe(&bell->ring, &cqe) == 0)
+		io_uring_cqe_seen(&bell->ring, cqe);
+}
+
+/**
  * bell_ring() - add one to the eventfd's counter
  * @bell:	the bell; detached: nothing happens
  *
@@ -117,12 +135,10 @@ int bell_fits(struct bell *bell, int fd)
 void bell_ring(struct bell *bell)
 {
 	struct io_uring_sqe *sqe = bell->attached ? io_uring_get_sqe(&bell->ring) : NULL;
-	struct io_uring_cqe *cqe;
 
 	if (!sqe)
 		return;
 	io_uring_prep_nop(sqe);
 	io_uring_submit(&bell->ring);
-	while (io_uring_peek_cqe(&bell->ring, &cqe) == 0)
-		io_uring_cqe_seen(&bell->ring, cqe);
+	bell_clear(bell);
 }

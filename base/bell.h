@@ -8,6 +8,8 @@
  * an operation that does nothing. No other descriptor can be registered, and to find that out the kernel
  * calls nothing that belongs to the descriptor: so a bell also tells an eventfd from all else.
  *
+ * Whoever has a loop may have its next turn ring the bell (loop_ring()), which takes no call of its own.
+ *
  * States: detached -> attached -> detached … One thread at a time; its owner sees to that.
  */
 #pragma once
@@ -18,6 +20,7 @@
 struct bell {
 	struct io_uring ring;
 	bool up, attached;
+	bool asked; /* a loop's turn was to ring it, and may not have done so yet */
 };
 
 int bell_init(struct bell *bell);
@@ -27,3 +30,4 @@ int bell_attach(struct bell *bell, int fd);
 void bell_detach(struct bell *bell);
 int bell_fits(struct bell *bell, int fd);
 void bell_ring(struct bell *bell);
+void bell_clear(struct bell *bell);

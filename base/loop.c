@@ -8,7 +8,9 @@
  *
  * Kernel facts relied on: DEFER_TASKRUN and SINGLE_ISSUER are of Linux 6.1; a multishot poll whose
  * completion lacks CQE_F_MORE has ended and must be added again; with DEFER_TASKRUN completions are
- * posted only while the owner is in io_uring_enter(2) with GETEVENTS.
+ * posted only while the owner is in io_uring_enter(2) with GETEVENTS. A message from one ring to another
+ * is a completion there, with all that follows from one (io_uring/msg_ring.c, io_msg_ring_data(): Linux
+ * 5.18), posted while the message is handed in; for a ring without DEFER_TASKRUN that takes no other thread.
  */
 #include "base/loop.h"
 
@@ -20,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bell.h"
 #include "base/log.h"
 
 #define LOOP_ENTRIES 128
@@ -75,9 +78,9 @@ static struct io_uring_sqe *loop_sqe(struct loop *loop)
 /* Only what the loop needs may ever be asked of the ring: seccomp can't see its operations. */
 static int loop_restrict(struct loop *loop)
 {
-	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
-				      IORING_OP_ASYNC_CANCEL};
-	struct io_uring_restriction res[ARRAY_SIZE(ops)];
+	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_TIMEOUT, IORING_OP_ASYNC_CANCEL,
+				      IORING_OP_MSG_RING};
+	struct io_uring_restriction res[ARRAY_SIZE(ops) + 1];
 	int r;
 
 	memset(res, 0, sizeof(res));
@@ -85,6 +88,8 @@ static int loop_restrict(struct loop *loop)
 		res[i].opcode = IORING_RESTRICTION_SQE_OP;
 		res[i].sqe_op = ops[i];
 	}
+	res[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	res[ARRAY_SIZE(ops)].sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
 	/* liburing 2.3's shared library doesn't export its functions for these two. */
 	r = (int)syscall(__NR_io_uring_register, loop->ring.ring_fd, IORING_REGISTER_RESTRICTIONS,
 			 res, ARRAY_SIZE(res));
@@ -330,6 +335,31 @@ void loop_cancel(struct loop *loop, struct loop_watch *watch)
 		}
 	}
 	loop_slot_put(loop, s);
+}
+
+/**
+ * loop_ring() - ring a bell with the next turn, before it waits
+ * @loop:	the calling thread's loop
+ * @bell:	the bell; it may be detached, attached anew or freed meanwhile. It rings before that, and
+ *		perhaps once more than it was asked to
+ *
+ * What rings is a message to the bell's own ring, so that no call of its own is needed. It wakes nobody
+ * here: only one that fails has a completion.
+ */
+void loop_ring(struct loop *loop, struct bell *bell)
+{
+	struct io_uring_sqe *sqe = bell->attached ? loop_sqe(loop) : NULL;
+
+	if (!sqe) {
+		bell_ring(bell);
+		return;
+	}
+	bell->asked = true;
+	/* Without room there the kernel would keep it in memory of its own. */
+	bell_clear(bell);
+	io_uring_prep_msg_ring(sqe, bell->ring.ring_fd, 0, 0, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, LOOP_NONE);
 }
 
 /**

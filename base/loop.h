@@ -4,8 +4,7 @@
  *
  * The ring waits: for readiness of descriptors, for time, and for the thread's mailbox. Data moves
  * by ordinary non-blocking calls, because what comes next is decided by what they return. The one
- * operation that the ring carries itself is the write of a counter to a descriptor that a peer
- * chose, which must not block here whatever that descriptor is.
+ * thing that the ring does itself is to ring bells (bell.h).
  *
  * A watch is a slot of the loop's table. user_data is kind:8, generation:24, slot:32; cancelling a
  * watch makes a new generation, so that a completion that was already under way finds nobody and is
@@ -24,6 +23,7 @@
 
 #define LOOP_KEEP 1u
 
+struct bell;
 struct loop;
 
 /* A handle on a watch; {0} is none. Cancelling none, or one that has gone, does nothing. */
@@ -52,6 +52,7 @@ static inline bool loop_watching(const struct loop_watch *watch)
 	return watch->generation != 0;
 }
 
+void loop_ring(struct loop *loop, struct bell *bell);
 void loop_post(struct loop *loop, struct letter *letter, letter_fn deliver);
 int loop_turn(struct loop *loop, bool wait);
 uint64_t loop_turns(const struct loop *loop);

@@ -173,6 +173,13 @@ static void guest_daemon(void *ctx, const struct net_frame *frame)
 	guest_net_frame(ctx, frame);
 }
 
+static void guest_interrupt(void *ctx, struct bell *bell)
+{
+	struct guest *guest = ctx;
+
+	loop_ring(guest->loop, bell);
+}
+
 static const struct net_port_ops guest_port_ops = {
 	.watch_kick = guest_watch_kick,
 	.link = guest_link_changed,
@@ -182,6 +189,7 @@ static const struct net_port_ops guest_port_ops = {
 	.watch_link = guest_watch_link,
 	.foreign = guest_foreign,
 	.has_daemon = guest_has_daemon,
+	.interrupt = guest_interrupt,
 };
 
 /* ------------------------------------------------------------- the vhost-user connection */

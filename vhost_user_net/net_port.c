@@ -478,7 +478,11 @@ static void signal_ring(struct net_port *port, unsigned i)
 {
 	struct vu_ring *ring = &port->dev.ring[i];
 
-	if (ring->running && vu_vring_wants_signal(&ring->q))
+	if (!ring->running || !vu_vring_wants_signal(&ring->q))
+		return;
+	if (port->ops->interrupt)
+		port->ops->interrupt(port->ctx, &ring->call);
+	else
 		bell_ring(&ring->call);
 }
 

@@ -39,6 +39,8 @@ extern const uint8_t net_daemon_address6[16];
 #define NET_TAKES_TSO4 2u /* longer than a segment, over IPv4 */
 #define NET_TAKES_TSO6 4u
 
+struct bell;
+
 struct net_port_config {
 	const char *name;	/* for log lines; copied */
 	struct in_addr address; /* the guest's, given by DHCP, the only IPv4 source it may use */
@@ -74,6 +76,8 @@ struct net_port_ops {
 	void (*foreign)(void *ctx, const uint8_t *mac);
 	/* The guest has, or no longer has, the daemon's IPv4 address itself. */
 	void (*has_daemon)(void *ctx, bool has);
+	/* Interrupt the guest soon, before anything is waited for (loop_ring()). NULL: bell_ring(). */
+	void (*interrupt)(void *ctx, struct bell *bell);
 };
 
 struct net_port_counters {

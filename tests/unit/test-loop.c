@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/bell.h"
 #include "base/loop.h"
 #include "base/mem.h"
 
@@ -20,6 +21,13 @@ static void count(void *ctx, int res)
 {
 	assert_true(res >= 0);
 	(*(unsigned *)ctx)++;
+}
+
+static uint64_t counter(int fd)
+{
+	eventfd_t x = 0;
+
+	return eventfd_read(fd, &x) < 0 ? 0 : x;
 }
 
 static void turn_until(struct loop *loop, unsigned *n, unsigned want)
@@ -157,10 +165,54 @@ static void a_letter_wakes_the_loop(void **state _unused_)
 	loop_free(p.loop);
 }
 
+/* More often than there is room for completions, and without waking the loop itself. */
+static void a_turn_rings_bells(void **state _unused_)
+{
+	int a = eventfd(0, EFD_NONBLOCK), b = eventfd(0, EFD_NONBLOCK);
+	struct loop_watch w = {0};
+	struct bell bell;
+	struct loop *loop;
+	unsigned n = 0;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(bell_init(&bell), 0);
+	loop_ring(loop, &bell);
+	assert_int_equal(bell_attach(&bell, a), 0);
+	loop_turn(loop, false);
+	assert_int_equal(counter(a), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		loop_ring(loop, &bell);
+		assert_int_equal(counter(a), 0);
+		loop_turn(loop, false);
+		assert_int_equal(counter(a), 1);
+	}
+
+	loop_watch_time(loop, &w, 1000000, count, &n);
+	loop_ring(loop, &bell);
+	assert_int_equal(loop_turn(loop, true), 1);
+	assert_int_equal(n, 1);
+	assert_int_equal(counter(a), 1);
+
+	/* What was asked for is done, whatever comes between. */
+	loop_ring(loop, &bell);
+	assert_int_equal(bell_attach(&bell, b), 0);
+	assert_int_equal(counter(a), 1);
+	loop_turn(loop, false);
+	counter(b);
+	loop_ring(loop, &bell);
+	bell_deinit(&bell);
+	assert_int_equal(counter(b), 1);
+	loop_turn(loop, false);
+	loop_free(loop);
+	close(a);
+	close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kept_poll_sees_each_edge),
+		cmocka_unit_test(a_turn_rings_bells),
 		cmocka_unit_test(a_single_poll_waits_to_be_armed_again),
 		cmocka_unit_test(a_completion_for_what_has_gone_finds_nobody),
 		cmocka_unit_test(a_full_table_is_an_error_and_slots_come_back),
