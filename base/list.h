@@ -28,13 +28,19 @@ static inline bool list_empty(const struct list *l)
 	return l->next == l;
 }
 
+/* Put @item behind @at, which may be the head: then it is the first. */
+static inline void list_insert_after(struct list *at, struct list *item)
+{
+	item->prev = at;
+	item->next = at->next;
+	at->next->prev = item;
+	at->next = item;
+}
+
 /* Append @item to the list headed by @head. */
 static inline void list_append(struct list *head, struct list *item)
 {
-	item->prev = head->prev;
-	item->next = head;
-	head->prev->next = item;
-	head->prev = item;
+	list_insert_after(head->prev, item);
 }
 
 static inline void list_remove(struct list *item)

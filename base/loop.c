@@ -6,6 +6,9 @@
  * generation; a slot whose generation has moved on is never dispatched to. Completions that are
  * there at the start of a turn are all handled in that turn, at most the completion queue's size.
  *
+ * A timer is nothing in the kernel: the wait lasts until the first one is due. So a timer that is set and
+ * taken back, as one is with each URB, costs no call, no operation and no turn.
+ *
  * Kernel facts relied on: DEFER_TASKRUN and SINGLE_ISSUER are of Linux 6.1; a multishot poll whose
  * completion lacks CQE_F_MORE has ended and must be added again; with DEFER_TASKRUN completions are
  * posted only while the owner is in io_uring_enter(2) with GETEVENTS. A message from one ring to another
@@ -23,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/bell.h"
+#include "base/list.h"
 #include "base/log.h"
 
 #define LOOP_ENTRIES 128
@@ -46,7 +50,8 @@ struct loop_slot {
 	loop_fn fn;
 	void *ctx;
 	struct loop_watch *owner;
-	struct __kernel_timespec ts;
+	struct list due; /* of a timer: in loop->timers */
+	uint64_t at;	 /* ns of loop_now() */
 	uint32_t generation, events;
 	int fd; /* borrowed */
 	uint8_t kind;
@@ -60,6 +65,7 @@ struct loop {
 	struct mailbox box;
 	struct loop_watch box_watch;
 	struct loop_slot *slots;
+	struct list timers;	    /* the first that is due first */
 	uint32_t n_used, free_head; /* UINT32_MAX: none */
 	uint64_t turns;
 };
@@ -78,7 +84,7 @@ static struct io_uring_sqe *loop_sqe(struct loop *loop)
 /* Only what the loop needs may ever be asked of the ring: seccomp can't see its operations. */
 static int loop_restrict(struct loop *loop)
 {
-	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_TIMEOUT, IORING_OP_ASYNC_CANCEL,
+	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
 				      IORING_OP_MSG_RING};
 	struct io_uring_restriction res[ARRAY_SIZE(ops) + 1];
 	int r;
@@ -127,6 +133,7 @@ int loop_new(struct loop **ret_loop)
 		return -ENOMEM;
 	loop->box.wake = -1;
 	loop->free_head = UINT32_MAX;
+	list_init(&loop->timers);
 	loop->slots = calloc(LOOP_SLOTS, sizeof(*loop->slots));
 	if (!loop->slots) {
 		r = -ENOMEM;
@@ -187,12 +194,14 @@ static struct loop_slot *loop_slot_get(struct loop *loop, struct loop_watch *wat
 	s = &loop->slots[i];
 	generation = s->generation ? s->generation : 1;
 	*s = (struct loop_slot){.generation = generation, .owner = watch, .fd = -1};
+	list_init(&s->due);
 	*watch = (struct loop_watch){.slot = i, .generation = generation};
 	return s;
 }
 
 static void loop_slot_put(struct loop *loop, struct loop_slot *s)
 {
+	list_remove(&s->due);
 	s->kind = LOOP_NONE;
 	s->fn = NULL;
 	s->generation = (s->generation + 1) & 0xffffff;
@@ -228,9 +237,7 @@ static int loop_arm(struct loop *loop, struct loop_slot *s)
 
 	if (!sqe)
 		return -EBUSY;
-	if (s->kind == LOOP_TIMER)
-		io_uring_prep_timeout(sqe, &s->ts, 0, 0);
-	else if (s->keep)
+	if (s->keep)
 		io_uring_prep_poll_multishot(sqe, s->fd, s->events);
 	else
 		io_uring_prep_poll_add(sqe, s->fd, s->events);
@@ -281,7 +288,17 @@ int loop_watch_again(struct loop *loop, struct loop_watch *watch)
 
 	if (!s)
 		return -ENOENT;
-	return s->armed ? 0 : loop_arm(loop, s);
+	return s->armed || s->kind == LOOP_TIMER ? 0 : loop_arm(loop, s);
+}
+
+/* Most are set for later than those that are there. */
+static void loop_timer_insert(struct loop *loop, struct loop_slot *s)
+{
+	struct list *before = loop->timers.prev;
+
+	while (before != &loop->timers && list_entry(before, struct loop_slot, due)->at > s->at)
+		before = before->prev;
+	list_insert_after(before, &s->due);
 }
 
 /**
@@ -303,11 +320,12 @@ int loop_watch_time(struct loop *loop, struct loop_watch *watch, uint64_t after_
 	if (!s)
 		return -ENOSPC;
 	s->kind = LOOP_TIMER;
-	s->ts.tv_sec = (long long)(after_ns / 1000000000u);
-	s->ts.tv_nsec = (long long)(after_ns % 1000000000u);
+	s->at = loop_now();
+	s->at += min_t(uint64_t, after_ns, UINT64_MAX - s->at);
 	s->fn = fn;
 	s->ctx = ctx;
-	return loop_arm(loop, s);
+	loop_timer_insert(loop, s);
+	return 0;
 }
 
 /**
@@ -382,14 +400,7 @@ static bool loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
 	loop_fn fn;
 	void *ctx;
 
-	switch (d.kind) {
-	case LOOP_POLL:
-	case LOOP_TIMER:
-		break;
-	default:
-		return false;
-	}
-	if (d.slot >= loop->n_used)
+	if (d.kind != LOOP_POLL || d.slot >= loop->n_used)
 		return false;
 	s = &loop->slots[d.slot];
 	if (s->generation != d.generation || s->kind != d.kind)
@@ -397,11 +408,7 @@ static bool loop_dispatch(struct loop *loop, union loop_data d, int res, unsigne
 
 	fn = s->fn;
 	ctx = s->ctx;
-	if (s->kind == LOOP_TIMER) {
-		s->armed = false;
-		loop_slot_put(loop, s);
-		res = 0;
-	} else if (!(flags & IORING_CQE_F_MORE)) {
+	if (!(flags & IORING_CQE_F_MORE)) {
 		s->armed = false;
 		/* Ended by itself, as after an overflow: what was missed shows on arming. */
 		if (s->keep && res >= 0)
@@ -428,6 +435,51 @@ static unsigned loop_dispatch_all(struct loop *loop)
 	return n;
 }
 
+/*
+ * What is due is taken out first: what its handlers set is for the next turn, and what they cancel is not
+ * called. Return: how many timers were due.
+ */
+static unsigned loop_dispatch_timers(struct loop *loop)
+{
+	struct list due = LIST_INIT(due), *l;
+	uint64_t now = list_empty(&loop->timers) ? 0 : loop_now();
+	unsigned n = 0;
+
+	while ((l = list_first(&loop->timers)) && list_entry(l, struct loop_slot, due)->at <= now) {
+		list_remove(l);
+		list_append(&due, l);
+	}
+	while ((l = list_first(&due))) {
+		struct loop_slot *s = list_entry(l, struct loop_slot, due);
+		loop_fn fn = s->fn;
+		void *ctx = s->ctx;
+
+		loop_slot_put(loop, s);
+		fn(ctx, 0);
+		n++;
+	}
+	return n;
+}
+
+/* Hands in what is there, and waits until something comes or the first timer is due. */
+static int loop_wait(struct loop *loop)
+{
+	struct list *l = list_first(&loop->timers);
+	struct io_uring_cqe *cqe;
+	struct __kernel_timespec ts;
+	uint64_t at, now;
+
+	if (!l)
+		return io_uring_submit_and_wait(&loop->ring, 1);
+	at = list_entry(l, struct loop_slot, due)->at;
+	now = loop_now();
+	if (at <= now)
+		return io_uring_submit_and_get_events(&loop->ring);
+	ts.tv_sec = (long long)((at - now) / 1000000000u);
+	ts.tv_nsec = (long long)((at - now) % 1000000000u);
+	return io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &ts, NULL);
+}
+
 /**
  * loop_turn() - hand in what is to be waited for, and handle all that has come
  * @loop:	the calling thread's loop
@@ -444,13 +496,11 @@ int loop_turn(struct loop *loop, bool wait)
 	loop->turns++;
 	/* What has come already is not waited for. */
 	n = loop_dispatch_all(loop);
-	if (wait && n == 0)
-		r = io_uring_submit_and_wait(&loop->ring, 1);
-	else
-		r = io_uring_submit_and_get_events(&loop->ring);
+	r = wait && n == 0 ? loop_wait(loop) : io_uring_submit_and_get_events(&loop->ring);
 	if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY && r != -ETIME)
 		return r;
 	n += loop_dispatch_all(loop);
+	n += loop_dispatch_timers(loop);
 	return (int)n;
 }
 

@@ -2,7 +2,7 @@
 /*
  * One thread's event loop on its own io_uring.
  *
- * The ring waits: for readiness of descriptors, for time, and for the thread's mailbox. Data moves
+ * The ring waits: for readiness of descriptors, and for the thread's mailbox, until the first timer is due. Data moves
  * by ordinary non-blocking calls, because what comes next is decided by what they return. The one
  * thing that the ring does itself is to ring bells (bell.h).
  *

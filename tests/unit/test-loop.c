@@ -131,6 +131,83 @@ static void a_full_table_is_an_error_and_slots_come_back(void **state _unused_)
 	loop_free(loop);
 }
 
+/* Set in one order and due in another. The first that is due cancels one that is due, too, and sets one. */
+struct timers {
+	struct loop *loop;
+	struct loop_watch w[6];
+	char order[8];
+	unsigned n;
+};
+
+static void due(struct timers *t, char who)
+{
+	assert_true(t->n < sizeof(t->order));
+	t->order[t->n++] = who;
+}
+
+static void due_a(void *ctx, int res)
+{
+	assert_int_equal(res, 0);
+	due(ctx, 'a');
+}
+
+static void due_b(void *ctx, int res _unused_)
+{
+	due(ctx, 'b');
+}
+
+static void due_first(void *ctx, int res _unused_)
+{
+	struct timers *t = ctx;
+
+	due(t, '1');
+	loop_cancel(t->loop, &t->w[1]);
+	assert_int_equal(loop_watch_time(t->loop, &t->w[4], 0, due_b, t), 0);
+}
+
+static void timers_fire_in_order(void **state _unused_)
+{
+	struct timers t = {0};
+	uint64_t end;
+
+	assert_int_equal(loop_new(&t.loop), 0);
+	assert_int_equal(loop_watch_time(t.loop, &t.w[0], 3000000, due_a, &t), 0);
+	assert_int_equal(loop_watch_time(t.loop, &t.w[1], 2000000, due_b, &t), 0);
+	assert_int_equal(loop_watch_time(t.loop, &t.w[2], UINT64_MAX, due_b, &t), 0);
+	assert_int_equal(loop_watch_time(t.loop, &t.w[3], 1000000, due_first, &t), 0);
+	for (end = loop_now() + 4000000; loop_now() < end;)
+		;
+	assert_int_equal(loop_turn(t.loop, true), 2);
+	assert_memory_equal(t.order, "1a", 2);
+	assert_false(loop_watching(&t.w[0]) || loop_watching(&t.w[1]) || loop_watching(&t.w[3]));
+	/* What a handler sets is for the next turn. */
+	assert_int_equal(loop_turn(t.loop, false), 1);
+	assert_memory_equal(t.order, "1ab", 3);
+	assert_true(loop_watching(&t.w[2]));
+	loop_free(t.loop);
+}
+
+/* Put off again and again, as with each URB: nothing wakes but what was set last. */
+static void a_timer_that_is_moved_wakes_once(void **state _unused_)
+{
+	struct loop_watch w = {0};
+	struct loop *loop;
+	unsigned n = 0;
+	uint64_t set;
+
+	assert_int_equal(loop_new(&loop), 0);
+	for (unsigned i = 0; i < 5000; i++)
+		assert_int_equal(loop_watch_time(loop, &w, 100000000 + i, count, &n), 0);
+	assert_int_equal(loop_turn(loop, false), 0);
+	set = loop_now();
+	assert_int_equal(loop_watch_time(loop, &w, 20000000, count, &n), 0);
+	assert_int_equal(loop_turn(loop, true), 1);
+	assert_true(loop_now() - set >= 20000000);
+	assert_int_equal(n, 1);
+	assert_false(loop_watching(&w));
+	loop_free(loop);
+}
+
 struct post {
 	struct letter letter;
 	struct loop *loop;
@@ -213,6 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kept_poll_sees_each_edge),
 		cmocka_unit_test(a_turn_rings_bells),
+		cmocka_unit_test(timers_fire_in_order),
+		cmocka_unit_test(a_timer_that_is_moved_wakes_once),
 		cmocka_unit_test(a_single_poll_waits_to_be_armed_again),
 		cmocka_unit_test(a_completion_for_what_has_gone_finds_nobody),
 		cmocka_unit_test(a_full_table_is_an_error_and_slots_come_back),
