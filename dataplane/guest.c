@@ -302,6 +302,13 @@ static void guest_wait(struct guest *guest, bool wait)
 	abort();
 }
 
+/* What the guest has looked after by itself, it need not be told at the time that was set for it. */
+static void guest_spare_signal(struct guest *guest)
+{
+	if (loop_watching(&guest->signal_timer) && !net_port_signal_due(guest->port))
+		loop_cancel(guest->loop, &guest->signal_timer);
+}
+
 static void guest_signal(struct guest *guest)
 {
 	if (guest->sock < 0)
@@ -316,6 +323,7 @@ static void guest_signal(struct guest *guest)
 static bool guest_turn(struct guest *guest)
 {
 	guest->now = loop_now();
+	guest_spare_signal(guest);
 	if (guest->link_up && guest->tx_ready)
 		guest->tx_ready = net_port_transmit(guest->port);
 	if (guest->link_up && guest->links_ready)

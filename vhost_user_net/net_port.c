@@ -500,13 +500,14 @@ static unsigned most_unsignalled(const struct vu_vring *q)
  * mostly comes first, at which drivers look after what was sent as well. So net_port_flush() leaves
  * them for a while, but not many.
  *
- * Return: whether net_port_signal() is due, some milliseconds from now at the latest.
+ * Return: whether net_port_signal() is due, some milliseconds from now at the latest. Where the guest has
+ * looked by itself meanwhile, it no longer is.
  */
-bool net_port_signal_due(const struct net_port *port)
+bool net_port_signal_due(struct net_port *port)
 {
-	const struct vu_ring *ring = &port->dev.ring[VIRTIO_NET_TX];
+	struct vu_ring *ring = &port->dev.ring[VIRTIO_NET_TX];
 
-	return ring->running && vu_vring_unsignalled(&ring->q);
+	return ring->running && vu_vring_awaits_signal(&ring->q);
 }
 
 /**

@@ -118,7 +118,7 @@ int net_port_send(struct net_port *port, const struct net_offload *offload,
 		  const struct iovec *parts, unsigned n_parts, size_t len);
 void net_port_probe(struct net_port *port);
 void net_port_flush(struct net_port *port);
-bool net_port_signal_due(const struct net_port *port);
+bool net_port_signal_due(struct net_port *port);
 void net_port_signal(struct net_port *port);
 int net_port_check(struct net_port *port);
 

@@ -308,6 +308,33 @@ void vu_vring_publish(struct vu_vring *v)
 	store_release(v->used + VIRTQ_USED_IDX, v->used_idx);
 }
 
+/* Whether the driver wants to be told that used_idx went from @old to @new: 2.7.10 of virtio 1.2. */
+static bool wants(const struct vu_vring *v, uint16_t old, uint16_t new)
+{
+	fence_notify(); /* C */
+	if (v->event_idx)
+		/* The event lies among what was published, over the wrap-around too. */
+		return (uint16_t)(new - load(used_event(v)) - 1) < (uint16_t)(new - old);
+	return !(load(v->avail + VIRTQ_AVAIL_FLAGS) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+}
+
+/**
+ * vu_vring_awaits_signal() - ask whether the driver still wants an interrupt that was put off
+ * @v:	the ring
+ *
+ * A driver that has looked by itself meanwhile says so, by what it wants to know of next: then what was
+ * published is dealt with. It looks again after it has said so, so that nothing falls between.
+ */
+bool vu_vring_awaits_signal(struct vu_vring *v)
+{
+	if (!v->used || v->signalled == v->used_idx)
+		return false;
+	if (v->signal_due || wants(v, v->signalled, v->used_idx))
+		return true;
+	v->signalled = v->used_idx;
+	return false;
+}
+
 /**
  * vu_vring_wants_signal() - ask whether the driver wants an interrupt for what was published
  * @v:	the ring
@@ -328,11 +355,7 @@ bool vu_vring_wants_signal(struct vu_vring *v)
 	if (old == new)
 		return false;
 	v->signalled = new;
-	fence_notify(); /* C */
-	if (v->event_idx)
-		/* 2.7.10: the event lies among what was published, over the wrap-around too. */
-		return (uint16_t)(new - load(used_event(v)) - 1) < (uint16_t)(new - old);
-	return !(load(v->avail + VIRTQ_AVAIL_FLAGS) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+	return wants(v, old, new);
 }
 
 /**

@@ -71,6 +71,7 @@ void vu_vring_take(struct vu_vring *v, unsigned n);
 void vu_vring_push(struct vu_vring *v, uint16_t head, uint32_t len);
 void vu_vring_publish(struct vu_vring *v);
 
+bool vu_vring_awaits_signal(struct vu_vring *v);
 bool vu_vring_wants_signal(struct vu_vring *v);
 void vu_vring_kicks_off(struct vu_vring *v);
 bool vu_vring_kicks_on(struct vu_vring *v, unsigned n);

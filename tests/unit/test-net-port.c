@@ -919,7 +919,9 @@ static void news_of_few_sent_frames_can_wait(void **state _unused_)
 	set_used_event(&a, VIRTIO_NET_TX, fe_used_idx(&a, VIRTIO_NET_TX));
 	send_frame(&a, NULL, f, len);
 	net_port_flush(a.port);
+	assert_true(net_port_signal_due(a.port));
 	set_used_event(&a, VIRTIO_NET_TX, fe_used_idx(&a, VIRTIO_NET_TX));
+	assert_false(net_port_signal_due(a.port));
 	net_port_signal(a.port);
 	assert_int_equal(fe_calls(&a, VIRTIO_NET_TX), 0);
 	assert_false(net_port_signal_due(a.port));
