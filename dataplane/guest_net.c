@@ -268,20 +268,20 @@ static void net_time(void *ctx, int res _unused_)
 	guest->net.timer_at = TCP_NEVER;
 }
 
-/* The timer fires early rather than being moved: most deadlines are put off before they come. */
 static void set_timer(struct guest *guest)
 {
 	struct guest_net *net = &guest->net;
 	uint64_t at = tcp_deadline(net->tcp), in;
 
-	if (at >= net->timer_at)
+	if (at == net->timer_at)
 		return;
 	loop_cancel(guest->loop, &net->timer);
+	net->timer_at = TCP_NEVER;
+	if (at == TCP_NEVER)
+		return;
 	in = at > guest->now ? at - guest->now : 1;
 	if (loop_watch_time(guest->loop, &net->timer, in, net_time, guest) == 0)
 		net->timer_at = at;
-	else
-		net->timer_at = TCP_NEVER;
 }
 
 /**

@@ -221,11 +221,11 @@ bool tcp_flush(struct tcp *tcp, uint64_t now)
  * tcp_deadline() - when tcp_flush() is to be called though nothing happens
  * @tcp:	the guest's
  *
- * Return: ns; TCP_NEVER. It may come a little early, never late.
+ * Return: ns; TCP_NEVER.
  */
-uint64_t tcp_deadline(const struct tcp *tcp)
+uint64_t tcp_deadline(struct tcp *tcp)
 {
-	return tcp->deadline;
+	return tcp_timer_first(tcp);
 }
 
 /**

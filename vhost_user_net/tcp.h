@@ -144,7 +144,7 @@ void tcp_set_offloads(struct tcp *tcp, bool csum, bool tso4, bool tso6);
 
 void tcp_input(struct tcp *tcp, const struct net_frame *frame, uint64_t now);
 bool tcp_flush(struct tcp *tcp, uint64_t now);
-uint64_t tcp_deadline(const struct tcp *tcp);
+uint64_t tcp_deadline(struct tcp *tcp);
 void tcp_drop_all(struct tcp *tcp);
 int tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer, const uint8_t mac[6], uint64_t now);
 void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);

@@ -159,6 +159,7 @@ struct tcp {
 	void *ctx;
 	uint64_t now;	   /* of the call under way */
 	uint64_t deadline; /* no connection's is earlier */
+	unsigned n_slots;  /* that are not closed */
 	uint16_t ports[TCP_PORTS];
 	unsigned n_ports;
 	bool csum, tso4, tso6;
@@ -229,4 +230,5 @@ void tcp_loss_time(struct tcp_connection *c, uint32_t end);
 /* tcp_timer.c */
 void tcp_timer_set(struct tcp_connection *c, uint64_t *deadline, uint64_t at);
 void tcp_timer_retransmit(struct tcp_connection *c);
+uint64_t tcp_timer_first(struct tcp *tcp);
 void tcp_timer_run(struct tcp *tcp);

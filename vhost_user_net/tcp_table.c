@@ -61,6 +61,7 @@ struct tcp_connection *tcp_table_take(struct tcp *tcp, const struct tcp_path *pa
 			continue;
 		*c = (struct tcp_connection){.tcp = tcp, .path = *path, .next = *bucket};
 		*bucket = slot_number(c);
+		tcp->n_slots++;
 		list_init(&c->dirty);
 		list_init(&c->half_open);
 		list_init(&c->queue);
@@ -83,6 +84,7 @@ void tcp_table_give(struct tcp_connection *c)
 	tcp_table_opened(c);
 	list_remove(&c->dirty);
 	c->state = TCP_STATE_CLOSED;
+	c->tcp->n_slots--;
 }
 
 /**

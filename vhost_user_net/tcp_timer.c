@@ -5,7 +5,8 @@
  * guest is given up.
  *
  * All of them together have one lower bound, tcp->deadline. Putting a deadline off does not move
- * the bound: it is found again when it is reached. So the common case writes one word.
+ * the bound, so that it writes one word; at a turn's end the bound is found again, or most of what is
+ * put off with each URB would still wake the thread.
  */
 #include <errno.h>
 
@@ -67,6 +68,26 @@ static void run_one(struct tcp_connection *c)
 }
 
 /**
+ * tcp_timer_first() - find which deadline is the first
+ * @tcp:	the guest's
+ *
+ * Return: when, ns; or TCP_NEVER.
+ */
+uint64_t tcp_timer_first(struct tcp *tcp)
+{
+	unsigned left = tcp->n_slots;
+
+	tcp->deadline = TCP_NEVER;
+	for (const struct tcp_connection *c = tcp->slot; left > 0; c++) {
+		if (c->state == TCP_STATE_CLOSED)
+			continue;
+		tcp->deadline = min_t(uint64_t, tcp->deadline, earliest(c));
+		left--;
+	}
+	return tcp->deadline;
+}
+
+/**
  * tcp_timer_run() - act on the deadlines that have passed
  * @tcp:	the guest's, its time set
  */
@@ -74,15 +95,8 @@ void tcp_timer_run(struct tcp *tcp)
 {
 	if (tcp->deadline > tcp->now)
 		return;
-	/* What is set meanwhile lowers it again. */
-	tcp->deadline = TCP_NEVER;
-	for (unsigned i = 0; i < TCP_CONNECTIONS; i++) {
-		struct tcp_connection *c = &tcp->slot[i];
-
-		if (c->state == TCP_STATE_CLOSED)
-			continue;
-		run_one(c);
-		if (c->state != TCP_STATE_CLOSED)
-			tcp->deadline = min_t(uint64_t, tcp->deadline, earliest(c));
-	}
+	for (unsigned i = 0; i < TCP_CONNECTIONS; i++)
+		if (tcp->slot[i].state != TCP_STATE_CLOSED)
+			run_one(&tcp->slot[i]);
+	tcp_timer_first(tcp);
 }
