@@ -217,6 +217,7 @@ static void devices_settled(struct daemon *daemon)
 }
 
 static const struct device_registry_ops daemon_registry_ops = {
+	.prepare = route_prepare,
 	.added = route_added,
 	.changed = route_changed,
 	.removed = route_removed,

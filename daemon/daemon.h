@@ -33,6 +33,7 @@ struct virt_link;
 struct device_registry;
 struct policy;
 struct sandbox_user;
+struct route;
 
 /* What is plugged in, and what it is called. */
 struct devices {
@@ -122,6 +123,7 @@ struct vm {
 	unsigned number;
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	bool left;	      /* control ends, and its process goes on */
+	unsigned n_devices;   /* that its thread has, or is to have */
 	struct guest *guest;  /* NULL until it is started */
 	struct {
 		struct starter_request req;
@@ -163,57 +165,6 @@ const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);
 
 /* ------------------------------------------------------------- devices */
 
-enum route_state {
-	ROUTE_HOST,	 /* the host's drivers have it */
-	ROUTE_OPENING,	 /* the broker opens it */
-	ROUTE_GIVING,	 /* a guest's thread claims it */
-	ROUTE_HELD,	 /* a guest's thread has it, claimed: exported, where its VM is connected */
-	ROUTE_TAKING,	 /* its session ends, and the thread hands it back or closes it */
-	ROUTE_REBINDING, /* the host's drivers probe it */
-	ROUTE_RESETTING, /* its thread, or where it has none the broker, resets it */
-	ROUTE_FAILED,	 /* could not be had; tried again later */
-};
-
-/*
- * Somebody in a guest has detached a device, as its agent says. It stays exported to that VM, and is
- * not told to the agent of that boot until a command names it, or it is imported again by hand.
- */
-struct route_let_go {
-	char vm[32];		    /* "": nobody has */
-	char boot[AGENT_BOOT_SIZE]; /* of the guest */
-};
-
-/* Which process the last control had given a device to, and by which number. */
-struct route_before {
-	char vm[32]; /* "": none */
-	uint32_t number;
-};
-
-struct route {
-	enum route_state state;
-	struct vm *at; /* whose thread has it: GIVING, HELD, TAKING, perhaps RESETTING */
-	struct guest_device *gd;
-	bool importing, session;    /* handed to the thread with a client; the client has it */
-	bool guest_has;		    /* and its kernel has set the device's configuration */
-	char guest_text[120];	    /* else, why it has not, where it says so */
-	struct route_let_go let_go; /* that VM is @at */
-	struct route_before before; /* where the last control had it, until it is taken up */
-	struct guest_peer peer;	    /* session: the client's connection */
-	int guard;		    /* while open, the broker lets nobody mount its disks */
-	bool ours;		    /* no driver of the host has it: we have it, or had */
-	bool gone;		    /* libusb says so; udev will */
-	int failure;		    /* the errno of the last failure */
-	char reason[160];	    /* why it is not where it should be */
-	unsigned failures;
-	struct loop_watch retry;
-	struct broker_request req;
-	bool judge; /* more is known of it, or it has another name: may who wished it somewhere? */
-	bool exported;	    /* @at may import it; else it is only kept from the host */
-	bool told_exported; /* HELD: what its thread was told */
-	char aimed[32];	    /* where it was wanted when last looked at */
-	uint64_t held_ns, session_ns, guest_ns; /* since when: held, in a session, guest_has */
-};
-
 struct device {
 	struct list link;
 	struct daemon *daemon;
@@ -233,7 +184,10 @@ struct device {
 	char alias[32]; /* the name that it bears; "" if none (device_names.h) */
 	bool had_twin;	/* of the same id and serial, beside it */
 	bool unpowered; /* of struct port_off: its port is switched off, and it is in no list here */
-	struct route route;
+	bool ours;	/* no driver of the host has it: we have it, or had */
+	/* More is known of it, or it has another name: may who wished it somewhere? */
+	bool judge;
+	struct route *route; /* routing's; NULL: never routed, or its port is off */
 };
 
 struct device_facts device_facts_of(const struct device *device);

@@ -324,8 +324,8 @@ static void job_check(struct port_job *job)
 		if (!d || d->devnum != job->devnum) {
 			job->another = true;
 			job_enter(job, RETURNING);
-		} else if (d->route.state == ROUTE_FAILED) {
-			job_end(job, ROUTE_NOT_DONE, "%s", d->route.reason);
+		} else if (route_status(d).state == ROUTE_FAILED) {
+			job_end(job, ROUTE_NOT_DONE, "%s", route_status(d).reason);
 		}
 		break;
 	case LEAVING:
@@ -345,8 +345,8 @@ static void job_check(struct port_job *job)
 	case SETTLING:
 		if (!d)
 			job_end(job, ROUTE_NOT_DONE, "it was unplugged meanwhile");
-		else if (d->route.state == ROUTE_FAILED)
-			job_end(job, ROUTE_NOT_DONE, "%s", d->route.reason);
+		else if (route_status(d).state == ROUTE_FAILED)
+			job_end(job, ROUTE_NOT_DONE, "%s", route_status(d).reason);
 		else if (route_member_settled(d, line, sizeof(line)))
 			job_settled(job, d, line);
 		break;
@@ -377,13 +377,8 @@ void port_jobs_changed(struct daemon *daemon)
 				daemon);
 }
 
-/**
- * port_job_was_reset() - a device's reset has ended
- * @device:	the device, where it is
- * @r:		0 or a negative errno
- * @reason:	what went wrong, for a person
- */
-void port_job_was_reset(struct device *device, int r, const char *reason)
+/* A device's reset has ended; it is where it was. */
+static void job_was_reset(struct device *device, int r, const char *reason)
 {
 	struct port_job *job = job_on(device->daemon, device->busid);
 
@@ -422,7 +417,7 @@ static enum route_outcome forbidden(const struct port_ask *ask, char *text, size
 		return ROUTE_NOT_DONE;
 	}
 	if ((ask->verb == PORT_OFF || ask->verb == PORT_CYCLE) && !d->unpowered && !ask->force &&
-	    !d->route.ours && host_is_last_keyboard(d)) {
+	    !d->ours && host_is_last_keyboard(d)) {
 		snprintf(text, size, "it is the host's last keyboard");
 		return ROUTE_BUSY;
 	}
@@ -473,7 +468,7 @@ static void job_begin_reset(struct port_job *job)
 {
 	struct device *d = device_in(job->daemon, job->busid);
 	const char *text = "it went meanwhile";
-	int r = d ? route_reset(d, job->ask.force, &text) : -ENODEV;
+	int r = d ? route_reset(d, job->ask.force, job_was_reset, &text) : -ENODEV;
 
 	if (r < 0)
 		job_refused(job, r, text);

@@ -95,13 +95,13 @@ static void call_take_back(struct route_call *call, enum route_outcome outcome, 
 /* One of the devices can't be had: all go back. */
 static void call_fail(struct route_call *call, const struct call_member *failed)
 {
-	const struct route *route = &failed->subject.device->route;
-	enum route_outcome outcome = route->failure == -EBUSY ? ROUTE_BUSY : ROUTE_NOT_DONE;
+	const struct route_status route = route_status(failed->subject.device);
+	enum route_outcome outcome = route.failure == -EBUSY ? ROUTE_BUSY : ROUTE_NOT_DONE;
 	char reason[400];
 
 	snprintf(reason, sizeof(reason), "%s%s%s",
 		 call->n_members > 1 ? failed->subject.device->tag : "",
-		 call->n_members > 1 ? ": " : "", route->reason);
+		 call->n_members > 1 ? ": " : "", route.reason);
 	if ((call_places(call) && failed->vm) || call->ask.verb == ROUTE_RESERVE)
 		call_take_back(call, outcome, reason);
 	else
@@ -120,7 +120,7 @@ static void call_check(struct route_call *call)
 		struct call_member *m = &call->members[i];
 
 		if (!m->arrived && m->subject.device &&
-		    m->subject.device->route.state == ROUTE_FAILED) {
+		    route_status(m->subject.device).state == ROUTE_FAILED) {
 			call_fail(call, m);
 			return;
 		}
@@ -220,6 +220,17 @@ static void call_say_only(const struct route_call *call, char *text, size_t size
 	}
 }
 
+/* Who has it, and be it on its way out of there. */
+static void member_is_from(struct call_member *m)
+{
+	struct route_status route = {.at = NULL};
+
+	if (m->subject.device)
+		route = route_status(m->subject.device);
+	snprintf(m->from, sizeof(m->from), "%s",
+		 route.at && route.exported ? route.at->name : "host");
+}
+
 static int call_new(struct route_call **ret_call, struct daemon *daemon,
 		    const struct route_ask *ask)
 {
@@ -244,13 +255,10 @@ static int call_new(struct route_call **ret_call, struct daemon *daemon,
 	}
 	for (size_t i = 0; i < ask->n_subjects; i++) {
 		struct call_member *m = &call->members[call->n_members++];
-		const struct device *d = ask->subjects[i].device;
 
 		m->subject = ask->subjects[i];
 		m->times.total = -1;
-		/* Who has it, and be it on its way out of there. */
-		snprintf(m->from, sizeof(m->from), "%s",
-			 d && d->route.at && d->route.exported ? d->route.at->name : "host");
+		member_is_from(m);
 	}
 	*ret_call = call;
 	return 0;
@@ -269,15 +277,14 @@ static void call_find_members(struct route_call *call)
 		struct route_want want = route_wanted(d);
 		struct call_member *m;
 
-		if ((!strcmp(want.target, d->route.aimed) &&
+		if ((!strcmp(want.target, route_status(d).aimed) &&
 		     route_reserved(d) == reserved_before(call, d)) ||
 		    call->n_members == ROUTE_SUBJECTS_MAX)
 			continue;
 		m = &call->members[call->n_members++];
 		m->subject.device = d;
 		m->times.total = -1;
-		snprintf(m->from, sizeof(m->from), "%s",
-			 d->route.at && d->route.exported ? d->route.at->name : "host");
+		member_is_from(m);
 	}
 }
 

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What route.c (steps), route_outside.c (what sets them going), route_call.c (commands),
- * route_member.c (each device of theirs) and route_change.c (what they write) share.
+ * What route_call.c (commands), route_member.c (each device of theirs), route_change.c (what they write) and port_job.c
+ * share.
  */
 #pragma once
 
 #include "daemon/routing/route.h"
-
-/* Whose thread should have a device, and whether its VM may import it. */
-struct route_aim {
-	struct vm *vm; /* NULL: the host's drivers should have it */
-	bool exported; /* else: kept from the host's drivers, and in no guest */
-	bool coming;   /* its VM has no thread yet: what is ours stays so until then */
-};
-
-struct route_aim route_aim(const struct device *device);
-void route_reconcile(struct device *device);
-void route_held(struct device *device);
-void route_take(struct device *device, bool close_it);
-struct broker_device route_identity(const struct device *device);
-void route_was_reset(void *ctx, int r, const char *reason);
-const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
-			      size_t size);
-void route_let_go(struct device *device);
-bool route_spares(const struct device *device, const struct route_want *want);
-size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
 
 /* One device of a command, until it is where it should be. */
 struct call_member {
@@ -72,10 +53,7 @@ void route_member_late(const struct route_call *call, const struct call_member *
 
 bool route_member_settled(const struct device *device, char *line, size_t size);
 
-void route_wish_changed(struct device *device);
-
 /* port_job.c */
-void port_job_was_reset(struct device *device, int r, const char *reason);
 void port_jobs_changed(struct daemon *daemon);
 void port_jobs_started(struct daemon *daemon);
 void port_jobs_end(struct daemon *daemon);

@@ -23,8 +23,7 @@ static bool call_takes_last_keyboard(const struct route_call *call)
 		for (size_t i = 0; i < call->n_members; i++) {
 			const struct device *d = call->members[i].subject.device;
 
-			if (d && !d->route.ours &&
-			    route_consents(d, call->ask.vm->name) == consented)
+			if (d && !d->ours && route_consents(d, call->ask.vm->name) == consented)
 				leaving[n++] = d->syspath;
 		}
 		if (consented)

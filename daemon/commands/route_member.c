@@ -36,26 +36,6 @@ void route_member_arrive(struct call_member *m, const char *format, ...)
 	m->arrived = true;
 }
 
-/**
- * route_import_line() - the line that makes a guest without an agent take a device
- * @device:	the device
- * @vm:		the VM that it is exported to
- * @text:	gets it
- * @size:	room there
- *
- * Return: @text.
- */
-const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
-			      size_t size)
-{
-	const char *alias = device_alias(device);
-	char address[128];
-
-	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", vm->name,
-		 vm_daemon_address(vm, address, sizeof(address)), alias ? alias : device->busid);
-	return text;
-}
-
 static const char *member_line(const struct call_member *m, char *text, size_t size)
 {
 	return route_import_line(m->subject.device, m->vm, text, size);
@@ -91,8 +71,8 @@ static void member_way(const struct call_member *m, char *way, size_t size)
 /* It is in the guest; how long each part took. */
 static void member_in_guest(struct route_call *call, struct call_member *m)
 {
-	const struct route *r = &m->subject.device->route;
-	uint64_t end = r->guest_has ? r->guest_ns : r->session_ns;
+	const struct route_status r = route_status(m->subject.device);
+	uint64_t end = r.guest_has ? r.guest_ns : r.session_ns;
 	struct route_times *t = &m->times;
 	char way[80];
 
@@ -101,9 +81,9 @@ static void member_in_guest(struct route_call *call, struct call_member *m)
 		return;
 	}
 	t->total = ms_between(call->started_ns, end);
-	t->daemon = ms_between(call->started_ns, r->held_ns);
-	t->wire = ms_between(max_t(uint64_t, call->started_ns, r->held_ns), r->session_ns);
-	t->guest = r->guest_has ? ms_between(r->session_ns, r->guest_ns) : -1;
+	t->daemon = ms_between(call->started_ns, r.held_ns);
+	t->wire = ms_between(max_t(uint64_t, call->started_ns, r.held_ns), r.session_ns);
+	t->guest = r.guest_has ? ms_between(r.session_ns, r.guest_ns) : -1;
 	member_way(m, way, sizeof(way));
 	if (t->guest >= 0)
 		route_member_arrive(m, "%s: %s in %.0f ms (daemon %.0f, import %.0f, guest %.0f)",
@@ -115,11 +95,11 @@ static void member_in_guest(struct route_call *call, struct call_member *m)
 
 static void member_exported(struct route_call *call, struct call_member *m)
 {
-	const struct route *r = &m->subject.device->route;
+	const struct route_status r = route_status(m->subject.device);
 	bool takes = guest_side_takes(m->vm);
 	char line[300], way[80];
 
-	if (r->session && (!takes || r->guest_has || !m->moved)) {
+	if (r.session && (!takes || r.guest_has || !m->moved)) {
 		member_in_guest(call, m);
 		return;
 	}
@@ -180,6 +160,22 @@ static void member_absent_for_host(struct call_member *m, const struct route_cal
 				    name);
 }
 
+/* No step is under way. */
+static bool is_at_rest(const struct device *d)
+{
+	enum route_state state = route_status(d).state;
+
+	return state == ROUTE_HOST || state == ROUTE_HELD;
+}
+
+/* Claimed, and only kept from the host. */
+static bool is_kept(const struct device *d)
+{
+	struct route_status route = route_status(d);
+
+	return route.state == ROUTE_HELD && !route.exported;
+}
+
 static void member_check_vm(struct route_call *call, struct call_member *m)
 {
 	const struct device *d = m->subject.device;
@@ -195,7 +191,7 @@ static void member_check_vm(struct route_call *call, struct call_member *m)
 		member_exported(call, m);
 		return;
 	}
-	at_rest = d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD;
+	at_rest = is_at_rest(d);
 	if (!m->vm && at_rest)
 		route_member_arrive(m, "pending: %s goes to %s, which is not configured", name,
 				    m->to);
@@ -214,10 +210,10 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 
 	if (!d) {
 		member_absent_for_host(m, call);
-	} else if (route_reserved(d) && d->route.state == ROUTE_HELD && !d->route.exported) {
+	} else if (route_reserved(d) && is_kept(d)) {
 		route_member_arrive(m, "%s: kept for the guests; the host's drivers don't have it",
 				    name);
-	} else if (d->route.state == ROUTE_HOST && !d->route.ours) {
+	} else if (route_status(d).state == ROUTE_HOST && !d->ours) {
 		if (route_reserved(d))
 			route_member_arrive(
 				m, "pending: %s is reserved, and there is no VM to keep it for",
@@ -246,10 +242,10 @@ static void member_check_reserved(struct route_call *call, struct call_member *m
 				    name);
 	else if (!d || (!reserve && m->vm))
 		route_member_arrive(m, "%s: not reserved any more", name);
-	else if (reserve && d->route.state == ROUTE_HELD && d->route.exported)
+	else if (reserve && route_status(d).state == ROUTE_HELD && route_status(d).exported)
 		route_member_arrive(m, "%s: reserved; it is claimed for %s", name,
-				    d->route.at->name);
-	else if (!m->vm || d->route.state == ROUTE_HOST || d->route.state == ROUTE_HELD)
+				    route_status(d).at->name);
+	else if (!m->vm || is_at_rest(d))
 		member_check_host(call, m);
 }
 
@@ -291,7 +287,7 @@ void route_member_late(const struct route_call *call, const struct call_member *
 	}
 	if (member_is_exported(m)) {
 		snprintf(text, size, "%s: routed to %s, which has not got it yet%s%s", name, m->to,
-			 d->route.guest_text[0] ? ": " : "", d->route.guest_text);
+			 *route_status(d).guest_text ? ": " : "", route_status(d).guest_text);
 		return;
 	}
 	if (d)
@@ -303,14 +299,15 @@ void route_member_late(const struct route_call *call, const struct call_member *
 static bool member_is_there(const struct call_member *m)
 {
 	const struct device *d = m->subject.device;
+	struct route_status route;
 
 	if (!d)
 		return false;
+	route = route_status(d);
 	if (!strcmp(m->to, "host"))
-		return route_reserved(d) ? d->route.state == ROUTE_HELD && !d->route.exported
-					 : d->route.state == ROUTE_HOST && !d->route.ours;
-	return d->route.state == ROUTE_HELD && d->route.at == m->vm && d->route.exported &&
-	       !d->route.let_go.vm[0];
+		return route_reserved(d) ? is_kept(d) : route.state == ROUTE_HOST && !d->ours;
+	return route.state == ROUTE_HELD && route.at == m->vm && route.exported &&
+	       !route.let_go.vm[0];
 }
 
 /**
@@ -355,22 +352,21 @@ void route_member_aim(struct route_call *call, struct call_member *m)
  */
 bool route_member_settled(const struct device *device, char *line, size_t size)
 {
-	const struct route *route = &device->route;
+	const struct route_status route = route_status(device);
 
 	*line = 0;
-	switch (route->state) {
+	switch (route.state) {
 	case ROUTE_HOST:
 		return true;
 	case ROUTE_HELD:
 		/* Nor does its guest take it while it sleeps, or when somebody there has let go of it. */
-		if (!route_exported_to(device, route->at) || route->let_go.vm[0] ||
-		    route->at->asleep)
+		if (!route_exported_to(device, route.at) || route.let_go.vm[0] || route.at->asleep)
 			return true;
-		if (guest_side_takes(route->at))
-			return route->session && route->guest_has;
-		if (!route->session) {
+		if (guest_side_takes(route.at))
+			return route.session && route.guest_has;
+		if (!route.session) {
 			line[0] = '\n';
-			route_import_line(device, route->at, line + 1, size - 1);
+			route_import_line(device, route.at, line + 1, size - 1);
 		}
 		return true;
 	default:

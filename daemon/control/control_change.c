@@ -228,9 +228,11 @@ static bool subject_allowed(struct control_caller *caller, const struct route_su
 	const struct vm *from = NULL;
 
 	if (s->device) {
+		struct route_status route = route_status(s->device);
+
 		from = vm_find(daemon, route_wanted(s->device).target);
-		if (s->device->route.at && s->device->route.exported)
-			from = s->device->route.at;
+		if (route.at && route.exported)
+			from = route.at;
 	}
 	if (to && !has_right(caller, s, to->name, by, size))
 		return false;

@@ -184,6 +184,11 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 	if (old)
 		registry_remove(registry, old);
 	registry_sweep(registry);
+	if (registry->ops->prepare && registry->ops->prepare(d) < 0) {
+		log_err("%s: not listed: no memory for it", d->tag);
+		device_free(d);
+		return;
+	}
 	d->number = ++registry->daemon->devices->n_seen;
 	list_append(&registry->daemon->devices->all, &d->link);
 	registry->ops->added(d); /* which finds out what it is called */

@@ -19,6 +19,8 @@ struct device_registry;
 
 /* Called in the control thread. */
 struct device_registry_ops {
+	/* About to be listed; a negative errno: it can't be. May be NULL. */
+	int (*prepare)(struct device *device);
 	void (*added)(struct device *device);
 	void (*changed)(struct device *device);
 	void (*removed)(struct device *device); /* freed right afterwards */

@@ -120,7 +120,7 @@ static enum typing typing_of(const struct daemon *daemon, struct udev_device *ev
 	const struct device *d = usb ? listed(daemon, usb) : NULL;
 	enum typing by_udev = is_keyboard(event, input) ? TYPES_COMMANDS : TYPES_NOT;
 
-	if (d && d->route.ours)
+	if (d && d->ours)
 		return TYPES_NOT;
 	if (!d || d->broken[0] || !tells_by_usb(input))
 		return by_udev;

@@ -150,13 +150,13 @@ static struct device *exported_device(struct vm *vm, const char *busid)
 /* Exported to it, and nobody there has let go of it; or somebody has it again, by hand. */
 static bool agent_may_have(const struct agent *agent, struct device *d)
 {
-	const struct route *route = &d->route;
+	const struct route_status route = route_status(d);
 
 	if (!route_exported_to(d, agent->vm))
 		return false;
-	if (!route->let_go.vm[0] || route->session || route->importing)
+	if (!route.let_go.vm[0] || route.session || route.importing)
 		return true;
-	if (!strcmp(route->let_go.boot, agent->boot))
+	if (!strcmp(route.let_go.boot, agent->boot))
 		return false;
 	/* The guest was started anew since. */
 	route_give_again(d);
@@ -186,7 +186,7 @@ static void agent_say_route(struct agent *agent, const struct device *d, struct 
 		.verb = AGENT_ROUTE,
 		.speed = (enum agent_speed)d->info.speed,
 		.devid = usbip_devid(&d->info),
-		.held = d->route.session || d->route.importing,
+		.held = route_is_taken(d),
 	};
 
 	snprintf(told->name, sizeof(told->name), "%s", name_of(d));
@@ -284,7 +284,7 @@ static void agent_lets_go(struct agent *agent, struct device *d)
 {
 	struct told *told = agent_told(agent, d);
 
-	if (!told || d->route.importing || !agent->boot[0])
+	if (!told || route_status(d).importing || !agent->boot[0])
 		return;
 	list_remove(&told->link);
 	agent->n_told--;
@@ -320,7 +320,7 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 		break;
 	case AGENT_HAS:
 		/* Without a session it has something else there. */
-		if (d->route.session || d->route.importing)
+		if (route_is_taken(d))
 			route_guest_says(d, true, "");
 		break;
 	case AGENT_LETGO:

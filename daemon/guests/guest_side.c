@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "daemon/guests/agent.h"
 #include "daemon/daemon.h"
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 #include "daemon/guests/virt_link.h"
 
 /* The best first. */

@@ -114,7 +114,7 @@ static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
 	ask->devid = usbip_devid(&d->info);
 	snprintf(ask->busid, sizeof(ask->busid), "%s", d->busid);
 	list_append(&link->asks, &ask->link);
-	if (d->route.session || d->route.importing)
+	if (route_is_taken(d))
 		ask->state = ASK_DONE; /* somebody in the guest was quicker */
 	else
 		ask_say(ask, VIRT_ATTACH);
@@ -152,7 +152,7 @@ static void ask_again(void *ctx, int res _unused_)
 	const struct device *d = exported_device(ask->vm, ask);
 	struct vm *vm = ask->vm;
 
-	if (d && !d->route.session && !d->route.importing) {
+	if (d && !route_is_taken(d)) {
 		ask->state = ASK_ASKED;
 		ask_say(ask, VIRT_ATTACH);
 		return;
@@ -184,12 +184,12 @@ static void ask_failed(struct virt_ask *ask, const char *text)
 /* It was attached. Its session is known here a little later than there, or has ended since. */
 static void ask_check_session(struct virt_ask *ask, struct device *d)
 {
-	if (d->route.session) {
+	if (route_status(d).session) {
 		loop_cancel(d->daemon->core->loop, &ask->timer);
 		ask->had = true;
-		if (!d->route.guest_has)
+		if (!route_status(d).guest_has)
 			route_guest_says(d, true, "");
-	} else if (ask->had && !d->route.importing) {
+	} else if (ask->had && !route_status(d).importing) {
 		/*
 		 * The guest has let go of it, or its card was away for a while and it has not heard
 		 * that the session is over: what it may have yet has to go before it is asked

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/core/state_file.h"
+#include "daemon/routing/route_private.h"
 #include "daemon/vms/vm_process.h"
 
 #define CLAIMS_MAX 1024
@@ -116,17 +117,18 @@ int claims_save(struct daemon *daemon)
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
-		if (!d->route.ours && d->route.state != ROUTE_OPENING)
+		if (!d->ours && d->route->state != ROUTE_OPENING)
 			continue;
 		fprintf(f, "%s %u %u %04x %04x", d->busid, d->busnum, d->devnum, d->id_vendor,
 			d->id_product);
-		fprintf(f, " %s %s", d->route.let_go.vm[0] ? d->route.let_go.vm : "-",
-			d->route.let_go.boot[0] ? d->route.let_go.boot : "-");
-		if (d->route.gd && d->route.at)
-			fprintf(f, " %s %u\n", d->route.at->name, guest_device_number(d->route.gd));
+		fprintf(f, " %s %s", d->route->let_go.vm[0] ? d->route->let_go.vm : "-",
+			d->route->let_go.boot[0] ? d->route->let_go.boot : "-");
+		if (d->route->gd && d->route->at)
+			fprintf(f, " %s %u\n", d->route->at->name,
+				guest_device_number(d->route->gd));
 		else
-			fprintf(f, " %s %u\n", d->route.before.vm[0] ? d->route.before.vm : "-",
-				d->route.before.number);
+			fprintf(f, " %s %u\n", d->route->before.vm[0] ? d->route->before.vm : "-",
+				d->route->before.number);
 	}
 	if (fclose(f) != 0)
 		return -ENOMEM;

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
 
 struct claim {
 	struct list link;

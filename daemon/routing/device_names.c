@@ -381,7 +381,7 @@ static void take_names(struct naming *naming)
 				   d->alias, d->busid);
 		memcpy(d->alias, alias, sizeof(d->alias));
 		naming->daemon->devices->names.changed = true;
-		d->route.judge = true;
+		d->judge = true;
 		if (d->alias[0]) {
 			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
 			log_info("%s: this is %04x:%04x in port %s", d->tag, d->id_vendor,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/core/state_file.h"
+#include "daemon/routing/route_private.h"
 
 #define OLD_SESSIONS_MAX 1024
 
@@ -85,15 +86,15 @@ void old_sessions_save(struct daemon *daemon)
 		return;
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
-		const struct guest_peer *peer = &d->route.peer;
+		const struct guest_peer *peer = &d->route->peer;
 		uint8_t in6[16] = {[10] = 0xff, 0xff};
 		char address[INET6_ADDRSTRLEN];
 
-		if (!d->route.session)
+		if (!d->route->session)
 			continue;
 		memcpy(peer->v6 ? in6 : in6 + 12, peer->address, peer->v6 ? 16 : 4);
 		inet_ntop(AF_INET6, in6, address, sizeof(address));
-		fprintf(f, "%s %s %u\n", d->route.at->name, address, peer->port);
+		fprintf(f, "%s %s %u\n", d->route->at->name, address, peer->port);
 	}
 	if (fclose(f) != 0)
 		return;

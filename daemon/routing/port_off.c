@@ -46,7 +46,6 @@ static struct port_off *port_off_new(struct daemon *daemon)
 	off->device.daemon = daemon;
 	off->device.number = ++daemon->devices->n_seen;
 	off->device.unpowered = true;
-	off->device.route.guard = -1;
 	return off;
 }
 

@@ -13,11 +13,8 @@
  *                    FAILED --later, or wished elsewhere--> OPENING, REBINDING
  *
  * A reset leads from HELD, HOST and FAILED back there: route_reset.c.
- *
- * Invariants: gd is there in GIVING, HELD and TAKING, perhaps in RESETTING, and only there; at is the VM whose thread has
- * it; at most one step is under way.
  */
-#include "daemon/routing/route.h"
+#include "daemon/routing/route_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,26 +36,40 @@
 /* How often it is looked whether the host has another keyboard by now. */
 #define SPARED_SECONDS 10
 
+/**
+ * route_at() - a VM's thread has a device from now on, or is to have it
+ * @route:	the device's
+ * @vm:		the VM; NULL: none has. vm_maybe_gone() of the last one is to follow
+ */
+void route_at(struct route *route, struct vm *vm)
+{
+	if (route->at)
+		route->at->n_devices--;
+	route->at = vm;
+	if (vm)
+		vm->n_devices++;
+}
+
 /* ------------------------------------------------------------- failures */
 
 static void route_retry(void *ctx, int res _unused_)
 {
 	struct device *device = ctx;
 
-	if (device->route.state == ROUTE_FAILED)
-		device->route.state = ROUTE_HOST;
+	if (device->route->state == ROUTE_FAILED)
+		device->route->state = ROUTE_HOST;
 	route_reconcile(device);
 }
 
 static void route_fail(struct device *device, int r, const char *reason)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
 
 	route->guard = fd_close(route->guard);
 	loop_cancel(device->daemon->core->loop, &route->retry);
 	route->state = ROUTE_FAILED;
-	route->at = NULL;
+	route_at(route, NULL);
 	route->failure = r;
 	route->failures++;
 	if (reason != route->reason)
@@ -87,17 +98,17 @@ static void route_fail(struct device *device, int r, const char *reason)
  */
 void route_held(struct device *device)
 {
-	device->route.held_ns = loop_now();
-	device->route.guest_has = false;
-	device->route.guest_text[0] = 0;
-	if (strcmp(device->route.let_go.vm, device->route.at->name))
-		device->route.let_go = (struct route_let_go){0};
+	device->route->held_ns = loop_now();
+	device->route->guest_has = false;
+	device->route->guest_text[0] = 0;
+	if (strcmp(device->route->let_go.vm, device->route->at->name))
+		device->route->let_go = (struct route_let_go){0};
 }
 
 static void route_opened(void *ctx, int r, const char *reason)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	route->guard = fd_close(route->guard);
 	if (route->state != ROUTE_GIVING)
@@ -122,11 +133,11 @@ static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 {
 	struct device *device = ctx;
 
-	device->route.importing = false;
-	device->route.session = r == 0;
-	device->route.session_ns = loop_now();
+	device->route->importing = false;
+	device->route->session = r == 0;
+	device->route->session_ns = loop_now();
 	if (r == 0) {
-		device->route.peer = *peer;
+		device->route->peer = *peer;
 		old_sessions_save(device->daemon);
 	}
 	route_reconcile(device);
@@ -135,7 +146,7 @@ static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 static void route_session_ended(void *ctx, int r, const char *reason)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	route->session = route->guest_has = false;
 	old_sessions_save(device->daemon);
@@ -151,7 +162,7 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 static void route_gone(void *ctx)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	if (route->state == ROUTE_HELD) {
 		route->failure = -ENODEV;
@@ -166,7 +177,7 @@ static void route_gone(void *ctx)
  */
 void route_let_go(struct device *device)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	guest_device_forget(route->gd);
 	route->gd = NULL;
@@ -176,7 +187,7 @@ void route_let_go(struct device *device)
 static void route_stuck(void *ctx, const char *what)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	struct vm *from = route->at;
 	char text[160];
 
@@ -194,13 +205,13 @@ static void route_stuck(void *ctx, const char *what)
 
 static void route_give(struct device *device, struct route_aim aim)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	route->state = ROUTE_GIVING;
-	route->at = aim.vm;
+	route_at(route, aim.vm);
 	route->exported = aim.exported;
 	route->told_exported = false;
-	route->ours = true;
+	device->ours = true;
 	route->before = (struct route_before){0};
 	/* Before the process has it: whoever comes after us must know by which number. */
 	claims_save(device->daemon);
@@ -210,7 +221,7 @@ static void route_give(struct device *device, struct route_aim aim)
 static void route_taken(void *ctx, bool closed, int r, const char *reason _unused_)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	struct vm *from = route->at;
 	struct route_aim aim;
 
@@ -232,7 +243,7 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 		return;
 	}
 	route->gd = guest_device_free(route->gd);
-	route->at = NULL;
+	route_at(route, NULL);
 	vm_maybe_gone(from);
 	if (r < 0 && !route->failure) {
 		route->failure = r;
@@ -293,8 +304,8 @@ struct broker_device route_identity(const struct device *device)
 
 static void route_node_opened(struct broker_request *req, int r, int fds[2], const char *text)
 {
-	struct device *device = container_of(req, struct device, route.req);
-	struct route *route = &device->route;
+	struct device *device = container_of(req, struct route, req)->device;
+	struct route *route = device->route;
 	struct route_aim aim = route_aim(device);
 	char reason[200];
 
@@ -329,12 +340,12 @@ static void route_open(struct device *device)
 	struct broker_device identity = route_identity(device);
 	int r;
 
-	device->route.state = ROUTE_OPENING;
-	device->route.failure = 0;
+	device->route->state = ROUTE_OPENING;
+	device->route->failure = 0;
 	/* Before the host's driver is taken off it: whoever comes after a crash must know. */
 	r = claims_save(device->daemon);
 	if (r == 0)
-		r = broker_open(device->daemon->routing->broker, &device->route.req, &identity,
+		r = broker_open(device->daemon->routing->broker, &device->route->req, &identity,
 				route_node_opened);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for it");
@@ -342,7 +353,7 @@ static void route_open(struct device *device)
 
 static void route_rebound(struct broker_request *req, int r, int fds[2] _unused_, const char *text)
 {
-	struct device *device = container_of(req, struct device, route.req);
+	struct device *device = container_of(req, struct route, req)->device;
 	char reason[160];
 
 	if (r < 0) {
@@ -351,10 +362,10 @@ static void route_rebound(struct broker_request *req, int r, int fds[2] _unused_
 		route_fail(device, r, reason);
 		return;
 	}
-	device->route.state = ROUTE_HOST;
-	device->route.ours = false;
-	device->route.failures = 0;
-	device->route.reason[0] = 0;
+	device->route->state = ROUTE_HOST;
+	device->ours = false;
+	device->route->failures = 0;
+	device->route->reason[0] = 0;
 	claims_save(device->daemon);
 	log_info("%s: given back to the host's drivers", device->tag);
 	route_reconcile(device);
@@ -365,8 +376,8 @@ static void route_rebind(struct device *device)
 	struct broker_device identity = route_identity(device);
 	int r;
 
-	device->route.state = ROUTE_REBINDING;
-	r = broker_rebind(device->daemon->routing->broker, &device->route.req, &identity,
+	device->route->state = ROUTE_REBINDING;
+	r = broker_rebind(device->daemon->routing->broker, &device->route->req, &identity,
 			  route_rebound);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for its drivers");
@@ -379,7 +390,7 @@ static void route_rebind(struct device *device)
  */
 void route_take(struct device *device, bool close_it)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	route->state = ROUTE_TAKING;
 	guest_side_changed(route->at);
@@ -394,8 +405,8 @@ static void route_look_again(struct device *device)
 
 	if (strcmp(want.by, "rule") || !route_spares(device, &want))
 		return;
-	if (!loop_watching(&device->route.retry))
-		loop_watch_time(device->daemon->core->loop, &device->route.retry,
+	if (!loop_watching(&device->route->retry))
+		loop_watch_time(device->daemon->core->loop, &device->route->retry,
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
@@ -405,7 +416,7 @@ static void route_look_again(struct device *device)
  */
 void route_reconcile(struct device *device)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	struct route_aim aim;
 
 	if (!device->daemon->core->ready || device->daemon->core->stopping)
@@ -420,9 +431,9 @@ void route_reconcile(struct device *device)
 		 * is never the host's.
 		 */
 		if (aim.vm &&
-		    (!aim.exported || aim.vm->connected || route->ours || route_reserved(device)))
+		    (!aim.exported || aim.vm->connected || device->ours || route_reserved(device)))
 			route_open(device);
-		else if (!aim.vm && !aim.coming && route->ours)
+		else if (!aim.vm && !aim.coming && device->ours)
 			route_rebind(device);
 		else
 			route_look_again(device);
@@ -456,11 +467,11 @@ void route_wish_changed(struct device *device)
 {
 	struct route_want want = route_wanted(device);
 
-	memcpy(device->route.aimed, want.target, sizeof(want.target));
-	device->route.failures = 0;
-	device->route.failure = 0;
-	if (device->route.state == ROUTE_FAILED) {
-		loop_cancel(device->daemon->core->loop, &device->route.retry);
+	memcpy(device->route->aimed, want.target, sizeof(want.target));
+	device->route->failures = 0;
+	device->route->failure = 0;
+	if (device->route->state == ROUTE_FAILED) {
+		loop_cancel(device->daemon->core->loop, &device->route->retry);
 		route_retry(device, 0);
 	} else {
 		route_reconcile(device);
@@ -484,7 +495,7 @@ static enum route_state state_of(const struct guest_held *held)
  */
 static void route_take_up(struct device *device, struct vm *vm)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	struct guest_held held;
 	struct route_aim aim;
 
@@ -493,8 +504,8 @@ static void route_take_up(struct device *device, struct vm *vm)
 	route->before = (struct route_before){0};
 	if (!route->gd)
 		return;
-	route->at = vm;
-	route->ours = true;
+	route_at(route, vm);
+	device->ours = true;
 	route->importing = held.importing;
 	route->session = held.session;
 	route->peer = held.peer;
@@ -513,7 +524,7 @@ static void route_take_up(struct device *device, struct vm *vm)
 	}
 	/* Whoever calls looks at all anew: another device that is not taken up yet must not be opened. */
 	device_hid_add(device, &held.hid);
-	route->judge = true;
+	device->judge = true;
 }
 
 /**
@@ -529,7 +540,7 @@ void routes_take_up(struct vm *vm)
 	list_for_each_safe(it, &vm->daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (!strcmp(d->route.before.vm, vm->name) && d->route.state == ROUTE_HOST)
+		if (!strcmp(d->route->before.vm, vm->name) && d->route->state == ROUTE_HOST)
 			route_take_up(d, vm);
 	}
 	guest_take_rest(vm->guest);

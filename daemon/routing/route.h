@@ -20,6 +20,54 @@
 struct policy_caller;
 struct route_call;
 
+enum route_state {
+	ROUTE_HOST,	 /* the host's drivers have it */
+	ROUTE_OPENING,	 /* the broker opens it */
+	ROUTE_GIVING,	 /* a guest's thread claims it */
+	ROUTE_HELD,	 /* a guest's thread has it, claimed: exported, where its VM is connected */
+	ROUTE_TAKING,	 /* its session ends, and the thread hands it back or closes it */
+	ROUTE_REBINDING, /* the host's drivers probe it */
+	ROUTE_RESETTING, /* its thread, or where it has none the broker, resets it */
+	ROUTE_FAILED,	 /* could not be had; tried again later */
+};
+
+/*
+ * Somebody in a guest has detached a device, as its agent says. It stays exported to that VM, and is
+ * not told to the agent of that boot until a command names it, or it is imported again by hand.
+ */
+struct route_let_go {
+	char vm[32];		    /* "": nobody has */
+	char boot[AGENT_BOOT_SIZE]; /* of the guest */
+};
+
+/* Which process the last control had given a device to, and by which number. */
+struct route_before {
+	char vm[32]; /* "": none */
+	uint32_t number;
+};
+
+/* Where a device is, for who only looks. Its texts are good until the loop goes on. */
+struct route_status {
+	enum route_state state;
+	struct vm *at; /* whose thread has it, or is to have it */
+	bool exported; /* @at may import it; else it is only kept from the host */
+	bool importing, session, guest_has;
+	int failure; /* the errno of the last one */
+	const char *reason, *guest_text, *aimed;
+	struct route_let_go let_go;
+	uint64_t held_ns, session_ns, guest_ns;
+};
+
+struct route_status route_status(const struct device *device);
+
+/* A client has it, or is just about to. */
+static inline bool route_is_taken(const struct device *device)
+{
+	const struct route_status status = route_status(device);
+
+	return status.session || status.importing;
+}
+
 /* What a command asks for. */
 enum route_verb {
 	ROUTE_ATTACH,	 /* at a VM or the host, until the next command */
@@ -106,12 +154,16 @@ void routes_started(struct daemon *daemon);
 void routes_take_up(struct vm *vm);
 void routes_stop(struct daemon *daemon);
 
+int route_prepare(struct device *device);
 void route_added(struct device *device);
 void route_changed(struct device *device);
 void route_removed(struct device *device);
 void route_vm_changed(struct vm *vm);
 
-int route_reset(struct device *device, bool force, const char **ret_text);
+/* A reset has ended; @r is 0 or a negative errno, and @reason says why. */
+typedef void (*route_reset_done)(struct device *device, int r, const char *reason);
+
+int route_reset(struct device *device, bool force, route_reset_done done, const char **ret_text);
 void route_guest_says(struct device *device, bool has, const char *text);
 void route_guest_lets_go(struct device *device, const char *boot);
 void route_give_again(struct device *device);
@@ -139,6 +191,13 @@ bool route_permits_absent(const struct daemon *daemon, const char *alias, const 
 			  size_t size);
 bool route_asker_may(const struct device *device, char *by, size_t size);
 bool route_consents(const struct device *device, const char *vm);
+
+/* What else commands ask of a route. */
+struct broker_device route_identity(const struct device *device);
+void route_wish_changed(struct device *device);
+size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX]);
+const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
+			      size_t size);
 
 /* For people. */
 const char *route_actual(const struct device *device);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "daemon/devices/host_inputs.h"
-#include "daemon/commands/route_call.h"
+#include "daemon/routing/route_private.h"
 
 /**
  * route_leaving() - the devices that the host is just losing: it may still seem to have them
@@ -22,7 +22,7 @@ size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJEC
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
-		if ((d->route.state == ROUTE_OPENING || d->route.state == ROUTE_GIVING) &&
+		if ((d->route->state == ROUTE_OPENING || d->route->state == ROUTE_GIVING) &&
 		    n < ROUTE_SUBJECTS_MAX)
 			paths[n++] = d->syspath;
 	}
@@ -48,15 +48,14 @@ static bool is_last_keyboard(const struct device *device)
  */
 bool route_spares(const struct device *device, const struct route_want *want)
 {
-	return !strcmp(want->by, "rule") && device->route.state == ROUTE_HOST &&
-	       !device->route.ours && !route_consents(device, want->target) &&
-	       is_last_keyboard(device);
+	return !strcmp(want->by, "rule") && device->route->state == ROUTE_HOST && !device->ours &&
+	       !route_consents(device, want->target) && is_last_keyboard(device);
 }
 
 /* Kept from the host's drivers it has to be in some thread: where it is, else in the first. */
 static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 {
-	struct vm *at = device->route.at;
+	struct vm *at = device->route->at;
 
 	if (at && !at->leaving && at->guest) {
 		aim->vm = at;

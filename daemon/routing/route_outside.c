@@ -14,6 +14,7 @@
 #include "daemon/routing/port_off.h"
 #include "daemon/routing/route.h"
 #include "daemon/commands/route_call.h"
+#include "daemon/routing/route_private.h"
 #include "daemon/routing/twins.h"
 
 /**
@@ -66,7 +67,7 @@ void routes_stop(struct daemon *daemon)
 	list_for_each(it, &daemon->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
-		loop_cancel(daemon->core->loop, &d->route.retry);
+		loop_cancel(daemon->core->loop, &d->route->retry);
 	}
 	loop_cancel(daemon->core->loop, &daemon->devices->names.waits);
 	route_calls_end(daemon);
@@ -76,9 +77,9 @@ void routes_stop(struct daemon *daemon)
 /* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
 static void judge(struct device *device)
 {
-	if (!device->route.judge || !device->daemon->core->ready)
+	if (!device->judge || !device->daemon->core->ready)
 		return;
-	device->route.judge = false;
+	device->judge = false;
 	route_calls_forbid(device);
 	route_wish_judge(device);
 }
@@ -91,9 +92,9 @@ static void review(struct device *device)
 	judge(device);
 	want = route_wanted(device);
 	/* It may be called otherwise there. */
-	if (device->route.at)
-		guest_side_changed(device->route.at);
-	if (strcmp(want.target, device->route.aimed))
+	if (device->route->at)
+		guest_side_changed(device->route->at);
+	if (strcmp(want.target, device->route->aimed))
 		route_wish_changed(device);
 	else
 		route_reconcile(device);
@@ -118,7 +119,7 @@ void routes_review(struct daemon *daemon)
  */
 void route_guest_says(struct device *device, bool has, const char *text)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	route->guest_has = has && route->session;
 	route->guest_ns = loop_now();
@@ -136,7 +137,7 @@ void route_guest_says(struct device *device, bool has, const char *text)
  */
 void route_guest_lets_go(struct device *device, const char *boot)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", route->at->name);
 	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
@@ -151,12 +152,31 @@ void route_guest_lets_go(struct device *device, const char *boot)
  */
 void route_give_again(struct device *device)
 {
-	if (!device->route.let_go.vm[0])
+	if (!device->route->let_go.vm[0])
 		return;
-	device->route.let_go = (struct route_let_go){0};
+	device->route->let_go = (struct route_let_go){0};
 	claims_save(device->daemon);
-	if (device->route.at)
-		guest_side_changed(device->route.at);
+	if (device->route->at)
+		guest_side_changed(device->route->at);
+}
+
+/**
+ * route_prepare() - make a device's route, with the host
+ * @device:	about to be listed, and to be told by route_added(); route_removed() frees it
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int route_prepare(struct device *device)
+{
+	struct route *route = calloc(1, sizeof(*route));
+
+	if (!route)
+		return -ENOMEM;
+	route->device = device;
+	route->routing = device->daemon->routing;
+	route->guard = -1;
+	device->route = route;
+	return 0;
 }
 
 /**
@@ -170,14 +190,13 @@ void route_added(struct device *device)
 
 	device->had_twin = twins_had(device->daemon, device);
 	others = devices_name_anew(device->daemon);
-	device->route.guard = -1;
-	device->route.ours = claims_take(&device->daemon->routing->claimed_before, device,
-					 &device->route.let_go, &device->route.before);
-	device->route.judge = true;
+	device->ours = claims_take(&device->daemon->routing->claimed_before, device,
+				   &device->route->let_go, &device->route->before);
+	device->judge = true;
 	route_calls_named(device);
 	judge(device);
 	want = route_wanted(device);
-	memcpy(device->route.aimed, want.target, sizeof(want.target));
+	memcpy(device->route->aimed, want.target, sizeof(want.target));
 	port_off_returned(device);
 	port_jobs_changed(device->daemon);
 	route_reconcile(device);
@@ -195,7 +214,7 @@ void route_changed(struct device *device)
 {
 	bool others = devices_name_anew(device->daemon);
 
-	device->route.judge = true;
+	device->judge = true;
 	review(device);
 	if (others)
 		routes_review(device->daemon);
@@ -231,7 +250,8 @@ static void route_forget_until_unplug(struct device *device)
  */
 void route_removed(struct device *device)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
+	struct vm *at;
 
 	loop_cancel(device->daemon->core->loop, &route->retry);
 	route->guard = fd_close(route->guard);
@@ -245,7 +265,11 @@ void route_removed(struct device *device)
 	port_jobs_changed(device->daemon);
 	route_calls_removed(device);
 	route_forget_until_unplug(device);
-	vm_maybe_gone(route->at);
+	at = route->at;
+	route_at(route, NULL);
+	vm_maybe_gone(at);
+	device->route = NULL;
+	free(route);
 	if (devices_name_anew(device->daemon))
 		routes_review(device->daemon);
 }
@@ -268,7 +292,7 @@ void route_vm_changed(struct vm *vm)
  */
 bool route_exported_to(const struct device *device, const struct vm *vm)
 {
-	const struct route *route = &device->route;
+	const struct route *route = device->route;
 	struct route_aim aim;
 
 	if (route->state != ROUTE_HELD || route->at != vm || !route->exported || !vm->connected)
@@ -287,7 +311,7 @@ bool route_exported_to(const struct device *device, const struct vm *vm)
  */
 int route_import(struct device *device, struct vm *vm, uint32_t client)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	if (!route_exported_to(device, vm))
 		return -ENODEV;

@@ -3,7 +3,41 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/routing/route.h"
+#include "daemon/routing/route_private.h"
+
+/* Of what is never routed, as of what is in a port that is switched off. */
+static const struct route with_host = {.state = ROUTE_HOST};
+
+static const struct route *route_of(const struct device *device)
+{
+	return device->route ? device->route : &with_host;
+}
+
+/**
+ * route_status() - where a device is
+ * @device:	the device
+ */
+struct route_status route_status(const struct device *device)
+{
+	const struct route *r = route_of(device);
+
+	return (struct route_status){
+		.state = r->state,
+		.at = r->at,
+		.exported = r->exported,
+		.importing = r->importing,
+		.session = r->session,
+		.guest_has = r->guest_has,
+		.failure = r->failure,
+		.reason = r->reason,
+		.guest_text = r->guest_text,
+		.aimed = r->aimed,
+		.let_go = r->let_go,
+		.held_ns = r->held_ns,
+		.session_ns = r->session_ns,
+		.guest_ns = r->guest_ns,
+	};
+}
 
 /**
  * route_actual() - where a device is
@@ -14,7 +48,7 @@
  */
 const char *route_actual(const struct device *device)
 {
-	const struct route *route = &device->route;
+	const struct route *route = route_of(device);
 
 	return route->state == ROUTE_HELD && route->exported && route->at->connected
 		       ? route->at->name
@@ -56,7 +90,7 @@ static const char *host_state_name(const struct device *device, const struct rou
 /* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
 static bool guest_reason(const struct device *device, char *reason, size_t size)
 {
-	const struct route *route = &device->route;
+	const struct route *route = route_of(device);
 	const char *vm = route->at->name;
 
 	if (route->let_go.vm[0])
@@ -76,7 +110,7 @@ static bool guest_reason(const struct device *device, char *reason, size_t size)
  */
 const char *route_state_name(const struct device *device, char *reason, size_t size)
 {
-	const struct route *route = &device->route;
+	const struct route *route = route_of(device);
 	struct route_want want = route_wanted(device);
 
 	*reason = 0;
@@ -123,4 +157,24 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 	}
 	snprintf(reason, size, "%s", route->reason);
 	return "failed";
+}
+
+/**
+ * route_import_line() - the line that makes a guest without an agent take a device
+ * @device:	the device
+ * @vm:		the VM that it is exported to
+ * @text:	gets it
+ * @size:	room there
+ *
+ * Return: @text.
+ */
+const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
+			      size_t size)
+{
+	const char *alias = device_alias(device);
+	char address[128];
+
+	snprintf(text, size, "in %s, type: usbip attach -r %s -b %s", vm->name,
+		 vm_daemon_address(vm, address, sizeof(address)), alias ? alias : device->busid);
+	return text;
 }

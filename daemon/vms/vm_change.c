@@ -30,12 +30,8 @@ static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
  */
 void vm_maybe_gone(struct vm *vm)
 {
-	if (!vm || !vm->leaving || vm->ending || !vm->guest)
+	if (!vm || !vm->leaving || vm->ending || !vm->guest || vm->n_devices)
 		return;
-	list_for_each(it, &vm->daemon->devices->all) {
-		if (list_entry(it, struct device, link)->route.at == vm)
-			return;
-	}
 	vm->ending = true;
 	guest_stop(vm->guest);
 }

@@ -19,7 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 #include "daemon/guests/guest_side.h"
 #include "daemon/routing/old_sessions.h"
 #include "daemon/routing/route.h"

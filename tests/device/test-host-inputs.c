@@ -130,7 +130,7 @@ static void the_only_one_is_the_last(void **state)
 	assert_true(host_is_last_keyboard(keyboard));
 	assert_true(loses(b, path, NULL));
 	/* Claimed a moment ago, and its node has not gone yet. */
-	keyboard->route.ours = true;
+	keyboard->ours = true;
 	assert_false(host_is_last_keyboard(keyboard));
 }
 
@@ -149,7 +149,7 @@ static void a_second_one_sets_the_first_free(void **state)
 	assert_true(host_loses_keyboard(&b->daemon, leaving, 1, 2));
 	/* Both leave anyhow. */
 	assert_false(host_loses_keyboard(&b->daemon, leaving, 2, 2));
-	second->route.ours = true;
+	second->ours = true;
 	assert_true(host_is_last_keyboard(keyboard));
 }
 
@@ -196,7 +196,7 @@ static void a_keyboard_behind_an_adapter_counts(void **state)
 	umockdev_testbed_set_attribute(b->bed, far, "id/bustype", "0005");
 	assert_false(host_is_last_keyboard(keyboard));
 	assert_false(host_is_last_keyboard(bluetooth));
-	keyboard->route.ours = true;
+	keyboard->ours = true;
 	assert_true(host_is_last_keyboard(bluetooth));
 }
 
@@ -260,7 +260,7 @@ static void a_mouse_with_keys_is_no_keyboard(void **state)
 	mouse->classes = 0;
 	snprintf(mouse->broken, sizeof(mouse->broken), "cut off");
 	assert_false(host_is_last_keyboard(keyboard));
-	keyboard->route.ours = true;
+	keyboard->ours = true;
 	assert_true(host_is_last_keyboard(mouse));
 }
 
@@ -280,7 +280,7 @@ static void a_keypad_is_guarded_and_replaces_no_keyboard(void **state)
 	input(b, interface(b, two, "1-2:1.0"), ALL_KEYS, "1");
 	assert_false(host_is_last_keyboard(keypad));
 	assert_true(host_is_last_keyboard(keyboard));
-	keyboard->route.ours = true;
+	keyboard->ours = true;
 	assert_true(host_is_last_keyboard(keypad));
 }
 

@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "daemon/guests/agent.h"
 #include "daemon/daemon.h"
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 #include "daemon/guests/guest_side.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
@@ -52,7 +52,18 @@ static struct devices all_devices = {.core = &core};
 static struct daemon daemon_ = {.core = &core, .devices = &all_devices};
 static struct vm vm;
 static struct device devices[DEVICES];
+static struct route_status routes_[DEVICES];
 static bool exported[DEVICES];
+
+static struct route_status *route_of(const struct device *device)
+{
+	return &routes_[device - devices];
+}
+
+struct route_status route_status(const struct device *device)
+{
+	return *route_of(device);
+}
 
 bool route_exported_to(const struct device *device, const struct vm *to)
 {
@@ -63,21 +74,21 @@ bool route_exported_to(const struct device *device, const struct vm *to)
 void route_guest_says(struct device *device, bool has, const char *text)
 {
 	promise(exported[device - devices]);
-	promise(!has || device->route.session || device->route.importing);
+	promise(!has || route_of(device)->session || route_of(device)->importing);
 	promise(strlen(text) < AGENT_TEXT_SIZE);
 }
 
 void route_guest_lets_go(struct device *device, const char *boot)
 {
 	promise(exported[device - devices] && *boot && strlen(boot) < AGENT_BOOT_SIZE);
-	device->route.session = false;
-	snprintf(device->route.let_go.vm, sizeof(device->route.let_go.vm), "vm1");
-	snprintf(device->route.let_go.boot, sizeof(device->route.let_go.boot), "%s", boot);
+	route_of(device)->session = false;
+	snprintf(route_of(device)->let_go.vm, sizeof(route_of(device)->let_go.vm), "vm1");
+	snprintf(route_of(device)->let_go.boot, sizeof(route_of(device)->let_go.boot), "%s", boot);
 }
 
 void route_give_again(struct device *device)
 {
-	memset(&device->route.let_go, 0, sizeof(device->route.let_go));
+	memset(&route_of(device)->let_go, 0, sizeof(route_of(device)->let_go));
 	guest_side_changed(&vm);
 }
 
@@ -269,17 +280,17 @@ static void routes(uint8_t what)
 	switch (what / DEVICES % 6) {
 	case 0:
 		exported[what % DEVICES] = !exported[what % DEVICES];
-		d->route.session = d->route.importing = false;
+		route_of(d)->session = route_of(d)->importing = false;
 		break;
 	case 1:
-		d->route.session = exported[what % DEVICES] && !d->route.session;
+		route_of(d)->session = exported[what % DEVICES] && !route_of(d)->session;
 		break;
 	case 2:
-		d->route.importing = exported[what % DEVICES] && !d->route.importing;
+		route_of(d)->importing = exported[what % DEVICES] && !route_of(d)->importing;
 		break;
 	case 3: /* another one in its place */
 		d->info.devnum++;
-		exported[what % DEVICES] = d->route.session = d->route.importing = false;
+		exported[what % DEVICES] = route_of(d)->session = route_of(d)->importing = false;
 		break;
 	case 4:
 		route_give_again(d);
@@ -295,7 +306,7 @@ static void card(bool up)
 	vm.connected = up;
 	/* As vm_card.c: its sessions end with it. */
 	for (unsigned i = 0; i < DEVICES && !up; i++)
-		devices[i].route.session = devices[i].route.importing = false;
+		routes_[i].session = routes_[i].importing = false;
 	agents_card(&vm, up);
 }
 
@@ -306,6 +317,7 @@ static void begin(void)
 	log_init(LOG_LEVEL_ERR);
 	clock_begin();
 	memset(devices, 0, sizeof(devices));
+	memset(routes_, 0, sizeof(routes_));
 	memset(exported, 0, sizeof(exported));
 	list_init(&daemon_.devices->all);
 	vm = (struct vm){.daemon = &daemon_, .name = "vm1", .connected = true};

@@ -70,6 +70,7 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->devnum = f->devnum;
 	d->number = ++f->devices.n_seen;
 	device_find_section(d);
+	assert_int_equal(route_prepare(d), 0);
 	list_append(&f->daemon.devices->all, &d->link);
 	route_added(d);
 	return d;

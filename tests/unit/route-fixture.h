@@ -13,7 +13,7 @@
 
 #include "daemon/vms/vm_process.h"
 #include "daemon/daemon.h"
-#include "daemon/routing/route.h"
+#include "daemon/routing/route_private.h"
 #include "daemon/commands/subjects.h"
 
 struct guest {

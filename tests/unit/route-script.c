@@ -16,7 +16,7 @@
 #include "daemon/guests/guest_side.h"
 #include "daemon/devices/host_inputs.h"
 #include "daemon/vms/vm_process.h"
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- the broker */
@@ -403,7 +403,7 @@ static int keyboards_left(const struct daemon *daemon, const char *const *leavin
 
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
-		bool leaves = d->route.ours || !types(d);
+		bool leaves = d->ours || !types(d);
 
 		for (size_t i = 0; i < n; i++)
 			leaves = leaves || !strcmp(leaving[i], d->syspath);
@@ -430,28 +430,28 @@ bool host_is_last_keyboard(const struct device *device)
 
 struct guest_device *thread_of(const struct device *d)
 {
-	return d->route.gd;
+	return d->route->gd;
 }
 
 /* The thread that has it; NULL: none. */
 struct guest *guest_of(const struct device *d)
 {
-	return d->route.gd ? d->route.gd->in : NULL;
+	return d->route->gd ? d->route->gd->in : NULL;
 }
 
 bool asks_open(const struct device *d)
 {
-	return is_asked(OPENS, &d->route.req);
+	return is_asked(OPENS, &d->route->req);
 }
 
 bool asks_rebind(const struct device *d)
 {
-	return is_asked(REBINDS, &d->route.req);
+	return is_asked(REBINDS, &d->route->req);
 }
 
 bool asks_reset(const struct device *d)
 {
-	return is_asked(RESETS, &d->route.req);
+	return is_asked(RESETS, &d->route->req);
 }
 
 bool asks_power(bool on)
@@ -462,8 +462,8 @@ bool asks_power(bool on)
 /* For a test that answers in words of its own. */
 struct broker_request *open_asked(struct device *d)
 {
-	assert_true(forget_asked(OPENS, &d->route.req));
-	return &d->route.req;
+	assert_true(forget_asked(OPENS, &d->route->req));
+	return &d->route->req;
 }
 
 void node_opens(struct device *d, int r)
@@ -480,16 +480,16 @@ void drivers_probe(struct device *d, int r)
 {
 	int fds[BROKER_FDS] = {-1, -1};
 
-	assert_true(forget_asked(REBINDS, &d->route.req));
-	d->route.req.done(&d->route.req, r, fds, r < 0 ? "probing" : "");
+	assert_true(forget_asked(REBINDS, &d->route->req));
+	d->route->req.done(&d->route->req, r, fds, r < 0 ? "probing" : "");
 }
 
 void broker_resets(struct device *d, int r, const char *text)
 {
 	int fds[BROKER_FDS] = {-1, -1};
 
-	assert_true(forget_asked(RESETS, &d->route.req));
-	d->route.req.done(&d->route.req, r, fds, text);
+	assert_true(forget_asked(RESETS, &d->route->req));
+	d->route->req.done(&d->route->req, r, fds, text);
 }
 
 /* The only port that is being switched. */
@@ -505,7 +505,7 @@ void power_switched(bool on, int r, const char *text)
 
 bool told_to_reset(const struct device *d)
 {
-	return d->route.gd && d->route.gd->resetting;
+	return d->route->gd && d->route->gd->resetting;
 }
 
 void was_reset(struct device *d, int r, const char *reason)
@@ -514,7 +514,7 @@ void was_reset(struct device *d, int r, const char *reason)
 
 	assert_true(gd->resetting);
 	gd->resetting = false;
-	if (d->route.session)
+	if (d->route->session)
 		gd->events->session_ended(gd->ctx, r, reason);
 	gd->events->was_reset(gd->ctx, r, reason);
 }
@@ -535,7 +535,7 @@ void taken(struct device *d)
 	bool closed = gd->close_it || !gd->opened;
 
 	assert_true(gd->taking);
-	if (d->route.session)
+	if (d->route->session)
 		gd->events->session_ended(gd->ctx, 0, "");
 	gd->taking = gd->opened = false;
 	gd->in = NULL;

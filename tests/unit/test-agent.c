@@ -20,7 +20,7 @@
 #include "base/fd.h"
 #include "daemon/guests/agent.h"
 #include "daemon/daemon.h"
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 #include "daemon/guests/guest_side.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
@@ -33,6 +33,7 @@ struct fixture {
 	struct devices all_devices;
 	struct vm vm;
 	struct device devices[2];
+	struct route_status routes[2];
 	bool exported[2];
 	char said[256]; /* the last thing that was told to the routes */
 	uint32_t last;	/* connection's number */
@@ -47,6 +48,16 @@ bool route_exported_to(const struct device *device, const struct vm *vm)
 	return now->exported[device - now->devices];
 }
 
+static struct route_status *route_of(const struct device *device)
+{
+	return &now->routes[device - now->devices];
+}
+
+struct route_status route_status(const struct device *device)
+{
+	return *route_of(device);
+}
+
 void route_guest_says(struct device *device, bool has, const char *text)
 {
 	snprintf(now->said, sizeof(now->said), "%s %s %s", device->busid, has ? "has" : "not",
@@ -56,13 +67,13 @@ void route_guest_says(struct device *device, bool has, const char *text)
 void route_guest_lets_go(struct device *device, const char *boot)
 {
 	snprintf(now->said, sizeof(now->said), "%s let go in %s", device->busid, boot);
-	snprintf(device->route.let_go.vm, sizeof(device->route.let_go.vm), "vm1");
-	snprintf(device->route.let_go.boot, sizeof(device->route.let_go.boot), "%s", boot);
+	snprintf(route_of(device)->let_go.vm, sizeof(route_of(device)->let_go.vm), "vm1");
+	snprintf(route_of(device)->let_go.boot, sizeof(route_of(device)->let_go.boot), "%s", boot);
 }
 
 void route_give_again(struct device *device)
 {
-	memset(&device->route.let_go, 0, sizeof(device->route.let_go));
+	memset(&route_of(device)->let_go, 0, sizeof(route_of(device)->let_go));
 	guest_side_changed(&now->vm);
 }
 
@@ -234,7 +245,7 @@ static void test_told_all(void **state)
 	assert_null(guest_side_version(&f->vm));
 	assert_int_equal(guest_side_ports(&f->vm).high, -1);
 	f->exported[0] = f->exported[1] = true;
-	f->devices[1].route.session = true;
+	f->routes[1].session = true;
 	sock = greeted(f);
 	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
 	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a held stick");
@@ -260,7 +271,7 @@ static void test_told_the_difference(void **state)
 	assert_hears(f, sock, "ROUTE 1-1 full 0001000a free keyboard");
 	assert_hears(f, sock, "ROUTE 2-1.4 super 0002000a free stick");
 	/* A session that comes or goes is no difference: the guest sees it first. */
-	f->devices[0].route.session = true;
+	f->routes[0].session = true;
 	guest_side_changed(&f->vm);
 	assert_quiet(f, sock);
 	changed(f, 0, false);
@@ -284,7 +295,7 @@ static void test_told_another_name(void **state)
 	int sock;
 
 	f->exported[0] = true;
-	f->devices[0].route.session = true;
+	f->routes[0].session = true;
 	sock = greeted(f);
 	assert_hears(f, sock, "ROUTE 1-1 full 0001000a held keyboard");
 	assert_hears(f, sock, "SYNCED");
@@ -315,7 +326,7 @@ static void test_says(void **state)
 	assert_said(f, sock, "FAILED 1-1 no free port\n", "1-1 not no free port");
 	/* Without a connection it can't have it. */
 	assert_said(f, sock, "HAS 1-1 0\n", "");
-	f->devices[0].route.session = true;
+	f->routes[0].session = true;
 	assert_said(f, sock, "HAS 1-1 0\n", "1-1 has ");
 	assert_said(f, sock, "GONE 1-1\n", "1-1 not the guest's kernel has let go of it");
 	/* Of what is not routed to it, it may say what it likes. */
@@ -358,11 +369,11 @@ static void test_lets_go(void **state)
 	assert_hears(f, again, "SYNCED");
 	close(sock);
 	/* Imported by hand: the agent has to know. */
-	f->devices[0].route.session = true;
+	f->routes[0].session = true;
 	guest_side_changed(&f->vm);
 	assert_hears(f, again, "ROUTE 1-1 full 0001000a held keyboard");
 	assert_said(f, again, "LETGO 1-1\n", "1-1 let go in 0123456789abcdef");
-	f->devices[0].route.session = false;
+	f->routes[0].session = false;
 	route_give_again(&f->devices[0]);
 	assert_hears(f, again, "ROUTE 1-1 full 0001000a free keyboard");
 	assert_said(f, again, "LETGO 1-1\n", "1-1 let go in 0123456789abcdef");
@@ -508,7 +519,7 @@ static void test_let_in_when_all_is_known(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		loop_turn(f->daemon.core->loop, false);
 	assert_int_equal(given, -1);
-	f->exported[0] = f->devices[0].route.session = true;
+	f->exported[0] = f->routes[0].session = true;
 	agents_ready(&f->vm);
 	assert_true(given >= 0);
 	sock = given;

@@ -303,7 +303,7 @@ static void a_disk_in_use_is_busy_in_the_broker_s_words(void **state)
 	assert_null(strstr(f->text, "busy"));
 	/* Nothing of the host's was touched, so nothing is given back, nor tried again. */
 	assert_false(asks_rebind(f->keyboard));
-	assert_false(loop_watching(&f->keyboard->route.retry));
+	assert_false(loop_watching(&f->keyboard->route->retry));
 	assert_false(file_says(f, "claimed", "1-1"));
 	assert_stands(f->keyboard, "host", "host", "present");
 }

@@ -55,7 +55,7 @@ static void one_that_can_t_be_had_and_all_go_back(void **state)
 	assert_stands(mouse, "host", "host", "present");
 	assert_true(file_says(f, "wishes", "vm1"));
 	assert_false(file_says(f, "wishes", "vm2"));
-	assert_false(loop_watching(&mouse->route.retry));
+	assert_false(loop_watching(&mouse->route->retry));
 }
 
 static void one_in_use_makes_the_whole_group_busy(void **state)
@@ -328,7 +328,7 @@ static void a_rule_spares_it_and_looks_again(void **state)
 	route_state_name(f->keyboard, reason, sizeof(reason));
 	assert_non_null(strstr(reason, "last keyboard"));
 	/* Another one is there by now; of its input node nobody tells. */
-	assert_true(loop_watching(&f->keyboard->route.retry));
+	assert_true(loop_watching(&f->keyboard->route->retry));
 	f->other_keyboards = 1;
 	route_vm_changed(f->vm2);
 	settle(f);

@@ -45,7 +45,7 @@ static void let_go_lasts_until_the_next_command(void **state)
 	f->vm1->agents.there = (void *)f;
 	command(f, f->vm1, 60);
 	assert_int_equal(f->answers, 0);
-	assert_string_equal(f->keyboard->route.let_go.vm, "");
+	assert_string_equal(f->keyboard->route->let_go.vm, "");
 	imports(f->keyboard, f->vm1);
 	route_guest_says(f->keyboard, true, "");
 	assert_answer(f, ROUTE_DONE, "keyboard: given to vm1 again in ");
@@ -59,7 +59,7 @@ static void let_go_ends_by_an_import(void **state)
 	let_go(f);
 	imports(f->keyboard, f->vm1);
 	assert_stands(f->keyboard, "vm1", "vm1", "attached");
-	assert_string_equal(f->keyboard->route.let_go.vm, "");
+	assert_string_equal(f->keyboard->route->let_go.vm, "");
 	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
 	assert_string_equal(reason(f->keyboard), "");
 }

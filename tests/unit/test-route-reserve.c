@@ -148,7 +148,7 @@ static void what_can_t_be_had_is_not_reserved(void **state)
 	assert_answer(f, ROUTE_BUSY, "opening its usbfs node");
 	assert_false(file_says(f, "reserved", "host"));
 	assert_stands(f->keyboard, "host", "host", "present");
-	assert_false(loop_watching(&f->keyboard->route.retry));
+	assert_false(loop_watching(&f->keyboard->route->retry));
 }
 
 static void what_its_vm_may_not_have_is_kept_all_the_same(void **state)
@@ -330,7 +330,7 @@ static void one_with_another_address_waits_for_the_old_one(void **state)
 	/* Once claimed it is kept from the host's drivers until its VM is back. */
 	settle(f);
 	assert_false(asks_rebind(f->keyboard));
-	assert_true(f->keyboard->route.ours);
+	assert_true(f->keyboard->ours);
 	assert_stands(f->keyboard, "vm1", "host", "pending");
 	assert_true(vm_ends(f, "vm1"));
 	assert_true(f->vm1->started);

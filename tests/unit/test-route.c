@@ -181,9 +181,9 @@ static void what_a_process_still_has_is_taken_up(void **state)
 		const char *vm = i ? "vm2" : "vm1";
 
 		assert_false(asks_open(d));
-		assert_true(d->route.session);
-		assert_int_equal(d->route.peer.port, 40000);
-		assert_string_equal(d->route.at->name, vm);
+		assert_true(d->route->session);
+		assert_int_equal(d->route->peer.port, 40000);
+		assert_string_equal(d->route->at->name, vm);
 		assert_stands(d, vm, vm, "attached");
 	}
 	/* It goes its way as any other. */

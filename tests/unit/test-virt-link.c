@@ -34,6 +34,8 @@ static struct guests guests = {.core = &core};
 static struct daemon d = {.core = &core, .devices = &devices, .vms = &all_vms, .guests = &guests};
 static struct vm vms[2];
 static struct device device;
+static struct route_status route;
+static char guest_text[120];
 static struct vm *exported_to; /* where the device is */
 static unsigned changes;       /* calls of guest_side_changed() */
 static int helper = -1;
@@ -50,10 +52,15 @@ bool route_exported_to(const struct device *dev, const struct vm *vm)
 	return vm == exported_to && vm->connected;
 }
 
+struct route_status route_status(const struct device *dev)
+{
+	return route;
+}
+
 void route_guest_says(struct device *dev, bool has, const char *text)
 {
-	dev->route.guest_has = has;
-	snprintf(dev->route.guest_text, sizeof(dev->route.guest_text), "%s", has ? "" : text);
+	route.guest_has = has;
+	snprintf(guest_text, sizeof(guest_text), "%s", has ? "" : text);
 }
 
 void guest_side_changed(struct vm *vm)
@@ -201,14 +208,14 @@ static void test_attach(void **state)
 	changes = 0;
 	say("DONE 1\n");
 	assert_int_equal(changes, 1);
-	assert_false(device.route.guest_has);
-	device.route.session = true;
+	assert_false(route.guest_has);
+	route.session = true;
 	virt_way.changed(&vms[0]);
-	assert_true(device.route.guest_has);
+	assert_true(route.guest_has);
 
 	/* Elsewhere: it is to let go of it, and only then may it have it again. */
 	exported_to = NULL;
-	device.route.session = device.route.guest_has = false;
+	route.session = route.guest_has = false;
 	virt_way.changed(&vms[0]);
 	expect("DETACH 2 vm1 1-1.2");
 	exported_to = &vms[0];
@@ -239,7 +246,7 @@ static void test_failed(void **state)
 	virt_way.changed(&vms[0]);
 	expect("ATTACH 5 vm1 10.77.0.1 1-1.2");
 	say("FAILED 5 no%20usbip\n");
-	assert_string_equal(device.route.guest_text, "no usbip");
+	assert_string_equal(guest_text, "no usbip");
 	/* It tries again by itself, by what is known then: the guest has that address itself. */
 	vms[0].has_daemon = true;
 	expect("ATTACH 6 vm1 fe80::1@52:54:00:77:00:0b 1-1.2");
@@ -247,14 +254,14 @@ static void test_failed(void **state)
 	/* Answers to what nobody asked are nobody's. */
 	say("DONE 5\nDONE 999999999\n");
 	say("DONE 6\n");
-	device.route.session = true;
+	route.session = true;
 	virt_way.changed(&vms[0]);
-	assert_true(device.route.guest_has);
+	assert_true(route.guest_has);
 	/* The guest lets go of it by itself, and is given it again. */
-	device.route.session = false;
+	route.session = false;
 	virt_way.changed(&vms[0]);
-	assert_false(device.route.guest_has);
-	assert_string_equal(device.route.guest_text, "the guest has let go of it");
+	assert_false(route.guest_has);
+	assert_string_equal(guest_text, "the guest has let go of it");
 	expect("DETACH 7 vm1 1-1.2");
 	say("DONE 7\n");
 	virt_way.changed(&vms[0]);
@@ -280,9 +287,9 @@ static void test_by_hand(void **state)
 	helper_comes();
 	say("LIBVIRT yes\nDOMAIN vm1 running\nAGENT vm1 yes\n");
 	exported_to = &vms[0];
-	device.route.session = true;
+	route.session = true;
 	virt_way.changed(&vms[0]);
-	assert_true(device.route.guest_has);
+	assert_true(route.guest_has);
 	expect_nothing();
 	helper_goes();
 }
@@ -374,6 +381,7 @@ static int setup(void **state)
 static int before(void **state)
 {
 	list_init(&devices.all);
+	route = (struct route_status){.guest_text = guest_text};
 	device = (struct device){.daemon = &d, .busid = busid, .tag = "keyboard"};
 	device.info.busnum = 1;
 	device.info.devnum = 5;

@@ -14,7 +14,17 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "daemon/commands/route_call.h"
+#include "daemon/guests/guest_side.h"
+#include "daemon/routing/route_private.h"
+
+static void tell_end(struct device *device, int r, const char *reason)
+{
+	route_reset_done done = device->route->reset_done;
+
+	device->route->reset_done = NULL;
+	if (done)
+		done(device, r, reason);
+}
 
 /**
  * route_was_reset() - a guest's thread has reset a device, or could not
@@ -25,7 +35,7 @@
 void route_was_reset(void *ctx, int r, const char *reason)
 {
 	struct device *device = ctx;
-	struct route *route = &device->route;
+	struct route *route = device->route;
 
 	if (route->state != ROUTE_RESETTING)
 		return;
@@ -33,20 +43,20 @@ void route_was_reset(void *ctx, int r, const char *reason)
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s",
 			 *reason ? reason : errno_text(r));
-		port_job_was_reset(device, r, route->reason);
+		tell_end(device, r, route->reason);
 		route_take(device, true);
 		return;
 	}
 	route->state = ROUTE_HELD;
 	log_info("%s: reset", device->tag);
-	port_job_was_reset(device, 0, "");
+	tell_end(device, 0, "");
 	route_held(device);
 	route_reconcile(device);
 }
 
 static void broker_was_reset(struct broker_request *req, int r, int *fds _unused_, const char *text)
 {
-	struct device *device = container_of(req, struct device, route.req);
+	struct device *device = container_of(req, struct route, req)->device;
 	char reason[200];
 
 	/* Of what is in use on the host the broker's words say it all. */
@@ -54,29 +64,31 @@ static void broker_was_reset(struct broker_request *req, int r, int *fds _unused
 		 r == -EBUSY || r == 0 ? "" : errno_text(r));
 	if (r == 0)
 		log_info("%s: reset", device->tag);
-	device->route.state = ROUTE_HOST;
-	port_job_was_reset(device, r, reason);
+	device->route->state = ROUTE_HOST;
+	tell_end(device, r, reason);
 	route_reconcile(device);
 }
 
 /**
  * route_reset() - begin to reset a device where it is
- * @device:	the device; port_job_was_reset() tells how it ended, unless it is unplugged meanwhile
+ * @device:	the device
  * @force:	where the host has it: also where the host uses a disk of it
+ * @done:	called when it has ended, unless it is unplugged meanwhile
  * @ret_text:	where it can't be reset now: why; static
  *
  * Return: 0; -EBUSY where it is on its way; or another negative errno.
  */
-int route_reset(struct device *device, bool force, const char **ret_text)
+int route_reset(struct device *device, bool force, route_reset_done done, const char **ret_text)
 {
-	struct route *route = &device->route;
+	struct route *route = device->route;
 	struct broker_device identity = route_identity(device);
 	int r;
 
 	switch (route->state) {
 	case ROUTE_HELD:
 		route->state = ROUTE_RESETTING;
-		guest_side_changed(device->route.at);
+		route->reset_done = done;
+		guest_side_changed(device->route->at);
 		guest_reset(route->at->guest, route->gd);
 		return 0;
 	case ROUTE_HOST:
@@ -88,6 +100,7 @@ int route_reset(struct device *device, bool force, const char **ret_text)
 			return r;
 		loop_cancel(device->daemon->core->loop, &route->retry);
 		route->state = ROUTE_RESETTING;
+		route->reset_done = done;
 		return 0;
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:

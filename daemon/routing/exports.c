@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a guest sees exported, and who in it gets what; see exports.h. */
-#include "daemon/guests/exports.h"
+#include "daemon/routing/exports.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/routing/route.h"
+#include "daemon/routing/route_private.h"
 
 /**
  * exports_tell() - tell a VM's thread what its guest sees by now
@@ -22,13 +22,13 @@ void exports_tell(struct vm *vm)
 		struct device *d = list_entry(it, struct device, link);
 		bool exported;
 
-		if (d->route.state != ROUTE_HELD || d->route.at != vm)
+		if (d->route->state != ROUTE_HELD || d->route->at != vm)
 			continue;
 		exported = route_exported_to(d, vm);
-		if (exported == d->route.told_exported)
+		if (exported == d->route->told_exported)
 			continue;
-		d->route.told_exported = exported;
-		guest_export(vm->guest, d->route.gd, exported);
+		d->route->told_exported = exported;
+		guest_export(vm->guest, d->route->gd, exported);
 	}
 }
 
@@ -66,7 +66,7 @@ void exports_import_asked(void *ctx, uint32_t client, const char *busid)
 	}
 	r = route_import(d, vm, client);
 	if (r == -EBUSY)
-		guest_probe(vm->guest, d->route.gd, client);
+		guest_probe(vm->guest, d->route->gd, client);
 	else if (r < 0)
 		guest_refuse(vm->guest, client, USBIP_ST_NODEV);
 }
