@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a process may still do, in stages. Each stage is entered once and never left; docs/security.md
- * has what each must and must not be able to do, and tests/device/test-sandbox.py tries it.
+ * has what each must and must not be able to do, and tests/device/test-sandbox-table.py tries it.
  *
  *   1. started: root, or whoever runs it. Reads the configuration, forks, makes folders. Serves nobody.
  *   2. broker: root with CAP_DAC_OVERRIDE; opens, claims and resets devices.
