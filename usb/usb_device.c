@@ -6,11 +6,10 @@
  * what is wanted (@end_wanted, @close_wanted) is begun as soon as no job is under way and all URBs
  * are back; progress() is called after whatever may bring that about.
  *
- * libusb's notifiers of descriptors run wherever libusb adds or removes one, in the worker too:
- * they only note it. What is watched is brought in line in the user's thread; before a job all
- * watches go, so that libusb closes nothing that is watched. The session is told of completions,
- * and the user of anything, outside libusb's calls: callbacks may ask for whatever they like,
- * closing included.
+ * Which descriptors are watched is the back-end's to say, and changes where it likes, in the worker
+ * too. What is watched is brought in line in the user's thread; before a job all watches go, so that
+ * nothing is closed that is watched. The session is told of completions, and the user of anything,
+ * outside the back-end's calls: callbacks may ask for whatever they like, closing included.
  *
  * A job that never returns leaves the device, its session and their memory to the worker: the user
  * forgets them.
@@ -23,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -37,17 +35,22 @@
 
 static void progress(struct usb_device *dev);
 
+static const struct usb_backend_ops *const usbfs[] = {
+	&usb_backend_libusb,
+	&usb_backend_direct,
+	NULL,
+};
+static const struct usb_backend_ops *const *ways = usbfs;
+
 /**
- * usb_device_library_init() - prepare libusb, once in the process
+ * usb_device_use() - say what devices can be driven by
+ * @backends:	the best first, and NULL at the end; not copied
  *
- * Before any thread: libusb 1.0.26 keeps this setting for the whole process. Without it every
- * context would read all of sysfs and start a thread of its own.
- *
- * Return: 0; -EOPNOTSUPP.
+ * Before there is a device or a thread. Where nobody says, it is usbfs, by libusb or without.
  */
-int usb_device_library_init(void)
+void usb_device_use(const struct usb_backend_ops *const *backends)
 {
-	return libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY) == 0 ? 0 : -EOPNOTSUPP;
+	ways = backends;
 }
 
 static void enter(struct usb_device_guard *guard, struct usb_device *dev)
@@ -87,15 +90,6 @@ static void unwatch_all(struct usb_device *dev)
 		dev->ops->unwatch(dev->ops_ctx, dev->watched[--dev->n_watched].fd);
 }
 
-static bool still_wanted(const struct libusb_pollfd *const *fds, int fd, short events)
-{
-	for (; *fds; fds++) {
-		if ((*fds)->fd == fd && (*fds)->events == events)
-			return true;
-	}
-	return false;
-}
-
 static bool is_watched(const struct usb_device *dev, int fd)
 {
 	for (unsigned i = 0; i < dev->n_watched; i++) {
@@ -105,53 +99,39 @@ static bool is_watched(const struct usb_device *dev, int fd)
 	return false;
 }
 
-/* Bring what is watched in line with what libusb has. */
+static bool is_wanted(const struct pollfd *fds, int n, int fd, short events)
+{
+	for (int i = 0; i < n; i++) {
+		if (fds[i].fd == fd && fds[i].events == events)
+			return true;
+	}
+	return false;
+}
+
+/* Bring what is watched in line with what the back-end has. */
 static void refresh_watches(struct usb_device *dev)
 {
-	const struct libusb_pollfd **fds;
+	struct pollfd fds[MAX_WATCHED];
+	int n;
 
-	if (!dev->context || !dev->ops)
+	if (!dev->started || !dev->ops)
 		return;
-	dev->fds_changed = false;
-	if (dev->direct) {
-		if (dev->gone)
-			unwatch_all(dev);
-		else if (!is_watched(dev, dev->fd))
-			watch_fd(dev, dev->fd, POLLOUT);
-		return;
-	}
-	fds = libusb_get_pollfds(dev->context);
-	if (!fds)
+	dev->backend.watches_changed = false;
+	n = dev->backend.ops->watches(&dev->backend, fds, MAX_WATCHED);
+	if (n < 0)
 		return;
 	for (unsigned i = dev->n_watched; i-- > 0;) {
 		int fd = dev->watched[i].fd;
 
-		if (still_wanted(fds, fd, dev->watched[i].events))
+		if (is_wanted(fds, n, fd, dev->watched[i].events))
 			continue;
 		dev->watched[i] = dev->watched[--dev->n_watched];
 		dev->ops->unwatch(dev->ops_ctx, fd);
 	}
-	for (const struct libusb_pollfd **p = fds; *p; p++) {
-		if (!is_watched(dev, (*p)->fd))
-			watch_fd(dev, (*p)->fd, (*p)->events);
+	for (int i = 0; i < n; i++) {
+		if (!is_watched(dev, fds[i].fd))
+			watch_fd(dev, fds[i].fd, fds[i].events);
 	}
-	libusb_free_pollfds(fds);
-}
-
-static void LIBUSB_CALL on_fd_added(int fd, short events, void *ctx)
-{
-	((struct usb_device *)ctx)->fds_changed = true;
-}
-
-static void LIBUSB_CALL on_fd_removed(int fd, void *ctx)
-{
-	struct usb_device *dev = ctx;
-
-	dev->fds_changed = true;
-	/* While the handle is open, only an unplugged device's goes. With no URB in flight it is
-	 * all that tells. */
-	if (fd == dev->fd)
-		dev->gone = true;
 }
 
 static void run_job(struct usb_job *job)
@@ -167,10 +147,16 @@ static void forget_client(struct usb_device *dev)
 		client->ops->lost(client);
 }
 
+static void cancel(struct usb_device *dev, struct usb_urb *urb)
+{
+	urb->cancel_later = false;
+	dev->backend.ops->cancel(&dev->backend, urb);
+}
+
 static void cancel_all(struct usb_device *dev)
 {
-	list_for_each_safe(l, &dev->aloft)
-		usb_transfer_cancel(dev, list_entry(l, struct usb_urb, device_link));
+	list_for_each_safe(l, &dev->backend.aloft)
+		cancel(dev, list_entry(l, struct usb_urb, device_link));
 }
 
 static void opened(struct usb_device *dev)
@@ -186,7 +172,6 @@ static void opened(struct usb_device *dev)
 		return;
 	}
 	dev->state = USB_DEVICE_READY;
-	libusb_set_pollfd_notifiers(dev->context, on_fd_added, on_fd_removed, dev);
 	refresh_watches(dev);
 	if (!dev->close_wanted)
 		dev->ops->opened(dev->ops_ctx, 0, NULL);
@@ -199,13 +184,13 @@ static void request_ended(struct usb_device *dev)
 
 	enter(&guard, dev);
 	if (dev->result == -ENODEV)
-		dev->gone = true;
+		dev->backend.gone = true;
 	refresh_watches(dev);
-	list_for_each_safe(l, &dev->aloft) {
+	list_for_each_safe(l, &dev->backend.aloft) {
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
 		if (urb->cancel_later)
-			usb_transfer_cancel(dev, urb);
+			cancel(dev, urb);
 	}
 	if (dev->end_wanted || dev->close_wanted)
 		cancel_all(dev);
@@ -223,7 +208,7 @@ static void session_ended(struct usb_device *dev, int r, const char *reason)
 	if (r == 0)
 		dev->dirty = false;
 	if (r == -ENODEV)
-		dev->gone = true;
+		dev->backend.gone = true;
 	forget_client(dev);
 	dev->ops->session_ended(dev->ops_ctx, r, reason);
 }
@@ -279,7 +264,7 @@ static void progress(struct usb_device *dev)
 {
 	if (dev->busy || dev->state != USB_DEVICE_READY || !dev->ops)
 		return;
-	if (dev->gone && !dev->gone_told && !dev->close_wanted) {
+	if (dev->backend.gone && !dev->gone_told && !dev->close_wanted) {
 		struct usb_device_guard guard;
 
 		dev->gone_told = true;
@@ -296,7 +281,7 @@ static void progress(struct usb_device *dev)
 		/* Before the handle goes: the session's transfers name it. */
 		forget_client(dev);
 		start_job(dev, USB_CALL_CLOSE, "close", DEADLINE_CLOSE_MS);
-	} else if (dev->end_wanted && dev->gone) {
+	} else if (dev->end_wanted && dev->backend.gone) {
 		session_ended(dev, -ENODEV, "it was unplugged");
 	} else if (dev->end_wanted) {
 		start_job(dev, USB_CALL_RESTORE, "reset", DEADLINE_CLOSE_MS);
@@ -309,7 +294,8 @@ static int carrier_submit(struct usb_carrier *carrier, struct usb_urb *urb)
 	int r;
 
 	assert(!dev->busy);
-	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
+	if (dev->state != USB_DEVICE_READY || dev->backend.gone || dev->end_wanted ||
+	    dev->close_wanted)
 		return -ENODEV;
 	if (dev->memory) {
 		r = usb_memory_charge(dev->memory, urb);
@@ -317,10 +303,17 @@ static int carrier_submit(struct usb_carrier *carrier, struct usb_urb *urb)
 			return r;
 	}
 	dev->dirty = true;
-	r = usb_transfer_submit(dev, urb);
-	if (r < 0 && dev->memory)
-		usb_memory_release(dev->memory, urb);
-	return r;
+	urb->device = &dev->backend;
+	urb->cancel_later = false;
+	r = dev->backend.ops->submit(&dev->backend, urb);
+	if (r < 0) {
+		if (dev->memory)
+			usb_memory_release(dev->memory, urb);
+		return r;
+	}
+	list_append(&dev->backend.aloft, &urb->device_link);
+	dev->in_flight++;
+	return 0;
 }
 
 static void carrier_cancel(struct usb_carrier *carrier, struct usb_urb *urb)
@@ -330,7 +323,7 @@ static void carrier_cancel(struct usb_carrier *carrier, struct usb_urb *urb)
 	if (dev->busy)
 		urb->cancel_later = true;
 	else
-		usb_transfer_cancel(dev, urb);
+		cancel(dev, urb);
 }
 
 static int carrier_start(struct usb_carrier *carrier, const struct usb_request *request)
@@ -343,7 +336,8 @@ static int carrier_start(struct usb_carrier *carrier, const struct usb_request *
 	};
 	struct usb_device *dev = container_of(carrier, struct usb_device, carrier);
 
-	if (dev->state != USB_DEVICE_READY || dev->gone || dev->end_wanted || dev->close_wanted)
+	if (dev->state != USB_DEVICE_READY || dev->backend.gone || dev->end_wanted ||
+	    dev->close_wanted)
 		return -ENODEV;
 	dev->dirty = true;
 	dev->request = *request;
@@ -392,12 +386,13 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 		return -ENOMEM;
 	dev->carrier.ops = &carrier_ops;
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
-	dev->fd = fd;
+	dev->backend.fd = fd;
+	dev->ways = ways;
 	dev->keyboard.struck = keyboard_struck;
 	dev->configuration = dev->found_configuration = USB_NO_CONFIGURATION;
 	dev->expected_configuration = dev->watched_configuration = USB_NO_CONFIGURATION;
-	list_init(&dev->aloft);
-	list_init(&dev->done);
+	list_init(&dev->backend.aloft);
+	list_init(&dev->backend.done);
 	*ret_dev = dev;
 	return 0;
 }
@@ -427,7 +422,7 @@ struct usb_device *usb_device_free(struct usb_device *dev)
 	assert(dev->state == USB_DEVICE_NEW || dev->state == USB_DEVICE_CLOSED);
 	forget_client(dev);
 	let_go(dev);
-	dev->fd = fd_close(dev->fd);
+	dev->backend.fd = fd_close(dev->backend.fd);
 	hid_input_free(dev->carrier.input);
 	free(dev);
 	return NULL;
@@ -502,7 +497,7 @@ void usb_device_close(struct usb_device *dev)
 	dev->close_wanted = true;
 	if (dev->state == USB_DEVICE_NEW || dev->state == USB_DEVICE_CLOSED) {
 		dev->state = USB_DEVICE_CLOSED;
-		dev->fd = fd_close(dev->fd);
+		dev->backend.fd = fd_close(dev->backend.fd);
 		dev->ops->closed(dev->ops_ctx);
 	} else if (!dev->busy && dev->state == USB_DEVICE_READY) {
 		cancel_all(dev);
@@ -541,9 +536,9 @@ static void deliver(struct usb_device *dev)
 	struct usb_client *client;
 	struct list *l;
 
-	if (list_empty(&dev->done))
+	if (list_empty(&dev->backend.done))
 		return;
-	while ((l = list_pop(&dev->done))) {
+	while ((l = list_pop(&dev->backend.done))) {
 		struct usb_urb *urb = list_entry(l, struct usb_urb, device_link);
 
 		dev->in_flight--;
@@ -560,23 +555,19 @@ static void deliver(struct usb_device *dev)
  * usb_device_events() - see what is ready
  * @dev:	the device
  *
- * To be called when a watched descriptor is ready. Bounded: libusb reaps at most 26 URBs a call,
- * and the descriptor stays ready while there are more. The session gets its URBs; the user sends
+ * To be called when a watched descriptor is ready. Bounded: a back-end hands back some at a time, and
+ * the descriptor stays ready while there are more. The session gets its URBs; the user sends
  * then.
  */
 void usb_device_events(struct usb_device *dev)
 {
 	struct usb_device_guard guard;
-	struct timeval now = {};
 
 	if (dev->busy || dev->state != USB_DEVICE_READY)
 		return;
 	enter(&guard, dev);
-	if (dev->direct)
-		usb_direct_reap(dev);
-	else
-		libusb_handle_events_timeout_completed(dev->context, &now, NULL);
-	if (dev->fds_changed)
+	dev->backend.ops->reap(&dev->backend);
+	if (dev->backend.watches_changed)
 		refresh_watches(dev);
 	deliver(dev);
 	if (guard.dev)
@@ -592,7 +583,7 @@ void usb_device_events(struct usb_device *dev)
  */
 bool usb_device_ready(const struct usb_device *dev)
 {
-	return dev->state == USB_DEVICE_READY && !dev->gone && !dev->end_wanted &&
+	return dev->state == USB_DEVICE_READY && !dev->backend.gone && !dev->end_wanted &&
 	       !dev->close_wanted;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One claimed USB device: a libusb context of its own on a descriptor that somebody else opened.
+ * One claimed USB device, on a descriptor that somebody else opened.
  *
  * A device belongs to one guest's thread at a time (its user), which calls everything here; between
- * usb_device_unbind() and usb_device_bind() it may be handed to another thread. It owns its libusb
- * context and handle, the descriptor, and the URBs in flight. It starts no thread and waits for
+ * usb_device_unbind() and usb_device_bind() it may be handed to another thread. It owns the descriptor,
+ * what drives it there (usb_backend.h), and the URBs in flight. It starts no thread and waits for
  * nothing: calls that block in the kernel are jobs, run by a worker of the user's, and while one is
  * under way the device is *parked*: nothing is submitted, cancelled or reaped.
  *
@@ -25,12 +25,13 @@
 
 struct hid_chords;
 struct hid_found;
+struct usb_backend_ops;
 struct usb_memory;
 struct usb_device;
 
 /*
- * One blocking call. run() is called in a worker and touches only what the job owns and the libusb
- * handle; done() afterwards in the user's thread. Embedded in the device, one at a time.
+ * One blocking call. run() is called in a worker and touches only what the job owns and the
+ * back-end; done() afterwards in the user's thread. Embedded in the device, one at a time.
  */
 struct usb_job {
 	struct letter letter; /* for the user's way back */
@@ -66,6 +67,7 @@ struct usb_device_ops {
 };
 
 int usb_device_library_init(void);
+void usb_device_use(const struct usb_backend_ops *const *backends);
 
 int usb_device_new(struct usb_device **ret_dev, const char *name, int fd);
 void usb_device_expect(struct usb_device *dev, uint8_t configuration);

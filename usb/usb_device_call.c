@@ -3,15 +3,12 @@
  * What blocks in the kernel: open, claim, configure, reset, release, close. Run by a worker, which
  * owns the device meanwhile; no transfer is under way that these calls would kill.
  *
- * All but the transfers themselves are usbfs' calls (include/uapi/linux/usbdevice_fs.h), and libusb
- * doesn't know of them: see usb_interfaces.c.
+ * Here is what comes after what; the calls themselves are the back-end's.
  */
 #include <errno.h>
-#include <linux/usbdevice_fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -38,23 +35,6 @@ int _printf_(3, 4) usb_device_fail(struct usb_device *dev, int r, const char *fo
 	return r;
 }
 
-static int errno_of(int error)
-{
-	switch (error) {
-	case LIBUSB_ERROR_NO_DEVICE:
-	case LIBUSB_ERROR_NOT_FOUND:
-		return -ENODEV;
-	case LIBUSB_ERROR_BUSY:
-		return -EBUSY;
-	case LIBUSB_ERROR_ACCESS:
-		return -EACCES;
-	case LIBUSB_ERROR_NO_MEM:
-		return -ENOMEM;
-	default:
-		return -EIO;
-	}
-}
-
 /*
  * The reset unbinds usbfs like any driver that knows nothing of resets, and then the kernel binds
  * the host's drivers: so nothing is claimed while it lasts (core/hub.c: usb_reset_device).
@@ -65,7 +45,7 @@ static int reset(struct usb_device *dev)
 	int r, claimed;
 
 	usb_interfaces_release(dev);
-	r = ioctl(dev->fd, USBDEVFS_RESET, NULL) < 0 ? -errno : 0;
+	r = dev->backend.ops->reset(&dev->backend);
 	if (r == -ENODEV)
 		return r;
 	claimed = usb_interfaces_claim(dev);
@@ -85,13 +65,6 @@ static int configure(struct usb_device *dev, int configuration)
 	return r < 0 ? r : claimed;
 }
 
-static int clear_halt(struct usb_device *dev, uint8_t address)
-{
-	unsigned number = address;
-
-	return ioctl(dev->fd, USBDEVFS_CLEAR_HALT, &number) < 0 ? -errno : 0;
-}
-
 static int run_request(struct usb_device *dev)
 {
 	const struct usb_request *request = &dev->request;
@@ -105,7 +78,7 @@ static int run_request(struct usb_device *dev)
 		r = usb_interfaces_set(dev, request->interface, request->alternate);
 		break;
 	case USB_REQUEST_CLEAR_HALT:
-		r = clear_halt(dev, request->endpoint);
+		r = dev->backend.ops->clear_halt(&dev->backend, request->endpoint);
 		break;
 	case USB_REQUEST_RESET:
 		/* What must never be reset says that it was. */
@@ -144,13 +117,10 @@ static void close_all(struct usb_device *dev)
 {
 	usb_interfaces_release(dev);
 	usb_interfaces_close(dev);
-	if (dev->handle)
-		libusb_close(dev->handle);
-	if (dev->context)
-		libusb_exit(dev->context);
-	dev->handle = NULL;
-	dev->context = NULL;
-	dev->fd = fd_close(dev->fd);
+	if (dev->started)
+		dev->backend.ops->stop(&dev->backend);
+	dev->started = false;
+	dev->backend.fd = fd_close(dev->backend.fd);
 }
 
 static void look_up_quirks(struct usb_device *dev)
@@ -160,29 +130,44 @@ static void look_up_quirks(struct usb_device *dev)
 	dev->never_reset = !usb_model_stands_reset(d->id_vendor, d->id_product);
 }
 
-static int start_libusb(struct usb_device *dev)
+/* The first way to the device that there is for such a descriptor. */
+static int choose_way(struct usb_device *dev)
 {
-	int r = libusb_init(&dev->context);
+	while (*dev->ways && (*dev->ways)->takes && !(*dev->ways)->takes(dev->backend.fd))
+		dev->ways++;
+	dev->backend.ops = *dev->ways;
+	if (!dev->backend.ops)
+		return usb_device_fail(dev, -ENOTTY, "nothing can use its descriptor");
+	return 0;
+}
 
+static int start(struct usb_device *dev)
+{
+	const char *reason = NULL;
+	int r;
+
+	while ((r = dev->backend.ops->start(&dev->backend, &reason)) == USB_BACKEND_NEXT) {
+		dev->ways++;
+		r = choose_way(dev);
+		if (r < 0)
+			return r;
+	}
 	if (r < 0)
-		return usb_device_fail(dev, errno_of(r), "libusb can't be started: %s",
-				       libusb_strerror(r));
-	r = libusb_wrap_sys_device(dev->context, dev->fd, &dev->handle);
-	/* Of reading descriptors that we could read. */
-	dev->direct = r == LIBUSB_ERROR_IO;
-	if (r < 0 && !dev->direct)
-		return usb_device_fail(dev, errno_of(r), "libusb can't use its descriptor: %s",
-				       libusb_strerror(r));
+		return usb_device_fail(dev, r, "%s can't use its descriptor: %s",
+				       dev->backend.ops->name, reason);
+	dev->started = true;
 	return 0;
 }
 
 static int open_and_claim(struct usb_device *dev)
 {
-	int r = usb_interfaces_open(dev);
+	int r = choose_way(dev);
 
+	if (r == 0)
+		r = usb_interfaces_open(dev);
 	if (r < 0)
 		return r;
-	r = start_libusb(dev);
+	r = start(dev);
 	if (r < 0)
 		return r;
 	look_up_quirks(dev);
@@ -218,7 +203,7 @@ void usb_device_call_run(struct usb_device *dev)
 		dev->result = restore(dev);
 		break;
 	case USB_CALL_CLOSE:
-		if (dev->dirty && !dev->gone)
+		if (dev->dirty && !dev->backend.gone)
 			restore(dev);
 		close_all(dev);
 		dev->result = 0;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A device from within: usb_device.c (its states), usb_device_call.c (what blocks),
- * usb_interfaces.c (its interfaces), usb_keyboard.c, usb_transfer.c and usb_direct.c (its transfers) share this,
- * and nobody else includes it.
+ * usb_interfaces.c (its interfaces) and usb_keyboard.c share this, and nobody else includes it. What it
+ * is driven by is usb_backend.h's.
  *
  * While a job is under way (@busy), all but the job's @letter belongs to the worker; otherwise to
  * the user's thread. The hand-over is the user's mailbox.
  */
 #pragma once
 
-#include <libusb.h>
-
 #include "base/list.h"
 #include "usb/hid_found.h"
 #include "usb/hid_input.h"
+#include "usb/usb_backend.h"
 #include "usb/usb_carrier.h"
 #include "usb/usb_configuration.h"
 #include "usb/usb_descriptor.h"
@@ -44,16 +43,15 @@ enum usb_device_call { USB_CALL_OPEN, USB_CALL_REQUEST, USB_CALL_RESTORE, USB_CA
 struct usb_device {
 	struct usb_carrier carrier;
 	char name[64];
-	int fd; /* owned; libusb doesn't close it */
-	libusb_context *context;
-	libusb_device_handle *handle;
-	bool direct; /* libusb can't take it: usb_direct.c */
+	struct usb_backend backend;		   /* whose descriptor is the device's to close */
+	const struct usb_backend_ops *const *ways; /* from this one on */
+	bool started;				   /* the back-end is, and what it watches counts */
 
 	const struct usb_device_ops *ops;
 	void *ops_ctx;
 	enum usb_device_state state;
 	bool end_wanted, close_wanted; /* once drained */
-	bool gone, gone_told;
+	bool gone_told;
 	bool dirty;			/* not as after a reset any more */
 	struct usb_device_guard *guard; /* the innermost */
 
@@ -80,27 +78,15 @@ struct usb_device {
 	struct hid_found found; /* in any of its configurations so far */
 
 	struct usb_memory *memory; /* what its URBs are charged to, or NULL */
-	struct list aloft;	   /* of usb_urb.device_link: libusb has them */
-	struct list done;	   /* libusb gave them back, the session doesn't know yet */
 	unsigned in_flight;
 
-	/* Descriptors that the user watches, and whether libusb's are others meanwhile. */
+	/* Descriptors that the user watches. */
 	struct {
 		int fd;
 		short events;
 	} watched[MAX_WATCHED];
 	unsigned n_watched;
-	bool fds_changed;
 };
-
-/* usb_transfer.c */
-int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb);
-void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb);
-
-/* usb_direct.c */
-int usb_direct_submit(struct usb_device *dev, struct usb_urb *urb);
-void usb_direct_cancel(struct usb_device *dev, struct usb_urb *urb);
-void usb_direct_reap(struct usb_device *dev);
 
 /* usb_device_call.c: in the worker */
 void usb_device_call_run(struct usb_device *dev);

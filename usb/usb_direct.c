@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Transfers of a device that libusb can't take: by usbfs' calls themselves. In the user's thread,
- * never while the device is parked.
+ * A device on a usbfs node that libusb can't take: transfers, too, are usbfs' calls; see usb_backend.h.
  *
  * libusb 1.0.26 to 1.0.28 refuses a device of which one configuration says that it is shorter than
  * its own descriptor (linux_usbfs.c: parse_config_descriptors), though Linux works with it: such a
@@ -17,7 +16,8 @@
 #include <sys/ioctl.h>
 
 #include "base/mem.h"
-#include "usb/usb_device_private.h"
+#include "usb/usb_backend.h"
+#include "usb/usb_usbfs.h"
 
 #define REAPED_MAX 26 /* a turn, as by libusb */
 
@@ -50,21 +50,14 @@ static int fill(const struct usb_urb *urb, struct usbdevfs_urb *u)
 	return 0;
 }
 
-static int failed(struct usb_device *dev, int error)
+static int failed(struct usb_backend *backend, int error)
 {
 	if (error == ENODEV)
-		dev->gone = true;
+		backend->gone = true;
 	return -error;
 }
 
-/**
- * usb_direct_submit() - give a URB to the kernel
- * @dev:	the device, open without libusb and not parked
- * @urb:	the URB, with a buffer
- *
- * Return: 0: it will be in the device's list of done ones; a negative errno.
- */
-int usb_direct_submit(struct usb_device *dev, struct usb_urb *urb)
+static int submit(struct usb_backend *backend, struct usb_urb *urb)
 {
 	int r;
 
@@ -77,57 +70,77 @@ int usb_direct_submit(struct usb_device *dev, struct usb_urb *urb)
 	r = fill(urb, urb->transfer);
 	if (r < 0)
 		return r;
-	urb->device = dev;
-	urb->cancel_later = false;
-	if (ioctl(dev->fd, USBDEVFS_SUBMITURB, urb->transfer) < 0)
-		return failed(dev, errno);
-	list_append(&dev->aloft, &urb->device_link);
-	dev->in_flight++;
+	if (ioctl(backend->fd, USBDEVFS_SUBMITURB, urb->transfer) < 0)
+		return failed(backend, errno);
 	return 0;
 }
 
-/**
- * usb_direct_cancel() - ask the kernel for a URB back
- * @dev:	the device, not parked
- * @urb:	the URB, submitted; where it is done already, its true result comes
- */
-void usb_direct_cancel(struct usb_device *dev, struct usb_urb *urb)
+static void cancel(struct usb_backend *backend, struct usb_urb *urb)
 {
-	urb->cancel_later = false;
-	if (ioctl(dev->fd, USBDEVFS_DISCARDURB, urb->transfer) < 0)
-		failed(dev, errno);
+	if (ioctl(backend->fd, USBDEVFS_DISCARDURB, urb->transfer) < 0)
+		failed(backend, errno);
 }
 
-static void done(struct usb_device *dev, struct usb_urb *urb, int status, int actual)
+static void done(struct usb_backend *backend, struct usb_urb *urb, int status, int actual)
 {
 	urb->cancelled = status == -ENOENT || status == -ECONNRESET;
 	urb->status = urb->cancelled ? -ECONNRESET : status;
 	urb->actual = (uint32_t)max_t(int, actual, 0);
-	list_remove(&urb->device_link);
-	list_append(&dev->done, &urb->device_link);
+	usb_backend_done(backend, urb);
 }
 
-/**
- * usb_direct_reap() - take back what the kernel is done with
- * @dev:	the device, not parked
- *
- * Of a device that is gone all come back, with -ESHUTDOWN where the kernel says no more of them.
- */
-void usb_direct_reap(struct usb_device *dev)
+/* Of a device that is gone all come back, with -ESHUTDOWN where the kernel says no more of them. */
+static void reap(struct usb_backend *backend)
 {
 	for (unsigned i = 0; i < REAPED_MAX; i++) {
 		struct usbdevfs_urb *u = NULL;
 
-		if (ioctl(dev->fd, USBDEVFS_REAPURBNDELAY, &u) < 0) {
+		if (ioctl(backend->fd, USBDEVFS_REAPURBNDELAY, &u) < 0) {
 			if (errno != ENODEV)
 				return;
-			dev->gone = dev->fds_changed = true;
-			list_for_each_safe(l, &dev->aloft)
-				done(dev, list_entry(l, struct usb_urb, device_link), -ESHUTDOWN,
-				     0);
+			backend->gone = backend->watches_changed = true;
+			list_for_each_safe(l, &backend->aloft)
+				done(backend, list_entry(l, struct usb_urb, device_link),
+				     -ESHUTDOWN, 0);
 			return;
 		}
 		if (u)
-			done(dev, u->usercontext, u->status, u->actual_length);
+			done(backend, u->usercontext, u->status, u->actual_length);
 	}
 }
+
+static int watches(struct usb_backend *backend, struct pollfd *fds, unsigned max)
+{
+	/* One that is gone is ready for ever. */
+	if (backend->gone || !max)
+		return 0;
+	fds[0] = (struct pollfd){.fd = backend->fd, .events = POLLOUT};
+	return 1;
+}
+
+static int start(struct usb_backend *backend, const char **ret_reason)
+{
+	return 0;
+}
+
+static void stop(struct usb_backend *backend)
+{
+}
+
+const struct usb_backend_ops usb_backend_direct = {
+	.name = "usbfs",
+	.read = usb_usbfs_read,
+	.control = usb_usbfs_control,
+	.claim = usb_usbfs_claim,
+	.release = usb_usbfs_release,
+	.set_configuration = usb_usbfs_set_configuration,
+	.reset = usb_usbfs_reset,
+	.set_interface = usb_usbfs_set_interface,
+	.clear_halt = usb_usbfs_clear_halt,
+	.start = start,
+	.stop = stop,
+	.submit = submit,
+	.cancel = cancel,
+	.reap = reap,
+	.watches = watches,
+};

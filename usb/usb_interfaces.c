@@ -7,18 +7,14 @@
  * has made of the device. libusb's own reading of a configuration isn't used: it gives the whole
  * configuration up at the first descriptor that is cut off, at an interface of more than 128
  * settings, and at the hole that usbfs leaves where a device has sent less than it announced
- * (libusb 1.0.26 to 1.0.28, descriptor.c: parse_configuration). Claims and settings are usbfs' calls
- * for the same reason: libusb takes no interface above 31, and such devices exist.
+ * (libusb 1.0.26 to 1.0.28, descriptor.c: parse_configuration).
  *
  * usbfs claims no interface above 63 (core/devio.c: claimintf). Such a one loses the host's driver
  * like the others; its endpoints don't exist for a client.
  */
 #include <errno.h>
-#include <linux/usbdevice_fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,9 +22,7 @@
 
 #define USBFS_INTERFACES 64 /* numbers below it can be claimed: bits of a long */
 
-/* USB 2.0, 9.4.2. */
-#define GET_CONFIGURATION 8
-#define TIMEOUT_MS	  1000
+#define TIMEOUT_MS 1000
 
 /* All that the node tells, holes as zeros. */
 static int read_node(struct usb_device *dev, size_t *ret_len)
@@ -43,9 +37,9 @@ static int read_node(struct usb_device *dev, size_t *ret_len)
 			return -ENOMEM;
 		dev->descriptor_bytes = bytes;
 		memset(bytes + len, 0, room - len);
-		n = pread(dev->fd, bytes + len, room - len, (off_t)len);
-		if (n < 0 && errno != EINTR)
-			return -errno;
+		n = dev->backend.ops->read(&dev->backend, bytes + len, room - len, (off_t)len);
+		if (n < 0 && n != -EINTR)
+			return (int)n;
 		len += (size_t)max_t(ssize_t, n, 0);
 		if (len == room)
 			room = min_t(size_t, 2 * room, USB_DESCRIPTORS_MAX_USBFS);
@@ -64,16 +58,10 @@ static int read_node(struct usb_device *dev, size_t *ret_len)
  */
 static int ask_configuration(struct usb_device *dev)
 {
+	/* USB 2.0, 9.4.2. */
+	static const uint8_t get_configuration[8] = {0x80, 8, [6] = 1};
 	uint8_t value = 0;
-	struct usbdevfs_ctrltransfer transfer = {
-		.bRequestType = 0x80,
-		.bRequest = GET_CONFIGURATION,
-		.wLength = sizeof(value),
-		.timeout = TIMEOUT_MS,
-		.data = &value,
-	};
-	int n = ioctl(dev->fd, USBDEVFS_CONTROL, &transfer);
-
+	int n = dev->backend.ops->control(&dev->backend, get_configuration, &value, TIMEOUT_MS);
 	bool answered = n == sizeof(value);
 
 	if (answered && usb_descriptors_index(&dev->descriptors, value) >= 0)
@@ -154,17 +142,6 @@ static void add_endpoints(struct usb_device *dev, const struct usb_setting *sett
 	}
 }
 
-static int claim(struct usb_device *dev, uint8_t number)
-{
-	struct usbdevfs_disconnect_claim claim = {
-		.interface = number,
-		.flags = USBDEVFS_DISCONNECT_CLAIM_EXCEPT_DRIVER,
-		.driver = "usbfs",
-	};
-
-	return ioctl(dev->fd, USBDEVFS_DISCONNECT_CLAIM, &claim) < 0 ? -errno : 0;
-}
-
 /**
  * usb_interfaces_claim() - have all interfaces of the active configuration
  * @dev:	the device, none of its interfaces claimed; its reason is set on failure
@@ -183,7 +160,7 @@ int usb_interfaces_claim(struct usb_device *dev)
 	dev->n_claimed = 0;
 	for (unsigned i = 0; c && i < c->n_interfaces; i++) {
 		uint8_t number = c->interfaces[i];
-		int r = claim(dev, number);
+		int r = dev->backend.ops->claim(&dev->backend, number);
 
 		if (r == -EINVAL) {
 			missing = missing || number < USBFS_INTERFACES;
@@ -216,11 +193,8 @@ int usb_interfaces_claim(struct usb_device *dev)
  */
 void usb_interfaces_release(struct usb_device *dev)
 {
-	for (unsigned i = 0; i < dev->n_claimed; i++) {
-		unsigned number = dev->claimed[i];
-
-		ioctl(dev->fd, USBDEVFS_RELEASEINTERFACE, &number);
-	}
+	for (unsigned i = 0; i < dev->n_claimed; i++)
+		dev->backend.ops->release(&dev->backend, dev->claimed[i]);
 	dev->n_claimed = 0;
 }
 
@@ -233,15 +207,14 @@ void usb_interfaces_release(struct usb_device *dev)
  */
 int usb_interfaces_configure(struct usb_device *dev, int configuration)
 {
-	int value = configuration;
+	int value = configuration, r;
 
 	/* Of SET_CONFIGURATION, 0 means none; some devices have one of that number all the same.
 	 * -1 is none for usbfs, too (core/message.c: usb_set_configuration). */
 	if (!value && usb_descriptors_index(&dev->descriptors, 0) < 0)
 		value = USB_NO_CONFIGURATION;
-	if (ioctl(dev->fd, USBDEVFS_SETCONFIGURATION, &value) < 0)
-		return -errno;
-	return choose(dev, value);
+	r = dev->backend.ops->set_configuration(&dev->backend, value);
+	return r < 0 ? r : choose(dev, value);
 }
 
 /**
@@ -254,12 +227,13 @@ int usb_interfaces_configure(struct usb_device *dev, int configuration)
  */
 int usb_interfaces_set(struct usb_device *dev, uint8_t number, uint8_t alternate)
 {
-	struct usbdevfs_setinterface set = {.interface = number, .altsetting = alternate};
+	int r;
 
 	if (!dev->active)
 		return -EINVAL;
-	if (ioctl(dev->fd, USBDEVFS_SETINTERFACE, &set) < 0)
-		return -errno;
+	r = dev->backend.ops->set_interface(&dev->backend, number, alternate);
+	if (r < 0)
+		return r;
 	usb_endpoints_clear_interface(&dev->carrier.endpoints, number);
 	add_endpoints(dev, usb_configuration_setting(dev->active, number, alternate));
 	return 0;

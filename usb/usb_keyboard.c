@@ -9,10 +9,8 @@
  * (usbhid_parse() and hid_get_class_descriptor() in drivers/hid/usbhid/hid-core.c, 6.1). What can't
  * be had is no error; the device works for its guest all the same.
  */
-#include <linux/usbdevice_fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -42,20 +40,14 @@ static int64_t now_seconds(void)
 static bool read_descriptor(struct usb_device *dev, uint8_t interface, void *data, size_t len,
 			    int64_t until)
 {
-	struct usbdevfs_ctrltransfer transfer = {
-		.bRequestType = 0x81,
-		.bRequest = 6,
-		.wValue = 0x2200,
-		.wIndex = interface,
-		.wLength = (uint16_t)len,
-		.timeout = TIMEOUT_MS,
-		.data = data,
+	uint8_t setup[8] = {
+		0x81, 6, 0, 0x22, interface, 0, (uint8_t)len, (uint8_t)(len >> 8),
 	};
 	int n = -1;
 
 	memset(data, 0, len);
 	for (unsigned i = 0; i < TRIES && n < (int)len && now_seconds() < until; i++)
-		n = ioctl(dev->fd, USBDEVFS_CONTROL, &transfer);
+		n = dev->backend.ops->control(&dev->backend, setup, data, TIMEOUT_MS);
 	return n >= 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A URB as a libusb transfer. In the user's thread, never while the device is parked.
+ * A device on a usbfs node, whose transfers are libusb's; see usb_backend.h. It has a libusb context of
+ * its own, of which the device is all.
  *
  * Timeouts are 0: a guest unlinks what it tires of. SHORT_NOT_OK isn't passed on: the guest's own
  * USB stack turns a short success into its error, and libusb would only tell of an ERROR.
@@ -13,16 +14,26 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <libusb.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "base/mem.h"
-#include "usb/usb_device_private.h"
+#include "usb/usb_backend.h"
+#include "usb/usb_device.h"
 #include "usb/usb_status.h"
+#include "usb/usb_usbfs.h"
 
 static_assert(sizeof(struct libusb_control_setup) == USB_URB_SETUP_SIZE, "setup packet");
 
 /* Of one usbfs URB; libusb makes several of more (linux_usbfs.c: MAX_ISO_PACKETS_PER_URB). */
 #define PACKETS_PER_PART 128
+
+struct own {
+	libusb_context *context;
+	libusb_device_handle *handle;
+};
 
 static void transfer_free(void *transfer)
 {
@@ -55,7 +66,7 @@ static void take_packets(struct usb_urb *urb, const struct libusb_transfer *t)
 static void LIBUSB_CALL on_done(struct libusb_transfer *transfer)
 {
 	struct usb_urb *urb = transfer->user_data;
-	struct usb_device *dev = urb->device;
+	struct usb_backend *backend = urb->device;
 
 	urb->status = usb_status_of_transfer(transfer->status);
 	urb->cancelled = transfer->status == LIBUSB_TRANSFER_CANCELLED;
@@ -67,9 +78,8 @@ static void LIBUSB_CALL on_done(struct libusb_transfer *transfer)
 			urb->status = 0;
 	}
 	if (transfer->status == LIBUSB_TRANSFER_NO_DEVICE)
-		dev->gone = true;
-	list_remove(&urb->device_link);
-	list_append(&dev->done, &urb->device_link);
+		backend->gone = true;
+	usb_backend_done(backend, urb);
 }
 
 static void fill_packets(struct usb_urb *urb, struct libusb_transfer *t)
@@ -86,9 +96,9 @@ static void fill_packets(struct usb_urb *urb, struct libusb_transfer *t)
 	}
 }
 
-static void fill(struct usb_device *dev, struct usb_urb *urb, struct libusb_transfer *t)
+static void fill(const struct own *own, struct usb_urb *urb, struct libusb_transfer *t)
 {
-	t->dev_handle = dev->handle;
+	t->dev_handle = own->handle;
 	t->user_data = urb;
 	t->callback = on_done;
 	t->timeout = 0;
@@ -135,54 +145,156 @@ static int provide(struct usb_urb *urb)
 	return 0;
 }
 
-/**
- * usb_transfer_submit() - give a URB to the kernel
- * @dev:	the device, open and not parked
- * @urb:	the URB, with a buffer
- *
- * Return: 0: it will be in the device's list of done ones; a negative errno.
- */
-int usb_transfer_submit(struct usb_device *dev, struct usb_urb *urb)
+static int submit(struct usb_backend *backend, struct usb_urb *urb)
 {
-	int r;
+	int r = provide(urb);
 
-	if (dev->direct)
-		return usb_direct_submit(dev, urb);
-	r = provide(urb);
 	if (r < 0)
 		return r;
-	fill(dev, urb, urb->transfer);
-	urb->device = dev;
-	urb->cancel_later = false;
+	fill(backend->own, urb, urb->transfer);
 	errno = 0;
 	r = libusb_submit_transfer(urb->transfer);
 	if (r == LIBUSB_ERROR_NO_DEVICE)
-		dev->gone = true;
+		backend->gone = true;
 	/* libusb calls it ERROR_IO, but leaves errno as it was (linux_usbfs.c). */
 	if (r == LIBUSB_ERROR_IO && errno == ENOMEM)
 		return -ENOMEM;
 	/* A packet that is too large for the endpoint or for usbfs. */
 	if (r == LIBUSB_ERROR_INVALID_PARAM && urb->type == USB_ISOCHRONOUS)
 		return -EMSGSIZE;
-	if (r < 0)
-		return usb_status_of_submit(r);
-	list_append(&dev->aloft, &urb->device_link);
-	dev->in_flight++;
-	return 0;
+	return r < 0 ? usb_status_of_submit(r) : 0;
 }
 
-/**
- * usb_transfer_cancel() - ask the kernel for a URB back
- * @dev:	the device, not parked
- * @urb:	the URB, submitted; where it is done already, its true result comes
- */
-void usb_transfer_cancel(struct usb_device *dev, struct usb_urb *urb)
+static void cancel(struct usb_backend *backend, struct usb_urb *urb)
 {
-	if (dev->direct) {
-		usb_direct_cancel(dev, urb);
-		return;
-	}
-	urb->cancel_later = false;
 	if (libusb_cancel_transfer(urb->transfer) == LIBUSB_ERROR_NO_DEVICE)
-		dev->gone = true;
+		backend->gone = true;
+}
+
+/* At most 26 URBs a call; the descriptor stays ready while there are more. */
+static void reap(struct usb_backend *backend)
+{
+	const struct own *own = backend->own;
+	struct timeval now = {};
+
+	libusb_handle_events_timeout_completed(own->context, &now, NULL);
+}
+
+/* ------------------------------------------------------------- its descriptors, its beginning and end */
+
+static void LIBUSB_CALL on_fd_added(int fd, short events, void *ctx)
+{
+	((struct usb_backend *)ctx)->watches_changed = true;
+}
+
+static void LIBUSB_CALL on_fd_removed(int fd, void *ctx)
+{
+	struct usb_backend *backend = ctx;
+
+	backend->watches_changed = true;
+	/* While the handle is open, only an unplugged device's goes. With no URB in flight it is
+	 * all that tells. */
+	if (fd == backend->fd)
+		backend->gone = true;
+}
+
+static int watches(struct usb_backend *backend, struct pollfd *fds, unsigned max)
+{
+	const struct own *own = backend->own;
+	const struct libusb_pollfd **all = libusb_get_pollfds(own->context);
+	unsigned n = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (const struct libusb_pollfd **p = all; *p && n < max; p++)
+		fds[n++] = (struct pollfd){.fd = (*p)->fd, .events = (*p)->events};
+	libusb_free_pollfds(all);
+	return (int)n;
+}
+
+static int errno_of(int error)
+{
+	switch (error) {
+	case LIBUSB_ERROR_NO_DEVICE:
+	case LIBUSB_ERROR_NOT_FOUND:
+		return -ENODEV;
+	case LIBUSB_ERROR_BUSY:
+		return -EBUSY;
+	case LIBUSB_ERROR_ACCESS:
+		return -EACCES;
+	case LIBUSB_ERROR_NO_MEM:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+static void stop(struct usb_backend *backend)
+{
+	struct own *own = take_ptr(backend->own);
+
+	if (own->context)
+		libusb_set_pollfd_notifiers(own->context, NULL, NULL, NULL);
+	if (own->handle)
+		libusb_close(own->handle);
+	if (own->context)
+		libusb_exit(own->context);
+	free(own);
+}
+
+static int start(struct usb_backend *backend, const char **ret_reason)
+{
+	struct own *own = calloc(1, sizeof(*own));
+	int r;
+
+	*ret_reason = "there is no memory for it";
+	if (!own)
+		return -ENOMEM;
+	backend->own = own;
+	r = libusb_init(&own->context);
+	if (r == 0)
+		r = libusb_wrap_sys_device(own->context, backend->fd, &own->handle);
+	if (r == 0) {
+		libusb_set_pollfd_notifiers(own->context, on_fd_added, on_fd_removed, backend);
+		return 0;
+	}
+	*ret_reason = libusb_strerror(r);
+	if (!own->context)
+		r = errno_of(r);
+	else
+		/* Of reading descriptors that we could read. */
+		r = r == LIBUSB_ERROR_IO ? USB_BACKEND_NEXT : errno_of(r);
+	stop(backend);
+	return r;
+}
+
+const struct usb_backend_ops usb_backend_libusb = {
+	.name = "libusb",
+	.read = usb_usbfs_read,
+	.control = usb_usbfs_control,
+	.claim = usb_usbfs_claim,
+	.release = usb_usbfs_release,
+	.set_configuration = usb_usbfs_set_configuration,
+	.reset = usb_usbfs_reset,
+	.set_interface = usb_usbfs_set_interface,
+	.clear_halt = usb_usbfs_clear_halt,
+	.start = start,
+	.stop = stop,
+	.submit = submit,
+	.cancel = cancel,
+	.reap = reap,
+	.watches = watches,
+};
+
+/**
+ * usb_device_library_init() - prepare libusb, once in the process
+ *
+ * Before any thread: libusb 1.0.26 keeps this setting for the whole process. Without it every
+ * context would read all of sysfs and start a thread of its own.
+ *
+ * Return: 0; -EOPNOTSUPP.
+ */
+int usb_device_library_init(void)
+{
+	return libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY) == 0 ? 0 : -EOPNOTSUPP;
 }
