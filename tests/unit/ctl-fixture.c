@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A daemon for usbroutectl; see ctl-fixture.h. */
+#include "tests/unit/ctl-fixture.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/test-ctl-XXXXXX";
+
+char socket_path[64], helper_path[64];
+
+static int listener = -1;
+
+char snippet[4096]; /* configs/libvirt/vm1.xml */
+
+/* Start the program with its output in pipes. */
+pid_t start(const char *const *args, int *ret_out, int *ret_err)
+{
+	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
+	int out[2], err[2];
+	pid_t pid;
+
+	for (unsigned i = 0; args[i]; i++)
+		argv[i + 3] = args[i];
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err[1], STDERR_FILENO);
+		execv(getenv("USBROUTECTL"), (char **)argv);
+		_exit(99);
+	}
+	close(out[1]);
+	close(err[1]);
+	*ret_out = out[0];
+	*ret_err = err[0];
+	return pid;
+}
+
+static int caller = -1;
+
+/* Be the daemon for one call: up to the call, and from there on. */
+void serve_begin(const char *call)
+{
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+	char text[4096];
+	size_t len = 0;
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	caller = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(caller >= 0);
+	do {
+		ssize_t n = recv(caller, text + len, sizeof(text) - len, 0);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+	} while (text[len - 1]);
+	assert_string_equal(text, call);
+}
+
+void serve_end(const char *reply)
+{
+	while (reply) {
+		const char *end = strstr(reply, "{END}");
+		size_t n = end ? (size_t)(end - reply) : strlen(reply);
+
+		assert_int_equal(send(caller, reply, n, MSG_NOSIGNAL), n);
+		assert_int_equal(send(caller, "", 1, MSG_NOSIGNAL), 1);
+		reply = end ? end + strlen("{END}") : NULL;
+	}
+	caller = fd_close(caller);
+}
+
+void serve(const char *call, const char *reply)
+{
+	serve_begin(call);
+	serve_end(reply);
+}
+
+void read_all(int fd, char *text, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(fd);
+}
+
+static bool read_snippet(void)
+{
+	int fd = open(getenv("SHIPPED_SNIPPET"), O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, snippet, sizeof(snippet) - 1);
+
+	fd_close(fd);
+	return n > 0;
+}
+
+/* In usbrouted-libvirt's place: says how it was called. */
+static bool make_helper(void)
+{
+	static const char script[] = "#!/bin/sh\necho \"$*\"\n";
+	int fd;
+
+	snprintf(helper_path, sizeof(helper_path), "%s/helper", directory);
+	fd = open(helper_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	if (fd < 0 || write(fd, script, strlen(script)) != (ssize_t)strlen(script))
+		return false;
+	close(fd);
+	return setenv("USBROUTED_LIBVIRT", helper_path, 1) == 0;
+}
+
+int setup(void **state)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!getenv("USBROUTECTL") || !mkdtemp(directory) || !read_snippet() || !make_helper())
+		return -1;
+	snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
+	strcpy(sa.sun_path, socket_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return bind(listener, (struct sockaddr *)&sa, sizeof(sa)) || listen(listener, 4);
+}
+
+int teardown(void **state)
+{
+	listener = fd_close(listener);
+	unlink(socket_path);
+	unlink(helper_path);
+	return rmdir(directory);
+}
