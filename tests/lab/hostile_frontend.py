@@ -2,6 +2,7 @@
 """A hostile virtual machine, on the board: speaks vhost-user to a guest's socket, with hand-made memory and rings.
 
     hostile_frontend.py SOCKET          all cases; `case NAME closed|kept` each, then `done`
+    hostile_frontend.py SOCKET CASE…    these; with --stay, a connection stays until somebody ends the program
 
 Every case is a connection of its own, and says what the daemon did to it: closed, or kept (what was sent cost a
 frame or a ring, or the card is just not used). The caller compares. Runs with the standard library alone.
@@ -10,6 +11,7 @@ frame or a ring, or the card is just not used). The caller compares. Runs with t
 import array
 import mmap
 import os
+import signal
 import socket
 import struct
 import sys
@@ -463,7 +465,7 @@ for _count in range(8):
     CASES.append((f"leaves-after-step-{_count}", _steps(_count)))
 
 
-def one(path, name, does):
+def one(path, name, does, stay):
     try:
         f = Frontend(path)
     except OSError as error:
@@ -478,14 +480,18 @@ def one(path, name, does):
         what = "closed"
     except socket.timeout:
         what = "silent"
+    if stay:
+        signal.pause()
     f.close()
     print(f"case {name} {what}", flush=True)
 
 
 def main():
+    wanted = sys.argv[2:]
+    stay = "--stay" in wanted
     for name, does in CASES:
-        if len(sys.argv) < 3 or name in sys.argv[2:]:
-            one(sys.argv[1], name, does)
+        if not wanted or name in wanted:
+            one(sys.argv[1], name, does, stay)
     print("done", flush=True)
 
 

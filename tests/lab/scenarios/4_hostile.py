@@ -82,8 +82,11 @@ def hostile_card(lab):
                        ("call-is-a-full-pipe", r"vm3: connection closed: its virtual machine handed over a descriptor that is "
                                                r"neither an eventfd nor memory")):
         since = len(lab.daemon.log())
-        lab.board.text(f"{program} {name}")
+        # Who leaves at once may have gone before anybody looks into its rings.
+        job = lab.board.spawn(f"{program} --stay {name}", stdin=b"")
         lab.daemon.wait_log(line, since)
+        job.kill()
+        job.wait()
     program = lab.board.follow(program, "hostile-frontend.log")
     program.wait(240)
     lab.settled("hostile-frontend.log", "done")
