@@ -111,3 +111,23 @@ int state_file_write(const char *path, const char *text, size_t len)
 	}
 	return sync_folder_of(path);
 }
+
+/**
+ * state_file_print() - put what is printed in a file's place, for good
+ * @path:	the file
+ * @print:	called once
+ * @ctx:	for it
+ *
+ * Return: as state_file_write(), or -ENOMEM.
+ */
+int state_file_print(const char *path, state_file_fn print, const void *ctx)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return -ENOMEM;
+	print(f, ctx);
+	return fclose(f) == 0 ? state_file_write(path, text, len) : -ENOMEM;
+}

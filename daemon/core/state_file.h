@@ -6,8 +6,14 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define STATE_FILE_MAX (1024 * 1024)
 
 int state_file_read(const char *path, char **ret_text, size_t *ret_len);
 int state_file_write(const char *path, const char *text, size_t len);
+
+/* Prints all that a file is to hold. */
+typedef void (*state_file_fn)(FILE *f, const void *ctx);
+
+int state_file_print(const char *path, state_file_fn print, const void *ctx);

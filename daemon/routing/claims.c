@@ -98,22 +98,10 @@ bool claims_take(struct list *claims, const struct device *device, struct route_
 	return false;
 }
 
-/**
- * claims_save() - write down which devices the host's drivers don't have
- * @daemon:	whose devices
- *
- * Return: 0 or a negative errno.
- */
-int claims_save(struct daemon *daemon)
+static void claims_print(FILE *f, const void *ctx)
 {
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int r;
+	const struct daemon *daemon = ctx;
 
-	if (!f)
-		return -ENOMEM;
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
@@ -130,10 +118,21 @@ int claims_save(struct daemon *daemon)
 			fprintf(f, " %s %u\n", d->route->before.vm[0] ? d->route->before.vm : "-",
 				d->route->before.number);
 	}
-	if (fclose(f) != 0)
-		return -ENOMEM;
+}
+
+/**
+ * claims_save() - write down which devices the host's drivers don't have
+ * @daemon:	whose devices
+ *
+ * Return: 0 or a negative errno.
+ */
+int claims_save(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int r;
+
 	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, "claimed");
-	r = state_file_write(path, text, len);
+	r = state_file_print(path, claims_print, daemon);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));
 	return r;

@@ -68,22 +68,10 @@ void old_sessions_load(struct daemon *daemon)
 	}
 }
 
-/**
- * old_sessions_save() - write down what connections there are
- * @daemon:	the daemon
- *
- * A failure is logged and costs nothing now.
- */
-void old_sessions_save(struct daemon *daemon)
+static void sessions_print(FILE *f, const void *ctx)
 {
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int r;
+	const struct daemon *daemon = ctx;
 
-	if (!f)
-		return;
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		const struct guest_peer *peer = &d->route->peer;
@@ -96,10 +84,21 @@ void old_sessions_save(struct daemon *daemon)
 		inet_ntop(AF_INET6, in6, address, sizeof(address));
 		fprintf(f, "%s %s %u\n", d->route->at->name, address, peer->port);
 	}
-	if (fclose(f) != 0)
-		return;
+}
+
+/**
+ * old_sessions_save() - write down what connections there are
+ * @daemon:	the daemon
+ *
+ * A failure is logged and costs nothing now.
+ */
+void old_sessions_save(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int r;
+
 	path_of(daemon, path, sizeof(path));
-	r = state_file_write(path, text, len);
+	r = state_file_print(path, sessions_print, daemon);
 	if (r < 0)
 		log_warning("%s: %s; after a crash, guests may keep devices that are dead", path,
 			    errno_text(r));

@@ -185,20 +185,19 @@ static void put_line(FILE *f, const struct port_off *off)
 	fputc('\n', f);
 }
 
-static int ports_off_save(struct daemon *daemon)
+static void ports_off_print(FILE *f, const void *ctx)
 {
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	const struct daemon *daemon = ctx;
 
-	if (!f)
-		return -ENOMEM;
 	list_for_each(it, &daemon->devices->off)
 		put_line(f, list_entry(it, struct port_off, device.link));
-	if (fclose(f) != 0)
-		return -ENOMEM;
-	return state_file_write(unpowered_path(daemon, path), text, len);
+}
+
+static int ports_off_save(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+
+	return state_file_print(unpowered_path(daemon, path), ports_off_print, daemon);
 }
 
 static int fill(struct port_off *off, char *const field[FIELDS])

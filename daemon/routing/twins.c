@@ -55,16 +55,11 @@ bool twins_had(const struct daemon *daemon, const struct device *device)
 	return false;
 }
 
-static void twins_save(struct daemon *daemon)
+static void twins_print(FILE *f, const void *ctx)
 {
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX], line[LINE_MAX_];
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int r;
+	const struct daemon *daemon = ctx;
+	char line[LINE_MAX_];
 
-	if (!f)
-		return;
 	list_for_each(it, &daemon->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
@@ -73,10 +68,15 @@ static void twins_save(struct daemon *daemon)
 		line_of(d, line);
 		fputs(line, f);
 	}
-	if (fclose(f) != 0)
-		return;
+}
+
+static void twins_save(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int r;
+
 	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, FILE_NAME);
-	r = state_file_write(path, text, len);
+	r = state_file_print(path, twins_print, daemon);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));
 }

@@ -86,14 +86,10 @@ static int address_next(const struct config *config, const struct vm_list *vms,
 	return -ENOSPC;
 }
 
-static int addresses_save(const struct vm_list *vms, const char *path)
+static void addresses_print(FILE *f, const void *ctx)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	const struct vm_list *vms = ctx;
 
-	if (!f)
-		return -ENOMEM;
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *vm = vms->at[i];
 		char dotted[INET_ADDRSTRLEN];
@@ -102,9 +98,6 @@ static int addresses_save(const struct vm_list *vms, const char *path)
 			fprintf(f, "%s %s\n", vm->name,
 				inet_ntop(AF_INET, &vm->address, dotted, sizeof(dotted)));
 	}
-	if (fclose(f) != 0)
-		return -ENOMEM;
-	return state_file_write(path, text, len);
 }
 
 /**
@@ -137,7 +130,7 @@ int vm_addresses_assign(const struct config *config, const struct vm_list *vms)
 	}
 	if (!given)
 		return 0;
-	r = addresses_save(vms, path);
+	r = state_file_print(path, addresses_print, vms);
 	if (r < 0)
 		log_err("%s: %s; give each [vm] an address, or make the folder writable", path,
 			errno_text(r));

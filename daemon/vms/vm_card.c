@@ -83,28 +83,28 @@ void vm_cards_load(struct daemon *daemon)
 	}
 }
 
-static void cards_save(void *ctx, int res _unused_)
+static void cards_print(FILE *f, const void *ctx)
 {
-	struct daemon *daemon = ctx;
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX], mac[18];
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int r;
+	const struct daemon *daemon = ctx;
+	char mac[18];
 
-	loop_cancel(daemon->core->loop, &daemon->vms->cards_save);
-	if (!f)
-		return;
 	list_for_each(it, &daemon->vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!vm->has_fixed_mac && vm->has_mac)
 			fprintf(f, "%s %s\n", vm->name, mac_text(vm->mac, mac));
 	}
-	if (fclose(f) != 0)
-		return;
+}
+
+static void cards_save(void *ctx, int res _unused_)
+{
+	struct daemon *daemon = ctx;
+	char path[PATH_MAX];
+	int r;
+
+	loop_cancel(daemon->core->loop, &daemon->vms->cards_save);
 	cards_path(daemon, path);
-	r = state_file_write(path, text, len);
+	r = state_file_print(path, cards_print, daemon);
 	if (r < 0)
 		log_err("%s: %s; after a restart any guest may take these addresses", path,
 			errno_text(r));
