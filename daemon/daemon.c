@@ -35,6 +35,7 @@
 #include "daemon/routing/route.h"
 #include "daemon/routing/twins.h"
 #include "daemon/guests/virt_link.h"
+#include "daemon/vms/vm_left.h"
 #include "policy/rule.h"
 
 /* A call in the kernel may take 5 s to give up on a dead device; then some. */
@@ -184,7 +185,8 @@ static void daemon_ready(struct daemon *daemon)
 static void daemon_maybe_ready(struct daemon *daemon)
 {
 	if (!daemon->core->stopping && !daemon->core->ready &&
-	    device_registry_settled(daemon->devices->registry) && vms_known(daemon))
+	    device_registry_settled(daemon->devices->registry) && vms_known(daemon) &&
+	    vms_left_ended(daemon->vms_left))
 		daemon_ready(daemon);
 }
 
@@ -282,6 +284,7 @@ static int daemon_begin(struct daemon *daemon)
 		log_err("starting: %s", errno_text(r));
 		return r;
 	}
+	daemon->vms_left = vms_left_end(daemon, daemon_maybe_ready);
 	daemon_maybe_ready(daemon);
 	return 0;
 }
@@ -295,6 +298,7 @@ static void daemon_free(struct daemon *daemon)
 	if (daemon->devices->registry)
 		daemon->devices->registry = device_registry_free(daemon->devices->registry);
 	old_sessions_free(daemon);
+	daemon->vms_left = vms_left_free(daemon->vms_left);
 	vms_free(daemon);
 	broker_free(daemon->routing->broker);
 	starter_free(daemon->vms->starter);

@@ -30,6 +30,7 @@
 
 struct control_socket;
 struct virt_link;
+struct vms_left;
 struct device_registry;
 struct policy;
 struct sandbox_user;
@@ -95,8 +96,9 @@ struct daemon {
 	struct commands *commands;
 	struct guests *guests;
 	struct control_socket *control;
-	int lock;    /* of the runtime directory */
-	int signals; /* a signalfd */
+	struct vms_left *vms_left; /* processes whose VMs are in no configuration any more */
+	int lock;		   /* of the runtime directory */
+	int signals;		   /* a signalfd */
 	bool done;
 	bool ends_all; /* stopping: the VMs' processes end, too */
 	int exit_status;
@@ -130,6 +132,7 @@ struct vm {
 		struct loop_watch timer; /* until it answers, or until it is tried again */
 		uint64_t stood_ns;	 /* since when it stands; 0: it doesn't */
 		unsigned failures;	 /* in a row */
+		bool aside;   /* the next control's door was made, and has not its name yet */
 		bool old;     /* it is the last control's, and not known yet what it has */
 		bool strange; /* it is, of a version that we do not speak */
 	} process;	      /* vm_run.c */

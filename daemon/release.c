@@ -13,7 +13,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -24,7 +23,7 @@
 #include "daemon/broker/broker_device.h"
 #include "daemon/routing/claims.h"
 #include "daemon/broker/starter.h"
-#include "protocol/vm_wire.h"
+#include "daemon/vms/vm_door.h"
 
 /*
  * Whether a daemon is at work on this folder: then its devices are not ours to give. Its sockets may
@@ -55,18 +54,6 @@ struct left {
 	int line;		      /* its end is the process's */
 	int process;		      /* a pidfd, or -1: it is not known for a VM's process */
 };
-
-/* Return: whether a file is a line; @ret_name is the VM's. */
-static bool is_line(const char *file, char ret_name[STARTER_NAME_SIZE])
-{
-	size_t n = strlen(file);
-
-	if (n <= 5 || n - 5 >= STARTER_NAME_SIZE || strcmp(file + n - 5, ".line") != 0)
-		return false;
-	memcpy(ret_name, file, n - 5);
-	ret_name[n - 5] = 0;
-	return true;
-}
 
 /* Return: whether the process with this number is the VM's. */
 static bool is_vm_process(pid_t pid, const char *name)
@@ -107,23 +94,11 @@ static int find_process(int line, const char *name)
 }
 
 /* Have one VM's process end. Return: its line; -1: there is none. */
-static int tell_end(const char *path)
+static int tell_end(const char *runtime_directory, const char *name)
 {
-	struct vm_wire_hello hello = {
-		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
-	struct vm_wire_plain end = {.kind = VM_ASK_END};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int line =
-		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int line = vm_door_connect(runtime_directory, name);
 
-	if (line < 0 || snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
-				(int)sizeof(address.sun_path))
-		return -1;
-	if (connect(line, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    fd_send(line, &hello, sizeof(hello), NULL, 0) < 0 ||
-	    fd_send(line, &end, sizeof(end), NULL, 0) < 0)
-		return -1;
-	return take_fd(&line);
+	return line >= 0 && vm_door_tell_end(line) == 0 ? take_fd(&line) : -1;
 }
 
 /* What it says is of no interest; it may also stop reading us. Return: whether it has ended. */
@@ -159,9 +134,9 @@ static void end_late(const struct left *left)
 	log_warning("%s: its process does not end when it is told to, and is killed", left->name);
 	if (syscall(SYS_pidfd_send_signal, left->process, SIGKILL, NULL, 0) < 0 ||
 	    !wait_end(left, until_ns))
-		log_err("%s: its process can't be killed; its devices can't be given back: see "
-			"\"pgrep -a usbrouted-vm\"",
-			left->name);
+		log_err("%s: its process can't be killed; its devices can't be given back: "
+			"try: pgrep -a vm:%.12s",
+			left->name, left->name);
 }
 
 /* All at once, and then their ends are waited for. */
@@ -177,13 +152,13 @@ static void end_processes(const char *runtime_directory)
 		struct left *l = &left[n];
 		char path[PATH_MAX];
 
-		if (!is_line(e->d_name, l->name))
+		if (!vm_door_is(e->d_name, l->name))
 			continue;
 		daemon_path(path, sizeof(path), runtime_directory, e->d_name);
-		l->line = tell_end(path);
+		l->line = tell_end(runtime_directory, l->name);
 		l->process = l->line < 0 ? -1 : find_process(l->line, l->name);
 		n += l->line >= 0;
-		unlink(path);
+		vm_door_forget(runtime_directory, l->name);
 		memcpy(path + strlen(path) - 5, ".sock", 6);
 		unlink(path);
 	}

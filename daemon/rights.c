@@ -55,10 +55,10 @@ static bool is_ours(const char *name)
 					    "addresses", "twins",    NULL};
 	size_t n = strlen(name);
 
-	if (n > 5 && (!strcmp(name + n - 5, ".sock") || !strcmp(name + n - 5, ".line")))
-		return true;
 	if (n > 4 && !strcmp(name + n - 4, ".new"))
 		n -= 4;
+	if (n > 5 && (!strncmp(name + n - 5, ".sock", 5) || !strncmp(name + n - 5, ".line", 5)))
+		return true;
 	for (unsigned i = 0; names[i]; i++)
 		if (strlen(names[i]) == n && !strncmp(names[i], name, n))
 			return true;

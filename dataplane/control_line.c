@@ -151,17 +151,29 @@ static bool serves_it(const struct control_line *c, const struct guest_config *c
 	       !memcmp(config->mac, mine->mac, sizeof(mine->mac));
 }
 
-/* The sockets of the last control are no longer to be found. */
+static void close_door(struct door *door)
+{
+	if (door->of)
+		listener_stop(&door->listener);
+	door->fd = fd_close(door->fd);
+}
+
+/*
+ * Until control has given the new door the old one's name, that one is where the next control looks for
+ * this process: it stays, beside the new one.
+ */
 static int wait_for_next(struct control_line *c, int next)
 {
-	listener_stop(&c->door);
-	fd_close(c->next);
-	c->next = next;
+	struct door *door = &c->doors[c->by == &c->doors[0]];
+
+	close_door(door);
+	door->of = c;
+	door->fd = next;
 	/* So that who connects can ask the kernel which process this is: it is the last one that listened. */
 	if (listen(next, 4) < 0)
 		log_warning("this process can't say at its socket who it is: %s",
 			    errno_text(errno));
-	return listener_start(&c->door, c->loop, next, next_connected, c);
+	return listener_start(&door->listener, c->loop, next, next_connected, door);
 }
 
 /* For the next control all goes on. What it knows of other guests it tells anew. */
@@ -423,12 +435,14 @@ static const struct vm_line_ops line_ops = {.message = on_message, .lost = on_lo
 /* The newest control counts: the one before may hang, and then nobody else would end it. */
 static void next_connected(void *ctx, int res _unused_)
 {
-	struct control_line *c = ctx;
-	int sock = listener_accept(&c->door, "control"), r;
+	struct door *door = ctx;
+	struct control_line *c = door->of;
+	int sock = listener_accept(&door->listener, "control"), r;
 
 	if (sock < 0)
 		return;
 	forget_control(c);
+	c->by = door;
 	r = vm_line_open(&c->line, c->loop, sock, VM_WIRE_VM, &line_ops, c);
 	if (r < 0) {
 		log_err("%s: control can't be heard: %s", c->guest->cfg.name, errno_text(r));
@@ -454,7 +468,7 @@ int control_line_new(struct control_line **ret_line, struct loop *loop, int sock
 	if (!c)
 		return -ENOMEM;
 	c->loop = loop;
-	c->next = -1;
+	c->doors[0].fd = c->doors[1].fd = -1;
 	list_init(&c->devices);
 	r = vm_line_open(&c->line, loop, sock, VM_WIRE_VM, &line_ops, c);
 	if (r < 0) {
@@ -492,8 +506,8 @@ struct control_line *control_line_free(struct control_line *line)
 	if (!line)
 		return NULL;
 	loop_cancel(line->loop, &line->deadline);
-	listener_stop(&line->door);
-	fd_close(line->next);
+	close_door(&line->doors[0]);
+	close_door(&line->doors[1]);
 	vm_line_free(line->line);
 	control_line_devices_free(line);
 	guest_free(line->guest);

@@ -15,10 +15,14 @@ struct control_line {
 	struct guest *guest;
 	struct list devices;		 /* of struct held */
 	struct guest_card card;		 /* as last told */
-	int next;			 /* the listener for the next control, or -1 */
 	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
 	bool agent_waits, agent_asked;	 /* for a socket; this control owes it */
-	struct listener door;		 /* of @next */
+	struct door {
+		struct control_line *of;
+		struct listener listener;
+		int fd;	 /* or -1 */
+	} doors[2];	 /* by which the next control may come */
+	struct door *by; /* by which the one that there is has come; NULL: it had its line before */
 	bool ending, done;
 	struct loop_watch deadline;
 };

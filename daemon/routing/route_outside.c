@@ -53,6 +53,13 @@ void routes_started(struct daemon *daemon)
 	claims_clear(&daemon->routing->claimed_before);
 	list_for_each(it, &daemon->vms->all)
 		routes_take_up(list_entry(it, struct vm, link));
+	/* Those whose VM is gone were closed when its process ended. */
+	list_for_each(it, &daemon->devices->all) {
+		struct route *route = list_entry(it, struct device, link)->route;
+
+		if (!vm_find(daemon, route->before.vm))
+			route->before = (struct route_before){0};
+	}
 	devices_name_anew(daemon);
 	routes_review(daemon);
 	port_jobs_started(daemon);

@@ -12,6 +12,7 @@ int vm_make_socket(struct vm *vm, gid_t group);
 int vm_start(struct vm *vm);
 int vm_run(struct vm *vm);
 void vm_run_end(struct vm *vm);
+void vm_run_ended(struct vm *vm);
 void vm_silence(struct vm *vm, const char *why);
 void vm_close(struct vm *vm);
 

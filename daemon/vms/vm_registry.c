@@ -231,6 +231,7 @@ static void vm_ended(void *ctx)
 
 	vm_net_ended(vm);
 	vm->guest = guest_free(vm->guest);
+	vm_run_ended(vm);
 	if (daemon->core->stopping) {
 		daemon->vms->n_ending--;
 		daemon_maybe_done(daemon);

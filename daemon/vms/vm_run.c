@@ -12,16 +12,10 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
 #include "daemon/vms/vm_process.h"
 
@@ -32,6 +26,7 @@
 #define ANSWER_SECONDS 10
 
 static void vm_ask_starter(struct vm *vm);
+static void vm_open_door(struct vm *vm);
 
 static void vm_again(void *ctx, int res _unused_)
 {
@@ -66,6 +61,7 @@ static void vm_is_known(struct vm *vm)
 
 static void vm_goes_on(void *ctx)
 {
+	vm_open_door(ctx);
 	daemon_vm_goes_on(ctx);
 }
 
@@ -170,6 +166,7 @@ static void vm_ask_starter(struct vm *vm)
 
 	if (vm->ending || vm->daemon->core->stopping)
 		return;
+	vm_open_door(vm);
 	r = starter_run(vm->daemon->vms->starter, &vm->process.req, vm->name, vm_started);
 	if (r < 0) {
 		log_err("%s: asking for its process: %s", vm->name, errno_text(r));
@@ -179,54 +176,17 @@ static void vm_ask_starter(struct vm *vm)
 
 /* ------------------------------------------------------------- where the next control finds it */
 
-static int line_address(const struct vm *vm, struct sockaddr_un *address)
+/* The process has the new door, or there is none at the old one. */
+static void vm_open_door(struct vm *vm)
 {
-	const char *folder = vm->daemon->core->config->runtime_directory;
+	int r = 0;
 
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	return snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s.line", folder,
-			vm->name) < (int)sizeof(address->sun_path)
-		       ? 0
-		       : -ENAMETOOLONG;
-}
-
-/* Who listens at the other end, as the kernel has noted it then. Return: a pidfd, or -1. */
-static int find_process(int line)
-{
-	struct ucred who;
-	socklen_t len = sizeof(who);
-
-	if (getsockopt(line, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
-		return -1;
-	return (int)syscall(SYS_pidfd_open, who.pid, 0);
-}
-
-/* Return: a line to a process that the last control has left behind, or -1. */
-static int find_old(const struct sockaddr_un *address)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-		return -1;
-	return take_fd(&fd);
-}
-
-/* Return: a listener, or a negative errno. */
-static int make_next(const struct sockaddr_un *address)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	unlink(address->sun_path);
-	/* A socket's file is made with the mode that the socket has. */
-	r = fchmod(fd, 0600) < 0 ||
-			    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
-			    listen(fd, 4) < 0
-		    ? -errno
-		    : 0;
-	return r < 0 ? r : take_fd(&fd);
+	if (vm->process.aside)
+		r = vm_door_open(vm->daemon->core->config->runtime_directory, vm->name);
+	vm->process.aside = false;
+	if (r < 0)
+		log_err("%s: its process would not be found by the next usbrouted: %s", vm->name,
+			errno_text(r));
 }
 
 /**
@@ -237,24 +197,21 @@ static int make_next(const struct sockaddr_un *address)
  */
 int vm_run(struct vm *vm)
 {
-	struct sockaddr_un address;
-	int old = -1, next = -1, r = line_address(vm, &address);
+	const char *folder = vm->daemon->core->config->runtime_directory;
+	int old = vm_door_connect(folder, vm->name), next = vm_door_make(folder, vm->name);
 
-	if (r == 0) {
-		old = find_old(&address);
-		next = make_next(&address);
-		r = next < 0 ? next : 0;
-	}
-	if (r < 0) {
+	if (next < 0) {
 		fd_close(old);
-		log_err("%s: making %s: %s", vm->name, address.sun_path, errno_text(r));
-		return r;
+		log_err("%s: making a socket for the next usbrouted in %s: %s", vm->name, folder,
+			errno_text(next));
+		return next;
 	}
 	guest_set_next(vm->guest, next);
+	vm->process.aside = true;
 	vm->process.old = old >= 0;
 	if (old >= 0) {
 		log_info("%s: its process of the last run goes on", vm->name);
-		vm_line_is(vm, old, find_process(old));
+		vm_line_is(vm, old, vm_door_process(old));
 	} else {
 		vm_ask_starter(vm);
 	}
@@ -263,17 +220,21 @@ int vm_run(struct vm *vm)
 
 /**
  * vm_run_end() - have nothing started any more
- * @vm:		the VM, which leaves or ends
+ * @vm:		the VM, which leaves or ends; its process may go on, and its door stays
  */
 void vm_run_end(struct vm *vm)
 {
-	struct sockaddr_un address;
-
 	starter_forget(&vm->process.req);
 	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
-	/* The name may be another one's by now, or the next control needs it. */
-	if (!vm->leaving && !vm->left && line_address(vm, &address) == 0)
-		unlink(address.sun_path);
+}
+
+/**
+ * vm_run_ended() - a VM's process has ended for good
+ * @vm:		the VM, without a guest
+ */
+void vm_run_ended(struct vm *vm)
+{
+	vm_door_forget(vm->daemon->core->config->runtime_directory, vm->name);
 }
 
 /**

@@ -124,6 +124,13 @@ class Daemon:
         return done.returncode, done.stdout, done.stderr
 
 
+def has_ended(pid):
+    try:
+        return "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def children(pid):
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -306,6 +313,46 @@ class Process(unittest.TestCase):
         finally:
             daemon.stop(signal.SIGINT)
         daemon.until(lambda: not pathlib.Path(f"/proc/{left}").exists())
+
+    def test_killed_before_it_has_said_a_word(self):
+        """A daemon that dies while it takes a process up: the next one finds that process all the same."""
+        daemon = self.daemon.start()
+        left = daemon.vm_process("vm1")
+        daemon.until(lambda: daemon.serves("vm1"))
+        daemon.stop(signal.SIGKILL)
+        os.kill(left, signal.SIGSTOP)       # it hears nothing meanwhile
+        for _ in range(3):
+            with subprocess.Popen([DAEMON, *daemon.words, "--config", daemon.config], stderr=subprocess.PIPE) as starting:
+                for line in starting.stderr:
+                    if b"vm1: its process of the last run goes on" in line:
+                        break
+                starting.kill()
+        os.kill(left, signal.SIGCONT)
+        daemon.start()
+        try:
+            self.assertEqual(daemon.vms(), ["vm1", "vm2"])
+            self.assertTrue(daemon.serves("vm1"))
+            self.assertTrue(pathlib.Path(f"/proc/{left}").exists())
+            self.assertFalse((daemon.run / "vm1.line.new").exists())
+        finally:
+            status, errors = daemon.stop()
+        self.assertIn("vm1: its process of the last run goes on", errors)
+        self.assertNotIn("vm1: its process is lost", errors)
+
+    def test_a_vm_that_left_the_configuration_meanwhile(self):
+        daemon = self.daemon.start()
+        stays, leaves = (daemon.vm_process(name) for name in ("vm1", "vm2"))
+        daemon.until(lambda: all(daemon.serves(name) for name in ("vm1", "vm2")))
+        daemon.stop(signal.SIGTERM)
+        daemon.configure("[vm vm1]\n")
+        daemon.start()          # which waits for that
+        self.assertTrue(has_ended(leaves))
+        self.assertTrue(pathlib.Path(f"/proc/{stays}").exists())
+        self.assertEqual(sorted(path.name for path in daemon.run.glob("vm*")), ["vm1.line", "vm1.sock"])
+        status, errors = daemon.stop()
+        self.assertEqual(status, 0)
+        self.assertIn("vm2: its process of the last run has ended", errors)
+        self.assertEqual(list(daemon.run.glob("vm*")), [])
 
     def test_release_ends_what_is_left(self):
         daemon = self.daemon.start()

@@ -109,6 +109,15 @@ class Mad(unittest.TestCase):
         self.assertEqual(self.daemon.ctl("reload")[0], 0)
         self.daemon.until(lambda: first not in self.processes())
 
+    def test_one_that_does_not_end_though_its_vm_left_the_configuration(self):
+        self.start("undying")
+        first = self.next()
+        self.daemon.stop(signal.SIGKILL)
+        self.daemon.configure("")
+        self.daemon.start()
+        self.assertEqual(self.processes(), [])
+        self.assertNotEqual(first, 0)
+
 
 if __name__ == "__main__":
     sys.argv = sys.argv[:1] + sys.argv[4:]

@@ -488,6 +488,50 @@ static void test_it_outlives_control(void **state)
 	rig_free(rig);
 }
 
+/* A control that has connected and said HELLO. */
+static int greets(const char *path)
+{
+	struct vm_wire_hello hello = {.kind = VM_ASK_HELLO, .version = 1, .least = 1};
+	int line = unix_connect(path, SOCK_SEQPACKET);
+
+	assert_int_equal(fd_send(line, &hello, sizeof(hello), NULL, 0), 0);
+	assert_int_equal(next_hears(line).hello.serves, 1);
+	return line;
+}
+
+/* A control that dies before its own door has the name leaves the one that it came by. */
+static void test_the_door_that_control_came_by_stays(void **state)
+{
+	struct rig *rig = rig_new();
+	struct vm_wire_start start = {.kind = VM_ASK_START, .name = "vm1", .prefix = 24};
+	char doors[4][120];
+	int line;
+
+	inet_pton(AF_INET, "10.77.0.11", start.address);
+	inet_pton(AF_INET, "10.77.0.1", start.daemon);
+	rig->guest = guest_free(rig->guest);
+	snprintf(doors[0], sizeof(doors[0]), "%s", rig->next_path);
+	for (unsigned i = 1; i < 4; i++) {
+		int fds[2];
+
+		snprintf(doors[i], sizeof(doors[i]), "%s.%u", rig->next_path, i);
+		/* The first two die early; the third one's door counts from then on. */
+		line = greets(doors[i < 3 ? 0 : 2]);
+		fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		fds[1] = unix_listen(doors[i], SOCK_SEQPACKET);
+		assert_int_equal(fd_send(line, &start, sizeof(start), fds, 2), 0);
+		assert_int_equal(next_hears(line).started.r, 0);
+		close(fds[0]);
+		close(fds[1]);
+		close(line);
+	}
+	close(greets(doors[2]));
+	close(greets(doors[3]));
+	for (unsigned i = 1; i < 4; i++)
+		unlink(doors[i]);
+	rig_free(rig);
+}
+
 /* The next segment that says more than an acknowledgement does. */
 static struct seen end_hears(struct fe *fe, struct end *e)
 {
@@ -648,6 +692,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_process_is_killed),
 		cmocka_unit_test(test_frames_cross_between_processes),
 		cmocka_unit_test(test_it_outlives_control),
+		cmocka_unit_test(test_the_door_that_control_came_by_stays),
 		cmocka_unit_test(test_an_agent_outlives_control),
 		cmocka_unit_test(test_nonsense_from_control),
 		cmocka_unit_test(test_control_goes_at_once),

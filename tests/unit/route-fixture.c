@@ -16,6 +16,7 @@
 #include "daemon/routing/port_off.h"
 #include "daemon/core/state_file.h"
 #include "daemon/routing/twins.h"
+#include "daemon/vms/vm_private.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- what happens, in words */
@@ -300,6 +301,16 @@ void started(struct fixture *f)
 	routes_started(&f->daemon);
 }
 
+static void vms_end(const struct list *vms)
+{
+	list_for_each(it, vms) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		vm->guest = guest_free(vm->guest);
+		vm_run_ended(vm);
+	}
+}
+
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
@@ -319,12 +330,8 @@ static void end(struct fixture *f)
 		if (gd)
 			drop(gd);
 	}
-	list_for_each(it, &f->vms.all)
-		list_entry(it, struct vm, link)->guest =
-			guest_free(list_entry(it, struct vm, link)->guest);
-	list_for_each(it, &f->vms.leaving)
-		list_entry(it, struct vm, link)->guest =
-			guest_free(list_entry(it, struct vm, link)->guest);
+	vms_end(&f->vms.all);
+	vms_end(&f->vms.leaving);
 	vms_free(d);
 	assert_int_equal(threads(), 0);
 	wish_books_deinit(&f->books);
