@@ -2,13 +2,12 @@
 /* Options; see options.h. */
 #include "ctl/options.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/near.h"
+#include "base/options.h"
 
 #define SECONDS_MAX 86400
 #define FOR_MAX	    (366.0 * 86400)
@@ -135,41 +134,17 @@ static const struct spec specs[] = {
 
 /* ------------------------------------------------------------- the command line */
 
-#define FIRST 256
+/* The row's own reader, with the run that it is for. */
+struct setting {
+	struct ctl *ctl;
+	bool (*set)(struct ctl *ctl, const char *text);
+};
 
-/* The word that getopt_long(3) has stopped at: of -abc it stops within. */
-static const char *stopped_at(int argc, char **argv)
+static bool take(void *ctx, const char *text)
 {
-	const char *next = optind < argc ? argv[optind] : "";
+	const struct setting *setting = ctx;
 
-	return next[0] == '-' && next[1] && next[1] != '-' && next[2] && next[1] == optopt
-		       ? next
-		       : argv[optind - 1];
-}
-
-static enum status no_such_option(const char *word)
-{
-	size_t dashes = strspn(word, "-"), len = strcspn(word + dashes, "=");
-	const char *names[ARRAY_SIZE(specs)], *near;
-	char name[32];
-
-	/* It takes nothing, and was given something. */
-	if (optopt >= FIRST) {
-		ctl_error("usage", "--%s: expected nothing after it; found \"%s\"",
-			  specs[optopt - FIRST].name, word);
-		return ctl_usage(NULL);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
-		names[i] = specs[i].name;
-	snprintf(name, sizeof(name), "%.*s", (int)min_t(size_t, len, sizeof(name) - 1),
-		 word + dashes);
-	near = near_best(name, names, ARRAY_SIZE(names));
-	ctl_error("usage", "%s: there is no such option%s%s%s", word,
-		  near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
-	if (!near)
-		ctl_note("a word that begins with - and is no option comes after --, as in: "
-			 "usbroutectl show -- -name");
-	return ctl_usage(NULL);
+	return setting->set(setting->ctl, text);
 }
 
 /**
@@ -182,34 +157,27 @@ static enum status no_such_option(const char *word)
  */
 enum status options_parse(struct ctl *ctl, int argc, char **argv)
 {
-	struct option options[ARRAY_SIZE(specs) + 1] = {0};
-	int c;
+	struct setting settings[ARRAY_SIZE(specs)];
+	struct option_row rows[ARRAY_SIZE(specs)];
+	struct options_fault fault;
+	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
-		options[i] = (struct option){
-			.name = specs[i].name,
-			.has_arg = specs[i].argument ? required_argument : no_argument,
-			.val = FIRST + (int)i,
-		};
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		const struct spec *s = c >= FIRST ? &specs[c - FIRST] : NULL;
-
-		if (c == 'h') {
-			ctl->help = true;
-		} else if (c == ':') {
-			ctl_error("usage", "%s: expected %s after it", argv[optind - 1],
-				  optopt >= FIRST ? specs[optopt - FIRST].argument : "more");
-			return ctl_usage(NULL);
-		} else if (!s) {
-			return no_such_option(stopped_at(argc, argv));
-		} else if (!s->set(ctl, optarg)) {
-			return ctl_usage(NULL);
-		} else {
-			ctl->given |= 1u << (c - FIRST);
-		}
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		settings[i] = (struct setting){ctl, specs[i].set};
+		rows[i] = (struct option_row){specs[i].name, specs[i].argument, .take = take,
+					      .ctx = &settings[i]};
 	}
-	return STATUS_DONE;
+	r = options_scan(rows, ARRAY_SIZE(rows), argc, argv, &ctl->given, &fault);
+	if (r == OPTIONS_GOOD)
+		return STATUS_DONE;
+	if (r == OPTIONS_WRONG) {
+		ctl_error("usage", "%s", fault.text);
+		if (fault.unknown)
+			ctl_note(
+				"a word that begins with - and is no option comes after --, as in: "
+				"usbroutectl show -- -name");
+	}
+	return ctl_usage(NULL);
 }
 
 /**

@@ -2,7 +2,6 @@
 /* usbrouted: options, configuration, broker; then daemon_run(). */
 #include <build_info.h>
 #include <errno.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/options.h"
 #include "base/output.h"
 #include "base/stranger.h"
 #include "daemon/broker/broker.h"
@@ -32,87 +32,46 @@
 /* A VM's card has up to a dozen descriptors, and two for each other card; a device has half a dozen. */
 #define DESCRIPTORS 16384
 
-static const char usage[] =
-	"Usage: usbrouted [--config FILE] [--user NAME] [--check | --release]\n"
-	"Route USB devices into virtual machines.\n"
-	"\n"
-	"  --config FILE  read FILE (default: " USBROUTED_CONFIG ")\n"
-	"  --check        read configuration and policy, print their errors, touch nothing\n"
-	"  --release      give devices that a stopped daemon has left claimed to the host\n"
-	"  --user NAME    once started, be NAME and not root (default: " RIGHTS_USER ")\n"
-	"  --debug        log more\n"
-	"  --version      print the version\n"
-	"  --help         print this\n"
-	"\n"
-	"Devices are routed with usbroutectl(1); the configuration is described in\n"
-	"usbrouted.conf(5).\n";
-
-struct options {
+struct wanted {
 	const char *config, *user;
 	bool check, release, debug;
 };
 
-/* Return: -1 to go on, else the exit status. */
-static int parse_options(struct options *o, int argc, char **argv)
+static int parse_options(struct wanted *w, int argc, char **argv)
 {
-	enum {
-		OPT_CONFIG = 256,
-		OPT_CHECK,
-		OPT_RELEASE,
-		OPT_USER,
-		OPT_DEBUG,
-		OPT_VERSION,
-		OPT_HELP
+	const struct option_row rows[] = {
+		{"config", "FILE", "read FILE (default: " USBROUTED_CONFIG ")", .text = &w->config},
+		{"check",
+		 .help = "read configuration and policy, print their errors, touch nothing",
+		 .flag = &w->check},
+		{"release",
+		 .help = "give devices that a stopped daemon has left claimed to the host",
+		 .flag = &w->release},
+		{"user", "NAME", "once started, be NAME and not root (default: " RIGHTS_USER ")",
+		 .text = &w->user},
+		{"debug", .help = "log more", .flag = &w->debug},
 	};
-	static const struct option options[] = {
-		{"config", required_argument, NULL, OPT_CONFIG},
-		{"check", no_argument, NULL, OPT_CHECK},
-		{"release", no_argument, NULL, OPT_RELEASE},
-		{"user", required_argument, NULL, OPT_USER},
-		{"debug", no_argument, NULL, OPT_DEBUG},
-		{"version", no_argument, NULL, OPT_VERSION},
-		{"help", no_argument, NULL, OPT_HELP},
-		{0},
+	const struct options options = {
+		.program = "usbrouted",
+		.version = USBROUTED_VERSION,
+		.begins = "usbrouted",
+		.usage = "usage: usbrouted [--config FILE] [--user NAME] [--check | --release]\n"
+			 "\n"
+			 "Routes USB devices into virtual machines.\n",
+		.notes = "Devices are routed with usbroutectl(1); the configuration is described "
+			 "in\n"
+			 "usbrouted.conf(5).\n",
+		.rows = rows,
+		.n = ARRAY_SIZE(rows),
 	};
-	int c;
+	int r = options_read(&options, argc, argv);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case OPT_CONFIG:
-			o->config = optarg;
-			break;
-		case OPT_CHECK:
-			o->check = true;
-			break;
-		case OPT_RELEASE:
-			o->release = true;
-			break;
-		case OPT_USER:
-			o->user = optarg;
-			break;
-		case OPT_DEBUG:
-			o->debug = true;
-			break;
-		case OPT_VERSION:
-			puts("usbrouted " USBROUTED_VERSION);
-			return 0;
-		case OPT_HELP:
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs("Try: usbrouted --help\n", stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc || (o->check && o->release)) {
-		fprintf(stderr, "usbrouted: unexpected \"%s\"\nTry: usbrouted --help\n",
-			optind < argc ? argv[optind] : "--release");
-		return EXIT_USAGE;
-	}
-	return -1;
+	if (r == OPTIONS_GOOD && w->check && w->release)
+		return options_wrong(&options, "--check and --release: expected one of them");
+	return r;
 }
 
-static int load(struct config **ret_config, struct policy **ret_policy, const struct options *o)
+static int load(struct config **ret_config, struct policy **ret_policy, const struct wanted *o)
 {
 	struct config_errors errors = {0};
 	int r = config_load(ret_config, o->config ? o->config : USBROUTED_CONFIG, o->config != NULL,
@@ -144,15 +103,15 @@ static void raise_descriptors(void)
 
 static int run(int argc, char **argv)
 {
-	struct options o = {0};
+	struct wanted o = {0};
 	struct sandbox_user user = {0};
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	char error[256];
 	int line, starter_line, r = parse_options(&o, argc, argv);
 
-	if (r >= 0)
-		return r;
+	if (r != OPTIONS_GOOD)
+		return r == OPTIONS_SHOWN ? 0 : EXIT_USAGE;
 	log_init(o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (load(&config, &policy, &o) != 0)
 		return EXIT_CANNOT;

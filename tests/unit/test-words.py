@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Every option and command that a program's help has is in its manual, and the other way round; the shell's completion of
-usbroutectl offers what its help has. Each command's heading
+usbroutectl offers what its help has; wrong words are answered alike by all. Each command's heading
 in the manual is its line in the help. usage: test-words.py SOURCE PROGRAM…"""
 
 import os
@@ -54,6 +54,23 @@ class Words(unittest.TestCase):
                     usage = text.splitlines()[0].split(" [--socket PATH] ", 1)[1]
                     self.assertEqual(alternatives(usage), set(headings), command)
             self.assertEqual(set(OPTION.findall(manual)) - OTHERS.get(name, set()), set(OPTION.findall(helped)), name)
+
+    def test_wrong_words(self):
+        """Every program says what is wrong with an option, and where it is written how to type it: exit status 2."""
+        for name, program in PROGRAMS.items():
+            if name == "usbrouted-vm":  # its one word is its VM's name
+                continue
+            helped = says(program, "--help")
+            wrong = [(["--no-such-word"], "--no-such-word: there is no such option"), (["-x"], "-x: there is no such option")]
+            for option, argument in re.findall(r"(?m)^  (--[a-z-]+)( [A-Z0-9]+)?", helped):
+                wrong.append(([option + "x"], f"{option}x: there is no such option; did you mean {option}?"))
+                wrong.append(([option], f"{option}: expected ") if argument else
+                             ([option + "=3"], f'{option}: expected nothing after it; found "{option}=3"'))
+            for words, said in wrong:
+                done = subprocess.run([program, *words], capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), (name, words, done.stderr))
+                self.assertRegex(done.stderr, rf"^(error\[usage\]|{name}): {re.escape(said)}", (name, words))
+                self.assertIn(f"\n  try: {name} --help\n", done.stderr)
 
     def test_exit_statuses(self):
         """Each status of the help is in the manual's EXIT STATUS, and the other way round."""
