@@ -3,23 +3,15 @@
 #include "tests/fuzz/clock-loop.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/loop.h"
 #include "base/mem.h"
+#include "tests/fuzz/promise.h"
 
 #define WATCHES	  512
 #define TURNS_MAX 10000 /* of what is due at one time: more would never end */
-
-static void promise(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
 
 static struct watch {
 	bool armed, timer;
@@ -60,7 +52,7 @@ static int watch_new(struct loop_watch *handle, struct watch as)
 	loop_cancel(NULL, handle);
 	while (i < WATCHES && watches[i].generation)
 		i++;
-	promise(i < WATCHES, "there is room for a watch");
+	promise(i < WATCHES);
 	as.generation = ++last_generation;
 	as.armed = true;
 	watches[i] = as;
@@ -86,8 +78,7 @@ int loop_watch_again(struct loop *loop _unused_, struct loop_watch *watch)
 {
 	struct watch *w = &watches[watch->slot];
 
-	promise(w->generation && w->generation == watch->generation,
-		"what is armed again is there");
+	promise(w->generation && w->generation == watch->generation);
 	w->armed = true;
 	return 0;
 }
@@ -109,7 +100,7 @@ void loop_post(struct loop *loop _unused_, struct letter *letter, letter_fn deli
 
 int loop_turn(struct loop *loop _unused_, bool wait)
 {
-	promise(!wait, "nobody waits here");
+	promise(!wait);
 	clock_turn();
 	return 0;
 }
@@ -173,7 +164,7 @@ void clock_turn(void)
 	unsigned n = 0;
 
 	while (deliver_letter() || call_due()) {
-		promise(++n < TURNS_MAX, "it comes to rest");
+		promise(++n < TURNS_MAX);
 		turns++;
 	}
 }

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@
 #include "base/mem.h"
 #include "dataplane/guest_private.h"
 #include "tests/fuzz/clock-loop.h"
+#include "tests/fuzz/promise.h"
 #include "vhost_user_net/tcp.h"
 
 #define CONNECTIONS 10 /* two more than there are places */
@@ -31,15 +31,6 @@
 #define SAID_MAX    16384
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 /* A connection of the guest's, and control's end of it. */
 struct connection {
@@ -74,7 +65,7 @@ static struct connection *connection_of(const struct stream *stream)
 	for (unsigned i = 0; i < CONNECTIONS; i++)
 		if (connections[i].stream == stream)
 			return &connections[i];
-	promised(false, "a stream is a connection's");
+	promise_broken("a stream is a connection's");
 	return NULL;
 }
 
@@ -285,7 +276,7 @@ static void hold_against(const struct connection *c)
 	     at = memchr(at, '\n', (size_t)(c->said + c->n_said - at)), at = at ? at + 1 : NULL)
 		if ((size_t)(c->said + c->n_said - at) >= n && !memcmp(at, rest, n))
 			return;
-	promised(false, "a later control hears whole lines");
+	promise_broken("a later control hears whole lines");
 }
 
 static void hears(struct connection *c)

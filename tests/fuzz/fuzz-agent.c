@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,21 +28,13 @@
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
 #include "tests/fuzz/clock-loop.h"
+#include "tests/fuzz/promise.h"
 
 #define GUESTS	4 /* connections of the guest's at a time */
 #define DEVICES 3
 #define STEPS	300
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 /* ------------------------------------------------------------- the routes, and the other way */
 

@@ -24,17 +24,9 @@
 #include "base/mem.h"
 /* Its requests are served by a static function of a process of its own. */
 #include "daemon/broker/broker_process.c"
+#include "tests/fuzz/promise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 static struct cursor input;
 static bool armed;   /* the broker runs; else the calls are the fuzzer's own */

@@ -21,19 +21,11 @@
 #include "base/disk.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "tests/fuzz/promise.h"
 
 #define BLOCKS 12
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 static char sysfs[64];
 

@@ -4,23 +4,13 @@
  * to edit it again changes nothing.
  */
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "libvirt/domain_xml.h"
+#include "tests/fuzz/promise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 /* The first byte says whether the card has a MAC. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,6 @@
  * Input: two descriptors, each behind a byte of its length / 4; then steps.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 #include "../unit/script-backend.h"
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "tests/fuzz/promise.h"
 #include "usb/hid_input.h"
 
 #define INTERFACES 2
@@ -26,15 +26,6 @@
 #define REPORT_MAX 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 struct world {
 	struct script script;

@@ -7,7 +7,6 @@
  * Input: steps, each a byte that says what, and what it needs.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "base/mem.h"
 #include "../unit/vu-frontend.h"
 #include "frame-maker.h"
+#include "tests/fuzz/promise.h"
 #include "vhost_user_net/net_link.h"
 #include "vhost_user_net/net_rules.h"
 
@@ -31,15 +31,6 @@ static struct net_link evil;
 static int wake[2];
 static struct made_frame made;
 static uint8_t buf[70000], evil_mac[6], third_mac[6];
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 /* A new link, as control makes one when the process at its other end is another one. */
 static void new_link(void)

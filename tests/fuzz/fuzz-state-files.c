@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +24,7 @@
 #include "daemon/routing/port_off.h"
 #include "policy/usb_class.h"
 #include "tests/fuzz/clock-loop.h"
+#include "tests/fuzz/promise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,12 +40,6 @@ static const char config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\naddress = 10.77.0.50
 			     "[device keyboard]\nmatch = id=046d:c31c\n"
 			     "[device private]\nmatch = id=046d:2222\nvms = vm1\n"
 			     "[group desk]\ndevices = keyboard private\n";
-
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
 
 static void put(const struct fixture *f, const char *name, const void *bytes, size_t len)
 {

@@ -11,6 +11,7 @@
 
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "tests/fuzz/promise.h"
 #include "tests/unit/tcp-wire.h"
 #include "vhost_user_net/net_checksum.h"
 #include "vhost_user_net/tcp_private.h"
@@ -51,12 +52,6 @@ static const struct tcp_config guest = {
 	.address4 = {10, 77, 0, 11},
 	.address6 = {0xfe, 0x80, [15] = 11},
 };
-
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
 
 static uint8_t u8(void)
 {

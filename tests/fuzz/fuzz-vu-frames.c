@@ -10,7 +10,6 @@
  * Input: steps, each a byte that says what, and what it needs.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +17,7 @@
 #include "base/mem.h"
 #include "../unit/vu-frontend.h"
 #include "frame-maker.h"
+#include "tests/fuzz/promise.h"
 #include "vhost_user_net/net_arp.h"
 #include "vhost_user_net/net_echo.h"
 #include "vhost_user_net/net_neighbor.h"
@@ -34,15 +34,6 @@ static struct fe guests[GUESTS];
 static struct made_frame made;
 static bool restarted; /* the sender's receive buffers may be too small now */
 static uint8_t buf[70000];
-
-static void promised(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-#define promise(what) promised(what, #what)
 
 static void begin(uint8_t how)
 {

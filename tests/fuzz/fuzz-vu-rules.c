@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tests/fuzz/promise.h"
 #include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/net_segment.h"
 
@@ -14,12 +15,6 @@ static const struct net_rules rules = {
 	.address = {10, 77, 0, 11},
 	.daemon = {10, 77, 0, 1},
 };
-
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
 
 /* Input: the virtio-net header, then the frame. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
