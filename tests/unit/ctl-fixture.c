@@ -18,15 +18,23 @@ static int listener = -1;
 
 char snippet[4096]; /* configs/libvirt/vm1.xml */
 
-/* Start the program with its output in pipes. */
-pid_t start(const char *const *args, int *ret_out, int *ret_err)
+/* In a child: be the program. */
+_Noreturn void run_program(const char *const *args)
 {
 	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
-	int out[2], err[2];
-	pid_t pid;
 
 	for (unsigned i = 0; args[i]; i++)
 		argv[i + 3] = args[i];
+	execv(getenv("USBROUTECTL"), (char **)argv);
+	_exit(99);
+}
+
+/* Start the program with its output in pipes. */
+pid_t start(const char *const *args, int *ret_out, int *ret_err)
+{
+	int out[2], err[2];
+	pid_t pid;
+
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
 	pid = fork();
@@ -34,8 +42,7 @@ pid_t start(const char *const *args, int *ret_out, int *ret_err)
 	if (!pid) {
 		dup2(out[1], STDOUT_FILENO);
 		dup2(err[1], STDERR_FILENO);
-		execv(getenv("USBROUTECTL"), (char **)argv);
-		_exit(99);
+		run_program(args);
 	}
 	close(out[1]);
 	close(err[1]);
@@ -118,23 +125,34 @@ static bool make_helper(void)
 	return setenv("USBROUTED_LIBVIRT", helper_path, 1) == 0;
 }
 
-int setup(void **state)
+/* The daemon's socket, in a folder of the test's. Return: 0, or it can't be. */
+int daemon_begin(const char *folder)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
 	signal(SIGPIPE, SIG_IGN);
-	if (!getenv("USBROUTECTL") || !mkdtemp(directory) || !read_snippet() || !make_helper())
-		return -1;
-	snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
+	snprintf(socket_path, sizeof(socket_path), "%s/control", folder);
 	strcpy(sa.sun_path, socket_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return bind(listener, (struct sockaddr *)&sa, sizeof(sa)) || listen(listener, 4);
 }
 
-int teardown(void **state)
+void daemon_end(void)
 {
 	listener = fd_close(listener);
 	unlink(socket_path);
+}
+
+int setup(void **state)
+{
+	if (!getenv("USBROUTECTL") || !mkdtemp(directory) || !read_snippet() || !make_helper())
+		return -1;
+	return daemon_begin(directory);
+}
+
+int teardown(void **state)
+{
+	daemon_end();
 	unlink(helper_path);
 	return rmdir(directory);
 }

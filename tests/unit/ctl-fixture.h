@@ -39,10 +39,13 @@
 extern char socket_path[64], helper_path[64];
 extern char snippet[4096];
 
+_Noreturn void run_program(const char *const *args);
 pid_t start(const char *const *args, int *ret_out, int *ret_err);
 void serve_begin(const char *call);
 void serve_end(const char *reply);
 void serve(const char *call, const char *reply);
 void read_all(int fd, char *text, size_t size);
+int daemon_begin(const char *folder);
+void daemon_end(void);
 int setup(void **state);
 int teardown(void **state);

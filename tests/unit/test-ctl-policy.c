@@ -3,26 +3,16 @@
  * usbroutectl's words about the policy against a scripted daemon: what they ask, what they print
  * where, and their exit status. $USBROUTECTL names the program.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "tests/unit/ctl-fixture.h"
 
-#include <poll.h>
 #include <pty.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/mem.h"
-
-#define DEVICE                                                                                  \
+#define KEYBOARD                                                                                \
 	"{\"alias\":\"keyboard\",\"id\":\"046d:c31c\",\"port\":\"1-1.2\",\"wanted\":\"vm2\","   \
 	"\"classes_by\":[\"hid.keyboard: from the report descriptor of interface 1\"],"         \
 	"\"named_by\":\"[device keyboard]\",\"wish_on\":null,"                                  \
@@ -50,9 +40,9 @@
 	"{\"file\":\"policy.d/20-lab.rules\",\"line\":1,\"text\":\"allow in=lab to vm2\\u001b[2J" \
 	"\",\"about\":\"placement\",\"matched\":true,\"why\":null,\"decides\":[\"vm2\"],"         \
 	"\"attaches\":true}]"
-#define WHY(verdicts, rules, left_out)                                                           \
-	"{\"parameters\":{\"device\":" DEVICE ",\"verdicts\":[" verdicts "],\"attach\":\"vm2\"," \
-	"\"attach_by\":\"policy.d/20-lab.rules:1: allow in=lab to vm2\",\"rules\":" rules        \
+#define WHY(verdicts, rules, left_out)                                                             \
+	"{\"parameters\":{\"device\":" KEYBOARD ",\"verdicts\":[" verdicts "],\"attach\":\"vm2\"," \
+	"\"attach_by\":\"policy.d/20-lab.rules:1: allow in=lab to vm2\",\"rules\":" rules          \
 	",\"rules_left_out\":" left_out "}}"
 #define WHY_HEAD                                                            \
 	"device  keyboard  046d:c31c  port=1-1.2\n"                         \
@@ -62,10 +52,6 @@
 	"now     host, pending: vm2 is not connected\n"
 #define WHY_VM2	   "vm2     may have it: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
 #define WHY_ATTACH "attach  to vm2: policy.d/20-lab.rules:1: allow in=lab to vm2\n"
-#define ERROR(name, parameters) \
-	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
-#define CALL(method, parameters) \
-	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
 
 #define TESTED                                                                                  \
 	"{\"parameters\":{\"errors\":[],\"file\":\"policy.d/"                                   \
@@ -80,8 +66,7 @@
 	"null,\"attach_now\":null,\"gains\":[],\"loses\":[]}],\"devices_left_out\":0}}"
 #define TEST_A "{\"text\":\"allow * to vm1,vm2\\n\",\"file\":\"a.rules\"}"
 
-static char folder[] = "/tmp/test-ctl-policy-XXXXXX", socket_path[64];
-static int listener = -1;
+static char folder[] = "/tmp/test-ctl-policy-XXXXXX";
 
 static const struct {
 	const char *args[8];
@@ -142,7 +127,7 @@ static const struct {
 	 3,
 	 "",
 	 "error[not-found]: no VM \"vm9\" is configured\n"},
-	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected DEVICE after it\n"},
+	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected KEYBOARD after it\n"},
 	{{"why", "a", "b", "c"},
 	 NULL,
 	 NULL,
@@ -160,7 +145,7 @@ static const struct {
 	 CALL("TestPolicy", TEST_A),
 	 TESTED,
 	 0,
-	 "DEVICE     PORT   VMS      ATTACH  CHANGE                              BY\n"
+	 "KEYBOARD     PORT   VMS      ATTACH  CHANGE                              BY\n"
 	 "keyboard   1-1.2  vm1 vm2  vm1     +vm1 +vm2 -vm3 attach: none -> vm1  a.rules:1: allow "
 	 "* to vm1,vm2\n"
 	 "                  not vm3                                              z.rules:9: deny "
@@ -174,7 +159,7 @@ static const struct {
 	      "\"046d:c31c\"}]}"),
 	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":2}}",
 	 0,
-	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n"
+	 "KEYBOARD  PORT  VMS  ATTACH  CHANGE  BY\n"
 	 "(2 more devices, for which there was no room)\n",
 	 ""},
 	{{"policy", "test", "a.rules"},
@@ -209,7 +194,7 @@ static const struct {
 	 CALL("TestPolicy", "{\"text\":\"\",\"file\":\"other\"}"),
 	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":0}}",
 	 0,
-	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n",
+	 "KEYBOARD  PORT  VMS  ATTACH  CHANGE  BY\n",
 	 "other: of policy.d only files whose names end in .rules are read\n"},
 	{{"policy", "test", "nowhere.rules"},
 	 NULL,
@@ -280,69 +265,17 @@ static const struct {
 	 "error[usage]: policy: expected nothing more after \"a.rules\""},
 };
 
-static void run_program(const char *const *args)
-{
-	const char *argv[12] = {"usbroutectl", "--socket", socket_path};
-
-	for (unsigned i = 0; args[i]; i++)
-		argv[i + 3] = args[i];
-	execv(getenv("USBROUTECTL"), (char **)argv);
-	_exit(99);
-}
-
-/* Be the daemon for one call. */
-static void serve(const char *call, const char *reply)
-{
-	struct pollfd p = {.fd = listener, .events = POLLIN};
-	_cleanup_close_ int caller = -1;
-	char text[4096];
-	size_t len = 0;
-
-	assert_int_equal(poll(&p, 1, 10000), 1);
-	caller = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(caller >= 0);
-	do {
-		ssize_t n = recv(caller, text + len, sizeof(text) - len, 0);
-
-		assert_true(n > 0);
-		len += (size_t)n;
-	} while (text[len - 1]);
-	assert_string_equal(text, call);
-	assert_int_equal(send(caller, reply, strlen(reply) + 1, MSG_NOSIGNAL), strlen(reply) + 1);
-}
-
-static void read_all(int fd, char *text, size_t size)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	text[len] = '\0';
-	close(fd);
-}
-
 static void test_runs(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
 		char out[8192], err[8192];
-		int out_fds[2], err_fds[2], status;
-		pid_t pid;
+		int out_fd, err_fd, status;
+		pid_t pid = start(runs[i].args, &out_fd, &err_fd);
 
-		assert_int_equal(pipe(out_fds) | pipe(err_fds), 0);
-		pid = fork();
-		assert_true(pid >= 0);
-		if (!pid) {
-			dup2(out_fds[1], STDOUT_FILENO);
-			dup2(err_fds[1], STDERR_FILENO);
-			run_program(runs[i].args);
-		}
-		close(out_fds[1]);
-		close(err_fds[1]);
 		if (runs[i].call)
 			serve(runs[i].call, runs[i].reply);
-		read_all(out_fds[0], out, sizeof(out));
-		read_all(err_fds[0], err, sizeof(err));
+		read_all(out_fd, out, sizeof(out));
+		read_all(err_fd, err, sizeof(err));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != runs[i].status)
 			fail_msg("%s %s, the %zuth: status %x\n%s", runs[i].args[0],
@@ -405,14 +338,12 @@ static void put(const char *name, const void *data, size_t len)
 	assert_int_equal(fclose(f), 0);
 }
 
-static int setup(void **state)
+static int make_files(void **state)
 {
 	static const char rules[] = "allow * to vm1,vm2\n", set[] = "{\"devices\":[{\"id\":"
 								    "\"046d:c31c\"}]}\n";
 	static char big[48 * 1024 + 1];
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
-	signal(SIGPIPE, SIG_IGN);
 	if (!getenv("USBROUTECTL") || !mkdtemp(folder) || chdir(folder))
 		return -1;
 	put("a.rules", rules, strlen(rules));
@@ -428,17 +359,14 @@ static int setup(void **state)
 	put("big.rules", big, sizeof(big));
 	put("set.json", set, strlen(set));
 	put("none.json", "[]", 2);
-	snprintf(socket_path, sizeof(socket_path), "%s/control", folder);
-	strcpy(sa.sun_path, socket_path);
-	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	return bind(listener, (struct sockaddr *)&sa, sizeof(sa)) || listen(listener, 4);
+	return daemon_begin(folder);
 }
 
-static int teardown(void **state)
+static int remove_files(void **state)
 {
 	char command[64];
 
-	listener = fd_close(listener);
+	daemon_end();
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	return chdir("/") || system(command);
 }
@@ -450,5 +378,5 @@ int main(void)
 		cmocka_unit_test(test_terminal),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, make_files, remove_files);
 }

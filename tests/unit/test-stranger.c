@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,41 +19,7 @@
 
 #include "base/fd.h"
 #include "base/stranger.h"
-
-struct blocker {
-	int far; /* the end that does not read */
-};
-
-static int blocker_new(struct blocker *b)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	int listener = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
-	socklen_t len = sizeof(address);
-	char zeros[65536] = {0};
-
-	assert_return_code(bind(listener, (struct sockaddr *)&address, len), errno);
-	assert_return_code(listen(listener, 1), errno);
-	assert_return_code(getsockname(listener, (struct sockaddr *)&address, &len), errno);
-	assert_return_code(connect(near, (struct sockaddr *)&address, len), errno);
-	b->far = accept(listener, NULL, NULL);
-	assert_return_code(b->far, errno);
-	close(listener);
-	setsockopt(near, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	fcntl(near, F_SETFL, O_NONBLOCK);
-	while (write(near, zeros, sizeof(zeros)) > 0)
-		;
-	return near;
-}
-
-static void blocker_end(struct blocker *b)
-{
-	struct linger linger = {.l_onoff = 1, .l_linger = 0};
-
-	setsockopt(b->far, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	close(b->far);
-}
+#include "tests/unit/blocker.h"
 
 struct pair {
 	int ours, theirs;

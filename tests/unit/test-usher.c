@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include "base/mem.h"
 #include "base/stranger.h"
 #include "base/usher.h"
+#include "tests/unit/blocker.h"
 
 static const char *mute_fuse;
 
@@ -182,34 +182,11 @@ static void eventfds_and_memory_pass(void **state _unused_)
 	usher_close(&usher);
 }
 
-/* A TCP socket that lingers at a close, with a peer that does not read. */
-static int lingering(int *ret_far)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	int listener = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
-	socklen_t len = sizeof(address);
-	char zeros[65536] = {0};
-
-	assert_return_code(bind(listener, (struct sockaddr *)&address, len), errno);
-	assert_return_code(listen(listener, 1), errno);
-	assert_return_code(getsockname(listener, (struct sockaddr *)&address, &len), errno);
-	assert_return_code(connect(near, (struct sockaddr *)&address, len), errno);
-	*ret_far = accept(listener, NULL, NULL);
-	close(listener);
-	setsockopt(near, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	fcntl(near, F_SETFL, O_NONBLOCK);
-	while (write(near, zeros, sizeof(zeros)) > 0)
-		;
-	return near;
-}
-
 static void all_else_ends_the_connection(void **state _unused_)
 {
 	char name[] = "/var/tmp/test-usher-XXXXXX";
-	struct linger none = {.l_onoff = 1, .l_linger = 0};
-	int bad[12], n = 0, ends[2], pair[2], far, good = eventfd(0, 0);
+	int bad[12], n = 0, ends[2], pair[2], good = eventfd(0, 0);
+	struct blocker blocker;
 
 	assert_return_code(pipe(ends), errno);
 	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), errno);
@@ -221,7 +198,7 @@ static void all_else_ends_the_connection(void **state _unused_)
 	bad[n++] = open("/", O_PATH);
 	bad[n++] = mkstemp(name); /* on a disk, or on what lies over one */
 	unlink(name);
-	bad[n++] = lingering(&far);
+	bad[n++] = blocker_new(&blocker);
 	for (int i = 0; i < n; i++) {
 		struct usher usher;
 		int both[2] = {good, bad[i]}, theirs;
@@ -230,8 +207,7 @@ static void all_else_ends_the_connection(void **state _unused_)
 		theirs = connect_with(&usher, both, 2);
 		assert_ended(&usher, theirs, USHER_UNFIT);
 	}
-	setsockopt(far, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	close(far);
+	blocker_end(&blocker);
 	close(good);
 	close(pair[1]);
 }
@@ -258,13 +234,12 @@ static void too_many_end_the_connection(void **state _unused_)
 static void what_was_not_read_is_not_closed_here(void **state _unused_)
 {
 	struct usher usher;
-	struct linger none = {.l_onoff = 1, .l_linger = 0};
-	int far, bad = lingering(&far), theirs = connect_with(&usher, &bad, 1);
+	struct blocker blocker;
+	int bad = blocker_new(&blocker), theirs = connect_with(&usher, &bad, 1);
 
 	usher_close(&usher);
 	close(theirs);
-	setsockopt(far, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	close(far);
+	blocker_end(&blocker);
 }
 
 struct mute {
