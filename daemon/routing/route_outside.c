@@ -265,9 +265,14 @@ void route_removed(struct device *device)
 	broker_forget(device->daemon->routing->broker, &route->req);
 	if (route->gd) {
 		guest_side_changed(route->at);
-		if (route->state != ROUTE_TAKING)
-			guest_take(route->at->guest, route->gd, true);
-		route_let_go(device);
+		if (!route->at->guest) {
+			/* We end, and have left its process, which has the device and goes on. */
+			route->gd = guest_device_free(route->gd);
+		} else {
+			if (route->state != ROUTE_TAKING)
+				guest_take(route->at->guest, route->gd, true);
+			route_let_go(device);
+		}
 	}
 	port_jobs_changed(device->daemon);
 	route_calls_removed(device);

@@ -89,6 +89,22 @@ static void unplugged_while_a_command_waits(void **state)
 
 /* ------------------------------------------------------------- lives and deaths */
 
+static void told_to_end_it_forgets_what_a_process_goes_on_with(void **state)
+{
+	struct fixture *f = *state;
+
+	command(f, f->vm1, 60);
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, 0, NULL);
+	imports(f->keyboard, f->vm1);
+	assert_stands(f->keyboard, "vm1", "vm1", "attached");
+	/* As vms_leave() does, and devices are forgotten after it. */
+	f->core.stopping = true;
+	thread_of(f->keyboard)->in = NULL;
+	f->vm1->guest = guest_free(f->vm1->guest);
+	unplug(f->keyboard);
+}
+
 static void a_vm_that_goes_away_keeps_its_device_from_the_host(void **state)
 {
 	struct fixture *f = *state;
@@ -362,6 +378,7 @@ int main(void)
 		T(what_fails_without_a_command_is_tried_again),
 		T(a_stuck_call_costs_its_device_alone),
 		T(unplugged_while_a_command_waits),
+		T(told_to_end_it_forgets_what_a_process_goes_on_with),
 		T(a_vm_that_goes_away_keeps_its_device_from_the_host),
 		T(detach_gives_it_back),
 		T(wished_back_while_it_was_handed_over),

@@ -55,13 +55,14 @@ def daemon_kill_often(lab):
 
 
 def _daemon_killed(lab, times):
-    """The daemon is killed and started under a guest that has the keyboard: the guest sees nothing of it."""
+    """The daemon is killed, and told to end, and started under a guest that has the keyboard: the guest sees nothing of it."""
     events = lab.keyboard_in(lab.vm1)
     lab.key(events)
     on_board = lab.events(lab.board)
     at, had, since = len(events.seen), len(on_board.seen), lab.vm1.text("dmesg | wc -l")
-    for _ in range(times):
-        lab.daemon.kill()
+    for end in [lab.daemon.kill] * times + [lab.daemon.leave]:
+        status = end()
+        check(not status, f"told to end, it ended with {status}")
         lab.key(events)
         lab.daemon.start()
         lab.daemon.wait_device("keyboard", wanted="vm1", wanted_by="command", state="attached")
