@@ -127,7 +127,7 @@ static const struct {
 	 3,
 	 "",
 	 "error[not-found]: no VM \"vm9\" is configured\n"},
-	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected KEYBOARD after it\n"},
+	{{"why"}, NULL, NULL, 2, "", "error[usage]: why: expected DEVICE after it\n"},
 	{{"why", "a", "b", "c"},
 	 NULL,
 	 NULL,
@@ -145,7 +145,7 @@ static const struct {
 	 CALL("TestPolicy", TEST_A),
 	 TESTED,
 	 0,
-	 "KEYBOARD     PORT   VMS      ATTACH  CHANGE                              BY\n"
+	 "DEVICE     PORT   VMS      ATTACH  CHANGE                              BY\n"
 	 "keyboard   1-1.2  vm1 vm2  vm1     +vm1 +vm2 -vm3 attach: none -> vm1  a.rules:1: allow "
 	 "* to vm1,vm2\n"
 	 "                  not vm3                                              z.rules:9: deny "
@@ -159,7 +159,7 @@ static const struct {
 	      "\"046d:c31c\"}]}"),
 	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":2}}",
 	 0,
-	 "KEYBOARD  PORT  VMS  ATTACH  CHANGE  BY\n"
+	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n"
 	 "(2 more devices, for which there was no room)\n",
 	 ""},
 	{{"policy", "test", "a.rules"},
@@ -194,7 +194,7 @@ static const struct {
 	 CALL("TestPolicy", "{\"text\":\"\",\"file\":\"other\"}"),
 	 "{\"parameters\":{\"errors\":[],\"devices\":[],\"devices_left_out\":0}}",
 	 0,
-	 "KEYBOARD  PORT  VMS  ATTACH  CHANGE  BY\n",
+	 "DEVICE  PORT  VMS  ATTACH  CHANGE  BY\n",
 	 "other: of policy.d only files whose names end in .rules are read\n"},
 	{{"policy", "test", "nowhere.rules"},
 	 NULL,
