@@ -8,13 +8,14 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 
-from . import initramfs, paths
+from . import LabError, initramfs, machine, paths
+from .machine import MACHINE
 
 KVM = ["-accel", "kvm", "-cpu", "host"]
 KVM_CPUS = 2
-EMULATED = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt"]
 # QEMU 7.2 with two emulated CPUs: the board loses interrupts (it stands still for a minute) or its kernel is corrupted,
 # within seconds of running guests; with one, within a few guests; with one and all of QEMU's threads on one
 # CPU of the host, 12 of 12 guests came up. The cause is not known. A guess from these symptoms: QEMU's
@@ -29,7 +30,7 @@ PROBE_SECONDS = 40
 @functools.cache
 def qemu_version():
     """(major, minor) of this machine's QEMU."""
-    said = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([MACHINE.qemu, "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
 
 
@@ -49,6 +50,8 @@ def _kvm_boots(kernel):
 
 def uses_kvm(kernel):
     """Whether the board runs by KVM. USBROUTED_LAB_ACCEL=kvm or =tcg decides without a probe."""
+    if machine.FOREIGN:
+        return False
     chosen = os.environ.get("USBROUTED_LAB_ACCEL")
     if chosen:
         return chosen == "kvm"
@@ -68,7 +71,7 @@ def uses_kvm(kernel):
 
 def _emulated_cpus():
     """How many CPUs an emulated board has: two where QEMU holds that and this process may use as many. USBROUTED_LAB_CPUS: so many."""
-    holds = 2 if qemu_version() >= HOLDS_TWO else 1
+    holds = 2 if machine.FOREIGN or qemu_version() >= HOLDS_TWO else 1
     return int(os.environ.get("USBROUTED_LAB_CPUS") or min(holds, len(os.sched_getaffinity(0))))
 
 
@@ -79,6 +82,9 @@ def cpus():
 
 def command(kernel):
     """The first words of the board's command: its QEMU, how it runs, how many CPUs it has."""
+    if not shutil.which(MACHINE.qemu):
+        raise LabError(f"no {MACHINE.qemu} here: `tests/deps{' ' + machine.NAME if machine.FOREIGN else ''}` installs it")
     if uses_kvm(kernel):
         return ["qemu-system-x86_64", *KVM, "-smp", str(KVM_CPUS)]
-    return ["taskset", "-c", ",".join(map(str, cpus())), "qemu-system-x86_64", *EMULATED, "-smp", str(_emulated_cpus())]
+    number = MACHINE.board_cpus or _emulated_cpus()
+    return ["taskset", "-c", ",".join(map(str, cpus())), MACHINE.qemu, *MACHINE.emulated, "-smp", str(number)]

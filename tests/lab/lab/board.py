@@ -15,6 +15,7 @@ from . import LabError, LabTimeout, accelerator, initramfs, paths
 from .channel import Channel
 from .kernel import Kernel
 from .logs import Logs
+from .machine import MACHINE
 from .qmp import Qmp
 
 LOCK = "/run/lock/usbrouted-lab.cpu{}.lock"     # one board a CPU: two on one would starve each other
@@ -51,7 +52,7 @@ def _die_with_parent():
 class Board:
     """board = Board(); board.start(); board.run("lsusb"); board.key("a"); board.stop()"""
 
-    def __init__(self, devices=("keyboard",), memory=3072, disk=None):
+    def __init__(self, devices=("keyboard",), memory=MACHINE.board_memory, disk=None):
         self.logs = Logs()
         self.kernel = Kernel()
         self.name = "board"
@@ -100,18 +101,18 @@ class Board:
         agent_near, agent_far = socket.socketpair()
         monitor_near, monitor_far = socket.socketpair()
         command = [
-            *accelerator.command(self.kernel), "-machine", "q35,i8042=off", "-m", str(self._memory),
+            *accelerator.command(self.kernel), "-machine", MACHINE.board_machine, "-m", str(self._memory),
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs.file('board.log')}",
             "-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel),
-            "-append", "console=ttyS0 panic=-1 quiet loglevel=5 mitigations=off nokaslr",
+            "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=5 mitigations=off nokaslr",
             "-chardev", f"socket,id=monitor,fd={monitor_far.fileno()}", "-mon", "monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent_far.fileno()}", "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=agent,name=lab.agent",
             "-device", f"qemu-xhci,id=xhci,p2={PORTS},p3={SUPER_PORTS}",
             "-audiodev", f"wav,id=sound,path={self.logs.file('sound.wav')},out.mixing-engine=off",
         ]
-        for tag, path in (("root", "/"), ("repo", paths.REPO), ("cache", paths.CACHE)):
+        for tag, path in (("root", MACHINE.root), ("repo", paths.REPO), ("cache", paths.CACHE)):
             command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,"
                                    "readonly=on,multidevs=remap"]
         with open(self.logs.file("board-qemu.log"), "wb") as log:

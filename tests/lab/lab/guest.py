@@ -7,11 +7,10 @@ import time
 from . import LabError, LabTimeout, accelerator, initramfs, programs
 from .board import EVENT_SECONDS, Events, wait_in
 from .channel import Channel
+from .machine import MACHINE
 from .qmp import Qmp
 
 UP_SECONDS = 300
-# Emulated SVM lets a guest's XSETBV through unseen, so KVM's idea of its XSAVE state is wrong.
-CPU = "host,-xsave"
 MEMORY = 192
 SOCKETS = "/run/usbrouted"
 
@@ -52,12 +51,12 @@ class Guest:
     def _command(self):
         kernel = self.board.kernel
         words = [
-            "qemu-system-x86_64", "-accel", "kvm", "-cpu", CPU, "-m", f"{MEMORY}",
+            MACHINE.qemu, "-accel", "kvm", "-cpu", MACHINE.guest_cpu, "-m", f"{MEMORY}",
             "-object", f"memory-backend-memfd,id=mem,size={MEMORY}M,share=on",
-            "-machine", "q35,memory-backend=mem,i8042=off,smbus=off,sata=off,hpet=off",
+            "-machine", MACHINE.guest_machine,
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", str(kernel.image), "-initrd", str(initramfs.guest(kernel)),
-            "-append", f"console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nokaslr preempt=full lab.name={self.name}",
+            "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=4 mitigations=off nokaslr preempt=full lab.name={self.name}",
             "-serial", "stdio",
             "-qmp", f"unix:{self._folder}/monitor,server=on,wait=off",
             "-chardev", f"socket,id=agent,path={self._folder}/agent,server=on,wait=off",

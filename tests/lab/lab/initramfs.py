@@ -9,10 +9,10 @@ import subprocess
 
 from . import paths, programs
 from .cpio import Cpio
+from .machine import MACHINE
 
-BUSYBOX = "/bin/busybox"
+BUSYBOX = "bin/busybox"          # in the machine's root
 BOARD_FIRST = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
-BOARD_KVM = ["kvm_amd", "kvm_intel"]
 GUEST_LOAD = ["virtio_pci", "virtio_console", "virtio_net", "vhci-hcd", "evdev", "usbhid",
               "hid-generic", "usb-storage", "uas", "sd_mod"]
 # There when asked for: modprobe in the guest finds them.
@@ -55,25 +55,25 @@ def board(kernel):
         cpio.file("init2", folder / "init2")
         cpio.text("lab.conf", conf)
         cpio.text("lab.modules", _insert_list(kernel, BOARD_FIRST))
-        cpio.text("lab.kvm", _insert_list(kernel, BOARD_KVM))
+        cpio.text("lab.kvm", _insert_list(kernel, MACHINE.kvm_modules))
         for name, binary in tools.items():
             cpio.file(name, binary)
-        cpio.file("bin/busybox", BUSYBOX)
+        cpio.file("bin/busybox", MACHINE.root / BUSYBOX)
         for applet in ("sh", "mount", "mkdir", "cat", "cp", "rm", "insmod", "switch_root", "poweroff"):
             cpio.link(f"bin/{applet}", "busybox")
         for name in ("dev", "proc", "sys", "tmp", "sbin"):
             cpio.folder(name)
-        _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + BOARD_KVM))
+        _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + MACHINE.kvm_modules))
         return cpio
 
-    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, pathlib.Path(BUSYBOX),
+    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, MACHINE.root / BUSYBOX,
                  *tools.values())
 
 
 def guest(kernel):
     folder = paths.LAB / "guest-root"
     tools = {name: programs.build(name) for name in programs.all_names()}
-    usbip = shutil.which("usbip", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    usbip = MACHINE.root / programs.find("usbip").lstrip("/")
     agents = [paths.AGENT] if paths.AGENT.exists() else []
 
     def make():
@@ -81,7 +81,7 @@ def guest(kernel):
         cpio.file("init", folder / "init")
         cpio.file("lab.udhcpc", folder / "udhcpc")
         cpio.text("lab.load", " ".join(GUEST_LOAD))
-        cpio.file("bin/busybox", BUSYBOX)
+        cpio.file("bin/busybox", MACHINE.root / BUSYBOX)
         cpio.link("bin/sh", "busybox")
         for name, binary in tools.items():
             cpio.file(name if name == "agent" else f"usr/bin/{name}", binary)
@@ -89,8 +89,8 @@ def guest(kernel):
         for agent in agents:
             cpio.file("usr/sbin/usbroute-agent", agent)
         for library in sorted({one for binary in (usbip, *agents) for one in programs.libraries(binary)}):
-            cpio.file(library, library)
-        cpio.file("usr/share/hwdata/usb.ids", "/usr/share/hwdata/usb.ids")
+            cpio.file(library, MACHINE.root / library.lstrip("/"))
+        cpio.file("usr/share/hwdata/usb.ids", MACHINE.root / "usr/share/hwdata/usb.ids")
         for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):
             cpio.folder(name)
         # A module tree of its own, so that the guest's modprobe knows aliases and dependencies.
@@ -109,5 +109,5 @@ def guest(kernel):
         shutil.rmtree(scratch)
         return cpio
 
-    return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, pathlib.Path(BUSYBOX),
-                 pathlib.Path(usbip), *tools.values(), *agents)
+    return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, MACHINE.root / BUSYBOX,
+                 usbip, *tools.values(), *agents)

@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 
-from . import LabError, paths, sources
+from . import LabError, machine, paths, sources
+from .machine import MACHINE
 
 XZ_MAGIC = b"\xfd7zXZ\x00"
 SERIES = {"bookworm": "6.1", "trixie": "6.12"}
@@ -22,6 +23,10 @@ class Packages:
 
     def __init__(self, name=None, lines=None):
         self._options = ["-o", "APT::Sandbox::User=root"]
+        if machine.FOREIGN:
+            # This machine's own lists have nothing for it.
+            name, lines = f"{name or 'own'}-{machine.NAME}", lines or sources.lines_for(sources.own_release())
+            self._options += ["-o", f"APT::Architecture={machine.NAME}", "-o", f"APT::Architectures={machine.NAME}"]
         if lines:
             folder = paths.cache("kernel", ".apt", name)
             paths.cache("kernel", ".apt", name, "lists", "partial")
@@ -36,11 +41,11 @@ class Packages:
         return sources.run(words[0], *self._options, *words[1:], cwd=cwd)
 
     def newest(self):
-        """The version that linux-image-amd64 depends on."""
+        """The version that the kernel's own package depends on."""
         found = re.search(r"^Depends: linux-image-(\S+)",
-                          self._run("apt-cache", "show", "--no-all-versions", "linux-image-amd64"), re.M)
+                          self._run("apt-cache", "show", "--no-all-versions", MACHINE.kernel_package), re.M)
         if not found:
-            raise LabError("apt knows no linux-image-amd64 (`apt-get update` brings what a source has)")
+            raise LabError(f"apt knows no {MACHINE.kernel_package} (`apt-get update` brings what a source has)")
         return found.group(1)
 
     def download(self, package, folder):
@@ -137,7 +142,8 @@ class Kernel:
 def cached(series):
     """A version of the series that is here already, so that a run needs no registry."""
     ready = sorted(paths.cache("kernel").glob("*/ready"), key=lambda file: file.stat().st_mtime)
-    return next((file.parent.name for file in reversed(ready) if is_of(file.parent.name, series)), None)
+    return next((file.parent.name for file in reversed(ready)
+                 if is_of(file.parent.name, series) and file.parent.name.endswith(f"-{machine.NAME}")), None)
 
 
 def module_name(file):

@@ -7,7 +7,8 @@ LAB = pathlib.Path(__file__).resolve().parent.parent
 REPO = LAB.parent.parent
 
 # The one place that knows where the programs under test are built.
-BUILD = pathlib.Path(os.environ.get("USBROUTED_BUILD", REPO / "build")).absolute()
+_FOLDER = "build-arm64" if os.environ.get("USBROUTED_LAB_MACHINE") == "arm64" else "build"
+BUILD = pathlib.Path(os.environ.get("USBROUTED_BUILD", REPO / _FOLDER)).absolute()
 
 
 def daemon(build=BUILD):

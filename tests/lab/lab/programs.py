@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import tarfile
 
-from . import LabError, paths
+from . import LabError, foreign, machine, paths
+from .machine import MACHINE
 
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -19,10 +20,10 @@ def build(name):
     """Path of tests/lab/programs/NAME.c, built; built again only when its source changes."""
     source = paths.LAB / "programs" / f"{name}.c"
     key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    binary = paths.cache("programs") / f"{name}-{key}"
+    binary = paths.cache("programs") / f"{name}-{machine.NAME}-{key}"
     if not binary.exists():
         partial = binary.with_suffix(".new")
-        built = subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static",
+        built = subprocess.run([MACHINE.compiler, "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static",
                                 "-o", partial, source], capture_output=True, text=True)
         if built.returncode:
             raise LabError(f"{source.name} does not build:\n{built.stderr}")
@@ -36,14 +37,18 @@ def all_names():
 
 def libraries(binary):
     """What the loader loads for it, itself with it."""
+    if machine.FOREIGN:
+        return foreign.libraries(binary, MACHINE.root)
     shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
     return sorted(set(re.findall(r"(/\S+) \(0x", shown)))
 
 
 def find(name):
-    """Where something of this machine is: a path, a library that a program loads by itself, a program."""
+    """Where something of the machine is: a path, a library that a program loads by itself, a program."""
     if "/" in name:
         return name
+    if machine.FOREIGN:
+        return foreign.find(name, MACHINE.root)
     if ".so" in name:
         known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
         return next(iter(re.findall(rf"^\s{re.escape(name)} .* => (/\S+)$", known, re.M)), None)
@@ -58,16 +63,16 @@ def bundle(*names):
     # libgcc is what pthread_exit() loads.
     for name in (*names, "libgcc_s.so.1"):
         path = find(name)
-        if not path or not pathlib.Path(path).exists():
+        path = MACHINE.root / path.lstrip("/") if path else None
+        if not path or not path.exists():
             raise LabError(f"{name} is not installed (tests/deps)")
-        path = pathlib.Path(path)
         wanted += [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
     needed = set()
     for path in wanted:
         if path.read_bytes()[:4] == b"\x7fELF":
-            needed.update(libraries(path))
+            needed.update(MACHINE.root / one.lstrip("/") for one in libraries(path))
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz", compresslevel=1, dereference=True) as tar:
-        for path in sorted({*map(str, wanted), *needed}):
-            tar.add(path)
+        for path in sorted({*wanted, *needed}):
+            tar.add(path, arcname=str(path.relative_to(MACHINE.root)))
     return data.getvalue()
