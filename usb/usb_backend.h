@@ -72,12 +72,12 @@ struct usb_backend_ops {
 
 struct usb_backend {
 	const struct usb_backend_ops *ops;
-	int fd;		  /* the device's */
-	void *own;	  /* of the back-end, from start() to stop() */
+	int fd;	   /* the device's */
+	void *own; /* of the back-end, from start() to stop() */
 	/* Of usb_urb.device_link: */
 	struct list aloft; /* the back-end has them */
 	struct list done;  /* ended, and the session doesn't know yet */
-	bool gone;	  /* it was unplugged */
+	bool gone;	   /* it was unplugged */
 	bool watches_changed;
 };
 

@@ -3,67 +3,20 @@
 #include "daemon/broker/broker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "base/fd.h"
-#include "base/log.h"
 #include "daemon/broker/broker_line.h"
 
 struct broker {
-	struct loop *loop;
-	struct loop_watch watch;
-	int line;
-	uint32_t last_id;
-	struct list waiting; /* of struct broker_request */
-	void (*lost)(void *ctx);
-	void *ctx;
+	struct helper_line line;
 };
 
-static void broker_answered(struct broker *broker, const struct broker_answer *answer, int *fds)
+static void broker_answered(struct helper_request *line, int r, int *fds, const char *text)
 {
-	list_for_each_safe(it, &broker->waiting) {
-		struct broker_request *req = list_entry(it, struct broker_request, link);
+	struct broker_request *req = container_of(line, struct broker_request, line);
 
-		if (req->id != answer->id)
-			continue;
-		list_remove(it);
-		req->done(req, answer->r, fds, answer->text);
-		return;
-	}
-	/* Its asker has gone: what came with it goes, too. */
-	for (unsigned i = 0; i < BROKER_FDS; i++)
-		fd_close(fds[i]);
-}
-
-static void broker_readable(void *ctx, int res _unused_)
-{
-	struct broker *broker = ctx;
-
-	for (;;) {
-		struct broker_answer answer = {0};
-		int fds[BROKER_FDS] = {-1, -1};
-		unsigned n_fds;
-		ssize_t n;
-
-		n = fd_receive(broker->line, &answer, sizeof(answer), fds, BROKER_FDS, &n_fds,
-			       MSG_DONTWAIT);
-		if (n == -EAGAIN)
-			return;
-		if (n == -EMSGSIZE) {
-			/* There was no descriptor free for what it brings. */
-			answer.r = -EMFILE;
-			snprintf(answer.text, sizeof(answer.text), "receiving it from the broker");
-		} else if (n != sizeof(answer)) {
-			loop_cancel(broker->loop, &broker->watch);
-			broker->lost(broker->ctx);
-			return;
-		}
-		answer.text[sizeof(answer.text) - 1] = 0;
-		broker_answered(broker, &answer, fds);
-	}
+	req->done(req, r, fds, text);
 }
 
 /**
@@ -83,12 +36,7 @@ int broker_new(struct broker **ret_broker, struct loop *loop, int line, void (*l
 
 	if (!broker)
 		return -ENOMEM;
-	broker->loop = loop;
-	broker->line = line;
-	broker->lost = lost;
-	broker->ctx = ctx;
-	list_init(&broker->waiting);
-	r = loop_watch_fd(loop, &broker->watch, line, POLLIN, LOOP_KEEP, broker_readable, broker);
+	r = helper_line_init(&broker->line, loop, line, lost, ctx);
 	if (r < 0) {
 		free(broker);
 		return r;
@@ -107,10 +55,7 @@ struct broker *broker_free(struct broker *broker)
 {
 	if (!broker)
 		return NULL;
-	while (list_pop(&broker->waiting))
-		;
-	loop_cancel(broker->loop, &broker->watch);
-	fd_close(broker->line);
+	helper_line_deinit(&broker->line);
 	free(broker);
 	return NULL;
 }
@@ -118,16 +63,10 @@ struct broker *broker_free(struct broker *broker)
 static int broker_send(struct broker *broker, struct broker_request *req, struct broker_ask *ask,
 		       broker_done done)
 {
-	int r;
-
-	ask->id = ++broker->last_id;
-	r = fd_send(broker->line, ask, sizeof(*ask), NULL, 0);
-	if (r < 0)
-		return r;
-	req->id = ask->id;
+	ask->id = helper_line_number(&broker->line);
 	req->done = done;
-	list_append(&broker->waiting, &req->link);
-	return 0;
+	req->line.answered = broker_answered;
+	return helper_line_ask(&broker->line, &req->line, ask, sizeof(*ask));
 }
 
 /**
@@ -207,6 +146,5 @@ int broker_power_on(struct broker *broker, struct broker_request *req, const cha
  */
 void broker_forget(struct broker *broker _unused_, struct broker_request *req)
 {
-	if (req->link.next)
-		list_remove(&req->link);
+	helper_request_forget(&req->line);
 }

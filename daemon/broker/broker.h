@@ -29,11 +29,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/loop.h"
+#include "daemon/broker/helper_line.h"
 
 #define BROKER_BUSID_SIZE 32
-#define BROKER_FDS	  2 /* that an answer may bring */
+#define BROKER_FDS	  HELPER_FDS
 #define BROKER_CAPS	  (1u << CAP_DAC_OVERRIDE)
 
 /* What a device must be to be opened; all of it is compared again after the open. */
@@ -56,8 +56,7 @@ struct broker_request;
 typedef void (*broker_done)(struct broker_request *req, int r, int *fds, const char *text);
 
 struct broker_request {
-	struct list link;
-	uint32_t id;
+	struct helper_request line;
 	broker_done done;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What goes over the line between the daemon and its broker: one struct a packet, both ways. */
+/* What goes over the line between the daemon and its broker: one struct a packet; answers are struct helper_answer. */
 #pragma once
 
 #include <assert.h>
@@ -20,10 +20,4 @@ struct broker_ask {
 	uint32_t id, verb;
 	uint8_t force; /* RESET, POWER_OFF: 1: also a disk in use; 0. A bool that is neither is none. */
 	struct broker_device device;
-};
-
-struct broker_answer {
-	uint32_t id;
-	int32_t r;
-	char text[160];
 };

@@ -27,7 +27,7 @@ static int broker_fd; /* the line; one thread reads it, packets are sent whole b
 static void broker_reply(const struct broker_ask *ask, int r, const int *fds, unsigned n_fds,
 			 const char *text)
 {
-	struct broker_answer answer = {.id = ask->id, .r = r};
+	struct helper_answer answer = {.id = ask->id, .r = r};
 
 	snprintf(answer.text, sizeof(answer.text), "%s", r < 0 ? text : "");
 	fd_send(broker_fd, &answer, sizeof(answer), fds, n_fds);
@@ -233,7 +233,7 @@ static _Noreturn void broker_main(int line)
  */
 int broker_start(int *ret_line, char *error, size_t error_size)
 {
-	struct broker_answer answer = {0};
+	struct helper_answer answer = {0};
 	_cleanup_close_ int mine = -1, theirs = -1;
 	int pair[2];
 	pid_t pid;

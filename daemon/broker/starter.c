@@ -3,66 +3,21 @@
 #include "daemon/broker/starter.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "daemon/broker/starter_line.h"
 
 struct starter {
-	struct loop *loop;
-	struct loop_watch watch;
-	int line;
-	uint32_t last_id;
-	struct list waiting; /* of struct starter_request */
-	void (*lost)(void *ctx);
-	void *ctx;
+	struct helper_line line;
 };
 
-static void starter_answered(struct starter *starter, const struct starter_answer *answer,
-			     const int fds[2])
+static void starter_answered(struct helper_request *line, int r, int *fds, const char *text)
 {
-	list_for_each_safe(it, &starter->waiting) {
-		struct starter_request *req = list_entry(it, struct starter_request, link);
+	struct starter_request *req = container_of(line, struct starter_request, line);
 
-		if (req->id != answer->id)
-			continue;
-		list_remove(it);
-		req->done(req, answer->r, fds[0], fds[1], answer->text);
-		return;
-	}
-	/* Its asker has gone, and the process ends with its line. */
-	fd_close(fds[0]);
-	fd_close(fds[1]);
-}
-
-static void starter_readable(void *ctx, int res _unused_)
-{
-	struct starter *starter = ctx;
-
-	for (;;) {
-		struct starter_answer answer = {0};
-		int fds[2] = {-1, -1};
-		unsigned n_fds;
-		ssize_t n = fd_receive(starter->line, &answer, sizeof(answer), fds, 2, &n_fds,
-				       MSG_DONTWAIT);
-
-		if (n == -EAGAIN)
-			return;
-		if (n == -EMSGSIZE) {
-			/* There was no descriptor for the line: the process ends with it. */
-			answer.r = -EMFILE;
-			snprintf(answer.text, sizeof(answer.text), "its line was not received");
-		} else if (n != sizeof(answer)) {
-			loop_cancel(starter->loop, &starter->watch);
-			starter->lost(starter->ctx);
-			return;
-		}
-		answer.text[sizeof(answer.text) - 1] = 0;
-		starter_answered(starter, &answer, fds);
-	}
+	req->done(req, r, fds[0], fds[1], text);
 }
 
 /**
@@ -82,10 +37,7 @@ int starter_new(struct starter **ret_starter, struct loop *loop, int line, void 
 
 	if (!starter)
 		return -ENOMEM;
-	*starter = (struct starter){.loop = loop, .line = line, .lost = lost, .ctx = ctx};
-	list_init(&starter->waiting);
-	r = loop_watch_fd(loop, &starter->watch, line, POLLIN, LOOP_KEEP, starter_readable,
-			  starter);
+	r = helper_line_init(&starter->line, loop, line, lost, ctx);
 	if (r < 0) {
 		free(starter);
 		return r;
@@ -104,10 +56,7 @@ struct starter *starter_free(struct starter *starter)
 {
 	if (!starter)
 		return NULL;
-	while (list_pop(&starter->waiting))
-		;
-	loop_cancel(starter->loop, &starter->watch);
-	fd_close(starter->line);
+	helper_line_deinit(&starter->line);
 	free(starter);
 	return NULL;
 }
@@ -124,17 +73,12 @@ struct starter *starter_free(struct starter *starter)
 int starter_run(struct starter *starter, struct starter_request *req, const char *name,
 		starter_done done)
 {
-	struct starter_ask ask = {.id = ++starter->last_id, .kind = STARTER_RUN};
-	int r;
+	struct starter_ask ask = {.id = helper_line_number(&starter->line), .kind = STARTER_RUN};
 
 	snprintf(ask.name, sizeof(ask.name), "%s", name);
-	r = fd_send(starter->line, &ask, sizeof(ask), NULL, 0);
-	if (r < 0)
-		return r;
-	req->id = ask.id;
 	req->done = done;
-	list_append(&starter->waiting, &req->link);
-	return 0;
+	req->line.answered = starter_answered;
+	return helper_line_ask(&starter->line, &req->line, &ask, sizeof(ask));
 }
 
 /**
@@ -143,8 +87,7 @@ int starter_run(struct starter *starter, struct starter_request *req, const char
  */
 void starter_forget(struct starter_request *req)
 {
-	if (req->link.next)
-		list_remove(&req->link);
+	helper_request_forget(&req->line);
 }
 
 /**
@@ -160,5 +103,5 @@ int starter_kill(struct starter *starter, const char *name, int process)
 	struct starter_ask ask = {.kind = STARTER_KILL};
 
 	snprintf(ask.name, sizeof(ask.name), "%s", name);
-	return fd_send(starter->line, &ask, sizeof(ask), &process, 1);
+	return fd_send(starter->line.fd, &ask, sizeof(ask), &process, 1);
 }

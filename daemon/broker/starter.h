@@ -18,8 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/loop.h"
+#include "daemon/broker/helper_line.h"
 
 #define STARTER_NAME_SIZE 32
 
@@ -39,8 +39,7 @@ typedef void (*starter_done)(struct starter_request *req, int r, int line, int p
 			     const char *text);
 
 struct starter_request {
-	struct list link;
-	uint32_t id;
+	struct helper_request line;
 	starter_done done;
 };
 

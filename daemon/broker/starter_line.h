@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What goes over the line between control and the starter: one struct a packet, both ways. */
+/* What goes over the line between control and the starter: one struct a packet. */
 #pragma once
 
 #include <stdint.h>
@@ -17,9 +17,7 @@ struct starter_ask {
 	char name[STARTER_NAME_SIZE]; /* of a VM */
 };
 
-/* Where r is 0, two descriptors: the end of the new process's line, and its pidfd. */
-struct starter_answer {
-	uint32_t id;
-	int32_t r;
-	char text[120];
-};
+/*
+ * The answer is a struct helper_answer. Where its r is 0, two descriptors come beside it: the end of the new process's
+ * line, and its pidfd.
+ */

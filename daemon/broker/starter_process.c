@@ -167,7 +167,7 @@ static void serve(const struct starter_process *s)
 {
 	for (;;) {
 		struct starter_ask ask;
-		struct starter_answer answer = {0};
+		struct helper_answer answer = {0};
 		int fds[2] = {-1, -1};
 		unsigned n_fds;
 		const char *why = "no such name of a VM";

@@ -355,7 +355,7 @@ static unsigned n_asked;
 /* The answer to the last request, and what came with it. */
 static void hear(void)
 {
-	struct broker_answer answer = {0};
+	struct helper_answer answer = {0};
 	int fds[BROKER_FDS] = {-1, -1};
 	unsigned n_fds;
 

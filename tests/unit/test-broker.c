@@ -38,7 +38,7 @@ static void on_lost(void *ctx _unused_)
 static void ask_and_answer(struct broker *broker, struct broker_request *req, int theirs)
 {
 	struct broker_device device = {.busid = "1-1", .busnum = 1, .devnum = 2};
-	struct broker_answer answer = {0};
+	struct helper_answer answer = {0};
 	struct broker_ask ask;
 	_cleanup_close_ int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
