@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A device between control and a guest's thread: who has it, who closes it. Both have the same loop
- * here, and the USB device is a script.
+ * here, and what the USB device is driven by is a script.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,12 +13,7 @@
 #include <string.h>
 
 #include "dataplane/guest_private.h"
-
-struct usb_device {
-	const struct usb_device_ops *ops;
-	void *ctx;
-	bool closing, ending;
-};
+#include "script-node.h"
 
 struct rig {
 	struct guest guest;
@@ -28,92 +23,36 @@ struct rig {
 	int r;
 };
 
-static struct usb_device usb;
-static unsigned freed;
+/* The call that a worker has, and who hears that it is back. */
+static struct usb_job *job;
+static void (*job_back)(void *ctx);
+static void *job_ctx;
 
-/* ------------------------------------------------------------- the USB device */
-
-int usb_device_new(struct usb_device **ret_dev, const char *name _unused_, int fd _unused_)
+/* What a worker has ends. */
+static void run_job(void)
 {
-	usb = (struct usb_device){0};
-	*ret_dev = &usb;
-	return 0;
-}
+	struct usb_job *j = take_ptr(job);
 
-void usb_device_expect(struct usb_device *dev _unused_, uint8_t configuration _unused_)
-{
-}
-
-struct usb_device *usb_device_free(struct usb_device *dev)
-{
-	freed += dev != NULL;
-	return NULL;
-}
-
-void usb_device_bind(struct usb_device *dev, const struct usb_device_ops *ops, void *ctx)
-{
-	assert_null(dev->ops);
-	dev->ops = ops;
-	dev->ctx = ctx;
-}
-
-void usb_device_unbind(struct usb_device *dev)
-{
-	dev->ops = NULL;
-}
-
-void usb_device_charge_to(struct usb_device *dev, struct usb_memory *memory)
-{
-	assert_non_null(dev->ops);
-	assert_non_null(memory);
-}
-
-void usb_device_open(struct usb_device *dev)
-{
-	dev->ops->opened(dev->ctx, 0, NULL);
-}
-
-void usb_device_close(struct usb_device *dev)
-{
-	assert_non_null(dev->ops);
-	dev->closing = true;
-}
-
-void usb_device_end_session(struct usb_device *dev)
-{
-	assert_false(dev->ending);
-	dev->ending = true;
-}
-
-void usb_device_events(struct usb_device *dev _unused_)
-{
-}
-
-void usb_device_watch_for(struct usb_device *dev _unused_, const struct hid_chords *chords _unused_)
-{
-}
-
-const struct hid_found *usb_device_found(const struct usb_device *dev _unused_)
-{
-	static const struct hid_found nothing;
-
-	return &nothing;
+	assert_non_null(j);
+	j->run(j);
+	job_back(job_ctx);
+	j->done(j);
 }
 
 /* Closing has ended. */
 static void closes(void)
 {
-	assert_true(usb.closing);
-	usb.closing = false;
-	usb.ops->closed(usb.ctx);
+	assert_string_equal(job->what, "close");
+	run_job();
 }
 
 /* It is at rest, or could not be brought there. */
 static void rests(int r)
 {
-	assert_true(usb.ending);
-	usb.ending = false;
-	usb.ops->session_ended(usb.ctx, r, r < 0 ? "it can't be reset" : NULL);
+	assert_string_equal(job->what, "reset");
+	script_node.reset_result = r;
+	run_job();
+	script_node.reset_result = 0;
 }
 
 /* ------------------------------------------------------------- the thread's other parts */
@@ -140,10 +79,15 @@ void net_port_probe(struct net_port *port _unused_)
 {
 }
 
-void worker_run(struct worker *worker _unused_, struct usb_job *job _unused_,
-		struct loop *home _unused_, void (*back)(void *ctx) _unused_, void *ctx _unused_)
+void worker_run(struct worker *worker _unused_, struct usb_job *j, struct loop *home _unused_,
+		void (*back)(void *ctx), void *ctx)
 {
-	fail_msg("no call blocks here");
+	assert_null(job);
+	job = j;
+	job_back = back;
+	job_ctx = ctx;
+	if (!strcmp(j->what, "open"))
+		run_job();
 }
 
 /* ------------------------------------------------------------- control */
@@ -198,12 +142,13 @@ static int set_up(void **state)
 	struct rig *g = calloc(1, sizeof(*g));
 	struct usb_device_info info = {0};
 
-	freed = 0;
+	script_node = (struct script_node){0};
+	job = NULL;
 	assert_int_equal(loop_new(&g->guest.loop), 0);
 	g->guest.control = g->guest.loop;
 	list_init(&g->guest.devices);
 	list_init(&g->guest.leaving);
-	g->gd = guest_device_new("keyboard", &info, -1, g->guest.loop, &events, g);
+	g->gd = guest_device_new("keyboard", &info, script_node_open(), g->guest.loop, &events, g);
 	guest_give(&g->guest, g->gd);
 	turn(g);
 	assert_int_equal(g->opened, 1);
@@ -227,9 +172,9 @@ static void forgotten_on_its_way_it_is_closed_and_freed(void **state)
 	guest_take(&g->guest, g->gd, false); /* to another guest */
 	guest_device_forget(g->gd);	     /* and is unplugged */
 	turn(g);
-	assert_int_equal(freed, 0);
+	assert_int_equal(script_node.n_stopped, 0);
 	closes();
-	assert_int_equal(freed, 1);
+	assert_int_equal(script_node.n_stopped, 1);
 	assert_int_equal(g->taken, 0);
 }
 
@@ -242,7 +187,7 @@ static void forgotten_while_it_is_closed_it_is_freed(void **state)
 	turn(g);
 	closes();
 	turn(g);
-	assert_true(freed > 0);
+	assert_int_equal(script_node.n_stopped, 1);
 }
 
 static void handed_back_it_is_controls(void **state)
@@ -253,7 +198,17 @@ static void handed_back_it_is_controls(void **state)
 	turn(g);
 	assert_int_equal(g->taken, 1);
 	assert_false(g->closed);
-	assert_false(usb.closing);
+	assert_null(job);
+	/* The next one has it as it is. */
+	guest_give(&g->guest, g->gd);
+	turn(g);
+	assert_int_equal(g->opened, 2);
+	assert_int_equal(script_node.n_started, 1);
+	guest_take(&g->guest, g->gd, true);
+	turn(g);
+	closes();
+	turn(g);
+	assert_true(g->taken == 2 && g->closed);
 	guest_device_free(g->gd);
 }
 
@@ -318,6 +273,7 @@ static void a_reset_asked_for_while_a_session_ends_is_that_end(void **state)
 
 int main(void)
 {
+	static const struct usb_backend_ops *const script_only[] = {&usb_backend_script, NULL};
 	const struct CMUnitTest tests[] = {
 		G(forgotten_on_its_way_it_is_closed_and_freed),
 		G(forgotten_while_it_is_closed_it_is_freed),
@@ -327,5 +283,6 @@ int main(void)
 		G(a_reset_asked_for_while_a_session_ends_is_that_end),
 	};
 
+	usb_device_use(script_only);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
