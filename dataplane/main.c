@@ -25,6 +25,7 @@
 #include "base/stranger.h"
 #include "dataplane/control_line.h"
 #include "dataplane/enclose.h"
+#include "usb/usb_backend.h"
 #include "usb/usb_device.h"
 
 #define EXIT_CANNOT 1
@@ -33,6 +34,22 @@
 
 /* As in usbrouted: large buffers go back to the system when they are freed. */
 #define GIVEN_BACK (256 * 1024)
+
+/*
+ * What a device can be driven by. In a build for tests also by a script, where the descriptor is no
+ * device's (tests/unit/script-node.h); installed is never such a one.
+ */
+#ifdef SCRIPTED_DEVICES
+extern const struct usb_backend_ops usb_backend_script;
+#endif
+static const struct usb_backend_ops *const backends[] = {
+#ifdef SCRIPTED_DEVICES
+	&usb_backend_script,
+#endif
+	&usb_backend_libusb,
+	&usb_backend_direct,
+	NULL,
+};
 
 static const char usage[] =
 	"Usage: usbrouted-vm NAME\n"
@@ -62,6 +79,7 @@ static int serve(void)
 		log_err("io_uring: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
+	usb_device_use(backends);
 	r = usb_device_library_init();
 	if (r == 0)
 		r = control_line_new(&line, loop, LINE_FD);

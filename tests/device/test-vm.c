@@ -26,12 +26,14 @@
 #include "daemon/vms/vm_process.h"
 #include "vhost_user_net/net_rules.h"
 #include "protocol/vm_wire.h"
+#include "tests/unit/script-node.h"
 #include "tests/unit/tcp-end.h"
 #include "tests/unit/vu-frontend.h"
 
 #define SECONDS 60
 
-static const char *program;
+/* What is run; and what it is: the program, or the same with devices that are scripts. */
+static const char *program, *real, *scripted;
 
 struct rig {
 	struct loop *loop;
@@ -39,12 +41,13 @@ struct rig {
 	char folder[64], path[96], next_path[96];
 	pid_t pid;
 	struct fe fe;
-	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents;
+	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents, n_asked;
+	uint32_t client; /* that asked */
 };
 
 struct dev {
 	struct guest_device *gd;
-	unsigned opened, taken;
+	unsigned opened, imported, ended, taken;
 	int r;
 };
 
@@ -93,7 +96,17 @@ static void on_agent_asked(void *ctx)
 	((struct rig *)ctx)->n_agents++;
 }
 
+static void on_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct rig *rig = ctx;
+
+	assert_string_equal(busid, "1-1");
+	rig->client = client;
+	rig->n_asked++;
+}
+
 static const struct guest_events events = {.link = on_link,
+					   .import_asked = on_import_asked,
 					   .agent_asked = on_agent_asked,
 					   .ended = on_ended,
 					   .mac_wanted = on_mac_wanted,
@@ -108,6 +121,14 @@ static void on_opened(void *ctx, int r, const char *reason)
 	d->r = r;
 }
 
+static void on_imported(void *ctx, int r, const struct guest_peer *peer)
+{
+	struct dev *d = ctx;
+
+	assert_int_equal(r, 0);
+	d->imported++;
+}
+
 static void on_taken(void *ctx, bool closed, int r, const char *reason)
 {
 	struct dev *d = ctx;
@@ -117,7 +138,17 @@ static void on_taken(void *ctx, bool closed, int r, const char *reason)
 	d->gd = guest_device_free(d->gd);
 }
 
-static const struct guest_device_events device_events = {.opened = on_opened, .taken = on_taken};
+static void on_session_ended(void *ctx, int r, const char *reason)
+{
+	((struct dev *)ctx)->ended++;
+}
+
+static const struct guest_device_events device_events = {
+	.opened = on_opened,
+	.imported = on_imported,
+	.session_ended = on_session_ended,
+	.taken = on_taken,
+};
 
 /* ------------------------------------------------------------- the machine */
 
@@ -295,6 +326,96 @@ static void test_a_device_that_is_none(void **state)
 	until(rig, &rig->n_ended, 1, "the end");
 	assert_int_equal(process_ends(rig), 0);
 	rig_free(rig);
+}
+
+/* The next bytes that the guest's end of a connection has. */
+static void hears(struct rig *rig, struct fe *fe, struct end *e, uint8_t *to, size_t len)
+{
+	struct seen s;
+
+	for (unsigned i = 0; i < SECONDS * 1000 && len; i++) {
+		loop_turn(rig->loop, false);
+		if (!end_sees(fe, &s)) {
+			poll(NULL, 0, 1);
+			continue;
+		}
+		if (s.flags & TCP_SYN)
+			e->rcv = s.seq + 1;
+		else if (!s.len || s.seq != e->rcv)
+			continue;
+		assert_true(s.len <= len);
+		memcpy(to, s.data, s.len);
+		to += s.len;
+		len -= s.len + (s.flags & TCP_SYN ? 1 : 0);
+		e->rcv += (uint32_t)s.len;
+		end_says(fe, e, TCP_ACK, NULL, 0);
+	}
+	assert_int_equal(len, 0);
+}
+
+static void says(struct fe *fe, struct end *e, const void *data, size_t len)
+{
+	end_says(fe, e, TCP_ACK | TCP_PSH, data, len);
+	e->snd += (uint32_t)len;
+}
+
+/* The guest's SUBMIT to endpoint 2; what goes out follows it. */
+static void submits(struct fe *fe, struct end *e, uint8_t seqnum, bool in, const char *data)
+{
+	uint8_t pdu[64] = {[3] = 1, [7] = seqnum, [9] = 1, [11] = 2, [15] = in, [19] = 2};
+	size_t len = in ? 0 : strlen(data);
+
+	pdu[27] = in ? 64 : (uint8_t)len;
+	memcpy(pdu + 48, data, len);
+	says(fe, e, pdu, 48 + len);
+}
+
+/* From the guest's TCP to the device and back, all in a process that has shut itself in. */
+static void test_a_device_that_is_a_script(void **state)
+{
+	static const uint8_t import[40] = {1, 0x11, 0x80, 3, [8] = '1', '-', '1'};
+	struct end e = {.from = 40000, .to = 3240, .snd = 1000};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2, .speed = 3};
+	struct rig *rig;
+	struct dev d = {0};
+	uint8_t got[320];
+	struct fe fe;
+
+	program = scripted;
+	rig = rig_new();
+	machine_boots(rig, &fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	fe_rx_fill(&fe, 128, 2048);
+	d.gd = guest_device_new("script", &info, script_node_open(), rig->loop, &device_events, &d);
+	guest_give(rig->guest, d.gd);
+	until(rig, &d.opened, 1, "it is opened");
+	assert_int_equal(d.r, 0);
+	end_says(&fe, &e, TCP_SYN, NULL, 0);
+	e.snd++;
+	hears(rig, &fe, &e, got, 1);
+	says(&fe, &e, import, sizeof(import));
+	until(rig, &rig->n_asked, 1, "the guest asks for it");
+	guest_import(rig->guest, d.gd, rig->client);
+	until(rig, &d.imported, 1, "the guest has it");
+	hears(rig, &fe, &e, got, 320);
+	assert_memory_equal(got, "\x01\x11\x00\x03\x00\x00\x00\x00", 8);
+	submits(&fe, &e, 1, true, "");
+	submits(&fe, &e, 2, false, "hello");
+	hears(rig, &fe, &e, got, 48 + 48 + 5);
+	assert_true(got[3] == 3 && got[7] == 2 && got[27] == 5);
+	assert_true(got[48 + 3] == 3 && got[48 + 7] == 1 && got[48 + 27] == 5);
+	assert_memory_equal(got + 48 + 48, "hello", 5);
+	/* One waits for ever, and ends with its session. */
+	submits(&fe, &e, 3, true, "");
+	guest_take(rig->guest, d.gd, true);
+	until(rig, &d.taken, 1, "it is taken");
+	assert_int_equal(d.ended, 1);
+	fe_close(&fe);
+	guest_stop(rig->guest);
+	until(rig, &rig->n_ended, 1, "the end");
+	assert_int_equal(process_ends(rig), 0);
+	rig_free(rig);
+	program = real;
 }
 
 /* A process that is killed takes nothing along but itself: the next one has the same listener. */
@@ -689,6 +810,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_machine_comes_and_goes),
 		cmocka_unit_test(test_a_device_that_is_none),
+		cmocka_unit_test(test_a_device_that_is_a_script),
 		cmocka_unit_test(test_a_process_is_killed),
 		cmocka_unit_test(test_frames_cross_between_processes),
 		cmocka_unit_test(test_it_outlives_control),
@@ -698,9 +820,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_control_goes_at_once),
 	};
 
-	if (argc < 2)
+	if (argc < 3)
 		return 2;
-	program = argv[1];
+	program = real = argv[1];
+	scripted = argv[2];
 	log_init(LOG_LEVEL_INFO);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

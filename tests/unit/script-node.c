@@ -21,12 +21,14 @@
 
 /* One configuration; interface 0 with an interrupt IN and bulk both ways, in two alternate settings. */
 static const uint8_t descriptors[] = {
-	18, 1, 0x00, 0x02, 0xff, 0, 0, 64, 0x34, 0x12, 0x78, 0x56, 0x00, 0x01, 0, 0, 0, 1, /* device */
-	9, 2, 69, 0, 1, 1, 0, 0x80, 50,				    /* configuration 1 */
-	9, 4, 0, 0, 3, 0xff, 0, 0, 0,				    /* setting 0 */
-	7, 5, 0x81, 3, 64, 0, 10, 7, 5, 0x02, 2, 64, 0, 0, 7, 5, 0x82, 2, 64, 0, 0,
-	9, 4, 0, 1, 3, 0xff, 0, 0, 0,				    /* setting 1 */
-	7, 5, 0x81, 3, 64, 0, 10, 7, 5, 0x02, 2, 64, 0, 0, 7, 5, 0x82, 2, 64, 0, 0,
+	18,   1, 0x00, 0x02, 0xff, 0,	 0,  64,   0x34, 0x12, 0x78, 0x56, 0x00, 0x01, 0, 0,
+	0,    1,				       /* device */
+	9,    2, 69,   0,    1,	   1,	 0,  0x80, 50, /* configuration 1 */
+	9,    4, 0,    0,    3,	   0xff, 0,  0,	   0,  /* setting 0 */
+	7,    5, 0x81, 3,    64,   0,	 10, 7,	   5,	 0x02, 2,    64,   0,	 0,    7, 5,
+	0x82, 2, 64,   0,    0,	   9,	 4,  0,	   1,	 3,    0xff, 0,	   0,	 0, /* setting 1 */
+	7,    5, 0x81, 3,    64,   0,	 10, 7,	   5,	 0x02, 2,    64,   0,	 0,    7, 5,
+	0x82, 2, 64,   0,    0,
 };
 static_assert(sizeof(descriptors) == 18 + 69, "as long as it says");
 
