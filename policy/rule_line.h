@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define RULE_LINE_MAX 4096
+#include "base/text_words.h"
 
 /* Stands in a word where the line has a | outside quotes; no line can hold it itself. */
 #define RULE_OR '\1'
@@ -18,7 +18,7 @@ struct rule_line {
 	size_t n_words;
 	const char *text; /* the line as written, without comment and blanks around it */
 	size_t text_len;
-	char buf[RULE_LINE_MAX + 2];
+	char buf[TEXT_LINE_MAX + 2];
 };
 
 enum { RULE_LINE_BAD = 1 };

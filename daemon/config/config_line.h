@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define CONFIG_LINE_MAX 4096
+#include "base/text_words.h"
 
 enum config_line_kind { CONFIG_LINE_EMPTY, CONFIG_LINE_SECTION, CONFIG_LINE_KEY };
 
@@ -18,7 +18,7 @@ struct config_line {
 	const char *key;	    /* KEY; also on error, where the line got that far */
 	const char *words;	    /* KEY: the value's words, unquoted, a NUL after each */
 	size_t n_words;
-	char buf[CONFIG_LINE_MAX + 2];
+	char buf[TEXT_LINE_MAX + 2];
 };
 
 enum { CONFIG_LINE_BAD = 1 };

@@ -346,17 +346,17 @@ static void test_bounds(void **state)
 	struct config *c = NULL;
 
 	memset(text, '#', CONFIG_FILE_MAX + 1);
-	text[CONFIG_LINE_MAX] = '\n';
-	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 1, &line), 0);
+	text[TEXT_LINE_MAX] = '\n';
+	assert_int_equal(config_parse(&c, "f", text, TEXT_LINE_MAX + 1, &line), 0);
 	c = config_free(c);
 	assert_int_equal(config_parse(&c, "f", text + 100, 1, &line), 0);
 	c = config_free(c);
 	/* The end of a line is no part of it, in a file of Windows either. */
-	memcpy(text + CONFIG_LINE_MAX, "\r\n", 2);
-	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 2, &line), 0);
+	memcpy(text + TEXT_LINE_MAX, "\r\n", 2);
+	assert_int_equal(config_parse(&c, "f", text, TEXT_LINE_MAX + 2, &line), 0);
 	c = config_free(c);
-	memcpy(text + CONFIG_LINE_MAX, "##", 2);
-	assert_int_equal(config_parse(&c, "f", text, CONFIG_LINE_MAX + 1, &line), CONFIG_BAD);
+	memcpy(text + TEXT_LINE_MAX, "##", 2);
+	assert_int_equal(config_parse(&c, "f", text, TEXT_LINE_MAX + 1, &line), CONFIG_BAD);
 	assert_string_equal(line.text, "f:1: expected a line of at most 4096 bytes\n");
 	assert_int_equal(config_parse(&c, "f", text, CONFIG_FILE_MAX + 1, &file), CONFIG_BAD);
 	assert_string_equal(file.text, "f: expected a file of at most 1048576 bytes; found more\n");
