@@ -23,6 +23,7 @@
 #include "daemon/broker/broker_device.h"
 #include "daemon/routing/claims.h"
 #include "daemon/broker/starter.h"
+#include "daemon/core/state_file.h"
 #include "daemon/vms/vm_door.h"
 
 /*
@@ -34,8 +35,9 @@
 static int take_lock(const char *runtime_directory, bool *ret_runs)
 {
 	char path[PATH_MAX];
-	_cleanup_close_ int lock = open(daemon_path(path, sizeof(path), runtime_directory, "lock"),
-					O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int lock =
+		open(state_file_path(path, sizeof(path), runtime_directory, "lock"),
+		     O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
 	*ret_runs = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0;
 	return *ret_runs ? -1 : take_fd(&lock);
@@ -154,7 +156,7 @@ static void end_processes(const char *runtime_directory)
 
 		if (!vm_door_is(e->d_name, l->name))
 			continue;
-		daemon_path(path, sizeof(path), runtime_directory, e->d_name);
+		state_file_path(path, sizeof(path), runtime_directory, e->d_name);
 		l->line = tell_end(runtime_directory, l->name);
 		l->process = l->line < 0 ? -1 : find_process(l->line, l->name);
 		n += l->line >= 0;
@@ -208,6 +210,6 @@ int release_claimed(const char *runtime_directory)
 	}
 	claims_clear(&claims);
 	if (!failed)
-		unlink(daemon_path(path, sizeof(path), runtime_directory, "claimed"));
+		unlink(state_file_path(path, sizeof(path), runtime_directory, "claimed"));
 	return failed;
 }

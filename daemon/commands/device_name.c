@@ -5,14 +5,13 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "policy/serial.h"
 
 /* Why a device can't be given a name; false where it can. */
 static bool name_is_taken(const struct device *d, const char *name, char *error, size_t size)
 {
-	const struct config *config = d->daemon->core->config;
+	const struct config *config = d->devices->core->config;
 
 	if (device_bears_section(d))
 		snprintf(error, size, "the configuration calls it %s: [device %s]",
@@ -28,6 +27,7 @@ static bool name_is_taken(const struct device *d, const char *name, char *error,
 
 /**
  * device_give_name() - call a device by a name from now on, whoever had it before
+ * @commands:	the commands
  * @device:	the device
  * @by_port:	what is plugged into its port is meant, whatever that is
  * @name:	a valid alias; NULL: it has none any more
@@ -38,11 +38,10 @@ static bool name_is_taken(const struct device *d, const char *name, char *error,
  *
  * Return: 0 once it is on the disk, NAME_TAKEN, or a negative errno; but for 0 nothing has changed.
  */
-int device_give_name(struct device *device, bool by_port, const char *name, char *error,
-		     size_t size)
+int device_give_name(struct commands *commands, struct device *device, bool by_port,
+		     const char *name, char *error, size_t size)
 {
 	struct device_facts facts = device_facts_of(device);
-	struct daemon *daemon = device->daemon;
 	struct wishes *names;
 	struct wish_book next;
 	char what[120];
@@ -58,7 +57,7 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&next, &daemon->books->now);
+	r = wish_book_copy(&next, &commands->books->now);
 	if (r < 0)
 		return r;
 	names = &next.list[WISHES_NAMES];
@@ -76,30 +75,30 @@ int device_give_name(struct device *device, bool by_port, const char *name, char
 		return r;
 	}
 	snprintf(what, sizeof(what), "alias %s %s", device->tag, name ? name : "none");
-	r = wish_book_change(daemon, &next, what, error, size);
+	r = wish_book_change(commands->books, &next, what, error, size);
 	if (r < 0)
 		return r;
-	devices_name_anew(daemon);
-	routes_review(daemon);
+	devices_name_anew(commands->devices);
+	routes_review(commands->routing);
 	return 0;
 }
 
 /**
  * device_forget_name() - take away a name that a command gave to a device that is not there
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @name:	the name
  * @error:	where it can't be done: why, for a person
  * @size:	room there
  *
  * Return: as device_give_name().
  */
-int device_forget_name(struct daemon *daemon, const char *name, char *error, size_t size)
+int device_forget_name(struct commands *commands, const char *name, char *error, size_t size)
 {
 	struct wish_book next;
 	char what[120];
 	int r;
 
-	if (!wish_find_target(&daemon->books->now.list[WISHES_NAMES], name)) {
+	if (!wish_find_target(&commands->books->now.list[WISHES_NAMES], name)) {
 		snprintf(error, size,
 			 "the configuration has that name, and no command takes it away: "
 			 "[device %s]",
@@ -107,15 +106,15 @@ int device_forget_name(struct daemon *daemon, const char *name, char *error, siz
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&next, &daemon->books->now);
+	r = wish_book_copy(&next, &commands->books->now);
 	if (r < 0)
 		return r;
 	wish_forget_target(&next.list[WISHES_NAMES], name);
 	snprintf(what, sizeof(what), "alias %s none", name);
-	r = wish_book_change(daemon, &next, what, error, size);
+	r = wish_book_change(commands->books, &next, what, error, size);
 	if (r < 0)
 		return r;
-	devices_name_anew(daemon);
-	routes_review(daemon);
+	devices_name_anew(commands->devices);
+	routes_review(commands->routing);
 	return 0;
 }

@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct daemon;
+struct commands;
 struct device;
 
 /* Outcome of device_give_name() beside 0. */
 enum { NAME_TAKEN = 1 };
 
-int device_forget_name(struct daemon *daemon, const char *name, char *error, size_t size);
-int device_give_name(struct device *device, bool by_port, const char *name, char *error,
-		     size_t size);
+int device_forget_name(struct commands *commands, const char *name, char *error, size_t size);
+int device_give_name(struct commands *commands, struct device *device, bool by_port,
+		     const char *name, char *error, size_t size);

@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "base/near.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "policy/name.h"
 
 #define TEXT_MAX 256
 
 /* What was found so far, by nearness: one who is nearer comes before. */
 struct search {
-	struct daemon *daemon;
+	struct commands *commands;
 	const char *text;  /* all that was typed */
 	const char *value; /* behind = */
 	char key[16];	   /* before =; "" for a bare word */
@@ -108,24 +108,24 @@ static bool is_key(const struct search *s, const char *key)
 
 static void look_at_names(struct search *s)
 {
-	const struct daemon *daemon = s->daemon;
+	const struct commands *commands = s->commands;
 	enum near near;
 
-	list_for_each(it, &daemon->core->config->devices) {
+	list_for_each(it, &commands->core->config->devices) {
 		const char *name = list_entry(it, struct config_device, link)->name;
 
 		near = near_word(s->value, name);
 		if (near != NEAR_NOT && (!*s->key || is_key(s, "alias")))
 			found(s, near, "", name, "the configuration's name of a device");
 	}
-	list_for_each(it, &daemon->core->config->groups) {
+	list_for_each(it, &commands->core->config->groups) {
 		const char *name = list_entry(it, struct config_group, link)->name;
 
 		near = near_word(s->value, name);
 		if (near != NEAR_NOT && (!*s->key || is_key(s, "group")))
 			found(s, near, "", name, "a group");
 	}
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &commands->vms->all) {
 		const char *name = list_entry(it, struct vm, link)->name;
 
 		if (!*s->key && !strcmp(s->value, name))
@@ -232,16 +232,16 @@ static void look_at_places(struct search *s, const struct device *d)
 
 /**
  * device_near() - what a person may have meant by a word for a device
- * @daemon:	whose devices, names and groups
+ * @commands:	whose devices, names and groups
  * @text:	the word, which means none of them
  * @near:	what is near it, the nearest first
  *
  * Return: how many there are.
  */
-size_t device_near(struct daemon *daemon, const char *text,
+size_t device_near(struct commands *commands, const char *text,
 		   struct device_near near[DEVICE_NEAR_MAX])
 {
-	struct search s = {.daemon = daemon, .text = text, .value = text, .near = near};
+	struct search s = {.commands = commands, .text = text, .value = text, .near = near};
 	const char *equals = strchr(text, '=');
 
 	if (strlen(text) >= TEXT_MAX)
@@ -252,7 +252,7 @@ size_t device_near(struct daemon *daemon, const char *text,
 	}
 	look_at_names(&s);
 	look_at_classes(&s);
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &commands->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		look_at_marks(&s, d);
@@ -292,16 +292,16 @@ static bool miss(const struct selector *match, const struct device *d, char *buf
 /**
  * device_near_section() - say which present device nearly is what a section of the configuration
  * means
- * @daemon:	whose devices
+ * @devices:	whose devices
  * @section:	the section, which none of them is; or NULL
  * @buf:	"port=1-1.2 comes near, but its serial is "abc""; "" where none is
  * @size:	room there
  */
-void device_near_section(const struct daemon *daemon, const struct config_device *section,
+void device_near_section(const struct devices *devices, const struct config_device *section,
 			 char *buf, size_t size)
 {
 	*buf = '\0';
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		char what[DEVICE_WORDS_MAX];
 
@@ -314,17 +314,17 @@ void device_near_section(const struct daemon *daemon, const struct config_device
 
 /**
  * vm_near() - the VM that a person may have meant
- * @daemon:	whose VMs
+ * @vms:	whose VMs
  * @name:	what was typed, which is none of them
  *
  * Return: its name, or NULL.
  */
-const char *vm_near(const struct daemon *daemon, const char *name)
+const char *vm_near(const struct vms *vms, const char *name)
 {
 	const char *best = NULL;
 	enum near rank = NEAR_NOT;
 
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 		enum near near = near_word(name, vm->name);
 

@@ -10,8 +10,10 @@
 #include <stddef.h>
 
 struct config_device;
-struct daemon;
+struct commands;
 struct device;
+struct devices;
+struct vms;
 
 #define DEVICE_NEAR_MAX	 8
 #define DEVICE_WORDS_MAX 400
@@ -23,8 +25,8 @@ struct device_near {
 };
 
 const char *device_words(const struct device *device, char *buf, size_t size);
-size_t device_near(struct daemon *daemon, const char *text,
+size_t device_near(struct commands *commands, const char *text,
 		   struct device_near near[DEVICE_NEAR_MAX]);
-void device_near_section(const struct daemon *daemon, const struct config_device *section,
+void device_near_section(const struct devices *devices, const struct config_device *section,
 			 char *buf, size_t size);
-const char *vm_near(const struct daemon *daemon, const char *name);
+const char *vm_near(const struct vms *vms, const char *name);

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/commands/subjects.h"
 
 /*
@@ -38,7 +38,7 @@ static bool is_meant(const struct device *device, const struct device *keyboard)
 	return device == keyboard || device->classes & meant;
 }
 
-static void panic(struct daemon *daemon, const struct device *keyboard, const char *who)
+static void panic(struct commands *commands, const struct device *keyboard, const char *who)
 {
 	struct route_subject taken[ROUTE_SUBJECTS_MAX] = {0}, reserved[ROUTE_SUBJECTS_MAX] = {0};
 	/* The wish stands whatever comes. */
@@ -47,7 +47,7 @@ static void panic(struct daemon *daemon, const struct device *keyboard, const ch
 
 	/* The one in hand first: there may be more than a command can name. */
 	for (unsigned pass = 0; pass < 2; pass++)
-		list_for_each(it, &daemon->devices->all) {
+		list_for_each(it, &commands->devices->all) {
 			struct device *device = list_entry(it, struct device, link);
 
 			if ((device == keyboard) != (pass == 0) || !is_meant(device, keyboard) ||
@@ -61,28 +61,28 @@ static void panic(struct daemon *daemon, const struct device *keyboard, const ch
 	memcpy(free.who, ask.who, sizeof(free.who));
 	/* To the host means to be typed with there: what was reserved is so no longer. */
 	if (free.n_subjects)
-		route_command(daemon, &free, command_done, NULL, NULL);
+		route_command(commands, &free, command_done, NULL, NULL);
 	if (ask.n_subjects)
-		route_command(daemon, &ask, command_done, NULL, NULL);
+		route_command(commands, &ask, command_done, NULL, NULL);
 }
 
 /**
  * hotkey_struck() - do what a hot key says
+ * @commands:	the commands
  * @keyboard:	where it was struck
  * @which:	which
  */
-void hotkey_struck(struct device *keyboard, enum hotkey which)
+void hotkey_struck(struct commands *commands, struct device *keyboard, enum hotkey which)
 {
 	static const char *const names[] = {[HOTKEY_PANIC] = "panic", [HOTKEY_NEXT] = "next"};
-	struct daemon *daemon = keyboard->daemon;
 	char who[sizeof(((struct route_ask *)0)->who)];
 
-	if (!daemon->core->ready || daemon->core->stopping)
+	if (!commands->core->ready || commands->core->stopping)
 		return;
 	log_limited(&limit, LOG_LEVEL_NOTICE, "hot key %s on %s", names[which], keyboard->tag);
 	snprintf(who, sizeof(who), "hot key on %.*s", (int)sizeof(who) - 12, keyboard->tag);
 	if (which == HOTKEY_PANIC)
-		panic(daemon, keyboard, who);
+		panic(commands, keyboard, who);
 	else
-		route_switch_next(daemon, keyboard, who);
+		route_switch_next(commands, keyboard, who);
 }

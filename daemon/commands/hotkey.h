@@ -9,6 +9,7 @@
 
 #include "base/hotkey.h"
 
+struct commands;
 struct device;
 
-void hotkey_struck(struct device *keyboard, enum hotkey which);
+void hotkey_struck(struct commands *commands, struct device *keyboard, enum hotkey which);

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/devices/host_inputs.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 #include "daemon/commands/route_call.h"
 
 #define NS_PER_SECOND 1000000000ull
@@ -32,7 +32,7 @@ enum stage {
 
 struct port_job {
 	struct list link;
-	struct daemon *daemon;
+	struct commands *commands;
 	struct port_ask ask; /* without its device */
 	enum stage stage;
 	char busid[BROKER_BUSID_SIZE], peer[PORT_PEER_SIZE];
@@ -48,9 +48,9 @@ struct port_job {
 
 /* ------------------------------------------------------------- what is there */
 
-static struct device *device_in(const struct daemon *daemon, const char *busid)
+static struct device *device_in(const struct commands *commands, const char *busid)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &commands->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (*busid && !strcmp(d->busid, busid))
@@ -62,14 +62,14 @@ static struct device *device_in(const struct daemon *daemon, const char *busid)
 /* In either half of the connector. */
 static struct device *job_device(const struct port_job *job)
 {
-	struct device *d = device_in(job->daemon, job->busid);
+	struct device *d = device_in(job->commands, job->busid);
 
-	return d ? d : device_in(job->daemon, job->peer);
+	return d ? d : device_in(job->commands, job->peer);
 }
 
 static const struct device *job_subject(const struct port_job *job)
 {
-	const struct port_off *off = port_off_find(job->daemon, job->busid);
+	const struct port_off *off = port_off_find(job->commands->devices, job->busid);
 	const struct device *d = job_device(job);
 
 	if (d)
@@ -82,9 +82,9 @@ static bool only_waits(const struct port_job *job)
 	return job->stage == RETURNING || job->stage == SETTLING;
 }
 
-static struct port_job *job_on(const struct daemon *daemon, const char *busid)
+static struct port_job *job_on(const struct commands *commands, const char *busid)
 {
-	list_for_each(it, &daemon->commands->port_jobs) {
+	list_for_each(it, &commands->port_jobs) {
 		struct port_job *job = list_entry(it, struct port_job, link);
 
 		if (!strcmp(job->busid, busid) || !strcmp(job->peer, busid))
@@ -108,8 +108,8 @@ static void job_end(struct port_job *job, enum route_outcome outcome, const char
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	list_remove(&job->link);
-	loop_cancel(job->daemon->core->loop, &job->timer);
-	broker_forget(job->daemon->routing->broker, &job->req);
+	loop_cancel(job->commands->core->loop, &job->timer);
+	broker_forget(job->commands->routing->broker, &job->req);
 	if (job->handle)
 		*job->handle = NULL;
 	if (job->done)
@@ -150,10 +150,10 @@ static void job_enter(struct port_job *job, enum stage stage)
 		seconds = WAIT_SECONDS;
 	else if (only_waits(job))
 		seconds = job_patience(job);
-	loop_cancel(job->daemon->core->loop, &job->timer);
-	loop_watch_time(job->daemon->core->loop, &job->timer, (uint64_t)(seconds * 1e9) + 1,
+	loop_cancel(job->commands->core->loop, &job->timer);
+	loop_watch_time(job->commands->core->loop, &job->timer, (uint64_t)(seconds * 1e9) + 1,
 			job_late, job);
-	port_jobs_changed(job->daemon);
+	port_jobs_changed(job->commands);
 }
 
 static void job_switched_on(struct broker_request *req, int r, int *fds _unused_, const char *text)
@@ -162,7 +162,7 @@ static void job_switched_on(struct broker_request *req, int r, int *fds _unused_
 
 	/* A port that is there no more is off no more. */
 	if (r == 0 || r == -ENODEV)
-		port_off_forget(job->daemon, job->busid);
+		port_off_forget(job->commands->devices, job->busid);
 	if (r < 0) {
 		job_refused(job, r, text);
 		return;
@@ -173,7 +173,7 @@ static void job_switched_on(struct broker_request *req, int r, int *fds _unused_
 
 static void job_switch_on(struct port_job *job)
 {
-	int r = broker_power_on(job->daemon->routing->broker, &job->req, job->busid,
+	int r = broker_power_on(job->commands->routing->broker, &job->req, job->busid,
 				job_switched_on);
 
 	if (r < 0)
@@ -187,9 +187,9 @@ static void job_switched_off(struct broker_request *req, int r, int *fds _unused
 	struct port_job *job = container_of(req, struct port_job, req);
 
 	if (r == 0)
-		r = port_off_confirm(job->daemon, job->busid);
+		r = port_off_confirm(job->commands->devices, job->busid);
 	if (r < 0) {
-		port_off_forget(job->daemon, job->busid);
+		port_off_forget(job->commands->devices, job->busid);
 		job_refused(job, r, *text ? text : "it went meanwhile");
 		return;
 	}
@@ -207,11 +207,12 @@ static void job_switch_off(struct port_job *job, const struct device *device)
 		job_end(job, ROUTE_NOT_DONE, "%s", error);
 		return;
 	}
-	snprintf(job->peer, sizeof(job->peer), "%s", port_off_find(job->daemon, job->busid)->peer);
-	r = broker_power_off(job->daemon->routing->broker, &job->req, &identity, job->ask.force,
+	snprintf(job->peer, sizeof(job->peer), "%s",
+		 port_off_find(job->commands->devices, job->busid)->peer);
+	r = broker_power_off(job->commands->routing->broker, &job->req, &identity, job->ask.force,
 			     job_switched_off);
 	if (r < 0) {
-		port_off_forget(job->daemon, job->busid);
+		port_off_forget(job->commands->devices, job->busid);
 		job_refused(job, r, "asking the broker to switch its port off");
 	} else {
 		job_enter(job, SWITCHING_OFF);
@@ -347,7 +348,7 @@ static void job_check(struct port_job *job)
 			job_end(job, ROUTE_NOT_DONE, "it was unplugged meanwhile");
 		else if (route_status(d).state == ROUTE_FAILED)
 			job_end(job, ROUTE_NOT_DONE, "%s", route_status(d).reason);
-		else if (route_member_settled(d, line, sizeof(line)))
+		else if (route_member_settled(job->commands, d, line, sizeof(line)))
 			job_settled(job, d, line);
 		break;
 	case SWITCHING_OFF:
@@ -359,28 +360,27 @@ static void job_check(struct port_job *job)
 
 static void jobs_run(void *ctx, int res _unused_)
 {
-	struct daemon *daemon = ctx;
+	struct commands *commands = ctx;
 
-	list_for_each_safe(it, &daemon->commands->port_jobs)
+	list_for_each_safe(it, &commands->port_jobs)
 		job_check(list_entry(it, struct port_job, link));
 }
 
 /**
  * port_jobs_changed() - something has happened that a job may wait for
- * @daemon:	the daemon
+ * @commands:	the daemon
  */
-void port_jobs_changed(struct daemon *daemon)
+void port_jobs_changed(struct commands *commands)
 {
-	if (!list_empty(&daemon->commands->port_jobs) &&
-	    !loop_watching(&daemon->commands->port_jobs_watch))
-		loop_watch_time(daemon->core->loop, &daemon->commands->port_jobs_watch, 1, jobs_run,
-				daemon);
+	if (!list_empty(&commands->port_jobs) && !loop_watching(&commands->port_jobs_watch))
+		loop_watch_time(commands->core->loop, &commands->port_jobs_watch, 1, jobs_run,
+				commands);
 }
 
 /* A device's reset has ended; it is where it was. */
-static void job_was_reset(struct device *device, int r, const char *reason)
+static void job_was_reset(void *ctx, struct device *device, int r, const char *reason)
 {
-	struct port_job *job = job_on(device->daemon, device->busid);
+	struct port_job *job = job_on(ctx, device->busid);
 
 	if (!job || job->stage != RESETTING)
 		return;
@@ -396,10 +396,11 @@ static void job_was_reset(struct device *device, int r, const char *reason)
 
 /* ------------------------------------------------------------- asked */
 
-static enum route_outcome forbidden(const struct port_ask *ask, char *text, size_t size)
+static enum route_outcome forbidden(const struct commands *commands, const struct port_ask *ask,
+				    char *text, size_t size)
 {
 	const struct device *d = ask->device;
-	const struct port_job *job = job_on(d->daemon, d->busid);
+	const struct port_job *job = job_on(commands, d->busid);
 
 	if (job && !only_waits(job)) {
 		snprintf(text, size, "it is being %s already; try again in a moment",
@@ -446,29 +447,29 @@ static bool idle(const struct port_ask *ask, char *text, size_t size)
 	return true;
 }
 
-static struct port_job *job_new(struct daemon *daemon, const struct port_ask *ask)
+static struct port_job *job_new(struct commands *commands, const struct port_ask *ask)
 {
 	struct port_job *job = calloc(1, sizeof(*job));
-	const struct port_off *off = port_off_find(daemon, ask->device->busid);
+	const struct port_off *off = port_off_find(commands->devices, ask->device->busid);
 
 	if (!job)
 		return NULL;
-	job->daemon = daemon;
+	job->commands = commands;
 	job->ask = *ask;
 	job->ask.device = NULL;
 	job->devnum = ask->device->devnum;
 	snprintf(job->busid, sizeof(job->busid), "%s", ask->device->busid);
 	snprintf(job->peer, sizeof(job->peer), "%s", off ? off->peer : "");
 	snprintf(job->name, sizeof(job->name), "%s", ask->device->tag);
-	list_append(&daemon->commands->port_jobs, &job->link);
+	list_append(&commands->port_jobs, &job->link);
 	return job;
 }
 
 static void job_begin_reset(struct port_job *job)
 {
-	struct device *d = device_in(job->daemon, job->busid);
+	struct device *d = device_in(job->commands, job->busid);
 	const char *text = "it went meanwhile";
-	int r = d ? route_reset(d, job->ask.force, job_was_reset, &text) : -ENODEV;
+	int r = d ? route_reset(d, job->ask.force, job_was_reset, job->commands, &text) : -ENODEV;
 
 	if (r < 0)
 		job_refused(job, r, text);
@@ -478,13 +479,13 @@ static void job_begin_reset(struct port_job *job)
 
 /**
  * port_command() - reset a device, or switch its port, and hear how it went
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @ask:	what, of which device, how long to wait, and who says so
  * @done:	called once with @ctx, perhaps before this returns
  * @ret_job:	set to the job until it ends; stays where it is meanwhile
  */
-void port_command(struct daemon *daemon, const struct port_ask *ask, port_job_done done, void *ctx,
-		  struct port_job **ret_job)
+void port_command(struct commands *commands, const struct port_ask *ask, port_job_done done,
+		  void *ctx, struct port_job **ret_job)
 {
 	static const char *const names[] = {
 		[PORT_RESET] = "to be reset",
@@ -492,12 +493,12 @@ void port_command(struct daemon *daemon, const struct port_ask *ask, port_job_do
 		[PORT_ON] = "its port is to be switched on",
 		[PORT_CYCLE] = "its port is to be switched off and on",
 	};
-	struct port_job *job, *older = job_on(daemon, ask->device->busid);
+	struct port_job *job, *older = job_on(commands, ask->device->busid);
 	enum route_outcome outcome;
 	char text[300];
 
 	*ret_job = NULL;
-	outcome = forbidden(ask, text, sizeof(text));
+	outcome = forbidden(commands, ask, text, sizeof(text));
 	if (outcome != ROUTE_DONE || idle(ask, text, sizeof(text))) {
 		done(ctx, outcome, text, ask->device);
 		return;
@@ -505,7 +506,7 @@ void port_command(struct daemon *daemon, const struct port_ask *ask, port_job_do
 	log_notice("%s: %s, says %s", ask->device->tag, names[ask->verb], ask->who);
 	if (older)
 		job_end(older, ROUTE_SUPERSEDED, "a newer command about it came");
-	job = job_new(daemon, ask);
+	job = job_new(commands, ask);
 	if (!job) {
 		done(ctx, ROUTE_NOT_DONE, "out of memory", ask->device);
 		return;
@@ -539,14 +540,14 @@ void port_job_forget(struct port_job *job)
 
 /**
  * port_jobs_started() - switch on what the last run of the daemon did not get to
- * @daemon:	the daemon, ready
+ * @commands:	the daemon, ready
  */
-void port_jobs_started(struct daemon *daemon)
+void port_jobs_started(struct commands *commands)
 {
-	list_for_each_safe(it, &daemon->devices->off) {
+	list_for_each_safe(it, &commands->devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 		struct port_ask ask = {.verb = PORT_ON, .device = &off->device};
-		struct port_job *job = off->cycling ? job_new(daemon, &ask) : NULL;
+		struct port_job *job = off->cycling ? job_new(commands, &ask) : NULL;
 
 		if (job)
 			job_switch_on(job);
@@ -555,12 +556,12 @@ void port_jobs_started(struct daemon *daemon)
 
 /**
  * port_jobs_end() - the daemon ends
- * @daemon:	the daemon; what is switched off stays so
+ * @commands:	the daemon; what is switched off stays so
  */
-void port_jobs_end(struct daemon *daemon)
+void port_jobs_end(struct commands *commands)
 {
-	loop_cancel(daemon->core->loop, &daemon->commands->port_jobs_watch);
-	list_for_each_safe(it, &daemon->commands->port_jobs)
+	loop_cancel(commands->core->loop, &commands->port_jobs_watch);
+	list_for_each_safe(it, &commands->port_jobs)
 		job_end(list_entry(it, struct port_job, link), ROUTE_NOT_DONE,
 			"the daemon is being stopped");
 }

@@ -19,7 +19,7 @@
  */
 #pragma once
 
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 
 struct port_job;
 
@@ -39,6 +39,6 @@ struct port_ask {
 typedef void (*port_job_done)(void *ctx, enum route_outcome outcome, const char *text,
 			      const struct device *device);
 
-void port_command(struct daemon *daemon, const struct port_ask *ask, port_job_done done, void *ctx,
-		  struct port_job **ret_job);
+void port_command(struct commands *commands, const struct port_ask *ask, port_job_done done,
+		  void *ctx, struct port_job **ret_job);
 void port_job_forget(struct port_job *job);

@@ -11,9 +11,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/commands/commands.h"
 #include "daemon/config/policy_files.h"
-#include "daemon/routing/route.h"
 
 static void compare_text(struct config_errors *errors, const char *file, const char *key,
 			 const char *old, const char *new)
@@ -44,49 +43,52 @@ static void compare(struct config_errors *errors, const char *file, const struct
 }
 
 /**
- * daemon_reload() - read the configuration and the policy anew
- * @daemon:	the daemon, ready
+ * commands_reload() - read the configuration and the policy anew
+ * @commands:	the daemon, ready
  * @errors:	what is wrong with them; zero at first, to be freed with config_errors_deinit()
  *
  * Return: 0; or CONFIG_BAD or a negative errno, and nothing has changed.
  */
-int daemon_reload(struct daemon *daemon, struct config_errors *errors)
+int commands_reload(struct commands *commands, struct config_errors *errors)
 {
-	const char *file = daemon->core->config_file ? daemon->core->config_file : USBROUTED_CONFIG;
+	const char *file =
+		commands->core->config_file ? commands->core->config_file : USBROUTED_CONFIG;
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	struct vm_list vms;
-	int r = config_load(&config, file, daemon->core->config_file != NULL, errors);
+	int r = config_load(&config, file, commands->core->config_file != NULL, errors);
 
 	if (r == 0)
-		r = policy_files_load(&policy, daemon->core->config_file, config, errors);
+		r = policy_files_load(&policy, commands->core->config_file, config, errors);
 	if (r == 0) {
-		compare(errors, file, daemon->core->config, config);
+		compare(errors, file, commands->core->config, config);
 		r = errors->n ? CONFIG_BAD : 0;
 	}
 	if (r == 0)
-		r = vms_prepare(daemon, config, &vms, errors);
+		r = vms_prepare(commands->vms, config, &vms, errors);
 	if (r) {
 		policy_free(policy);
 		config_free(config);
 		return r;
 	}
 	/* From here on nothing can fail. */
-	policy_free(daemon->core->policy);
-	daemon->core->policy = policy;
+	policy_free(commands->core->policy);
+	commands->core->policy = policy;
 	/* Nobody holds on to the old tree but the devices, who get their names from the new one. */
-	config_free(daemon->core->config);
-	daemon->core->config = config;
-	devices_find_sections(daemon);
-	devices_name_anew(daemon);
-	list_for_each(it, &daemon->vms->all) {
+	config_free(commands->core->config);
+	commands->core->config = config;
+	commands->core->runtime_directory = config->runtime_directory;
+	commands->core->state_directory = config->state_directory;
+	devices_find_sections(commands->devices);
+	devices_name_anew(commands->devices);
+	list_for_each(it, &commands->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->guest)
 			guest_set_hotkeys(vm->guest, &config->hotkeys);
 	}
-	vms_change(daemon, &vms);
+	vms_change(commands->vms, &vms);
 	log_notice("the configuration was read anew");
-	routes_review(daemon);
+	routes_review(commands->routing);
 	return 0;
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/commands/route_call.h"
 
 #define NS_PER_SECOND 1000000000ull
@@ -24,6 +24,75 @@
 /* … and where something in the guest takes them, to have them there. */
 #define GUEST_SECONDS 10
 #define TEXT_MAX      4096
+
+/**
+ * commands_init() - nobody has said anything yet
+ * @commands:	the commands
+ * @routing:	what they change
+ */
+void commands_init(struct commands *commands, struct routing *routing)
+{
+	*commands = (struct commands){.core = routing->core,
+				      .books = routing->books,
+				      .devices = routing->devices,
+				      .vms = routing->vms,
+				      .routing = routing};
+	list_init(&commands->calls);
+	list_init(&commands->port_jobs);
+}
+
+/**
+ * commands_started() - end what the last run did not get to
+ * @commands:	the commands; control is ready, and devices are where they were
+ */
+void commands_started(struct commands *commands)
+{
+	port_jobs_started(commands);
+}
+
+/**
+ * commands_stop() - control ends: nobody waits any longer
+ * @commands:	the commands
+ */
+void commands_stop(struct commands *commands)
+{
+	route_calls_end(commands);
+	port_jobs_end(commands);
+}
+
+/**
+ * commands_moved() - a device's route has moved on
+ * @commands:	the commands
+ * @device:	the device; NULL: one has come, or is about to go
+ */
+void commands_moved(struct commands *commands, struct device *device)
+{
+	port_jobs_changed(commands);
+	if (device)
+		route_calls_check(commands, device);
+}
+
+/**
+ * commands_judge() - more is known of a device: who wished it somewhere may have no right to that
+ * @commands:	the commands
+ * @device:	the device
+ */
+void commands_judge(struct commands *commands, struct device *device)
+{
+	route_calls_forbid(commands, device);
+	route_wish_judge(commands, device);
+}
+
+/**
+ * commands_removed() - a device is about to be freed
+ * @commands:	the commands
+ * @device:	the device
+ */
+void commands_removed(struct commands *commands, struct device *device)
+{
+	port_jobs_changed(commands);
+	route_calls_removed(commands, device);
+}
 
 static void call_free(struct route_call *call)
 {
@@ -51,7 +120,7 @@ static void call_answer(struct route_call *call, enum route_outcome outcome, con
 
 	result.n_subjects = call_subjects(call, subjects);
 	list_remove(&call->link);
-	loop_cancel(call->daemon->core->loop, &call->deadline);
+	loop_cancel(call->commands->core->loop, &call->deadline);
 	if (call->handle)
 		*call->handle = NULL;
 	call->done(call->ctx, &result);
@@ -180,9 +249,9 @@ static bool call_is_about(const struct route_call *call, const struct route_subj
 }
 
 /* A newer command on the same device takes the older one's place. */
-static void calls_supersede(struct daemon *daemon, const struct route_call *by)
+static void calls_supersede(struct commands *commands, const struct route_call *by)
 {
-	list_for_each_safe(it, &daemon->commands->calls) {
+	list_for_each_safe(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		for (size_t i = 0; i < by->n_members; i++) {
@@ -231,7 +300,7 @@ static void member_is_from(struct call_member *m)
 		 route.at && route.exported ? route.at->name : "host");
 }
 
-static int call_new(struct route_call **ret_call, struct daemon *daemon,
+static int call_new(struct route_call **ret_call, struct commands *commands,
 		    const struct route_ask *ask)
 {
 	struct route_call *call = calloc(1, sizeof(*call));
@@ -239,7 +308,7 @@ static int call_new(struct route_call **ret_call, struct daemon *daemon,
 
 	if (!call)
 		return -ENOMEM;
-	call->daemon = daemon;
+	call->commands = commands;
 	call->ask = *ask;
 	call->ask.subjects = NULL;
 	call->started_ns = loop_now();
@@ -272,7 +341,7 @@ static bool reserved_before(const struct route_call *call, const struct device *
 /* An undo is about the devices that are wanted elsewhere than before, or kept otherwise. */
 static void call_find_members(struct route_call *call)
 {
-	list_for_each(it, &call->daemon->devices->all) {
+	list_for_each(it, &call->commands->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		struct route_want want = route_wanted(d);
 		struct call_member *m;
@@ -304,9 +373,9 @@ static void call_start(struct route_call *call)
 		    call->ask.verb != ROUTE_UNRESERVE)
 			route_give_again(m->subject.device);
 	}
-	calls_supersede(call->daemon, call);
-	list_append(&call->daemon->commands->calls, &call->link);
-	loop_watch_time(call->daemon->core->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
+	calls_supersede(call->commands, call);
+	list_append(&call->commands->calls, &call->link);
+	loop_watch_time(call->commands->core->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
 			call_late, call);
 	call->starting = true;
 	for (size_t i = 0; i < call->n_members; i++)
@@ -330,14 +399,14 @@ static void refuse(const struct route_ask *ask, route_done done, void *ctx,
 
 /**
  * route_command() - change what is said of devices, and hear how it went
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @ask:	what, of which devices, how long to wait, and who says so
  * @done:	called once with @ctx, perhaps before this returns
  * @ret_call:	set to the waiting command until it ends; stays where it is meanwhile. NULL: it is
  *		never cancelled
  */
-void route_command(struct daemon *daemon, const struct route_ask *ask, route_done done, void *ctx,
-		   struct route_call **ret_call)
+void route_command(struct commands *commands, const struct route_ask *ask, route_done done,
+		   void *ctx, struct route_call **ret_call)
 {
 	struct route_call *call = NULL;
 	enum route_outcome outcome;
@@ -346,11 +415,11 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 
 	if (ret_call)
 		*ret_call = NULL;
-	if (ask->verb == ROUTE_UNDO && !daemon->books->undo_text[0]) {
+	if (ask->verb == ROUTE_UNDO && !commands->books->undo_text[0]) {
 		refuse(ask, done, ctx, ROUTE_NOT_DONE, "nothing was changed since the start");
 		return;
 	}
-	r = call_new(&call, daemon, ask);
+	r = call_new(&call, commands, ask);
 	if (r < 0) {
 		refuse(ask, done, ctx, ROUTE_NOT_DONE,
 		       r == -E2BIG ? "too many devices" : "out of memory");
@@ -377,7 +446,7 @@ void route_command(struct daemon *daemon, const struct route_ask *ask, route_don
 	if (ret_call)
 		*ret_call = call;
 	if (ask->verb == ROUTE_UNDO) {
-		devices_name_anew(daemon);
+		devices_name_anew(commands->devices);
 		call_find_members(call);
 	}
 	call_start(call);
@@ -392,7 +461,7 @@ void route_call_cancel(struct route_call *call)
 	if (!call)
 		return;
 	list_remove(&call->link);
-	loop_cancel(call->daemon->core->loop, &call->deadline);
+	loop_cancel(call->commands->core->loop, &call->deadline);
 	if (call->handle)
 		*call->handle = NULL;
 	call_free(call);
@@ -409,10 +478,9 @@ static struct call_member *call_member_of(struct route_call *call, const struct 
 }
 
 /* A device's route has moved on. A command's answer may start another round: one at a time. */
-void route_calls_check(struct device *device)
+void route_calls_check(struct commands *commands, struct device *device)
 {
-	port_jobs_changed(device->daemon);
-	list_for_each(it, &device->daemon->commands->calls) {
+	list_for_each(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		if (call_member_of(call, device)) {
@@ -423,9 +491,9 @@ void route_calls_check(struct device *device)
 }
 
 /* More is known of a device: a command on its way may not be what anybody would be allowed. */
-void route_calls_forbid(struct device *device)
+void route_calls_forbid(struct commands *commands, struct device *device)
 {
-	list_for_each(it, &device->daemon->commands->calls) {
+	list_for_each(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		struct call_member *m = call_member_of(call, device);
 		char by[256], text[300];
@@ -444,11 +512,11 @@ void route_calls_forbid(struct device *device)
 }
 
 /* A device bears a name, perhaps only now, that a waiting command may have meant. */
-void route_calls_named(struct device *device)
+void route_calls_named(struct commands *commands, struct device *device)
 {
 	const char *alias = device_alias(device);
 
-	list_for_each(it, &device->daemon->commands->calls) {
+	list_for_each(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		for (size_t i = 0; alias && i < call->n_members; i++) {
@@ -464,9 +532,9 @@ void route_calls_named(struct device *device)
 }
 
 /* A device is about to be freed. */
-void route_calls_removed(struct device *device)
+void route_calls_removed(struct commands *commands, struct device *device)
 {
-	list_for_each_safe(it, &device->daemon->commands->calls) {
+	list_for_each_safe(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		struct call_member *m = call_member_of(call, device);
 
@@ -484,11 +552,12 @@ void route_calls_removed(struct device *device)
 
 /**
  * route_calls_vm_left() - a VM is out of the configuration: nobody waits for it any longer
+ * @commands:	the commands
  * @vm:		the VM
  */
-void route_calls_vm_left(struct vm *vm)
+void route_calls_vm_left(struct commands *commands, struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->commands->calls) {
+	list_for_each_safe(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 		bool about = call->ask.vm == vm;
 
@@ -501,9 +570,9 @@ void route_calls_vm_left(struct vm *vm)
 }
 
 /* The daemon ends. */
-void route_calls_end(struct daemon *daemon)
+void route_calls_end(struct commands *commands)
 {
-	list_for_each_safe(it, &daemon->commands->calls) {
+	list_for_each_safe(it, &commands->calls) {
 		struct route_call *call = list_entry(it, struct route_call, link);
 
 		call_end(call, ROUTE_NOT_DONE, "the daemon is being stopped; the wish stands");

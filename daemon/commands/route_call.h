@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 
 /* One device of a command, until it is where it should be. */
 struct call_member {
@@ -21,7 +21,7 @@ struct call_member {
 
 struct route_call {
 	struct list link;
-	struct daemon *daemon;
+	struct commands *commands;
 	struct route_ask ask; /* its subjects are the members' */
 	struct call_member *members;
 	size_t n_members;
@@ -41,7 +41,7 @@ enum route_outcome route_call_forbidden(const struct route_call *call, char *tex
 
 int route_change_commit(struct route_call *call, char *error, size_t size);
 void route_change_roll_back(struct route_call *call);
-void route_wish_judge(struct device *device);
+void route_wish_judge(struct commands *commands, struct device *device);
 
 const char *route_member_name(const struct call_member *m);
 void route_member_aim(struct route_call *call, struct call_member *m);
@@ -51,15 +51,15 @@ void route_member_check(struct route_call *call, struct call_member *m);
 void route_member_late(const struct route_call *call, const struct call_member *m, char *text,
 		       size_t size);
 
-bool route_member_settled(const struct device *device, char *line, size_t size);
+bool route_member_settled(const struct commands *commands, const struct device *device, char *line,
+			  size_t size);
 
 /* port_job.c */
-void port_jobs_changed(struct daemon *daemon);
-void port_jobs_started(struct daemon *daemon);
-void port_jobs_end(struct daemon *daemon);
+void port_jobs_changed(struct commands *commands);
+void port_jobs_started(struct commands *commands);
+void port_jobs_end(struct commands *commands);
 
-void route_calls_check(struct device *device);
-void route_calls_named(struct device *device);
-void route_calls_removed(struct device *device);
-void route_calls_forbid(struct device *device);
-void route_calls_end(struct daemon *daemon);
+void route_calls_check(struct commands *commands, struct device *device);
+void route_calls_removed(struct commands *commands, struct device *device);
+void route_calls_forbid(struct commands *commands, struct device *device);
+void route_calls_end(struct commands *commands);

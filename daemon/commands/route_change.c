@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/commands/commands.h"
 #include "daemon/commands/route_call.h"
 #include "policy/decision.h"
 
@@ -161,7 +161,7 @@ static void name_change(const struct route_call *call, char *text, size_t size)
 	bool has_target = ask->verb == ROUTE_ATTACH || ask->verb == ROUTE_ASSIGN;
 
 	if (ask->verb == ROUTE_UNDO)
-		snprintf(text, size, "undo (%.80s)", call->daemon->books->undo_text);
+		snprintf(text, size, "undo (%.80s)", call->commands->books->undo_text);
 	else
 		snprintf(text, size, "%s %s%s%s%s", verb_name(ask->verb),
 			 route_member_name(&call->members[0]),
@@ -181,18 +181,18 @@ static void name_change(const struct route_call *call, char *text, size_t size)
  */
 int route_change_commit(struct route_call *call, char *error, size_t size)
 {
-	struct daemon *daemon = call->daemon;
+	struct commands *commands = call->commands;
 	struct wish_book next;
-	char text[sizeof(daemon->books->undo_text)];
+	char text[sizeof(commands->books->undo_text)];
 	int r;
 
 	snprintf(error, size, "out of memory");
-	r = wish_book_copy(&call->before, &daemon->books->now);
+	r = wish_book_copy(&call->before, &commands->books->now);
 	if (r == 0)
-		r = wish_book_copy(&call->undo, &daemon->books->undo);
+		r = wish_book_copy(&call->undo, &commands->books->undo);
 	if (r == 0)
-		r = wish_book_copy(&next, call->ask.verb == ROUTE_UNDO ? &daemon->books->undo
-								       : &daemon->books->now);
+		r = wish_book_copy(&next, call->ask.verb == ROUTE_UNDO ? &commands->books->undo
+								       : &commands->books->now);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < call->n_members; i++) {
@@ -205,9 +205,9 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 		return r;
 	}
 	name_change(call, text, sizeof(text));
-	memcpy(call->undo_text, daemon->books->undo_text, sizeof(call->undo_text));
-	r = wish_book_change(daemon, &next, text, error, size);
-	call->change = daemon->books->changes;
+	memcpy(call->undo_text, commands->books->undo_text, sizeof(call->undo_text));
+	r = wish_book_change(commands->books, &next, text, error, size);
+	call->change = commands->books->changes;
 	return r;
 }
 
@@ -226,15 +226,15 @@ static int book_restore(struct wish_book *book, const struct route_call *call)
 /* What failed is not the last change that was made, and nothing that undo brings back. */
 static void undo_restore(struct route_call *call)
 {
-	struct daemon *daemon = call->daemon;
+	struct commands *commands = call->commands;
 	struct wish_book undo;
 
-	if (daemon->books->changes == call->change) {
-		wish_book_move(&daemon->books->undo, &call->undo);
-		memcpy(daemon->books->undo_text, call->undo_text, sizeof(call->undo_text));
-	} else if (wish_book_copy(&undo, &daemon->books->undo) == 0) {
+	if (commands->books->changes == call->change) {
+		wish_book_move(&commands->books->undo, &call->undo);
+		memcpy(commands->books->undo_text, call->undo_text, sizeof(call->undo_text));
+	} else if (wish_book_copy(&undo, &commands->books->undo) == 0) {
 		if (book_restore(&undo, call) == 0)
-			wish_book_move(&daemon->books->undo, &undo);
+			wish_book_move(&commands->books->undo, &undo);
 		wish_book_deinit(&undo);
 	}
 }
@@ -247,17 +247,17 @@ static void undo_restore(struct route_call *call)
  */
 void route_change_roll_back(struct route_call *call)
 {
-	struct daemon *daemon = call->daemon;
+	struct commands *commands = call->commands;
 	struct wish_book next;
 	char error[200] = "out of memory";
-	int r = wish_book_copy(&next, &daemon->books->now);
+	int r = wish_book_copy(&next, &commands->books->now);
 
 	if (r == 0) {
 		r = book_restore(&next, call);
 		if (r < 0)
 			wish_book_deinit(&next);
 		else
-			r = wish_book_commit(daemon, &next, error, sizeof(error));
+			r = wish_book_commit(commands->books, &next, error, sizeof(error));
 	}
 	if (r < 0)
 		log_err("the old wishes can't be written: %s", error);
@@ -274,20 +274,20 @@ void route_change_roll_back(struct route_call *call)
 
 /**
  * route_wish_judge() - take a command's wish back whose asker has no right to it
+ * @commands:	the commands
  * @device:	more is known of it, or it is meant only now
  */
-void route_wish_judge(struct device *device)
+void route_wish_judge(struct commands *commands, struct device *device)
 {
-	struct daemon *daemon = device->daemon;
 	struct device_facts facts = device_facts_of(device);
 	struct wish_book next;
 	char by[256], error[200];
 
 	if (route_asker_may(device, by, sizeof(by)) ||
-	    wish_book_copy(&next, &daemon->books->now) < 0)
+	    wish_book_copy(&next, &commands->books->now) < 0)
 		return;
 	wish_forget(&next.list[WISHES_COMMANDS], &facts, device_pair_is_unique(device));
-	if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+	if (wish_book_commit(commands->books, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
 	else
 		log_notice("%s: wanted at %s again: the user that wished it elsewhere may not: %s",

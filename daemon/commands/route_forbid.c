@@ -15,7 +15,7 @@
 static bool call_takes_last_keyboard(const struct route_call *call)
 {
 	const char *leaving[2 * ROUTE_SUBJECTS_MAX];
-	size_t n = route_leaving(call->daemon, leaving), n_anyhow = 0;
+	size_t n = route_leaving(call->commands->routing, leaving), n_anyhow = 0;
 
 	for (unsigned pass = 0; pass < 2; pass++) {
 		bool consented = pass == 0;
@@ -29,7 +29,7 @@ static bool call_takes_last_keyboard(const struct route_call *call)
 		if (consented)
 			n_anyhow = n;
 	}
-	return n > n_anyhow && host_loses_keyboard(call->daemon, leaving, n_anyhow, n);
+	return n > n_anyhow && host_loses_keyboard(call->commands->devices, leaving, n_anyhow, n);
 }
 
 /**
@@ -52,7 +52,7 @@ enum route_outcome route_call_forbidden(const struct route_call *call, char *tex
 		char by[256];
 
 		if (d ? !route_permits(d, ask->vm->name, by, sizeof(by))
-		      : !route_permits_absent(call->daemon, s->alias, ask->vm->name, by,
+		      : !route_permits_absent(call->commands->routing, s->alias, ask->vm->name, by,
 					      sizeof(by))) {
 			snprintf(text, size, "%s", by);
 			return ROUTE_DENIED;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/guests/guest_side.h"
 #include "daemon/commands/route_call.h"
 
 /**
@@ -41,6 +40,14 @@ static const char *member_line(const struct call_member *m, char *text, size_t s
 	return route_import_line(m->subject.device, m->vm, text, size);
 }
 
+/* Whether something in its guest takes what is routed there. */
+static bool takes(const struct route_call *call, const struct call_member *m)
+{
+	const struct routing *routing = call->commands->routing;
+
+	return routing->ops->takes(routing->ctx, m->vm);
+}
+
 /**
  * route_member_waits() - whether a command waits until the guest has a device, not only until the
  * guest may take it
@@ -51,7 +58,7 @@ bool route_member_waits(const struct route_call *call, const struct call_member 
 {
 	if (call->ask.has_wait)
 		return call->ask.wait_seconds > 0;
-	return m->vm && guest_side_takes(m->vm);
+	return m->vm && takes(call, m);
 }
 
 static double ms_between(uint64_t from, uint64_t to)
@@ -96,17 +103,17 @@ static void member_in_guest(struct route_call *call, struct call_member *m)
 static void member_exported(struct route_call *call, struct call_member *m)
 {
 	const struct route_status r = route_status(m->subject.device);
-	bool takes = guest_side_takes(m->vm);
+	bool taken = takes(call, m);
 	char line[300], way[80];
 
-	if (r.session && (!takes || r.guest_has || !m->moved)) {
+	if (r.session && (!taken || r.guest_has || !m->moved)) {
 		member_in_guest(call, m);
 		return;
 	}
 	if (route_member_waits(call, m))
 		return;
 	member_way(m, way, sizeof(way));
-	if (takes)
+	if (taken)
 		route_member_arrive(m, "%s: %s", route_member_name(m), way);
 	else if (m->moved)
 		route_member_arrive(m, "%s: %s\n%s", route_member_name(m), way,
@@ -126,7 +133,7 @@ static bool member_why_absent(const struct route_call *call, const struct call_m
 			      char *reason, size_t size)
 {
 	return m->subject.alias[0] &&
-	       device_name_why_absent(call->daemon, m->subject.alias, reason, size);
+	       device_name_why_absent(call->commands->devices, m->subject.alias, reason, size);
 }
 
 static void member_absent_for_vm(struct call_member *m, const struct route_call *call)
@@ -149,7 +156,7 @@ static void member_absent_for_host(struct call_member *m, const struct route_cal
 	char reason[200];
 
 	if (m->subject.wish_on[0] &&
-	    !strcmp(route_wanted_on(&call->daemon->books->now, m->subject.wish_on).by, "default"))
+	    !strcmp(route_wanted_on(&call->commands->books->now, m->subject.wish_on).by, "default"))
 		route_member_arrive(m, "%s: what was said of it is forgotten", name);
 	else if (member_why_absent(call, m, reason, sizeof(reason)))
 		route_member_arrive(
@@ -280,7 +287,7 @@ void route_member_late(const struct route_call *call, const struct call_member *
 
 	if (!d)
 		member_why_absent(call, m, reason, sizeof(reason));
-	if (member_is_exported(m) && !guest_side_takes(m->vm)) {
+	if (member_is_exported(m) && !takes(call, m)) {
 		snprintf(text, size, "%s: routed to %s, which has not taken it; %s", name, m->to,
 			 member_line(m, reason, sizeof(reason)));
 		return;
@@ -324,20 +331,20 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 	m->to = "host";
 	if (d) {
 		want = route_wanted(d);
-		m->vm = vm_find(call->daemon, want.target);
+		m->vm = vm_find(call->commands->vms, want.target);
 		if (m->vm)
 			m->to = m->vm->name;
 	} else if (m->subject.wish_on[0]) {
-		want = route_wanted_on(&call->daemon->books->now, m->subject.wish_on);
-		m->vm = vm_find(call->daemon, want.target);
+		want = route_wanted_on(&call->commands->books->now, m->subject.wish_on);
+		m->vm = vm_find(call->commands->vms, want.target);
 		if (m->vm)
 			m->to = m->vm->name;
 	} else if (call->ask.verb == ROUTE_ATTACH || call->ask.verb == ROUTE_ASSIGN) {
 		m->vm = call->ask.vm;
 		m->to = m->vm ? m->vm->name : "host";
 	} else {
-		want = route_wanted_absent(call->daemon, m->subject.alias);
-		m->vm = vm_find(call->daemon, want.target);
+		want = route_wanted_absent(call->commands->routing, m->subject.alias);
+		m->vm = vm_find(call->commands->vms, want.target);
 		if (m->vm)
 			m->to = m->vm->name;
 	}
@@ -346,13 +353,16 @@ void route_member_aim(struct route_call *call, struct call_member *m)
 
 /**
  * route_member_settled() - whether a device is as far as it can come by itself
+ * @commands:	the commands
  * @device:	the device
  * @line:	where a person has to make its guest take it: a new line and what to type; else ""
  * @size:	room there
  */
-bool route_member_settled(const struct device *device, char *line, size_t size)
+bool route_member_settled(const struct commands *commands, const struct device *device, char *line,
+			  size_t size)
 {
 	const struct route_status route = route_status(device);
+	const struct routing *routing = commands->routing;
 
 	*line = 0;
 	switch (route.state) {
@@ -362,7 +372,7 @@ bool route_member_settled(const struct device *device, char *line, size_t size)
 		/* Nor does its guest take it while it sleeps, or when somebody there has let go of it. */
 		if (!route_exported_to(device, route.at) || route.let_go.vm[0] || route.at->asleep)
 			return true;
-		if (guest_side_takes(route.at))
+		if (routing->ops->takes(routing->ctx, route.at))
 			return route.session && route.guest_has;
 		if (!route.session) {
 			line[0] = '\n';

@@ -9,35 +9,38 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/commands/subjects.h"
 
 /* Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. */
 static struct log_limit limit;
 
 /* The VM that devices are at, or else on their way to: the first one's that has any. */
-static struct vm *ring_begin(struct daemon *daemon, const struct route_subject *subjects, size_t n)
+static struct vm *ring_begin(struct commands *commands, const struct route_subject *subjects,
+			     size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct vm *vm = NULL;
 
 		if (subjects[i].device)
-			vm = vm_find(daemon, route_wanted(subjects[i].device).target);
+			vm = vm_find(commands->vms, route_wanted(subjects[i].device).target);
 		if (vm)
 			return vm;
 	}
 	return NULL;
 }
 
-static bool ring_has(const struct vm *vm, const struct route_subject *subjects, size_t n)
+static bool ring_has(struct commands *commands, const struct vm *vm,
+		     const struct route_subject *subjects, size_t n)
 {
 	if (!vm->connected)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct route_subject *s = &subjects[i];
 
-		if (s->device ? !route_permits(s->device, vm->name, NULL, 0)
-			      : !route_permits_absent(vm->daemon, s->alias, vm->name, NULL, 0))
+		if (s->device
+			    ? !route_permits(s->device, vm->name, NULL, 0)
+			    : !route_permits_absent(commands->routing, s->alias, vm->name, NULL, 0))
 			return false;
 	}
 	return true;
@@ -45,7 +48,7 @@ static bool ring_has(const struct vm *vm, const struct route_subject *subjects, 
 
 /**
  * route_next_vm() - the VM that comes after the one that devices are in
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @subjects:	the devices
  * @n:		how many
  * @backwards:	the one before instead
@@ -53,23 +56,23 @@ static bool ring_has(const struct vm *vm, const struct route_subject *subjects, 
  * Return: the VM, which may be the one that they are in; NULL where no VM that is connected may
  * have them all. From the host it is the ring's first, or last.
  */
-struct vm *route_next_vm(struct daemon *daemon, const struct route_subject *subjects, size_t n,
+struct vm *route_next_vm(struct commands *commands, const struct route_subject *subjects, size_t n,
 			 bool backwards)
 {
-	struct vm *begin = ring_begin(daemon, subjects, n);
-	struct list *it = begin ? &begin->link : &daemon->vms->all;
+	struct vm *begin = ring_begin(commands, subjects, n);
+	struct list *it = begin ? &begin->link : &commands->vms->all;
 
 	do {
 		it = backwards ? it->prev : it->next;
-		if (it == &daemon->vms->all)
+		if (it == &commands->vms->all)
 			it = backwards ? it->prev : it->next;
-		if (it == &daemon->vms->all)
+		if (it == &commands->vms->all)
 			return NULL; /* there are none */
-		if (ring_has(list_entry(it, struct vm, link), subjects, n))
+		if (ring_has(commands, list_entry(it, struct vm, link), subjects, n))
 			return list_entry(it, struct vm, link);
 		/* All round: from a VM back at it, from the host at the other end. */
 	} while (begin ? it != &begin->link
-		       : it != (backwards ? daemon->vms->all.next : daemon->vms->all.prev));
+		       : it != (backwards ? commands->vms->all.next : commands->vms->all.prev));
 	return NULL;
 }
 
@@ -82,19 +85,19 @@ static void switched(void *ctx _unused_, const struct route_result *result)
 
 /**
  * route_switch_next() - take a device, and what is in a group with it, to the next VM
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @device:	the device
  * @who:	who says so, for the log
  */
-void route_switch_next(struct daemon *daemon, struct device *device, const char *who)
+void route_switch_next(struct commands *commands, struct device *device, const char *who)
 {
 	struct route_subject subjects[ROUTE_SUBJECTS_MAX] = {subject_of(device)};
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = subjects, .n_subjects = 1};
 	char group[32];
 
 	if (subjects_group_of(device, group))
-		subjects_of_group(daemon, group, subjects, &ask.n_subjects);
-	ask.vm = route_next_vm(daemon, subjects, ask.n_subjects, false);
+		subjects_of_group(commands, group, subjects, &ask.n_subjects);
+	ask.vm = route_next_vm(commands, subjects, ask.n_subjects, false);
 	if (!ask.vm) {
 		log_limited(&limit, LOG_LEVEL_NOTICE,
 			    "%s: no VM is connected that may have it next", device->tag);
@@ -103,5 +106,5 @@ void route_switch_next(struct daemon *daemon, struct device *device, const char 
 	/* Who has it in the hand says so. */
 	ask.force = true;
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
-	route_command(daemon, &ask, switched, NULL, NULL);
+	route_command(commands, &ask, switched, NULL, NULL);
 }

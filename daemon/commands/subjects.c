@@ -38,20 +38,21 @@ struct route_subject subject_of(struct device *device)
 
 /**
  * subject_of_lost_name() - a name of which something was said, and which no device has any more
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @text:	what means no device and no group
  * @subject:	gets it, so that what was said can be taken back
  *
  * Return: whether it is one.
  */
-bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject)
+bool subject_of_lost_name(struct commands *commands, const char *text,
+			  struct route_subject *subject)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++) {
-		if (!wish_find_name(&daemon->books->now.list[lost_in[i]], text))
+		if (!wish_find_name(&commands->books->now.list[lost_in[i]], text))
 			continue;
 		*subject = (struct route_subject){.by = DEVICE_BY_NAME};
 		snprintf(subject->alias, sizeof(subject->alias), "%s", text);
-		wish_text(wish_find_name(&daemon->books->now.list[lost_in[i]], text),
+		wish_text(wish_find_name(&commands->books->now.list[lost_in[i]], text),
 			  subject->wish_on, sizeof(subject->wish_on));
 		return true;
 	}
@@ -77,19 +78,19 @@ static size_t collect_lost(const struct wishes *wishes, const struct selector *s
 
 /**
  * subjects_of_lost_wishes() - what something was said of without a name, and that is not there
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @selector:	what means no present device; a port in its stable spelling
  * @subjects:	get it, so that what was said can be taken back
  *
  * Return: how many; several are one thing only where a port is meant.
  */
-size_t subjects_of_lost_wishes(const struct daemon *daemon, const struct selector *selector,
+size_t subjects_of_lost_wishes(const struct commands *commands, const struct selector *selector,
 			       struct route_subject subjects[ROUTE_SUBJECTS_MAX])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lost_in); i++)
-		n = collect_lost(&daemon->books->now.list[lost_in[i]], selector, subjects, n);
+		n = collect_lost(&commands->books->now.list[lost_in[i]], selector, subjects, n);
 	return n;
 }
 
@@ -118,9 +119,9 @@ static void collect(struct collected *c, struct device *device, const char *alia
 }
 
 /* The device that bears an alias; where none does, the alias itself. */
-static void collect_alias(struct collected *c, struct daemon *daemon, const char *alias)
+static void collect_alias(struct collected *c, struct commands *commands, const char *alias)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &commands->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, alias)) {
@@ -137,27 +138,27 @@ static size_t joined(const struct device *device, const char *names[JOINED_MAX])
 	struct policy_subject s;
 
 	policy_subject_of(&s, device);
-	return policy_groups(device->daemon->core->policy, &s.facts, names, JOINED_MAX);
+	return policy_groups(device->devices->core->policy, &s.facts, names, JOINED_MAX);
 }
 
 /**
  * subjects_of_group() - who is in a group
- * @daemon:	the daemon
+ * @commands:	the daemon
  * @name:	the group's name
  * @subjects:	its members
  * @ret_n:	how many
  *
  * Return: 0, or RESOLVE_UNKNOWN where there is no such group, or nobody is in it.
  */
-int subjects_of_group(struct daemon *daemon, const char *name,
+int subjects_of_group(struct commands *commands, const char *name,
 		      struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n)
 {
-	const struct config_group *group = config_find_group(daemon->core->config, name);
+	const struct config_group *group = config_find_group(commands->core->config, name);
 	struct collected c = {.subjects = subjects};
 
 	for (size_t i = 0; group && i < group->n_devices; i++)
-		collect_alias(&c, daemon, group->devices[i]);
-	list_for_each(it, &daemon->devices->all) {
+		collect_alias(&c, commands, group->devices[i]);
+	list_for_each(it, &commands->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		const char *names[JOINED_MAX];
 		size_t n = joined(d, names);
@@ -195,7 +196,7 @@ const char *subjects_group_of(const struct device *device, char name[32])
 
 /**
  * subjects_resolve() - find the devices that a person means
- * @daemon:		whose devices
+ * @commands:		whose devices
  * @text:		a group (also as group=NAME), an alias, or a selector of one device
  * @subjects:		those that are meant
  * @ret_n:		how many
@@ -203,7 +204,7 @@ const char *subjects_group_of(const struct device *device, char name[32])
  *
  * Return: 0, RESOLVE_UNKNOWN, RESOLVE_AMBIGUOUS, or -EINVAL.
  */
-int subjects_resolve(struct daemon *daemon, const char *text,
+int subjects_resolve(struct commands *commands, const char *text,
 		     struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n,
 		     const char **ret_expected)
 {
@@ -212,11 +213,11 @@ int subjects_resolve(struct daemon *daemon, const char *text,
 
 	*ret_n = 0;
 	if (!strncmp(text, "group=", 6))
-		return subjects_of_group(daemon, text + 6, subjects, ret_n);
+		return subjects_of_group(commands, text + 6, subjects, ret_n);
 	*s = (struct route_subject){0};
-	r = device_resolve(daemon, text, &s->device, &s->by, ret_expected);
+	r = device_resolve(commands->devices, text, &s->device, &s->by, ret_expected);
 	if (r == RESOLVE_UNKNOWN && name_valid(text))
-		return subjects_of_group(daemon, text, subjects, ret_n);
+		return subjects_of_group(commands, text, subjects, ret_n);
 	if (r != 0 && r != RESOLVE_ABSENT)
 		return r;
 	if (r == RESOLVE_ABSENT)

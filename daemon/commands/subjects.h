@@ -4,15 +4,16 @@
  */
 #pragma once
 
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 
 struct route_subject subject_of(struct device *device);
-size_t subjects_of_lost_wishes(const struct daemon *daemon, const struct selector *selector,
+size_t subjects_of_lost_wishes(const struct commands *commands, const struct selector *selector,
 			       struct route_subject subjects[ROUTE_SUBJECTS_MAX]);
-bool subject_of_lost_name(struct daemon *daemon, const char *text, struct route_subject *subject);
-int subjects_resolve(struct daemon *daemon, const char *text,
+bool subject_of_lost_name(struct commands *commands, const char *text,
+			  struct route_subject *subject);
+int subjects_resolve(struct commands *commands, const char *text,
 		     struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n,
 		     const char **ret_expected);
-int subjects_of_group(struct daemon *daemon, const char *name,
+int subjects_of_group(struct commands *commands, const char *name,
 		      struct route_subject subjects[ROUTE_SUBJECTS_MAX], size_t *ret_n);
 const char *subjects_group_of(const struct device *device, char name[32]);

@@ -7,7 +7,7 @@
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
 #include "daemon/commands/device_name.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "policy/name.h"
 
 static void failed(struct control_caller *caller, const char *format, ...) _printf_(2, 3);
@@ -24,15 +24,15 @@ static void failed(struct control_caller *caller, const char *format, ...)
 }
 
 /* The name that a command gave to what is not there; NULL where it gave none, or several. */
-static const char *given_to(struct daemon *daemon, const char *text)
+static const char *given_to(const struct control_rooms *rooms, const char *text)
 {
 	const char *name = NULL;
 	struct selector s;
 	size_t n = 0;
 
-	if (control_selector(daemon, text, &s) < 0)
+	if (control_selector(rooms, text, &s) < 0)
 		return NULL;
-	list_for_each(it, &daemon->books->now.list[WISHES_NAMES].all) {
+	list_for_each(it, &rooms->books->now.list[WISHES_NAMES].all) {
 		const struct wish *w = list_entry(it, struct wish, link);
 
 		if (!wish_is_named(w, &s))
@@ -47,21 +47,21 @@ static const char *given_to(struct daemon *daemon, const char *text)
 /* A name whose device is not there. */
 static void forget_name(struct control_caller *caller, const char *given)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	char error[200], name[32];
 
 	snprintf(name, sizeof(name), "%s", given);
 
 	log_notice("%s: no device is to be called that, says %s", name, control_who(caller));
-	if (device_forget_name(daemon, name, error, sizeof(error)) != 0)
+	if (device_forget_name(rooms->commands, name, error, sizeof(error)) != 0)
 		failed(caller, "%s", error);
 	else
-		control_reply(caller, json_pack("{s:o}", "device", json_absent(daemon, name)));
+		control_reply(caller, json_pack("{s:o}", "device", json_absent(rooms, name)));
 }
 
 static void method_set_alias(struct control_caller *caller, const struct varlink_call *call)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	const char *text = control_text(call, "device"), *name = control_text(call, "alias");
 	const char *given, *expected = NULL;
 	struct device *d = NULL;
@@ -74,8 +74,8 @@ static void method_set_alias(struct control_caller *caller, const struct varlink
 		control_invalid_because(caller, "alias", NAME_ALIAS_EXPECTED);
 		return;
 	}
-	r = device_resolve(daemon, text, &d, &by, &expected);
-	given = name || r == 0 ? NULL : r == RESOLVE_ABSENT ? text : given_to(daemon, text);
+	r = device_resolve(rooms->devices, text, &d, &by, &expected);
+	given = name || r == 0 ? NULL : r == RESOLVE_ABSENT ? text : given_to(rooms, text);
 	if (given) {
 		forget_name(caller, given);
 		return;
@@ -91,7 +91,8 @@ static void method_set_alias(struct control_caller *caller, const struct varlink
 	}
 	log_notice("%s: to be called %s, says %s", d->tag, name ? name : "nothing",
 		   control_who(caller));
-	if (device_give_name(d, by == DEVICE_BY_PORT, name, error, sizeof(error)) != 0) {
+	if (device_give_name(rooms->commands, d, by == DEVICE_BY_PORT, name, error,
+			     sizeof(error)) != 0) {
 		failed(caller, "%s", error);
 		return;
 	}
@@ -104,7 +105,7 @@ static void method_reload(struct control_caller *caller, const struct varlink_ca
 	int r;
 
 	log_notice("reading the configuration anew, says %s", control_who(caller));
-	r = daemon_reload(control_daemon(caller), &errors);
+	r = commands_reload(control_rooms(caller)->commands, &errors);
 	if (r == 0)
 		control_reply(caller, json_object());
 	else

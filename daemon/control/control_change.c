@@ -16,7 +16,7 @@
 #include "daemon/control/control_method.h"
 #include "daemon/devices/device_registry.h"
 #include "daemon/routing/policy_subject.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/commands/subjects.h"
 #include "policy/name.h"
 
@@ -39,11 +39,11 @@ static void change_freep(struct change **change)
 
 /* ------------------------------------------------------------- answers */
 
-static json_t *json_subject(struct daemon *daemon, const struct route_subject *s)
+static json_t *json_subject(const struct control_rooms *rooms, const struct route_subject *s)
 {
 	if (s->device)
 		return json_device(s->device);
-	return s->alias[0] ? json_absent(daemon, s->alias) : json_lost(daemon, s->wish_on);
+	return s->alias[0] ? json_absent(rooms, s->alias) : json_lost(rooms, s->wish_on);
 }
 
 /* A tenth is as much as anybody reads. */
@@ -52,7 +52,7 @@ static json_t *json_ms(double ms)
 	return ms < 0 ? json_null() : json_real((double)(int64_t)(ms * 10 + 0.5) / 10);
 }
 
-static json_t *change_reply(struct daemon *daemon, const struct route_result *result)
+static json_t *change_reply(const struct control_rooms *rooms, const struct route_result *result)
 {
 	const struct route_times *t = &result->times;
 	json_t *reply, *devices = json_array();
@@ -61,7 +61,7 @@ static json_t *change_reply(struct daemon *daemon, const struct route_result *re
 	size_t room = JSON_LIST_MAX - json_size(message), left_out = 0;
 
 	for (size_t i = 0; i < result->n_subjects; i++) {
-		json_t *device = json_subject(daemon, &result->subjects[i]);
+		json_t *device = json_subject(rooms, &result->subjects[i]);
 
 		room -= i ? 0 : min_t(size_t, json_size(device), room);
 		left_out += !json_append_within(devices, device, &room);
@@ -102,7 +102,7 @@ void control_refuse(struct control_caller *caller, enum route_outcome outcome, c
 static void answer(struct control_caller *caller, const struct route_result *result)
 {
 	if (result->outcome == ROUTE_DONE)
-		control_reply(caller, change_reply(control_daemon(caller), result));
+		control_reply(caller, change_reply(control_rooms(caller), result));
 	else
 		control_refuse(caller, result->outcome, result->text);
 }
@@ -126,7 +126,8 @@ static void change_cancel(void *what)
 /* ------------------------------------------------------------- parameters */
 
 /* A selector of what may not be there; a port gets its stable spelling. */
-int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector)
+int control_selector(const struct control_rooms *rooms, const char *text,
+		     struct selector *ret_selector)
 {
 	struct selector s = SELECTOR_INIT;
 	const char *expected;
@@ -134,7 +135,7 @@ int control_selector(struct daemon *daemon, const char *text, struct selector *r
 	int r = selector_parse_word(&s, text, &expected);
 
 	if (r == 0 && s.port && !name_is_stable_port(s.port)) {
-		r = device_registry_stable_port(daemon->devices->registry, s.port, &stable);
+		r = device_registry_stable_port(rooms->devices->registry, s.port, &stable);
 		free(s.port);
 		s.port = stable;
 	}
@@ -148,18 +149,18 @@ int control_selector(struct daemon *daemon, const char *text, struct selector *r
 /* What something was said of that is not there; it is only taken back. */
 static int lost_subjects(struct change *change, const char *text)
 {
-	struct daemon *daemon = control_daemon(change->caller);
+	const struct control_rooms *rooms = control_rooms(change->caller);
 	struct selector s;
 	size_t n = 0;
 	int r;
 
-	if (subject_of_lost_name(daemon, text, change->subjects)) {
+	if (subject_of_lost_name(rooms->commands, text, change->subjects)) {
 		change->ask.n_subjects = 1;
 		return 0;
 	}
-	if (control_selector(daemon, text, &s) < 0)
+	if (control_selector(rooms, text, &s) < 0)
 		return RESOLVE_UNKNOWN;
-	n = subjects_of_lost_wishes(daemon, &s, change->subjects);
+	n = subjects_of_lost_wishes(rooms->commands, &s, change->subjects);
 	change->ask.n_subjects = n;
 	r = !n ? RESOLVE_UNKNOWN : n > 1 && !s.port ? RESOLVE_AMBIGUOUS : 0;
 	selector_deinit(&s);
@@ -172,14 +173,14 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	int r;
 
 	change->device = text;
-	r = subjects_resolve(control_daemon(change->caller), text, change->subjects,
+	r = subjects_resolve(control_rooms(change->caller)->commands, text, change->subjects,
 			     &change->ask.n_subjects, &expected);
 	change->ask.subjects = change->subjects;
 	if (r == RESOLVE_UNKNOWN && change->takes_back)
 		r = lost_subjects(change, text);
 	/* What hangs on a name that several could bear, and none does, hangs on none of them. */
 	if (r == RESOLVE_AMBIGUOUS && change->takes_back &&
-	    subject_of_lost_name(control_daemon(change->caller), text, change->subjects)) {
+	    subject_of_lost_name(control_rooms(change->caller)->commands, text, change->subjects)) {
 		change->ask.n_subjects = 1;
 		r = 0;
 	}
@@ -198,7 +199,7 @@ static bool vm_parameter(struct change *change, const struct varlink_call *call)
 {
 	const char *vm = control_text(call, "vm");
 
-	change->ask.vm = vm_find(control_daemon(change->caller), vm);
+	change->ask.vm = vm_find(control_rooms(change->caller)->vms, vm);
 	if (!change->ask.vm)
 		control_no_vm(change->caller, vm);
 	return change->ask.vm != NULL;
@@ -209,28 +210,28 @@ static bool vm_parameter(struct change *change, const struct varlink_call *call)
 static bool has_right(struct control_caller *caller, const struct route_subject *s, const char *vm,
 		      char *by, size_t size)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	struct policy_subject subject;
 
 	if (s->device)
 		policy_subject_of(&subject, s->device);
 	else
-		policy_subject_absent(&subject, daemon->core->config, s->alias,
-				      config_find_device(daemon->core->config, s->alias));
-	return policy_right(daemon->core->policy, control_caller_facts(caller), &subject.facts, vm,
+		policy_subject_absent(&subject, rooms->core->config, s->alias,
+				      config_find_device(rooms->core->config, s->alias));
+	return policy_right(rooms->core->policy, control_caller_facts(caller), &subject.facts, vm,
 			    by, size);
 }
 
 static bool subject_allowed(struct control_caller *caller, const struct route_subject *s,
 			    const struct vm *to, char *by, size_t size)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	const struct vm *from = NULL;
 
 	if (s->device) {
 		struct route_status route = route_status(s->device);
 
-		from = vm_find(daemon, route_wanted(s->device).target);
+		from = vm_find(rooms->vms, route_wanted(s->device).target);
 		if (route.at && route.exported)
 			from = route.at;
 	}
@@ -241,7 +242,7 @@ static bool subject_allowed(struct control_caller *caller, const struct route_su
 	if (to)
 		return true;
 	/* It is at no VM and goes to none: whoever may route it anywhere may say so. */
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &rooms->vms->all) {
 		if (has_right(caller, s, list_entry(it, struct vm, link)->name, by, size))
 			return true;
 	}
@@ -315,7 +316,7 @@ static void change_begin(struct change *change)
 {
 	/* Before it is asked: the answer may come at once, and then there is no change any more. */
 	control_wait(change->caller, change, change_cancel);
-	route_command(control_daemon(change->caller), &change->ask, change_done, change,
+	route_command(control_rooms(change->caller)->commands, &change->ask, change_done, change,
 		      &change->call);
 }
 
@@ -386,14 +387,14 @@ static void method_reserve(struct control_caller *caller, const struct varlink_c
 static bool switch_target(struct change *change, const struct varlink_call *call)
 {
 	const char *to = control_text(call, "to");
-	struct daemon *daemon = control_daemon(change->caller);
+	const struct control_rooms *rooms = control_rooms(change->caller);
 	struct route_ask *ask = &change->ask;
 	bool next = !strcmp(to, "next"), prev = !strcmp(to, "prev");
 
 	if (next || prev)
-		ask->vm = route_next_vm(daemon, ask->subjects, ask->n_subjects, prev);
+		ask->vm = route_next_vm(rooms->commands, ask->subjects, ask->n_subjects, prev);
 	else
-		ask->vm = vm_find(daemon, to);
+		ask->vm = vm_find(rooms->vms, to);
 	if (ask->vm || !strcmp(to, "host"))
 		return true;
 	if (next || prev)

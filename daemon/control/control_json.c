@@ -10,10 +10,11 @@
 #include "base/utf8.h"
 
 #include "daemon/commands/device_near.h"
+#include "daemon/core/state_file.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/guests/guest_side.h"
 #include "daemon/routing/policy_subject.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
 #include "daemon/guests/virt_link.h"
 #include "policy/usb_class.h"
@@ -130,7 +131,7 @@ static json_t *json_groups(const struct device *d)
 	policy_subject_of(&s, d);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
 		json_array_append_new(list, json_string(s.facts.groups[i]));
-	n = policy_groups(d->daemon->core->policy, &s.facts, names, GROUPS_SHOWN);
+	n = policy_groups(d->devices->core->policy, &s.facts, names, GROUPS_SHOWN);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_string(names[i]));
 	return list;
@@ -139,7 +140,7 @@ static json_t *json_groups(const struct device *d)
 /* When a command's wish ends by itself. */
 static void json_add_end(json_t *device, const struct device *d)
 {
-	const struct wish *w = route_wish(d, &d->daemon->books->now, WISHES_COMMANDS);
+	const struct wish *w = route_wish(d, &d->devices->books->now, WISHES_COMMANDS);
 	uint64_t now = wish_book_now();
 
 	json_object_set_new(
@@ -199,24 +200,24 @@ json_t *json_device(const struct device *d)
 
 /**
  * json_absent() - the same of what is known by its alias and not plugged in, as far as it goes
- * @daemon:	the daemon
+ * @rooms:	the daemon
  * @alias:	the alias
  */
-json_t *json_absent(struct daemon *daemon, const char *alias)
+json_t *json_absent(const struct control_rooms *rooms, const char *alias)
 {
-	const struct config_device *c = config_find_device(daemon->core->config, alias);
-	struct route_want want = route_wanted_absent(daemon, alias);
+	const struct config_device *c = config_find_device(rooms->core->config, alias);
+	struct route_want want = route_wanted_absent(rooms->routing, alias);
 	json_t *groups = json_array();
 	struct policy_subject s;
 	char id[16] = "", reason[900], near[500];
 
-	policy_subject_absent(&s, daemon->core->config, alias, c);
+	policy_subject_absent(&s, rooms->core->config, alias, c);
 	for (size_t i = 0; i < s.facts.n_groups; i++)
 		json_array_append_new(groups, json_string(s.facts.groups[i]));
 	if (c && c->match.has_id)
 		snprintf(id, sizeof(id), "%04x:%04x", c->match.id_vendor, c->match.id_product);
-	device_near_section(daemon, c, near, sizeof(near));
-	device_name_why_absent(daemon, alias, reason, sizeof(reason));
+	device_near_section(rooms->devices, c, near, sizeof(near));
+	device_name_why_absent(rooms->devices, alias, reason, sizeof(reason));
 	if (*near)
 		snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason), "; %s", near);
 	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
@@ -233,12 +234,12 @@ json_t *json_absent(struct daemon *daemon, const char *alias)
 
 /**
  * json_lost() - the same of what something was said of without a name, and that is not plugged in
- * @daemon:	the daemon
+ * @rooms:	the daemon
  * @wish_on:	what, in wish_text()'s words
  */
-json_t *json_lost(struct daemon *daemon, const char *wish_on)
+json_t *json_lost(const struct control_rooms *rooms, const char *wish_on)
 {
-	struct route_want want = route_wanted_on(&daemon->books->now, wish_on);
+	struct route_want want = route_wanted_on(&rooms->books->now, wish_on);
 
 	return json_pack("{s:n, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:[], s:b, "
 			 "s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:b, s:n, s:n, s:o}",
@@ -257,9 +258,10 @@ static json_t *json_count(int n)
 
 /**
  * json_vm() - a VM, as type Vm
+ * @rooms:	what methods are about
  * @vm:		the VM
  */
-json_t *json_vm(struct vm *vm)
+json_t *json_vm(const struct control_rooms *rooms, struct vm *vm)
 {
 	struct guest_ports ports = guest_side_ports(vm);
 	const uint8_t *m = vm->has_mac ? vm->mac : vm->fixed_mac;
@@ -269,7 +271,7 @@ json_t *json_vm(struct vm *vm)
 
 	for (unsigned i = 0; vm_card_warning(vm, i, warning, sizeof(warning)); i++)
 		json_array_append_new(warnings, json_text(warning));
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &rooms->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
@@ -280,7 +282,7 @@ json_t *json_vm(struct vm *vm)
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
 		 m[5]);
 	snprintf(name, sizeof(name), "%s.sock", vm->name);
-	daemon_path(socket, sizeof(socket), vm->daemon->core->config->runtime_directory, name);
+	state_file_path(socket, sizeof(socket), vm->vms->core->config->runtime_directory, name);
 	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
 			 "name", vm->name, "connected", vm->connected, "address", address, "mac",
 			 json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",

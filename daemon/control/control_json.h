@@ -6,7 +6,8 @@
 #include <jansson.h>
 
 #include "protocol/varlink_wire.h"
-#include "daemon/daemon.h"
+#include "daemon/commands/commands.h"
+#include "daemon/control/control_socket.h"
 
 /* Of a reply's lists, with room for what is around them. */
 #define JSON_LIST_MAX (VARLINK_MESSAGE_MAX - 1024)
@@ -16,6 +17,6 @@ json_t *json_lines(const char *text);
 size_t json_size(const json_t *json);
 bool json_append_within(json_t *list, json_t *item, size_t *room);
 json_t *json_device(const struct device *device);
-json_t *json_absent(struct daemon *daemon, const char *alias);
-json_t *json_lost(struct daemon *daemon, const char *wish_on);
-json_t *json_vm(struct vm *vm);
+json_t *json_absent(const struct control_rooms *rooms, const char *alias);
+json_t *json_lost(const struct control_rooms *rooms, const char *wish_on);
+json_t *json_vm(const struct control_rooms *rooms, struct vm *vm);

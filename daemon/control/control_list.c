@@ -12,10 +12,10 @@
 
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 
 struct listing {
-	struct daemon *daemon;
+	const struct control_rooms *rooms;
 	uint64_t next, last; /* numbers of devices */
 	char (*vms)[32];
 	size_t n_vms, i;
@@ -44,9 +44,9 @@ static const struct device *next_device(const struct listing *l)
 {
 	const struct device *first = NULL;
 
-	list_for_each(it, &l->daemon->devices->all)
+	list_for_each(it, &l->rooms->devices->all)
 		first = earlier(l, first, list_entry(it, struct device, link));
-	list_for_each(it, &l->daemon->devices->off) {
+	list_for_each(it, &l->rooms->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -71,7 +71,7 @@ static struct vm *next_vm(struct listing *l)
 	struct vm *vm = NULL;
 
 	while (!vm && l->i < l->n_vms) {
-		vm = vm_find(l->daemon, l->vms[l->i]);
+		vm = vm_find(l->rooms->vms, l->vms[l->i]);
 		l->i += !vm;
 	}
 	return vm;
@@ -84,29 +84,29 @@ static json_t *vms_next(void *ctx, bool *ret_last)
 
 	l->i += vm != NULL;
 	*ret_last = !next_vm(l);
-	return vm ? json_pack("{s:[o]}", "vms", json_vm(vm)) : json_pack("{s:[]}", "vms");
+	return vm ? json_pack("{s:[o]}", "vms", json_vm(l->rooms, vm)) : json_pack("{s:[]}", "vms");
 }
 
 static const struct control_series all_devices = {devices_next, listing_free};
 static const struct control_series all_vms = {vms_next, listing_free};
 
-static struct listing *listing_new(struct daemon *daemon)
+static struct listing *listing_new(const struct control_rooms *rooms)
 {
 	struct listing *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
-	l->daemon = daemon;
+	l->rooms = rooms;
 	l->next = 1;
-	l->last = daemon->devices->n_seen;
-	list_for_each(it, &daemon->vms->all)
+	l->last = rooms->devices->n_seen;
+	list_for_each(it, &rooms->vms->all)
 		l->n_vms++;
 	l->vms = calloc(l->n_vms + 1, sizeof(*l->vms));
 	if (!l->vms) {
 		listing_free(l);
 		return NULL;
 	}
-	list_for_each(it, &daemon->vms->all)
+	list_for_each(it, &rooms->vms->all)
 		memcpy(l->vms[l->i++], list_entry(it, struct vm, link)->name, sizeof(*l->vms));
 	l->i = 0;
 	return l;
@@ -114,7 +114,7 @@ static struct listing *listing_new(struct daemon *daemon)
 
 static void answer_with_more(struct control_caller *caller, const struct control_series *series)
 {
-	struct listing *l = listing_new(control_daemon(caller));
+	struct listing *l = listing_new(control_rooms(caller));
 
 	if (l)
 		control_reply_series(caller, series, l);
@@ -152,9 +152,9 @@ static void method_list(struct control_caller *caller, const struct varlink_call
 		return;
 	}
 	devices = json_array();
-	list_for_each(it, &control_daemon(caller)->devices->all)
+	list_for_each(it, &control_rooms(caller)->devices->all)
 		json_array_append_new(devices, json_device(list_entry(it, struct device, link)));
-	list_for_each(it, &control_daemon(caller)->devices->off) {
+	list_for_each(it, &control_rooms(caller)->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -172,8 +172,9 @@ static void method_vms(struct control_caller *caller, const struct varlink_call 
 		return;
 	}
 	vms = json_array();
-	list_for_each(it, &control_daemon(caller)->vms->all)
-		json_array_append_new(vms, json_vm(list_entry(it, struct vm, link)));
+	list_for_each(it, &control_rooms(caller)->vms->all)
+		json_array_append_new(
+			vms, json_vm(control_rooms(caller), list_entry(it, struct vm, link)));
 	answer_at_once(caller, "vms", "VMs", vms);
 }
 

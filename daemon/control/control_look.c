@@ -8,8 +8,8 @@
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
 #include "daemon/devices/device_registry.h"
-#include "daemon/routing/port_off.h"
-#include "daemon/routing/route.h"
+#include "daemon/devices/port_off.h"
+#include "daemon/commands/commands.h"
 #include "daemon/guests/virt_link.h"
 
 static void method_show(struct control_caller *caller, const struct varlink_call *call)
@@ -20,7 +20,7 @@ static void method_show(struct control_caller *caller, const struct varlink_call
 	if (control_device_parameter(caller, text, &d))
 		control_reply(caller, json_pack("{s:o}", "device",
 						d ? json_device(d)
-						  : json_absent(control_daemon(caller), text)));
+						  : json_absent(control_rooms(caller), text)));
 }
 
 struct warnings {
@@ -44,7 +44,7 @@ static void warn(struct warnings *warnings, const char *format, ...)
 }
 
 /* What is wished for names that no device can bear as things are. */
-static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
+static void warn_of_lost_names(const struct control_rooms *rooms, struct warnings *warnings)
 {
 	static const struct {
 		enum wish_list list;
@@ -54,13 +54,13 @@ static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
 	char why[300];
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		list_for_each(it, &daemon->books->now.list[lists[i].list].all) {
+		list_for_each(it, &rooms->books->now.list[lists[i].list].all) {
 			const struct wish *w = list_entry(it, struct wish, link);
 
-			if (w->kind != WISH_NAME || device_name_is_borne(daemon, w->name) ||
-			    !device_name_why_absent(daemon, w->name, why, sizeof(why)))
+			if (w->kind != WISH_NAME || device_name_is_borne(rooms->devices, w->name) ||
+			    !device_name_why_absent(rooms->devices, w->name, why, sizeof(why)))
 				continue;
-			if (device_name_exists(daemon, w->name))
+			if (device_name_exists(rooms->devices, w->name))
 				warn(warnings, "%s %s %s, but no device is called that: %s",
 				     w->name, lists[i].what, w->target, why);
 			else
@@ -72,31 +72,32 @@ static void warn_of_lost_names(struct daemon *daemon, struct warnings *warnings)
 		}
 }
 
-static bool wants_unknown_vm(const struct device *d)
+static bool wants_unknown_vm(const struct control_rooms *rooms, const struct device *d)
 {
 	struct route_want want = route_wanted(d);
 
-	return strcmp(want.target, "host") && !vm_find(d->daemon, want.target);
+	return strcmp(want.target, "host") && !vm_find(rooms->vms, want.target);
 }
 
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	struct warnings warnings = {.room = JSON_LIST_MAX};
 	int devices = 0, vms = 0;
 
 	warnings.list = json_array();
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &rooms->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		char reason[256];
 		const char *state = route_state_name(d, reason, sizeof(reason));
 
 		devices++;
 		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
-		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") || wants_unknown_vm(d))
+		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") ||
+		    wants_unknown_vm(rooms, d))
 			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
 	}
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &rooms->vms->all) {
 		char text[512];
 
 		vms++;
@@ -106,7 +107,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
 			warn(&warnings, "%s", text);
 	}
-	warn_of_lost_names(daemon, &warnings);
+	warn_of_lost_names(rooms, &warnings);
 	if (!vms)
 		warn(&warnings,
 		     "no VM is configured; add a [vm NAME] section to the configuration");
@@ -118,7 +119,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 	control_reply(caller,
 		      json_pack("{s:s, s:I, s:i, s:i, s:o}", "version", USBROUTED_VERSION,
 				"uptime_seconds",
-				(json_int_t)((loop_now() - daemon->core->started_ns) / 1000000000u),
+				(json_int_t)((loop_now() - rooms->core->started_ns) / 1000000000u),
 				"devices", devices, "vms", vms, "warnings", warnings.list));
 }
 

@@ -12,8 +12,7 @@
 #include <stdbool.h>
 
 #include "daemon/control/control_socket.h"
-#include "daemon/daemon.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
 
 #define CONTROL_PARAMETERS_MAX 8
@@ -72,10 +71,10 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 void control_no_device(struct control_caller *caller, const char *text);
 void control_no_vm(struct control_caller *caller, const char *name);
 void control_ambiguous(struct control_caller *caller, const char *text);
-struct daemon;
 struct route_subject;
 struct selector;
-int control_selector(struct daemon *daemon, const char *text, struct selector *ret_selector);
+int control_selector(const struct control_rooms *rooms, const char *text,
+		     struct selector *ret_selector);
 void control_ambiguous_wishes(struct control_caller *caller, const struct route_subject *subjects,
 			      size_t n);
 

@@ -173,13 +173,13 @@ static json_t *why_answer(struct why *why, json_t *device)
 /* Where a device should be and is, and what the policy says of it. */
 static void method_why(struct control_caller *caller, const struct varlink_call *call)
 {
-	struct daemon *daemon = control_daemon(caller);
+	const struct control_rooms *rooms = control_rooms(caller);
 	const char *text = control_text(call, "device"), *wanted = control_text(call, "vm");
-	struct why why = {.policy = daemon->core->policy, .caller = control_caller_facts(caller)};
+	struct why why = {.policy = rooms->core->policy, .caller = control_caller_facts(caller)};
 	struct device *d = NULL;
 	json_t *device;
 
-	if (wanted && !vm_find(daemon, wanted)) {
+	if (wanted && !vm_find(rooms->vms, wanted)) {
 		control_no_vm(caller, wanted);
 		return;
 	}
@@ -188,16 +188,16 @@ static void method_why(struct control_caller *caller, const struct varlink_call 
 	if (d)
 		policy_subject_of(&why.subject, d);
 	else
-		policy_subject_absent(&why.subject, daemon->core->config, text,
-				      config_find_device(daemon->core->config, text));
+		policy_subject_absent(&why.subject, rooms->core->config, text,
+				      config_find_device(rooms->core->config, text));
 	why.attach = policy_attach(why.policy, &why.subject.facts);
-	device = d ? json_device(d) : json_absent(daemon, text);
+	device = d ? json_device(d) : json_absent(rooms, text);
 	if (!wanted)
 		wanted = json_string_value(json_object_get(device, "wanted"));
-	if (wanted && vm_find(daemon, wanted))
+	if (wanted && vm_find(rooms->vms, wanted))
 		why_ask_about(&why, wanted);
 	else
-		list_for_each(it, &daemon->core->config->vms)
+		list_for_each(it, &rooms->core->config->vms)
 			why_ask_about(&why, list_entry(it, struct config_vm, link)->name);
 	control_reply(caller, why_answer(&why, device));
 }
@@ -206,7 +206,7 @@ static void method_why(struct control_caller *caller, const struct varlink_call 
 
 /* The policy in force, and the one that would be. */
 struct test {
-	struct daemon *daemon;
+	const struct control_rooms *rooms;
 	struct policy *policy;
 	json_t *devices;
 	size_t room;
@@ -238,16 +238,16 @@ static json_t *test_device(const struct test *test, const struct policy_subject 
 	bool attaches, attached;
 
 	snprintf(id, sizeof(id), "%04x:%04x", s->facts.id_vendor, s->facts.id_product);
-	list_for_each(it, &test->daemon->core->config->vms) {
+	list_for_each(it, &test->rooms->core->config->vms) {
 		const char *vm = list_entry(it, struct config_vm, link)->name;
 		bool may = policy_permits(test->policy, &s->facts, s->section, vm, by, sizeof(by));
 
 		json_array_append_new(test_ruling(rulings, may, by), json_text(vm));
 		if (may !=
-		    policy_permits(test->daemon->core->policy, &s->facts, s->section, vm, NULL, 0))
+		    policy_permits(test->rooms->core->policy, &s->facts, s->section, vm, NULL, 0))
 			json_array_append_new(may ? gains : loses, json_text(vm));
 	}
-	attached = policy_auto(test->daemon->core->policy, &s->facts, s->section, now, NULL, 0);
+	attached = policy_auto(test->rooms->core->policy, &s->facts, s->section, now, NULL, 0);
 	attaches = policy_auto(test->policy, &s->facts, s->section, then, NULL, 0);
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "alias",
 			 json_text(s->facts.alias), "id", id, "port", json_text(s->facts.busid),
@@ -272,7 +272,7 @@ static void test_add(struct test *test, const struct policy_subject *subject)
 
 static void test_present(struct test *test)
 {
-	list_for_each(it, &test->daemon->devices->all) {
+	list_for_each(it, &test->rooms->devices->all) {
 		struct policy_subject subject;
 
 		policy_subject_of(&subject, list_entry(it, struct device, link));
@@ -288,7 +288,7 @@ static const char *text_of(const json_t *object, const char *key)
 /* A device as List and Show tell of it. */
 static bool test_recorded_device(struct test *test, const json_t *json)
 {
-	const struct config *config = test->daemon->core->config;
+	const struct config *config = test->rooms->core->config;
 	const char *id = text_of(json, "id");
 	struct device_facts facts = {
 		.serial = text_of(json, "serial"),
@@ -345,11 +345,11 @@ static int test_put_file(struct test *test, const struct policy *file, const cha
 	int r = policy_new(&test->policy);
 
 	if (r == 0)
-		r = policy_add_rules(test->policy, test->daemon->core->policy, NULL, name);
+		r = policy_add_rules(test->policy, test->rooms->core->policy, NULL, name);
 	if (r == 0)
 		r = policy_add_rules(test->policy, file, NULL, NULL);
 	if (r == 0)
-		r = policy_add_rules(test->policy, test->daemon->core->policy, name, NULL);
+		r = policy_add_rules(test->policy, test->rooms->core->policy, name, NULL);
 	return r;
 }
 
@@ -371,7 +371,7 @@ static json_t *json_errors(const struct config_errors *errors)
 static void test_answer(struct control_caller *caller, struct test *test, const char *name,
 			const json_t *devices)
 {
-	const struct policy *now = test->daemon->core->policy;
+	const struct policy *now = test->rooms->core->policy;
 	bool replaces = false;
 
 	for (size_t i = 0; i < now->n_rules; i++)
@@ -394,7 +394,7 @@ static void test_answer(struct control_caller *caller, struct test *test, const 
 static void test_file(struct control_caller *caller, const char *text, const char *path,
 		      const json_t *devices)
 {
-	struct test test = {.daemon = control_daemon(caller)};
+	struct test test = {.rooms = control_rooms(caller)};
 	_cleanup_(policy_freep) struct policy *file = NULL;
 	struct config_errors errors = {0};
 	const char *slash = strrchr(path, '/');
@@ -404,7 +404,7 @@ static void test_file(struct control_caller *caller, const char *text, const cha
 	snprintf(name, sizeof(name), "%s/%s", POLICY_FOLDER, slash ? slash + 1 : path);
 	if (r == 0)
 		r = policy_files_parse(file, name, path, text, strlen(text),
-				       test.daemon->core->config, &errors);
+				       test.rooms->core->config, &errors);
 	if (r == 0)
 		r = test_put_file(&test, file, name);
 	if (r == 0)

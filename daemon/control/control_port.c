@@ -10,7 +10,7 @@
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
 #include "daemon/commands/port_job.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 
 /* A job under way, from the caller's side. */
 struct port_call {
@@ -54,16 +54,16 @@ static void port_call_cancel(void *what)
 /* What is plugged in comes first, but for what is to be switched on. */
 static bool device_parameter(struct port_call *c, const struct varlink_call *call)
 {
-	struct daemon *daemon = control_daemon(c->caller);
+	const struct control_rooms *rooms = control_rooms(c->caller);
 	const char *expected = NULL, *text = control_text(call, "device");
 	struct device *present = NULL;
 	enum device_by by;
 	int r, off;
 
-	off = port_off_resolve(daemon, text, &c->ask.device);
+	off = port_off_resolve(rooms->devices, text, &c->ask.device);
 	if (off == 0 && c->ask.verb == PORT_ON)
 		return true;
-	r = device_resolve(daemon, text, &present, &by, &expected);
+	r = device_resolve(rooms->devices, text, &present, &by, &expected);
 	if (r == 0)
 		c->ask.device = present;
 	if (r == 0 || off == 0)
@@ -115,7 +115,7 @@ static void port_call_begin(struct port_call *c)
 
 	/* Before it is asked: the answer may come at once, and then there is no call any more. */
 	control_wait(c->caller, c, port_call_cancel);
-	port_command(control_daemon(c->caller), &ask, port_call_done, c, &c->job);
+	port_command(control_rooms(c->caller)->commands, &ask, port_call_done, c, &c->job);
 }
 
 static void call_about_port(struct control_caller *caller, const struct varlink_call *call,

@@ -26,8 +26,9 @@
 #include "base/log.h"
 #include "base/stranger.h"
 #include "protocol/varlink_wire.h"
-#include "daemon/daemon.h"
+#include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
+#include "daemon/core/state_file.h"
 #include "policy/decision.h"
 #include "io_usbrouted_varlink.h"
 
@@ -39,7 +40,7 @@
 #define CHANGERS_GROUP	    "usbrouted"
 
 struct control_socket {
-	struct daemon *daemon;
+	const struct control_rooms *rooms;
 	int listener;
 	struct listener door;
 	struct list callers;	/* who was served last comes last */
@@ -88,8 +89,8 @@ static void caller_free(struct control_caller *caller)
 		caller->cancel(take_ptr(caller->waits_for));
 	caller_end_series(caller);
 	list_remove(&caller->link);
-	loop_cancel(control->daemon->core->loop, &caller->watch);
-	loop_cancel(control->daemon->core->loop, &caller->patience);
+	loop_cancel(control->rooms->core->loop, &caller->watch);
+	loop_cancel(control->rooms->core->loop, &caller->patience);
 	stranger_close(caller->sock);
 	varlink_wire_deinit(&caller->wire);
 	free(caller->answer);
@@ -124,7 +125,7 @@ static bool caller_send(struct control_caller *caller)
 
 static void caller_watch(struct control_caller *caller, short events)
 {
-	if (loop_watch_fd(caller->control->daemon->core->loop, &caller->watch, caller->sock,
+	if (loop_watch_fd(caller->control->rooms->core->loop, &caller->watch, caller->sock,
 			  (uint32_t)events, 0, caller_readable, caller) < 0)
 		caller_free(caller);
 }
@@ -143,7 +144,7 @@ static void caller_impatient(void *ctx, int res _unused_)
 /* The socket is full: go on when its peer has read some, and not for ever. */
 static void caller_wait_to_send(struct control_caller *caller)
 {
-	struct loop *loop = caller->control->daemon->core->loop;
+	struct loop *loop = caller->control->rooms->core->loop;
 
 	if (loop_watch_time(loop, &caller->patience, PATIENCE_NS, caller_impatient, caller) < 0) {
 		caller_free(caller);
@@ -273,9 +274,9 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 	caller->cancel = cancel;
 }
 
-struct daemon *control_daemon(struct control_caller *caller)
+const struct control_rooms *control_rooms(struct control_caller *caller)
 {
-	return caller->control->daemon;
+	return caller->control->rooms;
 }
 
 bool control_may_change(const struct control_caller *caller)
@@ -333,7 +334,7 @@ static int caller_call(struct control_caller *caller, const char *message, size_
 /* Whether a caller's user had a call of this turn: one a user, however many connections it has. */
 static bool user_had_a_call(const struct control_caller *caller)
 {
-	uint64_t turn = loop_turns(caller->control->daemon->core->loop);
+	uint64_t turn = loop_turns(caller->control->rooms->core->loop);
 
 	list_for_each(it, &caller->control->callers) {
 		const struct control_caller *c = list_entry(it, struct control_caller, link);
@@ -346,7 +347,7 @@ static bool user_had_a_call(const struct control_caller *caller)
 
 static void caller_has_a_call(struct control_caller *caller)
 {
-	caller->turn = loop_turns(caller->control->daemon->core->loop);
+	caller->turn = loop_turns(caller->control->rooms->core->loop);
 	list_remove(&caller->link);
 	list_append(&caller->control->callers, &caller->link);
 }
@@ -359,7 +360,7 @@ static void caller_serve(struct control_caller *caller)
 	size_t len;
 
 	caller->behind = false;
-	loop_cancel(caller->control->daemon->core->loop, &caller->patience);
+	loop_cancel(caller->control->rooms->core->loop, &caller->patience);
 	for (;;) {
 		if (caller->answering) {
 			if (caller->waits_for) {
@@ -553,11 +554,11 @@ static void control_accept(void *ctx, int res _unused_)
 /**
  * control_socket_new() - make the control socket; nobody is served yet
  * @ret_control:	the socket
- * @daemon:		whom calls are about
+ * @rooms:		whom calls are about
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int control_socket_new(struct control_socket **ret_control, struct daemon *daemon)
+int control_socket_new(struct control_socket **ret_control, const struct control_rooms *rooms)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct group *group = getgrnam(CHANGERS_GROUP);
@@ -566,11 +567,11 @@ int control_socket_new(struct control_socket **ret_control, struct daemon *daemo
 
 	if (!control)
 		return -ENOMEM;
-	control->daemon = daemon;
+	control->rooms = rooms;
 	control->changers = group ? group->gr_gid : (gid_t)-1;
 	list_init(&control->callers);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control",
-		 daemon->core->config->runtime_directory);
+		 rooms->core->config->runtime_directory);
 	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->listener < 0)
 		goto fail;
@@ -597,7 +598,7 @@ fail:
  */
 int control_socket_start(struct control_socket *control)
 {
-	return listener_start(&control->door, control->daemon->core->loop, control->listener,
+	return listener_start(&control->door, control->rooms->core->loop, control->listener,
 			      control_accept, control);
 }
 
@@ -625,8 +626,8 @@ struct control_socket *control_socket_free(struct control_socket *control)
 	}
 	listener_stop(&control->door);
 	stranger_listener_close(control->listener);
-	unlink(daemon_path(path, sizeof(path), control->daemon->core->config->runtime_directory,
-			   "control"));
+	unlink(state_file_path(path, sizeof(path), control->rooms->core->config->runtime_directory,
+			       "control"));
 	free(control);
 	return NULL;
 }

@@ -14,12 +14,27 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct commands;
 struct control_caller;
 struct control_socket;
-struct daemon;
+struct core;
+struct devices;
 struct log_limit;
 struct policy_caller;
+struct routing;
 struct varlink_call;
+struct vms;
+struct wish_books;
+
+/* What methods are about. */
+struct control_rooms {
+	struct core *core;
+	struct wish_books *books;
+	struct devices *devices;
+	struct vms *vms;
+	struct routing *routing;
+	struct commands *commands;
+};
 
 /* The replies of a call with `more`. */
 struct control_series {
@@ -28,7 +43,7 @@ struct control_series {
 	void (*free)(void *ctx);
 };
 
-int control_socket_new(struct control_socket **ret_control, struct daemon *daemon);
+int control_socket_new(struct control_socket **ret_control, const struct control_rooms *rooms);
 int control_socket_start(struct control_socket *control);
 struct control_socket *control_socket_free(struct control_socket *control);
 
@@ -37,7 +52,7 @@ void control_reply(struct control_caller *caller, json_t *parameters);
 void control_reply_series(struct control_caller *caller, const struct control_series *series,
 			  void *ctx);
 void control_error(struct control_caller *caller, const char *error, json_t *parameters);
-struct daemon *control_daemon(struct control_caller *caller);
+const struct control_rooms *control_rooms(struct control_caller *caller);
 bool control_may_change(const struct control_caller *caller);
 const struct policy_caller *control_caller_facts(const struct control_caller *caller);
 const char *control_who(const struct control_caller *caller);

@@ -11,9 +11,9 @@
 #include "daemon/control/control_method.h"
 #include "daemon/commands/device_near.h"
 #include "daemon/devices/device_registry.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 #include "daemon/commands/subjects.h"
-#include "daemon/routing/route.h"
+#include "daemon/commands/commands.h"
 
 #define CANDIDATES_MAX 32
 
@@ -32,11 +32,11 @@ void control_invalid_because(struct control_caller *caller, const char *paramete
 		json_pack("{s:s, s:o}", "parameter", parameter, "expected", json_text(expected)));
 }
 
-static json_t *json_near(struct daemon *daemon, const char *text)
+static json_t *json_near(const struct control_rooms *rooms, const char *text)
 {
 	struct device_near near[DEVICE_NEAR_MAX];
 	json_t *list = json_array();
-	size_t n = device_near(daemon, text, near);
+	size_t n = device_near(rooms->commands, text, near);
 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list,
@@ -53,7 +53,7 @@ static bool is_group(struct control_caller *caller, const char *text)
 	json_t *candidates;
 	size_t n;
 
-	if (subjects_of_group(control_daemon(caller), name, members, &n) != 0)
+	if (subjects_of_group(control_rooms(caller)->commands, name, members, &n) != 0)
 		return false;
 	candidates = json_array();
 	for (size_t i = 0; i < n && i < CANDIDATES_MAX; i++) {
@@ -86,18 +86,18 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 	control_error(caller, "InvalidParameter",
 		      json_pack("{s:s, s:o, s:o}", "parameter", "device", "expected",
 				json_text(expected), "near",
-				json_near(control_daemon(caller), text)));
+				json_near(control_rooms(caller), text)));
 }
 
 void control_no_device(struct control_caller *caller, const char *text)
 {
-	const char *why = device_registry_refuses(control_daemon(caller)->devices->registry, text);
+	const char *why = device_registry_refuses(control_rooms(caller)->devices->registry, text);
 	struct device *off = NULL;
 	int r;
 
 	if (is_group(caller, text))
 		return;
-	r = port_off_resolve(control_daemon(caller), text, &off);
+	r = port_off_resolve(control_rooms(caller)->devices, text, &off);
 	if (r == RESOLVE_AMBIGUOUS) {
 		control_ambiguous(caller, text);
 		return;
@@ -108,13 +108,13 @@ void control_no_device(struct control_caller *caller, const char *text)
 	else
 		control_error(caller, "NoSuchDevice",
 			      json_pack("{s:o, s:o, s:o}", "device", json_text(text), "near",
-					json_near(control_daemon(caller), text), "port_off",
+					json_near(control_rooms(caller), text), "port_off",
 					json_text(off ? off->busid : NULL)));
 }
 
 void control_no_vm(struct control_caller *caller, const char *name)
 {
-	const char *near = vm_near(control_daemon(caller), name);
+	const char *near = vm_near(control_rooms(caller)->vms, name);
 
 	control_error(caller, "NoSuchVm",
 		      json_pack("{s:o, s:o}", "vm", json_text(name), "near", json_text(near)));
@@ -139,13 +139,13 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 	json_t *candidates = json_array();
 	json_int_t left_out = 0;
 
-	list_for_each(it, &control_daemon(caller)->devices->all) {
+	list_for_each(it, &control_rooms(caller)->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (device_is_meant(d, text))
 			add_candidate(candidates, d, &left_out);
 	}
-	list_for_each(it, &control_daemon(caller)->devices->off) {
+	list_for_each(it, &control_rooms(caller)->devices->off) {
 		const struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off) && device_is_meant(&off->device, text))
@@ -155,12 +155,12 @@ void control_ambiguous(struct control_caller *caller, const char *text)
 		      json_pack("{s:o, s:I}", "candidates", candidates, "left_out", left_out));
 }
 
-static const struct wish *wish_on(const struct daemon *daemon, const char *text)
+static const struct wish *wish_on(const struct control_rooms *rooms, const char *text)
 {
 	const struct wish *w = NULL;
 
 	for (size_t i = 0; !w && i < WISH_LISTS; i++)
-		w = wish_find_on(&daemon->books->now.list[i], text);
+		w = wish_find_on(&rooms->books->now.list[i], text);
 	return w;
 }
 
@@ -172,7 +172,7 @@ void control_ambiguous_wishes(struct control_caller *caller, const struct route_
 	size_t told = min_t(size_t, n, CANDIDATES_MAX);
 
 	for (size_t i = 0; i < told; i++) {
-		const struct wish *w = wish_on(control_daemon(caller), subjects[i].wish_on);
+		const struct wish *w = wish_on(control_rooms(caller), subjects[i].wish_on);
 
 		if (w)
 			json_array_append_new(candidates,
@@ -196,9 +196,9 @@ bool control_device_parameter(struct control_caller *caller, const char *text,
 {
 	const char *expected = NULL;
 	enum device_by by;
-	int r = device_resolve(control_daemon(caller), text, ret_device, &by, &expected);
+	int r = device_resolve(control_rooms(caller)->devices, text, ret_device, &by, &expected);
 
-	if (r == 0 || port_off_resolve(control_daemon(caller), text, ret_device) == 0)
+	if (r == 0 || port_off_resolve(control_rooms(caller)->devices, text, ret_device) == 0)
 		return true;
 	*ret_device = NULL;
 	if (r == RESOLVE_ABSENT)

@@ -18,7 +18,8 @@ struct core {
 	struct loop *loop;
 	struct config *config; /* never NULL; a reload swaps both as a whole */
 	struct policy *policy;
-	const char *config_file; /* NULL: the usual one */
+	const char *runtime_directory, *state_directory; /* @config's */
+	const char *config_file;			 /* NULL: the usual one */
 	uint64_t started_ns;
 	bool ready, stopping;
 };

@@ -12,6 +12,21 @@
 #include "base/fd.h"
 
 /**
+ * state_file_path() - a file's path
+ * @buf:	where it goes
+ * @size:	room there
+ * @folder:	the folder
+ * @name:	the file in it
+ *
+ * Return: @buf.
+ */
+char *state_file_path(char *buf, size_t size, const char *folder, const char *name)
+{
+	snprintf(buf, size, "%s/%s", folder, name);
+	return buf;
+}
+
+/**
  * state_file_read() - read a file whole
  * @path:	the file
  * @ret_text:	its bytes, with a NUL after them; the caller's

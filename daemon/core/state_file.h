@@ -10,6 +10,7 @@
 
 #define STATE_FILE_MAX (1024 * 1024)
 
+char *state_file_path(char *buf, size_t size, const char *folder, const char *name);
 int state_file_read(const char *path, char **ret_text, size_t *ret_len);
 int state_file_write(const char *path, const char *text, size_t len);
 

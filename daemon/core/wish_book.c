@@ -9,8 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
-#include "daemon/routing/route.h"
+#include "daemon/core/core.h"
 #include "daemon/core/state_file.h"
 
 #define NS_PER_SECOND 1000000000ull
@@ -25,13 +24,13 @@ static const struct {
 	[WISHES_NAMES] = {"names", true},
 };
 
-static char *list_path(const struct daemon *daemon, unsigned which, char *buf, size_t size)
+static char *list_path(const struct wish_books *books, unsigned which, char *buf, size_t size)
 {
-	const struct config *c = daemon->core->config;
+	const struct core *core = books->core;
 
-	return daemon_path(buf, size,
-			   lists[which].for_good ? c->state_directory : c->runtime_directory,
-			   lists[which].file);
+	return state_file_path(
+		buf, size, lists[which].for_good ? core->state_directory : core->runtime_directory,
+		lists[which].file);
 }
 
 void wish_book_init(struct wish_book *book)
@@ -119,48 +118,48 @@ uint64_t wish_book_now(void)
 	return loop_now() / NS_PER_SECOND;
 }
 
-static void book_arm(struct daemon *daemon);
+static void book_arm(struct wish_books *books);
 
 static void book_expire(void *ctx, int res _unused_)
 {
-	struct daemon *daemon = ctx;
+	struct wish_books *books = ctx;
 	struct wish_book next;
 	char error[200];
-	int r = wish_book_copy(&next, &daemon->books->now);
+	int r = wish_book_copy(&next, &books->now);
 
 	if (r < 0 || !wishes_expire(&next.list[WISHES_COMMANDS], wish_book_now())) {
 		if (r == 0)
 			wish_book_deinit(&next);
-		book_arm(daemon);
+		book_arm(books);
 		return;
 	}
-	r = wish_book_commit(daemon, &next, error, sizeof(error));
+	r = wish_book_commit(books, &next, error, sizeof(error));
 	if (r < 0) {
 		/* It is over all the same; the file says when, so that a restart sees it too. */
 		log_err("%s", error);
-		wishes_expire(&daemon->books->now.list[WISHES_COMMANDS], wish_book_now());
-		book_arm(daemon);
+		wishes_expire(&books->now.list[WISHES_COMMANDS], wish_book_now());
+		book_arm(books);
 	}
 	log_notice("a wish has ended: its time is over");
-	routes_review(daemon);
+	books->ended(books->ctx);
 }
 
-static void book_arm(struct daemon *daemon)
+static void book_arm(struct wish_books *books)
 {
-	uint64_t at = wishes_next_end(&daemon->books->now.list[WISHES_COMMANDS]), now = loop_now();
+	uint64_t at = wishes_next_end(&books->now.list[WISHES_COMMANDS]), now = loop_now();
 
-	loop_cancel(daemon->core->loop, &daemon->books->end);
-	if (!at || daemon->core->stopping)
+	loop_cancel(books->core->loop, &books->end);
+	if (!at || books->core->stopping)
 		return;
 	/* A file may say any end; what is beyond the clock's is never. */
 	at = min_t(uint64_t, at, UINT64_MAX / NS_PER_SECOND) * NS_PER_SECOND;
-	loop_watch_time(daemon->core->loop, &daemon->books->end, at > now ? at - now : 1,
-			book_expire, daemon);
+	loop_watch_time(books->core->loop, &books->end, at > now ? at - now : 1, book_expire,
+			books);
 }
 
 /* ------------------------------------------------------------- files */
 
-static int list_load(struct daemon *daemon, unsigned which)
+static int list_load(struct wish_books *books, unsigned which)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
@@ -168,10 +167,10 @@ static int list_load(struct daemon *daemon, unsigned which)
 	size_t len;
 	int r;
 
-	list_path(daemon, which, path, sizeof(path));
+	list_path(books, which, path, sizeof(path));
 	r = state_file_read(path, &text, &len);
 	if (r == 0)
-		r = wishes_parse(&daemon->books->now.list[which], text, len, &bad);
+		r = wishes_parse(&books->now.list[which], text, len, &bad);
 	if (r < 0 && r != -ENOENT) {
 		log_err("%s: %s", path, errno_text(r));
 		return r;
@@ -183,20 +182,20 @@ static int list_load(struct daemon *daemon, unsigned which)
 
 /**
  * wish_book_load() - read what was said before this start
- * @daemon:	the daemon, with an empty book
+ * @books:	the daemon, with an empty book
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int wish_book_load(struct daemon *daemon)
+int wish_book_load(struct wish_books *books)
 {
 	for (unsigned i = 0; i < WISH_LISTS; i++) {
-		int r = list_load(daemon, i);
+		int r = list_load(books, i);
 
 		if (r < 0)
 			return r;
 	}
-	wishes_expire(&daemon->books->now.list[WISHES_COMMANDS], wish_book_now());
-	book_arm(daemon);
+	wishes_expire(&books->now.list[WISHES_COMMANDS], wish_book_now());
+	book_arm(books);
 	return 0;
 }
 
@@ -210,8 +209,8 @@ static bool list_changed(const struct list_text *t)
 	return t->old_len != t->new_len || memcmp(t->old, t->new, t->new_len);
 }
 
-static int book_write(struct daemon *daemon, const struct list_text texts[WISH_LISTS], char *error,
-		      size_t size)
+static int book_write(struct wish_books *books, const struct list_text texts[WISH_LISTS],
+		      char *error, size_t size)
 {
 	char path[PATH_MAX];
 
@@ -219,7 +218,7 @@ static int book_write(struct daemon *daemon, const struct list_text texts[WISH_L
 		int r = 0;
 
 		if (list_changed(&texts[i]))
-			r = state_file_write(list_path(daemon, i, path, sizeof(path)), texts[i].new,
+			r = state_file_write(list_path(books, i, path, sizeof(path)), texts[i].new,
 					     texts[i].new_len);
 		if (r == 0)
 			continue;
@@ -227,7 +226,7 @@ static int book_write(struct daemon *daemon, const struct list_text texts[WISH_L
 			 errno_text(r));
 		while (i--)
 			if (list_changed(&texts[i]) &&
-			    state_file_write(list_path(daemon, i, path, sizeof(path)), texts[i].old,
+			    state_file_write(list_path(books, i, path, sizeof(path)), texts[i].old,
 					     texts[i].old_len) < 0)
 				log_err("%s can't be put back; it holds what was refused", path);
 		return r;
@@ -237,30 +236,30 @@ static int book_write(struct daemon *daemon, const struct list_text texts[WISH_L
 
 /**
  * wish_book_commit() - make a changed copy what holds, once it is on the disk
- * @daemon:	whose book
+ * @books:	whose book
  * @next:	the copy; taken either way
  * @error:	on an error: what could not be written, for a person
  * @size:	room there
  *
  * Return: 0, or a negative errno and nothing has changed.
  */
-int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error, size_t size)
+int wish_book_commit(struct wish_books *books, struct wish_book *next, char *error, size_t size)
 {
 	struct list_text texts[WISH_LISTS] = {0};
 	int r = 0;
 
 	for (unsigned i = 0; i < WISH_LISTS && r == 0; i++) {
-		r = wishes_format(&daemon->books->now.list[i], &texts[i].old, &texts[i].old_len);
+		r = wishes_format(&books->now.list[i], &texts[i].old, &texts[i].old_len);
 		if (r == 0)
 			r = wishes_format(&next->list[i], &texts[i].new, &texts[i].new_len);
 	}
 	if (r < 0)
 		snprintf(error, size, "out of memory");
 	else
-		r = book_write(daemon, texts, error, size);
+		r = book_write(books, texts, error, size);
 	if (r == 0) {
-		wish_book_move(&daemon->books->now, next);
-		book_arm(daemon);
+		wish_book_move(&books->now, next);
+		book_arm(books);
 	}
 	wish_book_deinit(next);
 	for (unsigned i = 0; i < WISH_LISTS; i++) {
@@ -272,7 +271,7 @@ int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error,
 
 /**
  * wish_book_change() - the same, of a change that can be undone
- * @daemon:	whose book
+ * @books:	whose book
  * @next:	the copy; taken either way
  * @what:	what undo will say that it has undone
  * @error:	as above
@@ -280,12 +279,12 @@ int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error,
  *
  * Return: 0, or a negative errno and nothing has changed.
  */
-int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *what, char *error,
-		     size_t size)
+int wish_book_change(struct wish_books *books, struct wish_book *next, const char *what,
+		     char *error, size_t size)
 {
-	char text[sizeof(daemon->books->undo_text)];
+	char text[sizeof(books->undo_text)];
 	struct wish_book undo;
-	int r = wish_book_copy(&undo, &daemon->books->now);
+	int r = wish_book_copy(&undo, &books->now);
 
 	if (r < 0) {
 		snprintf(error, size, "out of memory");
@@ -293,11 +292,11 @@ int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *
 		return r;
 	}
 	snprintf(text, sizeof(text), "%s", what);
-	r = wish_book_commit(daemon, next, error, size);
+	r = wish_book_commit(books, next, error, size);
 	if (r == 0) {
-		wish_book_move(&daemon->books->undo, &undo);
-		memcpy(daemon->books->undo_text, text, sizeof(text));
-		daemon->books->changes++;
+		wish_book_move(&books->undo, &undo);
+		memcpy(books->undo_text, text, sizeof(text));
+		books->changes++;
 	}
 	wish_book_deinit(&undo);
 	return r;

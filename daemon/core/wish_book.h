@@ -17,7 +17,6 @@
 #include "policy/wish.h"
 
 struct core;
-struct daemon;
 
 enum wish_list { WISHES_COMMANDS, WISHES_ASSIGNMENTS, WISHES_RESERVED, WISHES_NAMES, WISH_LISTS };
 
@@ -28,11 +27,13 @@ struct wish_book {
 /* The book that holds, and what `undo` puts in its place. */
 struct wish_books {
 	struct core *core;
-	struct wish_book now;  /* what was said */
-	struct wish_book undo; /* what was said before the last change */
-	char undo_text[96];    /* that change; "" where there was none */
-	uint64_t changes;      /* how many there were */
-	struct loop_watch end; /* when the next wish ends by itself */
+	struct wish_book now;	  /* what was said */
+	struct wish_book undo;	  /* what was said before the last change */
+	char undo_text[96];	  /* that change; "" where there was none */
+	uint64_t changes;	  /* how many there were */
+	struct loop_watch end;	  /* when the next wish ends by itself */
+	void (*ended)(void *ctx); /* one has: devices may be wanted elsewhere */
+	void *ctx;
 };
 
 void wish_books_init(struct wish_books *books, struct core *core);
@@ -41,8 +42,8 @@ void wish_book_init(struct wish_book *book);
 void wish_book_deinit(struct wish_book *book);
 int wish_book_copy(struct wish_book *ret_to, const struct wish_book *from);
 void wish_book_move(struct wish_book *to, struct wish_book *from);
-int wish_book_load(struct daemon *daemon);
-int wish_book_change(struct daemon *daemon, struct wish_book *next, const char *what, char *error,
-		     size_t size);
-int wish_book_commit(struct daemon *daemon, struct wish_book *next, char *error, size_t size);
+int wish_book_load(struct wish_books *books);
+int wish_book_change(struct wish_books *books, struct wish_book *next, const char *what,
+		     char *error, size_t size);
+int wish_book_commit(struct wish_books *books, struct wish_book *next, char *error, size_t size);
 uint64_t wish_book_now(void);

@@ -4,9 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "policy/name.h"
 #include "policy/serial.h"
+
+/**
+ * devices_init() - no device yet
+ * @devices:	them
+ * @core:	what control works with
+ * @books:	what was said of devices
+ */
+void devices_init(struct devices *devices, struct core *core, struct wish_books *books)
+{
+	*devices = (struct devices){.core = core, .books = books};
+	list_init(&devices->all);
+	list_init(&devices->off);
+	bearers_init(&devices->names.bearers);
+	devices->names.wait_ns = NAME_WAIT_NS;
+}
 
 /**
  * device_facts_of() - a device as selectors and wishes see it
@@ -40,7 +55,7 @@ static bool is_twin(const struct device *d, const struct device *other)
  */
 bool device_has_twin(const struct device *device)
 {
-	list_for_each(it, &device->daemon->devices->all) {
+	list_for_each(it, &device->devices->all) {
 		if (is_twin(device, list_entry(it, struct device, link)))
 			return true;
 	}
@@ -105,7 +120,7 @@ void device_find_section(struct device *device)
 	struct device_facts facts = device_facts_of(device);
 
 	device->section = NULL;
-	list_for_each(it, &device->daemon->core->config->devices) {
+	list_for_each(it, &device->devices->core->config->devices) {
 		const struct config_device *c = list_entry(it, struct config_device, link);
 
 		if (selector_matches(&c->match, &facts)) {
@@ -120,9 +135,9 @@ void device_find_section(struct device *device)
 			 device->id_product, device->busid);
 }
 
-static bool is_borne(const struct daemon *daemon, const char *name)
+static bool is_borne(const struct devices *devices, const char *name)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		if (!strcmp(list_entry(it, struct device, link)->alias, name))
 			return true;
 	}
@@ -130,10 +145,10 @@ static bool is_borne(const struct daemon *daemon, const char *name)
 }
 
 /* Whether a word is a name for a device, plugged in or not. */
-static bool is_alias(const struct daemon *daemon, const char *text)
+static bool is_alias(const struct devices *devices, const char *text)
 {
-	return config_find_device(daemon->core->config, text) ||
-	       wish_find_target(&daemon->books->now.list[WISHES_NAMES], text);
+	return config_find_device(devices->core->config, text) ||
+	       wish_find_target(&devices->books->now.list[WISHES_NAMES], text);
 }
 
 /**
@@ -153,8 +168,8 @@ bool device_is_meant(const struct device *device, const char *text)
 	if (device_alias(device) && !strcmp(device_alias(device), text))
 		return true;
 	if (device->section && !strcmp(device->section->name, text))
-		return !device_alias(device) && !is_borne(device->daemon, text);
-	if (is_alias(device->daemon, text))
+		return !device_alias(device) && !is_borne(device->devices, text);
+	if (is_alias(device->devices, text))
 		return false;
 	if (selector_parse_word(&s, text, &expected) == 0)
 		meant = selector_matches(&s, &facts);
@@ -164,7 +179,7 @@ bool device_is_meant(const struct device *device, const char *text)
 
 /**
  * device_resolve() - find the one device that a person means
- * @daemon:		whose devices
+ * @devices:		whose devices
  * @text:		an alias or a selector
  * @ret_device:		the device, where there is just one
  * @ret_by:		how it was named
@@ -172,10 +187,10 @@ bool device_is_meant(const struct device *device, const char *text)
  *
  * Return: 0, RESOLVE_UNKNOWN, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT, or -EINVAL.
  */
-int device_resolve(struct daemon *daemon, const char *text, struct device **ret_device,
+int device_resolve(struct devices *devices, const char *text, struct device **ret_device,
 		   enum device_by *ret_by, const char **ret_expected)
 {
-	bool named = is_alias(daemon, text);
+	bool named = is_alias(devices, text);
 	struct selector s = SELECTOR_INIT;
 	struct device *found = NULL;
 	int r = 0;
@@ -190,7 +205,7 @@ int device_resolve(struct daemon *daemon, const char *text, struct device **ret_
 		if (r < 0)
 			return name_valid(text) ? RESOLVE_UNKNOWN : -EINVAL;
 	}
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!device_is_meant(d, text))

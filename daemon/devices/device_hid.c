@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "usb/hid_found.h"
 #include "usb/usb_configuration.h"
 #include "usb/usb_descriptor.h"

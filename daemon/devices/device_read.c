@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_look.h"
 #include "usb/usb_descriptor.h"
@@ -204,7 +205,7 @@ static void say_unread(struct device *d)
 /**
  * device_read() - make a device of what sysfs, udev and its descriptors say
  * @ret_device:	the device, in no list; freed with device_free()
- * @daemon:	whose device; its configuration names it
+ * @devices:	whose device; its configuration names it
  * @hwdb:	names for what tells none, or NULL
  * @u:		the device in sysfs
  * @seen:	what a look has found, or NULL: not yet, and the device is @unread
@@ -213,7 +214,7 @@ static void say_unread(struct device *d)
  *
  * Return: 0, -ENODEV where it is on its way out, or -ENOMEM.
  */
-int device_read(struct device **ret_device, struct daemon *daemon, struct udev_hwdb *hwdb,
+int device_read(struct device **ret_device, struct devices *devices, struct udev_hwdb *hwdb,
 		struct udev_device *u, const struct device_seen *seen)
 {
 	static const struct device_seen none = {.configuration = USB_NO_CONFIGURATION};
@@ -225,7 +226,7 @@ int device_read(struct device **ret_device, struct daemon *daemon, struct udev_h
 	if (!d)
 		return -ENOMEM;
 	list_init(&d->link);
-	d->daemon = daemon;
+	d->devices = devices;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || device_read_stable_port(u, busid, &d->stable_port) ||

@@ -6,13 +6,13 @@
  */
 #pragma once
 
-struct daemon;
+struct devices;
 struct device;
 struct device_seen;
 struct udev_device;
 struct udev_hwdb;
 
-int device_read(struct device **ret_device, struct daemon *daemon, struct udev_hwdb *hwdb,
+int device_read(struct device **ret_device, struct devices *devices, struct udev_hwdb *hwdb,
 		struct udev_device *u, const struct device_seen *seen);
 int device_read_stable_port(struct udev_device *u, const char *busid, char **ret_port);
 struct device *device_free(struct device *d);

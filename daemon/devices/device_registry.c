@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_look.h"
 #include "daemon/devices/device_read.h"
@@ -27,8 +27,9 @@
 #define USB_CLASS_CODE_HUB 9
 
 struct device_registry {
-	struct daemon *daemon;
+	struct devices *devices;
 	const struct device_registry_ops *ops;
+	void *ctx;
 	struct udev *udev;
 	struct udev_hwdb
 		*hwdb; /* names of devices that tell none; NULL where there is no such file */
@@ -50,7 +51,7 @@ static void udev_device_unrefp(struct udev_device **d)
 
 static struct device *registry_find(struct device_registry *registry, const char *syspath)
 {
-	list_for_each(it, &registry->daemon->devices->all) {
+	list_for_each(it, &registry->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->syspath, syspath))
@@ -125,7 +126,7 @@ static void take_texts(struct device *device, struct device *told)
  */
 static void registry_sweep(struct device_registry *registry)
 {
-	list_for_each_safe(it, &registry->daemon->devices->all) {
+	list_for_each_safe(it, &registry->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (access(d->syspath, F_OK) == 0 || errno != ENOENT)
@@ -144,7 +145,7 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 	int r;
 
 	unlisted_forget(registry, udev_device_get_syspath(u));
-	r = device_read(&d, registry->daemon, registry->hwdb, u, seen);
+	r = device_read(&d, registry->devices, registry->hwdb, u, seen);
 	if (r < 0) {
 		if (r != -ENODEV)
 			log_err("%s: %s", udev_device_get_sysname(u), errno_text(r));
@@ -184,13 +185,13 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 	if (old)
 		registry_remove(registry, old);
 	registry_sweep(registry);
-	if (registry->ops->prepare && registry->ops->prepare(d) < 0) {
+	if (registry->ops->prepare && registry->ops->prepare(registry->ctx, d) < 0) {
 		log_err("%s: not listed: no memory for it", d->tag);
 		device_free(d);
 		return;
 	}
-	d->number = ++registry->daemon->devices->n_seen;
-	list_append(&registry->daemon->devices->all, &d->link);
+	d->number = ++registry->devices->n_seen;
+	list_append(&registry->devices->all, &d->link);
 	registry->ops->added(d); /* which finds out what it is called */
 	if (d->broken[0])
 		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
@@ -204,7 +205,7 @@ static void registry_settled(void *ctx)
 	struct device_registry *registry = ctx;
 
 	if (registry->ops->settled)
-		registry->ops->settled(registry->daemon);
+		registry->ops->settled(registry->ctx);
 }
 
 static const struct device_looks_ops looks_ops = {registry_told, registry_settled};
@@ -242,7 +243,7 @@ static int registry_enumerate(struct device_registry *registry)
 	if (r < 0)
 		return r;
 	/* What has gone without a word. */
-	list_for_each_safe(it, &registry->daemon->devices->all) {
+	list_for_each_safe(it, &registry->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (access(d->syspath, F_OK) < 0) {
@@ -301,7 +302,7 @@ static void registry_event(struct device_registry *registry, struct udev_device 
 		if (d)
 			registry_remove(registry, d);
 		else if (registry->ops->hub_removed)
-			registry->ops->hub_removed(registry->daemon, udev_device_get_sysname(u));
+			registry->ops->hub_removed(registry->ctx, udev_device_get_sysname(u));
 		return;
 	}
 	registry_update(registry, u);
@@ -334,20 +335,22 @@ static void registry_readable(void *ctx, int res _unused_)
 /**
  * device_registry_new() - listen for hotplug
  * @ret_registry:	the registry
- * @daemon:		whose list of devices it keeps
+ * @devices:		whose list of devices it keeps
  * @ops:		what it calls
+ * @ctx:		what with
  *
  * Return: 0 or a negative errno.
  */
-int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,
-			const struct device_registry_ops *ops)
+int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
+			const struct device_registry_ops *ops, void *ctx)
 {
 	struct device_registry *registry = calloc(1, sizeof(*registry));
 
 	if (!registry)
 		return -ENOMEM;
-	registry->daemon = daemon;
+	registry->devices = devices;
 	registry->ops = ops;
+	registry->ctx = ctx;
 	list_init(&registry->unlisted);
 	registry->udev = udev_new();
 	if (!registry->udev)
@@ -380,9 +383,9 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 {
 	if (!registry)
 		return NULL;
-	while (!list_empty(&registry->daemon->devices->all)) {
+	while (!list_empty(&registry->devices->all)) {
 		struct device *d =
-			list_entry(list_pop(&registry->daemon->devices->all), struct device, link);
+			list_entry(list_pop(&registry->devices->all), struct device, link);
 
 		registry->ops->removed(d);
 		device_free(d);
@@ -390,7 +393,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 	while (!list_empty(&registry->unlisted))
 		device_free(list_entry(list_pop(&registry->unlisted), struct device, link));
 	device_looks_free(registry->looks);
-	loop_cancel(registry->daemon->core->loop, &registry->watch);
+	loop_cancel(registry->devices->core->loop, &registry->watch);
 	if (registry->monitor)
 		udev_monitor_unref(registry->monitor);
 	if (registry->hwdb)
@@ -412,7 +415,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
  */
 int device_registry_start(struct device_registry *registry)
 {
-	struct loop *loop = registry->daemon->core->loop;
+	struct loop *loop = registry->devices->core->loop;
 	int r = device_looks_new(&registry->looks, loop, &looks_ops, registry);
 
 	if (r == 0)

@@ -13,25 +13,25 @@
 
 #include <stdbool.h>
 
-struct daemon;
+struct devices;
 struct device;
 struct device_registry;
 
 /* Called in the control thread. */
 struct device_registry_ops {
 	/* About to be listed; a negative errno: it can't be. May be NULL. */
-	int (*prepare)(struct device *device);
+	int (*prepare)(void *ctx, struct device *device);
 	void (*added)(struct device *device);
 	void (*changed)(struct device *device);
 	void (*removed)(struct device *device); /* freed right afterwards */
 	/* What is not listed was unplugged: a hub, most of the time. May be NULL. */
-	void (*hub_removed)(struct daemon *daemon, const char *sysname);
+	void (*hub_removed)(void *ctx, const char *sysname);
 	/* Nothing is being read any more. May be NULL. */
-	void (*settled)(struct daemon *daemon);
+	void (*settled)(void *ctx);
 };
 
-int device_registry_new(struct device_registry **ret_registry, struct daemon *daemon,
-			const struct device_registry_ops *ops);
+int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
+			const struct device_registry_ops *ops, void *ctx);
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
 bool device_registry_settled(const struct device_registry *registry);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "policy/usb_class.h"
 
 #define KEYBOARDS_MAX 256
@@ -73,9 +73,9 @@ static void keyboards_deinit(struct keyboards *keyboards)
 		free(keyboards->at[i].path);
 }
 
-static const struct device *listed(const struct daemon *daemon, const char *path)
+static const struct device *listed(const struct devices *devices, const char *path)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->syspath, path))
@@ -114,10 +114,10 @@ static bool is_of(const struct device *device, enum usb_class class_)
 	return device->classes >> class_ & 1;
 }
 
-static enum typing typing_of(const struct daemon *daemon, struct udev_device *event,
+static enum typing typing_of(const struct devices *devices, struct udev_device *event,
 			     struct udev_device *input, const char *usb)
 {
-	const struct device *d = usb ? listed(daemon, usb) : NULL;
+	const struct device *d = usb ? listed(devices, usb) : NULL;
 	enum typing by_udev = is_keyboard(event, input) ? TYPES_COMMANDS : TYPES_NOT;
 
 	if (d && d->ours)
@@ -149,7 +149,7 @@ static int add_keyboard(struct keyboards *k, const char *path, enum typing typin
 	return 0;
 }
 
-static int add_event(struct keyboards *k, const struct daemon *daemon, struct udev_device *event)
+static int add_event(struct keyboards *k, const struct devices *devices, struct udev_device *event)
 {
 	/* Both borrowed from @event. */
 	struct udev_device *input = udev_device_get_parent(event);
@@ -160,7 +160,7 @@ static int add_event(struct keyboards *k, const struct daemon *daemon, struct ud
 
 	if (!input || strstr(path, "/devices/virtual/") || strstr(path, "/vhci_hcd"))
 		return 0;
-	typing = typing_of(daemon, event, input, usb ? udev_device_get_syspath(usb) : NULL);
+	typing = typing_of(devices, event, input, usb ? udev_device_get_syspath(usb) : NULL);
 	if (typing == TYPES_NOT)
 		return 0;
 	return add_keyboard(k, udev_device_get_syspath(usb ? usb : input), typing);
@@ -182,7 +182,7 @@ static int find_events(struct udev *udev, struct udev_enumerate **ret_found)
 	return 0;
 }
 
-static int find_keyboards(struct keyboards *k, const struct daemon *daemon)
+static int find_keyboards(struct keyboards *k, const struct devices *devices)
 {
 	_cleanup_(udev_unrefp) struct udev *udev = udev_new();
 	_cleanup_(udev_enumerate_unrefp) struct udev_enumerate *e = NULL;
@@ -194,7 +194,7 @@ static int find_keyboards(struct keyboards *k, const struct daemon *daemon)
 			udev_device_new_from_syspath(udev, udev_list_entry_get_name(entry));
 
 		if (event)
-			r = add_event(k, daemon, event);
+			r = add_event(k, devices, event);
 	}
 	return r < 0 ? r : 0;
 }
@@ -216,7 +216,7 @@ static size_t left(const struct keyboards *k, enum typing typing, const char *co
 
 /**
  * host_loses_keyboard() - whether some devices take the host's last keyboard with them
- * @daemon:	whose list of devices says what they are
+ * @devices:	whose list of devices says what they are
  * @leaving:	folders of USB devices in sysfs
  * @n_before:	so many of them, the first ones, leave anyhow
  * @n:		how many there are with those that leave together now
@@ -224,12 +224,12 @@ static size_t left(const struct keyboards *k, enum typing typing, const char *co
  * Return: true where the host can be typed at without the former, and not without all; or can be
  * given commands without the former, and not without all. Also where this can't be found out.
  */
-bool host_loses_keyboard(const struct daemon *daemon, const char *const *leaving, size_t n_before,
+bool host_loses_keyboard(const struct devices *devices, const char *const *leaving, size_t n_before,
 			 size_t n)
 {
 	_cleanup_(keyboards_deinit) struct keyboards k = {};
 
-	if (find_keyboards(&k, daemon) < 0)
+	if (find_keyboards(&k, devices) < 0)
 		return true;
 	for (enum typing t = TYPES_KEYS; t <= TYPES_COMMANDS; t++)
 		if (left(&k, t, leaving, n_before) > 0 && left(&k, t, leaving, n) == 0)
@@ -247,5 +247,5 @@ bool host_is_last_keyboard(const struct device *device)
 {
 	const char *path = device->syspath;
 
-	return host_loses_keyboard(device->daemon, &path, 0, 1);
+	return host_loses_keyboard(device->devices, &path, 0, 1);
 }

@@ -35,9 +35,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct daemon;
+struct devices;
 struct device;
 
-bool host_loses_keyboard(const struct daemon *daemon, const char *const *leaving, size_t n_before,
+bool host_loses_keyboard(const struct devices *devices, const char *const *leaving, size_t n_before,
 			 size_t n);
 bool host_is_last_keyboard(const struct device *device);

@@ -13,7 +13,7 @@
 #include "protocol/agent_line.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/route.h"
 
 #define HELLO_SECONDS 5
@@ -50,7 +50,7 @@ struct agent {
 
 static void agent_free(struct agent *agent)
 {
-	struct loop *loop = agent->vm->daemon->core->loop;
+	struct loop *loop = agent->vm->vms->core->loop;
 	struct list *l;
 
 	loop_cancel(loop, &agent->in);
@@ -60,7 +60,7 @@ static void agent_free(struct agent *agent)
 		free(list_entry(l, struct told, link));
 	agent_line_deinit(&agent->line);
 	/* A daemon that stops leaves it to the next one. */
-	if (!agent->vm->daemon->core->stopping)
+	if (!agent->vm->vms->core->stopping)
 		guest_agent_end(agent->vm->guest, agent->number);
 	free(agent);
 }
@@ -69,13 +69,13 @@ static void agent_close(struct agent *agent, const char *why)
 {
 	struct vm *vm = agent->vm;
 
-	if (vm->agents.there == agent) {
-		vm->agents.there = NULL;
+	if (vm->side->agents.there == agent) {
+		vm->side->agents.there = NULL;
 		vm->asleep = false;
 		log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its agent has gone: %s", vm->name,
 			    why);
 	} else {
-		vm->agents.greeting = NULL;
+		vm->side->agents.greeting = NULL;
 	}
 	agent_free(agent);
 }
@@ -87,12 +87,12 @@ static void agent_close(struct agent *agent, const char *why)
  */
 void agents_close(struct vm *vm, const char *why)
 {
-	if (vm->agents.there)
-		agent_close(vm->agents.there, why);
-	if (vm->agents.greeting)
-		agent_close(vm->agents.greeting, "");
-	loop_cancel(vm->daemon->core->loop, &vm->agents.pause);
-	vm->agents.waits = vm->agents.ready = false;
+	if (vm->side->agents.there)
+		agent_close(vm->side->agents.there, why);
+	if (vm->side->agents.greeting)
+		agent_close(vm->side->agents.greeting, "");
+	loop_cancel(vm->vms->core->loop, &vm->side->agents.pause);
+	vm->side->agents.waits = vm->side->agents.ready = false;
 }
 
 /* ------------------------------------------------------------- saying */
@@ -105,9 +105,9 @@ static void agent_writable(void *ctx, int res _unused_)
 	if (r < 0)
 		agent_close(agent, errno_text(r));
 	else if (agent_line_pending(&agent->line))
-		loop_watch_again(agent->vm->daemon->core->loop, &agent->out);
+		loop_watch_again(agent->vm->vms->core->loop, &agent->out);
 	else
-		loop_cancel(agent->vm->daemon->core->loop, &agent->out);
+		loop_cancel(agent->vm->vms->core->loop, &agent->out);
 }
 
 /* After a failure the line is over, and its end comes by the poll; nothing is freed in here. */
@@ -116,8 +116,8 @@ static void agent_say(struct agent *agent, const struct agent_message *message)
 	if (agent_line_say(&agent->line, message) < 0)
 		shutdown(agent->line.sock, SHUT_RDWR);
 	else if (agent_line_pending(&agent->line) && !loop_watching(&agent->out) &&
-		 loop_watch_fd(agent->vm->daemon->core->loop, &agent->out, agent->line.sock,
-			       POLLOUT, 0, agent_writable, agent) < 0)
+		 loop_watch_fd(agent->vm->vms->core->loop, &agent->out, agent->line.sock, POLLOUT,
+			       0, agent_writable, agent) < 0)
 		shutdown(agent->line.sock, SHUT_RDWR);
 }
 
@@ -138,7 +138,7 @@ static bool is_sound(const struct device *d)
 
 static struct device *exported_device(struct vm *vm, const char *busid)
 {
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->busid, busid) && route_exported_to(d, vm))
@@ -214,7 +214,7 @@ static void agent_tell(struct agent *agent, const struct device *d)
 /* What it was told and what is so: say the difference, what is over first. */
 static void agent_changed(struct vm *vm)
 {
-	struct agent *agent = vm->agents.there;
+	struct agent *agent = vm->side->agents.there;
 
 	list_for_each_safe(it, &agent->told) {
 		struct told *told = list_entry(it, struct told, link);
@@ -227,7 +227,7 @@ static void agent_changed(struct vm *vm)
 		agent->n_told--;
 		free(told);
 	}
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		struct told *told = agent_told(agent, d);
@@ -265,11 +265,11 @@ static void agent_greet(struct agent *agent, const struct agent_message *hello)
 {
 	struct vm *vm = agent->vm;
 
-	loop_cancel(vm->daemon->core->loop, &agent->deadline);
-	vm->agents.greeting = NULL;
-	if (vm->agents.there)
-		agent_close(vm->agents.there, "a newer one has come");
-	vm->agents.there = agent;
+	loop_cancel(vm->vms->core->loop, &agent->deadline);
+	vm->side->agents.greeting = NULL;
+	if (vm->side->agents.there)
+		agent_close(vm->side->agents.there, "a newer one has come");
+	vm->side->agents.there = agent;
 	agent->high = hello->high;
 	agent->super = hello->super;
 	memcpy(agent->version, hello->version, sizeof(agent->version));
@@ -341,7 +341,7 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 static int agent_hears(struct agent *agent, const struct agent_message *m)
 {
 	struct agent_message pong = {.verb = AGENT_PONG};
-	bool greeting = agent->vm->agents.there != agent;
+	bool greeting = agent->vm->side->agents.there != agent;
 
 	if (greeting && m->verb == AGENT_HELLO && m->protocol != AGENT_PROTOCOL) {
 		struct agent_message refused = {.verb = AGENT_REFUSED};
@@ -422,7 +422,7 @@ static void agent_readable(void *ctx, int res _unused_)
 			break;
 	}
 	if (r == AGENT_LINE_MORE) {
-		loop_watch_again(agent->vm->daemon->core->loop, &agent->in);
+		loop_watch_again(agent->vm->vms->core->loop, &agent->in);
 		return;
 	}
 	if (r == -EPROTO)
@@ -430,12 +430,12 @@ static void agent_readable(void *ctx, int res _unused_)
 			    agent->vm->name, why);
 	else
 		why = r == -EPIPE ? "it has closed the connection" : errno_text(r);
-	was_there = vm->agents.there == agent;
+	was_there = vm->side->agents.there == agent;
 	agent_close(agent, why);
 	if (!was_there)
 		return;
 	/* Who waits for it waits in vain. */
-	list_for_each_safe(it, &vm->daemon->devices->all) {
+	list_for_each_safe(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
@@ -456,21 +456,21 @@ static void agent_late(void *ctx, int res _unused_)
 
 static void agent_greets(struct vm *vm, int sock)
 {
-	struct loop *loop = vm->daemon->core->loop;
+	struct loop *loop = vm->vms->core->loop;
 	struct agent *agent = calloc(1, sizeof(*agent));
 
 	if (!agent) {
 		fd_close(sock);
-		guest_agent_end(vm->guest, vm->agents.n_ever);
+		guest_agent_end(vm->guest, vm->side->agents.n_ever);
 		return;
 	}
 	agent->vm = vm;
-	agent->number = vm->agents.n_ever;
+	agent->number = vm->side->agents.n_ever;
 	list_init(&agent->told);
 	agent_line_init(&agent->line, sock, true);
-	if (vm->agents.greeting)
-		agent_close(vm->agents.greeting, "");
-	vm->agents.greeting = agent;
+	if (vm->side->agents.greeting)
+		agent_close(vm->side->agents.greeting, "");
+	vm->side->agents.greeting = agent;
 	if (loop_watch_fd(loop, &agent->in, agent->line.sock, POLLIN, 0, agent_readable, agent) <
 		    0 ||
 	    loop_watch_time(loop, &agent->deadline, HELLO_SECONDS * NS_PER_SECOND, agent_late,
@@ -484,19 +484,19 @@ static void agent_let_in(void *ctx, int res _unused_)
 	uint64_t pause_ns = ACCEPT_PAUSE_NS;
 	int pair[2];
 
-	if (!vm->agents.waits || !vm->agents.ready)
+	if (!vm->side->agents.waits || !vm->side->agents.ready)
 		return;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0) {
-		vm->agents.waits = false;
-		guest_agent(vm->guest, ++vm->agents.n_ever, pair[1]);
+		vm->side->agents.waits = false;
+		guest_agent(vm->guest, ++vm->side->agents.n_ever, pair[1]);
 		agent_greets(vm, pair[0]);
 	} else {
 		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: its agent can't be let in yet: %s",
 			    vm->name, errno_text(errno));
 		pause_ns = NO_ROOM_SECONDS * NS_PER_SECOND;
 	}
-	if (loop_watch_time(vm->daemon->core->loop, &vm->agents.pause, pause_ns, agent_let_in, vm) <
-	    0)
+	if (loop_watch_time(vm->vms->core->loop, &vm->side->agents.pause, pause_ns, agent_let_in,
+			    vm) < 0)
 		log_limited(&vm->limit, LOG_LEVEL_WARNING, "%s: no room to watch for agents",
 			    vm->name);
 }
@@ -510,10 +510,10 @@ void agent_asked(void *ctx)
 	struct vm *vm = ctx;
 
 	/* Its process ends, or the next daemon is asked. */
-	if (vm->leaving || vm->daemon->core->stopping)
+	if (vm->leaving || vm->vms->core->stopping)
 		return;
-	vm->agents.waits = true;
-	if (!loop_watching(&vm->agents.pause))
+	vm->side->agents.waits = true;
+	if (!loop_watching(&vm->side->agents.pause))
 		agent_let_in(vm, 0);
 }
 
@@ -523,8 +523,8 @@ void agent_asked(void *ctx)
  */
 void agents_ready(struct vm *vm)
 {
-	vm->agents.ready = true;
-	if (!loop_watching(&vm->agents.pause))
+	vm->side->agents.ready = true;
+	if (!loop_watching(&vm->side->agents.pause))
 		agent_let_in(vm, 0);
 }
 
@@ -537,29 +537,29 @@ void agents_card(struct vm *vm, bool up)
 {
 	struct agent_message ping = {.verb = AGENT_PING};
 
-	if (vm->agents.there && up)
-		agent_say(vm->agents.there, &ping);
-	else if (vm->agents.there)
-		vm->agents.there->doubted = true;
-	if (vm->agents.greeting && !up)
-		agent_close(vm->agents.greeting, "");
+	if (vm->side->agents.there && up)
+		agent_say(vm->side->agents.there, &ping);
+	else if (vm->side->agents.there)
+		vm->side->agents.there->doubted = true;
+	if (vm->side->agents.greeting && !up)
+		agent_close(vm->side->agents.greeting, "");
 }
 
 /* ------------------------------------------------------------- as a way to a guest's inside */
 
 static bool agent_there(const struct vm *vm)
 {
-	return vm->agents.there && vm->connected && !vm->agents.there->doubted;
+	return vm->side->agents.there && vm->connected && !vm->side->agents.there->doubted;
 }
 
 static const char *agent_version(const struct vm *vm)
 {
-	return vm->agents.there->version;
+	return vm->side->agents.there->version;
 }
 
 static struct guest_ports agent_ports(const struct vm *vm)
 {
-	const struct agent *agent = vm->agents.there;
+	const struct agent *agent = vm->side->agents.there;
 
 	return (struct guest_ports){.high = (int)agent->high, .super = (int)agent->super};
 }

@@ -2,9 +2,12 @@
 /* The ways to the inside of a guest; see guest_side.h. */
 #include "daemon/guests/guest_side.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "daemon/guests/agent.h"
-#include "daemon/daemon.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/exports.h"
 #include "daemon/guests/virt_link.h"
 
@@ -13,6 +16,47 @@ static const struct guest_way *const ways[] = {
 	&agent_way,
 	&virt_way,
 };
+
+/**
+ * guests_init() - no VM yet
+ * @guests:	the ways to the guests' insides
+ * @routing:	what is routed to them
+ */
+void guests_init(struct guests *guests, struct routing *routing)
+{
+	*guests = (struct guests){.core = routing->core,
+				  .devices = routing->devices,
+				  .vms = routing->vms,
+				  .routing = routing};
+}
+
+/**
+ * guest_side_new() - a VM is there
+ * @guests:	the ways to the guests' insides
+ * @vm:		the VM; gets its side, which guest_side_free() takes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int guest_side_new(struct guests *guests, struct vm *vm)
+{
+	vm->side = calloc(1, sizeof(*vm->side));
+	if (!vm->side)
+		return -ENOMEM;
+	vm->side->guests = guests;
+	return 0;
+}
+
+/**
+ * guest_side_free() - a VM is about to be freed
+ * @vm:		the VM, silenced
+ */
+void guest_side_free(struct vm *vm)
+{
+	if (!vm->side)
+		return;
+	loop_cancel(vm->vms->core->loop, &vm->side->watch);
+	free(take_ptr(vm->side));
+}
 
 static const struct guest_way *way_of(const struct vm *vm)
 {
@@ -27,7 +71,7 @@ static void side_run(void *ctx, int res _unused_)
 	struct vm *vm = ctx;
 	const struct guest_way *way = way_of(vm);
 
-	exports_tell(vm);
+	exports_tell(vm->side->guests->routing, vm);
 	if (way)
 		way->changed(vm);
 }
@@ -38,8 +82,8 @@ static void side_run(void *ctx, int res _unused_)
  */
 void guest_side_changed(struct vm *vm)
 {
-	if (!loop_watching(&vm->side_watch))
-		loop_watch_time(vm->daemon->core->loop, &vm->side_watch, 1, side_run, vm);
+	if (!loop_watching(&vm->side->watch))
+		loop_watch_time(vm->vms->core->loop, &vm->side->watch, 1, side_run, vm);
 }
 
 /**
@@ -48,7 +92,7 @@ void guest_side_changed(struct vm *vm)
  */
 void guest_side_stop(struct vm *vm)
 {
-	loop_cancel(vm->daemon->core->loop, &vm->side_watch);
+	loop_cancel(vm->vms->core->loop, &vm->side->watch);
 	virt_forget(vm);
 }
 

@@ -17,7 +17,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
-#include "daemon/daemon.h"
+#include "daemon/guests/guests.h"
+#include "daemon/core/state_file.h"
 #include "daemon/guests/virt_private.h"
 
 #define GROUP	    "usbrouted"
@@ -47,14 +48,14 @@ static struct virt_domain *domain_find(const struct virt_link *link, const char 
 
 struct virt_domain *virt_domain_find(const struct vm *vm)
 {
-	struct virt_link *link = vm->daemon->guests->virt;
+	struct virt_link *link = vm->side->guests->virt;
 
 	return link ? domain_find(link, virt_domain_of(vm)) : NULL;
 }
 
 static struct vm *vm_of(const struct virt_link *link, const char *domain)
 {
-	list_for_each(it, &link->daemon->vms->all) {
+	list_for_each(it, &link->guests->vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!strcmp(virt_domain_of(vm), domain))
@@ -108,7 +109,7 @@ static void link_lost(struct virt_link *link, const char *why)
 	if (link->sock < 0)
 		return;
 	log_limited(&link->limit, LOG_LEVEL_WARNING, "usbrouted-libvirt: %s", why);
-	loop_cancel(link->daemon->core->loop, &link->watch);
+	loop_cancel(link->guests->core->loop, &link->watch);
 	link->sock = stranger_close(link->sock);
 	link->libvirt = false;
 	domains_forget(link);
@@ -223,7 +224,7 @@ static void link_readable(void *ctx, int res _unused_)
 	if (r < 0)
 		link_lost(link, "it does not keep to the protocol; install the same version");
 	else
-		loop_watch_again(link->daemon->core->loop, &link->watch);
+		loop_watch_again(link->guests->core->loop, &link->watch);
 }
 
 /* ------------------------------------------------------------- coming in */
@@ -266,7 +267,7 @@ static void link_accept(void *ctx, int res _unused_)
 			    "usbrouted-libvirt: a second one is sent away");
 		return;
 	}
-	if (loop_watch_fd(link->daemon->core->loop, &link->watch, sock, POLLIN, 0, link_readable,
+	if (loop_watch_fd(link->guests->core->loop, &link->watch, sock, POLLIN, 0, link_readable,
 			  link) < 0)
 		return;
 	link->sock = take_fd(&sock);
@@ -287,7 +288,7 @@ static void link_accept(void *ctx, int res _unused_)
  */
 bool virt_warning(const struct vm *vm, char *buf, size_t size)
 {
-	const struct virt_link *link = vm->daemon->guests->virt;
+	const struct virt_link *link = vm->side->guests->virt;
 	const struct virt_domain *d = virt_domain_find(vm);
 	const char *name = virt_domain_of(vm);
 
@@ -325,11 +326,11 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
 /**
  * virt_link_new() - make the helper's socket; nobody is served yet
  * @ret_link:	the link
- * @daemon:	the daemon
+ * @guests:	the daemon
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int virt_link_new(struct virt_link **ret_link, struct daemon *daemon)
+int virt_link_new(struct virt_link **ret_link, struct guests *guests)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const struct group *group = getgrnam(GROUP);
@@ -338,13 +339,13 @@ int virt_link_new(struct virt_link **ret_link, struct daemon *daemon)
 
 	if (!link)
 		return -ENOMEM;
-	link->daemon = daemon;
+	link->guests = guests;
 	link->sock = -1;
 	link->group = group ? group->gr_gid : (gid_t)-1;
 	list_init(&link->domains);
 	list_init(&link->asks);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/libvirt",
-		 daemon->core->config->runtime_directory);
+		 guests->core->config->runtime_directory);
 	link->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (link->listener < 0)
 		goto fail;
@@ -374,7 +375,7 @@ fail:
  */
 int virt_link_start(struct virt_link *link)
 {
-	return listener_start(&link->door, link->daemon->core->loop, link->listener, link_accept,
+	return listener_start(&link->door, link->guests->core->loop, link->listener, link_accept,
 			      link);
 }
 
@@ -390,14 +391,14 @@ struct virt_link *virt_link_free(struct virt_link *link)
 
 	if (!link)
 		return NULL;
-	loop_cancel(link->daemon->core->loop, &link->watch);
+	loop_cancel(link->guests->core->loop, &link->watch);
 	listener_stop(&link->door);
 	virt_asks_forget(link, NULL);
 	domains_forget(link);
 	stranger_close(link->sock);
 	stranger_listener_close(link->listener);
-	unlink(daemon_path(path, sizeof(path), link->daemon->core->config->runtime_directory,
-			   "libvirt"));
+	unlink(state_file_path(path, sizeof(path), link->guests->core->config->runtime_directory,
+			       "libvirt"));
 	free(link);
 	return NULL;
 }

@@ -25,10 +25,10 @@
 
 #include "daemon/guests/guest_side.h"
 
-struct daemon;
+struct guests;
 struct virt_link;
 
-int virt_link_new(struct virt_link **ret_link, struct daemon *daemon);
+int virt_link_new(struct virt_link **ret_link, struct guests *guests);
 int virt_link_start(struct virt_link *link);
 struct virt_link *virt_link_free(struct virt_link *link);
 

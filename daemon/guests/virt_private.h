@@ -22,7 +22,7 @@ struct virt_domain {
 };
 
 struct virt_link {
-	struct daemon *daemon;
+	struct guests *guests;
 	int listener, sock;
 	struct listener door;
 	struct loop_watch watch;

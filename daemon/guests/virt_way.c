@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/daemon.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_private.h"
 
@@ -37,7 +37,7 @@ struct virt_ask {
 static void ask_free(struct virt_ask *ask)
 {
 	list_remove(&ask->link);
-	loop_cancel(ask->owner->daemon->core->loop, &ask->timer);
+	loop_cancel(ask->owner->guests->core->loop, &ask->timer);
 	free(ask);
 }
 
@@ -58,13 +58,13 @@ void virt_asks_forget(struct virt_link *link, const struct vm *vm)
  */
 void virt_forget(struct vm *vm)
 {
-	if (vm->daemon->guests->virt)
-		virt_asks_forget(vm->daemon->guests->virt, vm);
+	if (vm->side->guests->virt)
+		virt_asks_forget(vm->side->guests->virt, vm);
 }
 
 static struct device *exported_device(struct vm *vm, const struct virt_ask *ask)
 {
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (usbip_devid(&d->info) == ask->devid && !strcmp(d->busid, ask->busid) &&
@@ -88,11 +88,11 @@ static void ask_say(struct virt_ask *ask, enum virt_verb verb)
 	if (vm_daemon_by_mac(ask->vm, mac))
 		snprintf(line.address, sizeof(line.address), "fe80::1@%s", mac);
 	else
-		inet_ntop(AF_INET, &link->daemon->core->config->address, line.address,
+		inet_ntop(AF_INET, &link->guests->core->config->address, line.address,
 			  sizeof(line.address));
 	strcpy(line.busid, ask->busid);
-	loop_cancel(link->daemon->core->loop, &ask->timer);
-	loop_watch_time(link->daemon->core->loop, &ask->timer, ANSWER_SECONDS * NS_PER_SECOND,
+	loop_cancel(link->guests->core->loop, &ask->timer);
+	loop_watch_time(link->guests->core->loop, &ask->timer, ANSWER_SECONDS * NS_PER_SECOND,
 			ask_late, ask);
 	virt_say(link, &line);
 }
@@ -101,7 +101,7 @@ static void ask_say(struct virt_ask *ask, enum virt_verb verb)
 
 static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
 {
-	struct virt_link *link = vm->daemon->guests->virt;
+	struct virt_link *link = vm->side->guests->virt;
 	struct virt_ask *ask;
 
 	if (!virt_busid_valid(d->busid))
@@ -124,7 +124,7 @@ static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
 /* By its port: what was there before has to leave first, whatever it was. */
 static struct virt_ask *ask_find(const struct vm *vm, const struct device *d)
 {
-	list_for_each(it, &vm->daemon->guests->virt->asks) {
+	list_for_each(it, &vm->side->guests->virt->asks) {
 		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
 
 		if (ask->vm == vm && !strcmp(ask->busid, d->busid))
@@ -175,8 +175,8 @@ static void ask_failed(struct virt_ask *ask, const char *text)
 	ask->state = ASK_FAILED;
 	ask->had = false;
 	ask->failures++;
-	loop_cancel(vm->daemon->core->loop, &ask->timer);
-	loop_watch_time(vm->daemon->core->loop, &ask->timer,
+	loop_cancel(vm->vms->core->loop, &ask->timer);
+	loop_watch_time(vm->vms->core->loop, &ask->timer,
 			(RETRY_SECONDS * NS_PER_SECOND) << doublings, ask_again, ask);
 	route_guest_says(d, false, text);
 }
@@ -185,7 +185,7 @@ static void ask_failed(struct virt_ask *ask, const char *text)
 static void ask_check_session(struct virt_ask *ask, struct device *d)
 {
 	if (route_status(d).session) {
-		loop_cancel(d->daemon->core->loop, &ask->timer);
+		loop_cancel(d->devices->core->loop, &ask->timer);
 		ask->had = true;
 		if (!route_status(d).guest_has)
 			route_guest_says(d, true, "");
@@ -203,7 +203,7 @@ static void ask_check_session(struct virt_ask *ask, struct device *d)
 
 static void way_changed(struct vm *vm)
 {
-	struct virt_link *link = vm->daemon->guests->virt;
+	struct virt_link *link = vm->side->guests->virt;
 
 	list_for_each_safe(it, &link->asks) {
 		struct virt_ask *ask = list_entry(it, struct virt_ask, link);
@@ -211,7 +211,7 @@ static void way_changed(struct vm *vm)
 		if (ask->vm == vm && !exported_device(vm, ask))
 			ask_leave(ask);
 	}
-	list_for_each_safe(it, &vm->daemon->devices->all) {
+	list_for_each_safe(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		struct virt_ask *ask;
 
@@ -260,7 +260,7 @@ static void ask_ended(struct virt_ask *ask, bool done, const char *text)
 {
 	struct vm *vm = ask->vm;
 
-	loop_cancel(vm->daemon->core->loop, &ask->timer);
+	loop_cancel(vm->vms->core->loop, &ask->timer);
 	ask->id = 0;
 	if (!done) {
 		ask_failed(ask, text);
@@ -269,8 +269,8 @@ static void ask_ended(struct virt_ask *ask, bool done, const char *text)
 	} else {
 		ask->state = ASK_DONE;
 		ask->failures = 0;
-		loop_watch_time(vm->daemon->core->loop, &ask->timer,
-				SESSION_SECONDS * NS_PER_SECOND, ask_no_session, ask);
+		loop_watch_time(vm->vms->core->loop, &ask->timer, SESSION_SECONDS * NS_PER_SECOND,
+				ask_no_session, ask);
 	}
 	/* Whether the guest has it is told once its session is known here, too. */
 	guest_side_changed(vm);

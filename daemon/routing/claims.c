@@ -29,7 +29,7 @@ int claims_load(const char *runtime_directory, struct list *claims)
 	size_t len;
 	int r;
 
-	daemon_path(path, sizeof(path), runtime_directory, "claimed");
+	state_file_path(path, sizeof(path), runtime_directory, "claimed");
 	r = state_file_read(path, &text, &len);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -100,9 +100,9 @@ bool claims_take(struct list *claims, const struct device *device, struct route_
 
 static void claims_print(FILE *f, const void *ctx)
 {
-	const struct daemon *daemon = ctx;
+	const struct routing *routing = ctx;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!d->ours && d->route->state != ROUTE_OPENING)
@@ -122,17 +122,17 @@ static void claims_print(FILE *f, const void *ctx)
 
 /**
  * claims_save() - write down which devices the host's drivers don't have
- * @daemon:	whose devices
+ * @routing:	whose devices
  *
  * Return: 0 or a negative errno.
  */
-int claims_save(struct daemon *daemon)
+int claims_save(struct routing *routing)
 {
 	char path[PATH_MAX];
 	int r;
 
-	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, "claimed");
-	r = state_file_print(path, claims_print, daemon);
+	state_file_path(path, sizeof(path), routing->core->config->runtime_directory, "claimed");
+	r = state_file_print(path, claims_print, routing);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));
 	return r;

@@ -22,4 +22,4 @@ int claims_load(const char *runtime_directory, struct list *claims);
 void claims_clear(struct list *claims);
 bool claims_take(struct list *claims, const struct device *device, struct route_let_go *ret_let_go,
 		 struct route_before *ret_before);
-int claims_save(struct daemon *daemon);
+int claims_save(struct routing *routing);

@@ -6,19 +6,20 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
 #include "daemon/routing/route_private.h"
 
 /**
  * exports_tell() - tell a VM's thread what its guest sees by now
+ * @routing:	the routing
  * @vm:		the VM
  */
-void exports_tell(struct vm *vm)
+void exports_tell(struct routing *routing, struct vm *vm)
 {
 	/* At the daemon's end threads end one by one. */
-	if (!vm->guest || vm->daemon->core->stopping)
+	if (!vm->guest || vm->vms->core->stopping)
 		return;
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		bool exported;
 
@@ -33,9 +34,9 @@ void exports_tell(struct vm *vm)
 }
 
 /* By the kernel's port name, or by its alias. */
-static struct device *exported_as(struct vm *vm, const char *name)
+static struct device *exported_as(struct routing *routing, struct vm *vm, const char *name)
 {
-	list_for_each(it, &vm->daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		const char *alias = device_alias(d);
 
@@ -48,14 +49,15 @@ static struct device *exported_as(struct vm *vm, const char *name)
 
 /**
  * exports_import_asked() - a USB/IP client asks for a device
- * @ctx:	the VM that it is in
+ * @routing:	the routing
+ * @vm:		the VM that it is in
  * @client:	its number
  * @busid:	what it asks for
  */
-void exports_import_asked(void *ctx, uint32_t client, const char *busid)
+void exports_import_asked(struct routing *routing, struct vm *vm, uint32_t client,
+			  const char *busid)
 {
-	struct vm *vm = ctx;
-	struct device *d = exported_as(vm, busid);
+	struct device *d = exported_as(routing, vm, busid);
 	int r;
 
 	if (!d) {

@@ -9,7 +9,9 @@
 
 #include <stdint.h>
 
+struct routing;
 struct vm;
 
-void exports_tell(struct vm *vm);
-void exports_import_asked(void *ctx, uint32_t client, const char *busid);
+void exports_tell(struct routing *routing, struct vm *vm);
+void exports_import_asked(struct routing *routing, struct vm *vm, uint32_t client,
+			  const char *busid);

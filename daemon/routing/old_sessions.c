@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
 #include "daemon/core/state_file.h"
 #include "daemon/routing/route_private.h"
 
@@ -22,25 +22,25 @@ struct old_session {
 	struct guest_peer peer;
 };
 
-static void path_of(const struct daemon *daemon, char *path, size_t size)
+static void path_of(const struct routing *routing, char *path, size_t size)
 {
-	daemon_path(path, size, daemon->core->config->runtime_directory, "sessions");
+	state_file_path(path, size, routing->core->config->runtime_directory, "sessions");
 }
 
 /**
  * old_sessions_load() - read what connections the last daemon had
- * @daemon:	the daemon
+ * @routing:	the daemon
  *
  * Without the file, or with one that says nothing, there were none.
  */
-void old_sessions_load(struct daemon *daemon)
+void old_sessions_load(struct routing *routing)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX], *save = NULL;
 	unsigned n = 0;
 	size_t len;
 
-	path_of(daemon, path, sizeof(path));
+	path_of(routing, path, sizeof(path));
 	if (state_file_read(path, &text, &len) < 0)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line && n < OLD_SESSIONS_MAX;
@@ -63,16 +63,16 @@ void old_sessions_load(struct daemon *daemon)
 		else
 			memcpy(s->peer.address, (const uint8_t *)&in6 + 12, 4);
 		s->peer.port = (uint16_t)port;
-		list_append(&daemon->routing->old_sessions, &s->link);
+		list_append(&routing->old_sessions, &s->link);
 		n++;
 	}
 }
 
 static void sessions_print(FILE *f, const void *ctx)
 {
-	const struct daemon *daemon = ctx;
+	const struct routing *routing = ctx;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		const struct guest_peer *peer = &d->route->peer;
 		uint8_t in6[16] = {[10] = 0xff, 0xff};
@@ -88,17 +88,17 @@ static void sessions_print(FILE *f, const void *ctx)
 
 /**
  * old_sessions_save() - write down what connections there are
- * @daemon:	the daemon
+ * @routing:	the daemon
  *
  * A failure is logged and costs nothing now.
  */
-void old_sessions_save(struct daemon *daemon)
+void old_sessions_save(struct routing *routing)
 {
 	char path[PATH_MAX];
 	int r;
 
-	path_of(daemon, path, sizeof(path));
-	r = state_file_print(path, sessions_print, daemon);
+	path_of(routing, path, sizeof(path));
+	r = state_file_print(path, sessions_print, routing);
 	if (r < 0)
 		log_warning("%s: %s; after a crash, guests may keep devices that are dead", path,
 			    errno_text(r));
@@ -112,11 +112,12 @@ static void old_session_free(struct old_session *s)
 
 /**
  * old_sessions_hang_up() - a VM's card is up: tell it which of its connections are dead
+ * @routing:	the routing
  * @vm:		the VM
  */
-void old_sessions_hang_up(struct vm *vm)
+void old_sessions_hang_up(struct routing *routing, struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->routing->old_sessions) {
+	list_for_each_safe(it, &routing->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
 
 		if (strcmp(s->vm, vm->name))
@@ -131,11 +132,12 @@ void old_sessions_hang_up(struct vm *vm)
 
 /**
  * old_sessions_forget() - a VM's process has outlived the last daemon: its connections live
+ * @routing:	the routing
  * @vm:		the VM
  */
-void old_sessions_forget(struct vm *vm)
+void old_sessions_forget(struct routing *routing, struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->routing->old_sessions) {
+	list_for_each_safe(it, &routing->old_sessions) {
 		struct old_session *s = list_entry(it, struct old_session, link);
 
 		if (!strcmp(s->vm, vm->name))
@@ -145,11 +147,11 @@ void old_sessions_forget(struct vm *vm)
 
 /**
  * old_sessions_free() - forget them
- * @daemon:	the daemon
+ * @routing:	the daemon
  */
-void old_sessions_free(struct daemon *daemon)
+void old_sessions_free(struct routing *routing)
 {
-	while (!list_empty(&daemon->routing->old_sessions))
-		old_session_free(list_entry(list_first(&daemon->routing->old_sessions),
-					    struct old_session, link));
+	while (!list_empty(&routing->old_sessions))
+		old_session_free(
+			list_entry(list_first(&routing->old_sessions), struct old_session, link));
 }

@@ -8,11 +8,11 @@
  */
 #pragma once
 
-struct daemon;
+struct routing;
 struct vm;
 
-void old_sessions_load(struct daemon *daemon);
-void old_sessions_save(struct daemon *daemon);
-void old_sessions_hang_up(struct vm *vm);
-void old_sessions_forget(struct vm *vm);
-void old_sessions_free(struct daemon *daemon);
+void old_sessions_load(struct routing *routing);
+void old_sessions_save(struct routing *routing);
+void old_sessions_hang_up(struct routing *routing, struct vm *vm);
+void old_sessions_forget(struct routing *routing, struct vm *vm);
+void old_sessions_free(struct routing *routing);

@@ -55,13 +55,13 @@ void policy_subject_of(struct policy_subject *subject, const struct device *devi
 {
 	struct device_facts facts = device_facts_of(device);
 
-	policy_subject_init(subject, device->daemon->core->config, &facts, device->section);
+	policy_subject_init(subject, device->devices->core->config, &facts, device->section);
 	if (!device->section || device_bears_section(device))
 		return;
 	/* Another one bears the name; what is forbidden to the name is forbidden to this one, too. */
 	subject->also = facts;
 	subject->also.alias = device->section->name;
-	subject->also.n_groups = groups_of(device->daemon->core->config, device->section->name,
+	subject->also.n_groups = groups_of(device->devices->core->config, device->section->name,
 					   subject->also_groups);
 	subject->also.groups = subject->also_groups;
 	subject->facts.also = &subject->also;

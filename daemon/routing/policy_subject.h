@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "daemon/daemon.h"
+#include "daemon/routing/route.h"
 #include "policy/decision.h"
 
 struct policy_subject {

@@ -25,10 +25,7 @@
 #include "base/log.h"
 #include "daemon/routing/claims.h"
 #include "daemon/devices/device_hid.h"
-#include "daemon/guests/guest_side.h"
-#include "daemon/commands/hotkey.h"
 #include "daemon/routing/old_sessions.h"
-#include "daemon/commands/route_call.h"
 #include "daemon/vms/vm_process.h"
 
 #define NS_PER_SECOND	  1000000000ull
@@ -50,6 +47,27 @@ void route_at(struct route *route, struct vm *vm)
 		vm->n_devices++;
 }
 
+/**
+ * routing_init() - no route yet
+ * @routing:	it
+ * @devices:	the devices, with what was said of them
+ * @vms:	the VMs
+ * @ops:	who hears of routes
+ * @ctx:	what is told with it
+ */
+void routing_init(struct routing *routing, struct devices *devices, struct vms *vms,
+		  const struct routing_ops *ops, void *ctx)
+{
+	*routing = (struct routing){.core = devices->core,
+				    .books = devices->books,
+				    .devices = devices,
+				    .vms = vms,
+				    .ops = ops,
+				    .ctx = ctx};
+	list_init(&routing->claimed_before);
+	list_init(&routing->old_sessions);
+}
+
 /* ------------------------------------------------------------- failures */
 
 static void route_retry(void *ctx, int res _unused_)
@@ -67,7 +85,7 @@ static void route_fail(struct device *device, int r, const char *reason)
 	unsigned seconds = 1u << min_t(unsigned, route->failures, 6);
 
 	route->guard = fd_close(route->guard);
-	loop_cancel(device->daemon->core->loop, &route->retry);
+	loop_cancel(device->devices->core->loop, &route->retry);
 	route->state = ROUTE_FAILED;
 	route_at(route, NULL);
 	route->failure = r;
@@ -79,14 +97,14 @@ static void route_fail(struct device *device, int r, const char *reason)
 	/* Of what was unplugged the hotplug event tells, in a moment. */
 	if (r != -ENODEV)
 		log_warning("%s: %s", device->tag, route->reason);
-	claims_save(device->daemon);
+	claims_save(device->route->routing);
 	/* A command that wished it there may take that back, and then nothing is tried again. */
-	route_calls_check(device);
+	routing_moved(device);
 	if (route->state != ROUTE_FAILED || loop_watching(&route->retry))
 		return;
 	if (r != -ENODEV)
 		log_info("%s: trying again in %u s", device->tag, seconds);
-	loop_watch_time(device->daemon->core->loop, &route->retry, seconds * NS_PER_SECOND,
+	loop_watch_time(device->devices->core->loop, &route->retry, seconds * NS_PER_SECOND,
 			route_retry, device);
 }
 
@@ -138,7 +156,7 @@ static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 	device->route->session_ns = loop_now();
 	if (r == 0) {
 		device->route->peer = *peer;
-		old_sessions_save(device->daemon);
+		old_sessions_save(device->route->routing);
 	}
 	route_reconcile(device);
 }
@@ -149,7 +167,7 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 	struct route *route = device->route;
 
 	route->session = route->guest_has = false;
-	old_sessions_save(device->daemon);
+	old_sessions_save(device->route->routing);
 	if (r < 0 && route->state == ROUTE_HELD) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s", reason);
@@ -191,7 +209,7 @@ static void route_stuck(void *ctx, const char *what)
 	struct vm *from = route->at;
 	char text[160];
 
-	guest_side_changed(from);
+	routing_exports_changed(device->route->routing, from);
 
 	/* It frees itself, should the call ever end; we go on as if it were not there. */
 	if (route->state != ROUTE_TAKING)
@@ -214,7 +232,7 @@ static void route_give(struct device *device, struct route_aim aim)
 	device->ours = true;
 	route->before = (struct route_before){0};
 	/* Before the process has it: whoever comes after us must know by which number. */
-	claims_save(device->daemon);
+	claims_save(device->route->routing);
 	guest_give(aim.vm->guest, route->gd);
 }
 
@@ -225,7 +243,7 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 	struct vm *from = route->at;
 	struct route_aim aim;
 
-	if (device->daemon->core->stopping) {
+	if (device->devices->core->stopping) {
 		if (closed)
 			route->gd = guest_device_free(route->gd);
 		return;
@@ -259,7 +277,10 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 
 static void route_hotkey(void *ctx, enum hotkey which)
 {
-	hotkey_struck(ctx, which);
+	struct device *device = ctx;
+	struct routing *routing = device->route->routing;
+
+	routing->ops->hotkey(routing->ctx, device, which);
 }
 
 /* What only shows when a device is claimed may forbid what it was claimed for. */
@@ -309,9 +330,9 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	struct route_aim aim = route_aim(device);
 	char reason[200];
 
-	if (r == 0 && aim.vm && !device->daemon->core->stopping) {
+	if (r == 0 && aim.vm && !device->devices->core->stopping) {
 		route->gd = guest_device_new(device->tag, &device->info, fds[0],
-					     device->daemon->core->loop, &route_events, device);
+					     device->devices->core->loop, &route_events, device);
 		if (route->gd) {
 			route->guard = fds[1];
 			route_give(device, aim);
@@ -331,7 +352,7 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	}
 	/* Wished back meanwhile: nothing of the host's was touched. */
 	route->state = ROUTE_HOST;
-	claims_save(device->daemon);
+	claims_save(device->route->routing);
 	route_reconcile(device);
 }
 
@@ -343,9 +364,9 @@ static void route_open(struct device *device)
 	device->route->state = ROUTE_OPENING;
 	device->route->failure = 0;
 	/* Before the host's driver is taken off it: whoever comes after a crash must know. */
-	r = claims_save(device->daemon);
+	r = claims_save(device->route->routing);
 	if (r == 0)
-		r = broker_open(device->daemon->routing->broker, &device->route->req, &identity,
+		r = broker_open(device->route->routing->broker, &device->route->req, &identity,
 				route_node_opened);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for it");
@@ -366,7 +387,7 @@ static void route_rebound(struct broker_request *req, int r, int fds[2] _unused_
 	device->ours = false;
 	device->route->failures = 0;
 	device->route->reason[0] = 0;
-	claims_save(device->daemon);
+	claims_save(device->route->routing);
 	log_info("%s: given back to the host's drivers", device->tag);
 	route_reconcile(device);
 }
@@ -377,7 +398,7 @@ static void route_rebind(struct device *device)
 	int r;
 
 	device->route->state = ROUTE_REBINDING;
-	r = broker_rebind(device->daemon->routing->broker, &device->route->req, &identity,
+	r = broker_rebind(device->route->routing->broker, &device->route->req, &identity,
 			  route_rebound);
 	if (r < 0)
 		route_fail(device, r, "asking the broker for its drivers");
@@ -393,7 +414,7 @@ void route_take(struct device *device, bool close_it)
 	struct route *route = device->route;
 
 	route->state = ROUTE_TAKING;
-	guest_side_changed(route->at);
+	routing_exports_changed(route->routing, route->at);
 	guest_take(route->at->guest, route->gd, close_it);
 }
 
@@ -406,7 +427,7 @@ static void route_look_again(struct device *device)
 	if (strcmp(want.by, "rule") || !route_spares(device, &want))
 		return;
 	if (!loop_watching(&device->route->retry))
-		loop_watch_time(device->daemon->core->loop, &device->route->retry,
+		loop_watch_time(device->devices->core->loop, &device->route->retry,
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
@@ -419,7 +440,7 @@ void route_reconcile(struct device *device)
 	struct route *route = device->route;
 	struct route_aim aim;
 
-	if (!device->daemon->core->ready || device->daemon->core->stopping)
+	if (!device->devices->core->ready || device->devices->core->stopping)
 		return;
 	aim = route_aim(device);
 	switch (route->state) {
@@ -455,8 +476,8 @@ void route_reconcile(struct device *device)
 		break;
 	}
 	if (route->at)
-		guest_side_changed(route->at);
-	route_calls_check(device);
+		routing_exports_changed(route->routing, route->at);
+	routing_moved(device);
 }
 
 /**
@@ -471,7 +492,7 @@ void route_wish_changed(struct device *device)
 	device->route->failures = 0;
 	device->route->failure = 0;
 	if (device->route->state == ROUTE_FAILED) {
-		loop_cancel(device->daemon->core->loop, &device->route->retry);
+		loop_cancel(device->devices->core->loop, &device->route->retry);
 		route_retry(device, 0);
 	} else {
 		route_reconcile(device);
@@ -529,21 +550,22 @@ static void route_take_up(struct device *device, struct vm *vm)
 
 /**
  * routes_take_up() - a VM's process is known: its devices are where the last control had them
+ * @routing:	the routing
  * @vm:		the VM; what its process holds beside that is taken from it
  *
  * routes_review() is to follow.
  */
-void routes_take_up(struct vm *vm)
+void routes_take_up(struct routing *routing, struct vm *vm)
 {
 	if (!vm->guest)
 		return;
-	list_for_each_safe(it, &vm->daemon->devices->all) {
+	list_for_each_safe(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->route->before.vm, vm->name) && d->route->state == ROUTE_HOST)
 			route_take_up(d, vm);
 	}
 	guest_take_rest(vm->guest);
-	claims_save(vm->daemon);
-	old_sessions_save(vm->daemon);
+	claims_save(routing);
+	old_sessions_save(routing);
 }

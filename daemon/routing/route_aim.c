@@ -10,16 +10,16 @@
 
 /**
  * route_leaving() - the devices that the host is just losing: it may still seem to have them
- * @daemon:	the daemon
+ * @routing:	the daemon
  * @paths:	gets their folders in sysfs
  *
  * Return: how many.
  */
-size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJECTS_MAX])
+size_t route_leaving(const struct routing *routing, const char *paths[ROUTE_SUBJECTS_MAX])
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if ((d->route->state == ROUTE_OPENING || d->route->state == ROUTE_GIVING) &&
@@ -32,10 +32,10 @@ size_t route_leaving(const struct daemon *daemon, const char *paths[ROUTE_SUBJEC
 static bool is_last_keyboard(const struct device *device)
 {
 	const char *leaving[ROUTE_SUBJECTS_MAX + 1];
-	size_t n = route_leaving(device->daemon, leaving);
+	size_t n = route_leaving(device->route->routing, leaving);
 
 	leaving[n] = device->syspath;
-	return host_loses_keyboard(device->daemon, leaving, n, n + 1);
+	return host_loses_keyboard(device->devices, leaving, n, n + 1);
 }
 
 /**
@@ -61,7 +61,7 @@ static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 		aim->vm = at;
 		return;
 	}
-	list_for_each(it, &device->daemon->vms->all) {
+	list_for_each(it, &device->route->routing->vms->all) {
 		aim->vm = list_entry(it, struct vm, link);
 		if (aim->vm->guest)
 			return;
@@ -84,7 +84,7 @@ struct route_aim route_aim(const struct device *device)
 	if (device->broken[0])
 		return aim;
 	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))
-		aim.vm = vm_find(device->daemon, want.target);
+		aim.vm = vm_find(device->route->routing->vms, want.target);
 	/* One that is just coming into the configuration. */
 	if (aim.vm && !aim.vm->guest) {
 		aim.vm = NULL;

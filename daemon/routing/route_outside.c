@@ -10,97 +10,98 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/routing/claims.h"
-#include "daemon/guests/guest_side.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 #include "daemon/routing/route.h"
-#include "daemon/commands/route_call.h"
 #include "daemon/routing/route_private.h"
-#include "daemon/routing/twins.h"
+#include "daemon/devices/twins.h"
 
 /**
  * routes_load() - read what was wished, and what was claimed, before this start
- * @daemon:	the daemon
+ * @routing:	the daemon
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int routes_load(struct daemon *daemon)
+int routes_load(struct routing *routing)
 {
-	int r = wish_book_load(daemon);
+	int r = wish_book_load(routing->books);
 
 	if (r == 0)
-		r = device_names_load(daemon);
+		r = device_names_load(routing->devices);
 	if (r < 0)
 		return r;
-	r = ports_off_load(daemon);
+	r = ports_off_load(routing->devices);
 	if (r < 0)
 		return r;
-	r = twins_load(daemon);
+	r = twins_load(routing->devices);
 	if (r < 0)
 		return r;
-	r = claims_load(daemon->core->config->runtime_directory, &daemon->routing->claimed_before);
+	r = claims_load(routing->core->config->runtime_directory, &routing->claimed_before);
 	if (r < 0)
-		log_err("%s/claimed: %s", daemon->core->config->runtime_directory, errno_text(r));
+		log_err("%s/claimed: %s", routing->core->config->runtime_directory, errno_text(r));
 	return r;
 }
 
 /**
  * routes_started() - all VMs' threads stand: begin
- * @daemon:	the daemon, ready
+ * @routing:	the daemon, ready
  */
-void routes_started(struct daemon *daemon)
+void routes_started(struct routing *routing)
 {
 	/* What was claimed and is not there any more needs nothing. */
-	claims_clear(&daemon->routing->claimed_before);
-	list_for_each(it, &daemon->vms->all)
-		routes_take_up(list_entry(it, struct vm, link));
+	claims_clear(&routing->claimed_before);
+	list_for_each(it, &routing->vms->all)
+		routes_take_up(routing, list_entry(it, struct vm, link));
 	/* Those whose VM is gone were closed when its process ended. */
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		struct route *route = list_entry(it, struct device, link)->route;
 
-		if (!vm_find(daemon, route->before.vm))
+		if (!vm_find(routing->vms, route->before.vm))
 			route->before = (struct route_before){0};
 	}
-	devices_name_anew(daemon);
-	routes_review(daemon);
-	port_jobs_started(daemon);
+	devices_name_anew(routing->devices);
+	routes_review(routing);
 }
 
 /**
  * routes_stop() - the daemon ends: no more steps, and nobody waits any longer
- * @daemon:	the daemon, stopping
+ * @routing:	the daemon, stopping
  */
-void routes_stop(struct daemon *daemon)
+void routes_stop(struct routing *routing)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
-		loop_cancel(daemon->core->loop, &d->route->retry);
+		loop_cancel(routing->core->loop, &d->route->retry);
 	}
-	loop_cancel(daemon->core->loop, &daemon->devices->names.waits);
-	route_calls_end(daemon);
-	port_jobs_end(daemon);
+	loop_cancel(routing->core->loop, &routing->devices->names.waits);
+}
+
+static void named(struct device *device)
+{
+	struct routing *routing = device->route->routing;
+
+	routing->ops->named(routing->ctx, device);
 }
 
 /* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
 static void judge(struct device *device)
 {
-	if (!device->judge || !device->daemon->core->ready)
+	if (!device->judge || !device->devices->core->ready)
 		return;
 	device->judge = false;
-	route_calls_forbid(device);
-	route_wish_judge(device);
+	device->route->routing->ops->judge(device->route->routing->ctx, device);
 }
 
 static void review(struct device *device)
 {
 	struct route_want want;
 
-	route_calls_named(device);
+	named(device);
 	judge(device);
 	want = route_wanted(device);
 	/* It may be called otherwise there. */
 	if (device->route->at)
-		guest_side_changed(device->route->at);
+		routing_exports_changed(device->route->routing, device->route->at);
 	if (strcmp(want.target, device->route->aimed))
 		route_wish_changed(device);
 	else
@@ -109,12 +110,12 @@ static void review(struct device *device)
 
 /**
  * routes_review() - what is said of devices has changed
- * @daemon:	the daemon
+ * @routing:	the daemon
  */
-void routes_review(struct daemon *daemon)
+void routes_review(struct routing *routing)
 {
-	daemon->devices->names.changed = false;
-	list_for_each_safe(it, &daemon->devices->all)
+	routing->devices->names.changed = false;
+	list_for_each_safe(it, &routing->devices->all)
 		review(list_entry(it, struct device, link));
 }
 
@@ -131,7 +132,7 @@ void route_guest_says(struct device *device, bool has, const char *text)
 	route->guest_has = has && route->session;
 	route->guest_ns = loop_now();
 	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
-	route_calls_check(device);
+	routing_moved(device);
 }
 
 /**
@@ -149,8 +150,8 @@ void route_guest_lets_go(struct device *device, const char *boot)
 	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", route->at->name);
 	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
 	route->guest_has = false;
-	claims_save(device->daemon);
-	route_calls_check(device);
+	claims_save(device->route->routing);
+	routing_moved(device);
 }
 
 /**
@@ -162,25 +163,26 @@ void route_give_again(struct device *device)
 	if (!device->route->let_go.vm[0])
 		return;
 	device->route->let_go = (struct route_let_go){0};
-	claims_save(device->daemon);
+	claims_save(device->route->routing);
 	if (device->route->at)
-		guest_side_changed(device->route->at);
+		routing_exports_changed(device->route->routing, device->route->at);
 }
 
 /**
  * route_prepare() - make a device's route, with the host
+ * @routing:	the routing
  * @device:	about to be listed, and to be told by route_added(); route_removed() frees it
  *
  * Return: 0 or -ENOMEM.
  */
-int route_prepare(struct device *device)
+int route_prepare(struct routing *routing, struct device *device)
 {
 	struct route *route = calloc(1, sizeof(*route));
 
 	if (!route)
 		return -ENOMEM;
 	route->device = device;
-	route->routing = device->daemon->routing;
+	route->routing = routing;
 	route->guard = -1;
 	device->route = route;
 	return 0;
@@ -195,20 +197,19 @@ void route_added(struct device *device)
 	struct route_want want;
 	bool others;
 
-	device->had_twin = twins_had(device->daemon, device);
-	others = devices_name_anew(device->daemon);
-	device->ours = claims_take(&device->daemon->routing->claimed_before, device,
+	device->had_twin = twins_had(device->devices, device);
+	others = devices_name_anew(device->devices);
+	device->ours = claims_take(&device->route->routing->claimed_before, device,
 				   &device->route->let_go, &device->route->before);
 	device->judge = true;
-	route_calls_named(device);
+	named(device);
 	judge(device);
 	want = route_wanted(device);
 	memcpy(device->route->aimed, want.target, sizeof(want.target));
 	port_off_returned(device);
-	port_jobs_changed(device->daemon);
 	route_reconcile(device);
 	if (others)
-		routes_review(device->daemon);
+		routes_review(device->route->routing);
 }
 
 /**
@@ -219,12 +220,12 @@ void route_added(struct device *device)
  */
 void route_changed(struct device *device)
 {
-	bool others = devices_name_anew(device->daemon);
+	bool others = devices_name_anew(device->devices);
 
 	device->judge = true;
 	review(device);
 	if (others)
-		routes_review(device->daemon);
+		routes_review(device->route->routing);
 }
 
 /*
@@ -233,19 +234,19 @@ void route_changed(struct device *device)
  */
 static void route_forget_until_unplug(struct device *device)
 {
-	bool off = port_off_find(device->daemon, device->busid);
+	bool off = port_off_find(device->devices, device->busid);
 	unsigned (*change)(struct wishes *, const struct device_facts *, bool) =
 		off ? wish_switched_off : wish_unplugged;
-	struct daemon *daemon = device->daemon;
+	struct routing *routing = device->route->routing;
 	struct device_facts facts = device_facts_of(device);
 	struct wish_book next;
 	char error[200];
 
-	if (daemon->core->stopping || wish_book_copy(&next, &daemon->books->now) < 0)
+	if (routing->core->stopping || wish_book_copy(&next, &routing->books->now) < 0)
 		return;
 	if (!change(&next.list[WISHES_COMMANDS], &facts, device_pair_tells(device)))
 		wish_book_deinit(&next);
-	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+	else if (wish_book_commit(routing->books, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
 	else if (!off)
 		log_notice("%s: a wish has ended: it was unplugged", device->tag);
@@ -258,13 +259,14 @@ static void route_forget_until_unplug(struct device *device)
 void route_removed(struct device *device)
 {
 	struct route *route = device->route;
+	struct routing *routing = route->routing;
 	struct vm *at;
 
-	loop_cancel(device->daemon->core->loop, &route->retry);
+	loop_cancel(device->devices->core->loop, &route->retry);
 	route->guard = fd_close(route->guard);
-	broker_forget(device->daemon->routing->broker, &route->req);
+	broker_forget(device->route->routing->broker, &route->req);
 	if (route->gd) {
-		guest_side_changed(route->at);
+		routing_exports_changed(routing, route->at);
 		if (!route->at->guest) {
 			/* We end, and have left its process, which has the device and goes on. */
 			route->gd = guest_device_free(route->gd);
@@ -274,27 +276,27 @@ void route_removed(struct device *device)
 			route_let_go(device);
 		}
 	}
-	port_jobs_changed(device->daemon);
-	route_calls_removed(device);
+	device->route->routing->ops->removed(device->route->routing->ctx, device);
 	route_forget_until_unplug(device);
 	at = route->at;
 	route_at(route, NULL);
 	vm_maybe_gone(at);
 	device->route = NULL;
 	free(route);
-	if (devices_name_anew(device->daemon))
-		routes_review(device->daemon);
+	if (devices_name_anew(device->devices))
+		routes_review(routing);
 }
 
 /**
  * route_vm_changed() - a VM's card came up or went down
+ * @routing:	the routing
  * @vm:		the VM
  */
-void route_vm_changed(struct vm *vm)
+void route_vm_changed(struct routing *routing, struct vm *vm)
 {
-	list_for_each_safe(it, &vm->daemon->devices->all)
+	list_for_each_safe(it, &routing->devices->all)
 		route_reconcile(list_entry(it, struct device, link));
-	guest_side_changed(vm);
+	routing_exports_changed(routing, vm);
 }
 
 /**

@@ -31,9 +31,10 @@ struct route {
 	struct loop_watch retry;
 	struct broker_request req;
 	route_reset_done reset_done; /* RESETTING: who hears of its end; or NULL */
-	bool exported;		     /* @at may import it; else it is only kept from the host */
-	bool told_exported;	     /* HELD: what its thread was told */
-	char aimed[32];		     /* where it was wanted when last looked at */
+	void *reset_ctx;
+	bool exported;	    /* @at may import it; else it is only kept from the host */
+	bool told_exported; /* HELD: what its thread was told */
+	char aimed[32];	    /* where it was wanted when last looked at */
 	uint64_t held_ns, session_ns, guest_ns; /* since when: held, in a session, guest_has */
 };
 
@@ -52,3 +53,15 @@ void route_take(struct device *device, bool close_it);
 void route_was_reset(void *ctx, int r, const char *reason);
 void route_let_go(struct device *device);
 bool route_spares(const struct device *device, const struct route_want *want);
+
+static inline void routing_exports_changed(struct routing *routing, struct vm *vm)
+{
+	routing->ops->exports_changed(routing->ctx, vm);
+}
+
+static inline void routing_moved(struct device *device)
+{
+	struct routing *routing = device->route->routing;
+
+	routing->ops->moved(routing->ctx, device);
+}

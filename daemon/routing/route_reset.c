@@ -14,7 +14,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "daemon/guests/guest_side.h"
 #include "daemon/routing/route_private.h"
 
 static void tell_end(struct device *device, int r, const char *reason)
@@ -23,7 +22,7 @@ static void tell_end(struct device *device, int r, const char *reason)
 
 	device->route->reset_done = NULL;
 	if (done)
-		done(device, r, reason);
+		done(device->route->reset_ctx, device, r, reason);
 }
 
 /**
@@ -73,12 +72,13 @@ static void broker_was_reset(struct broker_request *req, int r, int *fds _unused
  * route_reset() - begin to reset a device where it is
  * @device:	the device
  * @force:	where the host has it: also where the host uses a disk of it
- * @done:	called when it has ended, unless it is unplugged meanwhile
+ * @done:	called with @ctx when it has ended, unless it is unplugged meanwhile
  * @ret_text:	where it can't be reset now: why; static
  *
  * Return: 0; -EBUSY where it is on its way; or another negative errno.
  */
-int route_reset(struct device *device, bool force, route_reset_done done, const char **ret_text)
+int route_reset(struct device *device, bool force, route_reset_done done, void *ctx,
+		const char **ret_text)
 {
 	struct route *route = device->route;
 	struct broker_device identity = route_identity(device);
@@ -88,19 +88,21 @@ int route_reset(struct device *device, bool force, route_reset_done done, const 
 	case ROUTE_HELD:
 		route->state = ROUTE_RESETTING;
 		route->reset_done = done;
-		guest_side_changed(device->route->at);
+		route->reset_ctx = ctx;
+		routing_exports_changed(device->route->routing, device->route->at);
 		guest_reset(route->at->guest, route->gd);
 		return 0;
 	case ROUTE_HOST:
 	case ROUTE_FAILED:
 		*ret_text = "asking the broker for it failed";
-		r = broker_reset(device->daemon->routing->broker, &route->req, &identity, force,
+		r = broker_reset(device->route->routing->broker, &route->req, &identity, force,
 				 broker_was_reset);
 		if (r < 0)
 			return r;
-		loop_cancel(device->daemon->core->loop, &route->retry);
+		loop_cancel(device->devices->core->loop, &route->retry);
 		route->state = ROUTE_RESETTING;
 		route->reset_done = done;
+		route->reset_ctx = ctx;
 		return 0;
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:

@@ -59,7 +59,7 @@ const char *route_actual(const struct device *device)
 static const char *host_state_name(const struct device *device, const struct route_want *want,
 				   char *reason, size_t size)
 {
-	const struct vm *vm = vm_find(device->daemon, want->target);
+	const struct vm *vm = vm_find(device->route->routing->vms, want->target);
 	char by[200];
 
 	if (!strcmp(want->target, "host")) {

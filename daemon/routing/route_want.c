@@ -38,7 +38,7 @@ const struct wish *route_wish(const struct device *device, const struct wish_boo
  */
 bool route_reserved(const struct device *device)
 {
-	return route_wish(device, &device->daemon->books->now, WISHES_RESERVED) != NULL;
+	return route_wish(device, &device->devices->books->now, WISHES_RESERVED) != NULL;
 }
 
 /**
@@ -53,12 +53,12 @@ bool route_permits(const struct device *device, const char *vm, char *by, size_t
 	struct policy_subject s;
 
 	policy_subject_of(&s, device);
-	return policy_permits(device->daemon->core->policy, &s.facts, s.section, vm, by, size);
+	return policy_permits(device->devices->core->policy, &s.facts, s.section, vm, by, size);
 }
 
 /**
  * route_permits_absent() - the same of a device that is known by its alias, and not plugged in
- * @daemon:	the daemon
+ * @routing:	the daemon
  * @alias:	its name
  * @vm:		the VM's name
  * @by:		what decides; may be NULL
@@ -66,14 +66,14 @@ bool route_permits(const struct device *device, const char *vm, char *by, size_t
  *
  * What it is in truth is asked again once it is there.
  */
-bool route_permits_absent(const struct daemon *daemon, const char *alias, const char *vm, char *by,
-			  size_t size)
+bool route_permits_absent(const struct routing *routing, const char *alias, const char *vm,
+			  char *by, size_t size)
 {
 	struct policy_subject s;
 
-	policy_subject_absent(&s, daemon->core->config, alias,
-			      config_find_device(daemon->core->config, alias));
-	return policy_permits(daemon->core->policy, &s.facts, s.section, vm, by, size);
+	policy_subject_absent(&s, routing->core->config, alias,
+			      config_find_device(routing->core->config, alias));
+	return policy_permits(routing->core->policy, &s.facts, s.section, vm, by, size);
 }
 
 /**
@@ -87,7 +87,7 @@ bool route_permits_absent(const struct daemon *daemon, const char *alias, const 
  */
 bool route_asker_may(const struct device *device, char *by, size_t size)
 {
-	const struct wish *w = route_wish(device, &device->daemon->books->now, WISHES_COMMANDS);
+	const struct wish *w = route_wish(device, &device->devices->books->now, WISHES_COMMANDS);
 	struct policy_caller caller = {};
 	struct policy_subject s;
 
@@ -97,7 +97,7 @@ bool route_asker_may(const struct device *device, char *by, size_t size)
 	caller.gids = w->asker + 1;
 	caller.n_gids = w->n_asker - 1;
 	policy_subject_of(&s, device);
-	return policy_right(device->daemon->core->policy, &caller, &s.facts, w->target, by, size);
+	return policy_right(device->devices->core->policy, &caller, &s.facts, w->target, by, size);
 }
 
 /**
@@ -124,7 +124,7 @@ bool route_consents(const struct device *device, const char *vm)
  */
 struct route_want route_wanted(const struct device *device)
 {
-	return route_wanted_in(device, &device->daemon->books->now);
+	return route_wanted_in(device, &device->devices->books->now);
 }
 
 /**
@@ -148,7 +148,7 @@ struct route_want route_wanted_in(const struct device *device, const struct wish
 		return want;
 	}
 	policy_subject_of(&s, device);
-	if (policy_auto(device->daemon->core->policy, &s.facts, s.section, want.target, want.rule,
+	if (policy_auto(device->devices->core->policy, &s.facts, s.section, want.target, want.rule,
 			sizeof(want.rule)))
 		want.by = "rule";
 	else {
@@ -184,20 +184,20 @@ struct route_want route_wanted_on(const struct wish_book *book, const char *wish
 
 /**
  * route_wanted_absent() - the same of a device that is known by its alias, and not plugged in
- * @daemon:	the daemon
+ * @routing:	the daemon
  * @alias:	its name
  *
  * Which wish it really is shows when it is plugged in, and rules are asked then: this is for
  * telling people.
  */
-struct route_want route_wanted_absent(const struct daemon *daemon, const char *alias)
+struct route_want route_wanted_absent(const struct routing *routing, const char *alias)
 {
 	static const struct selector none = SELECTOR_INIT;
-	const struct config_device *c = config_find_device(daemon->core->config, alias);
+	const struct config_device *c = config_find_device(routing->core->config, alias);
 	struct route_want want = {.by = "default", .target = "host"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct wish *w = wish_find_absent(&daemon->books->now.list[kinds[i].list],
+		const struct wish *w = wish_find_absent(&routing->books->now.list[kinds[i].list],
 							c ? &c->match : &none, alias);
 
 		if (!w)

@@ -113,7 +113,7 @@ int vm_addresses_assign(const struct config *config, const struct vm_list *vms)
 	bool given = false;
 	int r;
 
-	daemon_path(path, sizeof(path), config->state_directory, "addresses");
+	state_file_path(path, sizeof(path), config->state_directory, "addresses");
 	addresses_load(config, vms, path);
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->at[i];

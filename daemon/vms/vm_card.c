@@ -37,7 +37,7 @@ static const uint8_t *vm_mac(const struct vm *vm)
 /* Which other VM has it. */
 static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6])
 {
-	list_for_each(it, &but->daemon->vms->all) {
+	list_for_each(it, &but->vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm != but && !memcmp(vm_mac(vm), mac, 6))
@@ -48,22 +48,22 @@ static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6
 
 /* ------------------------------------------------------------- over a restart */
 
-static void cards_path(const struct daemon *daemon, char path[PATH_MAX])
+static void cards_path(const struct vms *vms, char path[PATH_MAX])
 {
-	daemon_path(path, PATH_MAX, daemon->core->config->state_directory, "cards");
+	state_file_path(path, PATH_MAX, vms->core->config->state_directory, "cards");
 }
 
 /**
  * vm_cards_load() - read which addresses the guests had taken
- * @daemon:	the daemon, with its VMs. A line that says nothing is passed over
+ * @vms:	the daemon, with its VMs. A line that says nothing is passed over
  */
-void vm_cards_load(struct daemon *daemon)
+void vm_cards_load(struct vms *vms)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX], *save = NULL;
 	size_t len;
 
-	cards_path(daemon, path);
+	cards_path(vms, path);
 	if (state_file_read(path, &text, &len) < 0)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -75,7 +75,7 @@ void vm_cards_load(struct daemon *daemon)
 			   m + 3, m + 4, m + 5) != 7 ||
 		    (m[0] & 1) || !memcmp(m, none, 6))
 			continue;
-		vm = vm_find(daemon, name);
+		vm = vm_find(vms, name);
 		if (!vm || vm->has_fixed_mac || vm->has_mac || other_with_mac(vm, m))
 			continue;
 		memcpy(vm->mac, m, 6);
@@ -85,10 +85,10 @@ void vm_cards_load(struct daemon *daemon)
 
 static void cards_print(FILE *f, const void *ctx)
 {
-	const struct daemon *daemon = ctx;
+	const struct vms *vms = ctx;
 	char mac[18];
 
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &vms->all) {
 		const struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!vm->has_fixed_mac && vm->has_mac)
@@ -98,13 +98,13 @@ static void cards_print(FILE *f, const void *ctx)
 
 static void cards_save(void *ctx, int res _unused_)
 {
-	struct daemon *daemon = ctx;
+	struct vms *vms = ctx;
 	char path[PATH_MAX];
 	int r;
 
-	loop_cancel(daemon->core->loop, &daemon->vms->cards_save);
-	cards_path(daemon, path);
-	r = state_file_print(path, cards_print, daemon);
+	loop_cancel(vms->core->loop, &vms->cards_save);
+	cards_path(vms, path);
+	r = state_file_print(path, cards_print, vms);
 	if (r < 0)
 		log_err("%s: %s; after a restart any guest may take these addresses", path,
 			errno_text(r));
@@ -112,12 +112,12 @@ static void cards_save(void *ctx, int res _unused_)
 
 /**
  * vm_cards_stop() - the daemon ends: write down what was not yet
- * @daemon:	the daemon
+ * @vms:	the daemon
  */
-void vm_cards_stop(struct daemon *daemon)
+void vm_cards_stop(struct vms *vms)
 {
-	if (loop_watching(&daemon->vms->cards_save))
-		cards_save(daemon, 0);
+	if (loop_watching(&vms->cards_save))
+		cards_save(vms, 0);
 }
 
 /* ------------------------------------------------------------- now */
@@ -129,7 +129,7 @@ void vm_cards_stop(struct daemon *daemon)
  */
 void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 {
-	struct loop_watch *save = &vm->daemon->vms->cards_save;
+	struct loop_watch *save = &vm->vms->cards_save;
 	bool has = memcmp(mac, none, 6) != 0;
 	char text[18], before[18];
 
@@ -141,7 +141,7 @@ void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 	memcpy(vm->mac, mac, 6);
 	vm->has_mac = has;
 	if (!loop_watching(save))
-		loop_watch_time(vm->daemon->core->loop, save, SAVE_NS, cards_save, vm->daemon);
+		loop_watch_time(vm->vms->core->loop, save, SAVE_NS, cards_save, vm->vms);
 }
 
 /**
@@ -221,7 +221,7 @@ bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size)
 	}
 	if (!vm->has_daemon || i)
 		return false;
-	inet_ntop(AF_INET, &vm->daemon->core->config->address, address, sizeof(address));
+	inet_ntop(AF_INET, &vm->vms->core->config->address, address, sizeof(address));
 	snprintf(text, size,
 		 "%s: its guest has usbrouted's address %s itself, and does not reach usbrouted by "
 		 "it; fe80::1 leads there, or give [network] address another one and restart "
@@ -258,8 +258,7 @@ const char *vm_daemon_address(const struct vm *vm, char *text, size_t size)
 
 	if (!vm_daemon_by_mac(vm, mac)) {
 		if (size >= INET_ADDRSTRLEN)
-			inet_ntop(AF_INET, &vm->daemon->core->config->address, text,
-				  (socklen_t)size);
+			inet_ntop(AF_INET, &vm->vms->core->config->address, text, (socklen_t)size);
 		return text;
 	}
 	/* A link-local address wants the interface's name, which only the guest knows. */

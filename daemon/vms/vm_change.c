@@ -3,14 +3,13 @@
  * Another configuration's VMs: which come, which leave, which stay and notice nothing.
  *
  * One that leaves is out of the list and unknown by name at once, and its devices go where they are
- * wanted then; its thread ends when it has none any more. Until then it is in daemon->vms->leaving, and
+ * wanted then; its thread ends when it has none any more. Until then it is in vms->leaving, and
  * one of the same name or address that comes waits for it. Control thread only.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/routing/route.h"
 #include "daemon/vms/vm_private.h"
 
 static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
@@ -39,12 +38,12 @@ void vm_maybe_gone(struct vm *vm)
 /* Its devices go where they are wanted now; its socket's name is free at once. */
 static void vm_leave(struct vm *vm)
 {
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 
 	log_notice("%s: out of the configuration", vm->name);
 	list_remove(&vm->link);
 	vm_silence(vm, "its VM is out of the configuration");
-	route_calls_vm_left(vm);
+	vms->ops->left(vms->ctx, vm);
 	vm->connected = false;
 	if (!vm->guest) {
 		vm_close(vm);
@@ -53,12 +52,12 @@ static void vm_leave(struct vm *vm)
 	}
 	vm_close(vm);
 	vm->leaving = true;
-	list_append(&daemon->vms->leaving, &vm->link);
+	list_append(&vms->leaving, &vm->link);
 }
 
 static bool vm_must_wait(const struct vm *vm)
 {
-	list_for_each(it, &vm->daemon->vms->leaving) {
+	list_for_each(it, &vm->vms->leaving) {
 		const struct vm *old = list_entry(it, struct vm, link);
 
 		if (!strcmp(old->name, vm->name) || old->address.s_addr == vm->address.s_addr ||
@@ -71,41 +70,41 @@ static bool vm_must_wait(const struct vm *vm)
 
 /**
  * vms_start_waiting() - start the VMs that wait for one that has gone by now
- * @daemon:	the daemon
+ * @vms:	the daemon
  */
-void vms_start_waiting(struct daemon *daemon)
+void vms_start_waiting(struct vms *vms)
 {
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->started || vm_must_wait(vm))
 			continue;
-		if (vm->socket < 0 && vm_make_socket(vm, daemon->vms->socket_group) < 0)
+		if (vm->socket < 0 && vm_make_socket(vm, vms->socket_group) < 0)
 			continue;
 		vm_start(vm);
 	}
 }
 
 /* One of this name is there, or is leaving: its socket's path is free only when that has gone. */
-static bool name_is_in_use(struct daemon *daemon, const char *name)
+static bool name_is_in_use(struct vms *vms, const char *name)
 {
-	list_for_each(it, &daemon->vms->leaving) {
+	list_for_each(it, &vms->leaving) {
 		if (!strcmp(list_entry(it, struct vm, link)->name, name))
 			return true;
 	}
-	return vm_find(daemon, name);
+	return vm_find(vms, name);
 }
 
 /* The VM as it is to be: the one that is there, or a new one, in no list. */
-static int prepare_one(struct daemon *daemon, const struct config_vm *c, struct vm **ret_vm)
+static int prepare_one(struct vms *vms, const struct config_vm *c, struct vm **ret_vm)
 {
-	struct vm *vm = vm_find(daemon, c->name);
+	struct vm *vm = vm_find(vms, c->name);
 
 	if (vm && vm_is_as_configured(vm, c)) {
 		*ret_vm = vm;
 		return 0;
 	}
-	return vm_new(ret_vm, daemon, c);
+	return vm_new(ret_vm, vms, c);
 }
 
 static bool is_new(const struct vm *vm)
@@ -113,14 +112,14 @@ static bool is_new(const struct vm *vm)
 	return list_empty(&vm->link);
 }
 
-static int make_new_sockets(struct daemon *daemon, const struct vm_list *next)
+static int make_new_sockets(struct vms *vms, const struct vm_list *next)
 {
 	for (size_t i = 0; i < next->n; i++) {
 		struct vm *vm = next->at[i];
 		int r = 0;
 
-		if (is_new(vm) && !name_is_in_use(daemon, vm->name))
-			r = vm_make_socket(vm, daemon->vms->socket_group);
+		if (is_new(vm) && !name_is_in_use(vms, vm->name))
+			r = vm_make_socket(vm, vms->socket_group);
 		if (r < 0)
 			return r;
 	}
@@ -143,27 +142,27 @@ static void forget_new(const struct vm_list *next)
 
 /**
  * vms_prepare() - make all that another configuration's VMs need, and change nothing yet
- * @daemon:	the daemon, with the configuration that holds
+ * @vms:	the daemon, with the configuration that holds
  * @config:	the other one
  * @ret_next:	its VMs, for vms_change(); those that stay as they are among them
  * @errors:	what can't be had
  *
  * Return: 0, or a negative errno and all is as it was.
  */
-int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_list *ret_next,
+int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *ret_next,
 		struct config_errors *errors)
 {
 	struct vm_list next = {0};
 	int r = 0;
 
 	list_for_each(it, &config->vms) {
-		r = prepare_one(daemon, list_entry(it, struct config_vm, link), &next.at[next.n]);
+		r = prepare_one(vms, list_entry(it, struct config_vm, link), &next.at[next.n]);
 		if (r < 0)
 			break;
 		next.n++;
 	}
 	if (r == 0)
-		r = make_new_sockets(daemon, &next);
+		r = make_new_sockets(vms, &next);
 	/* The last one, since it is on the disk then. */
 	if (r == 0)
 		r = vm_addresses_assign(config, &next);
@@ -178,13 +177,13 @@ int vms_prepare(struct daemon *daemon, const struct config *config, struct vm_li
 
 /**
  * vms_change() - bring the VMs to what the configuration says by now
- * @daemon:	the daemon, with its new configuration
+ * @vms:	the daemon, with its new configuration
  * @next:	of vms_prepare(), for it
  *
  * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
  * comes again.
  */
-void vms_change(struct daemon *daemon, const struct vm_list *next)
+void vms_change(struct vms *vms, const struct vm_list *next)
 {
 	struct list stay = LIST_INIT(stay);
 	struct list *l;
@@ -194,12 +193,12 @@ void vms_change(struct daemon *daemon, const struct vm_list *next)
 		list_append(&stay, &next->at[i]->link);
 	}
 	/* What is left has no place in the new one. */
-	while ((l = list_first(&daemon->vms->all)))
+	while ((l = list_first(&vms->all)))
 		vm_leave(list_entry(l, struct vm, link));
 	while ((l = list_pop(&stay)))
-		list_append(&daemon->vms->all, l);
-	vms_share_memory(daemon);
-	vms_start_waiting(daemon);
-	list_for_each_safe(it, &daemon->vms->leaving)
+		list_append(&vms->all, l);
+	vms_share_memory(vms);
+	vms_start_waiting(vms);
+	list_for_each_safe(it, &vms->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));
 }

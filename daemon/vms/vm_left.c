@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/stranger.h"
 #include "daemon/broker/starter.h"
+#include "daemon/core/state_file.h"
 #include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
 
@@ -26,8 +27,9 @@
 #define KILL_SECONDS 5
 
 struct vms_left {
-	struct daemon *daemon;
-	void (*ended)(struct daemon *daemon);
+	struct vms *vms;
+	void (*ended)(void *ctx);
+	void *ctx;
 	struct list all; /* of struct vm_left */
 };
 
@@ -42,7 +44,7 @@ struct vm_left {
 
 static void left_free(struct vm_left *l)
 {
-	struct loop *loop = l->of->daemon->core->loop;
+	struct loop *loop = l->of->vms->core->loop;
 
 	list_remove(&l->link);
 	loop_cancel(loop, &l->gone);
@@ -55,15 +57,15 @@ static void left_free(struct vm_left *l)
 /* A reload may have brought a VM of this name meanwhile, whose files they are then. */
 static void forget_files(const struct vm_left *l)
 {
-	struct daemon *daemon = l->of->daemon;
-	const char *folder = daemon->core->config->runtime_directory;
+	struct vms *vms = l->of->vms;
+	const char *folder = vms->core->config->runtime_directory;
 	char path[PATH_MAX], name[48];
 
-	if (vm_find(daemon, l->name))
+	if (vm_find(vms, l->name))
 		return;
 	vm_door_forget(folder, l->name);
 	snprintf(name, sizeof(name), "%s.sock", l->name);
-	unlink(daemon_path(path, sizeof(path), folder, name));
+	unlink(state_file_path(path, sizeof(path), folder, name));
 }
 
 static void left_over(struct vm_left *l)
@@ -72,7 +74,7 @@ static void left_over(struct vm_left *l)
 
 	left_free(l);
 	if (list_empty(&left->all))
-		left->ended(left->daemon);
+		left->ended(left->ctx);
 }
 
 static void has_ended(void *ctx, int res _unused_)
@@ -97,22 +99,22 @@ static void can_not_be_ended(void *ctx, int res _unused_)
 static void does_not_end(void *ctx, int res _unused_)
 {
 	struct vm_left *l = ctx;
-	struct daemon *daemon = l->of->daemon;
+	struct vms *vms = l->of->vms;
 
-	if (l->process < 0 || starter_kill(daemon->vms->starter, l->name, l->process) < 0) {
+	if (l->process < 0 || starter_kill(vms->starter, l->name, l->process) < 0) {
 		can_not_be_ended(l, 0);
 		return;
 	}
 	log_warning("%s: its process does not end when it is told to, and is killed", l->name);
-	loop_cancel(daemon->core->loop, &l->late);
-	loop_watch_time(daemon->core->loop, &l->late, KILL_SECONDS * 1000000000ull,
-			can_not_be_ended, l);
+	loop_cancel(vms->core->loop, &l->late);
+	loop_watch_time(vms->core->loop, &l->late, KILL_SECONDS * 1000000000ull, can_not_be_ended,
+			l);
 }
 
 /* Return: 0, or a negative errno and nobody is to be waited for. */
 static int end_one(struct vms_left *left, const char *name)
 {
-	struct loop *loop = left->daemon->core->loop;
+	struct loop *loop = left->vms->core->loop;
 	struct vm_left *l = calloc(1, sizeof(*l));
 	int r;
 
@@ -122,7 +124,7 @@ static int end_one(struct vms_left *left, const char *name)
 	l->of = left;
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	l->process = -1;
-	l->line = vm_door_connect(left->daemon->core->config->runtime_directory, name);
+	l->line = vm_door_connect(left->vms->core->config->runtime_directory, name);
 	r = l->line < 0 ? l->line : vm_door_tell_end(l->line);
 	if (r < 0) {
 		/* Nobody is there. */
@@ -144,26 +146,27 @@ static int end_one(struct vms_left *left, const char *name)
 
 /**
  * vms_left_end() - end the processes of VMs that are in no configuration
- * @daemon:	the daemon, with its VMs
+ * @vms:	the daemon, with its VMs
  * @ended:	called once all have ended, or can't be ended; not where there are none
  *
  * Return: what is waited for; NULL: nothing.
  */
-struct vms_left *vms_left_end(struct daemon *daemon, void (*ended)(struct daemon *daemon))
+struct vms_left *vms_left_end(struct vms *vms, void (*ended)(void *ctx), void *ctx)
 {
 	struct vms_left *left = calloc(1, sizeof(*left));
-	DIR *dir = opendir(daemon->core->config->runtime_directory);
+	DIR *dir = opendir(vms->core->config->runtime_directory);
 	char name[VM_DOOR_NAME_SIZE];
 	struct dirent *e;
 
 	if (!left || !dir) {
 		log_err("looking for VMs' processes of the last run: %s", errno_text(errno));
 	} else {
-		left->daemon = daemon;
+		left->vms = vms;
+		left->ctx = ctx;
 		left->ended = ended;
 		list_init(&left->all);
 		while ((e = readdir(dir)))
-			if (vm_door_is(e->d_name, name) && !vm_find(daemon, name))
+			if (vm_door_is(e->d_name, name) && !vm_find(vms, name))
 				end_one(left, name);
 	}
 	if (dir)

@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 
-struct daemon;
+struct vms;
 struct vms_left;
 
-struct vms_left *vms_left_end(struct daemon *daemon, void (*ended)(struct daemon *daemon));
+struct vms_left *vms_left_end(struct vms *vms, void (*ended)(void *ctx), void *ctx);
 bool vms_left_ended(const struct vms_left *left);
 struct vms_left *vms_left_free(struct vms_left *left);

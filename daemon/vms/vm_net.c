@@ -17,9 +17,9 @@
 #include "daemon/vms/vm_private.h"
 
 /* NULL: its thread has ended, and so does the daemon. */
-static struct guest *guest_at(struct daemon *daemon, unsigned number)
+static struct guest *guest_at(struct vms *vms, unsigned number)
 {
-	return daemon->vms->ports[number] ? daemon->vms->ports[number]->guest : NULL;
+	return vms->ports[number] ? vms->ports[number]->guest : NULL;
 }
 
 static void vm_net_peer(void *ctx, unsigned to, const struct net_peer *peer)
@@ -40,10 +40,10 @@ static void vm_net_gone(void *ctx, unsigned to, unsigned number)
 
 static void vm_net_mac(void *ctx, unsigned to, const uint8_t mac[6], bool granted)
 {
-	struct daemon *daemon = ctx;
-	struct vm *vm = daemon->vms->ports[to];
+	struct vms *vms = ctx;
+	struct vm *vm = vms->ports[to];
 
-	vm_card_has_mac(vm, net_roster_mac(&daemon->vms->roster, to));
+	vm_card_has_mac(vm, net_roster_mac(&vms->roster, to));
 	if (vm->guest)
 		guest_mac_granted(vm->guest, mac, granted);
 }
@@ -51,7 +51,7 @@ static void vm_net_mac(void *ctx, unsigned to, const uint8_t mac[6], bool grante
 /* Each side has descriptors of its own, which it closes. */
 static int vm_net_link(void *ctx, unsigned low, unsigned high)
 {
-	struct daemon *daemon = ctx;
+	struct vms *vms = ctx;
 	_cleanup_close_ int memory = -1, memory_too = -1, wake_low = -1, wake_high = -1;
 	int wake[2], r = net_link_make(&memory, wake);
 
@@ -68,13 +68,11 @@ static int vm_net_link(void *ctx, unsigned low, unsigned high)
 	if (r < 0) {
 		log_err("%s and %s: no link between them: %s; the two guests do not reach each "
 			"other",
-			daemon->vms->ports[low]->name, daemon->vms->ports[high]->name,
-			errno_text(r));
+			vms->ports[low]->name, vms->ports[high]->name, errno_text(r));
 		return r;
 	}
-	guest_link(guest_at(daemon, low), high, 0, take_fd(&memory), wake[0], take_fd(&wake_high));
-	guest_link(guest_at(daemon, high), low, 1, take_fd(&memory_too), wake[1],
-		   take_fd(&wake_low));
+	guest_link(guest_at(vms, low), high, 0, take_fd(&memory), wake[0], take_fd(&wake_high));
+	guest_link(guest_at(vms, high), low, 1, take_fd(&memory_too), wake[1], take_fd(&wake_low));
 	return 0;
 }
 
@@ -87,11 +85,11 @@ static const struct net_roster_ops vm_net_ops = {
 
 /**
  * vm_net_init() - a segment without cards
- * @daemon:	the daemon
+ * @vms:	the daemon
  */
-void vm_net_init(struct daemon *daemon)
+void vm_net_init(struct vms *vms)
 {
-	net_roster_init(&daemon->vms->roster, &vm_net_ops, daemon);
+	net_roster_init(&vms->roster, &vm_net_ops, vms);
 }
 
 /**
@@ -102,11 +100,11 @@ void vm_net_init(struct daemon *daemon)
  */
 int vm_net_enter(struct vm *vm)
 {
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 	struct net_roster_entry entry = {
 		.address = vm->address,
 		.fixed = vm->has_fixed_mac,
-		.isolate = daemon->core->config->isolate,
+		.isolate = vms->core->config->isolate,
 	};
 	int r;
 
@@ -114,15 +112,15 @@ int vm_net_enter(struct vm *vm)
 		memcpy(entry.mac, vm->fixed_mac, sizeof(entry.mac));
 	else if (vm->has_mac)
 		memcpy(entry.mac, vm->mac, sizeof(entry.mac));
-	r = net_roster_enter(&daemon->vms->roster, &entry, &vm->number);
+	r = net_roster_enter(&vms->roster, &entry, &vm->number);
 	if (r < 0) {
 		log_err("%s: its card can't be joined to the others: %s", vm->name, errno_text(r));
 		return r;
 	}
 	vm->entered = true;
-	daemon->vms->ports[vm->number] = vm;
+	vms->ports[vm->number] = vm;
 	if (!vm->has_fixed_mac)
-		vm_card_has_mac(vm, net_roster_mac(&daemon->vms->roster, vm->number));
+		vm_card_has_mac(vm, net_roster_mac(&vms->roster, vm->number));
 	return 0;
 }
 
@@ -132,13 +130,13 @@ int vm_net_enter(struct vm *vm)
  */
 void vm_net_leave(struct vm *vm)
 {
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 
 	if (!vm->entered)
 		return;
 	vm->entered = false;
-	daemon->vms->ports[vm->number] = NULL;
-	net_roster_leave(&daemon->vms->roster, vm->number);
+	vms->ports[vm->number] = NULL;
+	net_roster_leave(&vms->roster, vm->number);
 }
 
 /**
@@ -148,7 +146,7 @@ void vm_net_leave(struct vm *vm)
 void vm_net_started(struct vm *vm)
 {
 	static const uint8_t none[6];
-	struct net_roster *roster = &vm->daemon->vms->roster;
+	struct net_roster *roster = &vm->vms->roster;
 
 	net_roster_started(roster, vm->number);
 	/* What it was granted may not have been written down before the last control ended. */
@@ -164,7 +162,7 @@ void vm_net_started(struct vm *vm)
  */
 void vm_net_ended(struct vm *vm)
 {
-	net_roster_ended(&vm->daemon->vms->roster, vm->number);
+	net_roster_ended(&vm->vms->roster, vm->number);
 }
 
 /**
@@ -174,7 +172,7 @@ void vm_net_ended(struct vm *vm)
  */
 void vm_net_up(struct vm *vm, bool up)
 {
-	net_roster_up(&vm->daemon->vms->roster, vm->number, up);
+	net_roster_up(&vm->vms->roster, vm->number, up);
 }
 
 /**
@@ -186,7 +184,7 @@ void vm_net_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct vm *vm = ctx;
 
-	net_roster_mac_wanted(&vm->daemon->vms->roster, vm->number, mac);
+	net_roster_mac_wanted(&vm->vms->roster, vm->number, mac);
 }
 
 /**
@@ -198,5 +196,5 @@ void vm_net_link_wanted(void *ctx, unsigned number)
 {
 	struct vm *vm = ctx;
 
-	net_roster_link_wanted(&vm->daemon->vms->roster, vm->number, number);
+	net_roster_link_wanted(&vm->vms->roster, vm->number, number);
 }

@@ -4,9 +4,9 @@
 
 #include <sys/types.h>
 
-#include "daemon/daemon.h"
+#include "daemon/vms/vm.h"
 
-int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c);
+int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c);
 void vm_free(struct vm *vm);
 int vm_make_socket(struct vm *vm, gid_t group);
 int vm_start(struct vm *vm);
@@ -18,12 +18,12 @@ void vm_close(struct vm *vm);
 
 int vm_addresses_assign(const struct config *config, const struct vm_list *vms);
 
-void vm_cards_load(struct daemon *daemon);
-void vm_cards_stop(struct daemon *daemon);
+void vm_cards_load(struct vms *vms);
+void vm_cards_stop(struct vms *vms);
 void vm_card_changed(struct vm *vm, const struct guest_card *card);
 void vm_card_has_mac(struct vm *vm, const uint8_t mac[6]);
 
-void vm_net_init(struct daemon *daemon);
+void vm_net_init(struct vms *vms);
 int vm_net_enter(struct vm *vm);
 void vm_net_leave(struct vm *vm);
 void vm_net_started(struct vm *vm);
@@ -32,5 +32,5 @@ void vm_net_up(struct vm *vm, bool up);
 void vm_net_mac_wanted(void *ctx, const uint8_t mac[6]);
 void vm_net_link_wanted(void *ctx, unsigned number);
 
-void vms_start_waiting(struct daemon *daemon);
-void vms_share_memory(struct daemon *daemon);
+void vms_start_waiting(struct vms *vms);
+void vms_share_memory(struct vms *vms);

@@ -19,15 +19,26 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
-#include "daemon/routing/exports.h"
-#include "daemon/guests/guest_side.h"
-#include "daemon/routing/old_sessions.h"
-#include "daemon/routing/route.h"
+#include "daemon/core/state_file.h"
 #include "daemon/vms/vm_private.h"
 
-struct vm *vm_find(struct daemon *daemon, const char *name)
+/**
+ * vms_init() - no VM yet
+ * @vms:	them
+ * @core:	what control works with
+ * @ops:	who hears of them
+ * @ctx:	what is told with it
+ */
+void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx)
 {
-	list_for_each(it, &daemon->vms->all) {
+	*vms = (struct vms){.core = core, .ops = ops, .ctx = ctx};
+	list_init(&vms->all);
+	list_init(&vms->leaving);
+}
+
+struct vm *vm_find(struct vms *vms, const char *name)
+{
+	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (!strcmp(vm->name, name))
@@ -47,7 +58,7 @@ struct vm *vm_find(struct daemon *daemon, const char *name)
  */
 int vm_make_socket(struct vm *vm, gid_t group)
 {
-	const char *folder = vm->daemon->core->config->runtime_directory;
+	const char *folder = vm->vms->core->config->runtime_directory;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -89,7 +100,7 @@ void vm_free(struct vm *vm)
 		return;
 	vm_net_leave(vm);
 	list_remove(&vm->link);
-	loop_cancel(vm->daemon->core->loop, &vm->side_watch);
+	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
 	free(vm);
 }
@@ -97,12 +108,12 @@ void vm_free(struct vm *vm)
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
  * @ret_vm:	the VM
- * @daemon:	the daemon
+ * @vms:	the daemon
  * @c:		its section
  *
  * Return: 0 or -ENOMEM.
  */
-int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
+int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -114,7 +125,7 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 		free(vm);
 		return -ENOMEM;
 	}
-	vm->daemon = daemon;
+	vm->vms = vms;
 	memcpy(vm->name, c->name, sizeof(vm->name));
 	vm->has_fixed_address = c->has_address;
 	if (c->has_address)
@@ -122,21 +133,26 @@ int vm_new(struct vm **ret_vm, struct daemon *daemon, const struct config_vm *c)
 	vm->has_fixed_mac = c->has_mac;
 	memcpy(vm->fixed_mac, c->mac, sizeof(vm->fixed_mac));
 	vm->socket = -1;
+	if (vms->ops->made(vms->ctx, vm) < 0) {
+		free(vm->domain);
+		free(vm);
+		return -ENOMEM;
+	}
 	*ret_vm = vm;
 	return 0;
 }
 
 /**
  * vms_find_group() - look up the group that the VMs' sockets are given to
- * @daemon:	the daemon; remembers it
+ * @vms:	the daemon; remembers it
  */
-void vms_find_group(struct daemon *daemon)
+void vms_find_group(struct vms *vms)
 {
-	const char *name = daemon->core->config->socket_group;
+	const char *name = vms->core->config->socket_group;
 	const struct group *group = getgrnam(name);
 
-	daemon->vms->socket_group = group ? group->gr_gid : (gid_t)-1;
-	if (!group && daemon->core->config->n_vms)
+	vms->socket_group = group ? group->gr_gid : (gid_t)-1;
+	if (!group && vms->core->config->n_vms)
 		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
 			    "the VMs' sockets",
 			    name);
@@ -144,31 +160,31 @@ void vms_find_group(struct daemon *daemon)
 
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
- * @daemon:	the daemon; in the group that they are given to
+ * @vms:	the daemon; in the group that they are given to
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int vms_make_sockets(struct daemon *daemon)
+int vms_make_sockets(struct vms *vms)
 {
-	struct vm_list vms = {0};
+	struct vm_list list = {0};
 	int r;
 
-	vm_net_init(daemon);
-	list_for_each(it, &daemon->core->config->vms) {
+	vm_net_init(vms);
+	list_for_each(it, &vms->core->config->vms) {
 		struct vm *vm;
 
-		r = vm_new(&vm, daemon, list_entry(it, struct config_vm, link));
+		r = vm_new(&vm, vms, list_entry(it, struct config_vm, link));
 		if (r < 0)
 			return r;
-		list_append(&daemon->vms->all, &vm->link);
-		vms.at[vms.n++] = vm;
+		list_append(&vms->all, &vm->link);
+		list.at[list.n++] = vm;
 	}
-	r = vm_addresses_assign(daemon->core->config, &vms);
+	r = vm_addresses_assign(vms->core->config, &list);
 	if (r < 0)
 		return r;
-	vm_cards_load(daemon);
-	list_for_each(it, &daemon->vms->all) {
-		r = vm_make_socket(list_entry(it, struct vm, link), daemon->vms->socket_group);
+	vm_cards_load(vms);
+	list_for_each(it, &vms->all) {
+		r = vm_make_socket(list_entry(it, struct vm, link), vms->socket_group);
 		if (r < 0)
 			return r;
 	}
@@ -183,15 +199,15 @@ int vms_make_sockets(struct daemon *daemon)
  */
 void vm_close(struct vm *vm)
 {
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 	char path[PATH_MAX], name[48];
 
 	vm_run_end(vm);
 	/* The name may be another one's by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
-		unlink(daemon_path(path, sizeof(path), daemon->core->config->runtime_directory,
-				   name));
+		unlink(state_file_path(path, sizeof(path), vms->core->config->runtime_directory,
+				       name));
 	}
 	vm->socket = stranger_listener_close(vm->socket);
 }
@@ -203,8 +219,7 @@ void vm_close(struct vm *vm)
  */
 void vm_silence(struct vm *vm, const char *why)
 {
-	agents_close(vm, why);
-	guest_side_stop(vm);
+	vm->vms->ops->silenced(vm->vms->ctx, vm, why);
 }
 
 static void vm_link(void *ctx, const struct guest_card *card)
@@ -218,62 +233,73 @@ static void vm_link(void *ctx, const struct guest_card *card)
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
-	if (up)
-		old_sessions_hang_up(vm);
-	agents_card(vm, up);
-	route_vm_changed(vm);
+	vm->vms->ops->link(vm->vms->ctx, vm, up);
 }
 
 static void vm_ended(void *ctx)
 {
 	struct vm *vm = ctx;
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 
 	vm_net_ended(vm);
 	vm->guest = guest_free(vm->guest);
 	vm_run_ended(vm);
-	if (daemon->core->stopping) {
-		daemon->vms->n_ending--;
-		daemon_maybe_done(daemon);
+	if (vms->core->stopping) {
+		vms->n_ending--;
+		vms->ops->ended(vms->ctx);
 	} else if (vm->leaving) {
 		log_info("%s: out of the configuration, and gone", vm->name);
 		vm_close(vm);
 		vm_free(vm);
 		/* One of the same name or address may have waited for it. */
-		vms_start_waiting(daemon);
+		vms_start_waiting(vms);
 	}
+}
+
+static void vm_import_asked(void *ctx, uint32_t client, const char *busid)
+{
+	struct vm *vm = ctx;
+
+	vm->vms->ops->import_asked(vm->vms->ctx, vm, client, busid);
+}
+
+static void vm_agent_asked(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm->vms->ops->agent_asked(vm->vms->ctx, vm);
 }
 
 static const struct guest_events vm_events = {
 	.link = vm_link,
-	.import_asked = exports_import_asked,
-	.agent_asked = agent_asked,
+	.import_asked = vm_import_asked,
+	.agent_asked = vm_agent_asked,
 	.ended = vm_ended,
 	.mac_wanted = vm_net_mac_wanted,
 	.link_wanted = vm_net_link_wanted,
 };
 
 /* Each guest's share of the kernel's memory for URBs. */
-static struct usb_memory_share vms_memory_share(const struct daemon *daemon)
+static struct usb_memory_share vms_memory_share(const struct vms *vms)
 {
-	return usb_memory_share(usb_memory_read_limit(), (unsigned)daemon->core->config->n_vms);
+	return usb_memory_share(usb_memory_read_limit(), (unsigned)vms->core->config->n_vms);
 }
 
 /**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
- * @daemon:	the daemon, with the configuration that holds
+ * @vms:	the daemon, with the configuration that holds
  */
-void vms_share_memory(struct daemon *daemon)
+void vms_share_memory(struct vms *vms)
 {
-	struct usb_memory_share share = vms_memory_share(daemon);
-	unsigned n = (unsigned)daemon->core->config->n_vms, limit = usb_memory_read_limit();
+	struct usb_memory_share share = vms_memory_share(vms);
+	unsigned n = (unsigned)vms->core->config->n_vms, limit = usb_memory_read_limit();
 
 	if (limit && limit < usb_memory_wanted_mb(n))
 		log_warning("usbfs_memory_mb is %u, which is too little for %u VMs: a guest can "
 			    "take what another's keyboard needs; write %u to "
 			    "/sys/module/usbcore/parameters/usbfs_memory_mb and reload",
 			    limit, n, usb_memory_wanted_mb(n));
-	list_for_each(it, &daemon->vms->all) {
+	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (vm->guest)
@@ -283,10 +309,9 @@ void vms_share_memory(struct daemon *daemon)
 
 static void vms_have_started(void *ctx, int res _unused_)
 {
-	struct daemon *daemon = ctx;
+	struct vms *vms = ctx;
 
-	loop_cancel(daemon->core->loop, &daemon->vms->have_started);
-	routes_review(daemon);
+	vms->ops->have_started(vms->ctx);
 }
 
 /**
@@ -297,13 +322,13 @@ static void vms_have_started(void *ctx, int res _unused_)
  */
 int vm_start(struct vm *vm)
 {
-	struct daemon *daemon = vm->daemon;
+	struct vms *vms = vm->vms;
 	struct guest_config config = {
 		.address = vm->address,
-		.daemon = daemon->core->config->address,
-		.prefix = daemon->core->config->prefix,
-		.hotkeys = daemon->core->config->hotkeys,
-		.memory = vms_memory_share(daemon),
+		.daemon = vms->core->config->address,
+		.prefix = vms->core->config->prefix,
+		.hotkeys = vms->core->config->hotkeys,
+		.memory = vms_memory_share(vms),
 		.listener = vm->socket,
 	};
 	int r = vm_net_enter(vm);
@@ -312,8 +337,8 @@ int vm_start(struct vm *vm)
 		return r;
 	memcpy(config.name, vm->name, sizeof(config.name));
 	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
-	       net_roster_mac(&daemon->vms->roster, vm->number), sizeof(config.mac));
-	r = guest_start(&vm->guest, &config, daemon->core->loop, &vm_events, vm);
+	       net_roster_mac(&vms->roster, vm->number), sizeof(config.mac));
+	r = guest_start(&vm->guest, &config, vms->core->loop, &vm_events, vm);
 	if (r < 0) {
 		log_err("%s: no room for it: %s", vm->name, errno_text(r));
 		return r;
@@ -324,22 +349,21 @@ int vm_start(struct vm *vm)
 		return r;
 	vm->started = true;
 	/* Not from within whatever starts it. */
-	if (daemon->core->ready && !loop_watching(&daemon->vms->have_started))
-		loop_watch_time(daemon->core->loop, &daemon->vms->have_started, 1, vms_have_started,
-				daemon);
+	if (vms->core->ready && !loop_watching(&vms->have_started))
+		loop_watch_time(vms->core->loop, &vms->have_started, 1, vms_have_started, vms);
 	return 0;
 }
 
 /**
  * vms_start() - start all VMs' threads
- * @daemon:	the daemon, which does not start where one can't be
+ * @vms:	the daemon, which does not start where one can't be
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int vms_start(struct daemon *daemon)
+int vms_start(struct vms *vms)
 {
-	vms_share_memory(daemon);
-	list_for_each(it, &daemon->vms->all) {
+	vms_share_memory(vms);
+	list_for_each(it, &vms->all) {
 		int r = vm_start(list_entry(it, struct vm, link));
 
 		if (r < 0)
@@ -349,15 +373,15 @@ int vms_start(struct daemon *daemon)
 }
 
 /**
- * vms_stop() - have all threads end; daemon_maybe_done() hears of each
- * @daemon:	the daemon
+ * vms_stop() - have all threads end; ops->ended() hears of each
+ * @vms:	the daemon
  */
-void vms_stop(struct daemon *daemon)
+void vms_stop(struct vms *vms)
 {
-	struct list *const lists[] = {&daemon->vms->all, &daemon->vms->leaving};
+	struct list *const lists[] = {&vms->all, &vms->leaving};
 
-	loop_cancel(daemon->core->loop, &daemon->vms->have_started);
-	vm_cards_stop(daemon);
+	loop_cancel(vms->core->loop, &vms->have_started);
+	vm_cards_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
 			struct vm *vm = list_entry(it, struct vm, link);
@@ -365,7 +389,7 @@ void vms_stop(struct daemon *daemon)
 			vm_silence(vm, "the daemon ends");
 			if (!vm->guest)
 				continue;
-			daemon->vms->n_ending++;
+			vms->n_ending++;
 			if (!vm->ending)
 				guest_stop(vm->guest);
 			vm->ending = true;
@@ -374,14 +398,14 @@ void vms_stop(struct daemon *daemon)
 
 /**
  * vms_leave() - let go of all processes, which go on without this control
- * @daemon:	the daemon, stopping
+ * @vms:	the daemon, stopping
  *
  * One that was told to end already ends by itself, and so does one that has not begun.
  */
-void vms_leave(struct daemon *daemon)
+void vms_leave(struct vms *vms)
 {
-	vm_cards_stop(daemon);
-	list_for_each(it, &daemon->vms->all) {
+	vm_cards_stop(vms);
+	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		vm->left = true;
@@ -393,11 +417,11 @@ void vms_leave(struct daemon *daemon)
 
 /**
  * vms_free() - forget the VMs, whose threads have ended (or are stuck, and the process ends)
- * @daemon:	the daemon
+ * @vms:	the daemon
  */
-void vms_free(struct daemon *daemon)
+void vms_free(struct vms *vms)
 {
-	struct list *const lists[] = {&daemon->vms->all, &daemon->vms->leaving};
+	struct list *const lists[] = {&vms->all, &vms->leaving};
 	struct list *l;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

@@ -46,8 +46,8 @@ static void vm_later(struct vm *vm)
 	vm->process.stood_ns = 0;
 	if (seconds)
 		log_info("%s: trying again in %u s", vm->name, seconds);
-	loop_watch_time(vm->daemon->core->loop, &vm->process.timer, seconds * NS_PER_SECOND,
-			vm_again, vm);
+	loop_watch_time(vm->vms->core->loop, &vm->process.timer, seconds * NS_PER_SECOND, vm_again,
+			vm);
 }
 
 /* What the last control's process has is known, or that there is none: the start waits for no more. */
@@ -56,22 +56,24 @@ static void vm_is_known(struct vm *vm)
 	if (!vm->process.old)
 		return;
 	vm->process.old = false;
-	daemon_vm_known(vm);
+	vm->vms->ops->known(vm->vms->ctx, vm);
 }
 
 static void vm_goes_on(void *ctx)
 {
-	vm_open_door(ctx);
-	daemon_vm_goes_on(ctx);
+	struct vm *vm = ctx;
+
+	vm_open_door(vm);
+	vm->vms->ops->goes_on(vm->vms->ctx, vm);
 }
 
 static void vm_strange(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
+	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.strange = true;
-	daemon_vm_goes_on(vm);
+	vm->vms->ops->goes_on(vm->vms->ctx, vm);
 	vm_is_known(vm);
 }
 
@@ -79,7 +81,7 @@ static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
+	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
 		vm->process.strange = false;
 		vm_ask_starter(vm);
@@ -90,7 +92,7 @@ static void vm_lost(void *ctx, const char *why)
 		vm_net_ended(vm);
 	else
 		log_err("%s: its process can't be started: %s", vm->name, why);
-	if (!vm->ending && !vm->daemon->core->stopping)
+	if (!vm->ending && !vm->vms->core->stopping)
 		vm_later(vm);
 }
 
@@ -98,13 +100,11 @@ static void vm_stands(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
+	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
 	vm_net_started(vm);
 	vm_is_known(vm);
-	/* A list of what the daemon knows not yet would be a short one. */
-	if (vm->daemon->core->ready)
-		agents_ready(vm);
+	vm->vms->ops->stands(vm->vms->ctx, vm);
 }
 
 /* It is another user's: that is the starter's to do. */
@@ -113,8 +113,8 @@ static void vm_kill(void *ctx, int process)
 	struct vm *vm = ctx;
 	int r;
 
-	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
-	r = starter_kill(vm->daemon->vms->starter, vm->name, process);
+	loop_cancel(vm->vms->core->loop, &vm->process.timer);
+	r = starter_kill(vm->vms->starter, vm->name, process);
 
 	if (r < 0)
 		log_err("%s: asking to have its process killed: %s", vm->name, errno_text(r));
@@ -137,7 +137,7 @@ static void vm_silent(void *ctx, int res _unused_)
 /* The line is there: a process is at its other end. */
 static void vm_line_is(struct vm *vm, int line, int process)
 {
-	loop_watch_time(vm->daemon->core->loop, &vm->process.timer, ANSWER_SECONDS * NS_PER_SECOND,
+	loop_watch_time(vm->vms->core->loop, &vm->process.timer, ANSWER_SECONDS * NS_PER_SECOND,
 			vm_silent, vm);
 	guest_connect(vm->guest, line, process, &process_events);
 }
@@ -151,7 +151,7 @@ static void vm_started(struct starter_request *req, int r, int line, int process
 		vm_later(vm);
 		return;
 	}
-	if (vm->ending || vm->daemon->core->stopping) {
+	if (vm->ending || vm->vms->core->stopping) {
 		/* It has nothing yet, and ends with its line. */
 		fd_close(line);
 		fd_close(process);
@@ -164,10 +164,10 @@ static void vm_ask_starter(struct vm *vm)
 {
 	int r = -ESHUTDOWN;
 
-	if (vm->ending || vm->daemon->core->stopping)
+	if (vm->ending || vm->vms->core->stopping)
 		return;
 	vm_open_door(vm);
-	r = starter_run(vm->daemon->vms->starter, &vm->process.req, vm->name, vm_started);
+	r = starter_run(vm->vms->starter, &vm->process.req, vm->name, vm_started);
 	if (r < 0) {
 		log_err("%s: asking for its process: %s", vm->name, errno_text(r));
 		vm_later(vm);
@@ -182,7 +182,7 @@ static void vm_open_door(struct vm *vm)
 	int r = 0;
 
 	if (vm->process.aside)
-		r = vm_door_open(vm->daemon->core->config->runtime_directory, vm->name);
+		r = vm_door_open(vm->vms->core->config->runtime_directory, vm->name);
 	vm->process.aside = false;
 	if (r < 0)
 		log_err("%s: its process would not be found by the next usbrouted: %s", vm->name,
@@ -197,7 +197,7 @@ static void vm_open_door(struct vm *vm)
  */
 int vm_run(struct vm *vm)
 {
-	const char *folder = vm->daemon->core->config->runtime_directory;
+	const char *folder = vm->vms->core->config->runtime_directory;
 	int old = vm_door_connect(folder, vm->name), next = vm_door_make(folder, vm->name);
 
 	if (next < 0) {
@@ -225,7 +225,7 @@ int vm_run(struct vm *vm)
 void vm_run_end(struct vm *vm)
 {
 	starter_forget(&vm->process.req);
-	loop_cancel(vm->daemon->core->loop, &vm->process.timer);
+	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 }
 
 /**
@@ -234,16 +234,16 @@ void vm_run_end(struct vm *vm)
  */
 void vm_run_ended(struct vm *vm)
 {
-	vm_door_forget(vm->daemon->core->config->runtime_directory, vm->name);
+	vm_door_forget(vm->vms->core->config->runtime_directory, vm->name);
 }
 
 /**
  * vms_known() - whether it is known of all VMs what the last control has left in their processes
- * @daemon:	the daemon
+ * @vms:	the daemon
  */
-bool vms_known(const struct daemon *daemon)
+bool vms_known(const struct vms *vms)
 {
-	list_for_each(it, &daemon->vms->all)
+	list_for_each(it, &vms->all)
 		if (list_entry(it, struct vm, link)->process.old)
 			return false;
 	return true;

@@ -16,7 +16,7 @@
 #include <umockdev.h>
 #include <unistd.h>
 
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_registry.h"
 #include "tests/unit/hid-keyboards.h"
@@ -31,11 +31,9 @@ static const uint8_t keyboard_descriptors[] = {
 
 struct board {
 	UMockdevTestbed *bed;
-	struct daemon daemon;
 	struct core core;
 	struct wish_books books;
 	struct devices devices;
-	struct vms vms;
 	unsigned added, changed, removed;
 };
 
@@ -79,15 +77,11 @@ static int set_up(void **state)
 
 	memset(&b, 0, sizeof(b));
 	b.bed = umockdev_testbed_new();
-	b.devices = (struct devices){.core = &b.core, .books = &b.books};
-	b.daemon = (struct daemon){
-		.core = &b.core, .books = &b.books, .devices = &b.devices, .vms = &b.vms};
-	list_init(&b.daemon.devices->all);
+	devices_init(&b.devices, &b.core, &b.books);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		wishes_init(&b.daemon.books->now.list[i]);
-	list_init(&b.daemon.vms->all);
-	assert_int_equal(config_new_default(&b.daemon.core->config), 0);
-	assert_int_equal(loop_new(&b.daemon.core->loop), 0);
+		wishes_init(&b.books.now.list[i]);
+	assert_int_equal(config_new_default(&b.core.config), 0);
+	assert_int_equal(loop_new(&b.core.loop), 0);
 	current = &b;
 	*state = &b;
 	return 0;
@@ -97,32 +91,32 @@ static int tear_down(void **state)
 {
 	struct board *b = *state;
 
-	device_registry_free(b->daemon.devices->registry);
-	loop_free(b->daemon.core->loop);
-	config_free(b->daemon.core->config);
+	device_registry_free(b->devices.registry);
+	loop_free(b->core.loop);
+	config_free(b->core.config);
 	g_object_unref(b->bed);
 	return 0;
 }
 
 static void settle(struct board *b)
 {
-	while (!device_registry_settled(b->daemon.devices->registry))
-		assert_true(loop_turn(b->daemon.core->loop, true) >= 0);
+	while (!device_registry_settled(b->devices.registry))
+		assert_true(loop_turn(b->core.loop, true) >= 0);
 }
 
 static void start(struct board *b)
 {
-	assert_int_equal(device_registry_new(&b->daemon.devices->registry, &b->daemon, &ops), 0);
-	assert_int_equal(device_registry_start(b->daemon.devices->registry), 0);
+	assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, &ops, NULL), 0);
+	assert_int_equal(device_registry_start(b->devices.registry), 0);
 	settle(b);
 }
 
 static struct device *only_device(struct board *b)
 {
-	struct list *l = list_first(&b->daemon.devices->all);
+	struct list *l = list_first(&b->devices.all);
 
 	assert_non_null(l);
-	assert_ptr_equal(l->next, &b->daemon.devices->all);
+	assert_ptr_equal(l->next, &b->devices.all);
 	return list_entry(l, struct device, link);
 }
 
@@ -183,7 +177,7 @@ static void what_comes_over_vhci_is_not_listed(void **state)
 				    sizeof(keyboard_descriptors));
 
 	start(b);
-	assert_true(list_empty(&b->daemon.devices->all));
+	assert_true(list_empty(&b->devices.all));
 	g_free(vhci);
 	g_free(root);
 	g_free(keyboard);
@@ -241,7 +235,7 @@ static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state
 	good = add_device(b, root, "1-2", "00", "480", "3", keyboard_descriptors,
 			  sizeof(keyboard_descriptors));
 	start(b);
-	list_for_each(it, &b->daemon.devices->all) {
+	list_for_each(it, &b->devices.all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		n++;
@@ -266,7 +260,7 @@ static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state
 static void turn_until(struct board *b, const unsigned *n, unsigned want)
 {
 	while (*n < want)
-		assert_true(loop_turn(b->daemon.core->loop, true) >= 0);
+		assert_true(loop_turn(b->core.loop, true) >= 0);
 }
 
 static void another_number_in_the_same_port_is_another_device(void **state)
@@ -290,7 +284,7 @@ static void another_number_in_the_same_port_is_another_device(void **state)
 	assert_int_equal(only_device(b)->devnum, 7);
 	umockdev_testbed_uevent(b->bed, keyboard, "remove");
 	turn_until(b, &b->removed, 2);
-	assert_true(list_empty(&b->daemon.devices->all));
+	assert_true(list_empty(&b->devices.all));
 	g_free(pci);
 	g_free(root);
 	g_free(keyboard);
@@ -310,17 +304,18 @@ static void twins_are_told_apart(void **state)
 	enum device_by by;
 
 	start(b);
-	assert_int_equal(device_resolve(&b->daemon, "046d:c31c", &d, &by, &expected),
+	assert_int_equal(device_resolve(&b->devices, "046d:c31c", &d, &by, &expected),
 			 RESOLVE_AMBIGUOUS);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "port=1-2", &d, &by, &expected), 0);
 	assert_string_equal(d->busid, "1-2");
 	assert_int_equal(by, DEVICE_BY_PORT);
-	assert_int_equal(device_resolve(&b->daemon, "port=0000:00:14.0/usb2:1", &d, &by, &expected),
-			 0);
+	assert_int_equal(
+		device_resolve(&b->devices, "port=0000:00:14.0/usb2:1", &d, &by, &expected), 0);
 	assert_string_equal(d->busid, "1-1");
-	assert_int_equal(device_resolve(&b->daemon, "046d:0000", &d, &by, &expected),
+	assert_int_equal(device_resolve(&b->devices, "046d:0000", &d, &by, &expected),
 			 RESOLVE_UNKNOWN);
-	assert_int_equal(device_resolve(&b->daemon, "class=nonsense", &d, &by, &expected), -EINVAL);
+	assert_int_equal(device_resolve(&b->devices, "class=nonsense", &d, &by, &expected),
+			 -EINVAL);
 	g_free(pci);
 	g_free(root);
 	g_free(one);
@@ -362,21 +357,21 @@ static void what_says_no_name_has_the_database_s(void **state)
 
 	umockdev_testbed_set_property(b->bed, by_itself, "ID_MODEL_FROM_DATABASE", "Not This");
 	start(b);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-1", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "port=1-1", &d, &by, &expected), 0);
 	assert_string_equal(d->product, "From Udev");
 	assert_string_equal(d->manufacturer, "Maker");
 	/* Debian's own database, which udev's package brings. */
-	assert_int_equal(device_resolve(&b->daemon, "port=1-2", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "port=1-2", &d, &by, &expected), 0);
 	assert_non_null(d->product);
 	assert_string_equal(d->product, "Keyboard K120");
 	assert_string_equal(d->manufacturer, "Logitech, Inc.");
-	assert_int_equal(device_resolve(&b->daemon, "port=1-3", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "port=1-3", &d, &by, &expected), 0);
 	assert_null(d->product);
 	assert_null(d->manufacturer);
-	assert_int_equal(device_resolve(&b->daemon, "port=1-4", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "port=1-4", &d, &by, &expected), 0);
 	assert_string_equal(d->product, "USB Keyboard");
 	/* What is shown can be said. */
-	assert_int_equal(device_resolve(&b->daemon, "product=*K120", &d, &by, &expected), 0);
+	assert_int_equal(device_resolve(&b->devices, "product=*K120", &d, &by, &expected), 0);
 	assert_string_equal(d->busid, "1-2");
 	g_free(pci);
 	g_free(root);
@@ -404,20 +399,20 @@ static void what_is_never_routed_is_told_why(void **state)
 	hub_inside[32] = 9; /* bInterfaceClass */
 	composite = add_device(b, root, "1-2", "00", "480", "3", hub_inside, sizeof(hub_inside));
 	start(b);
-	assert_true(list_empty(&b->daemon.devices->all));
-	why = device_registry_refuses(b->daemon.devices->registry, "port=1-1");
+	assert_true(list_empty(&b->devices.all));
+	why = device_registry_refuses(b->devices.registry, "port=1-1");
 	assert_non_null(why);
 	assert_non_null(strstr(why, "hub"));
-	why = device_registry_refuses(b->daemon.devices->registry, "class=hub");
+	why = device_registry_refuses(b->devices.registry, "class=hub");
 	assert_non_null(why);
-	why = device_registry_refuses(b->daemon.devices->registry, "port=1-2");
+	why = device_registry_refuses(b->devices.registry, "port=1-2");
 	assert_non_null(why);
 	assert_non_null(strstr(why, "one of its interfaces is a hub"));
-	why = device_registry_refuses(b->daemon.devices->registry, "port=3-1");
+	why = device_registry_refuses(b->devices.registry, "port=3-1");
 	assert_non_null(why);
 	assert_non_null(strstr(why, "over USB/IP"));
-	assert_null(device_registry_refuses(b->daemon.devices->registry, "port=1-9"));
-	assert_null(device_registry_refuses(b->daemon.devices->registry, "nonsense=1"));
+	assert_null(device_registry_refuses(b->devices.registry, "port=1-9"));
+	assert_null(device_registry_refuses(b->devices.registry, "nonsense=1"));
 	/* By a change of its configuration, too. */
 	umockdev_testbed_set_attribute_binary(b->bed, composite, "descriptors",
 					      (guint8 *)keyboard_descriptors,
@@ -428,7 +423,7 @@ static void what_is_never_routed_is_told_why(void **state)
 					      sizeof(hub_inside));
 	umockdev_testbed_uevent(b->bed, composite, "bind");
 	turn_until(b, &b->removed, 1);
-	assert_true(list_empty(&b->daemon.devices->all));
+	assert_true(list_empty(&b->devices.all));
 	g_free(pci);
 	g_free(root);
 	g_free(hub);
@@ -543,7 +538,7 @@ static void let_go(struct held *held, const char *text)
 
 static struct device *by_busid(struct board *b, const char *busid)
 {
-	list_for_each(it, &b->daemon.devices->all) {
+	list_for_each(it, &b->devices.all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->busid, busid))
@@ -596,9 +591,9 @@ static void a_silent_device_holds_up_no_other(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
 		b->added = b->changed = b->removed = 0;
 		hold(b, silent, attrs[i], &held);
-		assert_int_equal(
-			device_registry_new(&b->daemon.devices->registry, &b->daemon, &ops), 0);
-		assert_int_equal(device_registry_start(b->daemon.devices->registry), 0);
+		assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, &ops, NULL),
+				 0);
+		assert_int_equal(device_registry_start(b->devices.registry), 0);
 		turn_until(b, &b->added, 1);
 		assert_non_null(by_busid(b, "1-2"));
 		assert_null(by_busid(b, "1-1"));
@@ -630,7 +625,7 @@ static void a_silent_device_holds_up_no_other(void **state)
 		if (i == 0)
 			assert_string_equal(d->serial, "S1");
 		assert_int_equal(b->removed, 1);
-		b->daemon.devices->registry = device_registry_free(b->daemon.devices->registry);
+		b->devices.registry = device_registry_free(b->devices.registry);
 	}
 	g_free(root);
 	g_free(silent);
@@ -653,8 +648,8 @@ static void what_happens_to_a_silent_device_keeps_its_order(void **state)
 	umockdev_testbed_uevent(b->bed, path, "bind");
 	umockdev_testbed_uevent(b->bed, path, "change");
 	do
-		assert_true(loop_turn(b->daemon.core->loop, true) >= 0);
-	while (device_registry_settled(b->daemon.devices->registry));
+		assert_true(loop_turn(b->core.loop, true) >= 0);
+	while (device_registry_settled(b->devices.registry));
 	settle(b);
 	assert_ptr_equal(only_device(b), d);
 	assert_string_equal(d->product, "USB Keyboard");
@@ -664,14 +659,14 @@ static void what_happens_to_a_silent_device_keeps_its_order(void **state)
 	umockdev_testbed_set_attribute(b->bed, path, "devnum", "7");
 	umockdev_testbed_uevent(b->bed, path, "remove");
 	turn_until(b, &b->removed, 1);
-	assert_true(list_empty(&b->daemon.devices->all));
+	assert_true(list_empty(&b->devices.all));
 	hold(b, path, "manufacturer", &manufacturer);
 	let_go(&product, "First\n");
 	umockdev_testbed_set_attribute(b->bed, path, "product", "Second");
 	umockdev_testbed_uevent(b->bed, path, "add");
 	do
-		assert_true(loop_turn(b->daemon.core->loop, true) >= 0);
-	while (device_registry_settled(b->daemon.devices->registry));
+		assert_true(loop_turn(b->core.loop, true) >= 0);
+	while (device_registry_settled(b->devices.registry));
 	let_go(&manufacturer, "Maker\n");
 	turn_until(b, &b->added, 2);
 	d = only_device(b);
@@ -707,7 +702,7 @@ static void many_silent_devices_hold_up_no_other(void **state)
 	for (unsigned i = 1; i < MANY; i++)
 		let_go(&held[i], "S\n");
 	turn_until(b, &b->changed, MANY - 1);
-	list_for_each(it, &b->daemon.devices->all)
+	list_for_each(it, &b->devices.all)
 		assert_false(list_entry(it, struct device, link)->unread);
 	for (unsigned i = 0; i < MANY; i++)
 		g_free(devices[i]);

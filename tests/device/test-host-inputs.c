@@ -10,7 +10,7 @@
 #include <string.h>
 #include <umockdev.h>
 
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 #include "daemon/devices/host_inputs.h"
 #include "policy/usb_class.h"
 #include "usb/hid_found.h"
@@ -26,7 +26,6 @@ struct board {
 	char *usb1;	 /* a root hub */
 	char *paths[32]; /* to be freed */
 	unsigned n_paths;
-	struct daemon daemon;
 	struct devices all_devices;
 	struct device devices[4]; /* that are listed */
 	unsigned n_devices;
@@ -45,8 +44,7 @@ static int set_up(void **state)
 	struct board *b = calloc(1, sizeof(*b));
 	char *pci;
 
-	b->daemon.devices = &b->all_devices;
-	list_init(&b->daemon.devices->all);
+	list_init(&b->all_devices.all);
 	b->bed = umockdev_testbed_new();
 	pci = kept(b, umockdev_testbed_add_device(b->bed, "pci", "0000:00:14.0", NULL, NULL, NULL));
 	b->usb1 = kept(b, umockdev_testbed_add_device(b->bed, "usb", "usb1", pci, NULL, "DEVTYPE",
@@ -104,10 +102,10 @@ static struct device *list(struct board *b, char *path, usb_class_set classes)
 	struct device *d = &b->devices[b->n_devices++];
 
 	assert_true(b->n_devices <= ARRAY_SIZE(b->devices));
-	*d = (struct device){.syspath = path, .classes = classes, .daemon = &b->daemon};
+	*d = (struct device){.syspath = path, .classes = classes, .devices = &b->all_devices};
 	if (classes >> USB_CLASS_HID_KEYBOARD & 1)
 		d->hid.kinds[HID_BY_REPORTS][0] = HID_KEYBOARD;
-	list_append(&b->daemon.devices->all, &d->link);
+	list_append(&b->all_devices.all, &d->link);
 	return d;
 }
 
@@ -115,7 +113,7 @@ static bool loses(const struct board *b, const char *one, const char *two)
 {
 	const char *leaving[] = {one, two};
 
-	return host_loses_keyboard(&b->daemon, leaving, 0, two ? 2 : 1);
+	return host_loses_keyboard(&b->all_devices, leaving, 0, two ? 2 : 1);
 }
 
 static void the_only_one_is_the_last(void **state)
@@ -146,9 +144,9 @@ static void a_second_one_sets_the_first_free(void **state)
 	assert_false(host_is_last_keyboard(keyboard));
 	/* But not both at once, nor one after the other. */
 	assert_true(loses(b, one, two));
-	assert_true(host_loses_keyboard(&b->daemon, leaving, 1, 2));
+	assert_true(host_loses_keyboard(&b->all_devices, leaving, 1, 2));
 	/* Both leave anyhow. */
-	assert_false(host_loses_keyboard(&b->daemon, leaving, 2, 2));
+	assert_false(host_loses_keyboard(&b->all_devices, leaving, 2, 2));
 	second->ours = true;
 	assert_true(host_is_last_keyboard(keyboard));
 }

@@ -22,9 +22,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/guests/agent.h"
-#include "daemon/daemon.h"
 #include "daemon/routing/exports.h"
 #include "daemon/guests/guest_side.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
 #include "tests/fuzz/clock-loop.h"
@@ -40,7 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct core core;
 static struct devices all_devices = {.core = &core};
-static struct daemon daemon_ = {.core = &core, .devices = &all_devices};
+static struct vms all_vms = {.core = &core};
+static struct guests all_guests = {.core = &core, .devices = &all_devices, .vms = &all_vms};
+static struct guest_side side = {.guests = &all_guests};
 static struct vm vm;
 static struct device devices[DEVICES];
 static struct route_status routes_[DEVICES];
@@ -196,7 +198,7 @@ void guest_agent_end(struct guest *guest, uint32_t number)
 		}
 }
 
-void exports_tell(struct vm *of)
+void exports_tell(struct routing *routing _unused_, struct vm *of)
 {
 }
 
@@ -310,18 +312,19 @@ static void begin(void)
 	memset(devices, 0, sizeof(devices));
 	memset(routes_, 0, sizeof(routes_));
 	memset(exported, 0, sizeof(exported));
-	list_init(&daemon_.devices->all);
-	vm = (struct vm){.daemon = &daemon_, .name = "vm1", .connected = true};
+	side = (struct guest_side){.guests = &all_guests};
+	list_init(&all_devices.all);
+	vm = (struct vm){.vms = &all_vms, .side = &side, .name = "vm1", .connected = true};
 	for (unsigned i = 0; i < DEVICES; i++) {
 		struct device *d = &devices[i];
 
-		d->daemon = &daemon_;
+		d->devices = &all_devices;
 		d->busid = (char *)busids[i];
 		d->info =
 			(struct usb_device_info){.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
 		snprintf(d->alias, sizeof(d->alias), "%s", i ? "" : "keyboard");
-		list_append(&daemon_.devices->all, &d->link);
+		list_append(&all_devices.all, &d->link);
 	}
 	for (unsigned i = 0; i < GUESTS; i++)
 		guests[i].sock = -1;
@@ -374,7 +377,7 @@ static void step(struct cursor *c, uint8_t what)
 	clock_turn();
 	for (unsigned i = 0; i < GUESTS; i++)
 		hear(&guests[i]);
-	promise(!vm.asleep || vm.agents.there);
+	promise(!vm.asleep || side.agents.there);
 	promise(!guest_side_takes(&vm) || guest_side_version(&vm));
 }
 

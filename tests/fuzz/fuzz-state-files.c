@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "daemon/routing/claims.h"
 #include "daemon/routing/old_sessions.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 #include "policy/usb_class.h"
 #include "tests/fuzz/clock-loop.h"
 #include "tests/fuzz/promise.h"
@@ -81,21 +81,20 @@ static unsigned length(const struct list *list)
 /* What is only read later, and by itself. */
 static void read_the_rest(struct fixture *f)
 {
-	struct daemon *d = &f->daemon;
 	struct route_before before;
 	struct route_let_go let_go;
 
-	ports_off_free(d);
-	promise(ports_off_load(d) == 0);
+	ports_off_free(&f->devices);
+	promise(ports_off_load(&f->devices) == 0);
 	claims_clear(&f->routing.claimed_before);
 	promise(claims_load(f->core.config->runtime_directory, &f->routing.claimed_before) == 0);
-	old_sessions_free(d);
-	old_sessions_load(d);
+	old_sessions_free(&f->routing);
+	old_sessions_load(&f->routing);
 	list_for_each(it, &f->devices.all)
 		claims_take(&f->routing.claimed_before, list_entry(it, struct device, link),
 			    &let_go, &before);
-	promise(claims_save(d) == 0);
-	old_sessions_save(d);
+	promise(claims_save(&f->routing) == 0);
+	old_sessions_save(&f->routing);
 }
 
 static void plug_some(struct fixture *f)
@@ -116,13 +115,13 @@ static void say_something(struct fixture *f)
 	settle(f);
 	say(f, ROUTE_ASSIGN, "keyboard", f->vm1);
 	settle(f);
-	off = length(&f->daemon.devices->off);
+	off = length(&f->devices.off);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		before[i] = f->daemon.books->now.list[i].n;
+		before[i] = f->books.now.list[i].n;
 	begin_anew(f);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		promise(f->daemon.books->now.list[i].n == before[i]);
-	promise(length(&f->daemon.devices->off) == off);
+		promise(f->books.now.list[i].n == before[i]);
+	promise(length(&f->devices.off) == off);
 }
 
 /* What a person says, of a device that may not be there, or be one of several. */
@@ -138,9 +137,9 @@ static void command_of(struct fixture *f, uint8_t how, struct vm *vm)
 	if ((how & 0x40) && ask.verb == ROUTE_ATTACH)
 		ask.for_seconds = 2;
 	ask.until_unplug = (how & 0x20) && ask.verb == ROUTE_ATTACH;
-	if (subjects_resolve(&f->daemon, texts[how / 4 % 4], subjects, &ask.n_subjects,
+	if (subjects_resolve(&f->commands, texts[how / 4 % 4], subjects, &ask.n_subjects,
 			     &expected) == 0)
-		route_command(&f->daemon, &ask, on_done, f, NULL);
+		route_command(&f->commands, &ask, on_done, f, NULL);
 }
 
 static void let_pass(struct fixture *f, struct cursor *steps)
@@ -150,11 +149,10 @@ static void let_pass(struct fixture *f, struct cursor *steps)
 	for (unsigned n = 0; n < STEPS && (what = cursor_take(steps, 1)); n++)
 		if (*what == 0xff) {
 			daemon_steps_anew(f);
-			old_sessions_load(&f->daemon);
+			old_sessions_load(&f->routing);
 			started(f);
 		} else if (*what >= 0xf0) {
-			command_of(f, step_byte(steps),
-				   *what & 1 ? vm_find(&f->daemon, "vm1") : NULL);
+			command_of(f, step_byte(steps), *what & 1 ? vm_find(&f->vms, "vm1") : NULL);
 		} else {
 			daemon_step(steps, *what);
 		}
@@ -171,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	steps = put_files(f, &c);
 	begin_anew(f);
 	daemon_steps_begin(f);
-	old_sessions_load(&f->daemon);
+	old_sessions_load(&f->routing);
 	started(f);
 	vm_is(f->vm1, true);
 	plug_some(f);

@@ -110,9 +110,20 @@ void control_error(struct control_caller *caller, const char *error, json_t *par
 	answered(caller, r, message, len);
 }
 
-struct daemon *control_daemon(struct control_caller *caller _unused_)
+const struct control_rooms *control_rooms(struct control_caller *caller _unused_)
 {
-	return &the_fixture->daemon;
+	static struct control_rooms rooms;
+	struct fixture *f = the_fixture;
+
+	rooms = (struct control_rooms){
+		.core = &f->core,
+		.books = &f->books,
+		.devices = &f->devices,
+		.vms = &f->vms,
+		.routing = &f->routing,
+		.commands = &f->commands,
+	};
+	return &rooms;
 }
 
 bool control_may_change(const struct control_caller *caller)

@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "daemon/commands/hotkey.h"
 #include "daemon/routing/claims.h"
 #include "daemon/routing/old_sessions.h"
 #include "daemon/config/policy_files.h"
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 #include "daemon/core/state_file.h"
-#include "daemon/routing/twins.h"
+#include "daemon/devices/twins.h"
 #include "daemon/vms/vm_private.h"
 #include "policy/usb_class.h"
 
@@ -46,7 +47,7 @@ void settle(struct fixture *f)
 
 	do {
 		moved = false;
-		list_for_each(it, &f->daemon.devices->all)
+		list_for_each(it, &f->devices.all)
 			moved = step(list_entry(it, struct device, link)) || moved;
 		if (++n > 100)
 			fail_msg("it never comes to rest");
@@ -59,7 +60,7 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	struct device *d = calloc(1, sizeof(*d));
 
 	list_init(&d->link);
-	d->daemon = &f->daemon;
+	d->devices = &f->devices;
 	assert_true(asprintf(&d->syspath, "/sys/devices/%s", busid) > 0);
 	d->busid = strdup(busid);
 	assert_true(asprintf(&d->stable_port, "0000:00:14.0/usb2:%s", strchr(busid, '-') + 1) > 0);
@@ -71,8 +72,8 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->devnum = f->devnum;
 	d->number = ++f->devices.n_seen;
 	device_find_section(d);
-	assert_int_equal(route_prepare(d), 0);
-	list_append(&f->daemon.devices->all, &d->link);
+	assert_int_equal(route_prepare(&f->routing, d), 0);
+	list_append(&f->devices.all, &d->link);
 	route_added(d);
 	return d;
 }
@@ -124,12 +125,12 @@ void say_with(struct fixture *f, struct route_ask ask, const char *what)
 
 	if (what)
 		assert_int_equal(
-			subjects_resolve(&f->daemon, what, subjects, &ask.n_subjects, &expected),
+			subjects_resolve(&f->commands, what, subjects, &ask.n_subjects, &expected),
 			0);
 	ask.subjects = subjects;
 	snprintf(ask.who, sizeof(ask.who), "the test");
 	f->answers = 0;
-	route_command(&f->daemon, &ask, on_done, f, NULL);
+	route_command(&f->commands, &ask, on_done, f, NULL);
 }
 
 void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *vm)
@@ -235,7 +236,7 @@ int reload_with(struct fixture *f, const char *config, const char *rules)
 	int r;
 
 	write_config(f, config, rules);
-	r = daemon_reload(&f->daemon, &errors);
+	r = commands_reload(&f->commands, &errors);
 	if (r == 0)
 		assert_null(errors.text);
 	config_errors_deinit(&errors);
@@ -251,54 +252,162 @@ const char usual_config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
 			    "[group desk]\ndevices = keyboard mouse\n"
 			    "[group secret]\ndevices = keyboard private\n";
 
+/* Who hears of what, as daemon.c has it; guests' sides are the script's. */
+
+static void on_wanted_elsewhere(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	routes_review(&f->routing);
+}
+
+static int on_vm_made(void *ctx _unused_, struct vm *vm _unused_)
+{
+	return 0;
+}
+
+static void on_vm_freed(void *ctx _unused_, struct vm *vm _unused_)
+{
+}
+
+static void on_vm_link(void *ctx, struct vm *vm, bool up)
+{
+	struct fixture *f = ctx;
+
+	if (up)
+		old_sessions_hang_up(&f->routing, vm);
+	route_vm_changed(&f->routing, vm);
+}
+
+static void on_vm(void *ctx _unused_, struct vm *vm)
+{
+	assert_non_null(vm);
+}
+
+static void on_import_asked(void *ctx _unused_, struct vm *vm, uint32_t client, const char *busid)
+{
+	fail_msg("%s: client %u asks for %s", vm->name, client, busid);
+}
+
+static void on_vm_silenced(void *ctx _unused_, struct vm *vm _unused_, const char *why)
+{
+	assert_true(*why);
+}
+
+static void on_vm_left(void *ctx, struct vm *vm)
+{
+	struct fixture *f = ctx;
+
+	route_calls_vm_left(&f->commands, vm);
+}
+
+static void on_vm_ended(void *ctx _unused_)
+{
+}
+
+static const struct vms_ops vms_ops = {
+	.made = on_vm_made,
+	.freed = on_vm_freed,
+	.link = on_vm_link,
+	.import_asked = on_import_asked,
+	.agent_asked = on_vm,
+	.stands = on_vm,
+	.goes_on = on_vm,
+	.known = on_vm,
+	.have_started = on_wanted_elsewhere,
+	.silenced = on_vm_silenced,
+	.left = on_vm_left,
+	.ended = on_vm_ended,
+};
+
+static void on_moved(void *ctx, struct device *device)
+{
+	struct fixture *f = ctx;
+
+	commands_moved(&f->commands, device);
+}
+
+static void on_named(void *ctx, struct device *device)
+{
+	struct fixture *f = ctx;
+
+	route_calls_named(&f->commands, device);
+}
+
+static void on_judge(void *ctx, struct device *device)
+{
+	struct fixture *f = ctx;
+
+	commands_judge(&f->commands, device);
+}
+
+static void on_removed(void *ctx, struct device *device)
+{
+	struct fixture *f = ctx;
+
+	commands_removed(&f->commands, device);
+}
+
+static void on_hotkey(void *ctx, struct device *keyboard, enum hotkey which)
+{
+	struct fixture *f = ctx;
+
+	hotkey_struck(&f->commands, keyboard, which);
+}
+
+static bool guest_takes(void *ctx, const struct vm *vm)
+{
+	const struct fixture *f = ctx;
+
+	return vm == f->takes;
+}
+
+static const struct routing_ops routing_ops = {
+	.exports_changed = on_vm,
+	.moved = on_moved,
+	.named = on_named,
+	.judge = on_judge,
+	.removed = on_removed,
+	.hotkey = on_hotkey,
+	.takes = guest_takes,
+};
+
 static void begin(struct fixture *f)
 {
 	struct config_errors errors = {0};
-	struct daemon *d = &f->daemon;
 
 	f->core = (struct core){.config_file = f->config_path};
-	f->devices = (struct devices){.core = &f->core, .books = &f->books};
-	f->vms = (struct vms){.core = &f->core};
-	f->routing = (struct routing){
-		.core = &f->core, .books = &f->books, .devices = &f->devices, .vms = &f->vms};
-	f->commands = (struct commands){.core = &f->core};
-	f->guests = (struct guests){.core = &f->core};
-	*d = (struct daemon){.core = &f->core,
-			     .books = &f->books,
-			     .devices = &f->devices,
-			     .vms = &f->vms,
-			     .routing = &f->routing,
-			     .commands = &f->commands,
-			     .guests = &f->guests};
+	wish_books_init(&f->books, &f->core);
+	f->books.ended = on_wanted_elsewhere;
+	f->books.ctx = f;
+	devices_init(&f->devices, &f->core, &f->books);
+	f->devices.named = on_wanted_elsewhere;
+	f->devices.ctx = f;
+	vms_init(&f->vms, &f->core, &vms_ops, f);
+	routing_init(&f->routing, &f->devices, &f->vms, &routing_ops, f);
+	commands_init(&f->commands, &f->routing);
 	if (config_load(&f->core.config, f->config_path, true, &errors) ||
 	    policy_files_load(&f->core.policy, f->config_path, f->core.config, &errors))
 		fail_msg("%s", errors.text);
 	assert_int_equal(loop_new(&f->core.loop), 0);
-	list_init(&f->devices.all);
-	list_init(&f->vms.all);
-	list_init(&f->commands.calls);
-	list_init(&f->commands.port_jobs);
-	list_init(&f->devices.off);
-	list_init(&f->routing.claimed_before);
-	list_init(&f->routing.old_sessions);
-	list_init(&f->vms.leaving);
-	wish_books_init(&f->books, &f->core);
-	bearers_init(&f->devices.names.bearers);
+	f->core.runtime_directory = f->core.config->runtime_directory;
+	f->core.state_directory = f->core.config->state_directory;
 	f->devices.names.wait_ns = NAME_WAIT;
-	assert_int_equal(routes_load(d), 0);
-	vms_find_group(d);
-	assert_int_equal(vms_make_sockets(d), 0);
-	assert_int_equal(vms_start(d), 0);
-	f->vm1 = vm_find(d, "vm1");
-	f->vm2 = vm_find(d, "vm2");
-	f->vm3 = vm_find(d, "vm3");
+	assert_int_equal(routes_load(&f->routing), 0);
+	vms_find_group(&f->vms);
+	assert_int_equal(vms_make_sockets(&f->vms), 0);
+	assert_int_equal(vms_start(&f->vms), 0);
+	f->vm1 = vm_find(&f->vms, "vm1");
+	f->vm2 = vm_find(&f->vms, "vm2");
+	f->vm3 = vm_find(&f->vms, "vm3");
 }
 
 /* All VMs' threads stand, and devices were looked for: the daemon is ready. */
 void started(struct fixture *f)
 {
-	f->daemon.core->ready = true;
-	routes_started(&f->daemon);
+	f->core.ready = true;
+	routes_started(&f->routing);
+	commands_started(&f->commands);
 }
 
 static void vms_end(const struct list *vms)
@@ -314,13 +423,12 @@ static void vms_end(const struct list *vms)
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
-	struct daemon *d = &f->daemon;
 	struct list *l;
 
 	f->core.stopping = true;
-	routes_stop(d);
-	loop_cancel(f->core.loop, &f->books.end);
-	vms_stop(d);
+	routes_stop(&f->routing);
+	commands_stop(&f->commands);
+	vms_stop(&f->vms);
 	while ((l = list_pop(&f->devices.all))) {
 		struct device *device = list_entry(l, struct device, link);
 		struct guest_device *gd = thread_of(device);
@@ -332,19 +440,18 @@ static void end(struct fixture *f)
 	}
 	vms_end(&f->vms.all);
 	vms_end(&f->vms.leaving);
-	vms_free(d);
+	vms_free(&f->vms);
 	assert_int_equal(threads(), 0);
 	wish_books_deinit(&f->books);
 	bearers_deinit(&f->devices.names.bearers);
 	claims_clear(&f->routing.claimed_before);
-	twins_free(d);
-	ports_off_free(d);
-	old_sessions_free(d);
+	twins_free(&f->devices);
+	ports_off_free(&f->devices);
+	old_sessions_free(&f->routing);
 	loop_free(f->core.loop);
 	policy_free(f->core.policy);
 	config_free(f->core.config);
 	script_end();
-	*d = (struct daemon){0};
 }
 
 /* Another start of the daemon, with the files of the last one, before it is ready. */

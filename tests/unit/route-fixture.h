@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/vms/vm_process.h"
-#include "daemon/daemon.h"
+#include "daemon/commands/commands.h"
 #include "daemon/routing/route_private.h"
 #include "daemon/commands/subjects.h"
 
@@ -38,19 +38,18 @@ struct guest_device {
 };
 
 struct fixture {
-	struct daemon daemon; /* of what follows */
 	struct core core;
 	struct wish_books books;
 	struct devices devices;
 	struct vms vms;
 	struct routing routing;
 	struct commands commands;
-	struct guests guests;
 	char folder[64], config_path[96];
 	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
 	struct device *keyboard;    /* the one that set_up() plugs in */
 	uint16_t devnum;	    /* of what is plugged in next */
 	int other_keyboards;	    /* that the host has beside those in the test */
+	struct vm *takes; /* something in its guest takes what is exported to it; or NULL */
 	unsigned answers;
 	enum route_outcome outcome;
 	char text[1024];

@@ -326,67 +326,9 @@ void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 
 /* ------------------------------------------------------------- the others */
 
-void guest_side_changed(struct vm *vm)
-{
-	assert_non_null(vm);
-}
-
-void guest_side_stop(struct vm *vm)
-{
-	assert_non_null(vm);
-}
-
-bool guest_side_takes(const struct vm *vm)
-{
-	return vm->agents.there != NULL;
-}
-
-void agents_card(struct vm *vm _unused_, bool up _unused_)
-{
-}
-
-void agents_close(struct vm *vm _unused_, const char *why _unused_)
-{
-}
-
-void agents_ready(struct vm *vm _unused_)
-{
-}
-
-void agent_asked(void *ctx _unused_)
-{
-}
-
-void exports_import_asked(void *ctx _unused_, uint32_t client _unused_, const char *busid _unused_)
-{
-}
-
 int guest_hang_up(struct guest *guest _unused_, const struct guest_peer *peer _unused_)
 {
 	return -ENOSYS;
-}
-
-void daemon_stop(struct daemon *daemon _unused_, int exit_status _unused_)
-{
-	fail_msg("the daemon ended");
-}
-
-void daemon_vm_goes_on(struct vm *vm _unused_)
-{
-}
-
-void daemon_vm_known(struct vm *vm _unused_)
-{
-}
-
-void daemon_maybe_done(struct daemon *daemon _unused_)
-{
-}
-
-char *daemon_path(char *buf, size_t size, const char *folder, const char *name)
-{
-	snprintf(buf, size, "%s/%s", folder, name);
-	return buf;
 }
 
 /* Whose daemon it is; for what is asked without saying whose. */
@@ -397,11 +339,11 @@ static bool types(const struct device *d)
 	return d->classes >> USB_CLASS_HID_KEYBOARD & 1;
 }
 
-static int keyboards_left(const struct daemon *daemon, const char *const *leaving, size_t n)
+static int keyboards_left(const struct devices *devices, const char *const *leaving, size_t n)
 {
 	int left = the_fixture->other_keyboards;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		bool leaves = d->ours || !types(d);
 
@@ -412,18 +354,18 @@ static int keyboards_left(const struct daemon *daemon, const char *const *leavin
 	return left;
 }
 
-bool host_loses_keyboard(const struct daemon *daemon, const char *const *leaving, size_t n_before,
+bool host_loses_keyboard(const struct devices *devices, const char *const *leaving, size_t n_before,
 			 size_t n)
 {
-	return keyboards_left(daemon, leaving, n_before) > 0 &&
-	       keyboards_left(daemon, leaving, n) == 0;
+	return keyboards_left(devices, leaving, n_before) > 0 &&
+	       keyboards_left(devices, leaving, n) == 0;
 }
 
 bool host_is_last_keyboard(const struct device *device)
 {
 	const char *path = device->syspath;
 
-	return host_loses_keyboard(device->daemon, &path, 0, 1);
+	return host_loses_keyboard(device->devices, &path, 0, 1);
 }
 
 /* ------------------------------------------------------------- what happens, in words */
@@ -570,7 +512,7 @@ void vm_is(struct vm *vm, bool connected)
 /* The thread of a VM that was told to end does. Return: whether there was one. */
 bool vm_ends(struct fixture *f, const char *name)
 {
-	list_for_each(it, &f->daemon.vms->leaving) {
+	list_for_each(it, &f->vms.leaving) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
@@ -585,7 +527,7 @@ bool vm_ends(struct fixture *f, const char *name)
 void vms_stand(struct fixture *f)
 {
 	poll(NULL, 0, 1);
-	loop_turn(f->daemon.core->loop, false);
+	loop_turn(f->core.loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

@@ -19,17 +19,19 @@
 #include "protocol/agent_wire.h"
 #include "base/fd.h"
 #include "daemon/guests/agent.h"
-#include "daemon/daemon.h"
 #include "daemon/routing/exports.h"
 #include "daemon/guests/guest_side.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
 
 #define PATIENCE_NS (20ull * 1000000000)
 
 struct fixture {
-	struct daemon daemon;
 	struct core core;
+	struct vms vms;
+	struct guests guests;
+	struct guest_side side;
 	struct devices all_devices;
 	struct vm vm;
 	struct device devices[2];
@@ -108,7 +110,7 @@ void guest_agent_end(struct guest *guest _unused_, uint32_t number)
 	now->ends |= 1u << number;
 }
 
-void exports_tell(struct vm *vm _unused_)
+void exports_tell(struct routing *routing _unused_, struct vm *vm _unused_)
 {
 }
 
@@ -120,7 +122,7 @@ static int dial(struct fixture *f)
 
 	agent_asked(&f->vm);
 	while (given < 0 && loop_now() < limit) {
-		loop_turn(f->daemon.core->loop, false);
+		loop_turn(f->core.loop, false);
 		poll(NULL, 0, 1);
 	}
 	sock = given;
@@ -148,7 +150,7 @@ static const char *hears(struct fixture *f, int sock)
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			return "";
 		if (got < 0) {
-			loop_turn(f->daemon.core->loop, false);
+			loop_turn(f->core.loop, false);
 			poll(NULL, 0, 1);
 			continue;
 		}
@@ -199,19 +201,21 @@ static int set_up(void **state)
 	struct fixture *f = now = calloc(1, sizeof(*f));
 
 	f->all_devices.core = &f->core;
-	f->daemon = (struct daemon){.core = &f->core, .devices = &f->all_devices};
+	f->vms.core = &f->core;
+	f->guests = (struct guests){.core = &f->core, .devices = &f->all_devices, .vms = &f->vms};
+	f->side.guests = &f->guests;
 	assert_int_equal(loop_new(&f->core.loop), 0);
-	list_init(&f->daemon.devices->all);
-	f->vm = (struct vm){.daemon = &f->daemon, .name = "vm1", .connected = true};
+	list_init(&f->all_devices.all);
+	f->vm = (struct vm){.vms = &f->vms, .side = &f->side, .name = "vm1", .connected = true};
 	for (unsigned i = 0; i < 2; i++) {
 		struct device *d = &f->devices[i];
 
-		d->daemon = &f->daemon;
+		d->devices = &f->all_devices;
 		d->busid = strdup(i ? "2-1.4" : "1-1");
 		d->info =
 			(struct usb_device_info){.busnum = i + 1, .devnum = 10, .speed = i ? 5 : 2};
 		snprintf(d->tag, sizeof(d->tag), "device%u", i);
-		list_append(&f->daemon.devices->all, &d->link);
+		list_append(&f->all_devices.all, &d->link);
 	}
 	memcpy(f->devices[0].alias, "keyboard", 9);
 	memcpy(f->devices[1].alias, "stick", 6);
@@ -226,10 +230,10 @@ static int tear_down(void **state)
 
 	agents_close(&f->vm, "the test ends");
 	guest_side_stop(&f->vm);
-	loop_turn(f->daemon.core->loop, false);
+	loop_turn(f->core.loop, false);
 	for (unsigned i = 0; i < 2; i++)
 		free(f->devices[i].busid);
-	loop_free(f->daemon.core->loop);
+	loop_free(f->core.loop);
 	free(f);
 	return 0;
 }
@@ -420,8 +424,8 @@ static void test_sleeps(void **state)
 	assert_quiet(f, sock);
 	assert_true(f->vm.asleep);
 	close(sock);
-	while (f->vm.agents.there)
-		loop_turn(f->daemon.core->loop, false);
+	while (f->side.agents.there)
+		loop_turn(f->core.loop, false);
 	assert_false(f->vm.asleep);
 }
 
@@ -448,7 +452,7 @@ static void test_newer_takes_over(void **state)
 	close(third);
 	guest_side_changed(&f->vm);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 }
 
 static void test_other_protocol(void **state)
@@ -503,7 +507,7 @@ static void test_ends(void **state)
 	assert_hears(f, sock, "SYNCED");
 	close(sock);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 	/* Who waits for the guest to take it hears of that. */
 	assert_string_equal(f->said, "1-1 not ");
 }
@@ -514,10 +518,10 @@ static void test_let_in_when_all_is_known(void **state)
 	struct fixture *f = *state;
 	int sock;
 
-	f->vm.agents.ready = false;
+	f->side.agents.ready = false;
 	agent_asked(&f->vm);
 	for (unsigned i = 0; i < 10; i++)
-		loop_turn(f->daemon.core->loop, false);
+		loop_turn(f->core.loop, false);
 	assert_int_equal(given, -1);
 	f->exported[0] = f->routes[0].session = true;
 	agents_ready(&f->vm);
@@ -549,7 +553,7 @@ static void test_ended_by_word(void **state)
 	second = greeted(f);
 	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
 	assert_int_equal(f->last, 4);
-	f->daemon.core->stopping = true;
+	f->core.stopping = true;
 	agents_close(&f->vm, "the daemon ends");
 	assert_false(guest_side_takes(&f->vm));
 	assert_int_equal(f->ends, 1u << 1 | 1u << 2 | 1u << 3);
@@ -613,7 +617,7 @@ static void test_too_much(void **state)
 			continue;
 		if (errno != EAGAIN)
 			break;
-		loop_turn(f->daemon.core->loop, false);
+		loop_turn(f->core.loop, false);
 	}
 	assert_true(n > 512 && n < 5000);
 	while (*hears(f, sock))

@@ -86,7 +86,7 @@ static void a_wait_that_is_over_leaves_the_wish(void **state)
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	while (!f->answers)
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 	assert_answer(f, ROUTE_PENDING, "type: usbip attach");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
@@ -167,7 +167,7 @@ static void attach_with_a_wait_to_a_vm_that_is_away_is_not_within_it(void **stat
 	command(f, f->vm1, 0.01);
 	assert_int_equal(f->answers, 0);
 	while (!f->answers)
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: vm1 is not connected");
 	assert_by(f->keyboard, "vm1", "command");
 	vm_is(f->vm1, true);
@@ -182,17 +182,14 @@ static void attach_with_a_wait_of_what_is_not_plugged_in_is_not_within_it(void *
 	unplug(f->keyboard);
 	command(f, f->vm1, 0.01);
 	while (!f->answers)
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: it is not plugged in");
 	assert_by(plug(f, "S1"), "vm1", "command");
 }
 
-/* Any pointer: the fixture's guest takes what is exported to it. */
 static void has_agent(struct vm *vm)
 {
-	static char agent;
-
-	vm->agents.there = (struct agent *)&agent;
+	the_fixture->takes = vm;
 }
 
 static void a_guest_with_an_agent_is_waited_for_and_the_time_is_told(void **state)
@@ -223,7 +220,7 @@ static void an_agent_that_does_not_get_it_within_the_wait_leaves_the_wish(void *
 	settle(f);
 	route_guest_says(f->keyboard, false, "no free port");
 	while (!f->answers)
-		loop_turn(f->daemon.core->loop, true);
+		loop_turn(f->core.loop, true);
 	assert_answer(f, ROUTE_PENDING,
 		      "keyboard: routed to vm1, which has not got it yet: no free port");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -235,7 +232,7 @@ static int resolve(struct fixture *f, const char *text)
 	const char *expected;
 	size_t n;
 
-	return subjects_resolve(&f->daemon, text, subjects, &n, &expected);
+	return subjects_resolve(&f->commands, text, subjects, &n, &expected);
 }
 
 static void a_vm_or_device_that_is_not_known_is_unknown(void **state)
@@ -246,7 +243,7 @@ static void a_vm_or_device_that_is_not_known_is_unknown(void **state)
 	assert_int_equal(resolve(f, "1234:5678"), RESOLVE_UNKNOWN);
 	assert_int_equal(resolve(f, "group=trackballs"), RESOLVE_UNKNOWN);
 	assert_int_equal(resolve(f, "class=elephant"), -EINVAL);
-	assert_null(vm_find(&f->daemon, "vm9"));
+	assert_null(vm_find(&f->vms, "vm9"));
 }
 
 static void several_that_match_are_ambiguous(void **state)

@@ -20,7 +20,8 @@
 
 #include "base/fd.h"
 #include "protocol/virt_wire.h"
-#include "daemon/daemon.h"
+#include "daemon/core/state_file.h"
+#include "daemon/guests/guests.h"
 #include "daemon/routing/route.h"
 #include "daemon/guests/virt_link.h"
 
@@ -30,8 +31,8 @@ static struct config config;
 static struct core core = {.config = &config};
 static struct devices devices = {.core = &core};
 static struct vms all_vms = {.core = &core};
-static struct guests guests = {.core = &core};
-static struct daemon d = {.core = &core, .devices = &devices, .vms = &all_vms, .guests = &guests};
+static struct guests guests = {.core = &core, .devices = &devices, .vms = &all_vms};
+static struct guest_side side = {.guests = &guests};
 static struct vm vms[2];
 static struct device device;
 static struct route_status route;
@@ -41,7 +42,7 @@ static unsigned changes;       /* calls of guest_side_changed() */
 static int helper = -1;
 static struct virt_reader reader;
 
-char *daemon_path(char *buf, size_t size, const char *in, const char *name)
+char *state_file_path(char *buf, size_t size, const char *in, const char *name)
 {
 	snprintf(buf, size, "%s/%s", in, name);
 	return buf;
@@ -366,12 +367,13 @@ static int setup(void **state)
 	list_init(&devices.all);
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(vms[i].name, sizeof(vms[i].name), "vm%u", i + 1);
-		vms[i].daemon = &d;
+		vms[i].vms = &all_vms;
+		vms[i].side = &side;
 		vms[i].connected = true;
 		list_append(&all_vms.all, &vms[i].link);
 	}
 	vms[1].domain = domain;
-	if (loop_new(&core.loop) < 0 || virt_link_new(&guests.virt, &d) < 0 ||
+	if (loop_new(&core.loop) < 0 || virt_link_new(&guests.virt, &guests) < 0 ||
 	    virt_link_start(guests.virt) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/libvirt", folder);
@@ -382,7 +384,7 @@ static int before(void **state)
 {
 	list_init(&devices.all);
 	route = (struct route_status){.guest_text = guest_text};
-	device = (struct device){.daemon = &d, .busid = busid, .tag = "keyboard"};
+	device = (struct device){.devices = &devices, .busid = busid, .tag = "keyboard"};
 	device.info.busnum = 1;
 	device.info.devnum = 5;
 	list_append(&devices.all, &device.link);

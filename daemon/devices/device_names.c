@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What devices are called; see device_names.h. What is told of it: device_name_why.c. */
-#include "daemon/routing/device_names.h"
+#include "daemon/devices/device_names.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/routing/port_off.h"
-#include "daemon/routing/route.h"
-#include "daemon/routing/twins.h"
+#include "daemon/devices/port_off.h"
+#include "daemon/devices/device.h"
+#include "daemon/devices/twins.h"
 #include "daemon/core/state_file.h"
 #include "policy/serial.h"
 
@@ -24,7 +24,7 @@ struct named {
 };
 
 struct naming {
-	struct daemon *daemon;
+	struct devices *devices;
 	struct named *at;
 	size_t n;
 	uint64_t now, until; /* until: when to look again; 0: at the next change */
@@ -33,18 +33,18 @@ struct naming {
 
 /* ------------------------------------------------------------- files */
 
-static char *bearers_path(const struct daemon *daemon, char *buf, size_t size)
+static char *bearers_path(const struct devices *devices, char *buf, size_t size)
 {
-	return daemon_path(buf, size, daemon->core->config->state_directory, "bearers");
+	return state_file_path(buf, size, devices->core->config->state_directory, "bearers");
 }
 
 /**
  * device_names_load() - read which devices bore names before this start
- * @daemon:	the daemon; its names are empty
+ * @devices:	the daemon; its names are empty
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int device_names_load(struct daemon *daemon)
+int device_names_load(struct devices *devices)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
@@ -52,9 +52,9 @@ int device_names_load(struct daemon *daemon)
 	size_t len;
 	int r;
 
-	r = state_file_read(bearers_path(daemon, path, sizeof(path)), &text, &len);
+	r = state_file_read(bearers_path(devices, path, sizeof(path)), &text, &len);
 	if (r == 0)
-		r = bearers_parse(&daemon->devices->names.bearers, text, len, &bad);
+		r = bearers_parse(&devices->names.bearers, text, len, &bad);
 	if (r < 0 && r != -ENOENT) {
 		log_err("%s: %s", path, errno_text(r));
 		return r;
@@ -65,14 +65,14 @@ int device_names_load(struct daemon *daemon)
 }
 
 /* What can't be written holds all the same, until the daemon's end. */
-static void bearers_save(struct daemon *daemon)
+static void bearers_save(struct devices *devices)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
 	size_t len;
-	int r = bearers_format(&daemon->devices->names.bearers, &text, &len);
+	int r = bearers_format(&devices->names.bearers, &text, &len);
 
-	bearers_path(daemon, path, sizeof(path));
+	bearers_path(devices, path, sizeof(path));
 	if (r == 0)
 		r = state_file_write(path, text, len);
 	if (r < 0)
@@ -83,40 +83,40 @@ static void bearers_save(struct daemon *daemon)
 
 /* ------------------------------------------------------------- what is remembered */
 
-static bool is_given(const struct daemon *daemon, const char *name)
+static bool is_given(const struct devices *devices, const char *name)
 {
-	return wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
+	return wish_find_target(&devices->books->now.list[WISHES_NAMES], name);
 }
 
-static bool is_configured(const struct daemon *daemon, const char *name)
+static bool is_configured(const struct devices *devices, const char *name)
 {
-	return config_find_device(daemon->core->config, name) ||
-	       config_find_group(daemon->core->config, name);
+	return config_find_device(devices->core->config, name) ||
+	       config_find_group(devices->core->config, name);
 }
 
 /* A section that has gone may come back; a name that was taken away is given anew. */
-static void forget_what_has_gone(struct daemon *daemon, bool sections_too)
+static void forget_what_has_gone(struct devices *devices, bool sections_too)
 {
-	struct bearers *bearers = &daemon->devices->names.bearers;
+	struct bearers *bearers = &devices->names.bearers;
 
 	list_for_each_safe(it, &bearers->all) {
 		struct bearer *b = list_entry(it, struct bearer, link);
 
 		if (b->given.port
-			    ? !is_given(daemon, b->name)
-			    : sections_too && !config_find_device(daemon->core->config, b->name))
+			    ? !is_given(devices, b->name)
+			    : sections_too && !config_find_device(devices->core->config, b->name))
 			bearers_forget(bearers, b);
 	}
 }
 
-static struct bearer *memory_of(struct daemon *daemon, const char *name)
+static struct bearer *memory_of(struct devices *devices, const char *name)
 {
-	struct bearers *bearers = &daemon->devices->names.bearers;
+	struct bearers *bearers = &devices->names.bearers;
 	struct bearer *b;
 	int r = bearers_get(bearers, name, &b);
 
 	if (r == -ENOSPC) {
-		forget_what_has_gone(daemon, true);
+		forget_what_has_gone(devices, true);
 		r = bearers_get(bearers, name, &b);
 	}
 	return r < 0 ? NULL : b;
@@ -151,7 +151,7 @@ static void look_again_at(struct naming *naming, const struct bearer *b)
 
 static void name_by_section(struct naming *naming, const struct config_device *section)
 {
-	struct bearers *bearers = &naming->daemon->devices->names.bearers;
+	struct bearers *bearers = &naming->devices->names.bearers;
 	struct device_facts facts[BEARER_CANDIDATES_MAX];
 	size_t index[BEARER_CANDIDATES_MAX];
 	size_t n = section_candidates(naming, section, facts, index);
@@ -164,10 +164,10 @@ static void name_by_section(struct naming *naming, const struct config_device *s
 		b = NULL;
 	}
 	if (!b && n)
-		b = memory_of(naming->daemon, section->name);
+		b = memory_of(naming->devices, section->name);
 	if (!b)
 		return;
-	found = bearer_find(b, facts, n, naming->now, naming->daemon->devices->names.wait_ns,
+	found = bearer_find(b, facts, n, naming->now, naming->devices->names.wait_ns,
 			    &naming->remembers_more);
 	look_again_at(naming, b);
 	if (found >= 0)
@@ -176,20 +176,20 @@ static void name_by_section(struct naming *naming, const struct config_device *s
 
 /* ------------------------------------------------------------- names by command */
 
-static const struct wish *next_name(const struct daemon *daemon, struct list **it)
+static const struct wish *next_name(const struct devices *devices, struct list **it)
 {
-	const struct wishes *names = &daemon->books->now.list[WISHES_NAMES];
+	const struct wishes *names = &devices->books->now.list[WISHES_NAMES];
 
 	for (*it = *it ? (*it)->next : names->all.next; *it != &names->all; *it = (*it)->next) {
 		const struct wish *w = list_entry(*it, struct wish, link);
 
-		if (w->kind != WISH_NAME && !is_configured(daemon, w->target))
+		if (w->kind != WISH_NAME && !is_configured(devices, w->target))
 			return w;
 	}
 	return NULL;
 }
 
-#define for_each_name(daemon, w, it) for (struct list *it = NULL; (w = next_name(daemon, &it));)
+#define for_each_name(devices, w, it) for (struct list *it = NULL; (w = next_name(devices, &it));)
 
 /* The devices that may have been given a name, but for those that bear a section's. */
 static size_t name_candidates(const struct naming *naming, const struct wish *w,
@@ -216,7 +216,7 @@ static size_t name_candidates(const struct naming *naming, const struct wish *w,
 static struct bearer *memory_of_given(struct naming *naming, const struct wish *w)
 {
 	const struct device_facts then = {.serial = w->serial, .stable_port = w->port};
-	struct bearer *b = memory_of(naming->daemon, w->target);
+	struct bearer *b = memory_of(naming->devices, w->target);
 
 	if (b && bearer_give(b, w->id_vendor, w->id_product,
 			     w->kind == WISH_SERIAL ? serial_lasting(&then) : NULL, w->port) < 0)
@@ -230,9 +230,9 @@ static void find_given(struct naming *naming)
 	const struct wish *w;
 
 	for (size_t i = 0; i < naming->n; i++)
-		wish_adopt_serial(&naming->daemon->books->now.list[WISHES_NAMES],
+		wish_adopt_serial(&naming->devices->books->now.list[WISHES_NAMES],
 				  &naming->at[i].facts);
-	for_each_name(naming->daemon, w, it)
+	for_each_name(naming->devices, w, it)
 	{
 		struct device_facts facts[BEARER_CANDIDATES_MAX];
 		size_t index[BEARER_CANDIDATES_MAX], n;
@@ -263,7 +263,7 @@ static bool is_there(const struct naming *naming, const char *name)
 
 static bool was_there_just_now(const struct naming *naming, const struct bearer *b)
 {
-	return !b->gone || naming->now < b->gone + naming->daemon->devices->names.wait_ns;
+	return !b->gone || naming->now < b->gone + naming->devices->names.wait_ns;
 }
 
 /* A device without a name: how many of the missed ones it could bear. */
@@ -271,7 +271,7 @@ static void count_missed(struct naming *naming, bool just_now)
 {
 	const struct wish *w;
 
-	for_each_name(naming->daemon, w, it)
+	for_each_name(naming->devices, w, it)
 	{
 		struct bearer *b = w->kind == WISH_PORT ? NULL : memory_of_given(naming, w);
 
@@ -298,7 +298,7 @@ static void name_by_command(struct naming *naming, const struct wish *w)
 		return;
 	b = memory_of_given(naming, w);
 	n = name_candidates(naming, w, facts, index);
-	found = b ? bearer_find(b, facts, n, naming->now, naming->daemon->devices->names.wait_ns,
+	found = b ? bearer_find(b, facts, n, naming->now, naming->devices->names.wait_ns,
 				&naming->remembers_more)
 		  : -1;
 	if (found >= 0)
@@ -311,10 +311,9 @@ static void name_by_commands(struct naming *naming)
 
 	/* Those that went long ago stand back. */
 	count_missed(naming, true);
-	for_each_name(naming->daemon, w, it)
+	for_each_name(naming->devices, w, it)
 	{
-		const struct bearer *b =
-			bearers_find(&naming->daemon->devices->names.bearers, w->target);
+		const struct bearer *b = bearers_find(&naming->devices->names.bearers, w->target);
 
 		if (b && (is_there(naming, w->target) || was_there_just_now(naming, b)))
 			name_by_command(naming, w);
@@ -322,7 +321,7 @@ static void name_by_commands(struct naming *naming)
 	for (size_t i = 0; i < naming->n; i++)
 		naming->at[i].could_be = 0;
 	count_missed(naming, false);
-	for_each_name(naming->daemon, w, it) if (!is_there(naming, w->target))
+	for_each_name(naming->devices, w, it) if (!is_there(naming, w->target))
 		name_by_command(naming, w);
 	for (size_t i = 0; i < naming->n; i++) {
 		struct named *d = &naming->at[i];
@@ -336,7 +335,7 @@ static void name_by_commands(struct naming *naming)
 
 /* Wishes of an older version hang on names by now; those on serials know the port, those that end with an
  * unplugging which one that will be. */
-static void book_follow(struct daemon *daemon)
+static void book_follow(struct devices *devices)
 {
 	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
 					       WISHES_RESERVED};
@@ -344,9 +343,9 @@ static void book_follow(struct daemon *daemon)
 	unsigned n = 0, ended = 0;
 	char error[200];
 
-	if (wish_book_copy(&next, &daemon->books->now) < 0)
+	if (wish_book_copy(&next, &devices->books->now) < 0)
 		return;
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct device_facts facts = device_facts_of(d);
 		bool unique = device_pair_tells(d);
@@ -360,7 +359,7 @@ static void book_follow(struct daemon *daemon)
 	}
 	if (!n)
 		wish_book_deinit(&next);
-	else if (wish_book_commit(daemon, &next, error, sizeof(error)) < 0)
+	else if (wish_book_commit(devices->books, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
 	else if (ended)
 		log_notice("%u wishes have ended: their devices were unplugged while the daemon "
@@ -380,7 +379,7 @@ static void take_names(struct naming *naming)
 			log_notice("%s: the device in port %s is not called that any more",
 				   d->alias, d->busid);
 		memcpy(d->alias, alias, sizeof(d->alias));
-		naming->daemon->devices->names.changed = true;
+		naming->devices->names.changed = true;
 		d->judge = true;
 		if (d->alias[0]) {
 			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
@@ -395,10 +394,10 @@ static void take_names(struct naming *naming)
 
 static void names_waited(void *ctx, int res _unused_)
 {
-	struct daemon *daemon = ctx;
+	struct devices *devices = ctx;
 
-	if (devices_name_anew(daemon))
-		routes_review(daemon);
+	if (devices_name_anew(devices))
+		devices->named(devices->ctx);
 }
 
 static void naming_add(struct naming *naming, struct device *device)
@@ -410,21 +409,21 @@ static void naming_add(struct naming *naming, struct device *device)
 }
 
 /* All that are plugged in, and those whose ports were switched off: these are not gone. */
-static int naming_init(struct naming *naming, struct daemon *daemon)
+static int naming_init(struct naming *naming, struct devices *devices)
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices->all)
+	list_for_each(it, &devices->all)
 		n++;
-	list_for_each(it, &daemon->devices->off)
+	list_for_each(it, &devices->off)
 		n++;
-	*naming = (struct naming){.daemon = daemon, .now = loop_now()};
+	*naming = (struct naming){.devices = devices, .now = loop_now()};
 	naming->at = calloc(n + 1, sizeof(*naming->at));
 	if (!naming->at)
 		return -ENOMEM;
-	list_for_each(it, &daemon->devices->all)
+	list_for_each(it, &devices->all)
 		naming_add(naming, list_entry(it, struct device, link));
-	list_for_each(it, &daemon->devices->off) {
+	list_for_each(it, &devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (port_off_shown(off))
@@ -435,43 +434,43 @@ static int naming_init(struct naming *naming, struct daemon *daemon)
 
 /**
  * devices_name_anew() - find out what devices are called, since something has changed
- * @daemon:	the daemon; the sections of its devices are known
+ * @devices:	the daemon; the sections of its devices are known
  *
  * Return: whether any of them is called otherwise than when routes_review() was last called.
  */
-bool devices_name_anew(struct daemon *daemon)
+bool devices_name_anew(struct devices *devices)
 {
 	struct naming naming;
 
-	if (!daemon->core->ready || daemon->core->stopping || naming_init(&naming, daemon) < 0)
+	if (!devices->core->ready || devices->core->stopping || naming_init(&naming, devices) < 0)
 		return false;
-	twins_see(daemon);
-	forget_what_has_gone(daemon, false);
+	twins_see(devices);
+	forget_what_has_gone(devices, false);
 	find_given(&naming);
-	list_for_each(it, &daemon->core->config->devices)
+	list_for_each(it, &devices->core->config->devices)
 		name_by_section(&naming, list_entry(it, struct config_device, link));
 	name_by_commands(&naming);
 	take_names(&naming);
 	free(naming.at);
 	if (naming.remembers_more)
-		bearers_save(daemon);
-	book_follow(daemon);
-	loop_cancel(daemon->core->loop, &daemon->devices->names.waits);
+		bearers_save(devices);
+	book_follow(devices);
+	loop_cancel(devices->core->loop, &devices->names.waits);
 	if (naming.until)
-		loop_watch_time(daemon->core->loop, &daemon->devices->names.waits,
+		loop_watch_time(devices->core->loop, &devices->names.waits,
 				naming.until > naming.now ? naming.until - naming.now : 1,
-				names_waited, daemon);
-	return daemon->devices->names.changed;
+				names_waited, devices);
+	return devices->names.changed;
 }
 
 /**
  * devices_find_sections() - the configuration has other sections
- * @daemon:	the daemon
+ * @devices:	the daemon
  */
-void devices_find_sections(struct daemon *daemon)
+void devices_find_sections(struct devices *devices)
 {
-	list_for_each(it, &daemon->devices->all)
+	list_for_each(it, &devices->all)
 		device_find_section(list_entry(it, struct device, link));
-	list_for_each(it, &daemon->devices->off)
+	list_for_each(it, &devices->off)
 		device_find_section(list_entry(it, struct device, link));
 }

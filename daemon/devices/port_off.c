@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Ports that are switched off; see port_off.h. */
-#include "daemon/routing/port_off.h"
+#include "daemon/devices/port_off.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/broker/broker.h"
 #include "daemon/core/state_file.h"
 
 #define PORTS_OFF_MAX 256
@@ -36,15 +37,15 @@ static void port_off_freep(struct port_off **off)
 	*off = port_off_free(*off);
 }
 
-static struct port_off *port_off_new(struct daemon *daemon)
+static struct port_off *port_off_new(struct devices *devices)
 {
 	struct port_off *off = calloc(1, sizeof(*off));
 
 	if (!off)
 		return NULL;
 	list_init(&off->device.link);
-	off->device.daemon = daemon;
-	off->device.number = ++daemon->devices->n_seen;
+	off->device.devices = devices;
+	off->device.number = ++devices->n_seen;
 	off->device.unpowered = true;
 	return off;
 }
@@ -82,7 +83,7 @@ static void find_peer(const struct device *device, char peer[PORT_PEER_SIZE])
 
 static int port_off_copy(struct port_off **ret_off, const struct device *device)
 {
-	_cleanup_(port_off_freep) struct port_off *off = port_off_new(device->daemon);
+	_cleanup_(port_off_freep) struct port_off *off = port_off_new(device->devices);
 	struct device *d = off ? &off->device : NULL;
 
 	if (!off || copy_text(&d->syspath, device->syspath) ||
@@ -167,9 +168,9 @@ static bool take_text(char *field)
 	return true;
 }
 
-static char *unpowered_path(const struct daemon *daemon, char *path)
+static char *unpowered_path(const struct devices *devices, char *path)
 {
-	return daemon_path(path, PATH_MAX, daemon->core->config->runtime_directory, FILE_NAME);
+	return state_file_path(path, PATH_MAX, devices->core->config->runtime_directory, FILE_NAME);
 }
 
 static void put_line(FILE *f, const struct port_off *off)
@@ -187,17 +188,17 @@ static void put_line(FILE *f, const struct port_off *off)
 
 static void ports_off_print(FILE *f, const void *ctx)
 {
-	const struct daemon *daemon = ctx;
+	const struct devices *devices = ctx;
 
-	list_for_each(it, &daemon->devices->off)
+	list_for_each(it, &devices->off)
 		put_line(f, list_entry(it, struct port_off, device.link));
 }
 
-static int ports_off_save(struct daemon *daemon)
+static int ports_off_save(struct devices *devices)
 {
 	char path[PATH_MAX];
 
-	return state_file_print(unpowered_path(daemon, path), ports_off_print, daemon);
+	return state_file_print(unpowered_path(devices, path), ports_off_print, devices);
 }
 
 static int fill(struct port_off *off, char *const field[FIELDS])
@@ -231,9 +232,9 @@ static int fill(struct port_off *off, char *const field[FIELDS])
 }
 
 /* One line, which is cut up. */
-static int port_off_read(struct daemon *daemon, char *line)
+static int port_off_read(struct devices *devices, char *line)
 {
-	_cleanup_(port_off_freep) struct port_off *off = port_off_new(daemon);
+	_cleanup_(port_off_freep) struct port_off *off = port_off_new(devices);
 	char *field[FIELDS];
 	int r;
 
@@ -248,18 +249,18 @@ static int port_off_read(struct daemon *daemon, char *line)
 	if (r < 0)
 		return r;
 	device_find_section(&off->device);
-	list_append(&daemon->devices->off, &off->device.link);
+	list_append(&devices->off, &off->device.link);
 	off = NULL;
 	return 0;
 }
 
 /**
  * ports_off_load() - read which ports the last run left switched off
- * @daemon:	with its configuration and names
+ * @devices:	with its configuration and names
  *
  * Return: 0 (also where there is no file), or a negative errno. Lines that say nothing are skipped.
  */
-int ports_off_load(struct daemon *daemon)
+int ports_off_load(struct devices *devices)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX], *save = NULL;
@@ -267,12 +268,12 @@ int ports_off_load(struct daemon *daemon)
 	size_t len;
 	int r;
 
-	r = state_file_read(unpowered_path(daemon, path), &text, &len);
+	r = state_file_read(unpowered_path(devices, path), &text, &len);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	for (char *line = strtok_r(text, "\n", &save); line && n < PORTS_OFF_MAX;
 	     line = strtok_r(NULL, "\n", &save), n++) {
-		r = port_off_read(daemon, line);
+		r = port_off_read(devices, line);
 		if (r == -EINVAL)
 			log_warning("%s: a line can't be read; that a port is off is forgotten",
 				    path);
@@ -284,13 +285,13 @@ int ports_off_load(struct daemon *daemon)
 
 /**
  * ports_off_free() - forget all, and leave the file
- * @daemon:	the daemon, ending
+ * @devices:	the daemon, ending
  */
-void ports_off_free(struct daemon *daemon)
+void ports_off_free(struct devices *devices)
 {
 	struct list *l;
 
-	while ((l = list_pop(&daemon->devices->off)))
+	while ((l = list_pop(&devices->off)))
 		port_off_free(list_entry(l, struct port_off, device.link));
 }
 
@@ -298,14 +299,14 @@ void ports_off_free(struct daemon *daemon)
 
 /**
  * port_off_find() - what is known of a port that is switched off, or about to be
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @busid:	what is in it is called so, in either half of its connector
  *
  * Return: NULL where nothing is.
  */
-struct port_off *port_off_find(const struct daemon *daemon, const char *busid)
+struct port_off *port_off_find(const struct devices *devices, const char *busid)
 {
-	list_for_each(it, &daemon->devices->off) {
+	list_for_each(it, &devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!strcmp(off->device.busid, busid) || !strcmp(off->peer, busid))
@@ -316,12 +317,12 @@ struct port_off *port_off_find(const struct daemon *daemon, const char *busid)
 
 static void port_off_drop(struct port_off *off)
 {
-	struct daemon *daemon = off->device.daemon;
+	struct devices *devices = off->device.devices;
 	int r;
 
 	list_remove(&off->device.link);
 	port_off_free(off);
-	r = ports_off_save(daemon);
+	r = ports_off_save(devices);
 	if (r < 0)
 		log_err("which ports are off can't be written: %s", errno_text(r));
 }
@@ -344,8 +345,8 @@ int port_off_add(const struct device *device, bool cycling, char *error, size_t 
 
 	if (r == 0) {
 		off->cycling = cycling;
-		list_append(&device->daemon->devices->off, &off->device.link);
-		r = ports_off_save(device->daemon);
+		list_append(&device->devices->off, &off->device.link);
+		r = ports_off_save(device->devices);
 	}
 	if (r < 0) {
 		snprintf(error, size, "it can't be written down that its port is off: %s",
@@ -359,14 +360,14 @@ int port_off_add(const struct device *device, bool cycling, char *error, size_t 
 
 /**
  * port_off_confirm() - a port is switched off now
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @busid:	of port_off_add()
  *
  * Return: 0; -ENODEV where it was forgotten meanwhile.
  */
-int port_off_confirm(struct daemon *daemon, const char *busid)
+int port_off_confirm(struct devices *devices, const char *busid)
 {
-	struct port_off *off = port_off_find(daemon, busid);
+	struct port_off *off = port_off_find(devices, busid);
 
 	if (!off)
 		return -ENODEV;
@@ -376,12 +377,12 @@ int port_off_confirm(struct daemon *daemon, const char *busid)
 
 /**
  * port_off_forget() - a port is switched on, or was never switched off
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @busid:	of port_off_add(); may be unknown
  */
-void port_off_forget(struct daemon *daemon, const char *busid)
+void port_off_forget(struct devices *devices, const char *busid)
 {
-	struct port_off *off = port_off_find(daemon, busid);
+	struct port_off *off = port_off_find(devices, busid);
 
 	if (off)
 		port_off_drop(off);
@@ -397,7 +398,7 @@ bool port_off_shown(const struct port_off *off)
 {
 	if (!off->off)
 		return false;
-	list_for_each(it, &off->device.daemon->devices->all)
+	list_for_each(it, &off->device.devices->all)
 		if (!strcmp(list_entry(it, struct device, link)->busid, off->device.busid))
 			return false;
 	return true;
@@ -405,17 +406,17 @@ bool port_off_shown(const struct port_off *off)
 
 /**
  * port_off_resolve() - find the device that a person means, among those whose ports are off
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @text:	an alias or a selector
  * @ret_device:	the device
  *
  * Return: 0, RESOLVE_UNKNOWN, RESOLVE_AMBIGUOUS.
  */
-int port_off_resolve(struct daemon *daemon, const char *text, struct device **ret_device)
+int port_off_resolve(struct devices *devices, const char *text, struct device **ret_device)
 {
 	struct device *found = NULL;
 
-	list_for_each(it, &daemon->devices->off) {
+	list_for_each(it, &devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!port_off_shown(off) || !device_is_meant(&off->device, text))
@@ -436,7 +437,7 @@ int port_off_resolve(struct daemon *daemon, const char *text, struct device **re
  */
 void port_off_returned(const struct device *device)
 {
-	struct port_off *off = port_off_find(device->daemon, device->busid);
+	struct port_off *off = port_off_find(device->devices, device->busid);
 
 	if (!off || !off->off)
 		return;
@@ -460,12 +461,12 @@ static bool is_behind(const char *busid, const char *hub)
 
 /**
  * port_off_hub_gone() - a hub was unplugged, and comes back with its ports on
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @hub:	its name in sysfs: "1-1", "usb1"
  */
-void port_off_hub_gone(struct daemon *daemon, const char *hub)
+void port_off_hub_gone(struct devices *devices, const char *hub)
 {
-	list_for_each_safe(it, &daemon->devices->off) {
+	list_for_each_safe(it, &devices->off) {
 		struct port_off *off = list_entry(it, struct port_off, device.link);
 
 		if (!off->off || !is_behind(off->device.busid, hub))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who has had a twin; see twins.h. */
-#include "daemon/routing/twins.h"
+#include "daemon/devices/twins.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,18 +15,18 @@
 
 /**
  * twins_load() - read what the last run has seen
- * @daemon:	the daemon; freed by twins_free()
+ * @devices:	the daemon; freed by twins_free()
  *
  * Return: 0 (also where there is no file), or a negative errno.
  */
-int twins_load(struct daemon *daemon)
+int twins_load(struct devices *devices)
 {
 	char path[PATH_MAX];
 	size_t len;
 	int r;
 
-	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, FILE_NAME);
-	r = state_file_read(path, &daemon->devices->twins_before, &len);
+	state_file_path(path, sizeof(path), devices->core->config->runtime_directory, FILE_NAME);
+	r = state_file_read(path, &devices->twins_before, &len);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -38,17 +38,17 @@ static void line_of(const struct device *d, char line[LINE_MAX_])
 
 /**
  * twins_had() - whether the last run has seen a twin beside a device
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @device:	the device
  */
-bool twins_had(const struct daemon *daemon, const struct device *device)
+bool twins_had(const struct devices *devices, const struct device *device)
 {
-	const char *at = daemon->devices->twins_before;
+	const char *at = devices->twins_before;
 	char line[LINE_MAX_];
 
 	line_of(device, line);
 	while (at && (at = strstr(at, line))) {
-		if (at == daemon->devices->twins_before || at[-1] == '\n')
+		if (at == devices->twins_before || at[-1] == '\n')
 			return true;
 		at++;
 	}
@@ -57,10 +57,10 @@ bool twins_had(const struct daemon *daemon, const struct device *device)
 
 static void twins_print(FILE *f, const void *ctx)
 {
-	const struct daemon *daemon = ctx;
+	const struct devices *devices = ctx;
 	char line[LINE_MAX_];
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!d->had_twin)
@@ -70,26 +70,26 @@ static void twins_print(FILE *f, const void *ctx)
 	}
 }
 
-static void twins_save(struct daemon *daemon)
+static void twins_save(struct devices *devices)
 {
 	char path[PATH_MAX];
 	int r;
 
-	daemon_path(path, sizeof(path), daemon->core->config->runtime_directory, FILE_NAME);
-	r = state_file_print(path, twins_print, daemon);
+	state_file_path(path, sizeof(path), devices->core->config->runtime_directory, FILE_NAME);
+	r = state_file_print(path, twins_print, devices);
 	if (r < 0)
 		log_err("%s: %s", path, errno_text(r));
 }
 
 /**
  * twins_see() - remember of those that are there which have a twin
- * @daemon:	the daemon
+ * @devices:	the daemon
  */
-void twins_see(struct daemon *daemon)
+void twins_see(struct devices *devices)
 {
 	bool news = false;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (d->had_twin || !device_has_twin(d))
@@ -98,14 +98,14 @@ void twins_see(struct daemon *daemon)
 		news = true;
 	}
 	if (news)
-		twins_save(daemon);
+		twins_save(devices);
 }
 
 /**
  * twins_free() - forget what the last run has seen
- * @daemon:	the daemon
+ * @devices:	the daemon
  */
-void twins_free(struct daemon *daemon)
+void twins_free(struct devices *devices)
 {
-	free(take_ptr(daemon->devices->twins_before));
+	free(take_ptr(devices->twins_before));
 }

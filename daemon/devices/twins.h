@@ -7,9 +7,9 @@
  */
 #pragma once
 
-#include "daemon/daemon.h"
+#include "daemon/devices/device.h"
 
-int twins_load(struct daemon *daemon);
-bool twins_had(const struct daemon *daemon, const struct device *device);
-void twins_see(struct daemon *daemon);
-void twins_free(struct daemon *daemon);
+int twins_load(struct devices *devices);
+bool twins_had(const struct devices *devices, const struct device *device);
+void twins_see(struct devices *devices);
+void twins_free(struct devices *devices);

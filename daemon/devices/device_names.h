@@ -28,7 +28,7 @@
 /* How long a name waits for the device that had it, where another one could have it. */
 #define NAME_WAIT_NS (10ull * 1000000000)
 
-struct daemon;
+struct devices;
 struct device;
 
 struct names {
@@ -38,12 +38,13 @@ struct names {
 	bool changed;		 /* and the routes have not been looked at since */
 };
 
-int device_names_load(struct daemon *daemon);
-bool devices_name_anew(struct daemon *daemon);
-void devices_find_sections(struct daemon *daemon);
+int device_names_load(struct devices *devices);
+bool devices_name_anew(struct devices *devices);
+void devices_find_sections(struct devices *devices);
 
-bool device_name_is_borne(const struct daemon *daemon, const char *name);
-bool device_name_exists(const struct daemon *daemon, const char *name);
+bool device_name_is_borne(const struct devices *devices, const char *name);
+bool device_name_exists(const struct devices *devices, const char *name);
 bool device_is_ambiguous(const struct device *device);
 void device_why_ambiguous(const struct device *device, char *text, size_t size);
-bool device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size);
+bool device_name_why_absent(const struct devices *devices, const char *name, char *text,
+			    size_t size);

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "daemon/routing/route.h"
+#include "daemon/devices/device.h"
 
 #define PORT_PEER_SIZE 36
 
@@ -23,14 +23,14 @@ struct port_off {
 };
 
 int port_off_add(const struct device *device, bool cycling, char *error, size_t size);
-int port_off_confirm(struct daemon *daemon, const char *busid);
-void port_off_forget(struct daemon *daemon, const char *busid);
-struct port_off *port_off_find(const struct daemon *daemon, const char *busid);
-int port_off_resolve(struct daemon *daemon, const char *text, struct device **ret_device);
+int port_off_confirm(struct devices *devices, const char *busid);
+void port_off_forget(struct devices *devices, const char *busid);
+struct port_off *port_off_find(const struct devices *devices, const char *busid);
+int port_off_resolve(struct devices *devices, const char *text, struct device **ret_device);
 bool port_off_shown(const struct port_off *off);
 
 void port_off_returned(const struct device *device);
-void port_off_hub_gone(struct daemon *daemon, const char *hub);
+void port_off_hub_gone(struct devices *devices, const char *hub);
 
-int ports_off_load(struct daemon *daemon);
-void ports_off_free(struct daemon *daemon);
+int ports_off_load(struct devices *devices);
+void ports_off_free(struct devices *devices);

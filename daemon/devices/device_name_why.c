@@ -3,17 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/routing/route.h"
+#include "daemon/devices/device.h"
 
-static const struct device *bearer_of(const struct daemon *daemon, const char *name)
+static const struct device *bearer_of(const struct devices *devices, const char *name)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, name))
 			return d;
 	}
-	list_for_each(it, &daemon->devices->off) {
+	list_for_each(it, &devices->off) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (!strcmp(d->alias, name))
@@ -23,11 +23,11 @@ static const struct device *bearer_of(const struct daemon *daemon, const char *n
 }
 
 /* How many that have no other name. */
-static size_t matched_by(const struct daemon *daemon, const struct config_device *section)
+static size_t matched_by(const struct devices *devices, const struct config_device *section)
 {
 	size_t n = 0;
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		n += d->section == section && !d->alias[0];
@@ -41,7 +41,7 @@ static size_t matched_by(const struct daemon *daemon, const struct config_device
  */
 bool device_is_ambiguous(const struct device *device)
 {
-	return device->section && !device_alias(device) && device->daemon->core->ready;
+	return device->section && !device_alias(device) && device->devices->core->ready;
 }
 
 /**
@@ -53,15 +53,15 @@ bool device_is_ambiguous(const struct device *device)
 void device_why_ambiguous(const struct device *device, char *text, size_t size)
 {
 	const char *name = device->section->name;
-	const struct device *other = bearer_of(device->daemon, name);
-	const struct bearer *b = bearers_find(&device->daemon->devices->names.bearers, name);
+	const struct device *other = bearer_of(device->devices, name);
+	const struct bearer *b = bearers_find(&device->devices->names.bearers, name);
 
 	if (other)
 		snprintf(text, size,
 			 "[device %s] matches it, but %s is the one in port %s; make match "
 			 "narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
 			 name, name, other->busid, device->busid);
-	else if (b && b->until && matched_by(device->daemon, device->section) == 1)
+	else if (b && b->until && matched_by(device->devices, device->section) == 1)
 		snprintf(text, size,
 			 "[device %s] matches it, but %s was another one, which has just gone; it "
 			 "becomes %s if that one does not come back",
@@ -75,31 +75,31 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 
 /**
  * device_name_is_borne() - whether a device that is there is called by a name
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @name:	the name
  */
-bool device_name_is_borne(const struct daemon *daemon, const char *name)
+bool device_name_is_borne(const struct devices *devices, const char *name)
 {
-	return bearer_of(daemon, name) != NULL;
+	return bearer_of(devices, name) != NULL;
 }
 
 /**
  * device_name_exists() - whether a section or a command gives a name to any device, there or not
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @name:	the name
  */
-bool device_name_exists(const struct daemon *daemon, const char *name)
+bool device_name_exists(const struct devices *devices, const char *name)
 {
-	return config_find_device(daemon->core->config, name) ||
-	       wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
+	return config_find_device(devices->core->config, name) ||
+	       wish_find_target(&devices->books->now.list[WISHES_NAMES], name);
 }
 
 /* The present device that a name by command was given to, and that bears another name. */
-static const struct device *given_to(const struct daemon *daemon, const char *name)
+static const struct device *given_to(const struct devices *devices, const char *name)
 {
-	const struct wish *w = wish_find_target(&daemon->books->now.list[WISHES_NAMES], name);
+	const struct wish *w = wish_find_target(&devices->books->now.list[WISHES_NAMES], name);
 
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
 		if (w && d->alias[0] && !strcmp(d->stable_port, w->port) &&
@@ -111,10 +111,10 @@ static const struct device *given_to(const struct daemon *daemon, const char *na
 }
 
 /* The section comes too late for a device that it matches. */
-static const struct device *taken_before(const struct daemon *daemon,
+static const struct device *taken_before(const struct devices *devices,
 					 const struct config_device *section)
 {
-	list_for_each(it, &daemon->devices->all) {
+	list_for_each(it, &devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		struct device_facts facts = device_facts_of(d);
 
@@ -126,22 +126,23 @@ static const struct device *taken_before(const struct daemon *daemon,
 
 /**
  * device_name_why_absent() - why no present device bears a name
- * @daemon:	the daemon
+ * @devices:	the daemon
  * @name:	a name that nobody bears
  * @text:	gets it
  * @size:	room there
  *
  * Return: whether it is anything else than that its device is not plugged in.
  */
-bool device_name_why_absent(const struct daemon *daemon, const char *name, char *text, size_t size)
+bool device_name_why_absent(const struct devices *devices, const char *name, char *text,
+			    size_t size)
 {
-	const struct config_device *section = config_find_device(daemon->core->config, name);
-	const struct bearer *b = bearers_find(&daemon->devices->names.bearers, name);
-	size_t n = section ? matched_by(daemon, section) : 0;
-	const struct device *d = section ? taken_before(daemon, section) : given_to(daemon, name);
+	const struct config_device *section = config_find_device(devices->core->config, name);
+	const struct bearer *b = bearers_find(&devices->names.bearers, name);
+	size_t n = section ? matched_by(devices, section) : 0;
+	const struct device *d = section ? taken_before(devices, section) : given_to(devices, name);
 	bool waits = n && b && b->until;
 
-	if (!device_name_exists(daemon, name))
+	if (!device_name_exists(devices, name))
 		snprintf(text, size,
 			 "no [device %s] is configured, and no device was given that name", name);
 	else if (waits)
@@ -160,5 +161,5 @@ bool device_name_why_absent(const struct daemon *daemon, const char *name, char 
 			 d->busid, d->alias);
 	else
 		snprintf(text, size, "it is not plugged in");
-	return !waits && (n > 1 || d || !device_name_exists(daemon, name));
+	return !waits && (n > 1 || d || !device_name_exists(devices, name));
 }

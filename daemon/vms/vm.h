@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The configured VMs, each with its process; see vm_registry.c. Control thread only. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "daemon/broker/starter.h"
+#include "daemon/config/config.h"
+#include "daemon/core/core.h"
+#include "dataplane/guest.h"
+#include "vhost_user_net/net_roster.h"
+
+struct guest_side;
+struct vm;
+struct vms;
+
+/* What the rooms above hear of VMs. @ctx is the VMs'. */
+struct vms_ops {
+	/* One is made; a negative errno: it can't be. And it is about to be freed. */
+	int (*made)(void *ctx, struct vm *vm);
+	void (*freed)(void *ctx, struct vm *vm);
+	/* Its card has gone up or down. */
+	void (*link)(void *ctx, struct vm *vm, bool up);
+	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
+	void (*agent_asked)(void *ctx, struct vm *vm);
+	/* Its process stands. */
+	void (*stands)(void *ctx, struct vm *vm);
+	/* Its process has outlived the last control, and its connections live. */
+	void (*goes_on)(void *ctx, struct vm *vm);
+	/* It is known what the last control has left in its process. */
+	void (*known)(void *ctx, struct vm *vm);
+	/* Others than before may have what is wished for them; told on the loop's next turn. */
+	void (*have_started)(void *ctx);
+	/* Nothing of its guest is heard any more, but by its process. */
+	void (*silenced)(void *ctx, struct vm *vm, const char *why);
+	/* It is out of the configuration. */
+	void (*left)(void *ctx, struct vm *vm);
+	/* At control's end: one more process has ended. */
+	void (*ended)(void *ctx);
+};
+
+struct vms {
+	struct core *core;
+	struct starter *starter;
+	const struct vms_ops *ops;
+	void *ctx;
+	struct net_roster roster;
+	struct vm *ports[NET_PORTS]; /* whose number is whose */
+	struct list all;	     /* of struct vm, as configured */
+	struct list leaving;	     /* of struct vm, out of the configuration, with a thread yet */
+	gid_t socket_group;	     /* whose the VMs' sockets are, or -1 */
+	struct loop_watch cards_save;	/* vm_card.c: what is known of cards is written soon */
+	struct loop_watch have_started; /* ops->have_started() is owed */
+	unsigned n_ending;		/* threads not yet ended */
+};
+
+void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
+
+struct vm {
+	struct list link;
+	struct vms *vms;
+	char name[32];
+	char *domain;		/* libvirt's name for it; NULL: the same */
+	struct in_addr address; /* configured, or handed out */
+	bool has_fixed_address, has_fixed_mac;
+	uint8_t fixed_mac[6];
+	bool has_mac, connected;
+	uint8_t mac[6];
+	bool has_foreign, has_daemon; /* as in struct guest_card */
+	uint8_t foreign[6], told_foreign[6];
+	bool started;	     /* its thread was */
+	bool entered;	     /* its card has a number */
+	uint8_t card_mac[6]; /* its card's, as its process told last */
+	unsigned number;
+	bool leaving, ending; /* out of the configuration; its thread was told to end */
+	bool left;	      /* control ends, and its process goes on */
+	unsigned n_devices;   /* that its thread has, or is to have */
+	struct guest *guest;  /* NULL until it is started */
+	struct {
+		struct starter_request req;
+		struct loop_watch timer; /* until it answers, or until it is tried again */
+		uint64_t stood_ns;	 /* since when it stands; 0: it doesn't */
+		unsigned failures;	 /* in a row */
+		bool aside;	 /* the next control's door was made, and has not its name yet */
+		bool old;	 /* it is the last control's, and not known yet what it has */
+		bool strange;	 /* it is, of a version that we do not speak */
+	} process;		 /* vm_run.c */
+	int socket;		 /* <vm>.sock, until the guest has it */
+	bool asleep;		 /* its agent has said so; the card may be down meanwhile */
+	struct guest_side *side; /* of the ways to its inside */
+	struct log_limit limit;	 /* of lines that the guest can trigger */
+	struct log_limit card_limit; /* of warnings about its card, which are told once */
+};
+
+/* VMs of one configuration, in its order. */
+struct vm_list {
+	struct vm *at[CONFIG_VMS_MAX];
+	size_t n;
+};
+
+int vms_start(struct vms *vms);
+void vms_stop(struct vms *vms);
+bool vms_known(const struct vms *vms);
+void vms_leave(struct vms *vms);
+void vms_free(struct vms *vms);
+void vms_find_group(struct vms *vms);
+int vms_make_sockets(struct vms *vms);
+int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *ret_next,
+		struct config_errors *errors);
+void vms_change(struct vms *vms, const struct vm_list *next);
+void vm_maybe_gone(struct vm *vm);
+struct vm *vm_find(struct vms *vms, const char *name);
+bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);
+bool vm_daemon_by_mac(const struct vm *vm, char mac[18]);
+const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);
