@@ -2,6 +2,7 @@
 /* The line to control, as a VM's process has it; see control_line.h. Devices are control_line_device.c's. */
 #include "dataplane/control_line_private.h"
 
+#include <build_info.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,24 +30,8 @@ static void on_link(void *ctx, const struct guest_card *card)
 	struct control_line *c = ctx;
 
 	c->card = *card;
-	say_card(c);
-}
-
-/**
- * control_line_answered() - control has answered about a client
- * @c:		the line
- * @client:	the client's number, as control says it
- *
- * Return: it, or 0 where it was not asked.
- */
-uint32_t control_line_answered(struct control_line *c, uint32_t client)
-{
-	uint32_t *asked = &c->clients[client % GUEST_CLIENTS];
-
-	if (!client || *asked != client)
-		return 0;
-	*asked = 0;
-	return client;
+	if (c->informed)
+		say_card(c);
 }
 
 /* Who does not know yet what there is, hears of it when it does. */
@@ -66,20 +51,6 @@ static void on_ended(void *ctx)
 	c->done = true;
 }
 
-static void on_import_asked(void *ctx, uint32_t client, const char *busid)
-{
-	struct vm_wire_import_asked m = {.kind = VM_SAY_IMPORT_ASKED, .client = client};
-	struct control_line *c = ctx;
-
-	snprintf(m.busid, sizeof(m.busid), "%.*s", (int)sizeof(m.busid) - 1, busid);
-	c->clients[client % GUEST_CLIENTS] = client;
-	/* Without a control nobody gets anything. */
-	if (c->line)
-		control_line_say(c, &m);
-	else
-		guest_refuse(c->guest, control_line_answered(c, client), USBIP_ST_NODEV);
-}
-
 static void on_agent_asked(void *ctx)
 {
 	struct control_line *c = ctx;
@@ -88,23 +59,38 @@ static void on_agent_asked(void *ctx)
 	ask_for_agent(c);
 }
 
-static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+/* Until it is answered: the guest does not ask twice. */
+static void ask_for_mac(struct control_line *c)
 {
 	struct vm_wire_mac m = {.kind = VM_SAY_MAC_WANTED};
 
-	memcpy(m.mac, mac, sizeof(m.mac));
-	control_line_say(ctx, &m);
+	memcpy(m.mac, c->mac_wanted, sizeof(m.mac));
+	if (c->informed && c->mac_waits)
+		control_line_say(c, &m);
+}
+
+static void on_mac_wanted(void *ctx, const uint8_t mac[6])
+{
+	struct control_line *c = ctx;
+
+	memcpy(c->mac_wanted, mac, sizeof(c->mac_wanted));
+	c->mac_waits = true;
+	ask_for_mac(c);
 }
 
 static void on_link_wanted(void *ctx, unsigned number)
 {
-	control_line_say(ctx,
-			 &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
+	struct control_line *c = ctx;
+
+	/* A control that comes tells of all cards anew, and then they are wanted anew. */
+	if (c->informed)
+		control_line_say(
+			c, &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
 }
 
 static const struct guest_events guest_events = {
 	.link = on_link,
-	.import_asked = on_import_asked,
+	.import_asked = control_line_import_asked,
 	.agent_asked = on_agent_asked,
 	.ended = on_ended,
 	.mac_wanted = on_mac_wanted,
@@ -113,15 +99,24 @@ static const struct guest_events guest_events = {
 
 /* ------------------------------------------------------------- what control asks */
 
+static void say_program(struct control_line *c)
+{
+	struct vm_wire_program m = {.kind = VM_SAY_PROGRAM, .name = USBROUTED_VERSION};
+
+	control_line_say(c, &m);
+}
+
 static const char *ask_hello(struct control_line *c, const union vm_wire_message *m,
 			     int *fds _unused_)
 {
-	control_line_say(c, &(struct vm_wire_hello){.kind = VM_SAY_HELLO,
-						    .version = VM_WIRE_VERSION,
-						    .least = VM_WIRE_LEAST,
-						    .serves = c->guest != NULL});
+	struct vm_wire_hello hello = vm_wire_hello(VM_SAY_HELLO, c->guest != NULL);
+	int version = vm_wire_agree(&m->hello);
+
+	control_line_say(c, &hello);
 	/* END has the same form in every version, and a control that speaks no other may say it. */
-	c->greeted = vm_wire_agree(&m->hello) >= 0;
+	c->greeted = version >= 0;
+	vm_line_agree(c->line, c->greeted ? (uint32_t)version : 0);
+	say_program(c);
 	return NULL;
 }
 
@@ -265,6 +260,8 @@ static const char *ask_held(struct control_line *c, const union vm_wire_message 
 	control_line_say_held(c);
 	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
 	c->informed = true;
+	ask_for_mac(c);
+	control_line_clients_ask(c);
 	ask_for_agent(c);
 	return NULL;
 }
@@ -350,6 +347,8 @@ static const char *ask_link(struct control_line *c, const union vm_wire_message 
 static const char *ask_mac(struct control_line *c, const union vm_wire_message *m,
 			   int *fds _unused_)
 {
+	if (!memcmp(c->mac_wanted, m->mac_answer.mac, sizeof(c->mac_wanted)))
+		c->mac_waits = false;
 	guest_mac_granted(c->guest, m->mac_answer.mac, m->mac_answer.granted);
 	return NULL;
 }
@@ -407,12 +406,7 @@ static void forget_control(struct control_line *c)
 	c->greeted = c->informed = c->agent_asked = false;
 	if (!c->guest)
 		return;
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
-		uint32_t client = control_line_answered(c, c->clients[i]);
-
-		if (client)
-			guest_refuse(c->guest, client, USBIP_ST_NODEV);
-	}
+	control_line_clients_left(c);
 	guest_agents_left(c->guest);
 }
 
@@ -425,7 +419,8 @@ static void on_lost(void *ctx, const char *why)
 		log_err("control is gone before there was anything to do: %s", why);
 		c->done = true;
 	} else if (!c->ending) {
-		log_notice("%s: control is not heard any more, and all goes on without it: %s",
+		log_notice("%s: control has gone (%s); the guest keeps what it has, until the next "
+			   "one comes",
 			   c->guest->cfg.name, why);
 	}
 }
@@ -510,6 +505,7 @@ struct control_line *control_line_free(struct control_line *line)
 	close_door(&line->doors[1]);
 	vm_line_free(line->line);
 	control_line_devices_free(line);
+	control_line_clients_free(line);
 	guest_free(line->guest);
 	free(line);
 	return NULL;

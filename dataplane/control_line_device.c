@@ -36,6 +36,13 @@ static struct held *held_find(struct control_line *c, uint32_t number)
 
 /* ------------------------------------------------------------- what the guest tells */
 
+/* Control that asks later what there is hears this then. */
+static void say(struct held *h, const void *message)
+{
+	if (h->line->informed)
+		control_line_say(h->line, message);
+}
+
 static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
 {
 	struct vm_wire_device_result m = {
@@ -43,7 +50,7 @@ static void say_result(struct held *h, uint32_t kind, int r, const char *reason)
 
 	if (reason)
 		snprintf(m.reason, sizeof(m.reason), "%s", reason);
-	control_line_say(h->line, &m);
+	say(h, &m);
 }
 
 static void held_is(struct held *h, unsigned set, unsigned cleared)
@@ -71,7 +78,7 @@ static void on_imported(void *ctx, int r, const struct guest_peer *peer)
 		memcpy(h->peer.address, peer->address, sizeof(h->peer.address));
 		m.peer = h->peer;
 	}
-	control_line_say(h->line, &m);
+	say(h, &m);
 }
 
 static void on_session_ended(void *ctx, int r, const char *reason)
@@ -95,8 +102,7 @@ static void on_gone(void *ctx)
 	struct held *h = ctx;
 
 	h->held |= VM_HELD_GONE;
-	control_line_say(h->line,
-			 &(struct vm_wire_device){.kind = VM_SAY_GONE, .device = h->number});
+	say(h, &(struct vm_wire_device){.kind = VM_SAY_GONE, .device = h->number});
 }
 
 static void on_stuck(void *ctx, const char *what)
@@ -128,16 +134,15 @@ static void on_hotkey(void *ctx, enum hotkey which)
 {
 	struct held *h = ctx;
 
-	control_line_say(h->line, &(struct vm_wire_hotkey){.kind = VM_SAY_HOTKEY,
-							   .device = h->number,
-							   .which = which});
+	say(h,
+	    &(struct vm_wire_hotkey){.kind = VM_SAY_HOTKEY, .device = h->number, .which = which});
 }
 
 static void say_hid(struct held *h, const struct hid_found *found)
 {
 	struct vm_wire_hid m = {.kind = VM_SAY_HID, .device = h->number, .found = *found};
 
-	control_line_say(h->line, &m);
+	say(h, &m);
 }
 
 static void on_hid(void *ctx, const struct hid_found *found)

@@ -11,12 +11,21 @@ struct control_line {
 	struct loop *loop;
 	struct vm_line *line; /* NULL: there is no control now */
 	bool greeted;	      /* this control has said HELLO */
-	bool informed;	      /* … and knows what there is: by START, or as it has asked for it */
+	/* … and knows what there is: by START, or as it has asked for it. What changes before is not said. */
+	bool informed;
 	struct guest *guest;
-	struct list devices;		 /* of struct held */
-	struct guest_card card;		 /* as last told */
-	uint32_t clients[GUEST_CLIENTS]; /* that control was asked about, or 0 */
-	bool agent_waits, agent_asked;	 /* for a socket; this control owes it */
+	struct list devices;	/* of struct held */
+	struct guest_card card; /* as last told */
+	struct asked {
+		struct control_line *of;
+		uint32_t client; /* its number, or 0 */
+		bool told;	 /* control was asked; else it waits for one */
+		char busid[USBIP_BUSID_SIZE];
+		struct loop_watch late;
+	} asked[GUEST_CLIENTS];
+	bool mac_waits; /* control is to say whose it is */
+	uint8_t mac_wanted[6];
+	bool agent_waits, agent_asked; /* for a socket; this control owes it */
 	struct door {
 		struct control_line *of;
 		struct listener listener;
@@ -33,6 +42,10 @@ static inline void control_line_say(struct control_line *c, const void *message)
 }
 
 uint32_t control_line_answered(struct control_line *c, uint32_t client);
+void control_line_import_asked(void *ctx, uint32_t client, const char *busid);
+void control_line_clients_ask(struct control_line *c);
+void control_line_clients_left(struct control_line *c);
+void control_line_clients_free(struct control_line *c);
 
 /* What control asks. Return: NULL, or what it may not. */
 typedef const char *(*ask_fn)(struct control_line *c, const union vm_wire_message *m, int *fds);

@@ -30,6 +30,7 @@ struct vm_line {
 	struct loop_watch in_watch, out_watch, again;
 	struct list kept; /* of struct kept */
 	unsigned n_kept;
+	uint32_t version;   /* that both sides speak; before they have agreed: any */
 	const char *broken; /* why; NULL: it is not */
 	bool *freed;	    /* of the call that is being made */
 };
@@ -100,6 +101,15 @@ static const char *line_take(struct vm_line *line, const union vm_wire_message *
 	const char *fault;
 	int r = vm_wire_check(m, len, n_fds, from, &fault);
 
+	/* It was agreed not to say it. */
+	if (r == 0 && line->version && vm_wire_since(m->kind) > line->version)
+		r = VM_WIRE_UNKNOWN;
+	/* Without a version in common nothing that a process says is understood. */
+	if (r != 0 && !line->version && line->side == VM_WIRE_CONTROL) {
+		for (unsigned i = 0; i < n_fds; i++)
+			fd_close(fds[i]);
+		return NULL;
+	}
 	if (r == 0)
 		return line->ops->message(line->ctx, m, fds);
 	for (unsigned i = 0; i < n_fds; i++)
@@ -228,6 +238,9 @@ void vm_line_send(struct vm_line *line, const void *message, const int *fds, uns
 	if (!line || line->broken)
 		return;
 	memcpy(&kind, message, sizeof(kind));
+	/* The other side would not know it. */
+	if (vm_wire_since(kind) > line->version)
+		return;
 	len = vm_wire_size(kind);
 	assert(len > 0 && n_fds <= VM_WIRE_FDS);
 	if (list_empty(&line->kept))
@@ -264,6 +277,7 @@ int vm_line_open(struct vm_line **ret_line, struct loop *loop, int sock, enum vm
 	if (!line)
 		return -ENOMEM;
 	*line = (struct vm_line){.loop = loop, .sock = sock, .side = side, .ops = ops, .ctx = ctx};
+	line->version = UINT32_MAX;
 	list_init(&line->kept);
 	flags = fcntl(sock, F_GETFL);
 	if (flags < 0 || fcntl(sock, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -277,6 +291,16 @@ int vm_line_open(struct vm_line **ret_line, struct loop *loop, int sock, enum vm
 	}
 	*ret_line = line;
 	return 0;
+}
+
+/**
+ * vm_line_agree() - the sides have agreed on a version
+ * @line:	the line, which says and hears no newer kinds from here on
+ * @version:	of vm_wire_agree(); 0: there is none in common
+ */
+void vm_line_agree(struct vm_line *line, uint32_t version)
+{
+	line->version = version;
 }
 
 /**

@@ -38,4 +38,5 @@ int vm_line_open(struct vm_line **ret_line, struct loop *loop, int sock, enum vm
 		 const struct vm_line_ops *ops, void *ctx);
 struct vm_line *vm_line_free(struct vm_line *line);
 int vm_line_socket(const struct vm_line *line);
+void vm_line_agree(struct vm_line *line, uint32_t version);
 void vm_line_send(struct vm_line *line, const void *message, const int *fds, unsigned n_fds);

@@ -117,6 +117,15 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_LINK_WANTED] = SHAPE("LINK_WANTED", SAY, vm_wire_number, 0),
 	[VM_SAY_MAC_WANTED] = SHAPE("MAC_WANTED", SAY, vm_wire_mac, 0),
 	[VM_SAY_REFUSED] = SHAPE("REFUSED", SAY, vm_wire_refused, 0),
+	[VM_SAY_PROGRAM] = SHAPE("PROGRAM", SAY, vm_wire_program, 0, TEXT(vm_wire_program, name)),
+};
+
+/* The first version that has a kind; the others are in all since 1. 0: whatever was agreed on. */
+static const struct {
+	uint32_t kind, version;
+} since[] = {
+	{VM_ASK_HELLO, 0}, {VM_SAY_HELLO, 0},	{VM_ASK_END, 0},
+	{VM_SAY_ENDED, 0}, {VM_SAY_PROGRAM, 2},
 };
 
 static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
@@ -231,6 +240,31 @@ const char *vm_wire_name(uint32_t kind)
 }
 
 /**
+ * vm_wire_since() - the version from which on a kind may be said
+ * @kind:	any number
+ *
+ * Return: the version; 0: also where there is none in common.
+ */
+uint32_t vm_wire_since(uint32_t kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(since); i++)
+		if (since[i].kind == kind)
+			return since[i].version;
+	return 1;
+}
+
+/**
+ * vm_wire_hello() - what this build says first
+ * @kind:	whose HELLO
+ * @serves:	the process's: it has had its START
+ */
+struct vm_wire_hello vm_wire_hello(uint32_t kind, bool serves)
+{
+	return (struct vm_wire_hello){
+		.kind = kind, .version = vm_wire_version, .least = vm_wire_least, .serves = serves};
+}
+
+/**
  * vm_wire_agree() - the version that both sides understand
  * @hello:	the other side's
  *
@@ -238,8 +272,8 @@ const char *vm_wire_name(uint32_t kind)
  */
 int vm_wire_agree(const struct vm_wire_hello *hello)
 {
-	if (hello->least > hello->version || hello->least > VM_WIRE_VERSION ||
-	    hello->version < VM_WIRE_LEAST)
+	if (hello->least > hello->version || hello->least > vm_wire_version ||
+	    hello->version < vm_wire_least)
 		return -EPROTO;
-	return (int)min_t(uint32_t, hello->version, VM_WIRE_VERSION);
+	return (int)min_t(uint32_t, hello->version, vm_wire_version);
 }

@@ -23,13 +23,17 @@
 #include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
-#define VM_WIRE_VERSION 1
+#define VM_WIRE_VERSION 2
 #define VM_WIRE_LEAST	1 /* the oldest that is still understood */
 
-#define VM_WIRE_NAME_SIZE   32
-#define VM_WIRE_TAG_SIZE    72
-#define VM_WIRE_REASON_SIZE 128
-#define VM_WIRE_FDS	    3 /* the most that one message brings */
+/* The same, of this build: what is said and agreed on. */
+extern const uint32_t vm_wire_version, vm_wire_least;
+
+#define VM_WIRE_NAME_SIZE    32
+#define VM_WIRE_TAG_SIZE     72
+#define VM_WIRE_REASON_SIZE  128
+#define VM_WIRE_PROGRAM_SIZE 32
+#define VM_WIRE_FDS	     3 /* the most that one message brings */
 
 enum vm_wire_kind {
 	/* From control: what it asks. */
@@ -75,6 +79,7 @@ enum vm_wire_kind {
 	VM_SAY_LINK_WANTED,
 	VM_SAY_MAC_WANTED,
 	VM_SAY_REFUSED,
+	VM_SAY_PROGRAM, /* from version 2 on */
 	VM_WIRE_KINDS
 };
 
@@ -291,6 +296,12 @@ struct vm_wire_refused {
 	uint32_t refused;
 };
 
+/* Which program it is. */
+struct vm_wire_program {
+	uint32_t kind;
+	char name[VM_WIRE_PROGRAM_SIZE]; /* its version */
+};
+
 /* Any of them. */
 union vm_wire_message {
 	uint32_t kind;
@@ -319,6 +330,7 @@ union vm_wire_message {
 	struct vm_wire_hotkey hotkey;
 	struct vm_wire_hid hid;
 	struct vm_wire_refused refused;
+	struct vm_wire_program program;
 };
 
 /* Outcomes of vm_wire_check(). */
@@ -330,4 +342,6 @@ int vm_wire_check(const union vm_wire_message *message, size_t len, unsigned n_f
 		  enum vm_wire_side from, const char **ret_fault);
 size_t vm_wire_size(uint32_t kind);
 const char *vm_wire_name(uint32_t kind);
+uint32_t vm_wire_since(uint32_t kind);
+struct vm_wire_hello vm_wire_hello(uint32_t kind, bool serves);
 int vm_wire_agree(const struct vm_wire_hello *hello);

@@ -94,8 +94,7 @@ int vm_door_process(int line)
  */
 int vm_door_tell_end(int line)
 {
-	struct vm_wire_hello hello = {
-		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
+	struct vm_wire_hello hello = vm_wire_hello(VM_ASK_HELLO, false);
 	struct vm_wire_plain end = {.kind = VM_ASK_END};
 	int r = fd_send(line, &hello, sizeof(hello), NULL, 0);
 

@@ -202,13 +202,17 @@ static const char *leave_alone(struct guest *guest)
 
 static const char *said_hello(struct guest *guest, const union vm_wire_message *m)
 {
+	int version;
+
 	if (guest->state != GUEST_GREETING)
 		return NOT_ASKED;
 	/* It has been told to end. */
 	if (guest->stopping)
 		return NULL;
 	guest->serves = m->hello.serves;
-	if (vm_wire_agree(&m->hello) < 0)
+	version = vm_wire_agree(&m->hello);
+	vm_line_agree(guest->line, version < 0 ? 0 : (uint32_t)version);
+	if (version < 0)
 		return leave_alone(guest);
 	guest->state = GUEST_STARTING;
 	tell_start(guest);
@@ -273,6 +277,19 @@ static const char *said_refused(struct guest *guest, const union vm_wire_message
 	return NULL;
 }
 
+/* What a person wants to know after an upgrade. */
+static const char *said_program(struct guest *guest, const union vm_wire_message *m)
+{
+	if (guest->stopping)
+		return NULL;
+	if (guest->state != GUEST_STARTING || guest->program_told)
+		return NOT_ASKED;
+	guest->program_told = true;
+	if (guest->serves)
+		log_info("%s: its process is of usbrouted %s", guest->cfg.name, m->program.name);
+	return NULL;
+}
+
 static const char *said_import_asked(struct guest *guest, const union vm_wire_message *m)
 {
 	if (guest->state != GUEST_STANDS)
@@ -310,6 +327,7 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_HELD_ALL] = said_held_all,
 	[VM_SAY_ENDED] = said_ended,
 	[VM_SAY_REFUSED] = said_refused,
+	[VM_SAY_PROGRAM] = said_program,
 	[VM_SAY_MAC_WANTED] = said_mac_wanted,
 	[VM_SAY_LINK_WANTED] = said_link_wanted,
 	[VM_SAY_IMPORT_ASKED] = said_import_asked,
@@ -387,8 +405,7 @@ void guest_set_next(struct guest *guest, int listener)
 void guest_connect(struct guest *guest, int line, int process,
 		   const struct guest_process_events *events)
 {
-	struct vm_wire_hello hello = {
-		.kind = VM_ASK_HELLO, .version = VM_WIRE_VERSION, .least = VM_WIRE_LEAST};
+	struct vm_wire_hello hello = vm_wire_hello(VM_ASK_HELLO, false);
 	int r = vm_line_open(&guest->line, guest->loop, line, VM_WIRE_CONTROL, &line_ops, guest);
 
 	guest->process = events;
@@ -399,6 +416,7 @@ void guest_connect(struct guest *guest, int line, int process,
 		return;
 	}
 	guest->state = GUEST_GREETING;
+	guest->program_told = false;
 	vm_process_tell(guest, &hello);
 }
 

@@ -37,6 +37,7 @@ struct guest {
 	/* STRANGE: its QEMU connects anew; told to END, or LOST: it should have ended by now. */
 	struct loop_watch anew;
 	bool serves;		/* its process is the last control's */
+	bool program_told;	/* which program it is */
 	unsigned n_held;	/* devices that it has told of */
 	struct log_limit limit; /* of lines that its process can trigger */
 };

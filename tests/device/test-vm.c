@@ -29,6 +29,7 @@
 #include "tests/unit/script-node.h"
 #include "tests/unit/tcp-end.h"
 #include "tests/unit/vu-frontend.h"
+#include "usbip/usbip_spec.h"
 
 #define SECONDS 60
 
@@ -600,8 +601,9 @@ static void test_it_outlives_control(void **state)
 	assert_int_equal(fd_send(line, &(struct vm_wire_plain){.kind = VM_ASK_END},
 				 sizeof(struct vm_wire_plain), NULL, 0),
 			 0);
-	while ((m = next_hears(line)).kind == VM_SAY_CARD)
-		;
+	do
+		m = next_hears(line);
+	while (m.kind == VM_SAY_CARD || m.kind == VM_SAY_MAC_WANTED);
 	assert_int_equal(m.kind, VM_SAY_ENDED);
 	assert_int_equal(process_ends(rig), 0);
 	close(line);
@@ -700,6 +702,71 @@ static int asks_for_the_agent(const struct rig *rig, unsigned number, int *ret_s
 	close(pair[1]);
 	*ret_sock = pair[0];
 	return line;
+}
+
+/* A guest's client asks for a device where there is no control, and the next one is asked. */
+static void test_a_client_waits_for_control(void **state)
+{
+	struct {
+		struct op_common op;
+		struct op_import_request request;
+	} ask = {.op = {.version = be16_of(USBIP_VERSION), .code = be16_of(OP_REQ_IMPORT)}};
+	struct end e = {.from = 40000, .to = USBIP_PORT, .snd = 1000};
+	struct vm_wire_refuse refuse = {.kind = VM_ASK_REFUSE, .status = USBIP_ST_ERROR};
+	struct rig *rig = rig_new();
+	union vm_wire_message m;
+	struct seen s;
+	struct fe fe;
+	int line;
+
+	snprintf(ask.request.busid, sizeof(ask.request.busid), "1-1");
+	machine_boots(rig, &fe);
+	fe_rx_fill(&fe, 64, 2048);
+	until(rig, &rig->ups, 1, "the card is up");
+	rig->guest = guest_free(rig->guest);
+	end_says(&fe, &e, TCP_SYN, NULL, 0);
+	e.snd++;
+	assert_int_equal(end_hears(&fe, &e).flags, TCP_SYN | TCP_ACK);
+	end_says(&fe, &e, TCP_ACK | TCP_PSH, &ask, sizeof(ask));
+	e.snd += sizeof(ask);
+	/* One that dies before it has answered is followed by another. */
+	for (unsigned i = 0; i < 3; i++) {
+		line = greets(rig->next_path);
+		assert_int_equal(fd_send(line, &(struct vm_wire_plain){.kind = VM_ASK_HELD},
+					 sizeof(struct vm_wire_plain), NULL, 0),
+				 0);
+		assert_int_equal(next_hears(line).kind, VM_SAY_CARD);
+		assert_int_equal(next_hears(line).kind, VM_SAY_HELD_ALL);
+		/* Whose MAC it is was asked of the one that went, too. */
+		do
+			m = next_hears(line);
+		while (m.kind == VM_SAY_MAC_WANTED);
+		assert_int_equal(m.kind, VM_SAY_IMPORT_ASKED);
+		assert_string_equal(m.import_asked.busid, "1-1");
+		if (i < 2)
+			close(line);
+	}
+	refuse.client = m.import_asked.client;
+	assert_int_equal(fd_send(line, &refuse, sizeof(refuse), NULL, 0), 0);
+	s = end_hears(&fe, &e);
+	assert_int_equal(s.len, sizeof(struct op_common));
+	assert_int_equal(s.data[7], USBIP_ST_ERROR);
+	close(line);
+	/* None comes: in the end it is refused. */
+	e = (struct end){.from = 40001, .to = USBIP_PORT, .snd = 1000};
+	end_says(&fe, &e, TCP_SYN, NULL, 0);
+	e.snd++;
+	while (end_hears(&fe, &e).to != e.from)
+		;
+	end_says(&fe, &e, TCP_ACK | TCP_PSH, &ask, sizeof(ask));
+	e.snd += sizeof(ask);
+	do
+		s = end_hears(&fe, &e);
+	while (s.to != e.from);
+	assert_int_equal(s.len, sizeof(struct op_common));
+	assert_int_equal(s.data[7], USBIP_ST_NODEV);
+	fe_close(&fe);
+	rig_free(rig);
 }
 
 /* Controls come and go, and the guest's agent has the same connection to all of them. */
@@ -815,6 +882,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_frames_cross_between_processes),
 		cmocka_unit_test(test_it_outlives_control),
 		cmocka_unit_test(test_the_door_that_control_came_by_stays),
+		cmocka_unit_test(test_a_client_waits_for_control),
 		cmocka_unit_test(test_an_agent_outlives_control),
 		cmocka_unit_test(test_nonsense_from_control),
 		cmocka_unit_test(test_control_goes_at_once),

@@ -320,6 +320,29 @@ static void test_a_flood_is_read_to_its_end(void **state)
 	pair_free(p);
 }
 
+/* Nobody says what the other one does not know, and who does so all the same is found out. */
+static void test_a_version_is_agreed_on(void **state)
+{
+	const struct vm_wire_program program = {.kind = VM_SAY_PROGRAM, .name = "x"};
+	struct pair *p = pair_new(true, true);
+
+	vm_line_send(p->vm.line, &program, NULL, 0);
+	turns(p);
+	assert_int_equal(p->control.n, 1);
+	vm_line_agree(p->vm.line, vm_wire_since(VM_SAY_PROGRAM) - 1);
+	vm_line_send(p->vm.line, &program, NULL, 0);
+	say(&p->vm, VM_SAY_LINK_WANTED, 1);
+	turns(p);
+	assert_int_equal(p->control.n, 2);
+	vm_line_agree(p->control.line, vm_wire_since(VM_SAY_PROGRAM) - 1);
+	vm_line_agree(p->vm.line, vm_wire_since(VM_SAY_PROGRAM));
+	vm_line_send(p->vm.line, &program, NULL, 0);
+	turns(p);
+	assert_int_equal(p->control.n, 2);
+	assert_string_equal(p->control.why, "it said what this version does not know");
+	pair_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_nonsense_costs_the_line),
 		cmocka_unit_test(test_what_is_wrong_here),
 		cmocka_unit_test(test_a_flood_is_read_to_its_end),
+		cmocka_unit_test(test_a_version_is_agreed_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
