@@ -7,8 +7,8 @@
  *   2. broker: root with CAP_DAC_OVERRIDE; opens, claims and resets devices.
  *   3. closer: the user's own, no capability, no file; closes what it is handed, and ushers.
  *   4. control: the user's own, no capability; its two folders are all that it writes.
- *   5. starter: root with CAP_SETUID and CAP_SETGID; starts VMs' processes, which can make no call that it
- *      can't: it has their lists in its own.
+ *   5. starter: the VMs' processes' user, no capability; starts them. They can make no call that it can't: it
+ *      has their lists in its own.
  *   6. vm-start: a VM's own process before it serves; may read files, make its ring.
  *   7. vm: the same while it serves; no file, no socket, no process, no ring; usbfs by a descriptor.
  *

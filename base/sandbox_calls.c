@@ -113,7 +113,7 @@ static const struct call calls[] = {
 	{__NR_ioctl, S | V, &usbfs_only},
 	{__NR_ioctl, B},
 
-	/* The starter becomes a user and runs a program, which loads its libraries and shuts itself in. */
+	/* The starter runs a program, which loads its libraries and shuts itself in. */
 	{__NR_execveat, T},
 	{__NR_mmap, T},
 	{__NR_mprotect, T},
@@ -124,11 +124,7 @@ static const struct call calls[] = {
 	{__NR_umount2, T},
 	{__NR_chdir, T},
 	{__NR_setsid, T},
-	{__NR_setgroups, T},
-	{__NR_setresgid, T},
-	{__NR_setresuid, T},
-	{__NR_setuid, T},
-	/* It kills a VM's process, as that one's user. */
+	/* It kills a VM's process. */
 	{__NR_pidfd_send_signal, T},
 	{__NR_capget, T},
 	{__NR_capset, T},

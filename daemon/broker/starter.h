@@ -7,11 +7,8 @@
  * out the other end. It is none of the broker's work, for what confines the broker would confine its
  * children, too, and they need to shut themselves in otherwise (dataplane/enclose.h).
  *
- * It kills one, too, that control has no more use for: as the user that these processes are, so that
- * it can be nobody else's.
- *
- * As root it keeps CAP_SETUID and CAP_SETGID: a VM's process is the user "usbrouted-vm". It ends with
- * control; the processes that it has started go on.
+ * It kills one, too, that control has no more use for. It is the user "usbrouted-vm", as they are, so that
+ * it can be nobody else's. It ends with control; the processes that it has started go on.
  */
 #pragma once
 

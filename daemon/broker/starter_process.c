@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,9 +31,8 @@
 struct starter_process {
 	int line;
 	int program; /* opened with O_PATH, so that it is the one that belongs to this version */
-	struct sandbox_user user;
-	bool other_user;  /* there is one to become */
-	char journal[64]; /* JOURNAL_STREAM, as our log has it; "" */
+	struct sandbox_user user; /* who it becomes, where it is root */
+	char journal[64];	  /* JOURNAL_STREAM, as our log has it; "" */
 };
 
 /* The program in the folder that this one is in. Return: a descriptor, or a negative errno, logged. */
@@ -101,8 +99,6 @@ static _Noreturn void become_program(const struct starter_process *s, int line, 
 	    dup3(program_copy, PROGRAM_FD, O_CLOEXEC) < 0 ||
 	    close_range(PROGRAM_FD + 1, ~0u, 0) < 0)
 		_exit(127);
-	if (s->other_user && sandbox_become(&s->user, NULL, 0) < 0)
-		_exit(126);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
@@ -145,22 +141,11 @@ static int start_one(const struct starter_process *s, const char *name, int ret_
 	return 0;
 }
 
-/*
- * As the user that the VMs' processes are: so the kernel refuses it for any other process, whatever
- * control says.
- */
-static void kill_one(const struct starter_process *s, const char *name, int process)
+/* The kernel refuses it for any process but this user's, whatever control says. */
+static void kill_one(const char *name, int process)
 {
-	int r = 0;
-
-	if (s->other_user && seteuid(s->user.uid) < 0)
-		r = -errno;
-	else if (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-		r = -errno;
-	if (s->other_user && seteuid(0) < 0)
-		_exit(1);
-	if (r < 0)
-		log_err("%s: its process can't be killed: %s", name, errno_text(r));
+	if (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		log_err("%s: its process can't be killed: %s", name, errno_text(errno));
 }
 
 static void serve(const struct starter_process *s)
@@ -182,7 +167,7 @@ static void serve(const struct starter_process *s)
 		answer.r = name_sound(ask.name) ? 0 : -EINVAL;
 		if (ask.kind == STARTER_KILL) {
 			if (answer.r == 0 && n_fds == 1)
-				kill_one(s, ask.name, fds[0]);
+				kill_one(ask.name, fds[0]);
 			fd_close(fds[0]);
 			continue;
 		}
@@ -214,24 +199,36 @@ static void choose_user(struct starter_process *s)
 {
 	if (geteuid() != 0)
 		return;
-	s->other_user = true;
 	if (!starter_vm_user(&s->user))
 		log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; "
 			    "try: systemd-sysusers, or useradd --system " VM_USER);
 }
 
+/* All that it starts is one user's: so it is that user itself, and there is nothing to give up later. */
+static int starter_give_up(const struct starter_process *s)
+{
+	int r = geteuid() == 0 ? sandbox_become(&s->user, NULL, 0) : 0;
+
+	if (r == 0)
+		r = sandbox_keep_caps(0);
+	return r == 0 ? sandbox_calls(SANDBOX_STARTER) : r;
+}
+
 static _Noreturn void starter_main(const struct starter_process *s)
 {
 	sigset_t all;
+	int r;
 
 	prctl(PR_SET_NAME, "usbrouted-start");
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
-	if (sandbox_keep_caps(1u << CAP_SETUID | 1u << CAP_SETGID) < 0 ||
-	    sandbox_calls(SANDBOX_STARTER) < 0)
-		_exit(0);
+	r = starter_give_up(s);
+	if (r < 0) {
+		log_err("the starter of the VMs' processes: dropping rights: %s", errno_text(r));
+		_exit(1);
+	}
 	code_pages_give_back();
 	serve(s);
 	_exit(0);

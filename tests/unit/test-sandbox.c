@@ -261,7 +261,7 @@ static const struct {
 	{"signals another's thread", try_signal_thread, "-X-+--"},
 	{"signals another", try_signal, "X+X+XX"},
 	{"runs a program", try_exec, "XXXXXX"},
-	{"changes its user", try_setuid, "XXX+XX"},
+	{"changes its user", try_setuid, "XXXXXX"},
 	{"makes a namespace", try_namespace, "XXXeXX"},
 	{"traces", try_trace, "XXXXXX"},
 	{"loads a program into the kernel", try_bpf, "XXXXXX"},
