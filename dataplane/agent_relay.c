@@ -361,6 +361,11 @@ static void relay_is_left(struct agent_relay *relay)
 	/* What was said goes on to the guest: some lines, or all of them. */
 	if (relay->state == RELAY_OPEN)
 		relay_read(relay, 0);
+	if (relay->state == RELAY_OPEN && relay->ends) {
+		/* All of them: the rest follows as the guest makes room, and then the end. */
+		shutdown(relay->sock, SHUT_RD);
+		return;
+	}
 	if (relay->state == RELAY_OPEN)
 		relay_sock_ends(relay);
 	if (relay->state != RELAY_LEFT)

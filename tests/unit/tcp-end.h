@@ -27,7 +27,7 @@ struct seen {
 	uint32_t seq, ack;
 	uint16_t from, to;
 	size_t len;
-	uint8_t data[2000];
+	uint8_t data[16384];
 };
 
 static inline void end_says(struct fe *fe, const struct end *e, uint8_t flags, const void *data,

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/loop.h"
 #include "base/stranger.h"
+#include "dataplane/agent_relay.h"
 #include "dataplane/client.h"
 #include "dataplane/guest.h"
 #include "tests/unit/tcp-end.h"
@@ -513,6 +514,37 @@ static void an_end_that_was_said_holds(void **state)
 	assert_int_equal(rig->agents, 1);
 }
 
+/* … also for what the guest has not made room for yet. */
+static void an_end_that_was_said_holds_for_every_line(void **state)
+{
+	static char line[1000];
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, AGENT_PORT);
+	size_t got = 0;
+	struct seen s;
+	int sock;
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\n';
+	speaks(rig, &e, "HELLO\n");
+	until(rig, &rig->agents, 1);
+	sock = let_in(rig);
+	control_reads(rig, sock, "HELLO\n");
+	/* More than the relay holds of what is not acknowledged. */
+	for (unsigned i = 0; i < 2 * AGENT_RELAY_PIECES; i++)
+		assert_int_equal(send(sock, line, sizeof(line), 0), sizeof(line));
+	guest_agent_end(rig->guest, rig->last_agent);
+	close(sock);
+	guest_agents_left(rig->guest);
+	do {
+		s = hears(rig, &e);
+		got += s.len;
+		says(rig, &e, TCP_ACK, NULL, 0);
+	} while (!(s.flags & (TCP_FIN | TCP_RST)));
+	assert_int_equal(got, 2 * AGENT_RELAY_PIECES * sizeof(line));
+	assert_true(s.flags & TCP_FIN);
+}
+
 /* Who has not said HELLO has nothing that is worth waiting for; who is not let in yet waits on. */
 static void greeting_agents_without_control(void **state)
 {
@@ -650,6 +682,7 @@ int main(void)
 		T(the_agents_connection_outlives_the_card),
 		T(the_agents_connection_outlives_control),
 		T(an_end_that_was_said_holds),
+		T(an_end_that_was_said_holds_for_every_line),
 		T(greeting_agents_without_control),
 		T(a_hello_that_control_heard_half_of),
 		T(much_is_said_without_control),
