@@ -41,10 +41,13 @@ static void tell_start(struct guest *guest)
 	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next}, 2);
 }
 
+/* With no process there is nothing to wait for: what none has had yet comes back, too. */
 static void guest_over(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
 
+	list_for_each_safe(it, &guest->devices)
+		vm_process_taken(list_entry(it, struct guest_device, link), 0);
 	guest->events->ended(guest->ctx);
 }
 
@@ -53,14 +56,6 @@ static void guest_is_over(struct guest *guest)
 	if (!guest->over)
 		loop_watch_time(guest->loop, &guest->ended, 0, guest_over, guest);
 	guest->over = true;
-}
-
-/* With no process there is nothing to wait for. */
-static void end_alone(struct guest *guest)
-{
-	list_for_each_safe(it, &guest->devices)
-		vm_process_taken(list_entry(it, struct guest_device, link), 0);
-	guest_is_over(guest);
 }
 
 /* There is no process any more, as far as can be had: what it held is free. */
@@ -72,7 +67,7 @@ static void process_gone(struct guest *guest)
 	guest->state = GUEST_ALONE;
 	vm_process_devices_lost(guest, "its VM's process has ended");
 	if (guest->stopping)
-		end_alone(guest);
+		guest_is_over(guest);
 	else
 		guest->process->lost(guest->ctx, guest->why);
 }

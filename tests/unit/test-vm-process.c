@@ -512,11 +512,14 @@ static void test_an_end(void **state)
 static void test_an_end_without_a_process(void **state)
 {
 	struct rig *rig = rig_begun();
+	struct dev d;
 
 	dies(rig);
+	device_made(rig, &d);
 	guest_stop(rig->guest);
 	turns(rig);
 	assert_int_equal(rig->n_ended, 1);
+	assert_string_equal(d.said, "taken");
 	rig_free(rig);
 	/* It greets when it is no longer needed, and begins nothing: nobody would end it. */
 	rig = rig_new();
