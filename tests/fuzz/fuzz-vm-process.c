@@ -104,8 +104,11 @@ static void on_lost(void *ctx _unused_, const char *why)
 	promise(rig.connected && !rig.up && !rig.stopping);
 	text(why);
 	rig.connected = rig.stands = rig.agent_owed = false;
-	for (unsigned i = 0; i < DEVICES; i++)
-		promise(!rig.devices[i].gd || !rig.devices[i].given);
+	/* What came too late for that one waits for the next. */
+	for (unsigned i = 0; i < DEVICES; i++) {
+		promise(!rig.devices[i].gd || !rig.devices[i].opened);
+		rig.devices[i].given = false;
+	}
 }
 
 static void on_kill(void *ctx _unused_, int process)
