@@ -86,7 +86,7 @@ static int open_session(struct session *s, int *ret_reason)
 			*ret_reason = r;
 			return CLIENT_NO_DAEMON;
 		}
-		/* Its queue is full, which can't be polled for. */
+		/* Its queue is full; poll(2) does not tell when it has room. */
 		if (now() - s->start >= s->ask->timeout_seconds)
 			return CLIENT_LATE;
 		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
@@ -143,7 +143,7 @@ static int receive_message(struct session *s, struct varlink_wire *wire, const c
 	return 0;
 }
 
-/* Put a reply's parameters behind those of the replies before it: lists grow, all else is new. */
+/* Add a reply to those before it: lists grow, every other parameter is the last one's. */
 static int join(json_t *all, json_t *parameters)
 {
 	const char *key;

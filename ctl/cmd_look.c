@@ -53,7 +53,7 @@ static void state_words(const json_t *d, char *buf, size_t size)
 	snprintf(buf, size, "%s%s%s", ctl_text(d, "state"), *reason ? ": " : "", reason);
 }
 
-/* "host" says something only where somebody wished it. */
+/* "host" is shown only where somebody asked for it. */
 static const char *wanted_words(const json_t *d)
 {
 	return strcmp(ctl_text(d, "wanted_by"), "default") ? ctl_text(d, "wanted") : "-";
@@ -77,7 +77,7 @@ static int add_device(struct table *t, const json_t *d)
 	return r;
 }
 
-/* Below the table, for a person only: a script would have to skip it. */
+/* Below the table, and only on a terminal: a script would have to skip it. */
 static void print_sum(const struct ctl *ctl, const json_t *devices)
 {
 	size_t n = json_array_size(devices), i, attached = 0, waiting = 0;
@@ -174,7 +174,7 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "product", ctl_text(d, "product"), COLOUR_NONE);
 	r |= add_row(t, "classes", classes, COLOUR_NONE);
 	r |= add_row(t, "classes by", by, COLOUR_NONE);
-	/* Of what is not plugged in it is not known. */
+	/* The speed of a device that is not plugged in is not known. */
 	if (*ctl_text(d, "port"))
 		r |= add_row(t, "speed", ctl_text(d, "speed"), COLOUR_NONE);
 	r |= add_row(t, "port", ctl_text(d, "port"), COLOUR_NONE);

@@ -120,7 +120,7 @@ static int add_verdicts(struct table *t, const json_t *verdicts)
 	return r;
 }
 
-/* What the caller may do. Of several VMs only which; of one also what says so. */
+/* What the caller may do: of several VMs only their names, of one also what says so. */
 static int add_rights(struct table *t, const json_t *verdicts)
 {
 	char words[WORDS_MAX], vms[WORDS_MAX / 2];
@@ -228,7 +228,7 @@ enum status ctl_why(struct ctl *ctl)
 
 /* ------------------------------------------------------------- policy test */
 
-/* Whether it can be sent at all; else it was said which line can't. */
+/* Whether the file can be sent. Where it can't, the line that is wrong was named. */
 static bool text_is_good(const char *path, const char *text, size_t len)
 {
 	const char *expected;
@@ -242,7 +242,7 @@ static bool text_is_good(const char *path, const char *text, size_t len)
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;
 
-		/* What is text can be sent, and is refused by the daemon with all else. */
+		/* Other mistakes can be sent: the daemon finds them all. */
 		if (utf8_valid_len(text, n) < n || memchr(text, '\0', n)) {
 			ctl_error("failed", "%s:%u: expected %s", path, line,
 				  text_line_fault(text, n));
@@ -400,7 +400,7 @@ static enum status print_tested(const struct ctl *ctl, const json_t *reply)
 	return STATUS_DONE;
 }
 
-/* What is tried out under another name would have no effect. */
+/* A file with another name would have no effect in policy.d. */
 static void note_name(const char *file)
 {
 	static const char suffix[] = ".rules";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * VMs and libvirt: `vm xml` prints what a domain needs, `vm add` has usbrouted-libvirt put it in.
- * This program knows nothing of libvirt: what does is run with the caller's rights, and its exit
- * status is the command's.
+ * This program knows nothing of libvirt. It runs usbrouted-libvirt, with the caller's rights, and ends
+ * with its exit status.
  */
 #include "ctl/ctl.h"
 
@@ -25,7 +25,7 @@ static const char *null_if_empty(const char *text)
 	return *text ? text : NULL;
 }
 
-/* The VM that is called so, or, @by_domain, whose domain is; NULL where there is none. */
+/* The VM with that name; @by_domain: the VM whose domain has that name. NULL: there is none. */
 static const json_t *find_vm(const json_t *vms, const char *name, bool by_domain)
 {
 	const json_t *v;
@@ -60,8 +60,7 @@ static bool is_name_char(char c)
 	       c == '-' || c == '_';
 }
 
-/* What has to stand in the configuration first: a VM's name has fewer characters than a domain's.
- */
+/* The section that is missing. A VM's name has fewer kinds of characters than a domain's. */
 static void tell_section(const char *domain)
 {
 	_cleanup_free_ char *clean = text_clean(domain, false);

@@ -38,7 +38,7 @@ struct ctl {
 	bool apply;	     /* vm add: do it */
 	const char *connect; /* vm add: libvirt's connection, or NULL */
 	const struct command *command;
-	char **args; /* the command's own words; NULL where one that may follow does not */
+	char **args; /* the command's own words; NULL for an optional one that was not given */
 	bool colours, progress;
 	size_t width; /* of the terminal that stdout is; 0: it is none */
 };

@@ -151,7 +151,7 @@ static bool take(void *ctx, const char *text)
  * options_parse() - read the options, wherever they stand
  * @ctl:	gets what they say
  * @argc:	as of main()
- * @argv:	as of main(); its words are put in front of nothing else, from optind on
+ * @argv:	as of main(); the words that are no options stand from optind on afterwards
  *
  * Return: STATUS_DONE, or STATUS_USAGE and it has been said why.
  */

@@ -179,8 +179,7 @@ static void no_such_device(struct ctl *ctl, const json_t *p)
 		ctl_try("usbroutectl list");
 		return;
 	}
-	/* A command about where it should be takes a device that is configured but not plugged in.
-	 */
+	/* Other commands take a device that is configured but not plugged in, too. */
 	ctl_error("not-found", "no device \"%s\" is plugged in%s", device,
 		  ctl->command->options & COMMAND_PRESENT
 			  ? ""
@@ -247,7 +246,7 @@ static void ambiguous(struct ctl *ctl, const json_t *p)
 		try_words("", ctl->command->name, word, second_of(ctl), NULL);
 }
 
-/* Whether it is the caller's rights that the daemon may have missed. */
+/* Whether the daemon may have refused because the caller has no rights. */
 static bool caller_is_nobody(void)
 {
 	const struct group *g = getgrnam("usbrouted");

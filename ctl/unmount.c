@@ -160,7 +160,7 @@ static enum status unmount_one(const struct unmount_host *host, const struct mou
 
 	int64_t there = host->mount_at(m->path);
 
-	/* A path unmounts what lies uppermost there, whosesoever it is. */
+	/* umount(2) takes the uppermost mount at a path, whoever made it. */
 	if (there >= 0 && (uint64_t)there != m->mount) {
 		ctl_error("busy", "%s can't be unmounted from %s: something else is mounted on it",
 			  m->node->name, m->path);
@@ -199,7 +199,7 @@ static enum status unmount_one(const struct unmount_host *host, const struct mou
 	return STATUS_DONE;
 }
 
-/* What unmounting does not free is told before anything is unmounted. */
+/* Uses that unmounting does not end are told before anything is unmounted. */
 static enum status refuse(const struct found *f)
 {
 	if (f->swap[0]) {

@@ -2,10 +2,10 @@
 /*
  * `--unmount`: unmount a device's disks before the device is given away.
  *
- * It is done here, with the caller's rights, and never by the daemon: who may route a device need
- * not be one who may unmount a disk. Nothing is unmounted by force or lazily: a file system that is
- * in use stays, and so does the device. What mounts have in other namespaces is not seen here; of
- * that the daemon tells.
+ * It is done here, with the caller's rights, and never by the daemon: not everybody who may route a
+ * device may unmount a disk. Nothing is unmounted by force or lazily: a file system that is
+ * in use stays, and so does the device. Mounts in other namespaces are not seen here; the
+ * daemon tells of them.
  */
 #pragma once
 
