@@ -69,8 +69,7 @@ static int get_edit(struct adding *a, unsigned flags, struct domain_edit *ret_ed
 	_cleanup_free_ char *xml = NULL;
 	int r;
 
-	/* Passwords of displays are in it, and would be lost without. A reader does not see them.
-	 */
+	/* The XML is written back, so it needs the passwords of displays. A reader gets none. */
 	if (a->ask->apply)
 		flags |= VIR_DOMAIN_XML_SECURE;
 	xml = virDomainGetXMLDesc(a->domain, flags);
@@ -117,8 +116,7 @@ static int add_persistent(struct adding *a, char **ret_card)
 	if (!defined)
 		return fail_libvirt(a, "defining it; nothing was changed");
 	virDomainFree(defined);
-	/* As libvirt has completed it, so that a card that is plugged in now has the same address.
-	 */
+	/* libvirt has completed it: a card that is plugged in now gets the same address. */
 	domain_edit_deinit(&edit);
 	status = get_edit(a, VIR_DOMAIN_XML_INACTIVE, &edit);
 	if (status == ADD_DONE)
@@ -153,8 +151,7 @@ static int add_running(struct adding *a, const char *card)
 		printf("%s: the card can't be plugged in while it runs (%s): %s\n", name,
 		       virt_error_text(), restart);
 	} else {
-		/* Seen with libvirt 9.0 and QEMU 7.2, though the domain's XML has its <reconnect>.
-		 */
+		/* Seen with libvirt 9.0 and QEMU 7.2, although the XML has a <reconnect>. */
 		printf("%s: the card was plugged in; until the domain is next shut down and "
 		       "started, "
 		       "it does not come back when usbrouted is restarted\n",

@@ -37,7 +37,7 @@ int guest_agent_fail(struct guest_agent *agent, int r, const char *format, ...)
 /**
  * guest_agent_ask() - send a command and take its answer
  * @agent:	the way to the guest's agent
- * @command:	taken; NULL is a want of memory
+ * @command:	taken; NULL where there was no memory for it
  * @type:	what the agent has to return
  * @ret:	what it returned; a reference of the caller's
  *

@@ -56,7 +56,7 @@ static int refused(struct guest_agent *agent, struct guest_exec *end)
 	return -EREMOTEIO;
 }
 
-/* Whether it is vhci's driver that was missing. */
+/* Whether usbip failed because the driver vhci-hcd is missing. */
 static bool lacks_vhci(const struct guest_exec *end)
 {
 	return strstr(end->err, "vhci") || strstr(end->out, "vhci");
@@ -151,7 +151,7 @@ int guest_usbip_detach(struct guest_agent *agent, const char *busid)
 	r = run_usbip(agent, ports, end);
 	if (r < 0)
 		return r;
-	/* Without vhci there is no port, and it ends with an error. */
+	/* Without vhci-hcd there are no ports, and usbip ends with an error. */
 	r = guest_usbip_find_port(end->out, busid);
 	if (r < 0)
 		return 0;

@@ -81,7 +81,7 @@ static void daemon_tell(void *ctx, const struct virt_line *line)
 		log_err("a line can't be made: %s", errno_text(len));
 		return;
 	}
-	/* The daemon reads at once or is stuck: SO_SNDTIMEO tells, and it hears all again later. */
+	/* A daemon that does not read for SEND_SECONDS is stuck. It is told all again later. */
 	if (send(h->sock, buf, (size_t)len, MSG_NOSIGNAL) != len)
 		daemon_lost(h, "it does not read");
 }
@@ -107,7 +107,7 @@ static void libvirt_try_later(struct helper *h)
 	h->libvirt_wait_ms = min_t(int, h->libvirt_wait_ms * 2, LIBVIRT_RETRY_MAX);
 }
 
-/* In a context where libvirt must not be called: the timer goes on. */
+/* libvirt must not be called from here, so the timer does the rest. */
 static void libvirt_closed(virConnectPtr conn, int reason, void *ctx)
 {
 	struct helper *h = ctx;
@@ -160,7 +160,7 @@ static int add_one(struct helper *h, virDomainPtr domain)
 	return 0;
 }
 
-/* Events first, so that nothing falls between the list and them. */
+/* Events are asked for first, so that no change between the list and them is missed. */
 static int libvirt_list(struct helper *h)
 {
 	virDomainPtr *all = NULL;
@@ -176,7 +176,7 @@ static int libvirt_list(struct helper *h)
 	if (n < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
-		/* One that went meanwhile is none of the list's. */
+		/* A domain that has gone meanwhile is left out. */
 		add_one(h, all[i]);
 		virDomainFree(all[i]);
 	}
