@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `usbroute-agent --check`: what is missing in this guest, one line each, for people. Changes
- * nothing. */
+/* `usbroute-agent --check`: what is missing in this guest, a line each, for people. Changes nothing. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>

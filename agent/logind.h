@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * logind, where there is one: it tells when the system goes to sleep (PrepareForSleep), and waits
- * with that while this program holds an inhibitor of its (org.freedesktop.login1(5)).
+ * logind, where there is one: it tells when the system goes to sleep (PrepareForSleep), and delays the
+ * sleep while this program holds one of its inhibitors (org.freedesktop.login1(5)).
  *
  * libsystemd is looked for when the program starts, and is not needed to start: without it, without
  * D-Bus, without logind, or where the build left this out (-Dagent-logind=disabled), nothing is

@@ -456,12 +456,12 @@ static void told(struct agent *agent, const struct agent_message *m)
 			route_say(agent, route, AGENT_FAILED);
 		return;
 	}
-	/* What is under way goes on, whoever has begun it. */
+	/* An import that is under way goes on, whoever has begun it. */
 	if (route->state == CONNECTING || route->state == ASKING) {
 		route_say(agent, route, AGENT_TRYING);
 		return;
 	}
-	/* What the daemon knows no connection for is dead, whatever the kernel here believes. */
+	/* A connection that the daemon does not know is dead, whatever the kernel here believes. */
 	port = m->held ? NULL : port_with(agent, route);
 	if (port || route->state >= STARTING) {
 		unsigned number = port ? port->number : route->port;
@@ -543,8 +543,8 @@ void routes_synced(struct agent *agent)
  * @agent:	the agent
  * @up:		it is there, and all will be told anew
  *
- * What is attached stays so: its connection is its own. What is not, waits for the daemon; an import that
- * is under way goes on while the daemon is there.
+ * A device that is attached stays: it has a connection of its own. One that is not waits for the daemon. An
+ * import that is under way goes on while the daemon is there.
  */
 void routes_connection(struct agent *agent, bool up)
 {

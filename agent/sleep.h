@@ -7,9 +7,9 @@
  *   AWAKE --sleep_begin()--> LETTING_GO --all ports free, or 3 s--> ASLEEP --sleep_end()--> AWAKE
  *
  * Who says that a sleep begins and ends: logind (logind.h), or whoever calls this program with
- * --let-go and --take-back (control.h). logind is waited for: between a suspend and the hibernation
- * that follows it, say, the system is awake for a moment. Should nobody be there to say that it has
- * ended, it ends when time was slept away, or nobody has slept within a minute.
+ * --let-go and --take-back (control.h). logind's word counts: between a suspend and the hibernation
+ * that follows it, for example, the system is awake for a moment. Where nobody says that the sleep has
+ * ended, it ends when the system has slept, or when it has not slept within a minute.
  */
 #pragma once
 
@@ -22,9 +22,9 @@ struct sleep {
 	enum sleep_state state;
 	uint64_t due_ns;   /* to look; NEVER */
 	uint64_t limit_ns; /* LETTING_GO: so long at the most */
-	uint64_t slept_ns; /* when it began: time that the guest had slept since its boot */
+	uint64_t slept_ns; /* how long the guest had slept since its boot when this sleep began */
 	bool waking;	   /* taking back waits for the daemon's answer */
-	bool by_logind;	   /* logind has said that it begins, and says when it ends */
+	bool by_logind;	   /* logind has said that the sleep begins, and will say that it ends */
 };
 
 struct agent;
