@@ -11,7 +11,7 @@
 #include "policy/bearer_private.h"
 #include "policy/serial.h"
 
-/* What a candidate is: nothing that is remembered, the one that had the name, or an other's index. */
+/* What a candidate was to the name: nothing, the one that had it, or one of the others, by index. */
 #define NEW    -1
 #define BEARER -2
 
@@ -64,7 +64,7 @@ static bool identity_fits_port(const struct identity *i, const struct device_fac
 	return identity_fits(i, d) && same_text(i->port, d->stable_port);
 }
 
-/* Follow a device; what can't be remembered is remembered the next time. */
+/* Remember what a device is by now. Without memory for it, the next time does. */
 static void identity_follow(struct identity *i, const struct device_facts *d, bool *changed)
 {
 	if (d->stable_port && !identity_fits_port(i, d) &&
@@ -201,7 +201,7 @@ static void find_in_port(const struct bearer *b, struct candidates *c, int which
 		}
 }
 
-/* Another one that is missed has the same serial, so that this tells them apart no longer. */
+/* Another device that is missed has the same serial: the serial does not tell them apart. */
 static bool is_shared(const struct bearer *b, const struct candidates *c, int which)
 {
 	const struct identity *own = identity_of(b, which);
@@ -274,12 +274,12 @@ int bearer_known(const struct bearer *bearer, const struct device_facts *candida
 
 /* ------------------------------------------------------------- who bears it */
 
-/* May have the name that another device had, or that nobody had. */
+/* Whether a candidate may take over a name that another device had, or nobody. */
 static bool may_take(const struct bearer *b, const struct device_facts *d)
 {
 	if (!b->given.port)
 		return !d->alias;
-	/* One with a serial of its own is another one. */
+	/* A device with another serial is another device. */
 	return !d->alias && same_text(b->given.serial, serial_lasting(d));
 }
 
@@ -353,8 +353,8 @@ static bool are_alike(const struct identity *a, const struct identity *b)
 }
 
 /*
- * One that is missed is in another port: one like it came a moment ago, beside the bearer. (Its old port
- * may be told of after its new one.)
+ * Whether a device that is missed has moved to another port: one like it came a moment ago, beside the
+ * bearer. (The kernel may tell of the new port before the old one.)
  */
 static bool other_has_moved(struct bearer *b, const struct candidates *c, size_t which,
 			    uint64_t now, uint64_t wait)
@@ -385,7 +385,7 @@ static void others_age(struct bearer *b, struct candidates *c, uint64_t now, uin
 	}
 }
 
-/* The one that went, and that a new candidate must be: BEARER where there is none. */
+/* Which of the others has come back as this device; BEARER: none. */
 static int other_come_back(const struct bearer *b, const struct candidates *c,
 			   const struct device_facts *d)
 {

@@ -93,7 +93,8 @@ static struct policy_decision place(const struct policy *policy, const struct de
  * @section:	its [device] section, where that has `vms`; else NULL
  * @vm:		the VM's name; "host" may have every device
  *
- * One that a section matches, and whose name another one bears, must be allowed as both.
+ * A device that a section matches, and whose name another device bears, must be allowed as itself and by
+ * that name.
  *
  * Return: the decision.
  */
@@ -256,7 +257,7 @@ char *policy_rule_text(const struct rule *rule, char *by, size_t by_size)
 }
 
 /**
- * policy_decision_text() - what a decision is by
+ * policy_decision_text() - what has made a decision
  * @decision:	the decision
  * @section:	the section that it was made with
  * @by:		where it goes
@@ -419,7 +420,7 @@ void policy_explain(const struct policy *policy, const struct device_facts *fact
 			return;
 		if (facts->also)
 			pass_next(&also, &as_also, NULL, 0);
-		/* What restricts the name, and does not name the device. */
+		/* The rule restricts the name, and is not about the device itself. */
 		if (!step.matched && as_also && rule_restricts(step.rule)) {
 			step.matched = true;
 			snprintf(step.why, sizeof(step.why), "[device %s] matches it",

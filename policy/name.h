@@ -13,7 +13,7 @@
 
 #define NAME_MAX_LEN 31
 
-/* What is expected where name_valid_alias() says no; follows "expected ". */
+/* For a message where name_valid_alias() says no: it follows the word "expected". */
 #define NAME_ALIAS_EXPECTED                                                                       \
 	"a name of 1 to 31 of A-Z a-z 0-9 _ -, none of host next prev all none control, and not " \
 	"the form of a port such as 1-1"

@@ -54,7 +54,7 @@ void policy_freep(struct policy **policy)
 	*policy = policy_free(*policy);
 }
 
-/* Takes the caller's reference, also where it fails. */
+/* The caller's reference is taken, also where this fails. */
 static int add_rule(struct policy *policy, struct rule *rule)
 {
 	/* Room doubles: at 0, 1, 2, 4, 8 … rules. */

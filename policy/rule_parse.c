@@ -332,7 +332,7 @@ static int set_word(struct rule_parser *p)
 	return set_option(p, p->word, p->word[len] ? len : 0, p->word + len + !!p->word[len]);
 }
 
-/* What no word can tell alone. */
+/* Mistakes that show only when all words are there. */
 static int check_rule(struct rule_parser *p)
 {
 	const struct rule *rule = p->rule;
