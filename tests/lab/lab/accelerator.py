@@ -30,7 +30,11 @@ PROBE_SECONDS = 40
 @functools.cache
 def qemu_version():
     """(major, minor) of this machine's QEMU."""
-    said = subprocess.run([MACHINE.qemu, "--version"], capture_output=True, text=True, check=True).stdout
+    return version_in(subprocess.run([MACHINE.qemu, "--version"], capture_output=True, text=True, check=True).stdout)
+
+
+def version_in(said):
+    """(major, minor) in what a QEMU says with --version."""
     return tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
 
 

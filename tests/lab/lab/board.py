@@ -22,6 +22,8 @@ LOCK = "/run/lock/usbrouted-lab.cpu{}.lock"     # one board a CPU: two on one wo
 BOOT_SECONDS = 240
 EVENT_SECONDS = 120
 PR_SET_PDEATHSIG = 1
+# systemd as the board's init (board-root/init-systemd).
+SYSTEMD = " lab.systemd systemd.unit=multi-user.target systemd.getty_auto=no systemd.show_status=no"
 
 # Ports of the board's controller; those past SUPER_PORTS have no SuperSpeed half.
 PORTS, SUPER_PORTS = 15, 12
@@ -52,7 +54,7 @@ def _die_with_parent():
 class Board:
     """board = Board(); board.start(); board.run("lsusb"); board.key("a"); board.stop()"""
 
-    def __init__(self, devices=("keyboard",), memory=MACHINE.board_memory, disk=None):
+    def __init__(self, devices=("keyboard",), memory=MACHINE.board_memory, disk=None, root=None, systemd=False):
         self.logs = Logs()
         self.kernel = Kernel()
         self.name = "board"
@@ -65,6 +67,8 @@ class Board:
         self._far_ends = {}
         self._memory = memory
         self._disk = disk
+        self._root = root or MACHINE.root  # whose programs the board has: this machine's, or a bare root of a release
+        self._systemd = systemd
         self._qemu = None
         self._locks = []
         self._channel = None
@@ -105,14 +109,14 @@ class Board:
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs.file('board.log')}",
             "-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel),
-            "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=5 mitigations=off nokaslr",
+            "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=5 mitigations=off nokaslr" + (SYSTEMD if self._systemd else ""),
             "-chardev", f"socket,id=monitor,fd={monitor_far.fileno()}", "-mon", "monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent_far.fileno()}", "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=agent,name=lab.agent",
             "-device", f"qemu-xhci,id=xhci,p2={PORTS},p3={SUPER_PORTS}",
             "-audiodev", f"wav,id=sound,path={self.logs.file('sound.wav')},out.mixing-engine=off",
         ]
-        for tag, path in (("root", MACHINE.root), ("repo", paths.REPO), ("cache", paths.CACHE)):
+        for tag, path in (("root", self._root), ("repo", paths.REPO), ("cache", paths.CACHE)):
             command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,"
                                    "readonly=on,multidevs=remap"]
         with open(self.logs.file("board-qemu.log"), "wb") as log:
@@ -145,6 +149,11 @@ class Board:
 
     def running(self):
         return bool(self._qemu and self._qemu.poll() is None)
+
+    def qemu_version(self):
+        """(major, minor) of the QEMU that guests run by: the one in the board's root."""
+        return accelerator.qemu_version() if self._root == MACHINE.root else accelerator.version_in(
+            self.text(f"{MACHINE.qemu} --version"))
 
     def cpu_seconds(self):
         """How long this machine's CPUs have worked for the board: what others do here doesn't count."""

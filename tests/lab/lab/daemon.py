@@ -87,8 +87,7 @@ class Daemon:
         self.wait_ready()
 
     def wait_ready(self, timeout=START_SECONDS):
-        ready = self.board.spawn(f"until {shlex.quote(str(paths.CTL))} status >/dev/null 2>&1;"
-                                 " do sleep 0.1; done", stdin=b"")
+        ready = self.board.spawn(f"until {self.command('status')} >/dev/null 2>&1; do sleep 0.1; done", stdin=b"")
         tries = int(timeout)
         for _ in range(tries):
             try:

@@ -15,9 +15,9 @@ MEMORY = 192
 SOCKETS = "/run/usbrouted"
 
 
-def reconnect():
+def reconnect(version=None):
     """How QEMU is told to come back to the card's socket each second (qemu.org, about/deprecated: since 9.2)."""
-    return "reconnect=1" if accelerator.qemu_version() < (9, 2) else "reconnect-ms=1000"
+    return "reconnect=1" if (version or accelerator.qemu_version()) < (9, 2) else "reconnect-ms=1000"
 
 
 class Guest:
@@ -64,7 +64,7 @@ class Guest:
         ]
         if self.card:
             words += [
-                "-chardev", f"socket,id=card,path={SOCKETS}/{self.name}.sock,{reconnect()}",
+                "-chardev", f"socket,id=card,path={SOCKETS}/{self.name}.sock,{reconnect(self.board.qemu_version())}",
                 "-netdev", "vhost-user,id=net,chardev=card",
                 "-device", f"virtio-net-pci,netdev=net,mac={self.mac},romfile=",
             ]

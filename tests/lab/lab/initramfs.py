@@ -53,6 +53,7 @@ def board(kernel):
         cpio = Cpio()
         cpio.file("init", folder / "init")
         cpio.file("init2", folder / "init2")
+        cpio.file("init-systemd", folder / "init-systemd")
         cpio.text("lab.conf", conf)
         cpio.text("lab.modules", _insert_list(kernel, BOARD_FIRST))
         cpio.text("lab.kvm", _insert_list(kernel, MACHINE.kvm_modules))
@@ -66,7 +67,7 @@ def board(kernel):
         _modules(cpio, kernel, kernel.needed_by(BOARD_FIRST + MACHINE.kvm_modules))
         return cpio
 
-    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", conf, MACHINE.root / BUSYBOX,
+    return saved(f"board-{kernel.version}", make, folder / "init", folder / "init2", folder / "init-systemd", conf, MACHINE.root / BUSYBOX,
                  *tools.values())
 
 
