@@ -502,7 +502,7 @@ void agent_relay_accept(struct guest *guest, struct tcp_connection *tcp)
 					      .state = RELAY_WAITING,
 					      .order = guest->relays.n_ever++,
 					      .sock = -1};
-		stream_begin(&relay->stream, &relay_stream_ops, tcp);
+		tcp_stream_begin(&relay->stream, &relay_stream_ops, tcp);
 		relay_ask(guest);
 		return;
 	}

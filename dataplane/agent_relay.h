@@ -23,7 +23,7 @@
 #include "protocol/agent_wire.h"
 #include "base/loop.h"
 #include "base/mailbox.h"
-#include "dataplane/stream.h"
+#include "dataplane/tcp_stream.h"
 
 #define AGENT_RELAYS	   8 /* connections at a time; the next is refused */
 #define AGENT_RELAY_EARLY  (AGENT_LINE_MAX + 1024)

@@ -336,7 +336,7 @@ void client_accept(struct guest *guest, struct tcp_connection *tcp)
 		return;
 	}
 	c->state = CLIENT_ASKING;
-	stream_begin(&c->stream, &client_stream_ops, tcp);
+	tcp_stream_begin(&c->stream, &client_stream_ops, tcp);
 	if (loop_watch_time(guest->loop, &c->timer, CLIENT_SECONDS * NS_PER_SECOND, client_late,
 			    c) < 0)
 		client_free(c);

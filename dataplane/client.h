@@ -14,7 +14,7 @@
 
 #include "base/loop.h"
 #include "base/mailbox.h"
-#include "dataplane/stream.h"
+#include "dataplane/tcp_stream.h"
 #include "usbip/usbip_op.h"
 
 #define GUEST_CLIENTS  8

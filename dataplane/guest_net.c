@@ -74,7 +74,7 @@ static void net_closed(void *ctx _unused_, struct tcp_connection *c, int why)
 
 	if (!stream)
 		return;
-	stream->tcp = NULL;
+	stream->connection = NULL;
 	stream->ops->closed(stream, why);
 }
 
@@ -170,7 +170,7 @@ void guest_net_cut(struct guest *guest, struct stream *stream)
 
 	if (!stream_open(stream))
 		return;
-	tcp_peer(stream->tcp, &peer);
+	tcp_peer(stream->connection, &peer);
 	stream_drop(stream);
 	remember(guest, &peer);
 }

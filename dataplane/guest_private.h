@@ -15,7 +15,7 @@
 #include "dataplane/client.h"
 #include "dataplane/guest.h"
 #include "dataplane/guest_net.h"
-#include "dataplane/stream.h"
+#include "dataplane/tcp_stream.h"
 #include "dataplane/worker.h"
 #include "usb/hid_found.h"
 #include "usb/usb_device.h"

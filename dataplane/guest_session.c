@@ -123,7 +123,7 @@ static int gd_session_begin(struct guest_device *gd, struct client *client)
 		return r;
 	usbip_session_set_retries(gd->session, MEMORY_RETRIES);
 	stream_move(&gd->stream, &gd_stream_ops, &client->stream);
-	stream_peer(&gd->stream, &gd->ev_peer);
+	tcp_stream_peer(&gd->stream, &gd->ev_peer);
 	if (client->probes)
 		log_info("%s: %s: the old connection was dead", gd->guest->cfg.name, gd->name);
 	client_imported(client);

@@ -60,15 +60,6 @@ static bool is_asked, control_there;
 static uint32_t n_sockets;
 static unsigned n_lines;
 
-static struct connection *connection_of(const struct stream *stream)
-{
-	for (unsigned i = 0; i < CONNECTIONS; i++)
-		if (connections[i].stream == stream)
-			return &connections[i];
-	promise_broken("a stream is a connection's");
-	return NULL;
-}
-
 /* ------------------------------------------------------------- TCP */
 
 static void release_first(struct connection *c)
@@ -84,14 +75,6 @@ static void forget(struct connection *c)
 {
 	c->stream = NULL;
 	c->sock = fd_close(c->sock);
-}
-
-void stream_begin(struct stream *stream, const struct stream_ops *ops, struct tcp_connection *tcp)
-{
-	struct connection *c = (struct connection *)tcp;
-
-	*stream = (struct stream){.ops = ops, .tcp = tcp};
-	c->stream = stream;
 }
 
 /* Line number @k of control's, as long as its number says. */
@@ -121,45 +104,56 @@ static void guest_gets(struct connection *c, const char *bytes, size_t len)
 	}
 }
 
-int stream_send(struct stream *stream, struct stream_buffer *buffer)
+static int way_send(void *connection, struct stream_buffer *buffer)
 {
-	struct connection *c = connection_of(stream);
+	struct connection *c = connection;
 
-	promise(stream->tcp && !c->shut && c->n_queue < AGENT_RELAY_PIECES && buffer->len);
+	promise(!c->shut && c->n_queue < AGENT_RELAY_PIECES && buffer->len);
 	c->queue[c->n_queue++] = buffer;
 	guest_gets(c, buffer->data, buffer->len);
 	return 0;
 }
 
-void stream_resume(struct stream *stream)
+static void way_resume(void *connection)
 {
-	if (stream->tcp)
-		connection_of(stream)->refused = false;
+	((struct connection *)connection)->refused = false;
 }
 
-void stream_shutdown(struct stream *stream)
+static void way_shutdown(void *connection)
 {
-	struct connection *c;
+	struct connection *c = connection;
 
-	if (!stream->tcp)
-		return;
-	c = connection_of(stream);
 	c->shut = true;
 	promise(!c->last_written || c->half || c->last_got == c->last_written);
 }
 
 /* In order, or by a reset: nobody hears more of it. */
-void stream_end(struct stream *stream)
+static void way_end(void *connection)
 {
-	struct connection *c;
+	struct connection *c = connection;
 
-	if (!stream->tcp)
-		return;
-	c = connection_of(stream);
-	stream->tcp = NULL;
 	while (c->n_queue)
 		release_first(c);
 	forget(c);
+}
+
+static void way_moved(void *connection, struct stream *stream)
+{
+	((struct connection *)connection)->stream = stream;
+}
+
+static const struct stream_way way = {
+	.moved = way_moved,
+	.send = way_send,
+	.resume = way_resume,
+	.shutdown = way_shutdown,
+	.end = way_end,
+};
+
+void tcp_stream_begin(struct stream *stream, const struct stream_ops *ops,
+		      struct tcp_connection *tcp)
+{
+	stream_begin(stream, ops, &way, tcp);
 }
 
 void tcp_abort(struct tcp_connection *tcp)
@@ -224,7 +218,7 @@ static void is_reset(struct connection *c)
 		release_first(c);
 	if (!c->stream)
 		return;
-	stream->tcp = NULL;
+	stream->connection = NULL;
 	forget(c);
 	stream->ops->closed(stream, -ECONNRESET);
 }

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest's connection to the daemon; see stream.h. */
-#include "dataplane/stream.h"
+/* A connection as its user sees it; see stream.h. */
+#include "base/stream.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "dataplane/guest.h"
-#include "vhost_user_net/tcp.h"
 
 /**
  * stream_begin() - have a connection
  * @stream:	without one
  * @ops:	who hears of it
- * @tcp:	just accepted
+ * @way:	what carries it
+ * @connection:	@way's
  */
-void stream_begin(struct stream *stream, const struct stream_ops *ops, struct tcp_connection *tcp)
+void stream_begin(struct stream *stream, const struct stream_ops *ops, const struct stream_way *way,
+		  void *connection)
 {
-	*stream = (struct stream){.ops = ops, .tcp = tcp};
-	tcp_set_user(tcp, stream);
+	*stream = (struct stream){.ops = ops, .way = way, .connection = connection};
+	way->moved(connection, stream);
 }
 
 /**
@@ -29,8 +28,8 @@ void stream_begin(struct stream *stream, const struct stream_ops *ops, struct tc
  */
 void stream_move(struct stream *stream, const struct stream_ops *ops, struct stream *from)
 {
-	stream_begin(stream, ops, from->tcp);
-	from->tcp = NULL;
+	stream_begin(stream, ops, from->way, from->connection);
+	from->connection = NULL;
 }
 
 /**
@@ -42,7 +41,7 @@ void stream_move(struct stream *stream, const struct stream_ops *ops, struct str
  */
 int stream_send(struct stream *stream, struct stream_buffer *buffer)
 {
-	return stream->tcp ? tcp_send(stream->tcp, buffer) : -EPIPE;
+	return stream->connection ? stream->way->send(stream->connection, buffer) : -EPIPE;
 }
 
 /**
@@ -51,8 +50,8 @@ int stream_send(struct stream *stream, struct stream_buffer *buffer)
  */
 void stream_resume(struct stream *stream)
 {
-	if (stream->tcp)
-		tcp_resume(stream->tcp);
+	if (stream->connection)
+		stream->way->resume(stream->connection);
 }
 
 /**
@@ -63,74 +62,53 @@ void stream_resume(struct stream *stream)
  */
 void stream_set_room(struct stream *stream, size_t room)
 {
-	if (stream->tcp)
-		tcp_set_room(stream->tcp, (uint32_t)min_t(size_t, room, TCP_WINDOW_MAX));
+	if (stream->connection)
+		stream->way->set_room(stream->connection, room);
 }
 
 /**
- * stream_probe() - ask the guest whether it still knows the connection
+ * stream_probe() - ask the other end whether it still knows the connection
  * @stream:	the connection; closed() follows where it doesn't
  */
 void stream_probe(struct stream *stream)
 {
-	if (stream->tcp)
-		tcp_probe(stream->tcp);
+	if (stream->connection)
+		stream->way->probe(stream->connection);
 }
 
 /**
  * stream_shutdown() - send no more
- * @stream:	the connection; the guest sees the end behind what was sent
+ * @stream:	the connection; the other end sees the end behind what was sent
  */
 void stream_shutdown(struct stream *stream)
 {
-	if (stream->tcp)
-		tcp_shutdown(stream->tcp);
+	if (stream->connection)
+		stream->way->shutdown(stream->connection);
 }
 
 /**
  * stream_end() - have done with a connection
  * @stream:	the connection, or none; none afterwards
  *
- * In order where the guest has all that was sent; else by a reset, and released() is called for the
+ * In order where the other end has all that was sent; else by a reset, and released() is called for the
  * rest from within. Nothing else is heard of it.
  */
 void stream_end(struct stream *stream)
 {
-	struct tcp_connection *tcp = stream->tcp;
+	void *connection = take_ptr(stream->connection);
 
-	stream->tcp = NULL;
-	if (!tcp)
-		return;
-	if (tcp_unacknowledged(tcp)) {
-		tcp_abort(tcp);
-	} else {
-		tcp_set_user(tcp, NULL);
-		tcp_close(tcp);
-	}
+	if (connection)
+		stream->way->end(connection);
 }
 
 /**
- * stream_drop() - forget a connection without a word to the guest
+ * stream_drop() - forget a connection without a word to the other end, where there is such a way
  * @stream:	the connection, or none; none afterwards. released() is called from within
  */
 void stream_drop(struct stream *stream)
 {
-	struct tcp_connection *tcp = take_ptr(stream->tcp);
+	void *connection = take_ptr(stream->connection);
 
-	if (tcp)
-		tcp_drop(tcp);
-}
-
-/**
- * stream_peer() - whose connection it is
- * @stream:	the connection
- * @ret_peer:	the guest's end
- */
-void stream_peer(const struct stream *stream, struct guest_peer *ret_peer)
-{
-	struct tcp_peer peer;
-
-	tcp_peer(stream->tcp, &peer);
-	*ret_peer = (struct guest_peer){.v6 = peer.v6, .port = peer.port};
-	memcpy(ret_peer->address, peer.address, sizeof(ret_peer->address));
+	if (connection)
+		stream->way->drop(connection);
 }
