@@ -4,6 +4,7 @@
  * table (struct stream_way):
  *
  *   dataplane/tcp_stream.c	TCP of a guest, which ends in its process
+ *   base/socket_stream.c	a stream socket of the kernel's
  *
  * Embedded in its user, zeroed while there is none. Bytes that come are shown where they lie. No copy is
  * kept of what is sent: whoever sends keeps the buffer and what it points at, unchanged, until it is
