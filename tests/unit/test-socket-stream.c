@@ -223,9 +223,9 @@ static void a_session_on_it(void **state)
 	uint8_t pdu[64];
 
 	script_init(&g->script);
-	assert_int_equal(usbip_session_new_on(&g->session, "vm1", &g->script.carrier, SCRIPT_DEVID,
-					      NULL, 0),
-			 0);
+	assert_int_equal(
+		usbip_session_new_on(&g->session, "vm1", &g->script.carrier, SCRIPT_DEVID, NULL, 0),
+		0);
 	stream_set_room(&g->stream, usbip_session_takes(g->session));
 	pdu_submit(pdu, &out);
 	memcpy(pdu + 48, "hello", 5);
