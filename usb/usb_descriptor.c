@@ -216,6 +216,10 @@ int usb_descriptor_read(const void *data, size_t len, int configuration,
 				     "configuration %d goes beyond the %u bytes that Linux shows",
 				     configuration, USB_DESCRIPTORS_MAX);
 		r = tell_interfaces(&d, (unsigned)r, &out);
+		if (r == -EBADMSG)
+			return fault(ret_fault,
+				     "configuration %d is shorter than its own descriptor",
+				     configuration);
 		if (r < 0)
 			return r;
 	}

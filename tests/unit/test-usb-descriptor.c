@@ -111,6 +111,10 @@ static void broken(void **state)
 {
 	static const uint8_t none[] = {DEVICE(1)};
 	static const uint8_t other[] = {DEVICE(1), INTERFACE(0, 0, 0, 3, 0, 0)};
+	/* It says that it is shorter than its descriptor, and another one follows there. */
+	static const uint8_t small[] = {DEVICE(2), 20, 2, 12, 0,    0, 1, 0,
+					0xa0,	   49, 0, 0,  0,    9, 2, 9,
+					0,	   0,  2, 0,  0xa0, 2, 0, CONFIG(9, 0, 3)};
 	static const uint8_t type[] = {18, 2, 0, 2, 0, 0, 0, 8, 1, 0, 2, 0, 0, 0, 0, 0, 0, 1};
 	static const struct {
 		const uint8_t *bytes;
@@ -122,6 +126,7 @@ static void broken(void **state)
 		{none, sizeof(none),
 		 "configuration 1 is active, and none of the 0 that its descriptors hold has that "
 		 "number"},
+		{small, sizeof(small), "configuration 1 is shorter than its own descriptor"},
 		{other, sizeof(other),
 		 "configuration 1 is active, and none of the 0 that its descriptors hold has that "
 		 "number"},
