@@ -156,7 +156,8 @@ static void member_absent_for_host(struct call_member *m, const struct route_cal
 	char reason[200];
 
 	if (m->subject.wish_on[0] &&
-	    !strcmp(route_wanted_on(&call->commands->books->now, m->subject.wish_on).by, "default"))
+	    route_wanted_on(&call->commands->books->now, m->subject.wish_on).by ==
+		    WANTED_BY_DEFAULT)
 		route_member_arrive(m, "%s: what was said of it is forgotten", name);
 	else if (member_why_absent(call, m, reason, sizeof(reason)))
 		route_member_arrive(

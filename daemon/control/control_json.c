@@ -187,8 +187,8 @@ json_t *json_device(const struct device *d)
 		"busid", d->busid, "manufacturer", json_device_text(d->manufacturer), "product",
 		json_device_text(d->product), "speed", speed_name(d->info.speed), "classes",
 		json_classes(d->classes), "groups", json_groups(d), "reserved", route_reserved(d),
-		"wanted", want.target, "wanted_by", want.by, "rule",
-		json_text(strcmp(want.by, "rule") ? NULL : want.rule), "actual", route_actual(d),
+		"wanted", want.target, "wanted_by", wanted_by_name(want.by), "rule",
+		json_text(want.by == WANTED_BY_RULE ? want.rule : NULL), "actual", route_actual(d),
 		"state", state, "reason", json_text(reason[0] ? reason : NULL));
 	if (device) {
 		json_object_set_new(device, "classes_by", json_classes_by(d));
@@ -226,8 +226,8 @@ json_t *json_absent(const struct control_rooms *rooms, const char *alias)
 			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
 			 "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
 			 "groups", groups, "reserved", 0, "wanted", want.target, "wanted_by",
-			 want.by, "rule", "actual", "host", "state", "pending", "reason",
-			 json_text(reason), "seconds_left", "until_unplug", 0, "named_by",
+			 wanted_by_name(want.by), "rule", "actual", "host", "state", "pending",
+			 "reason", json_text(reason), "seconds_left", "until_unplug", 0, "named_by",
 			 "unnamed_because", "wish_on",
 			 json_text(want.wish_on[0] ? want.wish_on : NULL));
 }
@@ -245,10 +245,10 @@ json_t *json_lost(const struct control_rooms *rooms, const char *wish_on)
 			 "s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:b, s:n, s:n, s:o}",
 			 "alias", "id", "", "serial", "port", "", "stable_port", "", "busid", "",
 			 "manufacturer", "product", "speed", "full", "classes", "classes_by",
-			 "groups", "reserved", 0, "wanted", want.target, "wanted_by", want.by,
-			 "rule", "actual", "host", "state", "pending", "reason",
-			 "it is not plugged in", "seconds_left", "until_unplug", 0, "named_by",
-			 "unnamed_because", "wish_on", json_text(wish_on));
+			 "groups", "reserved", 0, "wanted", want.target, "wanted_by",
+			 wanted_by_name(want.by), "rule", "actual", "host", "state", "pending",
+			 "reason", "it is not plugged in", "seconds_left", "until_unplug", 0,
+			 "named_by", "unnamed_because", "wish_on", json_text(wish_on));
 }
 
 static json_t *json_count(int n)

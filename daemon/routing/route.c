@@ -422,10 +422,6 @@ void route_take(struct device *device, bool close_it)
  */
 static void route_look_again(struct device *device)
 {
-	struct route_want want = route_wanted(device);
-
-	if (strcmp(want.by, "rule") || !route_spares(device, &want))
-		return;
 	if (!loop_watching(&device->route->retry))
 		loop_watch_time(device->devices->core->loop, &device->route->retry,
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
@@ -456,7 +452,7 @@ void route_reconcile(struct device *device)
 			route_open(device);
 		else if (!aim.vm && !aim.coming && device->ours)
 			route_rebind(device);
-		else
+		else if (aim.spared)
 			route_look_again(device);
 		break;
 	case ROUTE_HELD:

@@ -131,14 +131,18 @@ void route_give_again(struct device *device);
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, uint32_t client);
 
+/* What says where a device should be; the first that exists decides. */
+enum wanted_by { WANTED_BY_COMMAND, WANTED_BY_ASSIGNMENT, WANTED_BY_RULE, WANTED_BY_DEFAULT };
+
 /* Where a device should be. */
 struct route_want {
-	char target[32];	     /* a VM's name or "host" */
-	const char *by;		     /* "command", "assignment", "rule" or "default" */
+	char target[32]; /* a VM's name or "host" */
+	enum wanted_by by;
 	char rule[256];		     /* the rule, or what keeps a rule from being followed; "" */
 	char wish_on[WISH_TEXT_MAX]; /* command, assignment: what that hangs on, for people */
 };
 
+const char *wanted_by_name(enum wanted_by by);
 struct route_want route_wanted(const struct device *device);
 struct route_want route_wanted_in(const struct device *device, const struct wish_book *book);
 const struct wish *route_wish(const struct device *device, const struct wish_book *book,

@@ -38,17 +38,13 @@ static bool is_last_keyboard(const struct device *device)
 	return host_loses_keyboard(device->devices, leaving, n, n + 1);
 }
 
-/**
- * route_spares() - whether a rule is kept from taking a device
- * @device:	the device
- * @want:	where it is wanted
- *
- * A rule takes the host's last keyboard only where the configuration itself names the VM: nobody is
- * there to say that it should not have been.
+/*
+ * A rule takes the host's last keyboard only where the configuration itself names the VM: nobody is there to say that it
+ * should not have been.
  */
-bool route_spares(const struct device *device, const struct route_want *want)
+static bool spares(const struct device *device, const struct route_want *want)
 {
-	return !strcmp(want->by, "rule") && device->route->state == ROUTE_HOST && !device->ours &&
+	return want->by == WANTED_BY_RULE && device->route->state == ROUTE_HOST && !device->ours &&
 	       !route_consents(device, want->target) && is_last_keyboard(device);
 }
 
@@ -83,7 +79,8 @@ struct route_aim route_aim(const struct device *device)
 	aim.coming = device->unread;
 	if (device->broken[0])
 		return aim;
-	if (route_permits(device, want.target, NULL, 0) && !route_spares(device, &want))
+	aim.spared = spares(device, &want);
+	if (!aim.spared && route_permits(device, want.target, NULL, 0))
 		aim.vm = vm_find(device->route->routing->vms, want.target);
 	/* One that is just coming into the configuration. */
 	if (aim.vm && !aim.vm->guest) {

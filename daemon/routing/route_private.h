@@ -42,6 +42,7 @@ struct route {
 struct route_aim {
 	struct vm *vm; /* NULL: the host's drivers should have it */
 	bool exported; /* else: kept from the host's drivers, and in no guest */
+	bool spared;   /* a rule would take it, and it is the host's last keyboard */
 	bool coming;   /* its VM has no thread yet: what is ours stays so until then */
 };
 
@@ -52,7 +53,6 @@ void route_at(struct route *route, struct vm *vm);
 void route_take(struct device *device, bool close_it);
 void route_was_reset(void *ctx, int r, const char *reason);
 void route_let_go(struct device *device);
-bool route_spares(const struct device *device, const struct route_want *want);
 
 static inline void routing_exports_changed(struct routing *routing, struct vm *vm)
 {

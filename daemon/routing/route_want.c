@@ -3,6 +3,7 @@
  * Where a device is wanted, what says so, and whether it may be there: the wishes and the policy,
  * asked anew each time. Changes nothing.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,25 @@
 /* What people said, the first that exists decides. */
 static const struct {
 	enum wish_list list;
-	const char *by;
-} kinds[] = {{WISHES_COMMANDS, "command"}, {WISHES_ASSIGNMENTS, "assignment"}};
+	enum wanted_by by;
+} kinds[] = {{WISHES_COMMANDS, WANTED_BY_COMMAND}, {WISHES_ASSIGNMENTS, WANTED_BY_ASSIGNMENT}};
+
+/**
+ * wanted_by_name() - what says where a device should be, as the contract names it
+ * @by:		what
+ */
+const char *wanted_by_name(enum wanted_by by)
+{
+	static const char *const names[] = {
+		[WANTED_BY_COMMAND] = "command",
+		[WANTED_BY_ASSIGNMENT] = "assignment",
+		[WANTED_BY_RULE] = "rule",
+		[WANTED_BY_DEFAULT] = "default",
+	};
+
+	static_assert(ARRAY_SIZE(names) == WANTED_BY_DEFAULT + 1, "each has a name");
+	return names[by];
+}
 
 /**
  * route_wish() - what was said of a device in one of the lists
@@ -134,7 +152,7 @@ struct route_want route_wanted(const struct device *device)
  */
 struct route_want route_wanted_in(const struct device *device, const struct wish_book *book)
 {
-	struct route_want want = {.by = "default", .target = "host"};
+	struct route_want want = {.by = WANTED_BY_DEFAULT, .target = "host"};
 	struct policy_subject s;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -150,7 +168,7 @@ struct route_want route_wanted_in(const struct device *device, const struct wish
 	policy_subject_of(&s, device);
 	if (policy_auto(device->devices->core->policy, &s.facts, s.section, want.target, want.rule,
 			sizeof(want.rule)))
-		want.by = "rule";
+		want.by = WANTED_BY_RULE;
 	else {
 		/* Of a rule that says never there is nothing to tell. */
 		if (!want.target[0])
@@ -167,7 +185,7 @@ struct route_want route_wanted_in(const struct device *device, const struct wish
  */
 struct route_want route_wanted_on(const struct wish_book *book, const char *wish_on)
 {
-	struct route_want want = {.by = "default", .target = "host"};
+	struct route_want want = {.by = WANTED_BY_DEFAULT, .target = "host"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct wish *w = wish_find_on(&book->list[kinds[i].list], wish_on);
@@ -194,7 +212,7 @@ struct route_want route_wanted_absent(const struct routing *routing, const char 
 {
 	static const struct selector none = SELECTOR_INIT;
 	const struct config_device *c = config_find_device(routing->core->config, alias);
-	struct route_want want = {.by = "default", .target = "host"};
+	struct route_want want = {.by = WANTED_BY_DEFAULT, .target = "host"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct wish *w = wish_find_absent(&routing->books->now.list[kinds[i].list],

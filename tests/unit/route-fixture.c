@@ -160,7 +160,7 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 void assert_by(const struct device *d, const char *wanted, const char *by)
 {
 	assert_string_equal(route_wanted(d).target, wanted);
-	assert_string_equal(route_wanted(d).by, by);
+	assert_string_equal(wanted_by_name(route_wanted(d).by), by);
 }
 
 /* attach (at the host: detach) of the keyboard; @wait < 0: as it is without --wait. */

@@ -354,9 +354,12 @@ static int keyboards_left(const struct devices *devices, const char *const *leav
 	return left;
 }
 
+unsigned n_keyboard_looks;
+
 bool host_loses_keyboard(const struct devices *devices, const char *const *leaving, size_t n_before,
 			 size_t n)
 {
+	n_keyboard_looks++;
 	return keyboards_left(devices, leaving, n_before) > 0 &&
 	       keyboards_left(devices, leaving, n) == 0;
 }

@@ -335,6 +335,20 @@ static void a_rule_spares_it_and_looks_again(void **state)
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
 
+static void a_step_looks_at_the_hosts_keyboards_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->other_keyboards = 0;
+	assert_int_equal(reload_with(f, usual_config, "allow alias=keyboard to vm1 attach=auto\n"),
+			 0);
+	settle(f);
+	assert_stands(f->keyboard, "vm1", "host", "pending");
+	n_keyboard_looks = 0;
+	route_vm_changed(&f->routing, f->vm2);
+	assert_int_equal(n_keyboard_looks, 1);
+}
+
 static void a_rule_does_not_take_two_at_once_either(void **state)
 {
 	struct fixture *f = *state;
@@ -417,6 +431,7 @@ int main(void)
 		T(vms_that_names_the_guest_and_assign_are_consent),
 		T(a_group_does_not_take_all_at_once),
 		T(a_rule_spares_it_and_looks_again),
+		T(a_step_looks_at_the_hosts_keyboards_once),
 		T(a_rule_does_not_take_two_at_once_either),
 		T(a_spared_one_that_is_unplugged_is_not_looked_at),
 		T(a_spared_one_goes_by_command_and_by_rule_with_vms),
