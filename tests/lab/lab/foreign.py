@@ -18,7 +18,7 @@ libc6-dev linux-libc-dev liburing-dev libusb-1.0-0-dev libudev-dev libsystemd-de
 libumockdev-dev libvirt-dev libxml2-dev libgcc-s1 libgcc-12-dev|libgcc-14-dev
 libusb-1.0-0 libudev1 liburing2 libjansson4 libsystemd0
 base-files base-passwd bash dash coreutils mawk sed grep findutils util-linux mount kmod udev usbutils hostname tar gzip
-hwdata usb.ids qemu-system-arm iproute2 procps strace ethtool e2fsprogs python3 iperf3
+hwdata usb.ids qemu-system-arm iproute2 procps strace ethtool e2fsprogs python3 iperf3 alsa-utils
 usbip busybox-static
 """.split()
 GROUPS = ("kvm", "render", "sgx")       # udev's rules name them
@@ -29,8 +29,10 @@ def root(architecture):
     folder = paths.cache(architecture) / "root"
     with open(paths.cache(architecture) / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "etc" / "usbrouted-ready").exists():
+        ready = folder / "etc" / "usbrouted-ready"      # made of which packages
+        if not ready.exists() or ready.read_text().split() != PACKAGES:
             _make(folder, architecture)
+            ready.write_text("\n".join(PACKAGES) + "\n")
     return folder
 
 
@@ -52,7 +54,6 @@ def _make(folder, architecture):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
         raise LabError(f"Debian {release} for {architecture} can't be had: mmdebstrap ended with {made.returncode}:\n{tail}")
     _set_up(folder)
-    (folder / "etc" / "usbrouted-ready").touch()
 
 
 def _there_is(packages, release):
