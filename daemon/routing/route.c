@@ -441,6 +441,9 @@ void route_reconcile(struct device *device)
 	aim = route_aim(device);
 	switch (route->state) {
 	case ROUTE_HOST:
+		/* Until that process has ended, nobody else could claim it. */
+		if (route_stranger(device))
+			break;
 		/*
 		 * A device stays with the host until its VM is there for the first time, or nobody
 		 * could type the command that starts it; once claimed it stays so while the VM is
@@ -553,15 +556,21 @@ static void route_take_up(struct device *device, struct vm *vm)
  */
 void routes_take_up(struct routing *routing, struct vm *vm)
 {
-	if (!vm->guest)
+	/* Of what a stranger has nobody can say more than what was written down. */
+	if (vm->process.strange)
 		return;
 	list_for_each_safe(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
-		if (!strcmp(d->route->before.vm, vm->name) && d->route->state == ROUTE_HOST)
+		if (strcmp(d->route->before.vm, vm->name) || d->route->state != ROUTE_HOST)
+			continue;
+		if (vm->guest)
 			route_take_up(d, vm);
+		else
+			d->route->before = (struct route_before){0};
 	}
-	guest_take_rest(vm->guest);
+	if (vm->guest)
+		guest_take_rest(vm->guest);
 	claims_save(routing);
 	old_sessions_save(routing);
 }

@@ -165,4 +165,5 @@ const char *route_import_line(const struct device *device, const struct vm *vm, 
 
 /* For people. */
 const char *route_actual(const struct device *device);
+const struct vm *route_stranger(const struct device *device);
 const char *route_state_name(const struct device *device, char *reason, size_t size);

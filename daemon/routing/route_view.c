@@ -55,6 +55,21 @@ const char *route_actual(const struct device *device)
 		       : "host";
 }
 
+/**
+ * route_stranger() - whose process keeps a device that it was given by another version of usbrouted
+ * @device:	the device
+ *
+ * Return: the VM; NULL: none.
+ */
+const struct vm *route_stranger(const struct device *device)
+{
+	const struct route *route = route_of(device);
+
+	return route->state == ROUTE_HOST && route->before.vm[0]
+		       ? vm_stranger(route->routing->vms, route->before.vm)
+		       : NULL;
+}
+
 /* Why a device that is wanted elsewhere is with the host's drivers. */
 static const char *host_state_name(const struct device *device, const struct route_want *want,
 				   char *reason, size_t size)
@@ -128,6 +143,13 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 		return route->at->connected ? "exported" : "claimed";
 	switch (route->state) {
 	case ROUTE_HOST:
+		if (route_stranger(device)) {
+			snprintf(reason, size,
+				 "%s has it from another version of usbrouted, and keeps it until "
+				 "%s is started again",
+				 route->before.vm, route->before.vm);
+			return "claimed";
+		}
 		return host_state_name(device, &want, reason, size);
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:

@@ -13,6 +13,7 @@ int vm_start(struct vm *vm);
 int vm_run(struct vm *vm);
 void vm_run_end(struct vm *vm);
 void vm_run_ended(struct vm *vm);
+void vm_stranger_ended(struct vm *vm);
 void vm_silence(struct vm *vm, const char *why);
 void vm_close(struct vm *vm);
 

@@ -47,6 +47,27 @@ struct vm *vm_find(struct vms *vms, const char *name)
 	return NULL;
 }
 
+/**
+ * vm_stranger() - a VM whose process is of a version that we do not speak, and is left alone
+ * @vms:	the VMs
+ * @name:	its name; it may be leaving the configuration
+ *
+ * Return: the VM; NULL: there is none, or its process is no stranger.
+ */
+const struct vm *vm_stranger(const struct vms *vms, const char *name)
+{
+	const struct list *const lists[] = {&vms->all, &vms->leaving};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each(it, lists[i]) {
+			const struct vm *vm = list_entry(it, struct vm, link);
+
+			if (vm->process.strange && !strcmp(vm->name, name))
+				return vm;
+		}
+	return NULL;
+}
+
 /* ------------------------------------------------------------- sockets */
 
 /**
@@ -249,6 +270,7 @@ static void vm_ended(void *ctx)
 		vms->ops->ended(vms->ctx);
 	} else if (vm->leaving) {
 		log_info("%s: out of the configuration, and gone", vm->name);
+		vm_stranger_ended(vm);
 		vm_close(vm);
 		vm_free(vm);
 		/* One of the same name or address may have waited for it. */

@@ -77,13 +77,25 @@ static void vm_strange(void *ctx)
 	vm_is_known(vm);
 }
 
+/**
+ * vm_stranger_ended() - a VM's process has ended; was it a stranger, what it had is free by now
+ * @vm:		the VM
+ */
+void vm_stranger_ended(struct vm *vm)
+{
+	if (!vm->process.strange)
+		return;
+	vm->process.strange = false;
+	vm->vms->ops->known(vm->vms->ctx, vm);
+}
+
 static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
-		vm->process.strange = false;
+		vm_stranger_ended(vm);
 		vm_ask_starter(vm);
 		vm_is_known(vm);
 		return;

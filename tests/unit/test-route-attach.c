@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/routing/claims.h"
+
 static void attach_exports_and_tells_what_to_type(void **state)
 {
 	struct fixture *f = *state;
@@ -305,6 +307,31 @@ static void a_disk_in_use_is_busy_in_the_broker_s_words(void **state)
 	assert_stands(f->keyboard, "host", "host", "present");
 }
 
+/* Its process can't be asked for it: whoever wants it waits until that has ended. */
+static void what_a_process_of_another_version_has_it_keeps(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d = f->keyboard;
+
+	f->vm1->process.strange = true;
+	d->ours = true;
+	d->route->before = (struct route_before){.vm = "vm1", .number = 7};
+	routes_take_up(&f->routing, f->vm1);
+	routes_review(&f->routing);
+	assert_stands(d, "host", "host", "claimed");
+	assert_false(asks_rebind(d));
+	command(f, f->vm2, 0);
+	assert_false(asks_open(d));
+	assert_stands(d, "vm2", "host", "claimed");
+	assert_int_equal(claims_save(&f->routing), 0);
+	assert_true(file_says(f, "claimed", "vm1 7"));
+	/* It has ended. */
+	f->vm1->process.strange = false;
+	routes_take_up(&f->routing, f->vm1);
+	routes_review(&f->routing);
+	assert_true(asks_open(d));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +355,7 @@ int main(void)
 		T(a_rule_forbids_and_the_wish_is_not_stored),
 		T(the_host_s_last_keyboard_is_busy),
 		T(a_disk_in_use_is_busy_in_the_broker_s_words),
+		T(what_a_process_of_another_version_has_it_keeps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
