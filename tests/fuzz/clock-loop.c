@@ -14,7 +14,7 @@
 #define TURNS_MAX 10000 /* of what is due at one time: more would never end */
 
 static struct watch {
-	bool armed, timer;
+	bool armed, timer, keep;
 	int fd;
 	uint32_t events, generation;
 	uint64_t at;
@@ -61,9 +61,13 @@ static int watch_new(struct loop_watch *handle, struct watch as)
 }
 
 int loop_watch_fd(struct loop *loop _unused_, struct loop_watch *watch, int fd, uint32_t events,
-		  unsigned flags _unused_, loop_fn fn, void *ctx)
+		  unsigned flags, loop_fn fn, void *ctx)
 {
-	return watch_new(watch, (struct watch){.fd = fd, .events = events, .fn = fn, .ctx = ctx});
+	return watch_new(watch, (struct watch){.keep = flags & LOOP_KEEP,
+					       .fd = fd,
+					       .events = events,
+					       .fn = fn,
+					       .ctx = ctx});
 }
 
 int loop_watch_time(struct loop *loop _unused_, struct loop_watch *watch, uint64_t after_ns,
@@ -151,7 +155,7 @@ static bool call_due(void)
 		called = true;
 		if (w.timer)
 			watches[i] = (struct watch){0};
-		else
+		else if (!w.keep)
 			watches[i].armed = false;
 		w.fn(w.ctx, w.timer ? 0 : (int)w.events);
 	}
