@@ -145,14 +145,14 @@ static void on_hid(void *ctx, const struct hid_found *found)
 }
 
 const struct guest_device_events device_events = {.opened = on_opened,
-							 .imported = on_imported,
-							 .session_ended = on_session_ended,
-							 .was_reset = on_was_reset,
-							 .gone = on_gone,
-							 .stuck = on_stuck,
-							 .taken = on_taken,
-							 .hotkey = on_hotkey,
-							 .hid = on_hid};
+						  .imported = on_imported,
+						  .session_ended = on_session_ended,
+						  .was_reset = on_was_reset,
+						  .gone = on_gone,
+						  .stuck = on_stuck,
+						  .taken = on_taken,
+						  .hotkey = on_hotkey,
+						  .hid = on_hid};
 
 /* ------------------------------------------------------------- the process */
 
