@@ -4,6 +4,7 @@ blocks, callers who only work, sit or shout, a stderr that nobody reads.
 usage: test-strangers.py USBROUTED USBROUTECTL MUTE-FUSE"""
 
 import array
+import contextlib
 import importlib.util
 import json
 import os
@@ -31,6 +32,29 @@ LINGER_SECONDS = 1000   # far beyond any patience here: a close that waits is se
 LIST = b'{"method":"io.usbrouted.List"}\0'
 
 
+@contextlib.contextmanager
+def standing(sock):
+    """Who listens at the other end stands still meanwhile; one that does already goes on doing so."""
+    pid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+    def state():
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return "X"
+
+    if state() in "TtXZ":
+        yield
+        return
+    os.kill(pid, signal.SIGSTOP)
+    while state() not in "TtXZ":
+        pass
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 class Blocker:
     """A descriptor whose last close blocks: a TCP socket with SO_LINGER and bytes that nobody reads."""
 
@@ -48,12 +72,14 @@ class Blocker:
 
     def give(self, to, data):
         """Send it with data, and keep none. From Linux 6.16 on the daemon's sockets refuse it."""
-        try:
-            to.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self.sock.fileno()]))])
-        except (PermissionError, BrokenPipeError):
-            # It is the last one still, and to close it would block us.
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+        # Were the reader done with its copy before, to close this one would block us.
+        with standing(to):
+            try:
+                to.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self.sock.fileno()]))])
+            except (PermissionError, BrokenPipeError):
+                # It is the last one still.
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sock.close()
 
     def end(self):
         self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
