@@ -26,7 +26,7 @@ enum stage {
 	LEAVING,       /* it is off, and the device is listed yet */
 	DARK,
 	SWITCHING_ON,
-	RETURNING, /* nothing is in the port yet */
+	RETURNING, /* nothing is in the port yet, or no more */
 	SETTLING,  /* something is, and goes where it is wanted */
 };
 
@@ -39,6 +39,7 @@ struct port_job {
 	char name[72]; /* what the device was called */
 	uint16_t devnum;
 	bool another; /* a reset has made another device of it */
+	bool again;   /* what was back has gone once more; the wait goes on as it was */
 	struct broker_request req;
 	struct loop_watch timer;
 	port_job_done done; /* NULL: nobody waits */
@@ -150,10 +151,25 @@ static void job_enter(struct port_job *job, enum stage stage)
 		seconds = WAIT_SECONDS;
 	else if (only_waits(job))
 		seconds = job_patience(job);
+	port_jobs_changed(job->commands);
+	if (job->again)
+		return;
 	loop_cancel(job->commands->core->loop, &job->timer);
 	loop_watch_time(job->commands->core->loop, &job->timer, (uint64_t)(seconds * 1e9) + 1,
 			job_late, job);
-	port_jobs_changed(job->commands);
+}
+
+/*
+ * What was back has gone once more: a slow plug bounces, a modem changes what it is, and the kernel
+ * enumerates some devices twice. It has the rest of the wait to be back for good.
+ */
+static void job_went_again(struct port_job *job, const struct device *d)
+{
+	if (d)
+		job->devnum = d->devnum;
+	job->another = job->ask.verb == PORT_RESET;
+	job->again = true;
+	job_enter(job, RETURNING);
 }
 
 static void job_switched_on(struct broker_request *req, int r, int *fds _unused_, const char *text)
@@ -344,8 +360,9 @@ static void job_check(struct port_job *job)
 			job_enter(job, SETTLING);
 		break;
 	case SETTLING:
-		if (!d)
-			job_end(job, ROUTE_NOT_DONE, "it was unplugged meanwhile");
+		if (!d ||
+		    (route_status(d).state == ROUTE_FAILED && route_status(d).failure == -ENODEV))
+			job_went_again(job, d);
 		else if (route_status(d).state == ROUTE_FAILED)
 			job_end(job, ROUTE_NOT_DONE, "%s", route_status(d).reason);
 		else if (route_member_settled(job->commands, d, line, sizeof(line)))

@@ -256,6 +256,63 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 	answered(f, ROUTE_DONE, "046d:1235 at 1-2 came back");
 }
 
+/* The kernel may enumerate it twice, and what it was at first fails as it is opened. */
+static void what_comes_back_twice_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_device *gd;
+
+	in_vm1(f);
+	port(f, PORT_RESET, f->keyboard);
+	was_reset(f->keyboard, -ENODEV, "it didn't come back from a reset");
+	taken(f->keyboard);
+	goes(f, f->keyboard);
+	plug(f, NULL);
+	turn(f);
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, -ENODEV, "it was unplugged meanwhile");
+	taken(f->keyboard);
+	turn(f);
+	assert_int_equal(f->answers, 0);
+	goes(f, f->keyboard);
+	turn(f);
+	assert_int_equal(f->answers, 0);
+	plug(f, NULL);
+	turn(f);
+	node_opens(f->keyboard, 0);
+	gd = thread_of(f->keyboard);
+	goes(f, f->keyboard); /* and without a word of whoever opened it */
+	drop(gd);
+	turn(f);
+	assert_int_equal(f->answers, 0);
+	plug(f, NULL);
+	node_opens(f->keyboard, 0);
+	claimed(f->keyboard, 0, NULL);
+	answered(f, ROUTE_DONE,
+		 "keyboard: reset; keyboard came back, as if plugged in anew: it is at vm1");
+}
+
+static void what_comes_back_and_stays_away_then(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_device *gd;
+
+	in_vm1(f);
+	port_with(f, (struct port_ask){.verb = PORT_RESET, .has_wait = true, .wait_seconds = 0.05},
+		  f->keyboard);
+	was_reset(f->keyboard, -ENODEV, "it didn't come back from a reset");
+	taken(f->keyboard);
+	goes(f, f->keyboard);
+	plug(f, NULL);
+	turn(f);
+	node_opens(f->keyboard, 0);
+	gd = thread_of(f->keyboard);
+	goes(f, f->keyboard);
+	drop(gd);
+	wait_answer(f);
+	answered(f, ROUTE_NOT_DONE, "it did not come back from the reset within 0.05 s");
+}
+
 static void pulled_out_in_the_middle_of_a_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -605,6 +662,8 @@ int main(void)
 		T(a_reset_on_the_way_or_twice_is_refused),
 		T(a_reset_that_fails_costs_the_device_alone),
 		T(what_comes_back_as_another_is_plugged_in_anew),
+		T(what_comes_back_twice_is_waited_for),
+		T(what_comes_back_and_stays_away_then),
 		T(pulled_out_in_the_middle_of_a_reset),
 		T(a_stuck_reset_ends_its_command),
 		T(what_stands_no_reset_is_not_reset),
