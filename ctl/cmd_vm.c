@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VMs and libvirt: `vm xml` prints what a domain needs, `vm add` has usbrouted-libvirt put it in.
- * This program knows nothing of libvirt. It runs usbrouted-libvirt, with the caller's rights, and ends
- * with its exit status.
+ * What makes a virtual machine a VM: `vm xml` prints what a domain of libvirt needs, `vm dts` what a
+ * guest without PCI needs, `vm add` has usbrouted-libvirt put it into a domain. This program knows
+ * nothing of libvirt. It runs usbrouted-libvirt, with the caller's rights, and ends with its exit
+ * status.
  */
 #include "ctl/ctl.h"
 
@@ -15,6 +16,7 @@
 
 #include "base/output.h"
 #include "protocol/virt_snippet.h"
+#include "ctl/card_dts.h"
 #include "ctl/text.h"
 
 /* For tests, and for a helper that is not installed. */
@@ -40,17 +42,37 @@ static const json_t *find_vm(const json_t *vms, const char *name, bool by_domain
 	return NULL;
 }
 
-static enum status print_xml(const struct ctl *ctl, const json_t *vms)
+/* The VM that is named, for a word that prints what it needs. */
+static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 {
 	const json_t *v = find_vm(vms, ctl->args[1], false);
 
 	if (!v) {
 		ctl_error("not-found", "no VM \"%s\" is configured", ctl->args[1]);
 		ctl_try("usbroutectl vms");
-		return STATUS_NOT_FOUND;
 	}
+	return v;
+}
+
+static enum status print_xml(const struct ctl *ctl, const json_t *vms)
+{
+	const json_t *v = named_vm(ctl, vms);
+
+	if (!v)
+		return STATUS_NOT_FOUND;
 	virt_snippet_both(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
 			  null_if_empty(ctl_text(v, "mac")));
+	return STATUS_DONE;
+}
+
+static enum status print_dts(const struct ctl *ctl, const json_t *vms)
+{
+	const json_t *v = named_vm(ctl, vms);
+
+	if (!v)
+		return STATUS_NOT_FOUND;
+	card_dts(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
+		 null_if_empty(ctl_text(v, "mac")));
 	return STATUS_DONE;
 }
 
@@ -127,7 +149,7 @@ static enum status add(const struct ctl *ctl, const json_t *vms)
 }
 
 /**
- * ctl_vm() - `vm xml VM`, `vm add DOMAIN`: what makes a libvirt domain a VM
+ * ctl_vm() - `vm xml VM`, `vm dts VM`, `vm add DOMAIN`: what makes a virtual machine a VM
  * @ctl:	the run
  *
  * Return: the exit status.
@@ -138,7 +160,7 @@ enum status ctl_vm(struct ctl *ctl)
 		const char *word;
 		enum status (*run)(const struct ctl *ctl, const json_t *vms);
 		bool applies;
-	} words[] = {{"xml", print_xml, false}, {"add", add, true}};
+	} words[] = {{"xml", print_xml, false}, {"dts", print_dts, false}, {"add", add, true}};
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
 	enum status status;
 	size_t i;
@@ -146,12 +168,13 @@ enum status ctl_vm(struct ctl *ctl)
 	for (i = 0; i < ARRAY_SIZE(words) && strcmp(ctl->args[0], words[i].word); i++)
 		continue;
 	if (i == ARRAY_SIZE(words)) {
-		ctl_error("usage", "vm: expected xml or add after it; found \"%s\"", ctl->args[0]);
+		ctl_error("usage", "vm: expected xml, dts or add after it; found \"%s\"",
+			  ctl->args[0]);
 		ctl_try("usbroutectl vm --help");
 		return STATUS_USAGE;
 	}
 	if (!words[i].applies && (ctl->apply || ctl->connect)) {
-		ctl_error("usage", "vm xml: it does not take %s",
+		ctl_error("usage", "vm %s: it does not take %s", words[i].word,
 			  ctl->apply ? "--apply" : "--connect");
 		return STATUS_USAGE;
 	}

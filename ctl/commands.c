@@ -138,12 +138,13 @@ const struct command ctl_commands[] = {
 	 "  --devices SET  try it with the devices in SET, which `usbroutectl --json list`\n"
 	 "                 has printed, in place of those that are present\n",
 	 ctl_policy},
-	{"vm", "xml VM | add DOMAIN [--apply] [--connect URI]", 2, COMMAND_APPLIES,
-	 "make a libvirt domain a VM that can have devices",
-	 "vm xml VM prints what a domain needs, to be put into it by `virsh edit`. vm add DOMAIN\n"
-	 "says what the domain lacks; with --apply it puts it in, and plugs the card in where the\n"
-	 "domain runs and its memory is shared. DOMAIN's VM is the one in the configuration that\n"
-	 "has its name, or names it by `domain =`.\n"
+	{"vm", "xml VM | dts VM | add DOMAIN [--apply] [--connect URI]", 2, COMMAND_APPLIES,
+	 "make a virtual machine a VM that can have devices",
+	 "vm xml VM prints what a libvirt domain needs, to be put into it by `virsh edit`. vm dts\n"
+	 "VM prints what a guest without PCI needs: a node of a device tree, and what QEMU is\n"
+	 "told. vm add DOMAIN says what the domain lacks; with --apply it puts it in, and plugs\n"
+	 "the card in where the domain runs and its memory is shared. DOMAIN's VM is the one in\n"
+	 "the configuration that has its name, or names it by `domain =`.\n"
 	 "\n"
 	 "  --apply        do it\n"
 	 "  --connect URI  libvirt's connection (qemu:///system)\n",

@@ -5,6 +5,37 @@
 #include <string.h>
 #include <sys/wait.h>
 
+/* What `vm dts` prints: the whole of it, since whoever boots by it depends on each number. */
+#define CARD_DTS(vm, socket, mac)                                                                  \
+	"// The card of the VM " vm " of usbrouted in a guest without PCI: virtio over MMIO.\n"    \
+	"//\n"                                                                                     \
+	"// What QEMU is told, beside memory that is shared. The machine is virt (9.2 and later\n" \
+	"// want reconnect-ms=1000 in place of reconnect=1):\n"                                    \
+	"//\n"                                                                                     \
+	"//   -object memory-backend-memfd,id=mem,size=512M,share=on\n"                            \
+	"//   -machine memory-backend=mem\n"                                                       \
+	"//   -chardev socket,id=card,path=" socket ",reconnect=1\n"                               \
+	"//   -netdev vhost-user,id=net,chardev=card\n"                                            \
+	"//   -device virtio-net-device,netdev=net," mac "bus=virtio-mmio-bus.31\n"                \
+	"//\n"                                                                                     \
+	"// QEMU gives that machine a device tree which has this node. A tree of your own needs\n" \
+	"// it, with the address and the interrupt that your machine has there.\n"                 \
+	"/ {\n"                                                                                    \
+	"\tvirtio_mmio@a003e00 {\n"                                                                \
+	"\t\tcompatible = \"virtio,mmio\";\n"                                                      \
+	"\t\treg = <0x0 0x0a003e00 0x0 0x200>;\n"                                                  \
+	"\t\tinterrupts = <0 47 1>;\n"                                                             \
+	"\t\tdma-coherent;\n"                                                                      \
+	"\t};\n"                                                                                   \
+	"};\n"                                                                                     \
+	"// A kernel without a device tree (x86; CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y) takes "     \
+	"the\n"                                                                                    \
+	"// place as a boot argument. QEMU's machine microvm adds it by itself; its first place "  \
+	"is\n"                                                                                     \
+	"// virtio-mmio-bus.0:\n"                                                                  \
+	"//\n"                                                                                     \
+	"//   virtio_mmio.device=512@0xfeb00000:5\n"
+
 #define ATTACH_K1 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
 
 static const struct {
@@ -313,6 +344,43 @@ static const struct {
 	 3,
 	 "",
 	 "error[not-found]: no VM \"vm3\" is configured\n  try: usbroutectl vms\n"},
+	/* Without PCI. */
+	{{"vm", "dts", "vm1"},
+	 MORE("Vms"),
+	 VMS,
+	 0,
+	 CARD_DTS("vm1", "/run/usbrouted/vm1.sock", "mac=52:54:00:77:00:0b,"),
+	 ""},
+	{{"vm", "dts", "vm2"},
+	 MORE("Vms"),
+	 VMS,
+	 0,
+	 CARD_DTS("vm2", "/run/usbrouted/vm2.sock", ""),
+	 ""},
+	{{"vm", "dts", "vm1"},
+	 MORE("Vms"),
+	 "{\"parameters\":{\"vms\":[{\"name\":\"vm1\",\"socket\":\"/run/a,b/vm1.sock\"}]}}",
+	 0,
+	 CARD_DTS("vm1", "/run/a,,b/vm1.sock", ""),
+	 ""},
+	{{"vm", "dts", "vm3"},
+	 MORE("Vms"),
+	 VMS,
+	 3,
+	 "",
+	 "error[not-found]: no VM \"vm3\" is configured\n  try: usbroutectl vms\n"},
+	{{"vm", "dts", "vm1", "--connect", "x"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: vm dts: it does not take --connect\n"},
+	{{"--json", "vm", "dts", "vm1"},
+	 NULL,
+	 NULL,
+	 2,
+	 "",
+	 "error[usage]: vm: it does not take --json"},
 	{{"vm", "add", "vm1"},
 	 MORE("Vms"),
 	 VMS,
@@ -338,7 +406,7 @@ static const struct {
 	 3,
 	 "",
 	 "error[not-found]: the domain \"a \"b\"\" is no VM of the configuration\n"},
-	{{"vm", "drop", "vm1"}, NULL, NULL, 2, "", "error[usage]: vm: expected xml or add"},
+	{{"vm", "drop", "vm1"}, NULL, NULL, 2, "", "error[usage]: vm: expected xml, dts or add"},
 	{{"vm", "xml"}, NULL, NULL, 2, "", "error[usage]: vm: expected"},
 	{{"vm", "xml", "vm1", "--apply"}, NULL, NULL, 2, "", "error[usage]: vm xml: it does not"},
 	{{"list", "--apply"}, NULL, NULL, 2, "", "error[usage]: list: it does not take --apply"},
