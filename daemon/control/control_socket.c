@@ -18,13 +18,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "protocol/varlink_wire.h"
 #include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
@@ -38,6 +37,7 @@
 #define PATIENCE_NS	    (10 * 1000000000ull) /* its log line says so */
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
+#define SOCKET_NAME	    "control"
 
 struct control_socket {
 	const struct control_rooms *rooms;
@@ -560,34 +560,31 @@ static void control_accept(void *ctx, int res _unused_)
  */
 int control_socket_new(struct control_socket **ret_control, const struct control_rooms *rooms)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct group *group = getgrnam(CHANGERS_GROUP);
+	const char *folder = rooms->core->config->runtime_directory;
+	const struct group *group = getgrnam(CHANGERS_GROUP);
 	struct control_socket *control = calloc(1, sizeof(*control));
-	int r;
 
 	if (!control)
 		return -ENOMEM;
 	control->rooms = rooms;
 	control->changers = group ? group->gr_gid : (gid_t)-1;
 	list_init(&control->callers);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control",
-		 rooms->core->config->runtime_directory);
-	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->listener < 0)
-		goto fail;
-	unlink(address.sun_path);
-	if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(address.sun_path, 0666) < 0 || listen(control->listener, 16) < 0)
-		goto fail;
+	control->listener = unix_listen(&(struct unix_place){.folder = folder,
+							     .name = SOCKET_NAME,
+							     .type = SOCK_STREAM,
+							     .backlog = 16,
+							     .mode = 0666,
+							     .group = UNIX_NO_GROUP});
+	if (control->listener < 0) {
+		int r = control->listener;
+
+		log_err("%s/" SOCKET_NAME ": %s", folder, errno_text(r));
+		free(control);
+		return r;
+	}
 	stranger_listener(control->listener);
 	*ret_control = control;
 	return 0;
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	fd_close(control->listener);
-	free(control);
-	return r;
 }
 
 /**
@@ -627,7 +624,7 @@ struct control_socket *control_socket_free(struct control_socket *control)
 	listener_stop(&control->door);
 	stranger_listener_close(control->listener);
 	unlink(state_file_path(path, sizeof(path), control->rooms->core->config->runtime_directory,
-			       "control"));
+			       SOCKET_NAME));
 	free(control);
 	return NULL;
 }

@@ -13,12 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "daemon/core/state_file.h"
 #include "daemon/vms/vm_private.h"
 
@@ -73,42 +72,29 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 /**
  * vm_make_socket() - listen where the VM's QEMU will connect
  * @vm:		the VM; keeps the descriptor
- * @group:	whose the socket becomes, or -1
+ * @group:	whose the socket becomes, or UNIX_NO_GROUP
  *
  * Return: 0, or a negative errno and it was logged.
  */
 int vm_make_socket(struct vm *vm, gid_t group)
 {
 	const char *folder = vm->vms->core->config->runtime_directory;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	int r;
+	char name[sizeof(vm->name) + sizeof(".sock")];
+	int fd;
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.sock", folder, vm->name) >=
-	    (int)sizeof(address.sun_path)) {
-		log_err("%s: [daemon] runtime-directory: expected a shorter path", vm->name);
-		return -ENAMETOOLONG;
+	snprintf(name, sizeof(name), "%s.sock", vm->name);
+	fd = unix_listen(&(struct unix_place){.folder = folder,
+					      .name = name,
+					      .type = SOCK_STREAM,
+					      .backlog = 4,
+					      .mode = 0660,
+					      .group = group});
+	if (fd < 0) {
+		log_err("%s/%s: %s", folder, name, errno_text(fd));
+		return fd;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		goto fail;
-	/* Closed to all until it has its group; bind() leaves what the umask allows. */
-	if (chmod(address.sun_path, 0600) < 0)
-		goto fail;
-	if (group != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, group) < 0)
-		log_warning("%s: can't be given to the socket group: %s", address.sun_path,
-			    errno_text(errno));
-	if (chmod(address.sun_path, 0660) < 0 || listen(fd, 4) < 0)
-		goto fail;
-	vm->socket = take_fd(&fd);
+	vm->socket = fd;
 	return 0;
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	return r;
 }
 
 /**
