@@ -74,7 +74,7 @@ static bool name_sound(const char name[STARTER_NAME_SIZE])
 {
 	size_t n = strnlen(name, STARTER_NAME_SIZE);
 
-	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '-' &&
+	return n > 0 && n < STARTER_NAME_SIZE &&
 	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
 		       n;
 }
@@ -82,7 +82,8 @@ static bool name_sound(const char name[STARTER_NAME_SIZE])
 /* Between fork and exec: what the new program is to find. */
 static _Noreturn void become_program(const struct starter_process *s, int line, const char *name)
 {
-	char *const argv[] = {(char *)PROGRAM, (char *)name, NULL};
+	/* A name may begin like an option. */
+	char *const argv[] = {(char *)PROGRAM, (char *)"--", (char *)name, NULL};
 	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
 	int line_copy = fcntl(line, F_DUPFD_CLOEXEC, 10);
 	int program_copy = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
