@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/stranger.h"
 #include "dataplane/guest_private.h"
+#include "dataplane/guest_service.h"
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
@@ -131,9 +132,7 @@ static void guest_link_changed(void *ctx, bool up, unsigned takes)
 		guest_tell_link(guest, word | LINK_UP);
 		return;
 	}
-	/* The rings are what says that a guest lives: its sessions end here, not with TCP. */
-	guest_sessions_close(guest, "the guest has gone");
-	clients_end(guest);
+	guest_services_card_down(guest);
 	guest_tell_link(guest, word & ~LINK_UP);
 }
 
@@ -409,8 +408,7 @@ static void guest_stop_delivered(struct letter *letter)
 
 	guest->stopping = true;
 	listener_stop(&guest->door);
-	clients_end(guest);
-	agent_relays_end(guest);
+	guest_services_stop(guest);
 	guest_devices_stop(guest);
 }
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "protocol/agent_wire.h"
 #include "base/log.h"
 #include "dataplane/guest_private.h"
+#include "dataplane/guest_service.h"
 #include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/tcp.h"
 
@@ -32,15 +32,11 @@ static int net_frame(void *ctx, const struct net_offload *offload, const struct 
 static void net_accept(void *ctx, struct tcp_connection *c)
 {
 	struct guest *guest = ctx;
-	struct tcp_peer peer;
 
-	tcp_peer(c, &peer);
 	if (guest->stopping)
 		tcp_abort(c);
-	else if (peer.local_port == USBIP_PORT)
-		client_accept(guest, c);
 	else
-		agent_relay_accept(guest, c);
+		guest_services_accept(guest, c);
 }
 
 static size_t net_receive(void *ctx _unused_, struct tcp_connection *c, const struct iovec *parts,
@@ -110,9 +106,7 @@ int guest_net_init(struct guest *guest)
 		return -errno;
 	r = tcp_new(&net->tcp, &config, &net_tcp_ops, guest);
 	if (r == 0)
-		r = tcp_listen(net->tcp, USBIP_PORT);
-	if (r == 0)
-		r = tcp_listen(net->tcp, AGENT_PORT);
+		r = guest_services_listen(net->tcp);
 	return r;
 }
 

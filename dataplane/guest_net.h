@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's end of a guest's segment: TCP, whose connections go to clients and to the agent's
- * relay by the port that they were made to.
+ * The daemon's end of a guest's segment: TCP, whose connections go to services (guest_service.h).
  *
  * A connection that was cut with the card (the rings are what says that a guest lives), or that was a
  * dead process's, may still be believed in by the guest's kernel, which would keep a dead device for
