@@ -33,6 +33,7 @@
 #include "daemon/daemon.h"
 #include "daemon/devices/device.h"
 #include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_udev.h"
 #include "daemon/devices/port_off.h"
 #include "daemon/devices/twins.h"
 #include "daemon/guests/guest_side.h"
@@ -443,11 +444,14 @@ static int take_lock(struct daemon *daemon)
 /* Folders as root, files and sockets as the user; what needs rights that are dropped at the end. */
 static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user)
 {
+	struct device_source *source;
 	int r = rights_take_folders(daemon->core.config, user);
 
 	if (r == 0)
-		r = device_registry_new(&daemon->devices.registry, &daemon->devices, &registry_ops,
-					daemon);
+		r = device_udev_new(&source, &daemon->devices);
+	if (r == 0)
+		r = device_registry_new(&daemon->devices.registry, &daemon->devices, source,
+					&registry_ops, daemon);
 	if (r < 0)
 		return r;
 	vms_find_group(&daemon->vms);

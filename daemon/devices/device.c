@@ -2,6 +2,7 @@
 /* One device among the present ones: its facts, its names, and which one a person means. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/devices/device.h"
@@ -21,6 +22,32 @@ void devices_init(struct devices *devices, struct core *core, struct wish_books 
 	list_init(&devices->off);
 	bearers_init(&devices->names.bearers);
 	devices->names.wait_ns = NAME_WAIT_NS;
+}
+
+/**
+ * device_free() - forget a device
+ * @d:		in no list, or NULL
+ *
+ * Return: NULL.
+ */
+struct device *device_free(struct device *d)
+{
+	if (!d)
+		return NULL;
+	free(d->syspath);
+	free(d->busid);
+	free(d->stable_port);
+	free(d->serial);
+	free(d->manufacturer);
+	free(d->product);
+	free(d);
+	return NULL;
+}
+
+/* For _cleanup_(). */
+void device_freep(struct device **d)
+{
+	*d = device_free(*d);
 }
 
 /**

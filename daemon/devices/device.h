@@ -62,6 +62,9 @@ struct device {
 	struct route *route; /* routing's; NULL: never routed, or its port is off */
 };
 
+struct device *device_free(struct device *d);
+void device_freep(struct device **d);
+
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
 bool device_pair_tells(const struct device *device);

@@ -20,31 +20,6 @@
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 
 /**
- * device_free() - forget a device
- * @d:		in no list, or NULL
- *
- * Return: NULL.
- */
-struct device *device_free(struct device *d)
-{
-	if (!d)
-		return NULL;
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-	return NULL;
-}
-
-void device_freep(struct device **d)
-{
-	*d = device_free(*d);
-}
-
-/**
  * device_attr_number() - a number that sysfs says of a device
  * @u:		the device
  * @name:	the attribute

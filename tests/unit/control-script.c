@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/devices/device_registry.h"
 #include "daemon/guests/guest_side.h"
 #include "daemon/control/varlink.h"
 #include "daemon/guests/virt_link.h"
@@ -154,20 +153,6 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 }
 
 /* ------------------------------------------------------------- what is not the fixture's */
-
-/* There is one controller, with one bus. */
-int device_registry_stable_port(struct device_registry *registry, const char *busid,
-				char **ret_port)
-{
-	if (strncmp(busid, "1-", 2))
-		return -ENODEV;
-	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
-}
-
-const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
-{
-	return strcmp(text, "1-9") ? NULL : "it is a hub, and hubs are never routed";
-}
 
 const char *guest_side_version(const struct vm *vm _unused_)
 {

@@ -14,6 +14,8 @@
 #include "daemon/routing/claims.h"
 #include "daemon/routing/old_sessions.h"
 #include "daemon/config/policy_files.h"
+#include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_source.h"
 #include "daemon/devices/port_off.h"
 #include "daemon/core/state_file.h"
 #include "daemon/devices/twins.h"
@@ -54,8 +56,49 @@ void settle(struct fixture *f)
 	} while (moved);
 }
 
-struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
-		       usb_class_set classes)
+/* ------------------------------------------------------------- where devices come from */
+
+static int script_start(struct device_source *source _unused_,
+			struct device_registry *registry _unused_)
+{
+	return 0;
+}
+
+static bool script_settled(const struct device_source *source _unused_)
+{
+	return true;
+}
+
+/* What goes is told at once. */
+static bool script_has(const struct device_source *source _unused_,
+		       const struct device *device _unused_)
+{
+	return true;
+}
+
+/* There is one controller, with one bus. */
+static int script_stable_port(struct device_source *source _unused_, const char *busid,
+			      char **ret_port)
+{
+	if (strncmp(busid, "1-", 2))
+		return -ENODEV;
+	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
+}
+
+static void script_free(struct device_source *source _unused_)
+{
+}
+
+static const struct device_source_ops script_ops = {
+	.start = script_start,
+	.settled = script_settled,
+	.has = script_has,
+	.stable_port = script_stable_port,
+	.free = script_free,
+};
+static struct device_source script = {&script_ops};
+
+static struct device *make_device(struct fixture *f, const char *busid, uint16_t product)
 {
 	struct device *d = calloc(1, sizeof(*d));
 
@@ -64,18 +107,33 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	assert_true(asprintf(&d->syspath, "/sys/devices/%s", busid) > 0);
 	d->busid = strdup(busid);
 	assert_true(asprintf(&d->stable_port, "0000:00:14.0/usb2:%s", strchr(busid, '-') + 1) > 0);
-	d->serial = serial ? strdup(serial) : NULL;
 	d->id_vendor = 0x046d;
 	d->id_product = product;
-	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
-	d->number = ++f->devices.n_seen;
-	device_find_section(d);
-	assert_int_equal(route_prepare(&f->routing, d), 0);
-	list_append(&f->devices.all, &d->link);
-	route_added(d);
 	return d;
+}
+
+struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
+		       usb_class_set classes)
+{
+	struct device *d = make_device(f, busid, product);
+
+	d->serial = serial ? strdup(serial) : NULL;
+	d->classes = classes;
+	device_find_section(d);
+	device_registry_told(f->devices.registry, d);
+	assert_ptr_equal(f->devices.all.prev, &d->link);
+	return d;
+}
+
+/* What is never routed. */
+void plug_hub(struct fixture *f, const char *busid)
+{
+	struct device *d = make_device(f, busid, 0x0b0b);
+
+	d->never_routed = "it is a hub, and hubs are never routed";
+	device_registry_told(f->devices.registry, d);
 }
 
 /* The keyboard. */
@@ -86,22 +144,9 @@ struct device *plug(struct fixture *f, const char *serial)
 	return f->keyboard;
 }
 
-static void device_drop(struct device *d)
-{
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-}
-
 void unplug(struct device *d)
 {
-	list_remove(&d->link);
-	route_removed(d);
-	device_drop(d);
+	device_registry_gone(d->devices->registry, d->syspath, d->busid);
 }
 
 /* ------------------------------------------------------------- commands */
@@ -254,6 +299,30 @@ const char usual_config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
 
 /* Who hears of what, as daemon.c has it; guests' sides are the script's. */
 
+static int on_device_prepare(void *ctx, struct device *device)
+{
+	struct fixture *f = ctx;
+
+	return route_prepare(&f->routing, device);
+}
+
+/* What a device's thread has of it is gone with the thread, and that with the daemon. */
+static void on_device_removed(struct device *device)
+{
+	struct guest_device *gd = thread_of(device);
+
+	route_removed(device);
+	if (gd && the_fixture->ends)
+		drop(gd);
+}
+
+static const struct device_registry_ops registry_ops = {
+	.prepare = on_device_prepare,
+	.added = route_added,
+	.changed = route_changed,
+	.removed = on_device_removed,
+};
+
 static void on_wanted_elsewhere(void *ctx)
 {
 	struct fixture *f = ctx;
@@ -383,6 +452,9 @@ static void begin(struct fixture *f)
 	devices_init(&f->devices, &f->core, &f->books);
 	f->devices.named = on_wanted_elsewhere;
 	f->devices.ctx = f;
+	assert_int_equal(
+		device_registry_new(&f->devices.registry, &f->devices, &script, &registry_ops, f),
+		0);
 	vms_init(&f->vms, &f->core, &vms_ops, f);
 	routing_init(&f->routing, &f->devices, &f->vms, &routing_ops, f);
 	commands_init(&f->commands, &f->routing);
@@ -423,21 +495,13 @@ static void vms_end(const struct list *vms)
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
-	struct list *l;
-
 	f->core.stopping = true;
 	routes_stop(&f->routing);
 	commands_stop(&f->commands);
 	vms_stop(&f->vms);
-	while ((l = list_pop(&f->devices.all))) {
-		struct device *device = list_entry(l, struct device, link);
-		struct guest_device *gd = thread_of(device);
-
-		route_removed(device);
-		device_drop(device);
-		if (gd)
-			drop(gd);
-	}
+	f->ends = true;
+	f->devices.registry = device_registry_free(f->devices.registry);
+	f->ends = false;
 	vms_end(&f->vms.all);
 	vms_end(&f->vms.leaving);
 	vms_free(&f->vms);

@@ -48,6 +48,7 @@ struct fixture {
 	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
 	struct device *keyboard;    /* the one that set_up() plugs in */
 	uint16_t devnum;	    /* of what is plugged in next */
+	bool ends;		    /* what threads have goes, too */
 	int other_keyboards;	    /* that the host has beside those in the test */
 	struct vm *takes; /* something in its guest takes what is exported to it; or NULL */
 	unsigned answers;
@@ -77,6 +78,7 @@ struct fixture *start_with(const char *config, const char *rules);
 struct device *plug(struct fixture *f, const char *serial);
 struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
 		       usb_class_set classes);
+void plug_hub(struct fixture *f, const char *busid);
 void unplug(struct device *d);
 void vm_is(struct vm *vm, bool connected);
 bool vm_ends(struct fixture *f, const char *name);

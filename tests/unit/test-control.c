@@ -59,6 +59,19 @@ static void an_answer_comes_later(void **state)
 	control_caller_gone(&root);
 }
 
+static void what_is_never_routed_is_told_why(void **state)
+{
+	const char *error;
+
+	plug_hub(*state, "1-9");
+	answer_to("io.usbrouted.Show", json_pack("{s:s}", "device", "1-9"));
+	error = json_string_value(json_object_get(root.said, "error"));
+	assert_string_equal(error, "Denied");
+	error = json_string_value(json_object_get(json_object_get(root.said, "parameters"), "by"));
+	assert_string_equal(error, "it is a hub, and hubs are never routed");
+	control_caller_gone(&root);
+}
+
 /* A method's row as the interface's description has it: "(device: string, vm: ?string)". */
 static void row_text(const struct control_method *m, char *text, size_t size)
 {
@@ -149,6 +162,7 @@ int main(void)
 		T(the_rows_are_what_the_interface_describes),
 		T(a_dry_run_tells_of_its_devices),
 		T(an_answer_comes_later),
+		T(what_is_never_routed_is_told_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
