@@ -16,7 +16,7 @@
 
 /* ------------------------------------------------------------- reading */
 
-/* The word that getopt_long(3) has stopped at: of -abc it stops within. */
+/* The word that getopt_long(3) has stopped at; it may stop in the middle of -abc. */
 static const char *stopped_at(int argc, char **argv)
 {
 	const char *next = optind < argc ? argv[optind] : "";

@@ -3,9 +3,9 @@
  * A program's options: a table says which there are, what stands after each, what its help is, and
  * where its value goes. Options may stand anywhere; every program says the same of a wrong one.
  *
- * A program that takes options, and one other word at the most, calls options_read(), which prints
- * help and version, too.
- * usbroutectl, whose errors and help have a form of their own, calls options_scan().
+ * A program that takes options, and one other word at the most, calls options_read(), which also
+ * prints help and version. usbroutectl calls options_scan(): its errors and its help have a form of
+ * their own.
  */
 #pragma once
 
