@@ -323,7 +323,7 @@ static void node_text(const struct disk_node *node, char *text, size_t size)
  * @tree:	where @node is
  * @use:	as disk_uses() says, as are @node and @path
  * @text:	"sda1 is mounted at /mnt", "sda2 is held by dm-0 (backup)"; a path that is too long
- * 		is cut, and bytes that are no text are replaced
+ *		is cut, and bytes that are no text are replaced
  * @size:	room there, in bytes
  */
 void disk_use_text(const struct disk_tree *tree, enum disk_use use, const struct disk_node *node,

@@ -359,7 +359,7 @@ void loop_cancel(struct loop *loop, struct loop_watch *watch)
  * loop_ring() - ring a bell with the next turn, before it waits
  * @loop:	the calling thread's loop
  * @bell:	the bell; it may be detached, attached anew or freed meanwhile. It rings before that, and
- * 		perhaps once more than it was asked to
+ *		perhaps once more than it was asked to
  *
  * It is rung by a message to the bell's own ring, so that no system call of its own is needed. That
  * wakes nobody here: only a message that fails has a completion.

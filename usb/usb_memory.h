@@ -7,9 +7,9 @@
  * unless set otherwise). A URB that waits for a device that never answers holds its bytes for ever.
  * So each guest has a share, and an account that all of its devices are charged to:
  *
- * 	12/16 of the limit	for all URBs, in equal parts for all guests
- * 	 3/16			the reserve: for small URBs alone, in equal parts for all guests
- * 	 1/16			for calls of ours that are no guest's, and for other programs
+ *	12/16 of the limit	for all URBs, in equal parts for all guests
+ *	 3/16			the reserve: for small URBs alone, in equal parts for all guests
+ *	 1/16			for calls of ours that are no guest's, and for other programs
  *
  * A small URB that finds its part of the reserve full is charged like a large one.
  *

@@ -559,7 +559,7 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
  * usbip_session_set_retries() - let URBs wait for the kernel's memory
  * @session:	the session
  * @retries:	how often usbip_session_retry() may find no room for any of them until they are
- * 		answered -ENOMEM; 0, as at first: at once
+ *		answered -ENOMEM; 0, as at first: at once
  *
  * The user promises to call usbip_session_retry() every now and then, some milliseconds apart,
  * while usbip_session_starved() says so. Else they might wait for ever: others may hold all memory,
