@@ -44,7 +44,7 @@ static size_t net_receive(void *ctx _unused_, struct tcp_connection *c, const st
 {
 	struct stream *stream = tcp_user(c);
 
-	/* Without a user it was closed, and TCP asks nobody. */
+	/* A stream without a user was closed. */
 	return stream ? stream->ops->receive(stream, parts, n_parts, len) : len;
 }
 
@@ -187,7 +187,7 @@ static void hang_up_all(struct guest *guest)
 	}
 }
 
-/* One that control knows of. */
+/* A dead connection that control knows of. */
 struct told_hang_up {
 	struct letter letter;
 	struct guest *guest;
@@ -234,8 +234,8 @@ int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
  * @up:		it went up
  * @takes:	what its driver takes, NET_TAKES_*
  *
- * Connections stay: whose are over is their users' to say. The guest may just have been stopped for a
- * while; another one's kernel answers with a reset.
+ * Connections stay: their users end those that are over. The guest may just have been stopped for a
+ * while; if it is another one, its kernel answers with a reset.
  */
 void guest_net_link(struct guest *guest, bool up, unsigned takes)
 {
@@ -258,7 +258,7 @@ static void net_time(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
 
-	/* It is time for a turn, and that looks after everything. */
+	/* This only makes a turn, which does what is due. */
 	guest->net.timer_at = TCP_NEVER;
 }
 

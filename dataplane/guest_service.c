@@ -14,7 +14,7 @@ struct guest_service {
 	void (*stop)(struct guest *guest);	/* the process ends; no connection is accepted */
 };
 
-/* The rings are what says that a guest lives: its sessions end here, not with TCP. */
+/* A guest counts as alive while its rings run: its sessions end here, not with TCP. */
 static void usbip_card_down(struct guest *guest)
 {
 	guest_sessions_close(guest, "the guest has gone");

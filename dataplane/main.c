@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * usbrouted-vm: the process of one VM. It is started by usbrouted's broker, with the line to control
- * as descriptor 3, and is of no use to anybody else.
+ * usbrouted-vm: the process of one VM. usbrouted's starter starts it, with the line to control as
+ * descriptor 3; nobody else can use it.
  *
- * Before it hears a word, it shuts itself in (enclose.h); what it works with is handed to it over the
- * line.
+ * Before it hears a word, it shuts itself in (enclose.h). It gets over the line what it works with.
  */
 #include <build_info.h>
 #include <fcntl.h>
@@ -87,7 +86,7 @@ static int serve(void)
 	code_pages_give_back();
 	while (control_line_serve(line, &more))
 		;
-	/* What a stuck call has is the kernel's, and nothing waits for that. */
+	/* A stuck call keeps what it has; nothing waits for that. */
 	_exit(0);
 }
 
@@ -121,13 +120,13 @@ static int run(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
 	enclose(vm);
-	/* Its closer is shut in as it is. */
+	/* Its closer is forked now, and so is shut in, too. */
 	r = strangers_start(NULL);
 	if (r < 0) {
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
-	/* Who has this name has shut itself in. */
+	/* A process with this name has shut itself in. */
 	snprintf(name, sizeof(name), "vm:%.12s", vm);
 	prctl(PR_SET_NAME, name);
 	r = sandbox_calls(SANDBOX_VM_START);
