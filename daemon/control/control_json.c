@@ -98,7 +98,7 @@ static json_t *json_classes(usb_class_set classes)
 	return list;
 }
 
-/* What the classes follow from, where that need not be plain. */
+/* What the classes follow from, if that is not obvious. */
 static json_t *json_classes_by(const struct device *d)
 {
 	json_t *list = json_array();
@@ -150,7 +150,7 @@ static void json_add_end(json_t *device, const struct device *d)
 	json_object_set_new(device, "until_unplug", json_boolean(w && w->until_unplug));
 }
 
-/* What gave it its name, and what the wish that decides hangs on. */
+/* What gave it its name, and what the deciding wish hangs on. */
 static void json_add_origin(json_t *device, const struct device *d, const struct route_want *want)
 {
 	char text[48], why[300] = "";
@@ -199,8 +199,8 @@ json_t *json_device(const struct device *d)
 }
 
 /**
- * json_absent() - the same of what is known by its alias and not plugged in, as far as it goes
- * @rooms:	the daemon
+ * json_absent() - a device that is known by its alias and not plugged in, as type Device
+ * @rooms:	what methods are about
  * @alias:	the alias
  */
 json_t *json_absent(const struct control_rooms *rooms, const char *alias)
@@ -233,8 +233,9 @@ json_t *json_absent(const struct control_rooms *rooms, const char *alias)
 }
 
 /**
- * json_lost() - the same of what something was said of without a name, and that is not plugged in
- * @rooms:	the daemon
+ * json_lost() - what something was said of without a name, and that is not plugged in, as type
+ * Device
+ * @rooms:	what methods are about
  * @wish_on:	what, in wish_text()'s words
  */
 json_t *json_lost(const struct control_rooms *rooms, const char *wish_on)

@@ -43,7 +43,7 @@ static void warn(struct warnings *warnings, const char *format, ...)
 		warnings->left_out++;
 }
 
-/* What is wished for names that no device can bear as things are. */
+/* Warn of wishes for names that no device can bear now. */
 static void warn_of_lost_names(const struct control_rooms *rooms, struct warnings *warnings)
 {
 	static const struct {

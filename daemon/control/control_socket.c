@@ -5,9 +5,9 @@
  * A caller's states: reading -> answering (its call waits for something, or its answer is being
  * sent; nothing is read meanwhile) -> reading …
  *
- * A caller holds one message at most, read or to be sent. A series of replies (a call with `more`)
- * is made a reply at a time, each when the socket has taken the one before. What a caller gets done
- * in one turn of the loop is bounded; then others come first.
+ * Of a caller at most one message is held, read or to be sent. A series of replies (a call with
+ * `more`) is made one reply at a time, each when the socket has taken the one before. The work for
+ * one caller in one turn of the loop is bounded; then others come first.
  */
 #include "daemon/control/control_socket.h"
 
@@ -111,7 +111,7 @@ static bool caller_send(struct control_caller *caller)
 		if (n < 0 && errno == EAGAIN)
 			return false;
 		if (n <= 0) {
-			/* It has gone: reading tells. */
+			/* The caller has gone; the next read tells. */
 			caller_end_series(caller);
 			break;
 		}
@@ -171,7 +171,7 @@ static void caller_answer(struct control_caller *caller, int r, char *message, s
 	caller->answer_len = len;
 }
 
-/* The call that waited has its answer: go on by the loop, from where its maker has finished. */
+/* The call that waited has its answer: go on in the loop, when the answer's maker has finished. */
 static void caller_resume(struct control_caller *caller)
 {
 	if (!caller->serving)
@@ -364,7 +364,7 @@ static void caller_serve(struct control_caller *caller)
 	for (;;) {
 		if (caller->answering) {
 			if (caller->waits_for) {
-				/* Only its going away is of interest, which is always told. */
+				/* Watch only for its end, which is always told. */
 				caller_watch(caller, 0);
 				return;
 			}
@@ -439,8 +439,9 @@ static bool caller_learn_rights(struct control_caller *caller)
 	gid_t changers = caller->control->changers;
 	socklen_t len = 0;
 
-	/* Asked with no room, the kernel says how much they need. Not to know them would be wrong
-	 * either way, since a group may give a right or take it.
+	/*
+	 * Without room the kernel says how much the groups need. All of them must be known, because
+	 * a group may give a right or take it. /
 	 */
 	if (getsockopt(caller->sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
 		return false;
@@ -471,7 +472,7 @@ static unsigned control_count(const struct control_socket *control, uid_t uid)
 	return n;
 }
 
-/* Of the users without rights, the one with the most connections gives up the one that is idle longest. */
+/* The user without rights that has the most connections loses the one that was idle longest. */
 static bool control_make_room(struct control_socket *control, uid_t uid)
 {
 	unsigned most = control_count(control, uid) + 1;
@@ -495,8 +496,8 @@ static bool control_make_room(struct control_socket *control, uid_t uid)
 }
 
 /*
- * Whether one more may be served. Those who may do all find a place, however many others have taken
- * theirs; of the others nobody keeps a new one out by sitting there.
+ * Whether one more may be served. Callers that may do all always find a place; among the others
+ * nobody keeps a new one out by staying connected.
  */
 static bool control_has_room(struct control_socket *control, const struct control_caller *caller)
 {
