@@ -103,11 +103,11 @@ bool device_pair_is_unique(const struct device *device)
 }
 
 /**
- * device_pair_tells() - whether what was said of this id and serial was said of this device
+ * device_pair_tells() - whether a wish for this id and serial means this device
  * @device:	the device
  *
- * Where a twin was there beside it, that may have been said of the twin, also when that has gone:
- * then the port has to be the same, too.
+ * If a twin was there beside it, the twin may have been meant, even if it has gone: then the port
+ * has to be the same, too.
  */
 bool device_pair_tells(const struct device *device)
 {
@@ -241,7 +241,7 @@ int device_resolve(struct devices *devices, const char *text, struct device **re
 			return RESOLVE_AMBIGUOUS;
 		found = d;
 	}
-	/* The one device that a name may mean, and that does not bear it. */
+	/* The one device that a name may mean, though it does not bear it. */
 	if (found && named && !device_alias(found))
 		found = NULL;
 	if (!found)
