@@ -119,7 +119,8 @@ int vm_door_make(const char *folder, const char *name)
 }
 
 /**
- * vm_door_open() - the process has the door that was made last, or there is none at the old one
+ * vm_door_open() - let the door that was made last take the old one's place: the process has it, or
+ * there is no process
  * @folder:	the runtime directory
  * @name:	the VM's
  *

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configured VMs: their sockets, ports and threads.
+ * The configured VMs: their sockets, their start and their end.
  *
- * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
- * its thread is stopped -> ended. Addresses are vm_address.c's, what is known of its card is vm_card.c's,
- * how cards are joined is vm_net.c's, another configuration is vm_change.c's.
+ * A VM's way: its socket is made (while the rights for that are there) -> its process is started ->
+ * … -> told to end -> ended. vm_address.c has addresses, vm_card.c what is known of a card,
+ * vm_net.c how cards are joined, vm_run.c the process, vm_change.c another configuration.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -99,7 +99,7 @@ int vm_make_socket(struct vm *vm, gid_t group)
 
 /**
  * vm_free() - forget a VM
- * @vm:		without a thread, and closed; or NULL
+ * @vm:		without a process, and closed; or NULL
  */
 void vm_free(struct vm *vm)
 {
@@ -115,7 +115,7 @@ void vm_free(struct vm *vm)
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
  * @ret_vm:	the VM
- * @vms:	the daemon
+ * @vms:	the VMs
  * @c:		its section
  *
  * Return: 0 or -ENOMEM.
@@ -151,7 +151,7 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 
 /**
  * vms_find_group() - look up the group that the VMs' sockets are given to
- * @vms:	the daemon; remembers it
+ * @vms:	the VMs, which keep it
  */
 void vms_find_group(struct vms *vms)
 {
@@ -167,7 +167,7 @@ void vms_find_group(struct vms *vms)
 
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
- * @vms:	the daemon; in the group that they are given to
+ * @vms:	the VMs; the process is in the group that the sockets get
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -198,10 +198,10 @@ int vms_make_sockets(struct vms *vms)
 	return 0;
 }
 
-/* ------------------------------------------------------------- threads */
+/* ------------------------------------------------------------- processes */
 
 /**
- * vm_close() - let go of what a VM has beside its thread
+ * vm_close() - let go of what a VM has beside its process
  * @vm:		the VM
  */
 void vm_close(struct vm *vm)
@@ -210,7 +210,7 @@ void vm_close(struct vm *vm)
 	char path[PATH_MAX], name[48];
 
 	vm_run_end(vm);
-	/* The name may be another one's by now, or the process goes on with the socket. */
+	/* Another VM may have the name by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(state_file_path(path, sizeof(path), vms->core->config->runtime_directory,
@@ -220,7 +220,7 @@ void vm_close(struct vm *vm)
 }
 
 /**
- * vm_silence() - hear nothing from a guest any more, but by its thread
+ * vm_silence() - hear nothing from a guest any more, except by its process
  * @vm:		the VM
  * @why:	what its agents are told
  */
@@ -295,7 +295,7 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 
 /**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
- * @vms:	the daemon, with the configuration that holds
+ * @vms:	the VMs, as the configuration in force has them
  */
 void vms_share_memory(struct vms *vms)
 {
@@ -323,7 +323,7 @@ static void vms_have_started(void *ctx, int res _unused_)
 }
 
 /**
- * vm_start() - start a VM's thread
+ * vm_start() - start a VM's process
  * @vm:		the VM, with its address and socket
  *
  * Return: 0, or a negative errno and it was logged.
@@ -356,15 +356,15 @@ int vm_start(struct vm *vm)
 	if (r < 0)
 		return r;
 	vm->started = true;
-	/* Not from within whatever starts it. */
+	/* Not from within the function that starts it. */
 	if (vms->core->ready && !loop_watching(&vms->have_started))
 		loop_watch_time(vms->core->loop, &vms->have_started, 1, vms_have_started, vms);
 	return 0;
 }
 
 /**
- * vms_start() - start all VMs' threads
- * @vms:	the daemon, which does not start where one can't be
+ * vms_start() - start all VMs' processes
+ * @vms:	the VMs; control does not start if one can't
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -381,8 +381,8 @@ int vms_start(struct vms *vms)
 }
 
 /**
- * vms_stop() - have all threads end; ops->ended() hears of each
- * @vms:	the daemon
+ * vms_stop() - have all processes end; ops->ended() hears of each
+ * @vms:	the VMs
  */
 void vms_stop(struct vms *vms)
 {
@@ -405,10 +405,10 @@ void vms_stop(struct vms *vms)
 }
 
 /**
- * vms_leave() - let go of all processes, which go on without this control
- * @vms:	the daemon, stopping
+ * vms_leave() - let go of all processes, which go on without us
+ * @vms:	the VMs; control is stopping
  *
- * One that was told to end already ends by itself, and so does one that has not begun.
+ * A process that was told to end already ends by itself, and so does one that does not serve yet.
  */
 void vms_leave(struct vms *vms)
 {
@@ -424,8 +424,8 @@ void vms_leave(struct vms *vms)
 }
 
 /**
- * vms_free() - forget the VMs, whose threads have ended (or are stuck, and the process ends)
- * @vms:	the daemon
+ * vms_free() - forget the VMs, whose processes have ended or are left
+ * @vms:	the VMs
  */
 void vms_free(struct vms *vms)
 {
