@@ -3,10 +3,10 @@
  * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
  *
  * Up: folders -> another user -> sockets and files -> rights dropped (rights.h) -> the broker's
- * line, devices listed -> threads started -> ready: control socket served, devices
- * moved. Down: no more steps -> the VMs' processes are left as they are -> the process ends. By
- * SIGINT they end first, and close sessions and devices; nothing is given back to the host, and no call
- * is waited for that is stuck in the kernel.
+ * line, devices listed -> the VMs' processes started or taken up -> ready: control socket served,
+ * devices moved. Down: no more steps -> the VMs' processes are left as they are -> control ends.
+ * With SIGINT they end first, and close sessions and devices. Nothing is given back to the host,
+ * and no call that is stuck in the kernel is waited for.
  */
 #include <build_info.h>
 #include <errno.h>
@@ -48,7 +48,7 @@
 #include "daemon/vms/vm_left.h"
 #include "policy/rule.h"
 
-/* A call in the kernel may take 5 s to give up on a dead device; then some. */
+/* A call in the kernel may take 5 s to give up on a dead device; this leaves time for more. */
 #define STOP_SECONDS 10
 
 /* The rooms, and what is nobody else's. */
@@ -100,7 +100,7 @@ static void daemon_stop(struct daemon *daemon, int exit_status)
 	commands_stop(&daemon->commands);
 	daemon->control = control_socket_free(daemon->control);
 	daemon->guests.virt = virt_link_free(daemon->guests.virt);
-	/* A next one takes the VMs' processes over, or `usbrouted --release` ends them. */
+	/* The next control takes the VMs' processes up, or `usbrouted --release` ends them. */
 	if (daemon->ends_all)
 		vms_stop(&daemon->vms);
 	else
@@ -126,7 +126,7 @@ static void daemon_broker_lost(void *ctx)
 	daemon_stop(daemon, 1);
 }
 
-/* SIGHUP: nobody hears of errors but the log. */
+/* SIGHUP: errors go only to the log. */
 static void daemon_hang_up(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
@@ -191,7 +191,10 @@ static void daemon_ready(struct daemon *daemon)
 	code_pages_give_back();
 }
 
-/* All devices are listed that can be, and all VMs' processes have told what the last control has left. */
+/*
+ * Control is ready once all devices are listed that can be, and all VMs' processes have told what
+ * the last control has left.
+ */
 static void daemon_maybe_ready(struct daemon *daemon)
 {
 	if (!daemon->core.stopping && !daemon->core.ready &&
@@ -239,7 +242,7 @@ static const struct device_registry_ops registry_ops = {
 	.settled = on_devices_settled,
 };
 
-/* What is said of devices means others by now. */
+/* Wishes now mean other devices. */
 static void on_wanted_elsewhere(void *ctx)
 {
 	struct daemon *daemon = ctx;
@@ -285,7 +288,7 @@ static void on_vm_stands(void *ctx, struct vm *vm)
 {
 	struct daemon *daemon = ctx;
 
-	/* A list of what is not known yet would be a short one. */
+	/* Before that not all is known, and the list would be too short. */
 	if (daemon->core.ready)
 		agents_ready(vm);
 }
@@ -596,7 +599,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	}
 	if (r == 0)
 		status = daemon_loop(&daemon);
-	/* A thread that is stuck still has all of this, and goes on where its call ends. */
+	/* A process that has not ended may still speak to us; leave all as it is. */
 	if (daemon.vms.n_ending)
 		_exit(status);
 	daemon_free(&daemon);
