@@ -83,7 +83,7 @@ int agent_load_module(const struct agent_options *options)
 
 /* ------------------------------------------------------------- the connection */
 
-/* The same trouble again and again is told once. */
+/* Trouble that stays the same is logged once. */
 static void agent_trouble(struct agent *agent, const char *text)
 {
 	if (!strcmp(agent->told, text))
@@ -177,7 +177,7 @@ static void agent_search(struct agent *agent)
 	if (r == 0) {
 		agent_try(agent, false);
 	} else if (r == SEGMENT_ASKED && agent->failures % 2 == 0) {
-		/* Each second time is the look at what the neighbours have answered. */
+		/* Each second time reads what the neighbours have answered. */
 		agent->failures++;
 		agent->due_ns = agent_now() + ASK_NS;
 	} else if (r == SEGMENT_NONE) {
@@ -237,7 +237,7 @@ static void agent_connected(struct agent *agent)
  * @agent:	connected, or what is said is dropped
  * @message:	what
  *
- * Where it fails, the loop finds the connection over.
+ * If it fails, the loop finds that the connection is over.
  */
 void agent_say(struct agent *agent, const struct agent_message *message)
 {
@@ -266,9 +266,9 @@ void agent_doubt(struct agent *agent)
 }
 
 /*
- * A new list begins. Where it is not the connection's first, it may be another daemon's: what was said to
- * the one before is said again, and what was asked is asked again. HAS, FAILED and LETGO follow with the
- * list (routes.c).
+ * A new list begins. If it is not the connection's first, it may be another daemon's: everything
+ * that was said or asked is said or asked again. HAS, FAILED and LETGO follow with the list
+ * (routes.c).
  */
 static void agent_welcomed(struct agent *agent, bool first)
 {
@@ -353,7 +353,10 @@ static int clock_arm(int fd)
 {
 	struct itimerspec never = {0};
 
-	/* Far away; what it is for is to be cancelled when the clock jumps, as after a suspend. */
+	/*
+	 * The timer never fires; it is cancelled when the clock jumps, as after a suspend, and that
+	 * is what it is for.
+	 */
 	clock_gettime(CLOCK_REALTIME, &never.it_value);
 	never.it_value.tv_sec += FOREVER_S;
 	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);

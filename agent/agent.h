@@ -8,9 +8,9 @@
  *   sleep.c   the guest's sleep, of which logind.c or control.c tell
  *   check.c   what is missing here, for people
  *
- * One thread, one poll(2), no periodic work: where nothing happens, nothing runs. What the daemon
- * has not said is never attached; what others have attached is left alone, unless it hangs on this
- * daemon, which says that it is not this guest's any more.
+ * One thread, one poll(2), no periodic work: if nothing happens, nothing runs. It attaches only
+ * what the daemon has named. It leaves alone what others have attached, unless that comes from this
+ * daemon, and the daemon says that it is not this guest's any more.
  */
 #pragma once
 

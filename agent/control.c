@@ -109,7 +109,9 @@ static void control_accept(struct control *control)
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(peer);
 
-	/* Who can't be taken stays in the queue, and would wake this program for ever. */
+	/*
+	 * A caller that can't be accepted stays in the queue, and would wake this program for ever.
+	 */
 	control->due_ns = sock < 0 && errno != EAGAIN ? agent_now() + NO_ROOM_NS : 0;
 	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
 	    (peer.uid != 0 && peer.uid != geteuid()))

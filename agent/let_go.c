@@ -3,8 +3,9 @@
  * Devices that leave their ports on purpose: by somebody's hand (by_hand.h), and for a sleep
  * (sleep.h).
  *
- * What was let go of by hand is told to the daemon, and forgotten here when the daemon has heard it; it comes back when the daemon
- * names it again. A daemon that does not understand that has it taken back at once, as ever.
+ * The daemon is told of a device that was let go of by hand. When it has heard that, the device is
+ * forgotten here, and comes back when the daemon names it again. With a daemon that does not
+ * understand LETGO, the device is taken back at once, as always.
  */
 #include <errno.h>
 
@@ -12,7 +13,7 @@
 #include "base/log.h"
 #include "agent/route.h"
 
-/* How long after a write without a name a port that gets free is taken for the one that it named. */
+/* If a write names no known port, a port that gets free within this time counts as the one. */
 #define UNNAMED_NS (2 * NS_PER_SECOND)
 
 /**
@@ -54,7 +55,7 @@ bool route_was_let_go(struct agent *agent, const struct route *route, const stru
 		return false;
 	if (route->by_hand)
 		return true;
-	/* Where writers can't be seen, the file is all there is to go by. */
+	/* If writes can't be seen, only the file can tell. */
 	if (agent->hand.watch < 0)
 		return route->filed && vhci_peer_read(&agent->vhci, route->port, &peer) == -ENOENT;
 	if (agent->hand.unnamed_until <= agent_now())

@@ -68,7 +68,7 @@ static void again_later(struct route *route)
 	route->failures++;
 }
 
-/* The same reason again and again is said once. */
+/* A reason that stays the same is logged once. */
 static void complain(struct agent *agent, struct route *route, const char *text)
 {
 	if (strcmp(route->said, text)) {
@@ -86,7 +86,7 @@ static void fail(struct agent *agent, struct route *route, const char *text)
 
 /* ------------------------------------------------------------- who is behind a port */
 
-/* The host's name in the file: what a user of `usbip attach -r` would have typed. */
+/* The host's name in the file: what a person would have typed after `usbip attach -r`. */
 static void host_name(const struct agent *agent, bool v4, char *host, size_t size)
 {
 	char dotted[INET_ADDRSTRLEN];
@@ -113,7 +113,7 @@ static bool is_of(const struct route *route, const struct vhci_peer *peer)
 	       (route->alias[0] && !strcmp(peer->busid, route->alias));
 }
 
-/* A route whose connection the port carries, as this program knows from having put it there. */
+/* Whether this program has put a route's connection on the port. */
 static bool is_taken(const struct agent *agent, unsigned number, const struct route *but)
 {
 	list_for_each(it, &agent->routes) {
@@ -184,7 +184,7 @@ static void put_on(struct agent *agent, struct route *route, const struct import
 	unsigned number;
 	int r;
 
-	/* The kernel reads and writes it as it likes; a mode of ours would only be in the way. */
+	/* The kernel reads and writes the socket as it likes; our mode would only disturb it. */
 	fcntl(route->sock, F_SETFL, 0);
 	r = vhci_attach(&agent->vhci, route->sock, reply->devid, reply->speed, &number);
 	if (r < 0) {
@@ -282,7 +282,7 @@ static void answered(struct agent *agent, struct route *route)
 		fail(agent, route, "usbrouted does not give it");
 }
 
-/* Its time has come: it may be there already, by other hands. */
+/* Its time has come. Somebody else may have attached it already. */
 static void try_it(struct agent *agent, struct route *route)
 {
 	const struct vhci_port *port;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "agent/agent.h"
 
-/* logind waits for 5 s (InhibitDelayMaxSec= in logind.conf), and some of that is others'. */
+/* logind waits for 5 s (InhibitDelayMaxSec= in logind.conf), and others need some of that. */
 #define LET_GO_NS (3 * NS_PER_SECOND)
 #define LOOK_NS	  (20 * NS_PER_MS)
 /* The kernel gives user space 20 s to freeze. */
@@ -133,7 +133,7 @@ static bool is_watched(struct agent *agent)
  */
 void sleep_clock(struct agent *agent)
 {
-	/* The two clocks are not read at once: what is less than this was no sleep. */
+	/* The two clocks are not read at the same moment: less than this was no sleep. */
 	if (agent->sleep.state == SLEEP_ASLEEP && !is_watched(agent) &&
 	    slept() > agent->sleep.slept_ns + NS_PER_MS * 10)
 		sleep_end(agent);
