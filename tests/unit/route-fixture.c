@@ -199,7 +199,7 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(route_actual(d), actual);
-	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
+	assert_string_equal(device_state_name(route_shown(d, reason, sizeof(reason))), state);
 }
 
 void assert_by(const struct device *d, const char *wanted, const char *by)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "daemon/core/state_file.h"
 #include "tests/unit/control-script.h"
 #include "tests/unit/interface.h"
 
@@ -109,6 +110,24 @@ static void the_rows_are_what_the_interface_describes(void **state)
 	assert_int_equal(rows, described);
 }
 
+static void the_states_are_those_that_the_interface_describes(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	char list[256] = "  state: (";
+	size_t len;
+
+	for (enum device_state s = 0; s < DEVICE_STATES; s++) {
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", s ? ", " : "",
+			 device_state_name(s));
+		assert_int_equal(device_state_of(device_state_name(s)), s);
+	}
+	snprintf(list + strlen(list), sizeof(list) - strlen(list), ")");
+	assert_int_equal(state_file_read(getenv("SHIPPED_VARLINK"), &text, &len), 0);
+	if (!strstr(text, list))
+		fail_msg("io.usbrouted.varlink does not have \"%s\"", list);
+	assert_int_equal(device_state_of("of a later version"), DEVICE_STATES);
+}
+
 /* Whoever adds a method adds its call here: what it answers is held against the description. */
 static void every_method_answers_as_it_is_described(void **state)
 {
@@ -160,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_method_answers_as_it_is_described),
 		T(the_rows_are_what_the_interface_describes),
+		T(the_states_are_those_that_the_interface_describes),
 		T(a_dry_run_tells_of_its_devices),
 		T(an_answer_comes_later),
 		T(what_is_never_routed_is_told_why),
