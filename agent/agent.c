@@ -268,7 +268,7 @@ void agent_doubt(struct agent *agent)
 /*
  * A new list begins. If it is not the connection's first, it may be another daemon's: everything
  * that was said or asked is said or asked again. HAS, FAILED and LETGO follow with the list
- * (routes.c).
+ * (attachments.c).
  */
 static void agent_welcomed(struct agent *agent, bool first)
 {

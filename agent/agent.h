@@ -3,7 +3,7 @@
  * usbroute-agent: one connection to the daemon, and the devices that it says are this guest's.
  *
  *   agent.c   the connection: found, made, greeted, doubted, made again; and the loop
- *   routes.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
+ *   attachments.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
  *   let_go.c  … and leave: by somebody's hand, or for a sleep
  *   sleep.c   the guest's sleep, of which logind.c or control.c tell
  *   check.c   what is missing here, for people
@@ -86,7 +86,7 @@ void agent_doubt(struct agent *agent);
 int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_sock);
 int agent_load_module(const struct agent_options *options);
 
-/* routes.c */
+/* attachments.c */
 void routes_told(struct agent *agent, const struct agent_message *message);
 void routes_synced(struct agent *agent);
 void routes_connection(struct agent *agent, bool up);

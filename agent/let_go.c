@@ -11,7 +11,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "agent/route.h"
+#include "agent/attachment.h"
 
 /* If a write names no known port, a port that gets free within this time counts as the one. */
 #define UNNAMED_NS (2 * NS_PER_SECOND)

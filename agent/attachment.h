@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A device that the daemon says is this guest's, for routes.c (its way here) and let_go.c (its way out). */
+/* A device that the daemon says is this guest's, for attachments.c (its way here) and let_go.c (its way out). */
 #pragma once
 
 #include "agent/agent.h"

@@ -23,7 +23,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "agent/route.h"
+#include "agent/attachment.h"
 
 #define IMPORT_NS    (15 * NS_PER_SECOND) /* the daemon asks an old connection whether it lives */
 #define ENUMERATE_NS (10 * NS_PER_SECOND)
