@@ -65,8 +65,8 @@ struct agent {
 	unsigned high, super; /* free ports, as last said */
 	char told[AGENT_TEXT_SIZE]; /* what was last logged of a failure */
 
-	struct list routes;
-	unsigned n_routes;
+	struct list attachments;
+	unsigned n_attachments;
 	bool synced; /* the daemon has told all */
 
 	char boot[AGENT_BOOT_SIZE]; /* which boot of the guest this is; "": not known */
@@ -87,21 +87,21 @@ int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_so
 int agent_load_module(const struct agent_options *options);
 
 /* attachments.c */
-void routes_told(struct agent *agent, const struct agent_message *message);
-void routes_synced(struct agent *agent);
-void routes_connection(struct agent *agent, bool up);
-void routes_look(struct agent *agent);
-uint64_t routes_due(const struct agent *agent);
-void routes_work(struct agent *agent);
-unsigned routes_polls(struct agent *agent, struct pollfd *polls);
-void routes_free(struct agent *agent);
+void attachments_told(struct agent *agent, const struct agent_message *message);
+void attachments_synced(struct agent *agent);
+void attachments_connection(struct agent *agent, bool up);
+void attachments_look(struct agent *agent);
+uint64_t attachments_due(const struct agent *agent);
+void attachments_work(struct agent *agent);
+unsigned attachments_polls(struct agent *agent, struct pollfd *polls);
+void attachments_free(struct agent *agent);
 
 /* let_go.c */
-void routes_heard(struct agent *agent);
-void routes_rest(struct agent *agent);
-bool routes_resting(struct agent *agent);
-int routes_in_use(const struct agent *agent);
-void routes_wake(struct agent *agent);
+void attachments_heard(struct agent *agent);
+void attachments_rest(struct agent *agent);
+bool attachments_resting(struct agent *agent);
+int attachments_in_use(const struct agent *agent);
+void attachments_wake(struct agent *agent);
 
 /* boot.c */
 void boot_read(const char *folder, char boot[AGENT_BOOT_SIZE]);

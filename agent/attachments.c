@@ -34,54 +34,54 @@
 /* ------------------------------------------------------------- saying */
 
 /**
- * route_say() - tell the daemon how it goes with a device
+ * attachment_say() - tell the daemon how it goes with a device
  * @agent:	connected, or it is dropped
- * @route:	the device
+ * @attachment:	the device
  * @verb:	a verb of the guest's that has a busid
  */
-void route_say(struct agent *agent, const struct route *route, enum agent_verb verb)
+void attachment_say(struct agent *agent, const struct attachment *attachment, enum agent_verb verb)
 {
-	struct agent_message m = {.verb = verb, .port = route->port};
+	struct agent_message m = {.verb = verb, .port = attachment->port};
 
-	memcpy(m.busid, route->busid, sizeof(m.busid));
-	memcpy(m.text, route->said, sizeof(m.text));
+	memcpy(m.busid, attachment->busid, sizeof(m.busid));
+	memcpy(m.text, attachment->said, sizeof(m.text));
 	if (agent->state == AGENT_TALKING)
 		agent_say(agent, &m);
 }
 
 /**
- * route_name() - what a device is called in the log
- * @route:	the device
+ * attachment_name() - what a device is called in the log
+ * @attachment:	the device
  */
-const char *route_name(const struct route *route)
+const char *attachment_name(const struct attachment *attachment)
 {
-	return route->alias[0] ? route->alias : route->busid;
+	return attachment->alias[0] ? attachment->alias : attachment->busid;
 }
 
-static void again_later(struct route *route)
+static void again_later(struct attachment *attachment)
 {
-	uint64_t wait = RETRY_NS << min_t(unsigned, route->failures, 8);
+	uint64_t wait = RETRY_NS << min_t(unsigned, attachment->failures, 8);
 
-	route->sock = fd_close(route->sock);
-	route->state = WAITING;
-	route->due_ns = agent_now() + min_t(uint64_t, wait, RETRY_MAX_NS);
-	route->failures++;
+	attachment->sock = fd_close(attachment->sock);
+	attachment->state = WAITING;
+	attachment->due_ns = agent_now() + min_t(uint64_t, wait, RETRY_MAX_NS);
+	attachment->failures++;
 }
 
 /* A reason that stays the same is logged once. */
-static void complain(struct agent *agent, struct route *route, const char *text)
+static void complain(struct agent *agent, struct attachment *attachment, const char *text)
 {
-	if (strcmp(route->said, text)) {
-		snprintf(route->said, sizeof(route->said), "%s", text);
-		log_warning("%s: %s", route_name(route), text);
-		route_say(agent, route, AGENT_FAILED);
+	if (strcmp(attachment->said, text)) {
+		snprintf(attachment->said, sizeof(attachment->said), "%s", text);
+		log_warning("%s: %s", attachment_name(attachment), text);
+		attachment_say(agent, attachment, AGENT_FAILED);
 	}
 }
 
-static void fail(struct agent *agent, struct route *route, const char *text)
+static void fail(struct agent *agent, struct attachment *attachment, const char *text)
 {
-	complain(agent, route, text);
-	again_later(route);
+	complain(agent, attachment, text);
+	again_later(attachment);
 }
 
 /* ------------------------------------------------------------- who is behind a port */
@@ -107,26 +107,28 @@ static bool is_daemons(const struct agent *agent, const struct vhci_peer *peer)
 	return peer->port == USBIP_PORT && (!strcmp(peer->host, v4) || !strcmp(peer->host, v6));
 }
 
-static bool is_of(const struct route *route, const struct vhci_peer *peer)
+static bool is_of(const struct attachment *attachment, const struct vhci_peer *peer)
 {
-	return !strcmp(peer->busid, route->busid) ||
-	       (route->alias[0] && !strcmp(peer->busid, route->alias));
+	return !strcmp(peer->busid, attachment->busid) ||
+	       (attachment->alias[0] && !strcmp(peer->busid, attachment->alias));
 }
 
-/* Whether this program has put a route's connection on the port. */
-static bool is_taken(const struct agent *agent, unsigned number, const struct route *but)
+/* Whether this program has put an attachment's connection on the port. */
+static bool is_taken(const struct agent *agent, unsigned number, const struct attachment *but)
 {
-	list_for_each(it, &agent->routes) {
-		const struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		const struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (route != but && route->state >= STARTING && route->port == number)
+		if (attachment != but && attachment->state >= STARTING &&
+		    attachment->port == number)
 			return true;
 	}
 	return false;
 }
 
 /* The port that has a device already; NULL: none has. */
-static const struct vhci_port *port_with(const struct agent *agent, const struct route *route)
+static const struct vhci_port *port_with(const struct agent *agent,
+					 const struct attachment *attachment)
 {
 	const struct vhci_port *likely = NULL;
 
@@ -134,13 +136,14 @@ static const struct vhci_port *port_with(const struct agent *agent, const struct
 		const struct vhci_port *port = &agent->status.ports[i];
 		struct vhci_peer peer;
 
-		if (port->status == VHCI_FREE || is_taken(agent, port->number, route))
+		if (port->status == VHCI_FREE || is_taken(agent, port->number, attachment))
 			continue;
 		if (vhci_peer_read(&agent->vhci, port->number, &peer) < 0) {
 			/* Whoever attached it has left no file. */
-			if (route->held && port->status == VHCI_USED && port->devid == route->devid)
+			if (attachment->held && port->status == VHCI_USED &&
+			    port->devid == attachment->devid)
 				likely = port;
-		} else if (is_daemons(agent, &peer) && is_of(route, &peer)) {
+		} else if (is_daemons(agent, &peer) && is_of(attachment, &peer)) {
 			return port;
 		}
 	}
@@ -148,13 +151,13 @@ static const struct vhci_port *port_with(const struct agent *agent, const struct
 }
 
 /**
- * route_take_off() - take what is on a port off it
+ * attachment_take_off() - take what is on a port off it
  * @agent:	the agent
  * @number:	the port
  */
-void route_take_off(struct agent *agent, unsigned number)
+void attachment_take_off(struct agent *agent, unsigned number)
 {
-	routes_hands(agent);
+	attachments_hands(agent);
 	vhci_peer_remove(&agent->vhci, number);
 	/* Where the kernel was faster, there is nothing on the port. */
 	vhci_detach(&agent->vhci, number);
@@ -163,21 +166,22 @@ void route_take_off(struct agent *agent, unsigned number)
 
 /* ------------------------------------------------------------- on a port */
 
-static void started(struct agent *agent, struct route *route, unsigned number)
+static void started(struct agent *agent, struct attachment *attachment, unsigned number)
 {
 	struct vhci_peer peer;
 
-	route->state = STARTING;
-	route->port = number;
-	route->by_hand = route->let_go = false;
-	route->filed = vhci_peer_read(&agent->vhci, number, &peer) == 0;
-	route->due_ns = agent_now() + LOOK_NS;
-	route->complain_ns = agent_now() + ENUMERATE_NS;
-	route->sock = fd_close(route->sock);
-	routes_look(agent);
+	attachment->state = STARTING;
+	attachment->port = number;
+	attachment->by_hand = attachment->let_go = false;
+	attachment->filed = vhci_peer_read(&agent->vhci, number, &peer) == 0;
+	attachment->due_ns = agent_now() + LOOK_NS;
+	attachment->complain_ns = agent_now() + ENUMERATE_NS;
+	attachment->sock = fd_close(attachment->sock);
+	attachments_look(agent);
 }
 
-static void put_on(struct agent *agent, struct route *route, const struct import_reply *reply)
+static void put_on(struct agent *agent, struct attachment *attachment,
+		   const struct import_reply *reply)
 {
 	struct vhci_peer peer = {.port = USBIP_PORT};
 	char text[AGENT_TEXT_SIZE];
@@ -185,162 +189,164 @@ static void put_on(struct agent *agent, struct route *route, const struct import
 	int r;
 
 	/* The kernel reads and writes the socket as it likes; our mode would only disturb it. */
-	fcntl(route->sock, F_SETFL, 0);
-	r = vhci_attach(&agent->vhci, route->sock, reply->devid, reply->speed, &number);
+	fcntl(attachment->sock, F_SETFL, 0);
+	r = vhci_attach(&agent->vhci, attachment->sock, reply->devid, reply->speed, &number);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "the guest's vhci-hcd does not take it: %s",
 			 errno_text(r));
-		fail(agent, route, text);
+		fail(agent, attachment, text);
 		return;
 	}
 	host_name(agent, agent->by_v4, peer.host, sizeof(peer.host));
-	memcpy(peer.busid, route->busid, sizeof(peer.busid));
+	memcpy(peer.busid, attachment->busid, sizeof(peer.busid));
 	r = vhci_peer_write(&agent->vhci, number, &peer);
 	if (r < 0)
 		log_warning("%s/port%u: %s; `usbip port` won't know what is there",
 			    agent->vhci.files, number, errno_text(r));
-	route->devid = reply->devid;
-	started(agent, route, number);
+	attachment->devid = reply->devid;
+	started(agent, attachment, number);
 }
 
 /* ------------------------------------------------------------- importing */
 
-static void import(struct agent *agent, struct route *route)
+static void import(struct agent *agent, struct attachment *attachment)
 {
-	bool super = route->speed == AGENT_SPEED_SUPER;
+	bool super = attachment->speed == AGENT_SPEED_SUPER;
 	int r;
 
-	route->needs_port = true;
+	attachment->needs_port = true;
 	if (!agent->status.n) {
-		fail(agent, route, "the guest has no vhci-hcd (try there: modprobe vhci-hcd)");
+		fail(agent, attachment, "the guest has no vhci-hcd (try there: modprobe vhci-hcd)");
 		return;
 	}
 	if (!vhci_count_free(&agent->status, super)) {
-		fail(agent, route,
+		fail(agent, attachment,
 		     super ? "the guest's vhci-hcd has no free port for SuperSpeed"
 			   : "the guest's vhci-hcd has no free port up to high speed");
 		return;
 	}
-	route->needs_port = false;
-	if (!route->failures)
-		route_say(agent, route, AGENT_TRYING);
-	route->got = 0;
-	r = agent_connect(agent, agent->by_v4, USBIP_PORT, &route->sock);
+	attachment->needs_port = false;
+	if (!attachment->failures)
+		attachment_say(agent, attachment, AGENT_TRYING);
+	attachment->got = 0;
+	r = agent_connect(agent, agent->by_v4, USBIP_PORT, &attachment->sock);
 	if (r < 0) {
-		fail(agent, route, errno_text(r));
+		fail(agent, attachment, errno_text(r));
 		return;
 	}
-	route->state = CONNECTING;
-	route->due_ns = agent_now() + IMPORT_NS;
+	attachment->state = CONNECTING;
+	attachment->due_ns = agent_now() + IMPORT_NS;
 }
 
-static void asked(struct agent *agent, struct route *route)
+static void asked(struct agent *agent, struct attachment *attachment)
 {
 	uint8_t request[IMPORT_REQUEST_SIZE];
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (getsockopt(route->sock, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+	if (getsockopt(attachment->sock, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
-	import_request(request, route->busid);
-	if (!error && send(route->sock, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request))
+	import_request(request, attachment->busid);
+	if (!error &&
+	    send(attachment->sock, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request))
 		error = EIO;
 	if (error)
-		fail(agent, route, errno_text(error));
+		fail(agent, attachment, errno_text(error));
 	else
-		route->state = ASKING;
+		attachment->state = ASKING;
 }
 
-static void answered(struct agent *agent, struct route *route)
+static void answered(struct agent *agent, struct attachment *attachment)
 {
 	struct import_reply reply;
 	int r = IMPORT_MORE;
 
 	while (r == IMPORT_MORE) {
 		/* A refusal is shorter, and not one byte of what follows an answer may be read. */
-		size_t want =
-			route->got < IMPORT_REFUSAL_SIZE ? IMPORT_REFUSAL_SIZE : IMPORT_REPLY_SIZE;
-		ssize_t n = recv(route->sock, route->reply + route->got, want - route->got,
-				 MSG_DONTWAIT);
+		size_t want = attachment->got < IMPORT_REFUSAL_SIZE ? IMPORT_REFUSAL_SIZE
+								    : IMPORT_REPLY_SIZE;
+		ssize_t n = recv(attachment->sock, attachment->reply + attachment->got,
+				 want - attachment->got, MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			fail(agent, route, "usbrouted has closed the connection for it");
+			fail(agent, attachment, "usbrouted has closed the connection for it");
 			return;
 		}
-		route->got += (size_t)n;
-		r = import_parse(route->reply, route->got, route->busid, &reply);
+		attachment->got += (size_t)n;
+		r = import_parse(attachment->reply, attachment->got, attachment->busid, &reply);
 	}
 	if (r == 0)
-		put_on(agent, route, &reply);
+		put_on(agent, attachment, &reply);
 	else if (r == -EBUSY)
-		fail(agent, route, "something else in the guest has it");
+		fail(agent, attachment, "something else in the guest has it");
 	else if (r == -ENODEV)
-		again_later(route); /* it has moved on; UNROUTE is under way */
+		again_later(attachment); /* it has moved on; UNROUTE is under way */
 	else
-		fail(agent, route, "usbrouted does not give it");
+		fail(agent, attachment, "usbrouted does not give it");
 }
 
 /* Its time has come. Somebody else may have attached it already. */
-static void try_it(struct agent *agent, struct route *route)
+static void try_it(struct agent *agent, struct attachment *attachment)
 {
 	const struct vhci_port *port;
 
-	route->due_ns = NEVER;
-	if (agent->state != AGENT_TALKING || !route->told || route->let_go ||
+	attachment->due_ns = NEVER;
+	if (agent->state != AGENT_TALKING || !attachment->told || attachment->let_go ||
 	    agent->sleep.state != SLEEP_AWAKE || agent->sleep.waking)
 		return;
-	port = port_with(agent, route);
+	port = port_with(agent, attachment);
 	if (port)
-		started(agent, route, port->number);
-	else if (route->held && !route->failures)
-		again_later(route); /* by other hands, just now */
+		started(agent, attachment, port->number);
+	else if (attachment->held && !attachment->failures)
+		again_later(attachment); /* by other hands, just now */
 	else
-		import(agent, route);
+		import(agent, attachment);
 }
 
 /* ------------------------------------------------------------- looking */
 
-static void look_at(struct agent *agent, struct route *route)
+static void look_at(struct agent *agent, struct attachment *attachment)
 {
-	const struct vhci_port *port = vhci_find(&agent->status, route->port);
+	const struct vhci_port *port = vhci_find(&agent->status, attachment->port);
 	uint64_t now = agent_now();
 	struct vhci_peer peer;
 
 	/* Whoever attached it by hand writes the file after that, perhaps only just now. */
-	if (!route->filed && port && port->status != VHCI_FREE)
-		route->filed = vhci_peer_read(&agent->vhci, route->port, &peer) == 0;
+	if (!attachment->filed && port && port->status != VHCI_FREE)
+		attachment->filed = vhci_peer_read(&agent->vhci, attachment->port, &peer) == 0;
 	if (!port || port->status == VHCI_FREE || port->status == VHCI_BROKEN) {
-		bool let_go = route_was_let_go(agent, route, port);
+		bool let_go = attachment_was_let_go(agent, attachment, port);
 
-		if (let_go && route_lets_go(agent, route))
+		if (let_go && attachment_lets_go(agent, attachment))
 			return;
-		log_info("%s: port %u has let go of it", route_name(route), route->port);
-		vhci_peer_remove(&agent->vhci, route->port);
-		if (route->state == THERE) {
-			route_say(agent, route, AGENT_GONE);
-			route->failures = 0;
+		log_info("%s: port %u has let go of it", attachment_name(attachment),
+			 attachment->port);
+		vhci_peer_remove(&agent->vhci, attachment->port);
+		if (attachment->state == THERE) {
+			attachment_say(agent, attachment, AGENT_GONE);
+			attachment->failures = 0;
 		}
-		again_later(route);
+		again_later(attachment);
 		/* The daemon names it again, and is told then. */
 		if (let_go && agent->state != AGENT_TALKING) {
-			route->let_go = true;
-			route->due_ns = NEVER;
+			attachment->let_go = true;
+			attachment->due_ns = NEVER;
 		}
-	} else if (route->state == STARTING && vhci_configured(&agent->vhci, port)) {
-		log_notice("%s: there, on port %u as %s", route_name(route), route->port,
-			   port->local);
-		route->state = THERE;
-		route->due_ns = NEVER;
-		route->failures = 0;
-		route->said[0] = 0;
-		route_say(agent, route, AGENT_HAS);
-	} else if (route->state == STARTING) {
-		route->due_ns = now + LOOK_NS;
-		if (route->complain_ns <= now) {
-			route->due_ns = NEVER; /* from here on, news of it will do */
-			complain(agent, route,
+	} else if (attachment->state == STARTING && vhci_configured(&agent->vhci, port)) {
+		log_notice("%s: there, on port %u as %s", attachment_name(attachment),
+			   attachment->port, port->local);
+		attachment->state = THERE;
+		attachment->due_ns = NEVER;
+		attachment->failures = 0;
+		attachment->said[0] = 0;
+		attachment_say(agent, attachment, AGENT_HAS);
+	} else if (attachment->state == STARTING) {
+		attachment->due_ns = now + LOOK_NS;
+		if (attachment->complain_ns <= now) {
+			attachment->due_ns = NEVER; /* from here on, news of it will do */
+			complain(agent, attachment,
 				 port->status == VHCI_USED
 					 ? "the guest's kernel has not configured it "
 					   "(authorized_default?)"
@@ -350,10 +356,10 @@ static void look_at(struct agent *agent, struct route *route)
 }
 
 /**
- * routes_look() - something may have changed on the ports
- * @agent:	whose ports and routes are looked at; free ports are told where they have changed
+ * attachments_look() - something may have changed on the ports
+ * @agent:	whose ports and attachments are looked at; free ports are told where they have changed
  */
-void routes_look(struct agent *agent)
+void attachments_look(struct agent *agent)
 {
 	struct agent_message m = {.verb = AGENT_PORTS};
 
@@ -361,23 +367,23 @@ void routes_look(struct agent *agent)
 		agent->status.n = 0;
 		vhci_init(&agent->vhci, agent->options.sysfs, agent->options.run);
 	}
-	routes_hands(agent);
-	list_for_each_safe(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	attachments_hands(agent);
+	list_for_each_safe(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (route->state >= STARTING)
-			look_at(agent, route);
+		if (attachment->state >= STARTING)
+			look_at(agent, attachment);
 	}
 	m.high = vhci_count_free(&agent->status, false);
 	m.super = vhci_count_free(&agent->status, true);
 	if (m.high == agent->high && m.super == agent->super)
 		return;
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (route->state == WAITING && route->needs_port &&
+		if (attachment->state == WAITING && attachment->needs_port &&
 		    (m.high > agent->high || m.super > agent->super))
-			route->due_ns = agent_now();
+			attachment->due_ns = agent_now();
 	}
 	agent->high = m.high;
 	agent->super = m.super;
@@ -387,104 +393,105 @@ void routes_look(struct agent *agent)
 
 /* ------------------------------------------------------------- what the daemon tells */
 
-static struct route *find(struct agent *agent, const char *busid)
+static struct attachment *find(struct agent *agent, const char *busid)
 {
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (!strcmp(route->busid, busid))
-			return route;
+		if (!strcmp(attachment->busid, busid))
+			return attachment;
 	}
 	return NULL;
 }
 
 /**
- * route_forget() - have nothing more to do with a device
+ * attachment_forget() - have nothing more to do with a device
  * @agent:	the agent
- * @route:	the device; freed
+ * @attachment:	the device; freed
  */
-void route_forget(struct agent *agent, struct route *route)
+void attachment_forget(struct agent *agent, struct attachment *attachment)
 {
-	fd_close(route->sock);
-	list_remove(&route->link);
-	agent->n_routes--;
-	free(route);
+	fd_close(attachment->sock);
+	list_remove(&attachment->link);
+	agent->n_attachments--;
+	free(attachment);
 }
 
-static void drop(struct agent *agent, struct route *route)
+static void drop(struct agent *agent, struct attachment *attachment)
 {
-	if (route->state >= STARTING) {
-		log_notice("%s: not this guest's any more", route_name(route));
-		route_take_off(agent, route->port);
+	if (attachment->state >= STARTING) {
+		log_notice("%s: not this guest's any more", attachment_name(attachment));
+		attachment_take_off(agent, attachment->port);
 	}
-	route_forget(agent, route);
+	attachment_forget(agent, attachment);
 }
 
 static void told(struct agent *agent, const struct agent_message *m)
 {
-	struct route *route = find(agent, m->busid);
+	struct attachment *attachment = find(agent, m->busid);
 	const struct vhci_port *port;
 
 	/* Plugged out and in again: another device, even if it goes by the same name. */
-	if (route && route->devid != m->devid) {
-		drop(agent, route);
-		route = NULL;
+	if (attachment && attachment->devid != m->devid) {
+		drop(agent, attachment);
+		attachment = NULL;
 	}
-	if (!route && agent->n_routes < AGENT_ROUTES) {
-		route = calloc(1, sizeof(*route));
-		if (!route)
+	if (!attachment && agent->n_attachments < AGENT_ROUTES) {
+		attachment = calloc(1, sizeof(*attachment));
+		if (!attachment)
 			return;
-		route->sock = -1;
-		memcpy(route->busid, m->busid, sizeof(route->busid));
-		list_append(&agent->routes, &route->link);
-		agent->n_routes++;
+		attachment->sock = -1;
+		memcpy(attachment->busid, m->busid, sizeof(attachment->busid));
+		list_append(&agent->attachments, &attachment->link);
+		agent->n_attachments++;
 	}
-	if (!route)
+	if (!attachment)
 		return;
-	memcpy(route->alias, m->name, sizeof(route->alias));
-	route->speed = m->speed;
-	route->devid = m->devid;
-	route->held = m->held;
-	route->told = true;
-	if (route->let_go && !m->held && route_lets_go(agent, route))
+	memcpy(attachment->alias, m->name, sizeof(attachment->alias));
+	attachment->speed = m->speed;
+	attachment->devid = m->devid;
+	attachment->held = m->held;
+	attachment->told = true;
+	if (attachment->let_go && !m->held && attachment_lets_go(agent, attachment))
 		return;
-	route->let_go = false;
-	if (route->state >= STARTING && m->held) {
-		if (route->state == THERE)
-			route_say(agent, route, AGENT_HAS);
-		else if (route->said[0])
-			route_say(agent, route, AGENT_FAILED);
+	attachment->let_go = false;
+	if (attachment->state >= STARTING && m->held) {
+		if (attachment->state == THERE)
+			attachment_say(agent, attachment, AGENT_HAS);
+		else if (attachment->said[0])
+			attachment_say(agent, attachment, AGENT_FAILED);
 		return;
 	}
 	/* An import that is under way goes on, whoever has begun it. */
-	if (route->state == CONNECTING || route->state == ASKING) {
-		route_say(agent, route, AGENT_TRYING);
+	if (attachment->state == CONNECTING || attachment->state == ASKING) {
+		attachment_say(agent, attachment, AGENT_TRYING);
 		return;
 	}
 	/* A connection that the daemon does not know is dead, whatever the kernel here believes. */
-	port = m->held ? NULL : port_with(agent, route);
-	if (port || route->state >= STARTING) {
-		unsigned number = port ? port->number : route->port;
+	port = m->held ? NULL : port_with(agent, attachment);
+	if (port || attachment->state >= STARTING) {
+		unsigned number = port ? port->number : attachment->port;
 
-		log_info("%s: port %u has a dead connection; taken off", route_name(route), number);
-		route_take_off(agent, number);
+		log_info("%s: port %u has a dead connection; taken off",
+			 attachment_name(attachment), number);
+		attachment_take_off(agent, number);
 	}
-	route->sock = fd_close(route->sock);
-	route->state = WAITING;
-	route->failures = 0;
-	route->said[0] = 0;
-	/* While the guest sleeps it waits for routes_wake(). */
-	route->due_ns = agent->sleep.state == SLEEP_AWAKE ? agent_now() : NEVER;
+	attachment->sock = fd_close(attachment->sock);
+	attachment->state = WAITING;
+	attachment->failures = 0;
+	attachment->said[0] = 0;
+	/* While the guest sleeps it waits for attachments_wake(). */
+	attachment->due_ns = agent->sleep.state == SLEEP_AWAKE ? agent_now() : NEVER;
 }
 
 /**
- * routes_told() - the daemon says what is this guest's, or is no more
+ * attachments_told() - the daemon says what is this guest's, or is no more
  * @agent:	the agent
  * @message:	ROUTE or UNROUTE
  */
-void routes_told(struct agent *agent, const struct agent_message *message)
+void attachments_told(struct agent *agent, const struct agent_message *message)
 {
-	struct route *route;
+	struct attachment *attachment;
 
 	if (vhci_read(&agent->vhci, &agent->status) < 0)
 		agent->status.n = 0;
@@ -492,10 +499,10 @@ void routes_told(struct agent *agent, const struct agent_message *message)
 		told(agent, message);
 		return;
 	}
-	route = find(agent, message->busid);
-	if (route)
-		drop(agent, route);
-	routes_look(agent);
+	attachment = find(agent, message->busid);
+	if (attachment)
+		drop(agent, attachment);
+	attachments_look(agent);
 }
 
 /* Ports on which something of this daemon's is left over, and files of ports that are free. */
@@ -509,145 +516,146 @@ static void clean(struct agent *agent)
 		if (vhci_peer_read(&agent->vhci, port->number, &peer) < 0 ||
 		    !is_daemons(agent, &peer))
 			continue;
-		list_for_each(it, &agent->routes)
-			wanted = wanted || is_of(list_entry(it, struct route, link), &peer);
+		list_for_each(it, &agent->attachments)
+			wanted = wanted || is_of(list_entry(it, struct attachment, link), &peer);
 		if (port->status == VHCI_FREE) {
 			vhci_peer_remove(&agent->vhci, port->number);
 		} else if (!wanted) {
 			log_notice("port %u has %s, which is not this guest's; taken off",
 				   port->number, peer.busid);
-			route_take_off(agent, port->number);
+			attachment_take_off(agent, port->number);
 		}
 	}
 }
 
 /**
- * routes_synced() - the daemon has told all that is this guest's
+ * attachments_synced() - the daemon has told all that is this guest's
  * @agent:	what else hangs on this daemon is taken off
  */
-void routes_synced(struct agent *agent)
+void attachments_synced(struct agent *agent)
 {
-	list_for_each_safe(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each_safe(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (!route->told)
-			drop(agent, route);
+		if (!attachment->told)
+			drop(agent, attachment);
 	}
 	if (vhci_read(&agent->vhci, &agent->status) == 0)
 		clean(agent);
-	routes_look(agent);
+	attachments_look(agent);
 }
 
 /**
- * routes_connection() - the connection to the daemon is there, or has gone
+ * attachments_connection() - the connection to the daemon is there, or has gone
  * @agent:	the agent
  * @up:		it is there, and all will be told anew
  *
  * A device that is attached stays: it has a connection of its own. One that is not waits for the daemon. An
  * import that is under way goes on while the daemon is there.
  */
-void routes_connection(struct agent *agent, bool up)
+void attachments_connection(struct agent *agent, bool up)
 {
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		route->told = false;
-		if (route->state >= STARTING || (up && route->state != WAITING))
+		attachment->told = false;
+		if (attachment->state >= STARTING || (up && attachment->state != WAITING))
 			continue;
-		route->sock = fd_close(route->sock);
-		route->state = WAITING;
-		route->due_ns = NEVER;
+		attachment->sock = fd_close(attachment->sock);
+		attachment->state = WAITING;
+		attachment->due_ns = NEVER;
 	}
 }
 
 /* ------------------------------------------------------------- the loop's */
 
 /**
- * routes_due() - when routes_work() has something to do
+ * attachments_due() - when attachments_work() has something to do
  * @agent:	the agent
  *
  * Return: as agent_now(), or NEVER.
  */
-uint64_t routes_due(const struct agent *agent)
+uint64_t attachments_due(const struct agent *agent)
 {
 	uint64_t due = NEVER;
 
-	list_for_each(it, &agent->routes)
-		due = min_t(uint64_t, due, list_entry(it, struct route, link)->due_ns);
+	list_for_each(it, &agent->attachments)
+		due = min_t(uint64_t, due, list_entry(it, struct attachment, link)->due_ns);
 	return due;
 }
 
 /**
- * routes_polls() - what to wait for
+ * attachments_polls() - what to wait for
  * @agent:	the agent
- * @polls:	room for AGENT_ROUTES; stays where it is until routes_work()
+ * @polls:	room for AGENT_ROUTES; stays where it is until attachments_work()
  *
  * Return: how many.
  */
-unsigned routes_polls(struct agent *agent, struct pollfd *polls)
+unsigned attachments_polls(struct agent *agent, struct pollfd *polls)
 {
 	unsigned n = 0;
 
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		route->poll = NULL;
-		if (route->state != CONNECTING && route->state != ASKING)
+		attachment->poll = NULL;
+		if (attachment->state != CONNECTING && attachment->state != ASKING)
 			continue;
 		polls[n] = (struct pollfd){
-			.fd = route->sock,
-			.events = route->state == CONNECTING ? POLLOUT : POLLIN,
+			.fd = attachment->sock,
+			.events = attachment->state == CONNECTING ? POLLOUT : POLLIN,
 		};
-		route->poll = &polls[n++];
+		attachment->poll = &polls[n++];
 	}
 	return n;
 }
 
-static void work(struct agent *agent, struct route *route, bool *look)
+static void work(struct agent *agent, struct attachment *attachment, bool *look)
 {
-	bool ready = route->poll && route->poll->fd == route->sock && route->poll->revents;
+	bool ready = attachment->poll && attachment->poll->fd == attachment->sock &&
+		     attachment->poll->revents;
 
-	if (route->state == CONNECTING && ready)
-		asked(agent, route);
-	else if (route->state == ASKING && ready)
-		answered(agent, route);
-	else if (route->due_ns > agent_now())
+	if (attachment->state == CONNECTING && ready)
+		asked(agent, attachment);
+	else if (attachment->state == ASKING && ready)
+		answered(agent, attachment);
+	else if (attachment->due_ns > agent_now())
 		return;
-	else if (route->state == WAITING)
-		try_it(agent, route);
-	else if (route->state < STARTING)
-		fail(agent, route, "usbrouted does not answer the import");
+	else if (attachment->state == WAITING)
+		try_it(agent, attachment);
+	else if (attachment->state < STARTING)
+		fail(agent, attachment, "usbrouted does not answer the import");
 	else
 		*look = true;
 }
 
 /**
- * routes_work() - what has come, and what is due
- * @agent:	the agent; no route is freed in here
+ * attachments_work() - what has come, and what is due
+ * @agent:	the agent; no attachment is freed in here
  */
-void routes_work(struct agent *agent)
+void attachments_work(struct agent *agent)
 {
 	bool look = false;
 
-	list_for_each(it, &agent->routes)
-		work(agent, list_entry(it, struct route, link), &look);
+	list_for_each(it, &agent->attachments)
+		work(agent, list_entry(it, struct attachment, link), &look);
 	if (look)
-		routes_look(agent);
+		attachments_look(agent);
 }
 
 /**
- * routes_free() - forget all; what is attached stays so
+ * attachments_free() - forget all; what is attached stays so
  * @agent:	the agent
  */
-void routes_free(struct agent *agent)
+void attachments_free(struct agent *agent)
 {
 	struct list *l;
 
-	while ((l = list_pop(&agent->routes))) {
-		struct route *route = list_entry(l, struct route, link);
+	while ((l = list_pop(&agent->attachments))) {
+		struct attachment *attachment = list_entry(l, struct attachment, link);
 
-		fd_close(route->sock);
-		free(route);
+		fd_close(attachment->sock);
+		free(attachment);
 	}
-	agent->n_routes = 0;
+	agent->n_attachments = 0;
 }

@@ -37,11 +37,11 @@ static void sleep_look(struct agent *agent)
 	struct sleep *sleep = &agent->sleep;
 	int port;
 
-	if (!routes_resting(agent) && sleep->limit_ns > agent_now()) {
+	if (!attachments_resting(agent) && sleep->limit_ns > agent_now()) {
 		sleep->due_ns = agent_now() + LOOK_NS;
 		return;
 	}
-	port = routes_in_use(agent);
+	port = attachments_in_use(agent);
 	if (port >= 0)
 		log_warning("port %d of vhci-hcd is in use, by what usbrouted does not know; the "
 			    "kernel refuses to sleep until `usbip detach -p %d`",
@@ -72,7 +72,7 @@ void sleep_begin(struct agent *agent)
 	sleep->slept_ns = slept();
 	sleep->waking = false;
 	say(agent, AGENT_SLEEP);
-	routes_rest(agent);
+	attachments_rest(agent);
 	sleep_look(agent);
 }
 
@@ -108,7 +108,7 @@ void sleep_answered(struct agent *agent)
 	if (!agent->sleep.waking)
 		return;
 	agent->sleep.waking = false;
-	routes_wake(agent);
+	attachments_wake(agent);
 }
 
 /**
