@@ -26,12 +26,20 @@
 	"force\n" TRY_HELP
 
 const struct command ctl_commands[] = {
-	{"list", "", 0, 0, "list the devices: which are wanted where, and where they are",
-	 "WANT is where a device should be, NOW where it is, STATE how far it has come.\n",
+	{"list", "[--watch]", 0, COMMAND_WATCHES,
+	 "list the devices: which are wanted where, and where they are",
+	 "WANT is where a device should be, NOW where it is, STATE how far it has come.\n"
+	 "\n"
+	 "  --watch         again whenever something has changed; on a terminal in the same "
+	 "place\n",
 	 ctl_list},
 	{"show", "DEVICE", 1, COMMAND_PRESENT, "show all about one device", DEVICE_HELP, ctl_show},
 	{"vms", "", 0, 0, "list the VMs and the devices that they have",
 	 "LINK is up while the VM's card is connected to the daemon.\n", ctl_vms},
+	{"events", "", 0, 0, "tell what happens to devices and VMs, as it happens",
+	 "A line for each event, until it is interrupted. With --json each is a reply of Monitor;\n"
+	 "the first one, \"listening\", says that nothing is missed from now on.\n",
+	 ctl_events},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
 	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "

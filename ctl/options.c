@@ -99,6 +99,7 @@ SETS_FLAG(force)
 SETS_FLAG(dry_run)
 SETS_FLAG(unmount)
 SETS_FLAG(off)
+SETS_FLAG(watch)
 SETS_FLAG(apply)
 SETS_FLAG(help)
 SETS_FLAG(version)
@@ -125,6 +126,7 @@ static const struct spec specs[] = {
 	{"dry-run", NULL, COMMAND_TRIES, set_dry_run},
 	{"unmount", NULL, COMMAND_UNMOUNTS, set_unmount},
 	{"off", NULL, COMMAND_OFF, set_off},
+	{"watch", NULL, COMMAND_WATCHES, set_watch},
 	{"devices", "a path", COMMAND_TESTS, set_devices},
 	{"apply", NULL, COMMAND_APPLIES, set_apply},
 	{"connect", "libvirt's address", COMMAND_APPLIES, set_connect},

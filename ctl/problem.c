@@ -421,7 +421,7 @@ enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
 	r = client_call(&full, ret_answer);
 	if (ctl->progress && ask->tick)
 		fputs("\r\033[K", stderr);
-	if (!r)
+	if (!r || r == CLIENT_STOPPED)
 		return STATUS_DONE;
 	if (r == CLIENT_ERROR)
 		return tell_error(ctl, ret_answer);

@@ -133,16 +133,21 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 	return check_text(c, n, words);
 }
 
-static void look_at_terminal(struct ctl *ctl)
+/**
+ * ctl_look_at_terminal() - see what there is to print on
+ * @ctl:	gets it
+ */
+void ctl_look_at_terminal(struct ctl *ctl)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
 	bool obeys = term && strcmp(term, "dumb");
 	struct winsize ws;
 
 	if (isatty(STDOUT_FILENO)) {
-		ctl->width = 80;
-		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) && ws.ws_col)
-			ctl->width = ws.ws_col;
+		bool known = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
+
+		ctl->width = known && ws.ws_col ? ws.ws_col : 80;
+		ctl->height = known && ws.ws_row ? ws.ws_row : 24;
 		ctl->colours = obeys && (!no_colour || !*no_colour);
 	}
 	ctl->progress = obeys && isatty(STDERR_FILENO);
@@ -222,7 +227,7 @@ static enum status run(int argc, char **argv)
 		status = check_words(&ctl, argc - optind - 1, ctl.args);
 	if (status)
 		return status;
-	look_at_terminal(&ctl);
+	ctl_look_at_terminal(&ctl);
 	return ctl.command->run(&ctl);
 }
 

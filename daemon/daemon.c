@@ -28,6 +28,7 @@
 #include "daemon/commands/commands.h"
 #include "daemon/commands/hotkey.h"
 #include "daemon/control/control_socket.h"
+#include "daemon/control/monitor.h"
 #include "daemon/core/core.h"
 #include "daemon/core/state_file.h"
 #include "daemon/daemon.h"
@@ -268,6 +269,7 @@ static void on_vm_link(void *ctx, struct vm *vm, bool up)
 
 	if (up)
 		old_sessions_hang_up(&daemon->routing, vm);
+	monitor_vm_link(daemon->rooms.monitor, vm, up);
 	agents_card(vm, up);
 	route_vm_changed(&daemon->routing, vm);
 }
@@ -354,6 +356,8 @@ static void on_moved(void *ctx, struct device *device)
 {
 	struct daemon *daemon = ctx;
 
+	/* First: a command that it ends may move it on. */
+	monitor_moved(daemon->rooms.monitor, device);
 	commands_moved(&daemon->commands, device);
 }
 
@@ -375,6 +379,7 @@ static void on_removed(void *ctx, struct device *device)
 {
 	struct daemon *daemon = ctx;
 
+	monitor_removed(daemon->rooms.monitor, device);
 	commands_removed(&daemon->commands, device);
 }
 
@@ -463,8 +468,11 @@ static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user
 		r = take_lock(daemon);
 	if (r == 0)
 		r = vms_make_sockets(&daemon->vms);
-	if (r == 0)
-		r = control_socket_new(&daemon->control, &daemon->rooms);
+	if (r == 0) {
+		daemon->rooms.monitor = monitor_new(&daemon->devices);
+		r = daemon->rooms.monitor ? control_socket_new(&daemon->control, &daemon->rooms)
+					  : -ENOMEM;
+	}
 	if (r == 0)
 		r = virt_link_new(&daemon->guests.virt, &daemon->guests);
 	if (r == 0)
@@ -493,6 +501,7 @@ static int daemon_begin(struct daemon *daemon)
 static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
+	daemon->rooms.monitor = monitor_free(daemon->rooms.monitor);
 	daemon->guests.virt = virt_link_free(daemon->guests.virt);
 	fd_close(daemon->lock);
 	fd_close(daemon->signals);

@@ -297,6 +297,8 @@ const char usual_config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
 			    "[group desk]\ndevices = keyboard mouse\n"
 			    "[group secret]\ndevices = keyboard private\n";
 
+const struct fixture_ears *fixture_ears;
+
 /* Who hears of what, as daemon.c has it; guests' sides are the script's. */
 
 static int on_device_prepare(void *ctx, struct device *device)
@@ -345,6 +347,8 @@ static void on_vm_link(void *ctx, struct vm *vm, bool up)
 
 	if (up)
 		old_sessions_hang_up(&f->routing, vm);
+	if (fixture_ears)
+		fixture_ears->link(vm, up);
 	route_vm_changed(&f->routing, vm);
 }
 
@@ -393,6 +397,8 @@ static void on_moved(void *ctx, struct device *device)
 {
 	struct fixture *f = ctx;
 
+	if (fixture_ears)
+		fixture_ears->moved(device);
 	commands_moved(&f->commands, device);
 }
 
@@ -414,6 +420,8 @@ static void on_removed(void *ctx, struct device *device)
 {
 	struct fixture *f = ctx;
 
+	if (fixture_ears)
+		fixture_ears->removed(device);
 	commands_removed(&f->commands, device);
 }
 
