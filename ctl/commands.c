@@ -40,6 +40,13 @@ const struct command ctl_commands[] = {
 	 "A line for each event, until it is interrupted. With --json each is a reply of Monitor;\n"
 	 "the first one, \"listening\", says that nothing is missed from now on.\n",
 	 ctl_events},
+	{"doctor", "[VM] [--connect URI]", 0, COMMAND_CONNECTS,
+	 "look for what goes wrong in practice, and say what mends it",
+	 "The host, the devices, and all VMs, or VM alone. Exit status 9 where something is to be\n"
+	 "mended, 0 where all is well. What you may not see yourself is left out: root sees most.\n"
+	 "\n"
+	 "  --connect URI  libvirt's connection (qemu:///system)\n",
+	 ctl_doctor, 1},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
 	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "

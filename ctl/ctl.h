@@ -21,6 +21,7 @@ enum status {
 	STATUS_BUSY,
 	STATUS_PENDING, /* not within the wait */
 	STATUS_NO_DAEMON,
+	STATUS_FINDINGS, /* doctor has found something */
 };
 
 struct ctl {
@@ -57,6 +58,7 @@ enum {
 	COMMAND_PORT = 256,    /* it is about the port that a device is in, and no wish */
 	COMMAND_PRESENT = 512, /* it takes only what is plugged in */
 	COMMAND_WATCHES = 1024,
+	COMMAND_CONNECTS = 2048,
 };
 
 struct command {
@@ -91,6 +93,7 @@ enum status ctl_policy(struct ctl *ctl);
 enum status ctl_vm(struct ctl *ctl);
 enum status ctl_help(struct ctl *ctl);
 enum status ctl_events(struct ctl *ctl);
+enum status ctl_doctor(struct ctl *ctl);
 
 /* usbroutectl.c */
 void ctl_look_at_terminal(struct ctl *ctl);

@@ -129,7 +129,7 @@ static const struct spec specs[] = {
 	{"watch", NULL, COMMAND_WATCHES, set_watch},
 	{"devices", "a path", COMMAND_TESTS, set_devices},
 	{"apply", NULL, COMMAND_APPLIES, set_apply},
-	{"connect", "libvirt's address", COMMAND_APPLIES, set_connect},
+	{"connect", "libvirt's address", COMMAND_APPLIES | COMMAND_CONNECTS, set_connect},
 	{"help", NULL, 0, set_help},
 	{"version", NULL, 0, set_version},
 };

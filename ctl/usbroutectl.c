@@ -56,7 +56,9 @@ static void print_help(void)
 	     "  --version          print the version of usbroutectl\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 denied, 6 busy,\n"
-	     "7 not within the wait, 8 no daemon. Errors go to stderr, also with --json.");
+	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also "
+	     "with\n"
+	     "--json.");
 }
 
 static void print_command_help(const struct command *c)

@@ -41,6 +41,7 @@ static struct device *registry_find(struct device_registry *registry, const char
 static void registry_remove(struct device_registry *registry, struct device *d)
 {
 	log_info("%s: unplugged", d->tag);
+	port_flaps_note(&registry->devices->flaps, d->busid);
 	list_remove(&d->link);
 	registry->ops->removed(d);
 	device_free(d);

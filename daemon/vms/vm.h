@@ -117,6 +117,7 @@ void vms_change(struct vms *vms, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
 struct vm *vm_find(struct vms *vms, const char *name);
 const struct vm *vm_stranger(const struct vms *vms, const char *name);
+void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted);
 bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);
 bool vm_daemon_by_mac(const struct vm *vm, char mac[18]);
 const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);

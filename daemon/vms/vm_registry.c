@@ -294,6 +294,18 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 }
 
 /**
+ * vms_memory_limit() - the kernel's memory for URBs, and how much of it so many VMs want
+ * @vms:	the VMs
+ * @ret_limit:	MiB; 0: there is no limit
+ * @ret_wanted:	MiB, the least
+ */
+void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted)
+{
+	*ret_limit = usb_memory_read_limit();
+	*ret_wanted = usb_memory_wanted_mb((unsigned)vms->core->config->n_vms);
+}
+
+/**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
  * @vms:	the VMs, as the configuration in force has them
  */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "tests/unit/control-script.h"
 
+#include <build_info.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,14 +210,17 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 
 /* ------------------------------------------------------------- what is not the fixture's */
 
+const char *script_agent = USBROUTED_VERSION;
+struct guest_ports script_ports = {.high = 8, .super = -1};
+
 const char *guest_side_version(const struct vm *vm _unused_)
 {
-	return "0.1";
+	return script_agent;
 }
 
 struct guest_ports guest_side_ports(const struct vm *vm _unused_)
 {
-	return (struct guest_ports){.high = 8, .super = -1};
+	return script_ports;
 }
 
 const char *virt_domain_state(const struct vm *vm _unused_)
