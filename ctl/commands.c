@@ -47,6 +47,24 @@ const struct command ctl_commands[] = {
 	 "\n"
 	 "  --connect URI  libvirt's connection (qemu:///system)\n",
 	 ctl_doctor, 1},
+	{"top", "[DEVICE]", 0, COMMAND_PRESENT, "show what goes through devices, every second",
+	 "URBs and bytes a second; how long half of the URBs and 99 of 100 took at most, and the\n"
+	 "longest since times are counted: from a URB's arrival to its answer, and of that with "
+	 "the\n"
+	 "device. On a terminal until it is interrupted, elsewhere of one second. Only for root "
+	 "and\n"
+	 "the group \"usbrouted\".\n",
+	 ctl_top, 1},
+	{"stats", "[DEVICE] [--prometheus]", 0, COMMAND_PRESENT | COMMAND_EXPORTS,
+	 "show what has gone through devices since their VMs got them",
+	 "Columns as of top, and --json has histograms. Times are counted while somebody asks, "
+	 "and\n"
+	 "until 5 minutes later. Only for root and the group \"usbrouted\".\n"
+	 "\n"
+	 "  --prometheus   in Prometheus' text format, as the node exporter's textfile collector "
+	 "takes\n"
+	 "                 it\n",
+	 ctl_stats, 1},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
 	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "

@@ -31,8 +31,9 @@ struct ctl {
 	double wait_seconds;
 	double for_seconds; /* 0: not given */
 	bool until_unplug, force, dry_run;
-	bool off;   /* reserve: no longer */
-	bool watch; /* list: again when something has changed */
+	bool off;	 /* reserve: no longer */
+	bool watch;	 /* list: again when something has changed */
+	bool prometheus; /* stats: in that format */
 	bool help, version;
 	unsigned given;	     /* which options; options.c */
 	const char *devices; /* --devices; NULL: not given */
@@ -59,6 +60,7 @@ enum {
 	COMMAND_PRESENT = 512, /* it takes only what is plugged in */
 	COMMAND_WATCHES = 1024,
 	COMMAND_CONNECTS = 2048,
+	COMMAND_EXPORTS = 4096,
 };
 
 struct command {
@@ -94,6 +96,8 @@ enum status ctl_vm(struct ctl *ctl);
 enum status ctl_help(struct ctl *ctl);
 enum status ctl_events(struct ctl *ctl);
 enum status ctl_doctor(struct ctl *ctl);
+enum status ctl_stats(struct ctl *ctl);
+enum status ctl_top(struct ctl *ctl);
 
 /* usbroutectl.c */
 void ctl_look_at_terminal(struct ctl *ctl);

@@ -225,6 +225,36 @@ static void look_at_programs(struct looking *l)
 	}
 }
 
+/* ------------------------------------------------------------- memory that is nearly taken */
+
+/* Who may not ask is told nothing of it. */
+static void look_at_urb_memory(struct looking *l)
+{
+	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
+	struct client_ask ask = {.socket = l->ctl->socket,
+				 .method = "io.usbrouted.Stats",
+				 .timeout_seconds = CALL_TIMEOUT_SECONDS};
+	const json_t *m;
+	size_t i;
+
+	if (!l->vms || client_call(&ask, &answer) != 0)
+		return;
+	json_array_foreach(json_object_get(answer.parameters, "memory"), i, m) {
+		json_int_t charged = json_integer_value(json_object_get(m, "charged")),
+			   share = json_integer_value(json_object_get(m, "share"));
+
+		if (charged / 3 >= share / 4)
+			found(l, "warning", ctl_text(m, "vm"),
+			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: "
+			      "usbroutectl "
+			      "reload",
+			      "%s: its transfers take %lld of the %lld KiB that it may have of the "
+			      "kernel's memory for them",
+			      ctl_text(m, "vm"), (long long)charged / 1024,
+			      (long long)share / 1024);
+	}
+}
+
 /* ------------------------------------------------------------- libvirt's domains */
 
 static void run_helper(const struct ctl *ctl, const json_t *vm, const char *domain, int out)
@@ -329,9 +359,8 @@ static const struct {
 	const char *name;
 	void (*look)(struct looking *l);
 } checks[] = {
-	{"daemons", look_at_daemons},
-	{"rights", look_at_rights},
-	{"program", look_at_programs},
+	{"daemons", look_at_daemons},  {"rights", look_at_rights},
+	{"program", look_at_programs}, {"urb-memory", look_at_urb_memory},
 	{"domain", look_at_domains},
 };
 

@@ -118,6 +118,8 @@ static void try_words(const char *before, const char *command, const char *first
 
 static const char *device_of(const struct ctl *ctl)
 {
+	if (!strncmp(ctl->command->args, "[DEVICE]", strlen("[DEVICE]")))
+		return ctl->args[0] ? ctl->args[0] : "";
 	return ctl->command->n_args > 0 && !(ctl->command->options & COMMAND_TESTS) ? ctl->args[0]
 										    : "";
 }

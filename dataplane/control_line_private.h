@@ -61,4 +61,6 @@ const char *control_line_import(struct control_line *c, const union vm_wire_mess
 const char *control_line_probe(struct control_line *c, const union vm_wire_message *m, int *fds);
 
 void control_line_say_held(struct control_line *c);
+void control_line_time(struct control_line *c);
+void control_line_say_stats(struct control_line *c);
 void control_line_devices_free(struct control_line *c);

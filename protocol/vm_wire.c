@@ -84,6 +84,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_MAC] =
 		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
 	[VM_ASK_AGENT_END] = SHAPE("AGENT_END", ASK, vm_wire_number, 0),
+	[VM_ASK_STATS] =
+		SHAPE("STATS", ASK, vm_wire_ask_stats, 0, WORD(vm_wire_ask_stats, timed, 0, 2)),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
@@ -118,6 +120,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_MAC_WANTED] = SHAPE("MAC_WANTED", SAY, vm_wire_mac, 0),
 	[VM_SAY_REFUSED] = SHAPE("REFUSED", SAY, vm_wire_refused, 0),
 	[VM_SAY_PROGRAM] = SHAPE("PROGRAM", SAY, vm_wire_program, 0, TEXT(vm_wire_program, name)),
+	[VM_SAY_STATS] = SHAPE("STATS", SAY, vm_wire_stats, 0),
+	[VM_SAY_STATS_ALL] = SHAPE("STATS_ALL", SAY, vm_wire_stats_all, 0),
 };
 
 /*
@@ -127,8 +131,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 static const struct {
 	uint32_t kind, version;
 } since[] = {
-	{VM_ASK_HELLO, 0}, {VM_SAY_HELLO, 0},	{VM_ASK_END, 0},
-	{VM_SAY_ENDED, 0}, {VM_SAY_PROGRAM, 2},
+	{VM_ASK_HELLO, 0},   {VM_SAY_HELLO, 0}, {VM_ASK_END, 0},   {VM_SAY_ENDED, 0},
+	{VM_SAY_PROGRAM, 2}, {VM_ASK_STATS, 3}, {VM_SAY_STATS, 3}, {VM_SAY_STATS_ALL, 3},
 };
 
 static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
@@ -138,6 +142,7 @@ static_assert(sizeof(struct hid_chords) == 16 && sizeof(struct hid_found) == 512
 static_assert(sizeof(struct vm_wire_start) == 96 && sizeof(struct vm_wire_held_device) == 88 &&
 		      sizeof(struct vm_wire_port) == 24 && sizeof(struct vm_wire_card) == 20,
 	      "without holes that have no name");
+static_assert(sizeof(struct vm_wire_stats) == 840, "as it goes over the line");
 
 /* Outcomes are calls': 0 or a negative errno. */
 static bool is_result(uint32_t kind)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/urb_stats.h"
 #include "usb/usb_carrier.h"
 #include "usbip/usbip_urb_pool.h"
 #include "usbip/usbip_codec.h"
@@ -54,6 +55,7 @@ struct usbip_session {
 	bool has_newest;
 
 	struct usbip_session_counters counters;
+	struct urb_stats *stats; /* the user's; or NULL */
 	char fault[160];
 	int broken; /* negative errno: nothing more is read or sent */
 	bool closing, freed, releasing;

@@ -37,6 +37,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/loop.h"
 #include "base/mem.h"
 #include "usb/hid_input.h"
 #include "usbip/usbip_iso.h"
@@ -69,6 +70,16 @@ static void queue_ret_unlink(struct usbip_session *s, uint32_t seqnum, int statu
 	queue(s, &entry);
 }
 
+/* A URB has its answer: @moved bytes, and who looks wants to know how long it took. */
+static void count(struct urb_stats *stats, const struct usbip_urb *urb, uint32_t moved)
+{
+	stats->urbs++;
+	stats->errors += urb->usb.status < 0 && urb->usb.status != -ECONNRESET;
+	*(urb->usb.in ? &stats->in_bytes : &stats->out_bytes) += moved;
+	if (urb->asked_ns && stats->timed)
+		latency_add(&stats->answer, loop_now() - urb->asked_ns);
+}
+
 static void queue_ret_submit(struct usbip_session *s, struct usbip_urb *urb)
 {
 	struct usbip_outbox_entry entry = {.urb = urb};
@@ -89,6 +100,8 @@ static void queue_ret_submit(struct usbip_session *s, struct usbip_urb *urb)
 	} else if (!urb->usb.in) {
 		s->counters.out_bytes += answer.actual_length;
 	}
+	if (s->stats)
+		count(s->stats, urb, answer.actual_length);
 	if (urb->usb.n_packets) {
 		usbip_codec_write_packets(urb->usb.packets, urb->usb.n_packets);
 		entry.tail = urb->usb.packets;
@@ -243,6 +256,8 @@ static void submit(struct usbip_session *s, struct usbip_urb *urb)
 		answer(s, urb, r);
 		return;
 	}
+	if (urb->asked_ns)
+		urb->submitted_ns = loop_now();
 	list_remove(&urb->link);
 	list_append(&s->aloft, &urb->link);
 	advance(s, urb, USBIP_URB_SUBMIT);
@@ -496,6 +511,7 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
  */
 void usbip_session_submit_complete(struct usbip_session *s, struct usbip_urb *urb)
 {
+	urb->asked_ns = s->stats && s->stats->timed ? loop_now() : 0;
 	if (taken_early(s, urb))
 		return;
 	usbip_codec_read_packets(urb->usb.packets, urb->usb.n_packets);
@@ -703,6 +719,8 @@ static void on_completed(struct usb_client *client, struct usb_urb *done)
 	bool nothing;
 
 	list_remove(&urb->link);
+	if (urb->asked_ns && s->stats->timed)
+		latency_add(&s->stats->device, loop_now() - urb->submitted_ns);
 	if (urb->usb.n_packets)
 		urb->usb.actual =
 			usbip_iso_finish(urb->usb.packets, urb->usb.n_packets,

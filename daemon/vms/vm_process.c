@@ -112,7 +112,7 @@ static void on_lost(void *ctx, const char *why)
 	guest->state = GUEST_LOST;
 	guest->why = why;
 	loop_cancel(guest->loop, &guest->anew);
-	guest->agent_asked = false;
+	guest->agent_asked = guest->stats_asked = false;
 	if (guest->card.up) {
 		guest->card.up = guest->card.has_daemon = false;
 		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
@@ -206,6 +206,7 @@ static const char *said_hello(struct guest *guest, const union vm_wire_message *
 		return NULL;
 	guest->serves = m->hello.serves;
 	version = vm_wire_agree(&m->hello);
+	guest->version = version < 0 ? 0 : (uint32_t)version;
 	vm_line_agree(guest->line, version < 0 ? 0 : (uint32_t)version);
 	if (version < 0)
 		return leave_alone(guest);
@@ -314,6 +315,17 @@ static const char *said_link_wanted(struct guest *guest, const union vm_wire_mes
 	return NULL;
 }
 
+static const char *said_stats_all(struct guest *guest, const union vm_wire_message *m)
+{
+	if (!guest->stats_asked)
+		return NOT_ASKED;
+	guest->stats_asked = false;
+	guest->memory = (struct guest_memory){m->stats_all.memory, m->stats_all.memory_share};
+	if (guest->process->stats)
+		guest->process->stats(guest->ctx);
+	return NULL;
+}
+
 static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_HELLO] = said_hello,
 	[VM_SAY_STARTED] = said_started,
@@ -327,6 +339,7 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_LINK_WANTED] = said_link_wanted,
 	[VM_SAY_IMPORT_ASKED] = said_import_asked,
 	[VM_SAY_AGENT_ASKED] = said_agent_asked,
+	[VM_SAY_STATS_ALL] = said_stats_all,
 };
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
@@ -439,6 +452,33 @@ void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
 	if (guest->state >= GUEST_STARTING)
 		vm_process_tell(guest,
 				&(struct vm_wire_memory){.kind = VM_ASK_MEMORY, .share = *share});
+}
+
+/**
+ * guest_ask_stats() - have a guest's process tell what has gone through its devices
+ * @guest:	the guest
+ * @timed:	whether times are to be counted from now on
+ *
+ * Return: whether it was asked, and the event `stats` follows; not where there is no process now, or an older one, or
+ * its answer to the last time is not there yet.
+ */
+bool guest_ask_stats(struct guest *guest, bool timed)
+{
+	if (guest->state != GUEST_STANDS || guest->stats_asked ||
+	    guest->version < vm_wire_since(VM_ASK_STATS))
+		return false;
+	guest->stats_asked = true;
+	vm_process_tell(guest, &(struct vm_wire_ask_stats){.kind = VM_ASK_STATS, .timed = timed});
+	return true;
+}
+
+/**
+ * guest_memory() - how much of the kernel's memory for URBs a guest has taken
+ * @guest:	the guest
+ */
+struct guest_memory guest_memory(const struct guest *guest)
+{
+	return guest->memory;
 }
 
 /* ------------------------------------------------------------- guest.h: other guests' cards */

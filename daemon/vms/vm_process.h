@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include "base/urb_stats.h"
 #include "dataplane/guest.h"
 #include "usb/hid_found.h"
 
@@ -36,6 +37,8 @@ struct guest_process_events {
 	void (*goes_on)(void *ctx);
 	/* It is the last control's, of a version that we do not speak. NULL: not heard. */
 	void (*strange)(void *ctx);
+	/* The answer to guest_ask_stats() is there. NULL: not heard. */
+	void (*stats)(void *ctx);
 };
 
 /* A device as the last control has left it in a process. */
@@ -57,3 +60,12 @@ struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, 
 					  const struct guest_device_events *events, void *ctx,
 					  struct guest_held *ret_held);
 void guest_take_rest(struct guest *guest);
+
+/* How much of the kernel's memory for URBs a guest has taken, as its process told last. */
+struct guest_memory {
+	uint64_t charged, share; /* bytes */
+};
+
+bool guest_ask_stats(struct guest *guest, bool timed);
+bool guest_device_stats(const struct guest_device *gd, struct urb_stats *ret_stats);
+struct guest_memory guest_memory(const struct guest *guest);

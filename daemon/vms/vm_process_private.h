@@ -36,9 +36,12 @@ struct guest {
 	struct loop_watch gone; /* LOST: its process has ended */
 	/* STRANGE: its QEMU connects anew; told to END, or LOST: it should have ended by now. */
 	struct loop_watch anew;
-	bool serves;		/* its process is the last control's */
-	bool program_told;	/* which program it is */
-	unsigned n_held;	/* devices that it has told of */
+	bool serves;	   /* its process is the last control's */
+	bool program_told; /* which program it is */
+	unsigned n_held;   /* devices that it has told of */
+	uint32_t version;  /* that both speak */
+	bool stats_asked;  /* STATS_ALL is awaited */
+	struct guest_memory memory;
 	struct log_limit limit; /* of lines that its process can trigger */
 };
 
@@ -56,6 +59,8 @@ struct guest_device {
 	bool importing, session; /* IMPORTED is awaited; SESSION_ENDED is */
 	bool resetting, taking;	 /* WAS_RESET is, TAKEN is */
 	bool gone, stuck;	 /* told */
+	bool counted;		 /* @stats was told */
+	struct urb_stats stats;
 	/* Of the last control, and not taken up yet. */
 	bool left;
 	struct vm_wire_identity identity;

@@ -33,6 +33,7 @@ void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, voi
 	*vms = (struct vms){.core = core, .ops = ops, .ctx = ctx};
 	list_init(&vms->all);
 	list_init(&vms->leaving);
+	list_init(&vms->stats.waits);
 }
 
 struct vm *vm_find(struct vms *vms, const char *name)
@@ -401,6 +402,7 @@ void vms_stop(struct vms *vms)
 	struct list *const lists[] = {&vms->all, &vms->leaving};
 
 	loop_cancel(vms->core->loop, &vms->have_started);
+	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
@@ -424,6 +426,7 @@ void vms_stop(struct vms *vms)
  */
 void vms_leave(struct vms *vms)
 {
+	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);

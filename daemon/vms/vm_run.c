@@ -94,6 +94,7 @@ static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
+	vm_stats_told(vm);
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
 		vm_stranger_ended(vm);
@@ -133,11 +134,17 @@ static void vm_kill(void *ctx, int process)
 		log_err("%s: asking to have its process killed: %s", vm->name, errno_text(r));
 }
 
+static void vm_stats(void *ctx)
+{
+	vm_stats_told(ctx);
+}
+
 static const struct guest_process_events process_events = {.lost = vm_lost,
 							   .kill = vm_kill,
 							   .stands = vm_stands,
 							   .goes_on = vm_goes_on,
-							   .strange = vm_strange};
+							   .strange = vm_strange,
+							   .stats = vm_stats};
 
 static void vm_silent(void *ctx, int res _unused_)
 {

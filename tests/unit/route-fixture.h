@@ -70,6 +70,7 @@ extern struct fixture *the_fixture;
 extern struct guest_held left_held; /* how the last daemon's processes have each device, */
 extern bool left_there;		    /* where they have it at all */
 extern unsigned n_imports;
+extern struct urb_stats script_stats;
 extern unsigned n_keyboard_looks; /* how often the host's keyboards were looked at */
 extern const char usual_config[];
 

@@ -153,6 +153,7 @@ static void every_method_answers_as_it_is_described(void **state)
 		{"Why", "{\"device\":\"keyboard\",\"vm\":null}"},
 		{"TestPolicy", "{\"text\":\"deny * to vm1\",\"file\":\"a.rules\"}"},
 		{"Monitor", "{}"},
+		{"Stats", "{\"device\":\"keyboard\"}"},
 		{"Doctor", "{\"vm\":\"vm1\"}"},
 	};
 	struct fixture *f = *state;

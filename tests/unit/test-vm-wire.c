@@ -63,7 +63,7 @@ static int check_sound(const union vm_wire_message *m)
 
 static bool is_kind(uint32_t kind)
 {
-	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_AGENT_END) ||
+	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_STATS) ||
 	       (kind >= VM_SAY_HELLO && kind < VM_WIRE_KINDS);
 }
 
