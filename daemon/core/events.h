@@ -34,11 +34,11 @@ enum event {
 	EVENT_HOTKEY_NEXT,    /* the chord was struck on it */
 	EVENT_HOTKEY_PANIC,
 	/* Of a VM. */
-	EVENT_VM_GOES_ON,      /* its process has outlived the last control, and its connections live */
-	EVENT_VM_KNOWN,	       /* it is known what the last control has left in its process */
-	EVENT_VM_DOWN,	       /* its card has gone down, and may be up again */
-	EVENT_VM_UP,	       /* its card has come up, and may be down again */
-	EVENT_VM_STANDS,       /* its process stands */
+	EVENT_VM_GOES_ON, /* its process has outlived the last control, and its connections live */
+	EVENT_VM_KNOWN,	  /* it is known what the last control has left in its process */
+	EVENT_VM_DOWN,	  /* its card has gone down, and may be up again */
+	EVENT_VM_UP,	  /* its card has come up, and may be down again */
+	EVENT_VM_STANDS,  /* its process stands */
 	EVENT_VM_AGENT_ASKED,  /* an agent in it wants to be let in */
 	EVENT_VM_LEFT,	       /* it is out of the configuration */
 	EVENT_VM_GONE,	       /* and so is its process: it is in no list any more */

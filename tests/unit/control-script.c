@@ -9,9 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/devices/device_registry.h"
-#include "daemon/guests/guest_side.h"
 #include "daemon/control/varlink.h"
-#include "daemon/guests/virt_link.h"
 #include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
 
@@ -116,12 +114,12 @@ const struct control_rooms *control_rooms(struct control_caller *caller _unused_
 	struct fixture *f = the_fixture;
 
 	rooms = (struct control_rooms){
-		.core = &f->core,
-		.books = &f->books,
-		.devices = &f->devices,
-		.vms = &f->vms,
-		.routing = &f->routing,
-		.commands = &f->commands,
+		.core = &f->rooms.core,
+		.books = &f->rooms.books,
+		.devices = &f->rooms.devices,
+		.vms = &f->rooms.vms,
+		.routing = &f->rooms.routing,
+		.commands = &f->rooms.commands,
 	};
 	return &rooms;
 }
@@ -167,24 +165,4 @@ int device_registry_stable_port(struct device_registry *registry, const char *bu
 const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
 {
 	return strcmp(text, "1-9") ? NULL : "it is a hub, and hubs are never routed";
-}
-
-const char *guest_side_version(const struct vm *vm _unused_)
-{
-	return "0.1";
-}
-
-struct guest_ports guest_side_ports(const struct vm *vm _unused_)
-{
-	return (struct guest_ports){.high = 8, .super = -1};
-}
-
-const char *virt_domain_state(const struct vm *vm _unused_)
-{
-	return NULL;
-}
-
-bool virt_warning(const struct vm *vm _unused_, char *text _unused_, size_t size _unused_)
-{
-	return false;
 }

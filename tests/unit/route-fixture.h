@@ -11,8 +11,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "daemon/rooms.h"
 #include "daemon/vms/vm_process.h"
-#include "daemon/commands/commands.h"
 #include "daemon/routing/route_private.h"
 #include "daemon/commands/subjects.h"
 
@@ -35,15 +35,12 @@ struct guest_device {
 	void *ctx;
 	struct guest *in;
 	bool taking, close_it, opened, resetting;
+	bool exported; /* as its thread was told */
 };
 
 struct fixture {
-	struct core core;
-	struct wish_books books;
-	struct devices devices;
-	struct vms vms;
-	struct routing routing;
-	struct commands commands;
+	struct rooms rooms;
+	struct routing_ops routing_ops; /* the rooms' own, but for takes() */
 	char folder[64], config_path[96];
 	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
 	struct device *keyboard;    /* the one that set_up() plugs in */

@@ -13,10 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/guests/guest_side.h"
 #include "daemon/devices/host_inputs.h"
 #include "daemon/vms/vm_process.h"
-#include "daemon/routing/exports.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- the broker */
@@ -326,6 +324,33 @@ void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 
 /* ------------------------------------------------------------- the others */
 
+/* Nobody in these guests asks, and no agent is there. */
+void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
+{
+	fail_msg("%s: client %u is refused: %d", guest->vm->name, client, status);
+}
+
+void guest_probe(struct guest *guest, struct guest_device *gd _unused_, uint32_t client)
+{
+	fail_msg("%s: client %u has it probed", guest->vm->name, client);
+}
+
+void guest_agent(struct guest *guest, uint32_t number, int sock _unused_)
+{
+	fail_msg("%s: agent %u is let in", guest->vm->name, number);
+}
+
+void guest_agent_end(struct guest *guest, uint32_t number)
+{
+	fail_msg("%s: agent %u is sent away", guest->vm->name, number);
+}
+
+void guest_export(struct guest *guest, struct guest_device *gd, bool exported)
+{
+	assert_ptr_equal(gd->in, guest);
+	gd->exported = exported;
+}
+
 int guest_hang_up(struct guest *guest _unused_, const struct guest_peer *peer _unused_)
 {
 	return -ENOSYS;
@@ -515,7 +540,7 @@ void vm_is(struct vm *vm, bool connected)
 /* The thread of a VM that was told to end does. Return: whether there was one. */
 bool vm_ends(struct fixture *f, const char *name)
 {
-	list_for_each(it, &f->vms.leaving) {
+	list_for_each(it, &f->rooms.vms.leaving) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
@@ -530,7 +555,7 @@ bool vm_ends(struct fixture *f, const char *name)
 void vms_stand(struct fixture *f)
 {
 	poll(NULL, 0, 1);
-	loop_turn(f->core.loop, false);
+	loop_turn(f->rooms.core.loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

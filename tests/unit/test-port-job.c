@@ -29,7 +29,7 @@ static void port_with(struct fixture *f, struct port_ask ask, struct device *d)
 	ask.device = d;
 	snprintf(ask.who, sizeof(ask.who), "the test");
 	f->answers = 0;
-	port_command(&f->commands, &ask, on_job_done, f, &job);
+	port_command(&f->rooms.commands, &ask, on_job_done, f, &job);
 }
 
 static void port(struct fixture *f, enum port_verb verb, struct device *d)
@@ -40,8 +40,8 @@ static void port(struct fixture *f, enum port_verb verb, struct device *d)
 /* What a job waits for is looked at on the loop's next turn. */
 static void turn(struct fixture *f)
 {
-	while (loop_watching(&f->commands.port_jobs_watch))
-		loop_turn(f->core.loop, true);
+	while (loop_watching(&f->rooms.commands.port_jobs_watch))
+		loop_turn(f->rooms.core.loop, true);
 }
 
 static void answered(struct fixture *f, enum route_outcome outcome, const char *text)
@@ -54,7 +54,7 @@ static void answered(struct fixture *f, enum route_outcome outcome, const char *
 static void wait_answer(struct fixture *f)
 {
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		loop_turn(f->rooms.core.loop, true);
 }
 
 static void goes(struct fixture *f, struct device *d)
@@ -67,7 +67,7 @@ static struct device *unpowered(struct fixture *f, const char *words)
 {
 	struct device *d = NULL;
 
-	assert_int_equal(port_off_resolve(&f->devices, words, &d), 0);
+	assert_int_equal(port_off_resolve(&f->rooms.devices, words, &d), 0);
 	return d;
 }
 
@@ -248,8 +248,8 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 
 	/* The kernel tells before the broker does. */
 	plug_at(f, "1-2", 0x1234, NULL, 0);
-	port(f, PORT_RESET, list_entry(f->devices.all.prev, struct device, link));
-	goes(f, list_entry(f->devices.all.prev, struct device, link));
+	port(f, PORT_RESET, list_entry(f->rooms.devices.all.prev, struct device, link));
+	goes(f, list_entry(f->rooms.devices.all.prev, struct device, link));
 	turn(f);
 	assert_int_equal(f->answers, 0);
 	plug_at(f, "1-2", 0x1235, NULL, 0);
@@ -330,8 +330,8 @@ static void pulled_out_in_the_middle_of_a_reset(void **state)
 	/* Whoever does not wait is not told that it stays away. */
 	plug_at(f, "1-2", 0x1234, NULL, 0);
 	port_with(f, (struct port_ask){.verb = PORT_RESET, .has_wait = true},
-		  list_entry(f->devices.all.prev, struct device, link));
-	goes(f, list_entry(f->devices.all.prev, struct device, link));
+		  list_entry(f->rooms.devices.all.prev, struct device, link));
+	goes(f, list_entry(f->rooms.devices.all.prev, struct device, link));
 	wait_answer(f);
 	answered(f, ROUTE_DONE, "046d:1234 at 1-2: reset; it has left port 1-2");
 }
@@ -370,7 +370,7 @@ static void a_reset_goes_on_without_its_caller(void **state)
 	broker_resets(f->keyboard, 0, "");
 	turn(f);
 	assert_int_equal(f->answers, 0);
-	assert_true(list_empty(&f->commands.port_jobs));
+	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
 
 /* ------------------------------------------------------------- power */
@@ -408,7 +408,7 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	in_vm1(f);
 	port(f, PORT_OFF, f->keyboard);
 	assert_true(file_says(f, "unpowered", "1-1")); /* before it is done */
-	assert_int_equal(port_off_resolve(&f->devices, "keyboard", &d), RESOLVE_UNKNOWN);
+	assert_int_equal(port_off_resolve(&f->rooms.devices, "keyboard", &d), RESOLVE_UNKNOWN);
 	power_switched(false, 0, "");
 	turn(f);
 	assert_int_equal(f->answers, 0); /* it is listed yet */
@@ -437,7 +437,7 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	answered(f, ROUTE_DONE, "keyboard: its port 1-1 is on again; it is at vm1\nin vm1, type:");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	assert_false(file_says(f, "unpowered", "1-1"));
 	port(f, PORT_ON, f->keyboard);
 	answered(f, ROUTE_DONE, "its port 1-1 is on already");
@@ -474,14 +474,14 @@ static void a_restart_of_the_daemon_knows_what_is_off(void **state)
 	port(f, PORT_ON, unpowered(f, "046d:c31c"));
 	power_switched(true, 0, "");
 	plug(f, "S1");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	/* Where something is in the port, it is on. */
 	port_job_forget(job);
 	switch_off(f);
 	begin_anew(f);
 	plug(f, "S1");
 	started(f);
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 }
 
 static void a_cycle_brings_it_back_to_where_it_was_wanted(void **state)
@@ -503,7 +503,7 @@ static void a_cycle_brings_it_back_to_where_it_was_wanted(void **state)
 	goes(f, f->keyboard);
 	drop(gd);
 	while (!asks_power(true))
-		loop_turn(f->core.loop, true);
+		loop_turn(f->rooms.core.loop, true);
 	assert_int_equal(f->answers, 0);
 	power_switched(true, 0, "");
 	plug(f, "S1");
@@ -525,10 +525,10 @@ static void a_cycle_that_the_daemons_end_cuts_is_ended_by_the_next(void **state)
 	assert_false(asks_power(true));
 	started(f);
 	power_switched(true, 0, "");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	plug(f, "S1");
 	turn(f);
-	assert_true(list_empty(&f->commands.port_jobs));
+	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
 
 static void a_port_that_cannot_be_switched_is_as_before(void **state)
@@ -538,7 +538,7 @@ static void a_port_that_cannot_be_switched_is_as_before(void **state)
 	port(f, PORT_OFF, f->keyboard);
 	power_switched(false, -EOPNOTSUPP, "its hub (usb1) can't switch the power of a port");
 	answered(f, ROUTE_NOT_DONE, "its hub (usb1) can't switch the power of a port");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	assert_false(file_says(f, "unpowered", "1-1"));
 	port(f, PORT_CYCLE, f->keyboard);
 	power_switched(false, -EBUSY, "in use on the host: sda is mounted at /mnt");
@@ -596,25 +596,25 @@ static void a_hub_that_goes_takes_what_is_off_along(void **state)
 	struct fixture *f = *state;
 
 	switch_off(f);
-	port_off_hub_gone(&f->devices, "1-1");
-	port_off_hub_gone(&f->devices, "usb11");
+	port_off_hub_gone(&f->rooms.devices, "1-1");
+	port_off_hub_gone(&f->rooms.devices, "usb11");
 	unpowered(f, "keyboard");
-	port_off_hub_gone(&f->devices, "usb1");
-	assert_true(list_empty(&f->devices.off));
+	port_off_hub_gone(&f->rooms.devices, "usb1");
+	assert_true(list_empty(&f->rooms.devices.off));
 	f->keyboard = plug_at(f, "2-1.12", 0xc31c, "S1", 0);
 	switch_off(f);
-	port_off_hub_gone(&f->devices, "2-1.1");
-	port_off_hub_gone(&f->devices, "2");
+	port_off_hub_gone(&f->rooms.devices, "2-1.1");
+	port_off_hub_gone(&f->rooms.devices, "2");
 	unpowered(f, "keyboard");
-	port_off_hub_gone(&f->devices, "2-1");
-	assert_true(list_empty(&f->devices.off));
+	port_off_hub_gone(&f->rooms.devices, "2-1");
+	assert_true(list_empty(&f->rooms.devices.off));
 	/* What was said of it meanwhile is not lost. */
 	plug(f, "S1");
 	switch_off(f);
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, -ENODEV, "there is no such port any more; its hub has gone");
 	answered(f, ROUTE_NOT_DONE, "its hub has gone");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 }
 
 static void nothing_comes_back(void **state)
@@ -633,7 +633,7 @@ static void nothing_comes_back(void **state)
 	power_switched(false, 0, "");
 	goes(f, f->keyboard);
 	while (!asks_power(true))
-		loop_turn(f->core.loop, true);
+		loop_turn(f->rooms.core.loop, true);
 	power_switched(true, 0, "");
 	wait_answer(f);
 	answered(f, ROUTE_PENDING, "nothing has come back there within 0.01 s");
