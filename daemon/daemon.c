@@ -192,6 +192,14 @@ static void rooms_known(void *ctx)
 	daemon_maybe_ready(ctx);
 }
 
+/* Whether that was all is asked when all that has happened up to now is told. */
+static void daemon_knows_more(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	events_raise_whole(&daemon->rooms.core.events, EVENT_KNOWN_MORE);
+}
+
 static void rooms_ended(void *ctx)
 {
 	daemon_maybe_done(ctx);
@@ -239,7 +247,7 @@ static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user
 
 	if (r == 0)
 		r = device_registry_new(&daemon->rooms.devices.registry, &daemon->rooms.devices,
-					&rooms_registry_ops, &daemon->rooms);
+					rooms_device_prepare, &daemon->rooms);
 	if (r < 0)
 		return r;
 	vms_find_group(&daemon->rooms.vms);
@@ -270,8 +278,8 @@ static int daemon_begin(struct daemon *daemon)
 		log_err("starting: %s", errno_text(r));
 		return r;
 	}
-	daemon->vms_left = vms_left_end(&daemon->rooms.vms, rooms_known, daemon);
-	daemon_maybe_ready(daemon);
+	daemon->vms_left = vms_left_end(&daemon->rooms.vms, daemon_knows_more, daemon);
+	daemon_knows_more(daemon);
 	return 0;
 }
 
@@ -281,9 +289,8 @@ static void daemon_free(struct daemon *daemon)
 	daemon->rooms.guests.virt = virt_link_free(daemon->rooms.guests.virt);
 	fd_close(daemon->lock);
 	fd_close(daemon->signals);
-	if (daemon->rooms.devices.registry)
-		daemon->rooms.devices.registry =
-			device_registry_free(daemon->rooms.devices.registry);
+	daemon->rooms.devices.registry = device_registry_free(daemon->rooms.devices.registry);
+	events_tell(&daemon->rooms.core.events);
 	old_sessions_free(&daemon->rooms.routing);
 	daemon->vms_left = vms_left_free(daemon->vms_left);
 	vms_free(&daemon->rooms.vms);
@@ -310,7 +317,7 @@ static int daemon_loop(struct daemon *daemon)
 	if (r < 0)
 		daemon_stop(daemon, 1);
 	while (!daemon->done) {
-		r = loop_turn(daemon->rooms.core.loop, true);
+		r = rooms_turn(&daemon->rooms, true);
 		if (r < 0) {
 			log_err("the control thread's io_uring failed: %s", errno_text(r));
 			return 1;

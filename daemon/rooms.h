@@ -13,8 +13,6 @@
 #include "daemon/routing/route.h"
 #include "daemon/vms/vm.h"
 
-struct device_registry_ops;
-
 /* What the owner of the rooms hears. */
 struct rooms_ops {
 	/* Before control is ready: something more is known of what was there. */
@@ -35,6 +33,6 @@ struct rooms {
 	void *ctx;
 };
 
-extern const struct device_registry_ops rooms_registry_ops;
-
 void rooms_init(struct rooms *rooms, const struct rooms_ops *ops, void *ctx);
+int rooms_turn(struct rooms *rooms, bool wait);
+int rooms_device_prepare(void *ctx, struct device *device);

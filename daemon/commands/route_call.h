@@ -30,7 +30,6 @@ struct route_call {
 	char undo_text[96];
 	uint64_t change; /* the number of its change */
 	uint64_t started_ns;
-	bool starting; /* its devices are being set going: not to be looked at yet */
 	struct loop_watch deadline;
 	route_done done;
 	void *ctx;

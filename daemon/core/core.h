@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/core/events.h"
+
 struct config;
 struct loop;
 struct policy;
 
 struct core {
 	struct loop *loop;
+	struct events events;  /* what the rooms are told of at the turn's end */
 	struct config *config; /* never NULL; a reload swaps both as a whole */
 	struct policy *policy;
 	const char *runtime_directory, *state_directory; /* @config's */

@@ -28,26 +28,25 @@ enum event {
 	/* Of a device. */
 	EVENT_DEVICE_REMOVED, /* it was unplugged, and is in no list any more */
 	EVENT_DEVICE_ADDED,   /* it is listed */
-	EVENT_DEVICE_CHANGED, /* it is known otherwise than before */
-	EVENT_DEVICE_REVIEW,  /* what is said of it may mean something else by now */
+	EVENT_DEVICE_REVIEW,  /* it, or what is said of it, is known otherwise than before */
 	EVENT_ROUTE_MOVED,    /* it is a step further, or somebody has told how it goes */
 	EVENT_HOTKEY_NEXT,    /* the chord was struck on it */
 	EVENT_HOTKEY_PANIC,
 	/* Of a VM. */
+	EVENT_VM_LEFT,	  /* it is out of the configuration */
+	EVENT_VM_GONE,	  /* and so is its process: it is in no list any more */
 	EVENT_VM_GOES_ON, /* its process has outlived the last control, and its connections live */
 	EVENT_VM_KNOWN,	  /* it is known what the last control has left in its process */
 	EVENT_VM_DOWN,	  /* its card has gone down, and may be up again */
 	EVENT_VM_UP,	  /* its card has come up, and may be down again */
 	EVENT_VM_STANDS,  /* its process stands */
 	EVENT_VM_AGENT_ASKED,  /* an agent in it wants to be let in */
-	EVENT_VM_LEFT,	       /* it is out of the configuration */
-	EVENT_VM_GONE,	       /* and so is its process: it is in no list any more */
 	EVENT_EXPORTS_CHANGED, /* what is exported to it, or a session there, may have changed */
 	/* Of the whole. */
-	EVENT_SAID_CHANGED,  /* what is said of devices means others by now */
-	EVENT_JOBS_CHANGED,  /* something has happened that a job on a port may wait for */
-	EVENT_DEVICES_KNOWN, /* no device is being read any more */
-	EVENT_VMS_ENDED,     /* at control's end: one more process has ended */
+	EVENT_SAID_CHANGED, /* what is said of devices means others by now */
+	EVENT_JOBS_CHANGED, /* something has happened that a job on a port may wait for */
+	EVENT_KNOWN_MORE,   /* more is known of what was there at the start */
+	EVENT_VMS_ENDED,    /* at control's end: one more process has ended */
 	EVENTS
 };
 

@@ -141,7 +141,7 @@ static void book_expire(void *ctx, int res _unused_)
 		book_arm(books);
 	}
 	log_notice("a wish has ended: its time is over");
-	books->ended(books->ctx);
+	events_raise_whole(&books->core->events, EVENT_SAID_CHANGED);
 }
 
 static void book_arm(struct wish_books *books)

@@ -20,31 +20,6 @@
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 
 /**
- * device_free() - forget a device
- * @d:		in no list, or NULL
- *
- * Return: NULL.
- */
-struct device *device_free(struct device *d)
-{
-	if (!d)
-		return NULL;
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-	return NULL;
-}
-
-void device_freep(struct device **d)
-{
-	*d = device_free(*d);
-}
-
-/**
  * device_attr_number() - a number that sysfs says of a device
  * @u:		the device
  * @name:	the attribute
@@ -218,15 +193,13 @@ int device_read(struct device **ret_device, struct devices *devices, struct udev
 		struct udev_device *u, const struct device_seen *seen)
 {
 	static const struct device_seen none = {.configuration = USB_NO_CONFIGURATION};
-	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
+	_cleanup_(device_freep) struct device *d = device_new(devices);
 	const char *syspath = udev_device_get_syspath(u);
 	const char *speed = udev_device_get_sysattr_value(u, "speed");
 	const char *busid = udev_device_get_sysname(u);
 
 	if (!d)
 		return -ENOMEM;
-	list_init(&d->link);
-	d->devices = devices;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || device_read_stable_port(u, busid, &d->stable_port) ||

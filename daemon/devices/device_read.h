@@ -15,6 +15,4 @@ struct udev_hwdb;
 int device_read(struct device **ret_device, struct devices *devices, struct udev_hwdb *hwdb,
 		struct udev_device *u, const struct device_seen *seen);
 int device_read_stable_port(struct udev_device *u, const char *busid, char **ret_port);
-struct device *device_free(struct device *d);
-void device_freep(struct device **d);
 unsigned long device_attr_number(struct udev_device *u, const char *name, int base);

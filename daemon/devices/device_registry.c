@@ -21,6 +21,7 @@
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_look.h"
 #include "daemon/devices/device_read.h"
+#include "daemon/devices/port_off.h"
 #include "policy/usb_class.h"
 
 #define MONITOR_BUFFER	   (4 * 1024 * 1024)
@@ -28,7 +29,7 @@
 
 struct device_registry {
 	struct devices *devices;
-	const struct device_registry_ops *ops;
+	device_prepare prepare; /* NULL: nothing */
 	void *ctx;
 	struct udev *udev;
 	struct udev_hwdb
@@ -60,12 +61,10 @@ static struct device *registry_find(struct device_registry *registry, const char
 	return NULL;
 }
 
-static void registry_remove(struct device_registry *registry, struct device *d)
+static void registry_remove(struct device *d)
 {
 	log_info("%s: unplugged", d->tag);
-	list_remove(&d->link);
-	registry->ops->removed(d);
-	device_free(d);
+	device_unlist(d);
 }
 
 /* Why a device is never routed, before its descriptors were read; NULL where it may be. */
@@ -132,7 +131,7 @@ static void registry_sweep(struct device_registry *registry)
 		if (access(d->syspath, F_OK) == 0 || errno != ENOENT)
 			continue;
 		device_looks_forget(registry->looks, d->syspath);
-		registry_remove(registry, d);
+		registry_remove(d);
 	}
 }
 
@@ -160,7 +159,7 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 		d->never_routed = why;
 		list_append(&registry->unlisted, &d->link);
 		if (old)
-			registry_remove(registry, old);
+			registry_remove(old);
 		return;
 	}
 	if (old && old->devnum == d->devnum && !seen) {
@@ -179,33 +178,25 @@ static void registry_told(void *ctx, struct udev_device *u, const struct device_
 		memcpy(old->broken, d->broken, sizeof(old->broken));
 		device_free(d);
 		device_find_section(old);
-		registry->ops->changed(old);
+		device_known_anew(old);
 		return;
 	}
 	if (old)
-		registry_remove(registry, old);
+		registry_remove(old);
 	registry_sweep(registry);
-	if (registry->ops->prepare && registry->ops->prepare(registry->ctx, d) < 0) {
+	if (registry->prepare && registry->prepare(registry->ctx, d) < 0) {
 		log_err("%s: not listed: no memory for it", d->tag);
 		device_free(d);
 		return;
 	}
-	d->number = ++registry->devices->n_seen;
-	list_append(&registry->devices->all, &d->link);
-	registry->ops->added(d); /* which finds out what it is called */
-	if (d->broken[0])
-		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
-	else
-		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", d->tag, d->id_vendor,
-			 d->id_product, d->product ? d->product : "", d->stable_port);
+	device_list(d);
 }
 
 static void registry_settled(void *ctx)
 {
 	struct device_registry *registry = ctx;
 
-	if (registry->ops->settled)
-		registry->ops->settled(registry->ctx);
+	events_raise_whole(&registry->devices->core->events, EVENT_KNOWN_MORE);
 }
 
 static const struct device_looks_ops looks_ops = {registry_told, registry_settled};
@@ -248,7 +239,7 @@ static int registry_enumerate(struct device_registry *registry)
 
 		if (access(d->syspath, F_OK) < 0) {
 			device_looks_forget(registry->looks, d->syspath);
-			registry_remove(registry, d);
+			registry_remove(d);
 		}
 	}
 	list_for_each_safe(it, &registry->unlisted) {
@@ -281,7 +272,7 @@ static void registry_hid_event(struct device_registry *registry, struct udev_dev
 	struct device *d = u ? registry_find(registry, udev_device_get_syspath(u)) : NULL;
 
 	if (d && device_hid_look_again(d))
-		registry->ops->changed(d);
+		device_known_anew(d);
 }
 
 static void registry_event(struct device_registry *registry, struct udev_device *u)
@@ -300,9 +291,10 @@ static void registry_event(struct device_registry *registry, struct udev_device 
 		unlisted_forget(registry, udev_device_get_syspath(u));
 		d = registry_find(registry, udev_device_get_syspath(u));
 		if (d)
-			registry_remove(registry, d);
-		else if (registry->ops->hub_removed)
-			registry->ops->hub_removed(registry->ctx, udev_device_get_sysname(u));
+			registry_remove(d);
+		else
+			/* A hub, most of the time. */
+			port_off_hub_gone(registry->devices, udev_device_get_sysname(u));
 		return;
 	}
 	registry_update(registry, u);
@@ -336,20 +328,20 @@ static void registry_readable(void *ctx, int res _unused_)
  * device_registry_new() - listen for hotplug
  * @ret_registry:	the registry
  * @devices:		whose list of devices it keeps
- * @ops:		what it calls
+ * @prepare:		called before a device is listed; may be NULL
  * @ctx:		what with
  *
  * Return: 0 or a negative errno.
  */
 int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
-			const struct device_registry_ops *ops, void *ctx)
+			device_prepare prepare, void *ctx)
 {
 	struct device_registry *registry = calloc(1, sizeof(*registry));
 
 	if (!registry)
 		return -ENOMEM;
 	registry->devices = devices;
-	registry->ops = ops;
+	registry->prepare = prepare;
 	registry->ctx = ctx;
 	list_init(&registry->unlisted);
 	registry->udev = udev_new();
@@ -374,8 +366,8 @@ fail:
 }
 
 /**
- * device_registry_free() - stop listening, and forget all devices
- * @registry:	the registry, or NULL
+ * device_registry_free() - stop listening, and forget all devices, as if they were unplugged
+ * @registry:	the registry, or NULL; events_tell() is to follow
  *
  * Return: NULL.
  */
@@ -383,13 +375,8 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 {
 	if (!registry)
 		return NULL;
-	while (!list_empty(&registry->devices->all)) {
-		struct device *d =
-			list_entry(list_pop(&registry->devices->all), struct device, link);
-
-		registry->ops->removed(d);
-		device_free(d);
-	}
+	while (!list_empty(&registry->devices->all))
+		device_unlist(list_entry(registry->devices->all.next, struct device, link));
 	while (!list_empty(&registry->unlisted))
 		device_free(list_entry(list_pop(&registry->unlisted), struct device, link));
 	device_looks_free(registry->looks);
@@ -408,7 +395,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
  * device_registry_start() - list what is there, and go on with what comes
  * @registry:	the registry; the daemon's loop must be there
  *
- * What is there now is listed when ops->settled() comes, but for devices of which the kernel does
+ * What is there now is listed when EVENT_KNOWN_MORE comes, but for devices of which the kernel does
  * not tell within some seconds; these are listed as broken until it does.
  *
  * Return: 0 or a negative errno.

@@ -24,18 +24,8 @@
 struct policy_caller;
 struct route_call;
 
-/* What the rooms above hear of routes. @ctx is the routing's. Who is told may not free a device. */
+/* What the rooms above know. What happens to routes is told by events (core/events.h). @ctx is the routing's. */
 struct routing_ops {
-	/* What is exported to a VM, or a session there, may have changed; called from anywhere in a route's steps. */
-	void (*exports_changed)(void *ctx, struct vm *vm);
-	/* A device's route has moved on; NULL: what is in a port may be another one. */
-	void (*moved)(void *ctx, struct device *device);
-	/* It bears a name, perhaps only now. */
-	void (*named)(void *ctx, struct device *device);
-	/* More is known of it: may who wished it somewhere? */
-	void (*judge)(void *ctx, struct device *device);
-	void (*removed)(void *ctx, struct device *device);
-	void (*hotkey)(void *ctx, struct device *keyboard, enum hotkey which);
 	/* Whether something in a guest takes what is routed to it. */
 	bool (*takes)(void *ctx, const struct vm *vm);
 };
@@ -115,7 +105,7 @@ void routes_stop(struct routing *routing);
 
 int route_prepare(struct routing *routing, struct device *device);
 void route_added(struct device *device);
-void route_changed(struct device *device);
+void route_review(struct device *device);
 void route_removed(struct device *device);
 void route_vm_changed(struct routing *routing, struct vm *vm);
 

@@ -53,15 +53,3 @@ void route_at(struct route *route, struct vm *vm);
 void route_take(struct device *device, bool close_it);
 void route_was_reset(void *ctx, int r, const char *reason);
 void route_let_go(struct device *device);
-
-static inline void routing_exports_changed(struct routing *routing, struct vm *vm)
-{
-	routing->ops->exports_changed(routing->ctx, vm);
-}
-
-static inline void routing_moved(struct device *device)
-{
-	struct routing *routing = device->route->routing;
-
-	routing->ops->moved(routing->ctx, device);
-}

@@ -284,6 +284,7 @@ void daemon_step(struct cursor *c, uint8_t what)
 		break;
 	case 3:
 		clock_turn();
+		turn_ends();
 		break;
 	case 4:
 		if (devices[rest % STEP_DEVICES])
@@ -299,6 +300,7 @@ void daemon_step(struct cursor *c, uint8_t what)
 	case 7:
 		time_passes(how);
 		clock_turn();
+		turn_ends();
 		break;
 	case 8:
 		write_other_files(how);

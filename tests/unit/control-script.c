@@ -22,6 +22,7 @@ void control_call(struct control_caller *caller, const struct varlink_call *call
 	caller->called = true;
 	caller->method = interface_method(call->method);
 	control_method(caller, call);
+	turn_ends();
 	assert_true(caller->answered || caller->waits_for || caller->series);
 }
 

@@ -21,6 +21,17 @@
 
 /* ------------------------------------------------------------- what happens, in words */
 
+/* All that has happened is told, and what comes of that. */
+void turn_ends(void)
+{
+	struct events *events = &the_fixture->rooms.core.events;
+	unsigned n = 0;
+
+	for (; events_pending(events); events_tell(events))
+		if (++n > 100)
+			fail_msg("there is always something more to be told");
+}
+
 static bool step(struct device *d)
 {
 	const struct guest_device *gd = thread_of(d);
@@ -56,10 +67,8 @@ void settle(struct fixture *f)
 struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
 		       usb_class_set classes)
 {
-	struct device *d = calloc(1, sizeof(*d));
+	struct device *d = device_new(&f->rooms.devices);
 
-	list_init(&d->link);
-	d->devices = &f->rooms.devices;
 	assert_true(asprintf(&d->syspath, "/sys/devices/%s", busid) > 0);
 	d->busid = strdup(busid);
 	assert_true(asprintf(&d->stable_port, "0000:00:14.0/usb2:%s", strchr(busid, '-') + 1) > 0);
@@ -69,11 +78,10 @@ struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, c
 	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
-	d->number = ++f->rooms.devices.n_seen;
 	device_find_section(d);
-	assert_int_equal(route_prepare(&f->rooms.routing, d), 0);
-	list_append(&f->rooms.devices.all, &d->link);
-	route_added(d);
+	assert_int_equal(rooms_device_prepare(&f->rooms, d), 0);
+	device_list(d);
+	turn_ends();
 	return d;
 }
 
@@ -85,22 +93,10 @@ struct device *plug(struct fixture *f, const char *serial)
 	return f->keyboard;
 }
 
-static void device_drop(struct device *d)
-{
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-}
-
 void unplug(struct device *d)
 {
-	list_remove(&d->link);
-	route_removed(d);
-	device_drop(d);
+	device_unlist(d);
+	turn_ends();
 }
 
 /* ------------------------------------------------------------- commands */
@@ -130,6 +126,7 @@ void say_with(struct fixture *f, struct route_ask ask, const char *what)
 	snprintf(ask.who, sizeof(ask.who), "the test");
 	f->answers = 0;
 	route_command(&f->rooms.commands, &ask, on_done, f, NULL);
+	turn_ends();
 }
 
 void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *vm)
@@ -139,6 +136,7 @@ void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *v
 
 void assert_answer(struct fixture *f, enum route_outcome outcome, const char *text)
 {
+	turn_ends();
 	assert_int_equal(f->answers, 1);
 	if (!strstr(f->text, text))
 		fail_msg("\"%s\" is not in \"%s\"", text, f->text);
@@ -151,6 +149,7 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 {
 	char reason[256];
 
+	turn_ends();
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(route_actual(d), actual);
 	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
@@ -158,6 +157,7 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 
 void assert_by(const struct device *d, const char *wanted, const char *by)
 {
+	turn_ends();
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(wanted_by_name(route_wanted(d).by), by);
 }
@@ -206,6 +206,7 @@ bool file_says(const struct fixture *f, const char *name, const char *words)
 	char path[160];
 	size_t len;
 
+	turn_ends();
 	if (state_file_read(path_of(f, "run", name, path), &text, &len) < 0 &&
 	    state_file_read(path_of(f, "state", name, path), &text, &len) < 0)
 		return false;
@@ -239,6 +240,7 @@ int reload_with(struct fixture *f, const char *config, const char *rules)
 	if (r == 0)
 		assert_null(errors.text);
 	config_errors_deinit(&errors);
+	turn_ends();
 	return r;
 }
 
@@ -295,6 +297,7 @@ void started(struct fixture *f)
 	f->rooms.core.ready = true;
 	routes_started(&f->rooms.routing);
 	commands_started(&f->rooms.commands);
+	turn_ends();
 }
 
 static void vms_end(const struct list *vms)
@@ -310,18 +313,16 @@ static void vms_end(const struct list *vms)
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
-	struct list *l;
-
 	f->rooms.core.stopping = true;
 	routes_stop(&f->rooms.routing);
 	commands_stop(&f->rooms.commands);
 	vms_stop(&f->rooms.vms);
-	while ((l = list_pop(&f->rooms.devices.all))) {
-		struct device *device = list_entry(l, struct device, link);
+	turn_ends();
+	while (!list_empty(&f->rooms.devices.all)) {
+		struct device *device = list_entry(f->rooms.devices.all.next, struct device, link);
 		struct guest_device *gd = thread_of(device);
 
-		route_removed(device);
-		device_drop(device);
+		unplug(device);
 		if (gd)
 			drop(gd);
 	}

@@ -2,7 +2,8 @@
 /*
  * A daemon without a kernel below it: devices, VMs, wishes, routes, policy and reload are the real
  * ones, with real files in a folder of the test's; the broker, the guests' threads, their agents
- * and the host's input devices do what the test says, step by step, or all at once with settle().
+ * and the host's input devices do what the test says, step by step, or all at once with settle(). After each step, and before
+ * anything is asserted, the loop's turn ends: what has happened is told.
  */
 #pragma once
 
@@ -90,7 +91,6 @@ void node_opens(struct device *d, int r);
 void drivers_probe(struct device *d, int r);
 void broker_resets(struct device *d, int r, const char *text);
 void power_switched(bool on, int r, const char *text);
-void vms_stand(struct fixture *f);
 struct guest_device *thread_of(const struct device *d);
 struct guest *guest_of(const struct device *d);
 void claimed(struct device *d, int r, const char *reason);
@@ -99,6 +99,7 @@ bool told_to_reset(const struct device *d);
 void was_reset(struct device *d, int r, const char *reason);
 void imports(struct device *d, struct vm *vm);
 void drop(struct guest_device *gd);
+void turn_ends(void);
 void settle(struct fixture *f);
 void script_end(void);
 

@@ -400,38 +400,45 @@ bool host_is_last_keyboard(const struct device *device)
 
 struct guest_device *thread_of(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd;
 }
 
 /* The thread that has it; NULL: none. */
 struct guest *guest_of(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd ? d->route->gd->in : NULL;
 }
 
 bool asks_open(const struct device *d)
 {
+	turn_ends();
 	return is_asked(OPENS, &d->route->req);
 }
 
 bool asks_rebind(const struct device *d)
 {
+	turn_ends();
 	return is_asked(REBINDS, &d->route->req);
 }
 
 bool asks_reset(const struct device *d)
 {
+	turn_ends();
 	return is_asked(RESETS, &d->route->req);
 }
 
 bool asks_power(bool on)
 {
+	turn_ends();
 	return asked[on ? ONS : OFFS][0];
 }
 
 /* For a test that answers in words of its own. */
 struct broker_request *open_asked(struct device *d)
 {
+	turn_ends();
 	assert_true(forget_asked(OPENS, &d->route->req));
 	return &d->route->req;
 }
@@ -444,6 +451,7 @@ void node_opens(struct device *d, int r)
 	if (r == 0)
 		fds[0] = dup(0);
 	req->done(req, r, fds, r < 0 ? "opening its usbfs node" : "");
+	turn_ends();
 }
 
 void drivers_probe(struct device *d, int r)
@@ -452,6 +460,7 @@ void drivers_probe(struct device *d, int r)
 
 	assert_true(forget_asked(REBINDS, &d->route->req));
 	d->route->req.done(&d->route->req, r, fds, r < 0 ? "probing" : "");
+	turn_ends();
 }
 
 void broker_resets(struct device *d, int r, const char *text)
@@ -460,6 +469,7 @@ void broker_resets(struct device *d, int r, const char *text)
 
 	assert_true(forget_asked(RESETS, &d->route->req));
 	d->route->req.done(&d->route->req, r, fds, text);
+	turn_ends();
 }
 
 /* The only port that is being switched. */
@@ -471,10 +481,12 @@ void power_switched(bool on, int r, const char *text)
 	assert_non_null(req);
 	asked[on ? ONS : OFFS][0] = NULL;
 	req->done(req, r, fds, text);
+	turn_ends();
 }
 
 bool told_to_reset(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd && d->route->gd->resetting;
 }
 
@@ -487,6 +499,7 @@ void was_reset(struct device *d, int r, const char *reason)
 	if (d->route->session)
 		gd->events->session_ended(gd->ctx, r, reason);
 	gd->events->was_reset(gd->ctx, r, reason);
+	turn_ends();
 }
 
 void claimed(struct device *d, int r, const char *reason)
@@ -497,6 +510,7 @@ void claimed(struct device *d, int r, const char *reason)
 	assert_non_null(gd->in);
 	gd->opened = r == 0;
 	gd->events->opened(gd->ctx, r, reason);
+	turn_ends();
 }
 
 void taken(struct device *d)
@@ -510,6 +524,7 @@ void taken(struct device *d)
 	gd->taking = gd->opened = false;
 	gd->in = NULL;
 	gd->events->taken(gd->ctx, closed, 0, "");
+	turn_ends();
 }
 
 /* What a device's thread has of it is gone with the thread. */
@@ -525,6 +540,7 @@ void imports(struct device *d, struct vm *vm)
 
 	assert_int_equal(route_import(d, vm, 8), 0);
 	thread_of(d)->events->imported(d, 0, &peer);
+	turn_ends();
 }
 
 void vm_is(struct vm *vm, bool connected)
@@ -535,6 +551,7 @@ void vm_is(struct vm *vm, bool connected)
 	vm->guest->events->link(vm->guest->ctx, &card);
 	if (connected)
 		vm->guest->events->mac_wanted(vm->guest->ctx, mac);
+	turn_ends();
 }
 
 /* The thread of a VM that was told to end does. Return: whether there was one. */
@@ -546,16 +563,10 @@ bool vm_ends(struct fixture *f, const char *name)
 		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
 			continue;
 		vm->guest->events->ended(vm->guest->ctx);
+		turn_ends();
 		return true;
 	}
 	return false;
-}
-
-/* What was put off until the loop's next turn, where VMs have started. */
-void vms_stand(struct fixture *f)
-{
-	poll(NULL, 0, 1);
-	loop_turn(f->rooms.core.loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

@@ -37,16 +37,9 @@ static void port(struct fixture *f, enum port_verb verb, struct device *d)
 	port_with(f, (struct port_ask){.verb = verb}, d);
 }
 
-/* What a job waits for is looked at on the loop's next turn. */
-static void turn(struct fixture *f)
-{
-	while (loop_watching(&f->rooms.commands.port_jobs_watch))
-		loop_turn(f->rooms.core.loop, true);
-}
-
 static void answered(struct fixture *f, enum route_outcome outcome, const char *text)
 {
-	turn(f);
+	turn_ends();
 	assert_answer(f, outcome, text);
 	assert_null(job);
 }
@@ -54,7 +47,7 @@ static void answered(struct fixture *f, enum route_outcome outcome, const char *
 static void wait_answer(struct fixture *f)
 {
 	while (!f->answers)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 }
 
 static void goes(struct fixture *f, struct device *d)
@@ -84,7 +77,7 @@ static void a_reset_in_a_guest_ends_the_session_and_the_device_is_exported_anew(
 	assert_true(told_to_reset(f->keyboard));
 	assert_stands(f->keyboard, "vm1", "host", "draining");
 	assert_false(route_exported_to(f->keyboard, f->vm1));
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	was_reset(f->keyboard, 0, "");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -107,10 +100,10 @@ static void a_reset_waits_until_the_guest_has_it_again(void **state)
 	route_guest_says(f->keyboard, true, "");
 	port(f, PORT_RESET, f->keyboard);
 	was_reset(f->keyboard, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	imports(f->keyboard, f->vm1);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	route_guest_says(f->keyboard, true, "");
 	answered(f, ROUTE_DONE, "keyboard: reset; it is at vm1");
@@ -168,7 +161,7 @@ static void an_attach_during_a_reset_comes_after_it(void **state)
 	broker_resets(f->keyboard, 0, "");
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 2); /* the reset's, and the attach's */
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 
@@ -178,7 +171,7 @@ static void an_attach_during_a_reset_comes_after_it(void **state)
 	assert_false(thread_of(f->keyboard)->taking);
 	was_reset(f->keyboard, 0, "");
 	settle(f);
-	turn(f);
+	turn_ends();
 	assert_stands(f->keyboard, "host", "host", "present");
 	assert_int_equal(f->answers, 2);
 }
@@ -238,7 +231,7 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 	port(f, PORT_RESET, f->keyboard);
 	was_reset(f->keyboard, -ENODEV, "it didn't come back from a reset");
 	taken(f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	goes(f, f->keyboard);
 	plug_at(f, "1-1", 0xc077, NULL, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE);
@@ -250,7 +243,7 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 	plug_at(f, "1-2", 0x1234, NULL, 0);
 	port(f, PORT_RESET, list_entry(f->rooms.devices.all.prev, struct device, link));
 	goes(f, list_entry(f->rooms.devices.all.prev, struct device, link));
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug_at(f, "1-2", 0x1235, NULL, 0);
 	answered(f, ROUTE_DONE, "046d:1235 at 1-2 came back");
@@ -268,22 +261,22 @@ static void what_comes_back_twice_is_waited_for(void **state)
 	taken(f->keyboard);
 	goes(f, f->keyboard);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, -ENODEV, "it was unplugged meanwhile");
 	taken(f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	goes(f, f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	gd = thread_of(f->keyboard);
 	goes(f, f->keyboard); /* and without a word of whoever opened it */
 	drop(gd);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, NULL);
 	node_opens(f->keyboard, 0);
@@ -304,7 +297,7 @@ static void what_comes_back_and_stays_away_then(void **state)
 	taken(f->keyboard);
 	goes(f, f->keyboard);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	gd = thread_of(f->keyboard);
 	goes(f, f->keyboard);
@@ -368,7 +361,7 @@ static void a_reset_goes_on_without_its_caller(void **state)
 	port_job_forget(job);
 	assert_null(job);
 	broker_resets(f->keyboard, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
@@ -387,13 +380,13 @@ static void a_port_that_was_off_was_not_unplugged(void **state)
 	gd = thread_of(f->keyboard);
 	port(f, PORT_OFF, f->keyboard);
 	power_switched(false, 0, "");
-	turn(f);
+	turn_ends();
 	goes(f, f->keyboard);
 	drop(gd);
 	answered(f, ROUTE_DONE, "is switched off");
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, 0, "");
-	turn(f);
+	turn_ends();
 	plug(f, "S1");
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
@@ -410,7 +403,7 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	assert_true(file_says(f, "unpowered", "1-1")); /* before it is done */
 	assert_int_equal(port_off_resolve(&f->rooms.devices, "keyboard", &d), RESOLVE_UNKNOWN);
 	power_switched(false, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0); /* it is listed yet */
 	{
 		struct guest_device *gd = thread_of(f->keyboard);
@@ -431,7 +424,7 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	port(f, PORT_ON, d);
 	assert_true(asks_power(true));
 	power_switched(true, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, "S1");
 	node_opens(f->keyboard, 0);
@@ -466,7 +459,7 @@ static void a_restart_of_the_daemon_knows_what_is_off(void **state)
 		power_switched(false, 0, "");
 		goes(f, f->keyboard);
 		drop(gd);
-		turn(f);
+		turn_ends();
 	}
 	begin_anew(f);
 	started(f);
@@ -503,7 +496,7 @@ static void a_cycle_brings_it_back_to_where_it_was_wanted(void **state)
 	goes(f, f->keyboard);
 	drop(gd);
 	while (!asks_power(true))
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_int_equal(f->answers, 0);
 	power_switched(true, 0, "");
 	plug(f, "S1");
@@ -519,7 +512,7 @@ static void a_cycle_that_the_daemons_end_cuts_is_ended_by_the_next(void **state)
 	port(f, PORT_CYCLE, f->keyboard);
 	power_switched(false, 0, "");
 	goes(f, f->keyboard);
-	turn(f);
+	turn_ends();
 	begin_anew(f);
 	assert_answer(f, ROUTE_NOT_DONE, "the daemon is being stopped");
 	assert_false(asks_power(true));
@@ -527,7 +520,7 @@ static void a_cycle_that_the_daemons_end_cuts_is_ended_by_the_next(void **state)
 	power_switched(true, 0, "");
 	assert_true(list_empty(&f->rooms.devices.off));
 	plug(f, "S1");
-	turn(f);
+	turn_ends();
 	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
 
@@ -582,12 +575,12 @@ static void a_wish_until_the_unplugging_outlives_a_cycle(void **state)
 		goes(f, f->keyboard);
 		drop(gd);
 	}
-	turn(f);
+	turn_ends();
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, 0, "");
 	plug(f, "S1");
 	settle(f);
-	turn(f);
+	turn_ends();
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
 
@@ -633,7 +626,7 @@ static void nothing_comes_back(void **state)
 	power_switched(false, 0, "");
 	goes(f, f->keyboard);
 	while (!asks_power(true))
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	power_switched(true, 0, "");
 	wait_answer(f);
 	answered(f, ROUTE_PENDING, "nothing has come back there within 0.01 s");

@@ -88,7 +88,7 @@ static void a_wait_that_is_over_leaves_the_wish(void **state)
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	while (!f->answers)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "type: usbip attach");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
@@ -169,7 +169,7 @@ static void attach_with_a_wait_to_a_vm_that_is_away_is_not_within_it(void **stat
 	command(f, f->vm1, 0.01);
 	assert_int_equal(f->answers, 0);
 	while (!f->answers)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: vm1 is not connected");
 	assert_by(f->keyboard, "vm1", "command");
 	vm_is(f->vm1, true);
@@ -184,7 +184,7 @@ static void attach_with_a_wait_of_what_is_not_plugged_in_is_not_within_it(void *
 	unplug(f->keyboard);
 	command(f, f->vm1, 0.01);
 	while (!f->answers)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: it is not plugged in");
 	assert_by(plug(f, "S1"), "vm1", "command");
 }
@@ -222,7 +222,7 @@ static void an_agent_that_does_not_get_it_within_the_wait_leaves_the_wish(void *
 	settle(f);
 	route_guest_says(f->keyboard, false, "no free port");
 	while (!f->answers)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING,
 		      "keyboard: routed to vm1, which has not got it yet: no free port");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");

@@ -57,7 +57,7 @@ static void wait_for_names(struct fixture *f)
 {
 	assert_true(loop_watching(&f->rooms.devices.names.waits));
 	while (loop_watching(&f->rooms.devices.names.waits))
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	settle(f);
 }
 

@@ -381,7 +381,7 @@ static void a_spared_one_that_is_unplugged_is_not_looked_at(void **state)
 			 0);
 	unplug(f->keyboard);
 	f->keyboard = NULL;
-	loop_turn(f->rooms.core.loop, false);
+	rooms_turn(&f->rooms, false);
 }
 
 static void a_spared_one_goes_by_command_and_by_rule_with_vms(void **state)

@@ -171,7 +171,7 @@ static void what_is_wrong_with_a_card_is_said(void **state)
 	assert_int_equal(
 		reload_with(f, "[vm vm1]\nmac = 52:54:00:77:00:01\n[vm vm2]\n[vm vm3]\n", NULL), 0);
 	vm_ends(f, "vm1");
-	vms_stand(f);
+	turn_ends();
 	f->vm1 = vm_find(&f->rooms.vms, "vm1");
 	card_is(f->vm1, (struct guest_card){.foreign = OTHER});
 	assert_non_null(

@@ -191,7 +191,7 @@ static void without_any_vm_there_is_nobody_to_keep_it_for(void **state)
 	assert_int_equal(reload_with(f, usual_config, NULL), 0);
 	while (vm_ends(f, "vm1") || vm_ends(f, "vm2") || vm_ends(f, "vm3"))
 		;
-	vms_stand(f);
+	turn_ends();
 	settle(f);
 	assert_stands(f->keyboard, "host", "host", "claimed");
 }
@@ -334,7 +334,7 @@ static void one_with_another_address_waits_for_the_old_one(void **state)
 	assert_stands(f->keyboard, "vm1", "host", "pending");
 	assert_true(vm_ends(f, "vm1"));
 	assert_true(f->vm1->started);
-	vms_stand(f);
+	turn_ends();
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "host", "claimed");
 	vm_is(f->vm1, true);

@@ -273,7 +273,7 @@ static void a_wish_with_an_end_ends(void **state)
 	assert_answer(f, ROUTE_DONE, "keyboard: vm1 -> vm2");
 	assert_by(f->keyboard, "vm2", "command");
 	while (!thread_of(f->keyboard)->taking)
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	settle(f);
 	assert_by(f->keyboard, "vm1", "assignment");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -292,7 +292,7 @@ static void an_end_holds_after_a_restart(void **state)
 	started(f);
 	settle(f);
 	while (!strcmp(route_wanted(f->keyboard).target, "vm1"))
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	settle(f);
 	assert_stands(f->keyboard, "host", "host", "present");
 }
@@ -337,7 +337,7 @@ static void an_end_that_no_clock_reaches(void **state)
 	/* It wakes nobody meanwhile. */
 	loop_watch_time(f->rooms.core.loop, &bell, 50 * 1000 * 1000, ring, &rang);
 	while (!rang) {
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 		turns++;
 	}
 	assert_true(turns < 20);

@@ -48,7 +48,7 @@ static void what_fails_without_a_command_is_tried_again(void **state)
 	node_opens(f->keyboard, -EIO);
 	assert_stands(f->keyboard, "vm1", "host", "failed");
 	while (!asks_open(f->keyboard)) /* a second later */
-		loop_turn(f->rooms.core.loop, true);
+		rooms_turn(&f->rooms, true);
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
