@@ -405,6 +405,7 @@ void route_command(struct commands *commands, const struct route_ask *ask, route
 		   void *ctx, struct route_call **ret_call)
 {
 	struct route_call *call = NULL;
+	struct wish_book next;
 	enum route_outcome outcome;
 	char text[TEXT_MAX] = "nothing was changed yet";
 	int r;
@@ -421,16 +422,19 @@ void route_command(struct commands *commands, const struct route_ask *ask, route
 		       r == -E2BIG ? "too many devices" : "out of memory");
 		return;
 	}
-	outcome = route_call_forbidden(call, text, sizeof(text));
-	if (outcome == ROUTE_DONE && ask->dry_run) {
-		call_say_only(call, text, sizeof(text));
+	if (route_change_make(call, &next, text, sizeof(text)) < 0) {
 		call_free(call);
-		refuse(ask, done, ctx, ROUTE_DONE, text);
+		refuse(ask, done, ctx, ROUTE_NOT_DONE, text);
 		return;
 	}
-	if (outcome == ROUTE_DONE && route_change_commit(call, text, sizeof(text)) < 0)
+	outcome = route_call_forbidden(call, &next, text, sizeof(text));
+	if (outcome == ROUTE_DONE && ask->dry_run)
+		call_say_only(call, text, sizeof(text));
+	if (outcome != ROUTE_DONE || ask->dry_run)
+		wish_book_deinit(&next);
+	else if (route_change_commit(call, &next, text, sizeof(text)) < 0)
 		outcome = ROUTE_NOT_DONE;
-	if (outcome != ROUTE_DONE) {
+	if (outcome != ROUTE_DONE || ask->dry_run) {
 		call_free(call);
 		refuse(ask, done, ctx, outcome, text);
 		return;

@@ -24,5 +24,13 @@ struct core {
 	const char *runtime_directory, *state_directory; /* @config's */
 	const char *config_file;			 /* NULL: the usual one */
 	uint64_t started_ns;
+	/* The how manieth state of all that says where devices should be: wishes, names, rules, what devices are. */
+	uint64_t basis;
 	bool ready, stopping;
 };
+
+/* What was decided before does not hold any longer. */
+static inline void core_basis_changed(struct core *core)
+{
+	core->basis++;
+}

@@ -78,6 +78,8 @@ void device_list(struct device *device)
 {
 	device->number = ++device->devices->n_seen;
 	list_append(&device->devices->all, &device->link);
+	/* Others may have a twin now. */
+	core_basis_changed(device->devices->core);
 	device_raise(device, EVENT_DEVICE_ADDED);
 }
 
@@ -87,6 +89,7 @@ void device_list(struct device *device)
  */
 void device_listed(struct device *device)
 {
+	core_basis_changed(device->devices->core);
 	device->had_twin = twins_had(device->devices, device);
 	devices_name_anew(device->devices);
 	if (device->broken[0])
@@ -105,6 +108,7 @@ void device_unlist(struct device *device)
 {
 	list_remove(&device->link);
 	list_append(&device->devices->gone, &device->link);
+	core_basis_changed(device->devices->core);
 	device_raise(device, EVENT_DEVICE_REMOVED);
 }
 
@@ -116,6 +120,7 @@ void device_unlist(struct device *device)
  */
 void device_known_anew(struct device *device)
 {
+	core_basis_changed(device->devices->core);
 	devices_name_anew(device->devices);
 	device->judge = true;
 	device_raise(device, EVENT_DEVICE_REVIEW);
@@ -217,6 +222,7 @@ void device_find_section(struct device *device)
 {
 	struct device_facts facts = device_facts_of(device);
 
+	core_basis_changed(device->devices->core);
 	device->section = NULL;
 	list_for_each(it, &device->devices->core->config->devices) {
 		const struct config_device *c = list_entry(it, struct config_device, link);

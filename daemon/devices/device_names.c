@@ -459,6 +459,8 @@ void devices_name_anew(struct devices *devices)
 				naming.until > naming.now ? naming.until - naming.now : 1,
 				names_waited, devices);
 	if (naming.changed)
+		core_basis_changed(devices->core);
+	if (naming.changed)
 		events_raise_whole(&devices->core->events, EVENT_SAID_CHANGED);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Where each device should be, where it is, and the way from the one to the other.
  *
- * *Wanted* is decided anew at every step from the wishes and the policy; *actual* is the route's
- * state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
+ * *Wanted* is decided from the wishes and the policy, once after each change of what it hangs on (struct
+ * route_decision); *actual* is the route's state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
  * under way; whatever ends a step calls it again. Each device has its own: one that fails, or
  * waits, holds up no other. What failed is tried again after 1, 2, 4 … 60 s, or when it is wished
  * elsewhere.
@@ -132,9 +132,22 @@ struct route_want {
 	char wish_on[WISH_TEXT_MAX]; /* command, assignment: what that hangs on, for people */
 };
 
+/*
+ * Where a device should be, and whether it may be there. Decided once, when something that it hangs on has changed, and
+ * passed on: who asks twice could be told two things.
+ */
+struct route_decision {
+	struct route_want want;
+	bool reserved; /* it is kept from the host's drivers */
+	bool may;      /* policy and configuration let @want.target have it */
+	char by[256];  /* what lets it, or does not; "" where nobody had to be asked */
+};
+
+struct route_decision route_decide(const struct device *device, const struct wish_book *book);
+void route_decided(struct device *device, const struct route_decision *decision);
+
 const char *wanted_by_name(enum wanted_by by);
 struct route_want route_wanted(const struct device *device);
-struct route_want route_wanted_in(const struct device *device, const struct wish_book *book);
 const struct wish *route_wish(const struct device *device, const struct wish_book *book,
 			      enum wish_list list);
 struct route_want route_wanted_absent(const struct routing *routing, const char *alias);

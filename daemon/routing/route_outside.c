@@ -168,6 +168,7 @@ int route_prepare(struct routing *routing, struct device *device)
 	route->device = device;
 	route->routing = routing;
 	route->guard = -1;
+	route->basis = UINT64_MAX; /* nothing is decided */
 	device->route = route;
 	return 0;
 }
