@@ -3,10 +3,10 @@
  * The owner of everything: brings it up in order, runs the control thread's loop, takes it down.
  *
  * Up: folders -> another user -> sockets and files -> rights dropped (rights.h) -> the broker's
- * line, devices listed -> threads started -> ready: control socket served, devices
- * moved. Down: no more steps -> the VMs' processes are left as they are -> the process ends. By
- * SIGINT they end first, and close sessions and devices; nothing is given back to the host, and no call
- * is waited for that is stuck in the kernel.
+ * line, devices listed -> the VMs' processes started or taken up -> ready: control socket served,
+ * devices moved. Down: no more steps -> the VMs' processes are left as they are -> control ends.
+ * With SIGINT they end first, and close sessions and devices. Nothing is given back to the host,
+ * and no call that is stuck in the kernel is waited for.
  */
 #include <build_info.h>
 #include <errno.h>
@@ -29,6 +29,7 @@
 #include "daemon/core/state_file.h"
 #include "daemon/daemon.h"
 #include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_udev.h"
 #include "daemon/devices/port_off.h"
 #include "daemon/devices/twins.h"
 #include "daemon/guests/guest_side.h"
@@ -41,7 +42,7 @@
 #include "daemon/vms/vm_left.h"
 #include "policy/rule.h"
 
-/* A call in the kernel may take 5 s to give up on a dead device; then some. */
+/* A call in the kernel may take 5 s to give up on a dead device; this leaves time for more. */
 #define STOP_SECONDS 10
 
 /* The rooms, and what is nobody else's. */
@@ -87,7 +88,7 @@ static void daemon_stop(struct daemon *daemon, int exit_status)
 	commands_stop(&daemon->rooms.commands);
 	daemon->control = control_socket_free(daemon->control);
 	daemon->rooms.guests.virt = virt_link_free(daemon->rooms.guests.virt);
-	/* A next one takes the VMs' processes over, or `usbrouted --release` ends them. */
+	/* The next control takes the VMs' processes up, or `usbrouted --release` ends them. */
 	if (daemon->ends_all)
 		vms_stop(&daemon->rooms.vms);
 	else
@@ -113,7 +114,7 @@ static void daemon_broker_lost(void *ctx)
 	daemon_stop(daemon, 1);
 }
 
-/* SIGHUP: nobody hears of errors but the log. */
+/* SIGHUP: errors go only to the log. */
 static void daemon_hang_up(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
@@ -178,7 +179,10 @@ static void daemon_ready(struct daemon *daemon)
 	code_pages_give_back();
 }
 
-/* All devices are listed that can be, and all VMs' processes have told what the last control has left. */
+/*
+ * Control is ready once all devices are listed that can be, and all VMs' processes have told what
+ * the last control has left.
+ */
 static void daemon_maybe_ready(struct daemon *daemon)
 {
 	if (!daemon->rooms.core.stopping && !daemon->rooms.core.ready &&
@@ -243,11 +247,14 @@ static int take_lock(struct daemon *daemon)
 /* Folders as root, files and sockets as the user; what needs rights that are dropped at the end. */
 static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user)
 {
+	struct device_source *source;
 	int r = rights_take_folders(daemon->rooms.core.config, user);
 
 	if (r == 0)
+		r = device_udev_new(&source, &daemon->rooms.devices);
+	if (r == 0)
 		r = device_registry_new(&daemon->rooms.devices.registry, &daemon->rooms.devices,
-					rooms_device_prepare, &daemon->rooms);
+					source, rooms_device_prepare, &daemon->rooms);
 	if (r < 0)
 		return r;
 	vms_find_group(&daemon->rooms.vms);
@@ -393,7 +400,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	}
 	if (r == 0)
 		status = daemon_loop(&daemon);
-	/* A thread that is stuck still has all of this, and goes on where its call ends. */
+	/* A process that has not ended may still speak to us; leave all as it is. */
 	if (daemon.rooms.vms.n_ending)
 		_exit(status);
 	daemon_free(&daemon);

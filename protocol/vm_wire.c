@@ -8,7 +8,7 @@
 #include "base/hotkey.h"
 #include "base/mem.h"
 
-/* What is looked at in a message, beside its length and its descriptors. */
+/* What is checked in a message, beside its length and its descriptors. */
 enum field_kind {
 	FIELD_NONE, /* ends a list */
 	FIELD_TEXT, /* terminated */
@@ -120,7 +120,10 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_PROGRAM] = SHAPE("PROGRAM", SAY, vm_wire_program, 0, TEXT(vm_wire_program, name)),
 };
 
-/* The first version that has a kind; the others are in all since 1. 0: whatever was agreed on. */
+/*
+ * The first version that has a kind; kinds that are not here are in all versions from 1 on. 0: it
+ * may be said whatever was agreed on.
+ */
 static const struct {
 	uint32_t kind, version;
 } since[] = {

@@ -260,7 +260,7 @@ static void job_waited(struct port_job *job)
 	char reason[300] = "";
 
 	if (d)
-		route_state_name(d, reason, sizeof(reason));
+		route_shown(d, reason, sizeof(reason));
 	if (reset && job->stage == RETURNING && patience <= 0)
 		job_end(job, ROUTE_DONE,
 			"%s: reset; it has left port %s, and nothing has come back there yet",

@@ -2,6 +2,7 @@
 /* One device among the present ones: its facts, its names, and which one a person means. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -65,6 +66,7 @@ struct device *device_free(struct device *device)
 	return NULL;
 }
 
+/* For _cleanup_(). */
 void device_freep(struct device **device)
 {
 	*device = device_free(*device);
@@ -179,11 +181,11 @@ bool device_pair_is_unique(const struct device *device)
 }
 
 /**
- * device_pair_tells() - whether what was said of this id and serial was said of this device
+ * device_pair_tells() - whether a wish for this id and serial means this device
  * @device:	the device
  *
- * Where a twin was there beside it, that may have been said of the twin, also when that has gone:
- * then the port has to be the same, too.
+ * If a twin was there beside it, the twin may have been meant, even if it has gone: then the port
+ * has to be the same, too.
  */
 bool device_pair_tells(const struct device *device)
 {
@@ -318,7 +320,7 @@ int device_resolve(struct devices *devices, const char *text, struct device **re
 			return RESOLVE_AMBIGUOUS;
 		found = d;
 	}
-	/* The one device that a name may mean, and that does not bear it. */
+	/* The one device that a name may mean, though it does not bear it. */
 	if (found && named && !device_alias(found))
 		found = NULL;
 	if (!found)

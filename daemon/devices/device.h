@@ -39,7 +39,7 @@ struct device {
 	struct list link;
 	struct event_source events;
 	struct devices *devices;
-	uint64_t number; /* the how manieth that was seen, from 1: no other has it */
+	uint64_t number; /* counted from 1 as they are seen: no other has it */
 	char *syspath, *busid, *stable_port;
 	char *serial, *manufacturer, *product; /* NULL: none */
 	char tag[72];			       /* alias, else "046d:c31c at 1-1.2": for log lines */
@@ -86,7 +86,7 @@ bool device_stands_reset(const struct device *device);
 /* Outcomes of device_resolve(). */
 enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };
 
-/* How a person named a device: what is wished for it hangs on that. */
+/* How a person named a device: its wish hangs on that. */
 enum device_by { DEVICE_BY_SELECTOR, DEVICE_BY_PORT, DEVICE_BY_NAME };
 
 int device_resolve(struct devices *devices, const char *text, struct device **ret_device,

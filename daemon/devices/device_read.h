@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One device as sysfs, udev and its own descriptors tell of it, for the list that device_registry.c
- * keeps. All of it is the device's word: texts are bounded, and descriptors that lie make it
- * broken.
+ * One device as sysfs, udev and its own descriptors tell of it, for device_udev.c. The device
+ * itself says all of it: texts are bounded, and descriptors that lie make it broken.
  */
 #pragma once
 

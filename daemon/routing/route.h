@@ -20,6 +20,7 @@
 #include "daemon/devices/device.h"
 #include "daemon/vms/vm.h"
 #include "protocol/agent_wire.h"
+#include "protocol/device_state.h"
 
 struct policy_caller;
 struct route_call;
@@ -169,4 +170,4 @@ const char *route_import_line(const struct device *device, const struct vm *vm, 
 /* For people. */
 const char *route_actual(const struct device *device);
 const struct vm *route_stranger(const struct device *device);
-const char *route_state_name(const struct device *device, char *reason, size_t size);
+enum device_state route_shown(const struct device *device, char *reason, size_t size);

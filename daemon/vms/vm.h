@@ -25,7 +25,7 @@ struct vms;
  * is the VMs'.
  */
 struct vms_ops {
-	/* One is made; a negative errno: it can't be. And it is about to be freed. */
+	/* A VM is made (a negative errno: it can't be), and is about to be freed. */
 	int (*made)(void *ctx, struct vm *vm);
 	void (*freed)(void *ctx, struct vm *vm);
 	/* Its process is about to be told to end, or to be left: nothing of its guest is heard any more. */
@@ -40,13 +40,13 @@ struct vms {
 	const struct vms_ops *ops;
 	void *ctx;
 	struct net_roster roster;
-	struct vm *ports[NET_PORTS]; /* whose number is whose */
-	struct list all;	     /* of struct vm, as configured */
-	struct list leaving;	     /* of struct vm, out of the configuration, with a thread yet */
-	struct list gone;	     /* of struct vm, without one: until all have heard of it */
-	gid_t socket_group;	     /* whose the VMs' sockets are, or -1 */
+	struct vm *ports[NET_PORTS];  /* whose number is whose */
+	struct list all;	      /* of struct vm, as configured */
+	struct list leaving;	      /* of struct vm, out of the configuration; they end */
+	struct list gone;	      /* of struct vm, ended: until all have heard of it */
+	gid_t socket_group;	      /* whose the VMs' sockets are, or -1 */
 	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
-	unsigned n_ending;	      /* threads not yet ended */
+	unsigned n_ending;	      /* processes that have not ended */
 };
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
@@ -64,13 +64,13 @@ struct vm {
 	uint8_t mac[6];
 	bool has_foreign, has_daemon; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
-	bool started;	     /* its thread was */
+	bool started;	     /* its struct guest was made */
 	bool entered;	     /* its card has a number */
 	uint8_t card_mac[6]; /* its card's, as its process told last */
 	unsigned number;
-	bool leaving, ending; /* out of the configuration; its thread was told to end */
+	bool leaving, ending; /* out of the configuration; its process was told to end */
 	bool left;	      /* control ends, and its process goes on */
-	unsigned n_devices;   /* that its thread has, or is to have */
+	unsigned n_devices;   /* that its process has, or is to have */
 	struct guest *guest;  /* NULL until it is started */
 	struct {
 		struct starter_request req;
@@ -82,7 +82,7 @@ struct vm {
 		bool strange;	 /* it is, of a version that we do not speak */
 	} process;		 /* vm_run.c */
 	int socket;		 /* <vm>.sock, until the guest has it */
-	bool asleep;		 /* its agent has said so; the card may be down meanwhile */
+	bool asleep;		 /* its agent has said so; its card may be down meanwhile */
 	struct guest_side *side; /* of the ways to its inside */
 	struct log_limit limit;	 /* of lines that the guest can trigger */
 	struct log_limit card_limit; /* of warnings about its card, which are told once */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configured VMs: their sockets, ports and threads.
+ * The configured VMs: their sockets, their start and their end.
  *
- * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
- * its thread is stopped -> ended. Addresses are vm_address.c's, what is known of its card is vm_card.c's,
- * how cards are joined is vm_net.c's, another configuration is vm_change.c's.
+ * A VM's way: its socket is made (while the rights for that are there) -> its process is started ->
+ * … -> told to end -> ended. vm_address.c has addresses, vm_card.c what is known of a card,
+ * vm_net.c how cards are joined, vm_run.c the process, vm_change.c another configuration.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,12 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "daemon/core/state_file.h"
 #include "daemon/vms/vm_private.h"
 
@@ -74,47 +73,34 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 /**
  * vm_make_socket() - listen where the VM's QEMU will connect
  * @vm:		the VM; keeps the descriptor
- * @group:	whose the socket becomes, or -1
+ * @group:	whose the socket becomes, or UNIX_NO_GROUP
  *
  * Return: 0, or a negative errno and it was logged.
  */
 int vm_make_socket(struct vm *vm, gid_t group)
 {
 	const char *folder = vm->vms->core->config->runtime_directory;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	int r;
+	char name[sizeof(vm->name) + sizeof(".sock")];
+	int fd;
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.sock", folder, vm->name) >=
-	    (int)sizeof(address.sun_path)) {
-		log_err("%s: [daemon] runtime-directory: expected a shorter path", vm->name);
-		return -ENAMETOOLONG;
+	snprintf(name, sizeof(name), "%s.sock", vm->name);
+	fd = unix_listen(&(struct unix_place){.folder = folder,
+					      .name = name,
+					      .type = SOCK_STREAM,
+					      .backlog = 4,
+					      .mode = 0660,
+					      .group = group});
+	if (fd < 0) {
+		log_err("%s/%s: %s", folder, name, errno_text(fd));
+		return fd;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		goto fail;
-	/* Closed to all until it has its group; bind() leaves what the umask allows. */
-	if (chmod(address.sun_path, 0600) < 0)
-		goto fail;
-	if (group != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, group) < 0)
-		log_warning("%s: can't be given to the socket group: %s", address.sun_path,
-			    errno_text(errno));
-	if (chmod(address.sun_path, 0660) < 0 || listen(fd, 4) < 0)
-		goto fail;
-	vm->socket = take_fd(&fd);
+	vm->socket = fd;
 	return 0;
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	return r;
 }
 
 /**
  * vm_free() - forget a VM
- * @vm:		without a thread, and closed; or NULL
+ * @vm:		without a process, and closed; or NULL
  */
 void vm_free(struct vm *vm)
 {
@@ -131,7 +117,7 @@ void vm_free(struct vm *vm)
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
  * @ret_vm:	the VM
- * @vms:	the daemon
+ * @vms:	the VMs
  * @c:		its section
  *
  * Return: 0 or -ENOMEM.
@@ -167,7 +153,7 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 
 /**
  * vms_find_group() - look up the group that the VMs' sockets are given to
- * @vms:	the daemon; remembers it
+ * @vms:	the VMs, which keep it
  */
 void vms_find_group(struct vms *vms)
 {
@@ -183,7 +169,7 @@ void vms_find_group(struct vms *vms)
 
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
- * @vms:	the daemon; in the group that they are given to
+ * @vms:	the VMs; the process is in the group that the sockets get
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -214,10 +200,10 @@ int vms_make_sockets(struct vms *vms)
 	return 0;
 }
 
-/* ------------------------------------------------------------- threads */
+/* ------------------------------------------------------------- processes */
 
 /**
- * vm_close() - let go of what a VM has beside its thread
+ * vm_close() - let go of what a VM has beside its process
  * @vm:		the VM
  */
 void vm_close(struct vm *vm)
@@ -226,7 +212,7 @@ void vm_close(struct vm *vm)
 	char path[PATH_MAX], name[48];
 
 	vm_run_end(vm);
-	/* The name may be another one's by now, or the process goes on with the socket. */
+	/* Another VM may have the name by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(state_file_path(path, sizeof(path), vms->core->config->runtime_directory,
@@ -236,7 +222,7 @@ void vm_close(struct vm *vm)
 }
 
 /**
- * vm_silence() - hear nothing from a guest any more, but by its thread
+ * vm_silence() - hear nothing from a guest any more, except by its process
  * @vm:		the VM
  * @why:	what its agents are told
  */
@@ -309,7 +295,7 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 
 /**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
- * @vms:	the daemon, with the configuration that holds
+ * @vms:	the VMs, as the configuration in force has them
  */
 void vms_share_memory(struct vms *vms)
 {
@@ -330,7 +316,7 @@ void vms_share_memory(struct vms *vms)
 }
 
 /**
- * vm_start() - start a VM's thread
+ * vm_start() - start a VM's process
  * @vm:		the VM, with its address and socket
  *
  * Return: 0, or a negative errno and it was logged.
@@ -370,8 +356,8 @@ int vm_start(struct vm *vm)
 }
 
 /**
- * vms_start() - start all VMs' threads
- * @vms:	the daemon, which does not start where one can't be
+ * vms_start() - start all VMs' processes
+ * @vms:	the VMs; control does not start if one can't
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -388,8 +374,8 @@ int vms_start(struct vms *vms)
 }
 
 /**
- * vms_stop() - have all threads end; EVENT_VMS_ENDED follows each
- * @vms:	the daemon
+ * vms_stop() - have all processes end; EVENT_VMS_ENDED follows each
+ * @vms:	the VMs
  */
 void vms_stop(struct vms *vms)
 {
@@ -411,10 +397,10 @@ void vms_stop(struct vms *vms)
 }
 
 /**
- * vms_leave() - let go of all processes, which go on without this control
- * @vms:	the daemon, stopping
+ * vms_leave() - let go of all processes, which go on without us
+ * @vms:	the VMs; control is stopping
  *
- * One that was told to end already ends by itself, and so does one that has not begun.
+ * A process that was told to end already ends by itself, and so does one that does not serve yet.
  */
 void vms_leave(struct vms *vms)
 {
@@ -430,8 +416,8 @@ void vms_leave(struct vms *vms)
 }
 
 /**
- * vms_free() - forget the VMs, whose threads have ended (or are stuck, and the process ends)
- * @vms:	the daemon
+ * vms_free() - forget the VMs, whose processes have ended or are left
+ * @vms:	the VMs
  */
 void vms_free(struct vms *vms)
 {

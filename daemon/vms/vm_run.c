@@ -4,11 +4,12 @@
  *
  *   one of the last control's is there: greeted -> stands -> lost -> asked for -> greeted -> stands -> lost …
  *
- * Each is known by its pidfd: of one that was asked for the starter says it, of the last control's the
- * kernel, as it listens at its socket itself.
+ * Each is known by its pidfd. The starter hands it out with a process that it has started; for a
+ * process of the last control the kernel tells it, because a process listens at its door itself.
  *
- * One that stood for a while is followed by the next at once; one that ends again and again, later and
- * later: after 1, 2, 4 … 64 s. What its guest's card and devices go through is vm_process.c's.
+ * If a process stood for a while, the next one follows at once. If it ends again and again, the
+ * next one comes later and later: after 1, 2, 4 … 64 s. vm_process.c has what happens to its
+ * guest's card and devices.
  */
 #include <errno.h>
 #include <limits.h>
@@ -251,7 +252,7 @@ void vm_run_ended(struct vm *vm)
 
 /**
  * vms_known() - whether it is known of all VMs what the last control has left in their processes
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 bool vms_known(const struct vms *vms)
 {

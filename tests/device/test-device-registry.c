@@ -19,6 +19,7 @@
 #include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_udev.h"
 #include "tests/unit/hid-keyboards.h"
 
 static const uint8_t keyboard_descriptors[] = {
@@ -117,10 +118,19 @@ static void settle(struct board *b)
 		turn(b);
 }
 
+static void begin(struct board *b)
+{
+	struct device_source *source;
+
+	assert_int_equal(device_udev_new(&source, &b->devices), 0);
+	assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, source, NULL, NULL),
+			 0);
+	assert_int_equal(device_registry_start(b->devices.registry), 0);
+}
+
 static void start(struct board *b)
 {
-	assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, NULL, NULL), 0);
-	assert_int_equal(device_registry_start(b->devices.registry), 0);
+	begin(b);
 	settle(b);
 }
 
@@ -604,9 +614,7 @@ static void a_silent_device_holds_up_no_other(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
 		b->added = b->changed = b->removed = 0;
 		hold(b, silent, attrs[i], &held);
-		assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, NULL, NULL),
-				 0);
-		assert_int_equal(device_registry_start(b->devices.registry), 0);
+		begin(b);
 		turn_until(b, &b->added, 1);
 		assert_non_null(by_busid(b, "1-2"));
 		assert_null(by_busid(b, "1-1"));

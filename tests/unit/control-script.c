@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/devices/device_registry.h"
 #include "daemon/control/varlink.h"
 #include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
@@ -150,20 +149,4 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 	assert_true(caller->called && !caller->answered && !caller->waits_for);
 	caller->waits_for = what;
 	caller->cancel = cancel;
-}
-
-/* ------------------------------------------------------------- what is not the fixture's */
-
-/* There is one controller, with one bus. */
-int device_registry_stable_port(struct device_registry *registry, const char *busid,
-				char **ret_port)
-{
-	if (strncmp(busid, "1-", 2))
-		return -ENODEV;
-	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
-}
-
-const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
-{
-	return strcmp(text, "1-9") ? NULL : "it is a hub, and hubs are never routed";
 }

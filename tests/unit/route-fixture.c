@@ -13,6 +13,8 @@
 #include "daemon/routing/claims.h"
 #include "daemon/routing/old_sessions.h"
 #include "daemon/config/policy_files.h"
+#include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_source.h"
 #include "daemon/devices/port_off.h"
 #include "daemon/core/state_file.h"
 #include "daemon/devices/twins.h"
@@ -64,25 +66,84 @@ void settle(struct fixture *f)
 	} while (moved);
 }
 
-struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
-		       usb_class_set classes)
+/* ------------------------------------------------------------- where devices come from */
+
+static int script_start(struct device_source *source _unused_,
+			struct device_registry *registry _unused_)
+{
+	return 0;
+}
+
+static bool script_settled(const struct device_source *source _unused_)
+{
+	return true;
+}
+
+/* What goes is told at once. */
+static bool script_has(const struct device_source *source _unused_,
+		       const struct device *device _unused_)
+{
+	return true;
+}
+
+/* There is one controller, with one bus. */
+static int script_stable_port(struct device_source *source _unused_, const char *busid,
+			      char **ret_port)
+{
+	if (strncmp(busid, "1-", 2))
+		return -ENODEV;
+	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
+}
+
+static void script_free(struct device_source *source _unused_)
+{
+}
+
+static const struct device_source_ops script_ops = {
+	.start = script_start,
+	.settled = script_settled,
+	.has = script_has,
+	.stable_port = script_stable_port,
+	.free = script_free,
+};
+static struct device_source script = {&script_ops};
+
+static struct device *make_device(struct fixture *f, const char *busid, uint16_t product)
 {
 	struct device *d = device_new(&f->rooms.devices);
 
 	assert_true(asprintf(&d->syspath, "/sys/devices/%s", busid) > 0);
 	d->busid = strdup(busid);
 	assert_true(asprintf(&d->stable_port, "0000:00:14.0/usb2:%s", strchr(busid, '-') + 1) > 0);
-	d->serial = serial ? strdup(serial) : NULL;
 	d->id_vendor = 0x046d;
 	d->id_product = product;
-	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
+	return d;
+}
+
+struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
+		       usb_class_set classes)
+{
+	struct device *d = make_device(f, busid, product);
+
+	d->serial = serial ? strdup(serial) : NULL;
+	d->classes = classes;
 	device_find_section(d);
-	assert_int_equal(rooms_device_prepare(&f->rooms, d), 0);
-	device_list(d);
+	device_registry_told(f->rooms.devices.registry, d);
+	assert_ptr_equal(f->rooms.devices.all.prev, &d->link);
 	turn_ends();
 	return d;
+}
+
+/* What is never routed. */
+void plug_hub(struct fixture *f, const char *busid)
+{
+	struct device *d = make_device(f, busid, 0x0b0b);
+
+	d->never_routed = "it is a hub, and hubs are never routed";
+	device_registry_told(f->rooms.devices.registry, d);
+	turn_ends();
 }
 
 /* The keyboard. */
@@ -95,7 +156,7 @@ struct device *plug(struct fixture *f, const char *serial)
 
 void unplug(struct device *d)
 {
-	device_unlist(d);
+	device_registry_gone(d->devices->registry, d->syspath, d->busid);
 	turn_ends();
 }
 
@@ -152,7 +213,7 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 	turn_ends();
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(route_actual(d), actual);
-	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
+	assert_string_equal(device_state_name(route_shown(d, reason, sizeof(reason))), state);
 }
 
 void assert_by(const struct device *d, const char *wanted, const char *by)
@@ -275,6 +336,9 @@ static void begin(struct fixture *f)
 	f->routing_ops = *f->rooms.routing.ops;
 	f->routing_ops.takes = guest_takes;
 	f->rooms.routing.ops = &f->routing_ops;
+	assert_int_equal(device_registry_new(&f->rooms.devices.registry, &f->rooms.devices, &script,
+					     rooms_device_prepare, &f->rooms),
+			 0);
 	if (config_load(&f->rooms.core.config, f->config_path, true, &errors) ||
 	    policy_files_load(&f->rooms.core.policy, f->config_path, f->rooms.core.config, &errors))
 		fail_msg("%s", errors.text);
@@ -323,9 +387,11 @@ static void end(struct fixture *f)
 		struct guest_device *gd = thread_of(device);
 
 		unplug(device);
+		/* What its thread has of it is gone with the thread, and that with the daemon. */
 		if (gd)
 			drop(gd);
 	}
+	f->rooms.devices.registry = device_registry_free(f->rooms.devices.registry);
 	vms_end(&f->rooms.vms.all);
 	vms_end(&f->rooms.vms.leaving);
 	vms_free(&f->rooms.vms);

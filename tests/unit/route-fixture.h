@@ -75,6 +75,7 @@ struct fixture *start_with(const char *config, const char *rules);
 struct device *plug(struct fixture *f, const char *serial);
 struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
 		       usb_class_set classes);
+void plug_hub(struct fixture *f, const char *busid);
 void unplug(struct device *d);
 void vm_is(struct vm *vm, bool connected);
 bool vm_ends(struct fixture *f, const char *name);

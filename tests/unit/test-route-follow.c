@@ -78,7 +78,7 @@ static void assert_reason(const struct device *d, const char *state, const char 
 {
 	char reason[300];
 
-	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
+	assert_string_equal(device_state_name(route_shown(d, reason, sizeof(reason))), state);
 	if (!strstr(reason, words))
 		fail_msg("\"%s\" is not in \"%s\"", words, reason);
 }

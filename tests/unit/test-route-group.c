@@ -325,7 +325,7 @@ static void a_rule_spares_it_and_looks_again(void **state)
 	settle(f);
 	assert_by(f->keyboard, "vm1", "rule");
 	assert_stands(f->keyboard, "vm1", "host", "pending");
-	route_state_name(f->keyboard, reason, sizeof(reason));
+	route_shown(f->keyboard, reason, sizeof(reason));
 	assert_non_null(strstr(reason, "last keyboard"));
 	/* Another one is there by now; of its input node nobody tells. */
 	assert_true(loop_watching(&f->keyboard->route->retry));

@@ -14,7 +14,7 @@ static const char *reason(const struct device *d)
 {
 	static char text[300];
 
-	route_state_name(d, text, sizeof(text));
+	route_shown(d, text, sizeof(text));
 	return text;
 }
 
