@@ -47,7 +47,7 @@ struct seen {
 };
 
 /* One event, on its way to JSON. */
-struct event {
+struct news {
 	const char *kind;
 	const struct device *device; /* NULL: @name has what is known of it, or it is about none */
 	const char *name, *vm, *from, *wanted_by, *reason;
@@ -69,7 +69,7 @@ static json_t *json_now(void)
 	return json_string(whole);
 }
 
-static json_t *json_event(const struct event *e)
+static json_t *json_event(const struct news *e)
 {
 	static const struct route_times none = {.total = -1, .daemon = -1, .wire = -1, .guest = -1};
 	const struct route_times *t = e->times ? e->times : &none;
@@ -120,7 +120,7 @@ static json_t *hearer_next(void *ctx, bool *ret_last _unused_)
 
 	if (!h->greeted) {
 		h->greeted = true;
-		return json_event(&(struct event){.kind = "listening"});
+		return json_event(&(struct news){.kind = "listening"});
 	}
 	return json_incref(m->events[h->next++ % MONITOR_EVENTS]);
 }
@@ -147,7 +147,7 @@ static void hearer_free(void *ctx)
 static const struct control_series all_events = {
 	.next = hearer_next, .due = hearer_due, .free = hearer_free};
 
-static void post(struct monitor *m, const struct event *e)
+static void post(struct monitor *m, const struct news *e)
 {
 	json_t **place = &m->events[m->n_events % MONITOR_EVENTS];
 
@@ -236,10 +236,10 @@ static void look_at_wish(struct monitor *m, struct seen *s, const struct device 
 	if (!take_text(s->wanted, sizeof(s->wanted), want.target))
 		return;
 	s->since_ns = loop_now();
-	post(m, &(struct event){.kind = "wanted",
-				.device = d,
-				.vm = want.target,
-				.wanted_by = wanted_by_name(want.by)});
+	post(m, &(struct news){.kind = "wanted",
+			       .device = d,
+			       .vm = want.target,
+			       .wanted_by = wanted_by_name(want.by)});
 }
 
 static void look_at_place(struct monitor *m, struct seen *s, const struct device *d)
@@ -251,12 +251,12 @@ static void look_at_place(struct monitor *m, struct seen *s, const struct device
 	if (s->in[0] && !(r.session && r.at)) {
 		s->guest_has = false;
 		s->since_ns = loop_now();
-		post(m, &(struct event){.kind = "detached", .device = d, .vm = s->in});
+		post(m, &(struct news){.kind = "detached", .device = d, .vm = s->in});
 		s->in[0] = '\0';
 	}
 	memcpy(before, s->actual, sizeof(before));
 	if (take_text(s->actual, sizeof(s->actual), route_actual(d)))
-		post(m, &(struct event){
+		post(m, &(struct news){
 				.kind = "routed", .device = d, .vm = s->actual, .from = before});
 	if (!r.session || !r.at)
 		return;
@@ -268,11 +268,11 @@ static void look_at_place(struct monitor *m, struct seen *s, const struct device
 		first.guest = -1;
 		first.total = ms_between(s->since_ns, r.session_ns);
 		post(m,
-		     &(struct event){
+		     &(struct news){
 			     .kind = "attached", .device = d, .vm = r.at->name, .times = &first});
 	}
 	if (!s->guest_has && r.guest_has)
-		post(m, &(struct event){
+		post(m, &(struct news){
 				.kind = "ready", .device = d, .vm = r.at->name, .times = &times});
 	s->guest_has = r.guest_has;
 }
@@ -294,7 +294,7 @@ static void look_at_state(struct monitor *m, struct seen *s, const struct device
 	s->state = state;
 	if (kinds[state])
 		post(m,
-		     &(struct event){
+		     &(struct news){
 			     .kind = kinds[state], .device = d, .vm = s->wanted, .reason = reason});
 }
 
@@ -321,7 +321,7 @@ void monitor_moved(struct monitor *monitor, const struct device *device)
 		s = seen_new(monitor, device);
 		if (!s)
 			return;
-		post(monitor, &(struct event){.kind = "plugged", .device = device});
+		post(monitor, &(struct news){.kind = "plugged", .device = device});
 	}
 	look(monitor, s, device);
 }
@@ -341,9 +341,9 @@ void monitor_removed(struct monitor *monitor, const struct device *device)
 	if (!s)
 		return;
 	list_remove(&s->link);
-	post(monitor, &(struct event){.kind = "unplugged",
-				      .device = device,
-				      .from = strcmp(s->actual, "host") ? s->actual : NULL});
+	post(monitor, &(struct news){.kind = "unplugged",
+				     .device = device,
+				     .from = strcmp(s->actual, "host") ? s->actual : NULL});
 	free(s);
 }
 
@@ -364,7 +364,7 @@ void monitor_vm_link(struct monitor *monitor, const struct vm *vm, bool up)
 		if (up && !strcmp(s->wanted, vm->name))
 			s->since_ns = loop_now();
 	}
-	post(monitor, &(struct event){.kind = up ? "vm_up" : "vm_down", .vm = vm->name});
+	post(monitor, &(struct news){.kind = up ? "vm_up" : "vm_down", .vm = vm->name});
 }
 
 /**
@@ -379,11 +379,11 @@ void monitor_refused(struct monitor *monitor, const struct device *device, const
 		     const char *vm, const char *reason)
 {
 	if (heard(monitor))
-		post(monitor, &(struct event){.kind = "refused",
-					      .device = device,
-					      .name = name,
-					      .vm = vm,
-					      .reason = reason});
+		post(monitor, &(struct news){.kind = "refused",
+					     .device = device,
+					     .name = name,
+					     .vm = vm,
+					     .reason = reason});
 }
 
 /* ------------------------------------------------------------- its life */
@@ -406,7 +406,7 @@ static void method_monitor(struct control_caller *caller, const struct varlink_c
 	struct hearer *h;
 
 	if (!call->more) {
-		control_reply(caller, json_event(&(struct event){.kind = "listening"}));
+		control_reply(caller, json_event(&(struct news){.kind = "listening"}));
 		return;
 	}
 	h = calloc(1, sizeof(*h));

@@ -27,20 +27,19 @@ struct devices {
 	struct wish_books *books;
 	struct device_registry *registry;
 	struct list all;    /* of struct device, as plugged in */
+	struct list gone;   /* of struct device, unplugged: until all have heard of it */
 	struct list off;    /* of struct port_off: their ports are switched off by command */
 	uint64_t n_seen;    /* how many were ever in @all */
 	struct names names; /* which device bears which */
 	char *twins_before; /* of the last run; see twins.h */
 	struct port_flaps flaps;
-	/* A name has found its device, or lost it, because time went by. */
-	void (*named)(void *ctx);
-	void *ctx;
 };
 
 void devices_init(struct devices *devices, struct core *core, struct wish_books *books);
 
 struct device {
 	struct list link;
+	struct event_source events;
 	struct devices *devices;
 	uint64_t number; /* counted from 1 as they are seen: no other has it */
 	char *syspath, *busid, *stable_port;
@@ -64,8 +63,18 @@ struct device {
 	struct route *route; /* routing's; NULL: never routed, or its port is off */
 };
 
-struct device *device_free(struct device *d);
-void device_freep(struct device **d);
+struct device *device_new(struct devices *devices);
+struct device *device_free(struct device *device);
+void device_freep(struct device **device);
+void device_list(struct device *device);
+void device_listed(struct device *device);
+void device_unlist(struct device *device);
+void device_known_anew(struct device *device);
+
+static inline void device_raise(struct device *device, enum event event)
+{
+	events_raise(&device->devices->core->events, &device->events, device, event);
+}
 
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);

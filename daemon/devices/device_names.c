@@ -29,6 +29,7 @@ struct naming {
 	size_t n;
 	uint64_t now, until; /* until: when to look again; 0: at the next change */
 	bool remembers_more; /* than the file */
+	bool changed;	     /* one is called otherwise than before */
 };
 
 /* ------------------------------------------------------------- files */
@@ -381,7 +382,7 @@ static void take_names(struct naming *naming)
 			log_notice("%s: the device in port %s is not called that any more",
 				   d->alias, d->busid);
 		memcpy(d->alias, alias, sizeof(d->alias));
-		naming->devices->names.changed = true;
+		naming->changed = true;
 		d->judge = true;
 		if (d->alias[0]) {
 			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
@@ -396,10 +397,7 @@ static void take_names(struct naming *naming)
 
 static void names_waited(void *ctx, int res _unused_)
 {
-	struct devices *devices = ctx;
-
-	if (devices_name_anew(devices))
-		devices->named(devices->ctx);
+	devices_name_anew(ctx);
 }
 
 static void naming_add(struct naming *naming, struct device *device)
@@ -438,14 +436,14 @@ static int naming_init(struct naming *naming, struct devices *devices)
  * devices_name_anew() - decide again what devices are called
  * @devices:	the devices; their sections are known
  *
- * Return: whether any of them is called otherwise than when routes_review() was last called.
+ * Where one of them is called otherwise than before, what is said means others: EVENT_SAID_CHANGED.
  */
-bool devices_name_anew(struct devices *devices)
+void devices_name_anew(struct devices *devices)
 {
 	struct naming naming;
 
 	if (!devices->core->ready || devices->core->stopping || naming_init(&naming, devices) < 0)
-		return false;
+		return;
 	twins_see(devices);
 	forget_what_has_gone(devices, false);
 	find_given(&naming);
@@ -462,7 +460,10 @@ bool devices_name_anew(struct devices *devices)
 		loop_watch_time(devices->core->loop, &devices->names.waits,
 				naming.until > naming.now ? naming.until - naming.now : 1,
 				names_waited, devices);
-	return devices->names.changed;
+	if (naming.changed)
+		core_basis_changed(devices->core);
+	if (naming.changed)
+		events_raise_whole(&devices->core->events, EVENT_SAID_CHANGED);
 }
 
 /**

@@ -35,11 +35,10 @@ struct names {
 	struct bearers bearers;
 	struct loop_watch waits; /* until a name waits no longer */
 	uint64_t wait_ns;	 /* NAME_WAIT_NS */
-	bool changed;		 /* and the routes have not been looked at since */
 };
 
 int device_names_load(struct devices *devices);
-bool devices_name_anew(struct devices *devices);
+void devices_name_anew(struct devices *devices);
 void devices_find_sections(struct devices *devices);
 
 bool device_name_is_borne(const struct devices *devices, const char *name);

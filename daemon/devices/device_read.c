@@ -193,15 +193,13 @@ int device_read(struct device **ret_device, struct devices *devices, struct udev
 		struct udev_device *u, const struct device_seen *seen)
 {
 	static const struct device_seen none = {.configuration = USB_NO_CONFIGURATION};
-	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
+	_cleanup_(device_freep) struct device *d = device_new(devices);
 	const char *syspath = udev_device_get_syspath(u);
 	const char *speed = udev_device_get_sysattr_value(u, "speed");
 	const char *busid = udev_device_get_sysname(u);
 
 	if (!d)
 		return -ENOMEM;
-	list_init(&d->link);
-	d->devices = devices;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || device_read_stable_port(u, busid, &d->stable_port) ||

@@ -15,12 +15,13 @@
 #include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_source.h"
+#include "daemon/devices/port_off.h"
 #include "policy/usb_class.h"
 
 struct device_registry {
 	struct devices *devices;
 	struct device_source *source;
-	const struct device_registry_ops *ops;
+	device_prepare prepare; /* NULL: nothing */
 	void *ctx;
 	struct list unlisted; /* of struct device: what is never routed, with why */
 };
@@ -38,13 +39,11 @@ static struct device *registry_find(struct device_registry *registry, const char
 	return NULL;
 }
 
-static void registry_remove(struct device_registry *registry, struct device *d)
+static void registry_remove(struct device *d)
 {
 	log_info("%s: unplugged", d->tag);
-	port_flaps_note(&registry->devices->flaps, d->busid);
-	list_remove(&d->link);
-	registry->ops->removed(d);
-	device_free(d);
+	port_flaps_note(&d->devices->flaps, d->busid);
+	device_unlist(d);
 }
 
 /* Why a device is never routed, by its descriptors. The kernel's hub driver takes any interface of this class. */
@@ -99,7 +98,7 @@ void device_registry_sweep(struct device_registry *registry)
 			continue;
 		if (source->ops->forget)
 			source->ops->forget(source, d);
-		registry_remove(registry, d);
+		registry_remove(d);
 	}
 	list_for_each_safe(it, &registry->unlisted) {
 		struct device *d = list_entry(it, struct device, link);
@@ -121,25 +120,18 @@ static void take_news(struct device_registry *registry, struct device *device, s
 	device_classes_anew(device);
 	memcpy(device->broken, told->broken, sizeof(device->broken));
 	device_find_section(device);
-	registry->ops->changed(device);
+	device_known_anew(device);
 }
 
 static void list_it(struct device_registry *registry, struct device *d)
 {
 	device_registry_sweep(registry);
-	if (registry->ops->prepare && registry->ops->prepare(registry->ctx, d) < 0) {
+	if (registry->prepare && registry->prepare(registry->ctx, d) < 0) {
 		log_err("%s: not listed: no memory for it", d->tag);
 		device_free(d);
 		return;
 	}
-	d->number = ++registry->devices->n_seen;
-	list_append(&registry->devices->all, &d->link);
-	registry->ops->added(d); /* which finds out what it is called */
-	if (d->broken[0])
-		log_warning("%s: %s: broken: %s", d->tag, d->busid, d->broken);
-	else
-		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", d->tag, d->id_vendor,
-			 d->id_product, d->product ? d->product : "", d->stable_port);
+	device_list(d);
 }
 
 /**
@@ -161,7 +153,7 @@ void device_registry_told(struct device_registry *registry, struct device *d)
 	if (d->never_routed) {
 		list_append(&registry->unlisted, &d->link);
 		if (old)
-			registry_remove(registry, old);
+			registry_remove(old);
 		return;
 	}
 	if (old && old->devnum == d->devnum) {
@@ -172,7 +164,7 @@ void device_registry_told(struct device_registry *registry, struct device *d)
 		return;
 	}
 	if (old)
-		registry_remove(registry, old);
+		registry_remove(old);
 	list_it(registry, d);
 }
 
@@ -186,7 +178,7 @@ void device_registry_look_again(struct device_registry *registry, const char *sy
 	struct device *d = registry_find(registry, syspath);
 
 	if (d && device_hid_look_again(d))
-		registry->ops->changed(d);
+		device_known_anew(d);
 }
 
 /**
@@ -201,9 +193,10 @@ void device_registry_gone(struct device_registry *registry, const char *syspath,
 
 	unlisted_forget(registry, syspath);
 	if (d)
-		registry_remove(registry, d);
-	else if (registry->ops->hub_removed)
-		registry->ops->hub_removed(registry->ctx, busid);
+		registry_remove(d);
+	else
+		/* A hub, most of the time. */
+		port_off_hub_gone(registry->devices, busid);
 }
 
 /**
@@ -212,8 +205,7 @@ void device_registry_gone(struct device_registry *registry, const char *syspath,
  */
 void device_registry_has_settled(struct device_registry *registry)
 {
-	if (registry->ops->settled)
-		registry->ops->settled(registry->ctx);
+	events_raise_whole(&registry->devices->core->events, EVENT_KNOWN_MORE);
 }
 
 /**
@@ -221,14 +213,13 @@ void device_registry_has_settled(struct device_registry *registry)
  * @ret_registry:	the registry
  * @devices:		whose list of devices it keeps
  * @source:		where they come from; the registry's where this succeeds
- * @ops:		what it calls
+ * @prepare:		called before a device is listed; may be NULL
  * @ctx:		what with
  *
  * Return: 0 or a negative errno.
  */
 int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
-			struct device_source *source, const struct device_registry_ops *ops,
-			void *ctx)
+			struct device_source *source, device_prepare prepare, void *ctx)
 {
 	struct device_registry *registry = calloc(1, sizeof(*registry));
 
@@ -236,7 +227,7 @@ int device_registry_new(struct device_registry **ret_registry, struct devices *d
 		return -ENOMEM;
 	registry->devices = devices;
 	registry->source = source;
-	registry->ops = ops;
+	registry->prepare = prepare;
 	registry->ctx = ctx;
 	list_init(&registry->unlisted);
 	*ret_registry = registry;
@@ -244,8 +235,8 @@ int device_registry_new(struct device_registry **ret_registry, struct devices *d
 }
 
 /**
- * device_registry_free() - forget all devices, and where they come from
- * @registry:	the registry, or NULL
+ * device_registry_free() - forget all devices, as if they were unplugged, and where they come from
+ * @registry:	the registry, or NULL; events_tell() is to follow
  *
  * Return: NULL.
  */
@@ -253,13 +244,8 @@ struct device_registry *device_registry_free(struct device_registry *registry)
 {
 	if (!registry)
 		return NULL;
-	while (!list_empty(&registry->devices->all)) {
-		struct device *d =
-			list_entry(list_pop(&registry->devices->all), struct device, link);
-
-		registry->ops->removed(d);
-		device_free(d);
-	}
+	while (!list_empty(&registry->devices->all))
+		device_unlist(list_entry(registry->devices->all.next, struct device, link));
 	while (!list_empty(&registry->unlisted))
 		device_free(list_entry(list_pop(&registry->unlisted), struct device, link));
 	registry->source->ops->free(registry->source);
@@ -271,7 +257,7 @@ struct device_registry *device_registry_free(struct device_registry *registry)
  * device_registry_start() - list what is there, and go on with what comes
  * @registry:	the registry; the daemon's loop must be there
  *
- * What is there now is listed when ops->settled() comes, but for devices of which the kernel does
+ * What is there now is listed when EVENT_KNOWN_MORE comes, but for devices of which the kernel does
  * not tell within some seconds; these are listed as broken until it does.
  *
  * Return: 0 or a negative errno.

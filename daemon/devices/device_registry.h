@@ -16,22 +16,17 @@ struct device;
 struct device_registry;
 struct device_source;
 
-/* Called in the control thread. */
-struct device_registry_ops {
-	/* About to be listed; a negative errno: it can't be. May be NULL. */
-	int (*prepare)(void *ctx, struct device *device);
-	void (*added)(struct device *device);
-	void (*changed)(struct device *device);
-	void (*removed)(struct device *device); /* freed right afterwards */
-	/* What is not listed was unplugged: a hub, most of the time. May be NULL. */
-	void (*hub_removed)(void *ctx, const char *sysname);
-	/* Nothing is being read any more. May be NULL. */
-	void (*settled)(void *ctx);
-};
+/**
+ * typedef device_prepare - make what the rooms above keep with a device
+ * @ctx:	as given
+ * @device:	about to be listed; it raises EVENT_DEVICE_ADDED, and EVENT_DEVICE_REMOVED at its end
+ *
+ * Return: 0, or a negative errno: it can't be listed.
+ */
+typedef int (*device_prepare)(void *ctx, struct device *device);
 
 int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
-			struct device_source *source, const struct device_registry_ops *ops,
-			void *ctx);
+			struct device_source *source, device_prepare prepare, void *ctx);
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
 bool device_registry_settled(const struct device_registry *registry);

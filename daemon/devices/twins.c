@@ -97,8 +97,10 @@ void twins_see(struct devices *devices)
 		d->had_twin = true;
 		news = true;
 	}
-	if (news)
-		twins_save(devices);
+	if (!news)
+		return;
+	core_basis_changed(devices->core);
+	twins_save(devices);
 }
 
 /**

@@ -20,29 +20,18 @@ struct guest_side;
 struct vm;
 struct vms;
 
-/* What the rooms above hear of VMs. @ctx is the VMs'. */
+/*
+ * What the rooms above keep with a VM, and what they answer. What happens to VMs is told by events (core/events.h). @ctx
+ * is the VMs'.
+ */
 struct vms_ops {
 	/* A VM is made (a negative errno: it can't be), and is about to be freed. */
 	int (*made)(void *ctx, struct vm *vm);
 	void (*freed)(void *ctx, struct vm *vm);
-	/* Its card has gone up or down. */
-	void (*link)(void *ctx, struct vm *vm, bool up);
-	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
-	void (*agent_asked)(void *ctx, struct vm *vm);
-	/* Its process stands. */
-	void (*stands)(void *ctx, struct vm *vm);
-	/* Its process has outlived the last control, and its connections live. */
-	void (*goes_on)(void *ctx, struct vm *vm);
-	/* What the last control has left in its process is known. */
-	void (*known)(void *ctx, struct vm *vm);
-	/* VMs have started: their devices may come to them; told on the loop's next turn. */
-	void (*have_started)(void *ctx);
-	/* Nothing of its guest is heard any more, except by its process. */
+	/* Its process is about to be told to end, or to be left: nothing of its guest is heard any more. */
 	void (*silenced)(void *ctx, struct vm *vm, const char *why);
-	/* It is out of the configuration. */
-	void (*left)(void *ctx, struct vm *vm);
-	/* At control's end: one more process has ended. */
-	void (*ended)(void *ctx);
+	/* A client in it asks for a device: each is answered by guest_import(), guest_probe() or guest_refuse(). */
+	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
 };
 
 struct vms {
@@ -51,24 +40,25 @@ struct vms {
 	const struct vms_ops *ops;
 	void *ctx;
 	struct net_roster roster;
-	struct vm *ports[NET_PORTS];	/* whose number is whose */
-	struct list all;		/* of struct vm, as configured */
-	struct list leaving;		/* of struct vm, out of the configuration; they end */
-	gid_t socket_group;		/* whose the VMs' sockets are, or -1 */
-	struct loop_watch cards_save;	/* vm_card.c: what is known of cards is written soon */
-	struct loop_watch have_started; /* ops->have_started() is owed */
+	struct vm *ports[NET_PORTS];  /* whose number is whose */
+	struct list all;	      /* of struct vm, as configured */
+	struct list leaving;	      /* of struct vm, out of the configuration; they end */
+	struct list gone;	      /* of struct vm, ended: until all have heard of it */
+	gid_t socket_group;	      /* whose the VMs' sockets are, or -1 */
+	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
+	unsigned n_ending;	      /* processes that have not ended */
 	struct {
 		struct list waits;	   /* of struct vms_stats_wait */
 		struct loop_watch late;	   /* a round is under way, until this at the latest */
 		struct loop_watch untimed; /* nobody has asked for so long */
 	} stats;			   /* vm_stats.c */
-	unsigned n_ending;		   /* processes that have not ended */
 };
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
 
 struct vm {
 	struct list link;
+	struct event_source events;
 	struct vms *vms;
 	char name[32];
 	char *domain;		/* libvirt's name for it; NULL: the same */
@@ -130,6 +120,13 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 		struct config_errors *errors);
 void vms_change(struct vms *vms, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
+void vm_gone(struct vm *vm);
+
+static inline void vm_raise(struct vm *vm, enum event event)
+{
+	events_raise(&vm->vms->core->events, &vm->events, vm, event);
+}
+
 struct vm *vm_find(struct vms *vms, const char *name);
 const struct vm *vm_stranger(const struct vms *vms, const char *name);
 void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted);

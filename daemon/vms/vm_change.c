@@ -35,6 +35,31 @@ void vm_maybe_gone(struct vm *vm)
 	guest_stop(vm->guest);
 }
 
+/**
+ * vm_leave_list() - a VM that has left has no process any more
+ * @vm:		the VM, closed; freed by vm_gone(), when all have heard of it
+ */
+void vm_leave_list(struct vm *vm)
+{
+	list_remove(&vm->link);
+	list_append(&vm->vms->gone, &vm->link);
+	vm_raise(vm, EVENT_VM_GONE);
+}
+
+/**
+ * vm_gone() - all have heard that a VM has gone
+ * @vm:		the VM, freed
+ */
+void vm_gone(struct vm *vm)
+{
+	struct vms *vms = vm->vms;
+
+	vm_free(vm);
+	/* One of the same name or address may have waited for it. */
+	if (!vms->core->stopping)
+		vms_start_waiting(vms);
+}
+
 /* Its devices go where they are wanted now; the name of its socket is free at once. */
 static void vm_leave(struct vm *vm)
 {
@@ -43,14 +68,13 @@ static void vm_leave(struct vm *vm)
 	log_notice("%s: out of the configuration", vm->name);
 	list_remove(&vm->link);
 	vm_silence(vm, "its VM is out of the configuration");
-	vms->ops->left(vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_LEFT);
 	vm->connected = false;
+	vm_close(vm);
 	if (!vm->guest) {
-		vm_close(vm);
-		vm_free(vm);
+		vm_leave_list(vm);
 		return;
 	}
-	vm_close(vm);
 	vm->leaving = true;
 	list_append(&vms->leaving, &vm->link);
 }

@@ -25,8 +25,8 @@
  * vms_init() - no VM yet
  * @vms:	them
  * @core:	what control works with
- * @ops:	who hears of them
- * @ctx:	what is told with it
+ * @ops:	what the rooms above keep with them
+ * @ctx:	what they are called with
  */
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx)
 {
@@ -34,6 +34,7 @@ void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, voi
 	list_init(&vms->all);
 	list_init(&vms->leaving);
 	list_init(&vms->stats.waits);
+	list_init(&vms->gone);
 }
 
 struct vm *vm_find(struct vms *vms, const char *name)
@@ -107,6 +108,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_net_leave(vm);
+	event_source_forget(&vm->events);
 	list_remove(&vm->link);
 	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
@@ -241,7 +243,7 @@ static void vm_link(void *ctx, const struct guest_card *card)
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
-	vm->vms->ops->link(vm->vms->ctx, vm, up);
+	vm_raise(vm, up ? EVENT_VM_UP : EVENT_VM_DOWN);
 }
 
 static void vm_ended(void *ctx)
@@ -254,14 +256,12 @@ static void vm_ended(void *ctx)
 	vm_run_ended(vm);
 	if (vms->core->stopping) {
 		vms->n_ending--;
-		vms->ops->ended(vms->ctx);
+		events_raise_whole(&vms->core->events, EVENT_VMS_ENDED);
 	} else if (vm->leaving) {
 		log_info("%s: out of the configuration, and gone", vm->name);
 		vm_stranger_ended(vm);
 		vm_close(vm);
-		vm_free(vm);
-		/* One of the same name or address may have waited for it. */
-		vms_start_waiting(vms);
+		vm_leave_list(vm);
 	}
 }
 
@@ -276,7 +276,7 @@ static void vm_agent_asked(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	vm->vms->ops->agent_asked(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_AGENT_ASKED);
 }
 
 static const struct guest_events vm_events = {
@@ -328,13 +328,6 @@ void vms_share_memory(struct vms *vms)
 	}
 }
 
-static void vms_have_started(void *ctx, int res _unused_)
-{
-	struct vms *vms = ctx;
-
-	vms->ops->have_started(vms->ctx);
-}
-
 /**
  * vm_start() - start a VM's process
  * @vm:		the VM, with its address and socket
@@ -369,9 +362,9 @@ int vm_start(struct vm *vm)
 	if (r < 0)
 		return r;
 	vm->started = true;
-	/* Not from within the function that starts it. */
-	if (vms->core->ready && !loop_watching(&vms->have_started))
-		loop_watch_time(vms->core->loop, &vms->have_started, 1, vms_have_started, vms);
+	/* Others than before may have what is wished for them. */
+	if (vms->core->ready)
+		events_raise_whole(&vms->core->events, EVENT_SAID_CHANGED);
 	return 0;
 }
 
@@ -394,14 +387,13 @@ int vms_start(struct vms *vms)
 }
 
 /**
- * vms_stop() - have all processes end; ops->ended() hears of each
+ * vms_stop() - have all processes end; EVENT_VMS_ENDED follows each
  * @vms:	the VMs
  */
 void vms_stop(struct vms *vms)
 {
 	struct list *const lists[] = {&vms->all, &vms->leaving};
 
-	loop_cancel(vms->core->loop, &vms->have_started);
 	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -444,7 +436,7 @@ void vms_leave(struct vms *vms)
  */
 void vms_free(struct vms *vms)
 {
-	struct list *const lists[] = {&vms->all, &vms->leaving};
+	struct list *const lists[] = {&vms->all, &vms->leaving, &vms->gone};
 	struct list *l;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

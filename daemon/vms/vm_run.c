@@ -57,7 +57,7 @@ static void vm_is_known(struct vm *vm)
 	if (!vm->process.old)
 		return;
 	vm->process.old = false;
-	vm->vms->ops->known(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_goes_on(void *ctx)
@@ -65,7 +65,7 @@ static void vm_goes_on(void *ctx)
 	struct vm *vm = ctx;
 
 	vm_open_door(vm);
-	vm->vms->ops->goes_on(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_GOES_ON);
 }
 
 static void vm_strange(void *ctx)
@@ -74,7 +74,7 @@ static void vm_strange(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.strange = true;
-	vm->vms->ops->goes_on(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_GOES_ON);
 	vm_is_known(vm);
 }
 
@@ -87,7 +87,7 @@ void vm_stranger_ended(struct vm *vm)
 	if (!vm->process.strange)
 		return;
 	vm->process.strange = false;
-	vm->vms->ops->known(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_lost(void *ctx, const char *why)
@@ -118,7 +118,7 @@ static void vm_stands(void *ctx)
 	vm->process.stood_ns = loop_now();
 	vm_net_started(vm);
 	vm_is_known(vm);
-	vm->vms->ops->stands(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_STANDS);
 }
 
 /* It is another user's: that is the starter's to do. */

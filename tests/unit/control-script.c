@@ -3,16 +3,13 @@
 #include <stdio.h>
 #include "tests/unit/control-script.h"
 
-#include <build_info.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/guests/guest_side.h"
 #include "daemon/control/monitor.h"
 #include "daemon/control/varlink.h"
-#include "daemon/guests/virt_link.h"
 #include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
 
@@ -41,7 +38,7 @@ static const struct fixture_ears ears = {moved, removed, link_changed};
 /* Callers may listen to what happens to the fixture's devices, as daemon.c has it. */
 void control_monitor_begin(struct fixture *f)
 {
-	monitor = monitor_new(&f->devices);
+	monitor = monitor_new(&f->rooms.devices);
 	assert_non_null(monitor);
 	fixture_ears = &ears;
 }
@@ -62,6 +59,7 @@ void control_call(struct control_caller *caller, const struct varlink_call *call
 	caller->called = true;
 	caller->method = interface_method(call->method);
 	control_method(caller, call);
+	turn_ends();
 	assert_true(caller->answered || caller->waits_for || caller->series);
 }
 
@@ -170,12 +168,12 @@ const struct control_rooms *control_rooms(struct control_caller *caller _unused_
 	struct fixture *f = the_fixture;
 
 	rooms = (struct control_rooms){
-		.core = &f->core,
-		.books = &f->books,
-		.devices = &f->devices,
-		.vms = &f->vms,
-		.routing = &f->routing,
-		.commands = &f->commands,
+		.core = &f->rooms.core,
+		.books = &f->rooms.books,
+		.devices = &f->rooms.devices,
+		.vms = &f->rooms.vms,
+		.routing = &f->rooms.routing,
+		.commands = &f->rooms.commands,
 		.monitor = monitor,
 	};
 	return &rooms;
@@ -206,29 +204,4 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 	assert_true(caller->called && !caller->answered && !caller->waits_for);
 	caller->waits_for = what;
 	caller->cancel = cancel;
-}
-
-/* ------------------------------------------------------------- what is not the fixture's */
-
-const char *script_agent = USBROUTED_VERSION;
-struct guest_ports script_ports = {.high = 8, .super = -1};
-
-const char *guest_side_version(const struct vm *vm _unused_)
-{
-	return script_agent;
-}
-
-struct guest_ports guest_side_ports(const struct vm *vm _unused_)
-{
-	return script_ports;
-}
-
-const char *virt_domain_state(const struct vm *vm _unused_)
-{
-	return NULL;
-}
-
-bool virt_warning(const struct vm *vm _unused_, char *text _unused_, size_t size _unused_)
-{
-	return false;
 }

@@ -27,11 +27,6 @@ struct control_caller {
 };
 
 struct fixture;
-struct guest_ports;
-
-/* What is in the guests, the same in each. */
-extern const char *script_agent;
-extern struct guest_ports script_ports;
 
 void control_monitor_begin(struct fixture *f);
 void control_monitor_end(void);

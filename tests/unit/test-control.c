@@ -172,7 +172,7 @@ static void every_method_answers_as_it_is_described(void **state)
 			answer_to(method, json_loads(calls[i].parameters, 0, NULL));
 			settle(f);
 			while (!root.answered)
-				assert_true(loop_turn(f->core.loop, true) >= 0);
+				assert_true(loop_turn(f->rooms.core.loop, true) >= 0);
 			if (json_object_get(root.said, "error"))
 				fail_msg("%s: %s", m->name, json_dumps(root.said, 0));
 		}

@@ -10,6 +10,23 @@
 #include "daemon/guests/guest_side.h"
 #include "tests/unit/control-script.h"
 
+/* What is in the guests, the same in each: these are called in the place of guest_side.c's. */
+static const char *script_agent = USBROUTED_VERSION;
+static struct guest_ports script_ports = {.high = 8, .super = -1};
+
+const char *__wrap_guest_side_version(const struct vm *vm);
+struct guest_ports __wrap_guest_side_ports(const struct vm *vm);
+
+const char *__wrap_guest_side_version(const struct vm *vm _unused_)
+{
+	return script_agent;
+}
+
+struct guest_ports __wrap_guest_side_ports(const struct vm *vm _unused_)
+{
+	return script_ports;
+}
+
 static struct control_caller root = {.facts = {.has_all_rights = true}};
 
 /* What a check has found of what it is about; NULL: nothing that is to be mended. */
@@ -122,6 +139,7 @@ static void a_device_that_fails(void **state)
 	settle(f);
 	imports(f->keyboard, f->vm1);
 	thread_of(f->keyboard)->events->session_ended(f->keyboard, -EIO, "it can't be reset");
+	turn_ends();
 	taken(f->keyboard);
 	assert_found("device", "keyboard", "failed: it can't be reset");
 }

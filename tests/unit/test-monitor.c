@@ -109,11 +109,13 @@ static void what_a_device_goes_through_is_told_in_order(void **state)
 	assert_true(json_is_number(json_object_get(last, "import_ms")));
 	assert_true(json_is_null(json_object_get(last, "guest_ms")));
 	route_guest_says(f->keyboard, true, "");
+	turn_ends();
 	assert_heard("ready keyboard vm1; ");
 	assert_true(json_is_number(json_object_get(last, "guest_ms")));
 	assert_string_equal(text_of(last, "id"), "046d:c31c");
 	assert_string_equal(text_of(last, "port"), "1-1");
 	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, NULL);
+	turn_ends();
 	assert_heard("detached keyboard vm1; ");
 	gd = thread_of(f->keyboard);
 	unplug(f->keyboard);
@@ -138,6 +140,7 @@ static void a_move_is_told_of_by_both_its_ends(void **state)
 	attach(f->vm2);
 	assert_string_equal(text_of(last, "vm"), "host");
 	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, NULL);
+	turn_ends();
 	settle(f);
 	assert_heard("wanted keyboard vm2; routed keyboard host; detached keyboard vm1; "
 		     "routed keyboard vm2; ");

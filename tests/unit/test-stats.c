@@ -20,7 +20,7 @@ static const json_t *ask(struct fixture *f, struct control_caller *caller, const
 	control_call(caller, &call);
 	json_decref(parameters);
 	while (!caller->answered)
-		assert_true(loop_turn(f->core.loop, true) >= 0);
+		assert_true(loop_turn(f->rooms.core.loop, true) >= 0);
 	return json_object_get(caller->said, "parameters");
 }
 
