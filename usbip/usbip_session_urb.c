@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session's URBs: taken from the stream, judged, held, given to the device, answered.
+ * A session's URBs: taken from the stream, judged (usbip_session_submit.c), held, given to the device,
+ * answered.
  *
  * usbip_urb.c's table says what may happen to a URB and what has to be done then; this file does
  * it.
@@ -10,9 +11,6 @@
  * on its behalf: these are cancelled and answered -ESHUTDOWN, as Linux does when an endpoint is
  * disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks are served meanwhile, of
  * held URBs too. Then the carrier parks.
- *
- * The wire's direction tells which bytes follow a SUBMIT, and so does the endpoint if it is
- * isochronous. A request that can't be carried out is read whole all the same, then refused.
  *
  * An unlink may overtake its submit: Linux's vhci_tx sends all unlinks that are queued before it
  * looks for submits again (vhci_tx.c; seen with usbtest 11). If it were answered 0, the URB would
@@ -41,18 +39,6 @@
 #include "base/mem.h"
 #include "usb/hid_input.h"
 #include "usbip/usbip_iso.h"
-
-/*
- * Bytes of data of a control request. More is taken neither by libusb (linux_usbfs.c:
- * MAX_CTRL_BUFFER_LENGTH) nor by the kernel's USBDEVFS_CONTROL (devio.c: do_proc_control, a page).
- * By USBDEVFS_SUBMITURB the kernel takes all 64 KiB, but nobody beside libusb can reap a URB on
- * libusb's descriptor without reaping libusb's as well, and a second descriptor can't claim the
- * interfaces.
- *
- * More is refused by a stall, as a device would refuse it: drivers understand that, and none clears
- * a halt of endpoint 0. Requests for descriptors are shortened instead.
- */
-#define CONTROL_MAX 4096
 
 static void queue(struct usbip_session *s, const struct usbip_outbox_entry *entry)
 {
@@ -332,93 +318,6 @@ static void release_held(struct usbip_session *s)
 	s->releasing = false;
 }
 
-/* A control request that the device must not see: 0 or the errno to refuse it with. */
-static int judge_control(struct usbip_urb *urb)
-{
-	uint32_t length = (uint32_t)(urb->usb.setup[6] | urb->usb.setup[7] << 8);
-	bool in = urb->usb.setup[0] & 0x80;
-
-	/* Without data the direction bit means nothing (Linux says OUT, others as they like). */
-	if (length && in != urb->usb.in)
-		return -EPIPE;
-	if (length > urb->usb.length)
-		return -EPIPE;
-	if (length > CONTROL_MAX && !usb_request_shorten(urb->usb.setup, CONTROL_MAX))
-		return -EPIPE;
-	return 0;
-}
-
-/* Which kind of URB this is, so which bytes follow. Return: 0, or broken. */
-static int judge(struct usbip_session *s, struct usbip_urb *urb)
-{
-	const struct usb_endpoint *endpoint;
-
-	urb->usb.type = USB_CONTROL;
-	if (urb->ep == 0) {
-		urb->refusal = judge_control(urb);
-		return 0;
-	}
-	urb->usb.endpoint = (uint8_t)(urb->ep | (urb->usb.in ? 0x80 : 0));
-	endpoint = usb_carrier_endpoint(s->carrier, urb->usb.endpoint);
-	if (endpoint)
-		urb->usb.type = usb_endpoint_type(endpoint);
-	else
-		/* Others say 0 (Linux) or -1 (Windows). */
-		urb->usb.type = urb->n_packets > 0 ? USB_ISOCHRONOUS : USB_BULK;
-	if (urb->usb.type != USB_ISOCHRONOUS)
-		return 0;
-	if (urb->n_packets < -1 || urb->n_packets > USBIP_MAX_ISO_PACKETS)
-		return usbip_session_break(s, -EPROTO, "sent a SUBMIT of %d packets",
-					   urb->n_packets);
-	urb->usb.n_packets = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
-	urb->refusal = !endpoint ? -ENOENT : urb->usb.n_packets ? 0 : -EINVAL;
-	return 0;
-}
-
-/* Memory for what comes with a URB and for what comes back. */
-static int provide(struct usbip_session *s, struct usbip_urb *urb)
-{
-	struct usbip_urb_pool *pool = &s->pool;
-
-	if (urb->usb.n_packets && usbip_urb_pool_add_packets(pool, urb, urb->usb.n_packets) < 0)
-		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
-	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
-			      usbip_urb_pool_cost(urb->usb.length) >
-				      USBIP_SESSION_MAX_BYTES - min_t(size_t, pool->live_bytes,
-								      USBIP_SESSION_MAX_BYTES) ||
-			      usbip_urb_pool_add_data(pool, urb, urb->usb.length) < 0))
-		urb->refusal = -ENOMEM;
-	return 0;
-}
-
-/*
- * All of an isochronous URB is here: are its packets sound, and do they lie as the device takes
- * them? Return: 0 or the errno to refuse it with.
- */
-static int arrange(struct usbip_session *s, struct usbip_urb *urb)
-{
-	struct usbip_urb gathered = {};
-	int r;
-
-	r = usbip_iso_check(urb->usb.packets, urb->usb.n_packets, urb->usb.length,
-			    &urb->usb.packets_length);
-	if (r < 0 || urb->usb.in)
-		return r;
-	if (usbip_iso_in_place(urb->usb.packets, urb->usb.n_packets)) {
-		usbip_iso_gather(urb->usb.data, urb->usb.data, urb->usb.packets,
-				 urb->usb.n_packets);
-		return 0;
-	}
-	/* Packets in another order than their offsets': through a second buffer. */
-	if (usbip_urb_pool_add_data(&s->pool, &gathered, urb->usb.length) < 0)
-		return -ENOMEM;
-	usbip_iso_gather(gathered.usb.data, urb->usb.data, urb->usb.packets, urb->usb.n_packets);
-	usbip_urb_pool_drop_data(&s->pool, urb);
-	urb->usb.data = gathered.usb.data;
-	urb->data_class = gathered.data_class;
-	return 0;
-}
-
 static bool is_after(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b) > 0;
@@ -495,9 +394,9 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
 	urb->usb.in = request->in;
 	urb->usb.zero_packet = !request->in && request->flags & USBIP_URB_ZERO_PACKET;
 	usbip_urb_table_add(&s->table, urb);
-	r = judge(s, urb);
+	r = usbip_session_judge(s, urb);
 	if (r == 0)
-		r = provide(s, urb);
+		r = usbip_session_provide(s, urb);
 	s->incoming[0] = (struct incoming){urb->usb.data, urb->usb.in ? 0 : urb->usb.length};
 	s->incoming[1] = (struct incoming){(uint8_t *)urb->usb.packets,
 					   urb->usb.n_packets * USBIP_ISO_PACKET_SIZE};
@@ -516,7 +415,7 @@ void usbip_session_submit_complete(struct usbip_session *s, struct usbip_urb *ur
 		return;
 	usbip_codec_read_packets(urb->usb.packets, urb->usb.n_packets);
 	if (urb->usb.n_packets && !urb->refusal)
-		urb->refusal = arrange(s, urb);
+		urb->refusal = usbip_session_arrange(s, urb);
 	if (urb->refusal) {
 		usbip_urb_pool_drop_data(&s->pool, urb);
 		answer(s, urb, urb->refusal);
