@@ -52,9 +52,9 @@ struct route_status route_status(const struct device *device)
  */
 bool route_stats(const struct device *device, struct urb_stats *ret_stats)
 {
-	const struct route *route = route_of(device);
+	const struct placement *first = placement_first(device);
 
-	return route->gd && guest_device_stats(route->gd, ret_stats);
+	return first && first->gd && guest_device_stats(first->gd, ret_stats);
 }
 
 /**
