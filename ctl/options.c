@@ -116,8 +116,19 @@ static bool set_socket(struct ctl *ctl, const char *text)
 	return false;
 }
 
+/* ssh would take one that begins with a dash for an option. */
+static bool set_host(struct ctl *ctl, const char *text)
+{
+	ctl->host = text;
+	if (*text && *text != '-')
+		return true;
+	ctl_error("usage", "--host: expected a machine's name after it; found \"%s\"", text);
+	return false;
+}
+
 static const struct spec specs[] = {
 	{"json", NULL, 0, set_json},
+	{"host", "a machine's name", 0, set_host},
 	{"socket", "a path", 0, set_socket},
 	{"wait", "seconds", COMMAND_WAITS, set_wait},
 	{"no-wait", NULL, COMMAND_WAITS, set_no_wait},

@@ -220,6 +220,47 @@ class Client(unittest.TestCase):
             checks = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "urb-memory"]
             self.assertEqual([c["about"] for c in checks], ["vm1"] if found else [], done.stdout)
 
+    def test_another_machine(self):
+        """--host: the words arrive there as they were typed, through the shell there, and the exit status comes back."""
+        (self.folder / "usbroutectl").symlink_to(pathlib.Path(CTL).resolve())
+        ssh = self.folder / "ssh"
+        ssh.write_text(f'''#!/bin/sh
+printf '%s\\n' "$@" >{self.folder}/typed
+while [ "$1" != -- ]; do shift; done
+case $2 in gone) exit 255 ;; bare) exit 127 ;; esac
+shift 2
+PATH={self.folder}:$PATH exec sh -c "$*"
+''')
+        ssh.chmod(0o755)
+
+        def run(answer, *words):
+            daemon = Daemon(self.folder, answer)
+            done = subprocess.run([pathlib.Path(CTL).resolve(), *(str(daemon.path) if w is None else w for w in words)], timeout=60,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  env={"PATH": f"{self.folder}:/usr/bin:/bin"})
+            daemon.close()
+            return done, daemon.calls
+
+        device = "it's $HOME; \"two\" `words` * \\"
+        for host in ["--host", "desk"], ["--host=root@desk"]:
+            done, calls = run(reply(True), "show", *host, "--socket", None, device)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual([c["parameters"] for c in calls], [{"device": device}])
+            typed = (self.folder / "typed").read_text().splitlines()
+            self.assertEqual(typed[:6], ["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "--", host[-1].removeprefix("--host=")])
+        # Behind -- a word is a word.
+        done, calls = run(reply(True), "--host", "desk", "--socket", None, "show", "--", "--host")
+        self.assertEqual([c["parameters"] for c in calls], [{"device": "--host"}])
+        for name, status in EXITS.items():
+            error = {"error": f"{INTERFACE.name}.{name}", "parameters": INTERFACE.sample(INTERFACE.errors[name], True)}
+            done, _ = run(lambda call, error=error: error, "--host", "desk", "--socket", None, "attach", "keyboard", "vm1")
+            self.assertEqual(done.returncode, status, (name, done.stderr))
+        for host, status, said in (("gone", 8, "error[no-daemon]: gone: ssh could not reach it"), ("bare", 1, "bare: there is no usbroutectl"),
+                                   ("-oProxyCommand=x", 2, "--host: expected a machine's name"), ("", 2, "--host: expected")):
+            done, calls = run(reply(True), "--host", host, "list")
+            self.assertEqual((done.returncode, calls), (status, []), done.stderr)
+            self.assertIn(said, done.stderr)
+
     def test_prometheus_reads_it(self):
         """By the parser of Prometheus' own client, of Debian's Python: names that have to be escaped, and whole histograms."""
         bounds = [1, 2, 3, 4, 5, 6, 7, 8]
