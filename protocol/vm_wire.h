@@ -23,7 +23,7 @@
 #include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
-#define VM_WIRE_VERSION 2
+#define VM_WIRE_VERSION 3
 #define VM_WIRE_LEAST	1 /* the oldest that is still understood */
 
 /* The same, of this build: what is said and agreed on. */
@@ -34,6 +34,7 @@ extern const uint32_t vm_wire_version, vm_wire_least;
 #define VM_WIRE_REASON_SIZE  128
 #define VM_WIRE_PROGRAM_SIZE 32
 #define VM_WIRE_FDS	     3 /* the most that one message brings */
+#define VM_WIRE_NETS	     8 /* further networks that a process may have a port of */
 
 enum vm_wire_kind {
 	/* From control: what it asks. */
@@ -57,6 +58,16 @@ enum vm_wire_kind {
 	VM_ASK_LINK,
 	VM_ASK_MAC,
 	VM_ASK_AGENT_END,
+	/* From version 3 on, about further networks. */
+	VM_ASK_UPLINK,
+	VM_ASK_TAP,
+	VM_ASK_NET,
+	VM_ASK_NET_GONE,
+	VM_ASK_NETS_TOLD,
+	VM_ASK_NET_PEER,
+	VM_ASK_NET_PEER_GONE,
+	VM_ASK_NET_LINK,
+	VM_ASK_NET_MAC,
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -80,6 +91,11 @@ enum vm_wire_kind {
 	VM_SAY_MAC_WANTED,
 	VM_SAY_REFUSED,
 	VM_SAY_PROGRAM, /* from version 2 on */
+	/* From version 3 on. */
+	VM_SAY_NET_CARD,
+	VM_SAY_NET_LINK_WANTED,
+	VM_SAY_NET_MAC_WANTED,
+	VM_SAY_TAP,
 	VM_WIRE_KINDS
 };
 
@@ -121,7 +137,7 @@ enum vm_wire_held {
 
 /* ------------------------------------------------------------- messages */
 
-/* END, HELD (asked); ENDED, HELD_ALL, AGENT_ASKED. */
+/* END, HELD (asked), TAP (one descriptor), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
 struct vm_wire_plain {
 	uint32_t kind;
 };
@@ -302,6 +318,85 @@ struct vm_wire_program {
 	char name[VM_WIRE_PROGRAM_SIZE]; /* its version */
 };
 
+/* In place of START: be a network's uplink. One descriptor: the listener for the next control. */
+struct vm_wire_uplink {
+	uint32_t kind;
+	char name[VM_WIRE_NAME_SIZE]; /* the network's */
+};
+
+/* A card on a further network. One descriptor: the listener for the VM's QEMU. */
+struct vm_wire_net {
+	uint32_t kind;
+	uint32_t net; /* what the network is called from here on, below VM_WIRE_NETS */
+	char name[VM_WIRE_NAME_SIZE];
+	uint8_t mac[6];	 /* that its guest has taken before; all zero: none */
+	uint8_t any_mac; /* 0 or 1: others are behind it */
+	uint8_t unused;
+};
+
+/* NET_GONE. */
+struct vm_wire_net_number {
+	uint32_t kind;
+	uint32_t net;
+};
+
+/* NET_PEER_GONE; NET_LINK_WANTED: another port of a network. */
+struct vm_wire_net_other {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+};
+
+/* Another port of a further network. */
+struct vm_wire_net_port {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+	uint8_t has_mac, any, up; /* 0 or 1 each */
+	uint8_t unused;
+	uint8_t mac[6];
+	uint8_t unused_too[2];
+};
+
+/* As of LINK. */
+struct vm_wire_net_link {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+	uint32_t side; /* 0 or 1 */
+};
+
+/* The answer to NET_MAC_WANTED. */
+struct vm_wire_net_mac_answer {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t granted; /* 0 or 1 */
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_net_mac {
+	uint32_t kind;
+	uint32_t net;
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_net_card {
+	uint32_t kind;
+	uint32_t net;
+	uint8_t up; /* 0 or 1 */
+	uint8_t unused;
+	uint8_t mac[6], foreign[6];
+	uint8_t unused_too[2];
+};
+
+/* TAP, said by an uplink: whether it has one. */
+struct vm_wire_has_tap {
+	uint32_t kind;
+	uint32_t has; /* 0 or 1 */
+};
+
 /* Any of them. */
 union vm_wire_message {
 	uint32_t kind;
@@ -331,6 +426,16 @@ union vm_wire_message {
 	struct vm_wire_hid hid;
 	struct vm_wire_refused refused;
 	struct vm_wire_program program;
+	struct vm_wire_uplink uplink;
+	struct vm_wire_net net;
+	struct vm_wire_net_number net_number;
+	struct vm_wire_net_other net_other;
+	struct vm_wire_net_port net_port;
+	struct vm_wire_net_link net_link;
+	struct vm_wire_net_mac_answer net_mac_answer;
+	struct vm_wire_net_mac net_mac;
+	struct vm_wire_net_card net_card;
+	struct vm_wire_has_tap has_tap;
 };
 
 /* Outcomes of vm_wire_check(). */
