@@ -45,7 +45,8 @@ static const json_t *find_vm(const json_t *vms, const char *name, bool by_domain
 /* The VM that is named, for a word that prints what it needs. */
 static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 {
-	const json_t *v = find_vm(vms, ctl->args[1], false);
+	const json_t *v = find_vm(vms, ctl->args[1], false), *card;
+	size_t i;
 
 	if (!v) {
 		ctl_error("not-found", "no VM \"%s\" is configured", ctl->args[1]);
@@ -62,6 +63,11 @@ static enum status print_xml(const struct ctl *ctl, const json_t *vms)
 		return STATUS_NOT_FOUND;
 	virt_snippet_both(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
 			  null_if_empty(ctl_text(v, "mac")));
+	json_array_foreach(json_object_get(v, "cards"), i, card) {
+		virt_snippet_network(stdout, ctl_text(card, "network"));
+		virt_snippet_card(stdout, ctl_text(card, "socket"),
+				  null_if_empty(ctl_text(card, "mac")));
+	}
 	return STATUS_DONE;
 }
 

@@ -583,6 +583,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 	r = broker_new(&daemon.routing.broker, daemon.core.loop, line, daemon_broker_lost, &daemon);
 	if (r == 0) {
 		line = -1;
+		daemon.vms.broker = daemon.routing.broker;
 		r = starter_new(&daemon.vms.starter, daemon.core.loop, start_line,
 				daemon_starter_lost, &daemon);
 	}

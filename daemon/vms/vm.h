@@ -16,7 +16,9 @@
 #include "dataplane/guest.h"
 #include "vhost_user_net/net_roster.h"
 
+struct broker;
 struct guest_side;
+struct network;
 struct vm;
 struct vms;
 
@@ -48,13 +50,17 @@ struct vms_ops {
 struct vms {
 	struct core *core;
 	struct starter *starter;
+	struct broker *broker; /* opens the taps of uplinks */
 	const struct vms_ops *ops;
 	void *ctx;
 	struct net_roster roster;
 	struct vm *ports[NET_PORTS]; /* whose number is whose */
 	struct list all;	     /* of struct vm, as configured */
 	struct list leaving;	     /* of struct vm, out of the configuration, with a thread yet */
-	gid_t socket_group;	     /* whose the VMs' sockets are, or -1 */
+	struct network
+		*networks[CONFIG_NETWORKS_MAX]; /* further ones, each at its number; or NULL */
+	struct list uplinks_ending;		/* of struct vm: processes of uplinks (uplink.c) */
+	gid_t socket_group;			/* whose the VMs' sockets are, or -1 */
 	struct loop_watch cards_save;	/* vm_card.c: what is known of cards is written soon */
 	struct loop_watch have_started; /* ops->have_started() is owed */
 	unsigned n_ending;		/* threads not yet ended */
@@ -62,10 +68,35 @@ struct vms {
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
 
+/* What comes of its process (vm_run.c). NULL: not heard. */
+struct vm_run_ops {
+	/* It is known what the last control has left in it. */
+	void (*known)(struct vm *vm);
+	/* It has outlived the last control, and its connections live. */
+	void (*goes_on)(struct vm *vm);
+	void (*stands)(struct vm *vm);
+	/* After both. */
+	void (*ready)(struct vm *vm);
+	void (*lost)(struct vm *vm);
+};
+
+/* A VM's card on a further network (vm_nic.c). */
+struct vm_nic {
+	bool entered;			     /* it has a number there */
+	bool up;			     /* a virtual machine has it */
+	unsigned number;		     /* its port's */
+	int socket;			     /* VM.NETWORK.sock, or -1 */
+	uint8_t mac[6];			     /* that its guest has taken; zeros: none */
+	uint8_t foreign[6], told_foreign[6]; /* as in struct guest_card */
+};
+
 struct vm {
 	struct list link;
 	struct vms *vms;
+	const struct vm_run_ops *run;
+	struct network *uplink_of; /* it is no VM: its process is a network's uplink (uplink.c) */
 	char name[32];
+	char process_name[48];	/* the same; of an uplink NETWORK.uplink */
 	char *domain;		/* libvirt's name for it; NULL: the same */
 	struct in_addr address; /* configured, or handed out */
 	bool has_fixed_address, has_fixed_mac;
@@ -81,7 +112,9 @@ struct vm {
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	bool left;	      /* control ends, and its process goes on */
 	unsigned n_devices;   /* that its thread has, or is to have */
-	struct guest *guest;  /* NULL until it is started */
+	bool any_mac;	      /* on further networks: it may send from others' MACs, too */
+	struct vm_nic nics[CONFIG_NETWORKS_MAX]; /* its cards there, by their networks' numbers */
+	struct guest *guest;			 /* NULL until it is started */
 	struct {
 		struct starter_request req;
 		struct loop_watch timer; /* until it answers, or until it is tried again */

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/stranger.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
 /**
@@ -34,6 +35,7 @@ void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, voi
 	*vms = (struct vms){.core = core, .ops = ops, .ctx = ctx};
 	list_init(&vms->all);
 	list_init(&vms->leaving);
+	list_init(&vms->uplinks_ending);
 }
 
 struct vm *vm_find(struct vms *vms, const char *name)
@@ -71,22 +73,22 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 /* ------------------------------------------------------------- sockets */
 
 /**
- * vm_make_socket() - listen where the VM's QEMU will connect
- * @vm:		the VM; keeps the descriptor
- * @group:	whose the socket becomes, or -1
+ * vm_listen() - listen where a VM's QEMU will connect
+ * @vms:	the daemon, which knows whose sockets are
+ * @file:	the socket's name in the runtime directory
  *
- * Return: 0, or a negative errno and it was logged.
+ * Return: the listener; or a negative errno and it was logged.
  */
-int vm_make_socket(struct vm *vm, gid_t group)
+int vm_listen(const struct vms *vms, const char *file)
 {
-	const char *folder = vm->vms->core->config->runtime_directory;
+	const char *folder = vms->core->config->runtime_directory;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.sock", folder, vm->name) >=
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, file) >=
 	    (int)sizeof(address.sun_path)) {
-		log_err("%s: [daemon] runtime-directory: expected a shorter path", vm->name);
+		log_err("%s: [daemon] runtime-directory: expected a shorter path", file);
 		return -ENAMETOOLONG;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -98,17 +100,36 @@ int vm_make_socket(struct vm *vm, gid_t group)
 	/* Closed to all until it has its group; bind() leaves what the umask allows. */
 	if (chmod(address.sun_path, 0600) < 0)
 		goto fail;
-	if (group != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, group) < 0)
+	if (vms->socket_group != (gid_t)-1 &&
+	    chown(address.sun_path, (uid_t)-1, vms->socket_group) < 0)
 		log_warning("%s: can't be given to the socket group: %s", address.sun_path,
 			    errno_text(errno));
 	if (chmod(address.sun_path, 0660) < 0 || listen(fd, 4) < 0)
 		goto fail;
-	vm->socket = take_fd(&fd);
-	return 0;
+	return take_fd(&fd);
 fail:
 	r = -errno;
 	log_err("%s: %s", address.sun_path, errno_text(r));
 	return r;
+}
+
+/**
+ * vm_make_socket() - listen where the VM's QEMU will connect for its card on the private segment
+ * @vm:		the VM; keeps the descriptor
+ *
+ * Return: 0, or a negative errno and it was logged.
+ */
+int vm_make_socket(struct vm *vm)
+{
+	char file[64];
+	int fd;
+
+	snprintf(file, sizeof(file), "%s.sock", vm->name);
+	fd = vm_listen(vm->vms, file);
+	if (fd < 0)
+		return fd;
+	vm->socket = fd;
+	return 0;
 }
 
 /**
@@ -120,11 +141,47 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_net_leave(vm);
+	vm_nics_leave(vm);
 	list_remove(&vm->link);
 	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
 	free(vm);
 }
+
+static void run_known(struct vm *vm)
+{
+	vm->vms->ops->known(vm->vms->ctx, vm);
+}
+
+static void run_goes_on(struct vm *vm)
+{
+	vm->vms->ops->goes_on(vm->vms->ctx, vm);
+}
+
+static void run_stands(struct vm *vm)
+{
+	vm_net_started(vm);
+	vm_nics_stand(vm);
+}
+
+static void run_ready(struct vm *vm)
+{
+	vm->vms->ops->stands(vm->vms->ctx, vm);
+}
+
+static void run_lost(struct vm *vm)
+{
+	vm_net_ended(vm);
+	vm_nics_lost(vm);
+}
+
+static const struct vm_run_ops vm_run_ops = {
+	.known = run_known,
+	.goes_on = run_goes_on,
+	.stands = run_stands,
+	.ready = run_ready,
+	.lost = run_lost,
+};
 
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
@@ -147,7 +204,12 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 		return -ENOMEM;
 	}
 	vm->vms = vms;
+	vm->run = &vm_run_ops;
 	memcpy(vm->name, c->name, sizeof(vm->name));
+	memcpy(vm->process_name, c->name, sizeof(c->name));
+	vm->any_mac = c->trust_mac;
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++)
+		vm->nics[i].socket = -1;
 	vm->has_fixed_address = c->has_address;
 	if (c->has_address)
 		vm->address = c->address;
@@ -191,6 +253,7 @@ int vms_make_sockets(struct vms *vms)
 	int r;
 
 	vm_net_init(vms);
+	networks_make(vms);
 	list_for_each(it, &vms->core->config->vms) {
 		struct vm *vm;
 
@@ -205,7 +268,7 @@ int vms_make_sockets(struct vms *vms)
 		return r;
 	vm_cards_load(vms);
 	list_for_each(it, &vms->all) {
-		r = vm_make_socket(list_entry(it, struct vm, link), vms->socket_group);
+		r = vm_make_socket(list_entry(it, struct vm, link));
 		if (r < 0)
 			return r;
 	}
@@ -221,7 +284,7 @@ int vms_make_sockets(struct vms *vms)
 void vm_close(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
-	char path[PATH_MAX], name[48];
+	char path[PATH_MAX], name[64];
 
 	vm_run_end(vm);
 	/* The name may be another one's by now, or the process goes on with the socket. */
@@ -231,6 +294,7 @@ void vm_close(struct vm *vm)
 				       name));
 	}
 	vm->socket = stranger_listener_close(vm->socket);
+	vm_nics_close(vm);
 }
 
 /**
@@ -262,7 +326,7 @@ static void vm_ended(void *ctx)
 	struct vm *vm = ctx;
 	struct vms *vms = vm->vms;
 
-	vm_net_ended(vm);
+	run_lost(vm);
 	vm->guest = guest_free(vm->guest);
 	vm_run_ended(vm);
 	if (vms->core->stopping) {
@@ -357,7 +421,8 @@ int vm_start(struct vm *vm)
 
 	if (r < 0)
 		return r;
-	memcpy(config.name, vm->name, sizeof(config.name));
+	vm_nics_enter(vm);
+	memcpy(config.name, vm->name, sizeof(vm->name));
 	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
 	       net_roster_mac(&vms->roster, vm->number), sizeof(config.mac));
 	r = guest_start(&vm->guest, &config, vms->core->loop, &vm_events, vm);
@@ -391,6 +456,7 @@ int vms_start(struct vms *vms)
 		if (r < 0)
 			return r;
 	}
+	network_uplinks_start(vms);
 	return 0;
 }
 
@@ -404,6 +470,7 @@ void vms_stop(struct vms *vms)
 
 	loop_cancel(vms->core->loop, &vms->have_started);
 	vm_cards_stop(vms);
+	network_uplinks_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
 			struct vm *vm = list_entry(it, struct vm, link);
@@ -427,6 +494,7 @@ void vms_stop(struct vms *vms)
 void vms_leave(struct vms *vms)
 {
 	vm_cards_stop(vms);
+	network_uplinks_leave(vms);
 	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
@@ -454,4 +522,5 @@ void vms_free(struct vms *vms)
 			if (!vm->guest)
 				vm_free(vm);
 		}
+	networks_free(vms);
 }

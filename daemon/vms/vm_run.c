@@ -45,7 +45,7 @@ static void vm_later(struct vm *vm)
 	vm->process.failures++;
 	vm->process.stood_ns = 0;
 	if (seconds)
-		log_info("%s: trying again in %u s", vm->name, seconds);
+		log_info("%s: trying again in %u s", vm->process_name, seconds);
 	loop_watch_time(vm->vms->core->loop, &vm->process.timer, seconds * NS_PER_SECOND, vm_again,
 			vm);
 }
@@ -56,7 +56,8 @@ static void vm_is_known(struct vm *vm)
 	if (!vm->process.old)
 		return;
 	vm->process.old = false;
-	vm->vms->ops->known(vm->vms->ctx, vm);
+	if (vm->run->known)
+		vm->run->known(vm);
 }
 
 static void vm_goes_on(void *ctx)
@@ -64,7 +65,8 @@ static void vm_goes_on(void *ctx)
 	struct vm *vm = ctx;
 
 	vm_open_door(vm);
-	vm->vms->ops->goes_on(vm->vms->ctx, vm);
+	if (vm->run->goes_on)
+		vm->run->goes_on(vm);
 }
 
 static void vm_strange(void *ctx)
@@ -73,7 +75,8 @@ static void vm_strange(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.strange = true;
-	vm->vms->ops->goes_on(vm->vms->ctx, vm);
+	if (vm->run->goes_on)
+		vm->run->goes_on(vm);
 	vm_is_known(vm);
 }
 
@@ -86,7 +89,8 @@ void vm_stranger_ended(struct vm *vm)
 	if (!vm->process.strange)
 		return;
 	vm->process.strange = false;
-	vm->vms->ops->known(vm->vms->ctx, vm);
+	if (vm->run->known)
+		vm->run->known(vm);
 }
 
 static void vm_lost(void *ctx, const char *why)
@@ -101,9 +105,9 @@ static void vm_lost(void *ctx, const char *why)
 		return;
 	}
 	if (vm->process.stood_ns)
-		vm_net_ended(vm);
+		vm->run->lost(vm);
 	else
-		log_err("%s: its process can't be started: %s", vm->name, why);
+		log_err("%s: its process can't be started: %s", vm->process_name, why);
 	if (!vm->ending && !vm->vms->core->stopping)
 		vm_later(vm);
 }
@@ -114,9 +118,10 @@ static void vm_stands(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
-	vm_net_started(vm);
+	vm->run->stands(vm);
 	vm_is_known(vm);
-	vm->vms->ops->stands(vm->vms->ctx, vm);
+	if (vm->run->ready)
+		vm->run->ready(vm);
 }
 
 /* It is another user's: that is the starter's to do. */
@@ -126,23 +131,25 @@ static void vm_kill(void *ctx, int process)
 	int r;
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
-	r = starter_kill(vm->vms->starter, vm->name, process);
+	r = starter_kill(vm->vms->starter, vm->process_name, process);
 
 	if (r < 0)
-		log_err("%s: asking to have its process killed: %s", vm->name, errno_text(r));
+		log_err("%s: asking to have its process killed: %s", vm->process_name,
+			errno_text(r));
 }
 
 static const struct guest_process_events process_events = {.lost = vm_lost,
 							   .kill = vm_kill,
 							   .stands = vm_stands,
 							   .goes_on = vm_goes_on,
-							   .strange = vm_strange};
+							   .strange = vm_strange,
+							   .nets = &network_events};
 
 static void vm_silent(void *ctx, int res _unused_)
 {
 	struct vm *vm = ctx;
 
-	log_err("%s: its process does not answer", vm->name);
+	log_err("%s: its process does not answer", vm->process_name);
 	guest_disconnect(vm->guest, "it does not answer");
 }
 
@@ -159,7 +166,8 @@ static void vm_started(struct starter_request *req, int r, int line, int process
 	struct vm *vm = container_of(req, struct vm, process.req);
 
 	if (r < 0) {
-		log_err("%s: its process can't be started: %s: %s", vm->name, text, errno_text(r));
+		log_err("%s: its process can't be started: %s: %s", vm->process_name, text,
+			errno_text(r));
 		vm_later(vm);
 		return;
 	}
@@ -179,9 +187,9 @@ static void vm_ask_starter(struct vm *vm)
 	if (vm->ending || vm->vms->core->stopping)
 		return;
 	vm_open_door(vm);
-	r = starter_run(vm->vms->starter, &vm->process.req, vm->name, vm_started);
+	r = starter_run(vm->vms->starter, &vm->process.req, vm->process_name, vm_started);
 	if (r < 0) {
-		log_err("%s: asking for its process: %s", vm->name, errno_text(r));
+		log_err("%s: asking for its process: %s", vm->process_name, errno_text(r));
 		vm_later(vm);
 	}
 }
@@ -194,11 +202,11 @@ static void vm_open_door(struct vm *vm)
 	int r = 0;
 
 	if (vm->process.aside)
-		r = vm_door_open(vm->vms->core->config->runtime_directory, vm->name);
+		r = vm_door_open(vm->vms->core->config->runtime_directory, vm->process_name);
 	vm->process.aside = false;
 	if (r < 0)
-		log_err("%s: its process would not be found by the next usbrouted: %s", vm->name,
-			errno_text(r));
+		log_err("%s: its process would not be found by the next usbrouted: %s",
+			vm->process_name, errno_text(r));
 }
 
 /**
@@ -210,19 +218,20 @@ static void vm_open_door(struct vm *vm)
 int vm_run(struct vm *vm)
 {
 	const char *folder = vm->vms->core->config->runtime_directory;
-	int old = vm_door_connect(folder, vm->name), next = vm_door_make(folder, vm->name);
+	int old = vm_door_connect(folder, vm->process_name),
+	    next = vm_door_make(folder, vm->process_name);
 
 	if (next < 0) {
 		fd_close(old);
-		log_err("%s: making a socket for the next usbrouted in %s: %s", vm->name, folder,
-			errno_text(next));
+		log_err("%s: making a socket for the next usbrouted in %s: %s", vm->process_name,
+			folder, errno_text(next));
 		return next;
 	}
 	guest_set_next(vm->guest, next);
 	vm->process.aside = true;
 	vm->process.old = old >= 0;
 	if (old >= 0) {
-		log_info("%s: its process of the last run goes on", vm->name);
+		log_info("%s: its process of the last run goes on", vm->process_name);
 		vm_line_is(vm, old, vm_door_process(old));
 	} else {
 		vm_ask_starter(vm);
@@ -246,7 +255,7 @@ void vm_run_end(struct vm *vm)
  */
 void vm_run_ended(struct vm *vm)
 {
-	vm_door_forget(vm->vms->core->config->runtime_directory, vm->name);
+	vm_door_forget(vm->vms->core->config->runtime_directory, vm->process_name);
 }
 
 /**

@@ -420,6 +420,18 @@ static void vms_end(const struct list *vms)
 	}
 }
 
+static void uplinks_end(struct vms *vms)
+{
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		struct vm *uplink = vms->networks[i] ? vms->networks[i]->uplink : NULL;
+
+		if (!uplink)
+			continue;
+		uplink->guest = guest_free(uplink->guest);
+		vm_run_ended(uplink);
+	}
+}
+
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
@@ -440,6 +452,8 @@ static void end(struct fixture *f)
 	}
 	vms_end(&f->vms.all);
 	vms_end(&f->vms.leaving);
+	vms_end(&f->vms.uplinks_ending);
+	uplinks_end(&f->vms);
 	vms_free(&f->vms);
 	assert_int_equal(threads(), 0);
 	wish_books_deinit(&f->books);
