@@ -45,8 +45,7 @@ static const json_t *find_vm(const json_t *vms, const char *name, bool by_domain
 /* The VM that is named, for a word that prints what it needs. */
 static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 {
-	const json_t *v = find_vm(vms, ctl->args[1], false), *card;
-	size_t i;
+	const json_t *v = find_vm(vms, ctl->args[1], false);
 
 	if (!v) {
 		ctl_error("not-found", "no VM \"%s\" is configured", ctl->args[1]);
@@ -57,7 +56,8 @@ static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 
 static enum status print_xml(const struct ctl *ctl, const json_t *vms)
 {
-	const json_t *v = named_vm(ctl, vms);
+	const json_t *v = named_vm(ctl, vms), *card;
+	size_t i;
 
 	if (!v)
 		return STATUS_NOT_FOUND;
