@@ -423,6 +423,7 @@ static const struct {
 	[VM_ASK_NET_PEER_GONE] = {control_line_net_peer_gone, UPLINK_TOO},
 	[VM_ASK_NET_LINK] = {control_line_net_link, UPLINK_TOO},
 	[VM_ASK_NET_MAC] = {control_line_net_mac, UPLINK_TOO},
+	[VM_ASK_COUNTS] = {control_line_counts, UPLINK_TOO},
 };
 
 static bool may_hear(const struct control_line *c, uint32_t kind)
@@ -555,6 +556,7 @@ bool control_line_serve(struct control_line *line, bool *more)
 		*more = false;
 	if (!line->done && control_line_nets_turn(line))
 		*more = true;
+	control_line_count(line);
 	return !line->done;
 }
 

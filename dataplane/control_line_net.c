@@ -359,6 +359,56 @@ void control_line_say_tap(struct control_line *c)
 	say_port(c->uplink);
 }
 
+/* ------------------------------------------------------------- what goes through them */
+
+static_assert(NET_COUNTS_PORTS == 1 + VM_WIRE_NETS, "one for the private segment, one a network");
+
+const char *control_line_counts(struct control_line *c, const union vm_wire_message *m _unused_,
+				int *fds)
+{
+	struct net_counts *counts;
+	int r = net_counts_open(&counts, fds[0]);
+
+	fd_close(fds[0]);
+	if (r < 0)
+		return "it gives memory that is none for numbers of ports";
+	net_counts_close(c->counts);
+	c->counts = counts;
+	/* All are written where they differ from what is in a new one. */
+	memset(c->counted, 0, sizeof(c->counted));
+	return NULL;
+}
+
+static void count(struct control_line *c, unsigned i, const struct net_port_counters *now)
+{
+	if (!memcmp(now, &c->counted[i], sizeof(*now)))
+		return;
+	c->counted[i] = *now;
+	net_counts_put(c->counts, i, now);
+}
+
+/**
+ * control_line_count() - write down what went through the ports, at the end of a turn
+ * @c:		the line
+ */
+void control_line_count(struct control_line *c)
+{
+	struct net_port_counters now;
+
+	if (!c->counts)
+		return;
+	if (c->guest && c->guest->port) {
+		net_port_count(c->guest->port, &now);
+		count(c, 0, &now);
+	}
+	for (unsigned i = 0; i < VM_WIRE_NETS; i++) {
+		memset(&now, 0, sizeof(now));
+		if (c->nets[i])
+			lan_port_count(c->nets[i]->port, &now);
+		count(c, 1 + i, &now);
+	}
+}
+
 /* ------------------------------------------------------------- all of them */
 
 /**
@@ -397,4 +447,5 @@ void control_line_nets_free(struct control_line *c)
 	for (unsigned i = 0; i < VM_WIRE_NETS; i++)
 		c->nets[i] = net_free(c->nets[i]);
 	c->uplink = NULL;
+	c->counts = net_counts_close(c->counts);
 }

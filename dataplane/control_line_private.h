@@ -7,6 +7,7 @@
 #include "dataplane/control_line.h"
 #include "dataplane/guest_private.h"
 #include "protocol/vm_line.h"
+#include "vhost_user_net/net_counts.h"
 
 struct control_net;
 
@@ -21,8 +22,10 @@ struct control_line {
 	struct guest *guest;
 	struct control_net *nets[VM_WIRE_NETS]; /* by control's numbers */
 	struct control_net *uplink;		/* of them; NULL: it has a guest, or nothing yet */
-	struct list devices;			/* of struct held */
-	struct guest_card card;			/* as last told */
+	struct net_counts *counts;		/* where control looks; or NULL */
+	struct net_port_counters counted[NET_COUNTS_PORTS]; /* as they are there */
+	struct list devices;				    /* of struct held */
+	struct guest_card card;				    /* as last told */
 	struct asked {
 		struct control_line *of;
 		uint32_t client; /* its number, or 0 */
@@ -76,6 +79,8 @@ const char *control_line_net_mac(struct control_line *c, const union vm_wire_mes
 const char *control_line_tap(struct control_line *c, const union vm_wire_message *m, int *fds);
 int control_line_be_uplink(struct control_line *c, const char *name);
 void control_line_say_tap(struct control_line *c);
+const char *control_line_counts(struct control_line *c, const union vm_wire_message *m, int *fds);
+void control_line_count(struct control_line *c);
 bool control_line_nets_turn(struct control_line *c);
 void control_line_nets_left(struct control_line *c);
 void control_line_nets_free(struct control_line *c);

@@ -15,7 +15,6 @@
 #include "base/stranger.h"
 #include "base/usher.h"
 #include "dataplane/usher_say.h"
-#include "vhost_user_net/net_port.h"
 
 /* How long a guest may be left without the news that its frames were sent. */
 #define SIGNAL_LATEST_NS 10000000ull
@@ -338,6 +337,16 @@ void lan_port_mac_granted(struct lan_port *port, const uint8_t mac[6], bool gran
 void lan_port_state(const struct lan_port *port, struct lan_port_state *ret_state)
 {
 	*ret_state = port->state;
+}
+
+/**
+ * lan_port_count() - what went through a port so far
+ * @port:	the port
+ * @ret_counters: since it was made
+ */
+void lan_port_count(const struct lan_port *port, struct net_port_counters *ret_counters)
+{
+	net_port_count(port->net, ret_counters);
 }
 
 /* ------------------------------------------------------------- its work */

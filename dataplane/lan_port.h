@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "vhost_user_net/net_peers.h"
+#include "vhost_user_net/net_port.h"
 
 struct lan_port;
 
@@ -57,5 +57,6 @@ void lan_port_link(struct lan_port *port, unsigned number, unsigned side, int me
 		   int wake_theirs);
 void lan_port_mac_granted(struct lan_port *port, const uint8_t mac[6], bool granted);
 void lan_port_state(const struct lan_port *port, struct lan_port_state *ret_state);
+void lan_port_count(const struct lan_port *port, struct net_port_counters *ret_counters);
 
 bool lan_port_turn(struct lan_port *port);

@@ -103,6 +103,7 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_NET_MAC] =
 		SHAPE("NET_MAC", ASK, vm_wire_net_mac_answer, 0, NET(vm_wire_net_mac_answer),
 		      WORD(vm_wire_net_mac_answer, granted, 0, 2)),
+	[VM_ASK_COUNTS] = SHAPE("COUNTS", ASK, vm_wire_plain, 1),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
@@ -164,6 +165,7 @@ static const struct {
 	{VM_ASK_NET_PEER_GONE, 3},
 	{VM_ASK_NET_LINK, 3},
 	{VM_ASK_NET_MAC, 3},
+	{VM_ASK_COUNTS, 3},
 	{VM_SAY_NET_CARD, 3},
 	{VM_SAY_NET_LINK_WANTED, 3},
 	{VM_SAY_NET_MAC_WANTED, 3},

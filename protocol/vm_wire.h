@@ -68,6 +68,7 @@ enum vm_wire_kind {
 	VM_ASK_NET_PEER_GONE,
 	VM_ASK_NET_LINK,
 	VM_ASK_NET_MAC,
+	VM_ASK_COUNTS,
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -137,7 +138,7 @@ enum vm_wire_held {
 
 /* ------------------------------------------------------------- messages */
 
-/* END, HELD (asked), TAP (one descriptor), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
+/* END, HELD (asked), TAP and COUNTS (one descriptor each), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
 struct vm_wire_plain {
 	uint32_t kind;
 };

@@ -64,6 +64,8 @@ static int say(char *text, size_t size, const char *what, int r)
 static const char *why_not_attached(int r)
 {
 	switch (r) {
+	case -ENODEV:
+		return "there is no such tap; make it with: ip tuntap add … mode tap user root";
 	case -EPERM:
 		return "it is another user's; make it with: ip tuntap add … mode tap user root";
 	case -EINVAL:
@@ -93,15 +95,16 @@ int broker_tap_open(const char *name, int *ret_fd, char *text, size_t size)
 
 	/* Without this a tap would be made, where the kernel lets us. */
 	if (!(tun_flags(name) & IFF_TAP))
-		return say(text, size,
-			   "there is no such tap; make it with: ip tuntap add … mode tap user root",
-			   -ENODEV);
+		return say(text, size, why_not_attached(-ENODEV), -ENODEV);
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return say(text, size, "opening /dev/net/tun", -errno);
 	memcpy(ifr.ifr_name, name, strnlen(name, sizeof(ifr.ifr_name) - 1));
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
 		r = -errno;
+		/* Gone meanwhile, and we may make none. */
+		if (!(tun_flags(name) & IFF_TAP))
+			r = -ENODEV;
 		return say(text, size, why_not_attached(r), r);
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 || ioctl(fd, TUNSETOFFLOAD, OFFLOADS) < 0)

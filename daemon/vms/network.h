@@ -44,6 +44,7 @@ void vm_nics_enter(struct vm *vm);
 void vm_nics_leave(struct vm *vm);
 void vm_nics_close(struct vm *vm);
 void vm_nics_stand(struct vm *vm);
+void vm_counts_stand(struct vm *vm);
 void vm_nics_lost(struct vm *vm);
 bool vm_nic_loaded(struct vms *vms, const char *name, const uint8_t mac[6]);
 bool vm_nic_warning(const struct vm *vm, const struct network *network, char *text, size_t size);

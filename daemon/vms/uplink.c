@@ -109,8 +109,10 @@ static void process_stands(struct vm *vm)
 {
 	struct network *n = vm->uplink_of;
 
-	if (n)
-		net_roster_started(&n->roster, n->uplink_number);
+	if (!n)
+		return;
+	vm_counts_stand(vm);
+	net_roster_started(&n->roster, n->uplink_number);
 }
 
 static void process_lost(struct vm *vm)
@@ -132,6 +134,7 @@ static void uplink_free(struct vm *vm)
 	list_remove(&vm->link);
 	vm_run_end(vm);
 	guest_free(vm->guest);
+	net_counts_close(vm->counts);
 	free(vm);
 }
 

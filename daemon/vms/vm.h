@@ -14,6 +14,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/core.h"
 #include "dataplane/guest.h"
+#include "vhost_user_net/net_counts.h"
 #include "vhost_user_net/net_roster.h"
 
 struct broker;
@@ -112,7 +113,9 @@ struct vm {
 	bool leaving, ending; /* out of the configuration; its thread was told to end */
 	bool left;	      /* control ends, and its process goes on */
 	unsigned n_devices;   /* that its thread has, or is to have */
-	bool any_mac;	      /* on further networks: it may send from others' MACs, too */
+	struct net_counts
+		*counts; /* its process's, of what goes through its ports; NULL: none yet */
+	bool any_mac;	 /* on further networks: it may send from others' MACs, too */
 	struct vm_nic nics[CONFIG_NETWORKS_MAX]; /* its cards there, by their networks' numbers */
 	struct guest *guest;			 /* NULL until it is started */
 	struct {

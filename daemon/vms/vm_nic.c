@@ -238,6 +238,23 @@ void vm_nics_stand(struct vm *vm)
 }
 
 /**
+ * vm_counts_stand() - a process stands: it is given where to write down what goes through its ports
+ * @vm:		whose; numbers of the process before are forgotten
+ */
+void vm_counts_stand(struct vm *vm)
+{
+	int memory = -1, r;
+
+	vm->counts = net_counts_close(vm->counts);
+	r = net_counts_make(&vm->counts, &memory);
+	if (r < 0)
+		log_warning("%s: what goes through its cards is not counted: %s", vm->process_name,
+			    errno_text(r));
+	else
+		guest_counts(vm->guest, memory);
+}
+
+/**
  * vm_nics_lost() - a VM's process has ended
  * @vm:		the VM; its cards' numbers and MACs stay its own
  */

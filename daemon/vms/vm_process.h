@@ -89,3 +89,4 @@ void guest_net_link(struct guest *guest, unsigned net, unsigned number, unsigned
 		    int wake_mine, int wake_theirs);
 void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool granted);
 void guest_tap(struct guest *guest, int tap);
+void guest_counts(struct guest *guest, int memory);

@@ -132,6 +132,19 @@ void guest_tap(struct guest *guest, int tap)
 	fd_close(tap);
 }
 
+/**
+ * guest_counts() - have a process write down what goes through its ports
+ * @guest:	the guest, or an uplink
+ * @memory:	of net_counts_make(); the process's from here on
+ */
+void guest_counts(struct guest *guest, int memory)
+{
+	if (hears(guest))
+		vm_line_send(guest->line, &(struct vm_wire_plain){.kind = VM_ASK_COUNTS}, &memory,
+			     1);
+	fd_close(memory);
+}
+
 /* ------------------------------------------------------------- what the process says */
 
 static void said_card(struct guest *guest, const union vm_wire_message *m)

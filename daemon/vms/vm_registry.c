@@ -142,6 +142,7 @@ void vm_free(struct vm *vm)
 		return;
 	vm_net_leave(vm);
 	vm_nics_leave(vm);
+	net_counts_close(vm->counts);
 	list_remove(&vm->link);
 	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
@@ -161,6 +162,7 @@ static void run_goes_on(struct vm *vm)
 static void run_stands(struct vm *vm)
 {
 	vm_net_started(vm);
+	vm_counts_stand(vm);
 	vm_nics_stand(vm);
 }
 

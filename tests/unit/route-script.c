@@ -307,6 +307,12 @@ void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool
 		guest->denied = true;
 }
 
+void guest_counts(struct guest *guest _unused_, int memory)
+{
+	assert_true(memory >= 0);
+	close(memory);
+}
+
 void guest_tap(struct guest *guest, int tap)
 {
 	assert_true(tap >= 0);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "dataplane/control_line.h"
 #include "protocol/vm_wire.h"
+#include "vhost_user_net/net_counts.h"
 #include "vhost_user_net/net_link.h"
 #include "vhost_user_net/net_peers.h"
 
@@ -211,7 +212,9 @@ static void an_uplink_passes_frames(void **state)
 	struct net_link link;
 	uint8_t f[60], got[100];
 	struct iovec out[2] = {{&none, sizeof(none)}, {f, sizeof(f)}};
-	int tap, wake;
+	struct net_port_counters n;
+	struct net_counts *counts;
+	int tap, wake, memory;
 
 	assert_int_equal(be_uplink(rig, "lan"), 0);
 	assert_int_equal(hears(rig, VM_SAY_TAP).has_tap.has, 0);
@@ -237,6 +240,16 @@ static void an_uplink_passes_frames(void **state)
 	assert_int_equal(read(tap, got, sizeof(got)), sizeof(none) + sizeof(f));
 	assert_memory_equal(got + sizeof(none), f, sizeof(f));
 	assert_true(read(tap, got, sizeof(got)) < 0 && errno == EAGAIN);
+	/* What went through is there to look at. */
+	assert_int_equal(net_counts_make(&counts, &memory), 0);
+	asks_with(rig, &(struct vm_wire_plain){.kind = VM_ASK_COUNTS}, &memory, 1);
+	close(memory);
+	net_counts_get(counts, 1, &n);
+	assert_int_equal(n.tx_frames, 1);
+	assert_int_equal(n.rx_frames, 1);
+	assert_int_equal(n.rx_bytes, sizeof(f));
+	assert_int_equal(n.rx_refused, 1);
+	net_counts_close(counts);
 	/* The next control finds it as it is, and tells of the others anew. */
 	next_control(rig);
 	assert_int_equal(be_uplink(rig, "inner"), -EEXIST);
@@ -284,14 +297,16 @@ static void what_can_not_be_ends_the_line(void **state)
 	const struct vm_wire_net_other bad_gone = {.kind = VM_ASK_NET_PEER_GONE,
 						   .number = UINT32_MAX};
 	const struct vm_wire_net_link bad_link = {.kind = VM_ASK_NET_LINK, .number = NET_PORTS};
-	const void *const bad[] = {&bad_peer, &bad_gone, &bad_link};
+	const struct vm_wire_plain bad_counts = {.kind = VM_ASK_COUNTS};
+	const void *const bad[] = {&bad_peer, &bad_gone, &bad_link, &bad_counts};
+	static const unsigned n_fds[] = {0, 0, 3, 1};
 	int fds[3] = {0, 0, 0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct rig *rig = begin();
 
 		assert_int_equal(be_uplink(rig, "lan"), 0);
-		asks_with(rig, bad[i], fds, i == 2 ? 3 : 0);
+		asks_with(rig, bad[i], fds, n_fds[i]);
 		line_is_over(rig);
 		end(rig);
 	}

@@ -18,6 +18,7 @@ static unsigned fds_of(uint32_t kind)
 	case VM_ASK_AGENT:
 	case VM_ASK_UPLINK:
 	case VM_ASK_TAP:
+	case VM_ASK_COUNTS:
 	case VM_ASK_NET:
 		return 1;
 	case VM_ASK_START:
@@ -67,7 +68,7 @@ static int check_sound(const union vm_wire_message *m)
 
 static bool is_kind(uint32_t kind)
 {
-	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_NET_MAC) ||
+	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_COUNTS) ||
 	       (kind >= VM_SAY_HELLO && kind < VM_WIRE_KINDS);
 }
 

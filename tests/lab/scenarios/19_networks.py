@@ -90,13 +90,13 @@ def guest_on_a_lan(lab):
         address = lan.address()
         vm1 = lab.vm1
         check(vm1.ping(SERVER, 3) == 3, "the server does not answer vm1")
-        board.run(f"{IN} ping -c 3 -W 10 {address}", check=True, timeout=60)
+        board.run(f"{IN} busybox ping -c 3 -W 10 {address}", check=True, timeout=60)
         # By router advertisement, with an address that it made itself.
         vm1.wait("ip -6 addr show dev eth1 scope global | grep -q 'inet6 fd50:'", what="an address by router advertisement")
         vm1.wait_ping(SERVER6)
         _cross(lab, "vm1 to the server", lambda c: vm1.text(c, timeout=180), address,
                lambda c: board.text(f"{IN} sh -c '{c}'", timeout=180), address,
-               f"cat /sys/class/net/eth0/statistics/rx_packets")
+               "cat /sys/class/net/eth0/statistics/rx_packets")
         _cross(lab, "the server to vm1", lambda c: board.text(f"{IN} sh -c '{c}'", timeout=180), SERVER,
                lambda c: vm1.text(c, timeout=180), SERVER, "cat /sys/class/net/eth1/statistics/rx_packets")
         # Apart from the private segment, and vm2 without a card there is told of as it is.
