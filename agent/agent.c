@@ -83,7 +83,7 @@ int agent_load_module(const struct agent_options *options)
 
 /* ------------------------------------------------------------- the connection */
 
-/* The same trouble again and again is told once. */
+/* Trouble that stays the same is logged once. */
 static void agent_trouble(struct agent *agent, const char *text)
 {
 	if (!strcmp(agent->told, text))
@@ -111,7 +111,7 @@ static void agent_hang_up(struct agent *agent, const char *why)
 		log_notice("the connection to usbrouted is over: %s", why);
 		agent->failures = 0;
 		agent->told[0] = 0;
-		routes_connection(agent, false);
+		attachments_connection(agent, false);
 	}
 	agent_search_later(agent);
 }
@@ -177,7 +177,7 @@ static void agent_search(struct agent *agent)
 	if (r == 0) {
 		agent_try(agent, false);
 	} else if (r == SEGMENT_ASKED && agent->failures % 2 == 0) {
-		/* Each second time is the look at what the neighbours have answered. */
+		/* Each second time reads what the neighbours have answered. */
 		agent->failures++;
 		agent->due_ns = agent_now() + ASK_NS;
 	} else if (r == SEGMENT_NONE) {
@@ -224,7 +224,7 @@ static void agent_connected(struct agent *agent)
 	    vhci_init(&agent->vhci, agent->options.sysfs, agent->options.run) < 0 &&
 	    agent_load_module(&agent->options) == 0)
 		vhci_init(&agent->vhci, agent->options.sysfs, agent->options.run);
-	routes_look(agent);
+	attachments_look(agent);
 	hello.high = agent->high = vhci_count_free(&agent->status, false);
 	hello.super = agent->super = vhci_count_free(&agent->status, true);
 	snprintf(hello.version, sizeof(hello.version), "%s", USBROUTED_VERSION);
@@ -237,7 +237,7 @@ static void agent_connected(struct agent *agent)
  * @agent:	connected, or what is said is dropped
  * @message:	what
  *
- * Where it fails, the loop finds the connection over.
+ * If it fails, the loop finds that the connection is over.
  */
 void agent_say(struct agent *agent, const struct agent_message *message)
 {
@@ -262,13 +262,13 @@ void agent_doubt(struct agent *agent)
 		agent->failures = 0;
 		agent->due_ns = agent_now();
 	}
-	routes_look(agent);
+	attachments_look(agent);
 }
 
 /*
- * A new list begins. Where it is not the connection's first, it may be another daemon's: what was said to
- * the one before is said again, and what was asked is asked again. HAS, FAILED and LETGO follow with the
- * list (routes.c).
+ * A new list begins. If it is not the connection's first, it may be another daemon's: everything
+ * that was said or asked is said or asked again. HAS, FAILED and LETGO follow with the list
+ * (attachments.c).
  */
 static void agent_welcomed(struct agent *agent, bool first)
 {
@@ -276,7 +276,7 @@ static void agent_welcomed(struct agent *agent, bool first)
 		.verb = AGENT_PORTS, .high = agent->high, .super = agent->super};
 	struct agent_message ping = {.verb = AGENT_PING};
 
-	routes_connection(agent, true);
+	attachments_connection(agent, true);
 	agent->synced = false;
 	agent->sleep.waking = false;
 	if (!first)
@@ -315,18 +315,18 @@ static void agent_hears(struct agent *agent, const struct agent_message *m)
 		break;
 	case AGENT_ROUTE:
 	case AGENT_UNROUTE:
-		routes_told(agent, m);
+		attachments_told(agent, m);
 		break;
 	case AGENT_SYNCED:
 		agent->synced = true;
-		routes_synced(agent);
+		attachments_synced(agent);
 		break;
 	case AGENT_PING:
 		agent_say(agent, &pong);
 		break;
 	case AGENT_PONG:
 		agent->pong_ns = NEVER;
-		routes_heard(agent);
+		attachments_heard(agent);
 		sleep_answered(agent);
 		break;
 	default:
@@ -353,7 +353,10 @@ static int clock_arm(int fd)
 {
 	struct itimerspec never = {0};
 
-	/* Far away; what it is for is to be cancelled when the clock jumps, as after a suspend. */
+	/*
+	 * The timer never fires; it is cancelled when the clock jumps, as after a suspend, and that
+	 * is what it is for.
+	 */
 	clock_gettime(CLOCK_REALTIME, &never.it_value);
 	never.it_value.tv_sec += FOREVER_S;
 	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
@@ -399,7 +402,7 @@ int agent_init(struct agent *agent, const struct agent_options *options)
 	agent->line.sock = agent->uevents = agent->clock = agent->signals = -1;
 	agent->segment.links = -1;
 	agent->due_ns = agent->pong_ns = agent->sleep.due_ns = NEVER;
-	list_init(&agent->routes);
+	list_init(&agent->attachments);
 	by_hand_init(&agent->hand);
 	control_init(&agent->control);
 	boot_read(options->folder, agent->boot);
@@ -443,7 +446,7 @@ int agent_init(struct agent *agent, const struct agent_options *options)
  */
 void agent_deinit(struct agent *agent)
 {
-	routes_free(agent);
+	attachments_free(agent);
 	agent_line_deinit(&agent->line);
 	segment_deinit(&agent->segment);
 	logind_stop(agent);
@@ -538,7 +541,7 @@ static uint64_t agent_due(struct agent *agent)
 {
 	uint64_t due = min_t(uint64_t, agent->due_ns, agent->pong_ns);
 
-	due = min_t(uint64_t, due, routes_due(agent));
+	due = min_t(uint64_t, due, attachments_due(agent));
 	due = min_t(uint64_t, due, agent->sleep.due_ns);
 	due = min_t(uint64_t, due, control_due(&agent->control));
 	return min_t(uint64_t, due, logind_due(agent));
@@ -558,7 +561,7 @@ int agent_run(struct agent *agent)
 		unsigned n = WAITS;
 
 		agent_waits(agent, p);
-		n += routes_polls(agent, p + n);
+		n += attachments_polls(agent, p + n);
 		if (poll(p, n, timeout_of(agent_due(agent))) < 0 && errno != EINTR) {
 			log_err("waiting: %s", errno_text(errno));
 			return -errno;
@@ -566,19 +569,19 @@ int agent_run(struct agent *agent)
 		if (p[WAIT_SIGNALS].revents)
 			return 0;
 		if (p[WAIT_HANDS].revents)
-			routes_look(agent);
+			attachments_look(agent);
 		logind_work(agent);
 		control_work(agent, p + WAIT_CONTROL, 1 + CONTROL_CALLERS);
 		if (p[WAIT_LINKS].revents && segment_news(&agent->segment))
 			agent_doubt(agent);
 		if (p[WAIT_UEVENTS].revents && uevent_news(agent->uevents))
-			routes_look(agent);
+			attachments_look(agent);
 		if (p[WAIT_CLOCK].revents)
 			clock_jumped(agent);
 		if (p[WAIT_LINE].revents && agent->line.sock == p[WAIT_LINE].fd)
 			agent_line_ready(agent, p[WAIT_LINE].revents);
 		agent_timers(agent);
 		sleep_work(agent);
-		routes_work(agent);
+		attachments_work(agent);
 	}
 }

@@ -3,14 +3,14 @@
  * usbroute-agent: one connection to the daemon, and the devices that it says are this guest's.
  *
  *   agent.c   the connection: found, made, greeted, doubted, made again; and the loop
- *   routes.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
+ *   attachments.c  the devices: each is waited for, imported, put on a port of vhci-hcd, enumerated
  *   let_go.c  … and leave: by somebody's hand, or for a sleep
  *   sleep.c   the guest's sleep, of which logind.c or control.c tell
  *   check.c   what is missing here, for people
  *
- * One thread, one poll(2), no periodic work: where nothing happens, nothing runs. What the daemon
- * has not said is never attached; what others have attached is left alone, unless it hangs on this
- * daemon, which says that it is not this guest's any more.
+ * One thread, one poll(2), no periodic work: if nothing happens, nothing runs. It attaches only
+ * what the daemon has named. It leaves alone what others have attached, unless that comes from this
+ * daemon, and the daemon says that it is not this guest's any more.
  */
 #pragma once
 
@@ -65,8 +65,8 @@ struct agent {
 	unsigned high, super; /* free ports, as last said */
 	char told[AGENT_TEXT_SIZE]; /* what was last logged of a failure */
 
-	struct list routes;
-	unsigned n_routes;
+	struct list attachments;
+	unsigned n_attachments;
 	bool synced; /* the daemon has told all */
 
 	char boot[AGENT_BOOT_SIZE]; /* which boot of the guest this is; "": not known */
@@ -86,22 +86,22 @@ void agent_doubt(struct agent *agent);
 int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_sock);
 int agent_load_module(const struct agent_options *options);
 
-/* routes.c */
-void routes_told(struct agent *agent, const struct agent_message *message);
-void routes_synced(struct agent *agent);
-void routes_connection(struct agent *agent, bool up);
-void routes_look(struct agent *agent);
-uint64_t routes_due(const struct agent *agent);
-void routes_work(struct agent *agent);
-unsigned routes_polls(struct agent *agent, struct pollfd *polls);
-void routes_free(struct agent *agent);
+/* attachments.c */
+void attachments_told(struct agent *agent, const struct agent_message *message);
+void attachments_synced(struct agent *agent);
+void attachments_connection(struct agent *agent, bool up);
+void attachments_look(struct agent *agent);
+uint64_t attachments_due(const struct agent *agent);
+void attachments_work(struct agent *agent);
+unsigned attachments_polls(struct agent *agent, struct pollfd *polls);
+void attachments_free(struct agent *agent);
 
 /* let_go.c */
-void routes_heard(struct agent *agent);
-void routes_rest(struct agent *agent);
-bool routes_resting(struct agent *agent);
-int routes_in_use(const struct agent *agent);
-void routes_wake(struct agent *agent);
+void attachments_heard(struct agent *agent);
+void attachments_rest(struct agent *agent);
+bool attachments_resting(struct agent *agent);
+int attachments_in_use(const struct agent *agent);
+void attachments_wake(struct agent *agent);
 
 /* boot.c */
 void boot_read(const char *folder, char boot[AGENT_BOOT_SIZE]);

@@ -38,7 +38,7 @@ void boot_read(const char *folder, char boot[AGENT_BOOT_SIZE])
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && read(fd, boot, AGENT_BOOT_SIZE - 1) == AGENT_BOOT_SIZE - 1 && is_boot(boot))
 		return;
-	/* Early in a boot the kernel may have no random numbers yet; then the clock will do. */
+	/* Early in a boot the kernel may have no random numbers yet; then the clock is enough. */
 	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
 		number = agent_now();
 	snprintf(boot, AGENT_BOOT_SIZE, "%016llx", (unsigned long long)number);

@@ -68,7 +68,7 @@ bool by_hand_news(struct by_hand *hand)
 }
 
 /**
- * by_hand_forget() - what was written just now was written by this program
+ * by_hand_forget() - this program itself has just written
  * @hand:	initialised
  */
 void by_hand_forget(struct by_hand *hand)

@@ -3,9 +3,9 @@
  * Who detaches in this guest: this program, or somebody by hand.
  *
  * `usbip detach` removes the port's file, then writes the port to vhci-hcd's file `detach` (Linux,
- * tools/usb/usbip/src/usbip_detach.c); others only write. That file's writers are told by
- * inotify(7), whoever they are. A connection that dies by itself does neither: so a device that
- * leaves its port without such a write was not detached by hand.
+ * tools/usb/usbip/src/usbip_detach.c); others only write. inotify(7) tells of writes to that file,
+ * whoever writes. A connection that dies by itself causes none: so a device that leaves its port
+ * without such a write was not detached by hand.
  */
 #pragma once
 

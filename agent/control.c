@@ -8,26 +8,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "agent/agent.h"
 
+#define SOCKET_NAME	 "control"
 #define WORD_MAX	 16
 #define ANSWER		 "done"
 #define PATIENCE_SECONDS 10		     /* of who asks */
 #define NO_ROOM_NS	 (1 * NS_PER_SECOND) /* without a free descriptor */
-
-static int address_of(struct sockaddr_un *address, const char *folder)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	return snprintf(address->sun_path, sizeof(address->sun_path), "%s/control", folder) <
-			       (int)sizeof(address->sun_path)
-		       ? 0
-		       : -ENAMETOOLONG;
-}
 
 /**
  * control_init() - begin, with nobody to hear
@@ -49,21 +41,22 @@ void control_init(struct control *control)
  */
 int control_listen(struct control *control, const char *folder)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address;
-	int r = address_of(&address, folder);
+	const struct unix_place place = {
+		.folder = folder,
+		.name = SOCKET_NAME,
+		.type = SOCK_SEQPACKET,
+		.backlog = CONTROL_CALLERS,
+		.mode = 0600,
+		.group = UNIX_NO_GROUP,
+	};
+	int r;
 
-	if (fd < 0)
-		return -errno;
-	if (r < 0)
-		return r;
 	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(address.sun_path, 0600) < 0 || listen(fd, CONTROL_CALLERS) < 0)
-		return -errno;
-	control->listener = take_fd(&fd);
+	r = unix_listen(&place);
+	if (r < 0)
+		return r;
+	control->listener = r;
 	return 0;
 }
 
@@ -116,7 +109,9 @@ static void control_accept(struct control *control)
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(peer);
 
-	/* Who can't be taken stays in the queue, and would wake this program for ever. */
+	/*
+	 * A caller that can't be accepted stays in the queue, and would wake this program for ever.
+	 */
 	control->due_ns = sock < 0 && errno != EAGAIN ? agent_now() + NO_ROOM_NS : 0;
 	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
 	    (peer.uid != 0 && peer.uid != geteuid()))
@@ -202,10 +197,13 @@ int control_ask(const char *folder, const char *word)
 	struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
 	struct sockaddr_un address;
 	char answer[WORD_MAX];
+	int r = unix_address(&address, folder, SOCKET_NAME);
 
-	if (sock < 0 || address_of(&address, folder) < 0 ||
-	    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
-		log_err("%s: %s", folder, errno_text(errno));
+	if (r == 0 && (sock < 0 ||
+		       setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0))
+		r = -errno;
+	if (r < 0) {
+		log_err("%s: %s", folder, errno_text(r));
 		return 1;
 	}
 	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0) {

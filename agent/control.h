@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The socket by which `usbroute-agent --let-go` and `--take-back` ask the agent that runs here: for
- * hooks of systems without logind. Only root, or who runs the agent, is heard. A caller says one
+ * hooks of systems without logind. Only root, or the user of the agent, is heard. A caller says one
  * word, and is answered when it is done.
  */
 #pragma once

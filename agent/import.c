@@ -1,42 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The first words of a USB/IP connection; see import.h. Names and layout are those of Linux,
- * tools/usb/usbip/src/usbip_network.h and libsrc/usbip_common.h.
- */
+/* The first words of a USB/IP connection; see import.h. */
 #include "agent/import.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#include "base/endian_types.h"
+#include "usbip/usbip_spec.h"
 
-#define USBIP_VERSION 0x0111
-#define OP_REQ_IMPORT 0x8003
-#define OP_REP_IMPORT 0x0003
-
-enum { ST_OK, ST_NA, ST_DEV_BUSY, ST_DEV_ERR, ST_NODEV, ST_ERROR };
-
-struct op_common {
-	be16 version, code;
-	be32 status;
-};
-
-struct op_import_request {
+struct request {
 	struct op_common common;
-	char busid[32];
+	struct op_import_request import;
 };
-static_assert(sizeof(struct op_import_request) == IMPORT_REQUEST_SIZE, "OP_REQ_IMPORT");
+static_assert(sizeof(struct request) == IMPORT_REQUEST_SIZE, "OP_REQ_IMPORT");
 
-struct op_import_reply {
+struct reply {
 	struct op_common common;
-	char path[256], busid[32];
-	be32 busnum, devnum, speed;
-	be16 idVendor, idProduct, bcdDevice;
-	uint8_t bDeviceClass, bDeviceSubClass, bDeviceProtocol;
-	uint8_t bConfigurationValue, bNumConfigurations, bNumInterfaces;
+	struct usbip_usb_device device;
 };
-static_assert(sizeof(struct op_import_reply) == IMPORT_REPLY_SIZE, "OP_REP_IMPORT");
+static_assert(sizeof(struct reply) == IMPORT_REPLY_SIZE, "OP_REP_IMPORT");
 
 /**
  * import_request() - ask for a device
@@ -45,10 +27,10 @@ static_assert(sizeof(struct op_import_reply) == IMPORT_REPLY_SIZE, "OP_REP_IMPOR
  */
 void import_request(uint8_t request[IMPORT_REQUEST_SIZE], const char *busid)
 {
-	struct op_import_request op = {
+	struct request op = {
 		.common = {.version = be16_of(USBIP_VERSION), .code = be16_of(OP_REQ_IMPORT)}};
 
-	memcpy(op.busid, busid, strnlen(busid, sizeof(op.busid) - 1));
+	memcpy(op.import.busid, busid, strnlen(busid, sizeof(op.import.busid) - 1));
 	memcpy(request, &op, sizeof(op));
 }
 
@@ -65,7 +47,7 @@ void import_request(uint8_t request[IMPORT_REQUEST_SIZE], const char *busid)
  */
 int import_parse(const uint8_t *reply, size_t len, const char *busid, struct import_reply *ret)
 {
-	struct op_import_reply op = {0};
+	struct reply op = {0};
 	uint32_t busnum, devnum;
 
 	if (len < IMPORT_REFUSAL_SIZE)
@@ -75,21 +57,23 @@ int import_parse(const uint8_t *reply, size_t len, const char *busid, struct imp
 	    be16_get(op.common.code) != OP_REP_IMPORT)
 		return -EPROTO;
 	switch (be32_get(op.common.status)) {
-	case ST_OK:
+	case USBIP_ST_OK:
 		break;
-	case ST_NODEV:
+	case USBIP_ST_NODEV:
 		return -ENODEV;
-	case ST_DEV_BUSY:
+	case USBIP_ST_DEV_BUSY:
 		return -EBUSY;
 	default:
 		return -EIO;
 	}
 	if (len < sizeof(op))
 		return IMPORT_MORE;
-	busnum = be32_get(op.busnum);
-	devnum = be32_get(op.devnum);
-	if (strncmp(op.busid, busid, sizeof(op.busid)) || busnum > 0xffff || devnum > 0xffff)
+	busnum = be32_get(op.device.busnum);
+	devnum = be32_get(op.device.devnum);
+	if (strncmp(op.device.busid, busid, sizeof(op.device.busid)) || busnum > 0xffff ||
+	    devnum > 0xffff)
 		return -EPROTO;
-	*ret = (struct import_reply){.devid = busnum << 16 | devnum, .speed = be32_get(op.speed)};
+	*ret = (struct import_reply){.devid = busnum << 16 | devnum,
+				     .speed = be32_get(op.device.speed)};
 	return 0;
 }

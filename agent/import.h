@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define USBIP_PORT	    3240
+#include "usbip/usbip_op.h"
+
 #define IMPORT_REQUEST_SIZE 40
 #define IMPORT_REFUSAL_SIZE 8 /* an answer that refuses ends here */
 #define IMPORT_REPLY_SIZE   320

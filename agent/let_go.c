@@ -3,60 +3,63 @@
  * Devices that leave their ports on purpose: by somebody's hand (by_hand.h), and for a sleep
  * (sleep.h).
  *
- * What was let go of by hand is told to the daemon, and forgotten here when the daemon has heard it; it comes back when the daemon
- * names it again. A daemon that does not understand that has it taken back at once, as ever.
+ * The daemon is told of a device that was let go of by hand. When it has heard that, the device is
+ * forgotten here, and comes back when the daemon names it again. With a daemon that does not
+ * understand LETGO, the device is taken back at once, as always.
  */
 #include <errno.h>
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "agent/route.h"
+#include "agent/attachment.h"
 
-/* How long after a write without a name a port that gets free is taken for the one that it named. */
+/* If a write names no known port, a port that gets free within this time counts as the one. */
 #define UNNAMED_NS (2 * NS_PER_SECOND)
 
 /**
- * routes_hands() - see whether somebody has detached something
+ * attachments_hands() - see whether somebody has detached something
  * @agent:	the agent
  */
-void routes_hands(struct agent *agent)
+void attachments_hands(struct agent *agent)
 {
 	bool named = false;
 
 	by_hand_watch(&agent->hand, agent->vhci.folder);
 	if (!by_hand_news(&agent->hand))
 		return;
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 		struct vhci_peer peer;
 
-		if (route->state < STARTING || !route->filed ||
-		    vhci_peer_read(&agent->vhci, route->port, &peer) != -ENOENT)
+		if (attachment->state < STARTING || !attachment->filed ||
+		    vhci_peer_read(&agent->vhci, attachment->port, &peer) != -ENOENT)
 			continue;
-		route->by_hand = named = true;
+		attachment->by_hand = named = true;
 	}
 	if (!named)
 		agent->hand.unnamed_until = agent_now() + UNNAMED_NS;
 }
 
 /**
- * route_was_let_go() - whether a device has left its port by somebody's hand
+ * attachment_was_let_go() - whether a device has left its port by somebody's hand
  * @agent:	the agent
- * @route:	the device
+ * @attachment:	the device
  * @port:	its port as it is now, or NULL
  */
-bool route_was_let_go(struct agent *agent, const struct route *route, const struct vhci_port *port)
+bool attachment_was_let_go(struct agent *agent, const struct attachment *attachment,
+			   const struct vhci_port *port)
 {
 	struct vhci_peer peer;
 
 	/* A controller that has gone takes all with it, and a broken port breaks by itself. */
 	if (!port || port->status != VHCI_FREE)
 		return false;
-	if (route->by_hand)
+	if (attachment->by_hand)
 		return true;
-	/* Where writers can't be seen, the file is all there is to go by. */
+	/* If writes can't be seen, only the file can tell. */
 	if (agent->hand.watch < 0)
-		return route->filed && vhci_peer_read(&agent->vhci, route->port, &peer) == -ENOENT;
+		return attachment->filed &&
+		       vhci_peer_read(&agent->vhci, attachment->port, &peer) == -ENOENT;
 	if (agent->hand.unnamed_until <= agent_now())
 		return false;
 	agent->hand.unnamed_until = 0;
@@ -64,93 +67,93 @@ bool route_was_let_go(struct agent *agent, const struct route *route, const stru
 }
 
 /**
- * route_lets_go() - tell the daemon that a device was let go of by hand
+ * attachment_lets_go() - tell the daemon that a device was let go of by hand
  * @agent:	the agent
- * @route:	the device, on no port
+ * @attachment:	the device, on no port
  *
- * Until the daemon has answered what is said after that (routes_heard()), it may not have heard it.
+ * Until the daemon has answered what is said after that (attachments_heard()), it may not have heard it.
  *
  * Return: whether that is so; else the daemon would not understand, or is not there at the moment.
  */
-bool route_lets_go(struct agent *agent, struct route *route)
+bool attachment_lets_go(struct agent *agent, struct attachment *attachment)
 {
 	struct agent_message ping = {.verb = AGENT_PING};
 
-	if (agent->state != AGENT_TALKING || !agent->daemon_lets_go || !route->told)
+	if (agent->state != AGENT_TALKING || !agent->daemon_lets_go || !attachment->told)
 		return false;
 	log_notice("%s: detached by somebody here; it comes back when the host says so",
-		   route_name(route));
-	route_say(agent, route, AGENT_LETGO);
+		   attachment_name(attachment));
+	attachment_say(agent, attachment, AGENT_LETGO);
 	agent_say(agent, &ping);
 	agent->pong_ns = min_t(uint64_t, agent->pong_ns, agent_now() + AGENT_PONG_NS);
-	route->sock = fd_close(route->sock);
-	route->state = WAITING;
-	route->due_ns = NEVER;
-	route->let_go = true;
+	attachment->sock = fd_close(attachment->sock);
+	attachment->state = WAITING;
+	attachment->due_ns = NEVER;
+	attachment->let_go = true;
 	return true;
 }
 
 /**
- * routes_heard() - the daemon has heard all that was said
+ * attachments_heard() - the daemon has heard all that was said
  * @agent:	the agent; what was let go of by hand is the daemon's to name again
  */
-void routes_heard(struct agent *agent)
+void attachments_heard(struct agent *agent)
 {
-	list_for_each_safe(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each_safe(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		if (route->let_go && route->told)
-			route_forget(agent, route);
+		if (attachment->let_go && attachment->told)
+			attachment_forget(agent, attachment);
 	}
 }
 
 /* ------------------------------------------------------------- for a sleep */
 
 /**
- * routes_rest() - let go of all, for a sleep
- * @agent:	the agent; nothing is attached until routes_wake()
+ * attachments_rest() - let go of all, for a sleep
+ * @agent:	the agent; nothing is attached until attachments_wake()
  */
-void routes_rest(struct agent *agent)
+void attachments_rest(struct agent *agent)
 {
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		route->leaving = route->state >= STARTING;
-		if (route->leaving)
-			route_take_off(agent, route->port);
-		route->sock = fd_close(route->sock);
-		route->state = WAITING;
-		route->due_ns = NEVER;
+		attachment->leaving = attachment->state >= STARTING;
+		if (attachment->leaving)
+			attachment_take_off(agent, attachment->port);
+		attachment->sock = fd_close(attachment->sock);
+		attachment->state = WAITING;
+		attachment->due_ns = NEVER;
 	}
 }
 
 /**
- * routes_resting() - whether all that was let go of has left its port
+ * attachments_resting() - whether all that was let go of has left its port
  * @agent:	the agent
  */
-bool routes_resting(struct agent *agent)
+bool attachments_resting(struct agent *agent)
 {
 	bool resting = true;
 
 	if (vhci_read(&agent->vhci, &agent->status) < 0)
 		return true;
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
-		const struct vhci_port *port = vhci_find(&agent->status, route->port);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
+		const struct vhci_port *port = vhci_find(&agent->status, attachment->port);
 
-		route->leaving = route->leaving && port && port->status != VHCI_FREE;
-		resting = resting && !route->leaving;
+		attachment->leaving = attachment->leaving && port && port->status != VHCI_FREE;
+		resting = resting && !attachment->leaving;
 	}
 	return resting;
 }
 
 /**
- * routes_in_use() - a port that keeps vhci-hcd from sleeping all the same
+ * attachments_in_use() - a port that keeps vhci-hcd from sleeping all the same
  * @agent:	the agent, resting
  *
  * Return: its number, or -1.
  */
-int routes_in_use(const struct agent *agent)
+int attachments_in_use(const struct agent *agent)
 {
 	for (unsigned i = 0; i < agent->status.n; i++)
 		if (agent->status.ports[i].status != VHCI_FREE)
@@ -159,19 +162,19 @@ int routes_in_use(const struct agent *agent)
 }
 
 /**
- * routes_wake() - take back what is this guest's
+ * attachments_wake() - take back what is this guest's
  * @agent:	the agent, awake
  */
-void routes_wake(struct agent *agent)
+void attachments_wake(struct agent *agent)
 {
-	list_for_each(it, &agent->routes) {
-		struct route *route = list_entry(it, struct route, link);
+	list_for_each(it, &agent->attachments) {
+		struct attachment *attachment = list_entry(it, struct attachment, link);
 
-		route->leaving = false;
-		if (route->state != WAITING || route->let_go)
+		attachment->leaving = false;
+		if (attachment->state != WAITING || attachment->let_go)
 			continue;
-		route->failures = 0;
-		route->held = false;
-		route->due_ns = agent_now();
+		attachment->failures = 0;
+		attachment->held = false;
+		attachment->due_ns = agent_now();
 	}
 }

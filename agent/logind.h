@@ -3,10 +3,10 @@
  * logind, where there is one: it tells when the system goes to sleep (PrepareForSleep), and delays the
  * sleep while this program holds one of its inhibitors (org.freedesktop.login1(5)).
  *
- * libsystemd is looked for when the program starts, and is not needed to start: without it, without
- * D-Bus, without logind, or where the build left this out (-Dagent-logind=disabled), nothing is
- * missing but this; then a hook says when the system sleeps (control.h). A bus or a logind that
- * ends and comes again is found again.
+ * The program looks for libsystemd when it starts, and starts without it, too. Without it, without
+ * D-Bus, without logind, or if the build left this out (-Dagent-logind=disabled), only this is
+ * missing; then a hook says when the system sleeps (control.h). A bus or a logind that ends and
+ * comes again is found again.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which of the guest's interfaces is on the private segment: the one that the user names, or the
- * one at whose other end fe80::1, or the daemon's IPv4 address, has the daemon's own MAC. No other
- * is spoken to, but for an empty datagram to each Ethernet's fe80::1, which makes the kernel ask
- * who that is. And news from the kernel: links that come and go, USB devices that come and go.
- * Those are only hints to look again; nothing of them is believed.
+ * one at whose other end fe80::1, or the daemon's IPv4 address, has the daemon's own MAC. Nothing
+ * is sent to any other, except an empty datagram to fe80::1 on each Ethernet, which makes the
+ * kernel ask who that is. Also news from the kernel: links and USB devices that come and go. These
+ * are only hints to look again; what they say is not trusted.
  */
 #pragma once
 

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "agent/agent.h"
 
-/* logind waits for 5 s (InhibitDelayMaxSec= in logind.conf), and some of that is others'. */
+/* logind waits for 5 s (InhibitDelayMaxSec= in logind.conf), and others need some of that. */
 #define LET_GO_NS (3 * NS_PER_SECOND)
 #define LOOK_NS	  (20 * NS_PER_MS)
 /* The kernel gives user space 20 s to freeze. */
@@ -37,11 +37,11 @@ static void sleep_look(struct agent *agent)
 	struct sleep *sleep = &agent->sleep;
 	int port;
 
-	if (!routes_resting(agent) && sleep->limit_ns > agent_now()) {
+	if (!attachments_resting(agent) && sleep->limit_ns > agent_now()) {
 		sleep->due_ns = agent_now() + LOOK_NS;
 		return;
 	}
-	port = routes_in_use(agent);
+	port = attachments_in_use(agent);
 	if (port >= 0)
 		log_warning("port %d of vhci-hcd is in use, by what usbrouted does not know; the "
 			    "kernel refuses to sleep until `usbip detach -p %d`",
@@ -72,7 +72,7 @@ void sleep_begin(struct agent *agent)
 	sleep->slept_ns = slept();
 	sleep->waking = false;
 	say(agent, AGENT_SLEEP);
-	routes_rest(agent);
+	attachments_rest(agent);
 	sleep_look(agent);
 }
 
@@ -108,7 +108,7 @@ void sleep_answered(struct agent *agent)
 	if (!agent->sleep.waking)
 		return;
 	agent->sleep.waking = false;
-	routes_wake(agent);
+	attachments_wake(agent);
 }
 
 /**
@@ -133,7 +133,7 @@ static bool is_watched(struct agent *agent)
  */
 void sleep_clock(struct agent *agent)
 {
-	/* The two clocks are not read at once: what is less than this was no sleep. */
+	/* The two clocks are not read at the same moment: less than this was no sleep. */
 	if (agent->sleep.state == SLEEP_ASLEEP && !is_watched(agent) &&
 	    slept() > agent->sleep.slept_ns + NS_PER_MS * 10)
 		sleep_end(agent);

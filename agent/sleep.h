@@ -6,9 +6,9 @@
  *
  *   AWAKE --sleep_begin()--> LETTING_GO --all ports free, or 3 s--> ASLEEP --sleep_end()--> AWAKE
  *
- * Who says that a sleep begins and ends: logind (logind.h), or whoever calls this program with
- * --let-go and --take-back (control.h). logind's word counts: between a suspend and the hibernation
- * that follows it, for example, the system is awake for a moment. Where nobody says that the sleep has
+ * logind says that a sleep begins and ends (logind.h), or whoever calls this program with --let-go
+ * and --take-back (control.h). logind's word counts: between a suspend and the hibernation that
+ * follows it, for example, the system is awake for a moment. If nobody says that the sleep has
  * ended, it ends when the system has slept, or when it has not slept within a minute.
  */
 #pragma once

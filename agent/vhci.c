@@ -458,7 +458,7 @@ int vhci_peer_write(const struct vhci *vhci, unsigned number, const struct vhci_
 	if (mkdir(vhci->files, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	n = snprintf(text, sizeof(text), "%s %u %s\n", peer->host, peer->port, peer->busid);
-	/* What reads it has room for so much. */
+	/* Its readers have room for so much. */
 	if (n >= 100)
 		return -ENAMETOOLONG;
 	unlink(path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Eventfds of somebody else's; see bell.h.
+ * Ringing somebody else's eventfd; see bell.h.
  *
  * Kernel facts relied on (6.1 to 6.18): REGISTER_EVENTFD compares the file's operations with an eventfd's
  * and else fails with EINVAL (fs/eventfd.c, eventfd_ctx_fileget()); a completion rings by eventfd_signal(),
@@ -25,7 +25,7 @@ static int bell_register(struct bell *bell, unsigned what, void *arg, unsigned n
 
 /**
  * bell_init() - make a bell that is attached to nothing
- * @bell:	stays where it is until bell_deinit(), which is fine also where this failed
+ * @bell:	stays where it is until bell_deinit(), which may be called even if this failed
  *
  * Return: 0 or a negative errno.
  */
@@ -87,7 +87,7 @@ int bell_attach(struct bell *bell, int fd)
  * bell_detach() - ring nothing any more
  * @bell:	the bell, attached or not
  *
- * What a loop was asked for and hasn't done yet is done now.
+ * If a loop was asked to ring it and has not done so yet, it is rung now.
  */
 void bell_detach(struct bell *bell)
 {

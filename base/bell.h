@@ -2,13 +2,14 @@
 /*
  * An eventfd of somebody else's, rung without ever waiting.
  *
- * Who has an eventfd may have filled its counter, and may turn O_NONBLOCK off at any time: then write(2)
- * waits for as long as he likes. A bell is an io_uring with that eventfd registered: the kernel adds one to
- * the counter at each completion, and what the counter has no room for is dropped. To ring is to complete
- * an operation that does nothing. No other descriptor can be registered, and to find that out the kernel
- * calls nothing that belongs to the descriptor: so a bell also tells an eventfd from all else.
+ * The owner of an eventfd may have filled its counter, and may turn O_NONBLOCK off at any time.
+ * write(2) may then wait for ever. A bell is an io_uring with that eventfd registered: the kernel
+ * adds one to the counter at each completion, and what the counter has no room for is dropped.
+ * Ringing it completes an operation that does nothing. Only an eventfd can be registered, and the
+ * kernel finds that out without calling the descriptor's own code. So a bell also says whether a
+ * descriptor is an eventfd.
  *
- * Whoever has a loop may have its next turn ring the bell (loop_ring()), which takes no call of its own.
+ * A loop can ring a bell in its next turn (loop_ring()), without a system call for it.
  *
  * States: detached -> attached -> detached … One thread at a time; its owner sees to that.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The closer; see stranger.h and usher.h for what it is good for, closer.h for who may call it.
+ * The closer. stranger.h and usher.h say what it is for, closer.h who may call it.
  *
- * A process of one thread that takes nothing from its lines itself: each message is taken by a child that
- * was forked for it, so that what is in it can hold up nobody but that child. The children that close are
- * CLOSING_MAX at the most; ushers stay for as long as their connection, USHERS_A_NAME for one name.
+ * It is a process with one thread, and takes no message itself. It forks a child for each, so that
+ * what comes with a message can hold up only that child. At most CLOSING_MAX children close at a
+ * time. An usher stays as long as its connection; one name may have USHERS_A_NAME of them.
  */
 #include "base/closer.h"
 
@@ -86,8 +86,8 @@ static void keep_only(const int *fds, unsigned n)
 }
 
 /*
- * Take one socket from the line, say that it was taken, and let go of it once its sender has. A socket that
- * lingers does not do so at the end of a process; what takes longer takes it here.
+ * Take one socket from the line, say that it was taken, and let go of it once its sender has. The
+ * end of a process does not wait for a socket that lingers; whatever else takes long takes it here.
  */
 static _Noreturn void closing_child(int line, int taken)
 {
@@ -97,7 +97,7 @@ static _Noreturn void closing_child(int line, int taken)
 
 	if (fd_receive(line, &byte, 1, fds, 2, &n, MSG_DONTWAIT) > 0 && n == 2 &&
 	    write(taken, &byte, 1) == 1) {
-		/* Who reads our starter's log does not wait, either. */
+		/* The reader of our starter's log must not wait for this process's end. */
 		for (int i = 0; i < 3; i++)
 			dup2(fds[1], i);
 		while (read(fds[1], &byte, 1) < 0)
@@ -130,10 +130,10 @@ static _Noreturn void usher_child(const struct closer *c, int line, int taken)
 }
 
 /*
- * A child for what has come over a line. Its parent never has the socket: the last one to close it is who
- * has to wait.
+ * Fork a child for what has come over a line. The parent never has the socket, for the last one to
+ * close it may have to wait.
  *
- * Return: its id, and what it has written when it had taken the socket; -1: nothing was taken.
+ * Return: its id, and what it wrote once it had taken the socket; -1: nothing was taken.
  */
 static pid_t closer_fork(const struct closer *c, int line, bool usher, char *ret, size_t size)
 {
@@ -172,13 +172,15 @@ static bool usher_begin(struct closer *c, int line)
 	struct usher_child child;
 
 	child.pid = closer_fork(c, line, true, child.name, sizeof(child.name));
-	/* One that finds no place here has been told so, and ends. */
+	/* An usher without a place here was told so, and ends. */
 	if (child.pid > 0 && c->n_ushers < USHERS_MAX)
 		c->ushers[c->n_ushers++] = child;
 	return child.pid > 0;
 }
 
-/* It hears bytes of nobody, but what it takes is strangers', and its ushers hear them. */
+/*
+ * The closer reads no stranger's bytes, but it takes their descriptors; its ushers read bytes, too.
+ */
 static int closer_give_up(const struct sandbox_user *user)
 {
 	int r = user && geteuid() == 0 ? sandbox_become(user, NULL, 0) : 0;
@@ -199,7 +201,7 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES], const struct sa
 	prctl(PR_SET_NAME, "usbrouted-close");
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	/* Nothing else of its starter's is kept open by it. */
+	/* It keeps nothing else of its starter's open. */
 	keep_only(lines, CLOSER_LINES);
 	sigemptyset(&all);
 	sigaddset(&all, SIGCHLD);
@@ -211,7 +213,7 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES], const struct sa
 	for (;;) {
 		bool full = c.n_closing == CLOSING_MAX;
 
-		/* One that can't be killed is one fewer to close with. */
+		/* A child that can't be killed keeps its place. */
 		if (full && c.n_killed < c.n_closing)
 			kill(c.closing[c.n_killed++], SIGKILL);
 		p[0].fd = full ? -1 : 3;
@@ -229,7 +231,7 @@ static _Noreturn void closer_main(const int lines[CLOSER_LINES], const struct sa
 	_exit(0);
 }
 
-/* It says so when it has given up its rights; else it has ended. */
+/* It says so once it has given up its rights; if the line ends first, it has ended. */
 static int closer_stands(void)
 {
 	struct pollfd p = {.fd = closer_lines[CLOSER_CLOSE], .events = POLLIN};

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Whether the loader has written into its code, which then is no copy of the file. */
+/* Whether the loader has written into its code: then the pages are no copy of the file. */
 static bool has_changed_code(const struct dl_phdr_info *info)
 {
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
@@ -46,10 +46,11 @@ static int give_back(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /**
- * code_pages_give_back() - let go of the pages that only beginning has touched
+ * code_pages_give_back() - let go of the pages that only the start has touched
  *
- * To be called once a process has begun. What it runs from then on comes back from the file, or from the
- * kernel's copy of it, as it is touched. A debugger's breakpoints in these pages are lost.
+ * Call it once a process has started. What the process runs from then on comes back from the file,
+ * or from the kernel's copy of it, when it is touched. A debugger's breakpoints in these pages are
+ * lost.
  */
 void code_pages_give_back(void)
 {

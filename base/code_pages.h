@@ -2,8 +2,9 @@
 /*
  * The pages of the program's and its libraries' files that are mapped here to be read or run.
  *
- * Beginning touches most of them once: the loader every library's names, libc its name services, all of us
- * what shuts a process in. The kernel keeps them mapped until memory is short, in each of our processes.
+ * Most of them are touched once, at the start: by the loader, which reads each library's names, by
+ * libc's name services, by the code that shuts a process in. The kernel keeps them mapped in each
+ * of our processes until memory is short.
  */
 #pragma once
 

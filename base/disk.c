@@ -50,7 +50,10 @@ static int node_find(const struct disk_tree *tree, const char *name)
 	return -ENOENT;
 }
 
-/* Add a block device that is not there yet. What goes meanwhile is left out: it is in no use. */
+/*
+ * Add a block device that is not in the tree yet. One that has gone meanwhile is left out: nothing
+ * uses it.
+ */
 static int node_add(struct disk_tree *tree, const char *sysfs, const char *name, int on,
 		    bool holder)
 {
@@ -82,7 +85,7 @@ static char *node_path(const char *sysfs, const char *name)
 	return realpath(path, NULL);
 }
 
-/* What a partition's folder lies in is its disk's. */
+/* A partition's folder lies in its disk's folder. */
 static int partition_of(const struct disk_tree *tree, char *path)
 {
 	char *end = strrchr(path, '/');
@@ -174,7 +177,7 @@ int disk_tree_read(struct disk_tree *tree, const char *sysfs, const char *device
 		return r;
 	if (tree->n > DISKS_MAX)
 		return -E2BIG;
-	/* What is made of disks may have partitions, and others may be made of these. */
+	/* A device that is made of disks may have partitions, and others may be made of these. */
 	do {
 		n = tree->n;
 		if (n)
@@ -319,8 +322,8 @@ static void node_text(const struct disk_node *node, char *text, size_t size)
  * disk_use_text() - a use in words
  * @tree:	where @node is
  * @use:	as disk_uses() says, as are @node and @path
- * @text:	"sda1 is mounted at /mnt", "sda2 is held by dm-0 (backup)"; of a path what does not
- *		fit is left out, and what is no text is changed
+ * @text:	"sda1 is mounted at /mnt", "sda2 is held by dm-0 (backup)"; a path that is too long
+ *		is cut, and bytes that are no text are replaced
  * @size:	room there, in bytes
  */
 void disk_use_text(const struct disk_tree *tree, enum disk_use use, const struct disk_node *node,

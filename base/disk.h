@@ -4,7 +4,7 @@
  * /proc/swaps say. Nothing is opened but these files, and nothing is changed.
  *
  * It says where a disk is used, for people and for unmounting. It can't say that a disk is not
- * used: another namespace's mounts are not seen here. That an exclusive open can
+ * used: another namespace's mounts are not seen here. An exclusive open can say that
  * (daemon/broker/broker_disk.h).
  */
 #pragma once

@@ -46,11 +46,12 @@ static inline int take_fd(int *fd)
 
 ssize_t fd_read_file(const char *path, void *data, size_t size);
 /**
- * fd_stat() - what there is to know of an open file
+ * fd_stat() - stat an open file
  * @fd:		the file
  * @st:		filled in
  *
- * libc's fstat() asks by a call that takes paths, too, which a VM's process must not make (sandbox.h).
+ * libc's fstat() uses a system call that also takes paths, which a VM's process must not make
+ * (sandbox.h).
  *
  * Return: 0, or -1 with errno.
  */

@@ -55,7 +55,7 @@ int listener_accept(struct listener *listener, const char *who)
 {
 	int sock = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	/* Else it is the connection's own error: it has gone. */
+	/* Any other error is the connection's own: it has gone. */
 	if (sock < 0 &&
 	    (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 		log_limited(&listener->limit, LOG_LEVEL_WARNING, "%s: a connection has to wait: %s",

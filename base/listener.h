@@ -2,9 +2,9 @@
 /*
  * A listening socket in a loop. It owns no descriptor; its owner accepts one connection a call.
  *
- * Where a connection can't be accepted for want of descriptors or memory, it stays in the backlog
- * and the socket stays readable: listening at once again would spin. So it pauses, and says so once
- * in a while.
+ * If a connection can't be accepted for want of descriptors or memory, it stays in the backlog, and
+ * the socket stays readable: waiting for it at once would spin. So the listener pauses, and logs
+ * that now and then.
  */
 #pragma once
 

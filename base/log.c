@@ -2,10 +2,10 @@
 /*
  * Log sink: stderr, one write a line, so that lines of several threads never mix.
  *
- * A line is written without waiting: where nobody reads, it is lost and counted, and the first line
- * that goes out again says how many were. stderr itself may be shared with others who want to wait, so
- * it is left as it is: a socket is told with each line not to wait, and anything else is opened once
- * more with O_NONBLOCK. Where that is refused, stderr is written as it is.
+ * A line is written without waiting. If nobody reads, it is lost and counted, and the next line
+ * that goes out says how many were lost. Others may share stderr and want to wait, so its flags are
+ * left alone: a socket is told with each line not to wait, and anything else is opened once more
+ * with O_NONBLOCK. If that is refused, stderr is written as it is.
  *
  * Owns the level, the form and that descriptor; they are set once in log_init(), before any thread.
  */
@@ -64,7 +64,7 @@ static bool log_write(const char *line, size_t len)
 	ssize_t n = log_to_socket ? send(log_fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL)
 				  : write(log_fd, line, len);
 
-	/* Of a line that went out in part the rest is lost: there is no place to keep it. */
+	/* If only a part of a line went out, the rest is lost: there is no place to keep it. */
 	return n >= 0;
 }
 

@@ -3,7 +3,7 @@
  * Log lines to stderr, with a journal level in front where systemd reads them.
  *
  * A line names its object first ("vm2: …", "keyboard: …"). No payload byte is ever logged, at any
- * level: a trace of a keyboard is a key logger. What a peer can trigger at will goes through
+ * level: a trace of a keyboard is a key logger. A line that a peer can trigger at will goes through
  * log_limited().
  */
 #pragma once
@@ -22,8 +22,8 @@ enum log_level {
 };
 
 /*
- * One source of lines that a peer can trigger: 5 at once, and one more for each ten seconds that pass,
- * so that one that has been quiet for 50 s has all 5 again. All zeros at first.
+ * A source of lines that a peer can trigger. It may log 5 at once, and one more for each ten
+ * seconds that pass, so that after 50 quiet seconds it may log 5 again. All zeros at first.
  */
 struct log_limit {
 	uint64_t full_ns;    /* when all 5 are there again; CLOCK_MONOTONIC */

@@ -6,8 +6,8 @@
  * generation; a slot whose generation has moved on is never dispatched to. Completions that are
  * there at the start of a turn are all handled in that turn, at most the completion queue's size.
  *
- * A timer is nothing in the kernel: the wait lasts until the first one is due. So a timer that is set and
- * taken back, as one is with each URB, costs no call, no operation and no turn.
+ * The kernel knows no timers: the loop waits until the first one is due. So a timer that is set and
+ * taken back, as happens with each URB, costs no call, no operation and no turn.
  *
  * Kernel facts relied on: DEFER_TASKRUN and SINGLE_ISSUER are of Linux 6.1; a multishot poll whose
  * completion lacks CQE_F_MORE has ended and must be added again; with DEFER_TASKRUN completions are
@@ -33,7 +33,7 @@
 #define LOOP_CQ	     1024
 #define LOOP_SLOTS   1024
 
-/* NONE is also what cancellations carry: their results interest nobody. */
+/* Cancellations carry NONE, too: nobody needs their results. */
 enum loop_kind { LOOP_NONE, LOOP_POLL, LOOP_TIMER };
 
 union loop_data {
@@ -81,7 +81,7 @@ static struct io_uring_sqe *loop_sqe(struct loop *loop)
 	return sqe;
 }
 
-/* Only what the loop needs may ever be asked of the ring: seccomp can't see its operations. */
+/* Allow only the operations that the loop needs: seccomp can't see what a ring does. */
 static int loop_restrict(struct loop *loop)
 {
 	static const uint8_t ops[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
@@ -291,7 +291,7 @@ int loop_watch_again(struct loop *loop, struct loop_watch *watch)
 	return s->armed || s->kind == LOOP_TIMER ? 0 : loop_arm(loop, s);
 }
 
-/* Most are set for later than those that are there. */
+/* Most timers are set for later than those that are there. */
 static void loop_timer_insert(struct loop *loop, struct loop_slot *s)
 {
 	struct list *before = loop->timers.prev;
@@ -361,8 +361,8 @@ void loop_cancel(struct loop *loop, struct loop_watch *watch)
  * @bell:	the bell; it may be detached, attached anew or freed meanwhile. It rings before that, and
  *		perhaps once more than it was asked to
  *
- * What rings is a message to the bell's own ring, so that no call of its own is needed. It wakes nobody
- * here: only one that fails has a completion.
+ * It is rung by a message to the bell's own ring, so that no system call of its own is needed. That
+ * wakes nobody here: only a message that fails has a completion.
  */
 void loop_ring(struct loop *loop, struct bell *bell)
 {
@@ -373,7 +373,7 @@ void loop_ring(struct loop *loop, struct bell *bell)
 		return;
 	}
 	bell->asked = true;
-	/* Without room there the kernel would keep it in memory of its own. */
+	/* If there were no room, the kernel would keep the completion in memory of its own. */
 	bell_clear(bell);
 	io_uring_prep_msg_ring(sqe, bell->ring.ring_fd, 0, 0, 0);
 	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
@@ -436,8 +436,8 @@ static unsigned loop_dispatch_all(struct loop *loop)
 }
 
 /*
- * What is due is taken out first: what its handlers set is for the next turn, and what they cancel is not
- * called. Return: how many timers were due.
+ * Take out what is due first: a timer that a handler sets is for the next turn, and one that it
+ * cancels is not called. Return: how many timers were due.
  */
 static unsigned loop_dispatch_timers(struct loop *loop)
 {

@@ -2,9 +2,9 @@
 /*
  * One thread's event loop on its own io_uring.
  *
- * The ring waits: for readiness of descriptors, and for the thread's mailbox, until the first timer is due. Data moves
- * by ordinary non-blocking calls, because what comes next is decided by what they return. The one
- * thing that the ring does itself is to ring bells (bell.h).
+ * The ring waits for descriptors to become ready and for the thread's mailbox, until the first
+ * timer is due. Data moves by ordinary non-blocking calls, because their results decide what comes
+ * next. The only other thing that the ring does is ringing bells (bell.h).
  *
  * A watch is a slot of the loop's table. user_data is kind:8, generation:24, slot:32; cancelling a
  * watch makes a new generation, so that a completion that was already under way finds nobody and is

@@ -28,8 +28,8 @@ int mailbox_init(struct mailbox *box)
  * mailbox_deinit() - close a box that nobody sends to any more
  * @box:	the box; letters still in it are left to their objects' owners
  *
- * A sender whose letter has been read may not have come to the end of mailbox_post() yet; it is
- * waited for, which takes no longer than one write to an eventfd.
+ * A sender whose letter has been read may still be in mailbox_post(). This waits for it, no longer
+ * than one write to an eventfd takes.
  */
 void mailbox_deinit(struct mailbox *box)
 {
@@ -41,7 +41,7 @@ void mailbox_deinit(struct mailbox *box)
 /**
  * mailbox_post() - send a letter
  * @box:	the receiver's box
- * @letter:	not under way now; what the sender wrote before is seen by @deliver
+ * @letter:	not under way now; @deliver sees what the sender wrote before
  * @deliver:	what the receiver's thread runs
  *
  * Any thread. Never waits.

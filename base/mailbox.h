@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Letters to a thread: the only way in which threads talk, but for the RX rings.
+ * Letters to a thread: the way in which the threads of a process talk.
  *
  * A letter is embedded in the object that it is about, so that sending one neither allocates nor
  * waits, and can't fail: one letter of an object is under way at a time, and its sender may send it

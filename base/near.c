@@ -59,7 +59,7 @@ static unsigned slips(const char *a, size_t a_len, const char *b, size_t b_len)
  * @typed:	what was typed
  * @word:	the word
  *
- * One slip is forgiven in words of three characters and more, two from seven on.
+ * One slip is allowed in words of three characters and more, two from seven on.
  *
  * Return: how near it is; NEAR_NOT where it is not, or where either is empty.
  */

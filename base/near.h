@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Words that a person may have meant: the same but for its case, the beginning of one, or one with
- * a slip of a finger in it. Pure; letters beyond ASCII have no case here.
+ * Which word a person may have meant who typed another one: in another case, only its beginning, or
+ * with a typing mistake. Pure; letters beyond ASCII have no case here.
  */
 #pragma once
 

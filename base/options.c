@@ -16,7 +16,7 @@
 
 /* ------------------------------------------------------------- reading */
 
-/* The word that getopt_long(3) has stopped at: of -abc it stops within. */
+/* The word that getopt_long(3) has stopped at; it may stop in the middle of -abc. */
 static const char *stopped_at(int argc, char **argv)
 {
 	const char *next = optind < argc ? argv[optind] : "";
@@ -166,8 +166,22 @@ int options_wrong(const struct options *options, const char *format, ...)
 	return OPTIONS_WRONG;
 }
 
+static int take_word(const struct options *options, int n, char **words)
+{
+	if (!options->word && n)
+		return options_wrong(options, "expected options only; found \"%s\"", words[0]);
+	if (options->word && !n)
+		return options_wrong(options, "expected %s", options->word);
+	if (n > 1)
+		return options_wrong(options, "expected only %s; found \"%s\" after it",
+				     options->word, words[1]);
+	if (options->word)
+		*options->ret_word = words[0];
+	return OPTIONS_GOOD;
+}
+
 /**
- * options_read() - read the options of a program that has no other words; --help and --version, too
+ * options_read() - read a program's options, its one word if it has one, --help and --version
  * @options:	the program, and its rows but for these two
  * @argc:	as of main()
  * @argv:	as of main()
@@ -200,7 +214,5 @@ int options_read(const struct options *options, int argc, char **argv)
 		printf("%s %s\n", options->program, options->version);
 	if (help || version)
 		return OPTIONS_SHOWN;
-	if (optind < argc)
-		return options_wrong(options, "expected options only; found \"%s\"", argv[optind]);
-	return OPTIONS_GOOD;
+	return take_word(options, argc - optind, argv + optind);
 }

@@ -3,8 +3,9 @@
  * A program's options: a table says which there are, what stands after each, what its help is, and
  * where its value goes. Options may stand anywhere; every program says the same of a wrong one.
  *
- * A program without words of its own calls options_read(), which prints help and version, too.
- * usbroutectl, whose errors and help have a form of their own, calls options_scan().
+ * A program that takes options, and one other word at the most, calls options_read(), which also
+ * prints help and version. usbroutectl calls options_scan(): its errors and its help have a form of
+ * their own.
  */
 #pragma once
 
@@ -41,9 +42,11 @@ struct options_fault {
 
 struct options {
 	const char *program, *version;
-	const char *begins; /* what an error begins with, before ": " */
-	const char *usage;  /* --help: what comes before the options */
-	const char *notes;  /* --help: what comes after them; NULL: nothing */
+	const char *begins;    /* what an error begins with, before ": " */
+	const char *usage;     /* --help: what comes before the options */
+	const char *notes;     /* --help: what comes after them; NULL: nothing */
+	const char *word;      /* what has to stand beside the options; NULL: nothing may */
+	const char **ret_word; /* becomes that word, which is argv's */
 	const struct option_row *rows;
 	size_t n;
 };

@@ -14,9 +14,9 @@
 /**
  * output_init() - make a write that fails an error, and nothing else; call it first in main()
  *
- * A pipe that nobody reads any more does not end the program without a word. A standard descriptor
- * that is closed is not taken by the next file or socket that is opened, which would get what is
- * printed: something that can't be written to, or read from, stands in its place.
+ * A pipe that nobody reads any more does not end the program silently. If a standard descriptor is
+ * closed, the next file or socket to be opened would get its number, and then what is printed. So
+ * something that can't be read or written is opened in its place.
  */
 void output_init(void)
 {
@@ -37,7 +37,7 @@ void output_deinit(void)
 }
 
 /**
- * output_end() - write what is left, and say it where not all was written; the last thing in main()
+ * output_end() - write what is left, and say so if not all was written; the last thing in main()
  * @prefix:	what the program's errors begin with
  * @status:	the exit status so far
  *
@@ -50,7 +50,7 @@ int output_end(const char *prefix, int status)
 	errno = 0;
 	if (fflush(stdout) == 0 && !failed)
 		return status;
-	/* Of an earlier write nobody knows the reason any more, unless it still holds. */
+	/* Why an earlier write failed is not known any more, unless the reason still holds. */
 	fprintf(stderr, "%s: standard output can't be written: %s\n", prefix,
 		errno ? errno_text(errno) : "an earlier write failed");
 	return status ? status : 1;

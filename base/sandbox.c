@@ -53,9 +53,9 @@ static void empty_bounding_set(uint64_t keep)
  * @groups:	the groups that it is in besides its own
  * @n_groups:	how many
  *
- * For root, with one thread. All three ids are set, so that there is no way back; capabilities go with
- * them, unless the user is root. The process can't be traced, nor its memory read, by others of the same
- * user.
+ * For root, with one thread. All three ids are set, so that there is no way back. The capabilities
+ * are lost with them, unless the user is root. The process can't be traced, nor its memory read, by
+ * others of the same user.
  *
  * Return: 0 or a negative errno; then the process is to end.
  */

@@ -6,9 +6,9 @@
  * It is made here and not by libseccomp, which costs 110 KiB of files and 120 KiB of memory a process,
  * and whose version in Debian 12 knows nothing of calls that are newer than it.
  *
- * What libc, libusb and jansson call was taken from runs of all tests under strace on Debian 12 (glibc
- * 2.36) and 13 (2.41); what else they may call on rare ways was looked up in their sources. The kernel
- * keeps a bitmap of calls that are allowed whatever their arguments are (Linux 5.11), so that these cost
+ * Runs of all tests under strace on Debian 12 (glibc 2.36) and 13 (2.41) showed what libc, libusb
+ * and jansson call; what they call in rare cases was looked up in their sources. The kernel keeps a
+ * bitmap of calls that are allowed whatever their arguments are (Linux 5.11), so that these cost
  * nothing; ioctl(2), which a transfer needs, is asked for first.
  */
 #include <errno.h>
@@ -78,7 +78,7 @@ static const struct argument no_namespace = {WITHOUT, 0,
 						    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
 						    CLONE_NEWNET)};
 static const struct argument own_namespaces = {ONE_OF, 0, VALUES(SANDBOX_NAMESPACES)};
-/* libusb looks for usbfs and for its descriptor's name, and goes on without. */
+/* libusb looks for usbfs and for its descriptor's name, and goes on without them. */
 static const struct argument in_vain = {NEVER, 0, NULL, 0};
 static const struct argument itself = {OWN_PID, 0, NULL, 0};
 static const struct argument own_limits = {ONE_OF, 0, VALUES(0)};
@@ -106,8 +106,8 @@ struct call {
 };
 
 /*
- * Of two rows about one call the first one that a stage is in counts. The starter is in all rows of what it
- * starts (may_make()): where these differ, the widest stands first.
+ * If two rows are about one call, the first one that has the stage counts. The starter is in all
+ * rows of the processes that it starts (may_make()): if these differ, the widest stands first.
  */
 static const struct call calls[] = {
 	{__NR_ioctl, S | V, &usbfs_only},
@@ -132,7 +132,7 @@ static const struct call calls[] = {
 	{__NR_landlock_add_rule, T},
 	{__NR_landlock_restrict_self, T},
 	{__NR_set_tid_address, T},
-	/* Its own number is another one by then. */
+	/* It has another process number by then. */
 	{__NR_tgkill, T},
 #ifdef __x86_64__
 	{__NR_arch_prctl, T},
@@ -223,7 +223,7 @@ static const struct call calls[] = {
 	{__NR_io_uring_setup, X | S | V},
 	{__NR_io_uring_register, X | S | V},
 
-	/* Files: which ones is Landlock's and their modes' to say. */
+	/* Files. Landlock and their modes say which ones. */
 	{__NR_openat, B | C | S},
 	{__NR_openat, V, &in_vain},
 	{__NR_newfstatat, B | C | S},
@@ -278,7 +278,10 @@ static const struct call calls[] = {
 #endif
 };
 
-/* Nothing of ours, and no library of ours, has ever a reason for these, unless a stage has them above. */
+/*
+ * Neither our code nor a library that it uses has a reason for these calls, unless a stage has them
+ * above.
+ */
 static const int intruders[] = {
 	__NR_execve,
 	__NR_execveat,
@@ -327,7 +330,7 @@ static const int intruders[] = {
 #endif
 };
 
-/* Its arguments lie in memory, where a filter can't see them; libc takes clone(2) where there is none. */
+/* Its arguments lie in memory, where a filter can't see them. Without it libc takes clone(2). */
 #define NEVER_THERE __NR_clone3
 /* The last one of Linux 6.1. What is newer does not exist. */
 #define LAST_KNOWN 450
@@ -418,7 +421,7 @@ static void add_call(struct filter *f, const struct call *c, uint32_t refuse)
 	f->at[jump].jf = (uint8_t)(f->n - jump - 1);
 }
 
-/* The starter's filter is kept by what it starts: so it has their calls, too. */
+/* What the starter starts keeps its filter; so that filter has their calls, too. */
 static bool may_make(enum sandbox_stage stage, const struct call *c)
 {
 	unsigned stages = c->stages & (X | S | V) ? c->stages | T : c->stages;
@@ -427,8 +430,8 @@ static bool may_make(enum sandbox_stage stage, const struct call *c)
 }
 
 /*
- * What is done with a call that a stage is not to make. A program that has just begun hears no SIGSYS;
- * what its own stages refuse counts before this.
+ * What happens at a call that a stage must not make. A program that has just started handles no
+ * SIGSYS yet; what its own stages refuse goes before this.
  */
 static uint32_t refusal(enum sandbox_stage stage)
 {
@@ -508,7 +511,7 @@ static int load_filter(struct filter *f)
 #endif
 
 /**
- * sandbox_calls() - make no system calls any more but those of a stage
+ * sandbox_calls() - allow only the system calls of a stage from now on
  * @stage:	the stage; it can't be left, and another one only narrowed further
  *
  * Of all threads, and of all that is started later. A build with ASan or TSan does without.

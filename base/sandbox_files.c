@@ -93,12 +93,12 @@ static int allow(int ruleset, const struct sandbox_path *p, uint64_t known)
 }
 
 /**
- * sandbox_files() - open no files any more but some
+ * sandbox_files() - allow only some files to be opened from now on
  * @paths:	which, and what for
  * @n:		how many; 0: none at all
  *
- * For a process with one thread. What is open stays open. Where the kernel has version 4, there is no TCP
- * any more either, and with version 6 signals reach nobody but the process itself and its children.
+ * For a process with one thread. What is open stays open. With version 4 of the kernel's part TCP
+ * is forbidden, too, and with version 6 signals reach only the process itself and its children.
  *
  * Return: 0, also where the kernel has no Landlock; or a negative errno.
  */
@@ -117,7 +117,7 @@ int sandbox_files(const struct sandbox_path *paths, size_t n)
 	forbidden.files = known_rights(version);
 	forbidden.network = version >= 4 ? TCP_BIND_AND_CONNECT : 0;
 	forbidden.scoped = version >= 6 ? SCOPE_SIGNALS : 0;
-	/* Words that an older kernel does not know are zero, and it takes them as that. */
+	/* Words that an older kernel does not know are zero, which it accepts. */
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &forbidden, sizeof(forbidden), 0);
 	if (ruleset < 0)
 		return -errno;

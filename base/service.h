@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a service tells whoever started it: sd_notify(3)'s protocol, a datagram of lines to $NOTIFY_SOCKET.
- * libsystemd has it, too, and brings six libraries into each process that is forked.
+ * What a service tells whoever started it, by sd_notify(3)'s protocol: a datagram of lines to
+ * $NOTIFY_SOCKET. libsystemd could do it, but brings six libraries into each process that is
+ * forked.
  */
 #pragma once
 

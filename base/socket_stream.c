@@ -2,13 +2,13 @@
 /*
  * A stream socket of the kernel's; see socket_stream.h.
  *
- * Owns the socket. Bytes are read into @kept, no more than the user has said it has room for, and shown
- * from there; what the user didn't take stays there, and nothing is read meanwhile. @sent are the buffers
- * that the kernel has not taken whole; they leave when the socket takes more, in the next turn at the
- * earliest, so that nothing is given back from within stream_send().
+ * Owns the socket. Bytes are read into @kept, no more than the user has room for, and shown from
+ * there. What the user did not take stays there, and nothing is read meanwhile. @sent are the
+ * buffers that the kernel has not taken whole; they leave when the socket takes more, in the next
+ * turn at the earliest, so that nothing is given back from within stream_send().
  *
- * The user may end the stream from within whatever it hears: @user is NULL then, and who called it frees
- * the rest.
+ * The user may end the stream from within its callbacks: @user is NULL then, and the caller of the
+ * callback frees the rest.
  */
 #include "base/socket_stream.h"
 

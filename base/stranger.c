@@ -2,11 +2,12 @@
 /*
  * Strangers' sockets; see stranger.h.
  *
- * What the kernel does (net/unix/af_unix.c, net/core/scm.c, 6.1): a read without room for descriptors
- * sets MSG_CTRUNC where there were some, and drops its references to them; a peek took references of
- * its own, so that those of the queue stay. A peek goes on to the first message that has descriptors,
- * also where that is beyond the room that it was given. So as many bytes as a peek without MSG_CTRUNC
- * has shown can be read, and no descriptor comes with them, whatever was sent meanwhile.
+ * What the kernel does (net/unix/af_unix.c, net/core/scm.c, 6.1): a read without room for
+ * descriptors sets MSG_CTRUNC where there were some, and drops its references to them; a peek took
+ * references of its own, so that those of the queue stay. A peek goes on to the first message that
+ * has descriptors, even if that is beyond the room that it was given. So as many bytes as a peek
+ * without MSG_CTRUNC has shown can be read, and no descriptor comes with them, whatever was sent
+ * meanwhile.
  */
 #include "base/stranger.h"
 
@@ -80,7 +81,10 @@ static bool holds_descriptor(int sock)
 	char scratch[4096];
 	ssize_t n;
 
-	/* Nothing more comes in from here on: what was sent is bounded by the sender's buffer. */
+	/*
+	 * Nothing more comes in from here on; what was sent before is bounded by the sender's
+	 * buffer.
+	 */
 	shutdown(sock, SHUT_RD);
 	do {
 		n = stranger_receive(sock, scratch, sizeof(scratch));
@@ -89,8 +93,8 @@ static bool holds_descriptor(int sock)
 }
 
 /*
- * Hand a socket to the closer. Who closes it last is who waits: the closer waits for the end of a pipe,
- * which comes when our own descriptor has gone.
+ * Hand a socket to the closer. Whoever closes it last has to wait. That must be the closer: it
+ * waits for the end of a pipe, which comes when our own descriptor has gone.
  *
  * Return: whether the closer has it.
  */
@@ -121,7 +125,7 @@ int stranger_close(int sock)
 	if (sock < 0 || !closer_runs() || !holds_descriptor(sock))
 		fd_close(sock);
 	else if (!closer_take(sock))
-		/* To keep one socket open is better than to stand still. */
+		/* Keeping one socket open is better than standing still. */
 		log_limited(&closer_limit, LOG_LEVEL_WARNING,
 			    "a stranger's socket can't be closed now; it stays open");
 	errno = saved;
@@ -138,7 +142,10 @@ int stranger_listener_close(int listener)
 {
 	int sock;
 
-	/* Who has not been accepted would be closed with the listener, queue and all. */
+	/*
+	 * Connections that were not accepted yet would be closed with the listener, and their
+	 * queues with them.
+	 */
 	while (listener >= 0 && (sock = stranger_accept(listener)) >= 0)
 		stranger_close(sock);
 	return fd_close(listener);

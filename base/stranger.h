@@ -2,17 +2,17 @@
 /*
  * Unix sockets that strangers may connect to.
  *
- * A stranger may send descriptors beside its bytes. Whoever takes such a message out of the queue, or
- * throws the queue away, may be the one who closes them for good, and that may last as long as the
+ * A stranger may send descriptors beside its bytes. Whoever takes such a message out of the queue,
+ * or throws the queue away, may be the last one to close them. That may take as long as the
  * stranger likes: SO_LINGER on a TCP socket whose peer does not read is enough. So such a socket is
  *
  *   read by stranger_receive(), which leaves a message with descriptors in the queue and says so;
  *   closed by stranger_close(), which looks first, and hands a socket with such a queue to the closer.
  *
- * The closer is a process that does nothing but to close what it is handed, each in a child of its own.
- * It is started once, before any thread; it ends with the process that started it. It has a stage of the
- * sandbox of its own. From Linux 6.16 on
- * a listener refuses descriptors itself (SO_PASSRIGHTS), and the closer has nothing to do.
+ * The closer is a process that only closes what it is handed, each in a child of its own. It is
+ * started once, before any thread, and ends with the process that started it. It has its own stage
+ * of the sandbox. From Linux 6.16 on a listener itself refuses descriptors (SO_PASSRIGHTS), and the
+ * closer has nothing to do.
  */
 #pragma once
 

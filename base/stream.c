@@ -90,8 +90,8 @@ void stream_shutdown(struct stream *stream)
  * stream_end() - have done with a connection
  * @stream:	the connection, or none; none afterwards
  *
- * In order where the other end has all that was sent; else by a reset, and released() is called for the
- * rest from within. Nothing else is heard of it.
+ * If the other end has all that was sent, it is closed in order. Else it is reset, and released()
+ * is called for the rest from within. Its user hears nothing else of it.
  */
 void stream_end(struct stream *stream)
 {
@@ -102,7 +102,7 @@ void stream_end(struct stream *stream)
 }
 
 /**
- * stream_drop() - forget a connection without a word to the other end, where there is such a way
+ * stream_drop() - forget a connection without telling the other end, if its way can do that
  * @stream:	the connection, or none; none afterwards. released() is called from within
  */
 void stream_drop(struct stream *stream)

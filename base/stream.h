@@ -6,10 +6,11 @@
  *   dataplane/tcp_stream.c	TCP of a guest, which ends in its process
  *   base/socket_stream.c	a stream socket of the kernel's
  *
- * Embedded in its user, zeroed while there is none. Bytes that come are shown where they lie. No copy is
- * kept of what is sent: whoever sends keeps the buffer and what it points at, unchanged, until it is
- * given back; then the other end has the bytes (the kernel, for a socket), or the stream is over. Buffers
- * come back in the order in which they were sent. One thread, its user's.
+ * It is embedded in its user, and zeroed while there is no connection. Bytes that come are shown
+ * where they lie. No copy is kept of what is sent: the sender keeps the buffer, and what it points
+ * at, unchanged until it is given back. Then the other end has the bytes (for a socket: the
+ * kernel), or the stream is over. Buffers come back in the order in which they were sent. One
+ * thread, its user's.
  */
 #pragma once
 

@@ -65,7 +65,7 @@ const char *text_line_fault(const char *line, size_t len)
  * @text:	a place outside quotes
  * @len:	how many bytes follow
  *
- * Web pages and word processors put them in the place of blanks and quotes.
+ * Web pages and word processors put such characters in the place of blanks and quotes.
  *
  * Return: what was expected in its place; NULL where it is none of these.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files that people write: lines of UTF-8. What else an editor may have made of them is known here,
- * and told in words that follow "expected "; whoever reads the file adds its name and the line. Pure.
+ * Files that people write: lines of UTF-8. This knows what else an editor may have made of them,
+ * and says it in words that follow "expected "; the reader of the file adds its name and the line.
+ * Pure.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Words of a line that people write, in the configuration and in rules alike: # and ; start a comment
- * at the start of a line or after white space, outside quotes. Words stand between white space; a
- * part of one may stand in double quotes, in which \" and \\ mean " and \. There are no continuation
- * lines: a backslash at the end is refused, because whoever wrote it expected one. A carriage return
- * at the end counts as white space. Pure.
+ * Words of a line that people write, in the configuration and in rules alike: # and ; start a
+ * comment at the start of a line or after white space, outside quotes. Words stand between white
+ * space; a part of one may stand in double quotes, in which \" and \\ mean " and \. There are no
+ * continuation lines: a backslash at the end is refused, because its writer expected one. A
+ * carriage return at the end counts as white space. Pure.
  */
 #pragma once
 

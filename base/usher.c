@@ -6,8 +6,9 @@
  * (mm/memfd.c, memfd_file_seals_ptr()) and knows files of tmpfs and hugetlbfs only, memfds among them; for
  * an eventfd see bell.h. Neither calls a file system, needs /proc, or takes a lock that a stranger may hold.
  *
- * The stranger's descriptors come with the first byte of what he sent with them, and a read ends behind
- * that: they are passed on with the last byte of the read, which was sent with them too.
+ * The stranger's descriptors come with the first byte that was sent with them, and a read ends
+ * behind that message. So they are passed on with the last byte of the read, which was sent with
+ * them, too.
  */
 #include "base/usher.h"
 
@@ -26,7 +27,7 @@
 #include "base/fd.h"
 #include "base/stranger.h"
 
-/* As many as the kernel carries with one message: what there is no room for the kernel would close here. */
+/* As many as the kernel carries with one message: it would close here what there is no room for. */
 #define FDS_SENT 253
 #define FDS_MAX	 8
 
@@ -45,8 +46,8 @@ struct ushering {
 };
 
 /*
- * The process ends, and with it what it was handed. A socket that lingers does not do so at the end of a
- * process; what closes slowly otherwise is waited for by nobody.
+ * The process ends, and what it was handed with it. The end of a process does not wait for a socket
+ * that lingers, and nobody waits for whatever else closes slowly.
  */
 static _Noreturn void usher_leave(struct ushering *u, enum usher_end why)
 {
@@ -208,7 +209,7 @@ _Noreturn void usher_main(int sock, int line, int report, bool busy)
 	u.sock = sock;
 	u.line = line;
 	u.report = report;
-	/* Who reads our starter's log waits for no usher. */
+	/* The reader of our starter's log must not wait for an usher. */
 	for (int i = 0; i < 3; i++)
 		dup2(report, i);
 	while (poll(&begin, 1, -1) < 0)
@@ -265,10 +266,10 @@ int usher_start(struct usher *usher, int sock, const char *name)
 		stranger_close(sock);
 		return r;
 	}
-	/* The usher begins when the socket is its alone: so this is not the last one. */
+	/* The usher begins once it alone has the socket, so this close is not the last one. */
 	close(sock);
 	*usher = (struct usher){.line = pair[0], .report = report[0]};
-	/* Where that can't be said it has ended, and so has the line. */
+	/* If that can't be sent, the usher has ended, and so has the line. */
 	(void)!send(pair[0], "", 1, MSG_NOSIGNAL);
 	return 0;
 }

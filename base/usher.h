@@ -3,13 +3,13 @@
  * A connection over which a stranger hands over descriptors that we use: a virtual machine's memory, the
  * eventfds of its card.
  *
- * Once a descriptor is in a process' table, that process has to close it, and may have to wait: a file of
- * FUSE is flushed at each close, for as long as its server likes, and nothing ends that wait, not even
- * SIGKILL. What a descriptor is can be asked only when it is there. So it is not this process that takes
- * it: an *usher*, a child of the closer (stranger.h), has the stranger's socket, and passes on bytes both
- * ways. Beside them it passes on descriptors that are eventfds or memory (a memfd, a file on tmpfs or
- * hugetlbfs), which to have, to ask and to close never waits. At any other one it ends the connection, and
- * whatever closing takes then is its own time.
+ * Once a descriptor is in a process' table, that process has to close it, and may have to wait: a
+ * file of FUSE is flushed at each close, for as long as its server likes, and nothing ends that
+ * wait, not even SIGKILL. Only a process that has a descriptor can ask what it is. So an *usher*, a
+ * child of the closer (stranger.h), takes it in our place. The usher has the stranger's socket, and
+ * passes bytes on both ways. It also passes on descriptors that are eventfds or memory (a memfd, a
+ * file on tmpfs or hugetlbfs): having, asking and closing these never waits. At any other
+ * descriptor it ends the connection, and only the usher waits for the close.
  *
  * States: standing (bytes come and go over the line) -> ended: the line is at its end, and usher_end()
  * says why. An usher that can't end counts against its name's USHERS_A_NAME.

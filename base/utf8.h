@@ -2,10 +2,10 @@
 /*
  * UTF-8 (RFC 3629), and what of a stranger's text may be shown to a person.
  *
- * A device's name, a guest's words or a line of a file may hold anything. What a terminal would
- * obey (control characters, C1 ones too), and what would hide or turn around other text (marks of
- * direction, characters without a width), is *unsafe*: each such character becomes one "?", and so
- * does each byte that is no UTF-8. Pure; no locale is asked.
+ * A device's name, a guest's words or a line of a file may hold anything. Characters that a
+ * terminal would obey (control characters, C1 ones too), and those that would hide or turn around
+ * other text (marks of direction, characters without a width), are *unsafe*. Each of them becomes
+ * one "?", and so does each byte that is no UTF-8. Pure; no locale is asked.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One call over one connection, with one deadline for all of it. The daemon is trusted with the
- * caller's rights but not with its memory: each reply is bounded and checked as a call is, and so
- * are all together.
+ * One call over one connection, with one deadline for all of it. The caller trusts the daemon with
+ * its rights, but not with its memory: each reply is bounded and checked as a call is, and so are
+ * all together.
  */
 #include "ctl/client.h"
 

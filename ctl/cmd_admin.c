@@ -8,7 +8,7 @@
 #include "ctl/ctl.h"
 
 /**
- * ctl_alias() - `alias DEVICE NAME`: what people call a device
+ * ctl_alias() - `alias DEVICE NAME`: give a device a name
  * @ctl:	the run
  *
  * Return: the exit status.
@@ -41,7 +41,7 @@ enum status ctl_alias(struct ctl *ctl)
 }
 
 /**
- * ctl_reload() - `reload`: the configuration and the rules anew
+ * ctl_reload() - `reload`: read the configuration and the rules again
  * @ctl:	the run
  *
  * Return: the exit status.

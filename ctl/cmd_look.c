@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctl/table.h"
+#include "protocol/device_state.h"
 
 #define DEVICE_TEXT_MAX 1024
 
@@ -30,20 +31,14 @@ static void device_words(const json_t *d, char *buf, size_t size)
 
 static enum colour state_colour(const char *state)
 {
-	static const struct {
-		const char *state;
-		enum colour colour;
-	} colours[] = {
-		{"attached", COLOUR_GREEN}, {"exported", COLOUR_YELLOW},
-		{"pending", COLOUR_YELLOW}, {"draining", COLOUR_YELLOW},
-		{"denied", COLOUR_RED},	    {"failed", COLOUR_RED},
-		{"broken", COLOUR_RED},	    {"ambiguous", COLOUR_RED},
+	static const enum colour colours[] = {
+		[DEVICE_IS_QUIET] = COLOUR_NONE,
+		[DEVICE_IS_GOOD] = COLOUR_GREEN,
+		[DEVICE_IS_WAITING] = COLOUR_YELLOW,
+		[DEVICE_IS_WRONG] = COLOUR_RED,
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
-		if (!strcmp(colours[i].state, state))
-			return colours[i].colour;
-	return COLOUR_NONE;
+	return colours[device_state_like(device_state_of(state))];
 }
 
 static void state_words(const json_t *d, char *buf, size_t size)
@@ -86,7 +81,7 @@ static void print_sum(const struct ctl *ctl, const json_t *devices)
 	if (!ctl->width)
 		return;
 	json_array_foreach(devices, i, d) {
-		attached += !strcmp(ctl_text(d, "state"), "attached");
+		attached += device_state_of(ctl_text(d, "state")) == DEVICE_ATTACHED;
 		waiting += strcmp(ctl_text(d, "wanted"), ctl_text(d, "actual")) != 0;
 	}
 	printf("%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show "

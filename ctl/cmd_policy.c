@@ -94,7 +94,7 @@ static int add_place(struct table *t, const json_t *d)
 		 ctl_text(d, "wanted_by"), *on ? ", which hangs on " : "", on);
 	r |= table_add(t, words, COLOUR_NONE);
 	r |= table_add(t, "now", COLOUR_NONE);
-	/* Why it is ambiguous stands with the name. */
+	/* The name's row says why it is ambiguous. */
 	if (!strcmp(reason, ctl_text(d, "unnamed_because")))
 		reason = "";
 	snprintf(words, sizeof(words), "%s, %s%s%s", ctl_text(d, "actual"), ctl_text(d, "state"),
@@ -120,7 +120,7 @@ static int add_verdicts(struct table *t, const json_t *verdicts)
 	return r;
 }
 
-/* What the caller may do: of several VMs only their names, of one also what says so. */
+/* What the caller may do: for several VMs only their names, for one also what says so. */
 static int add_rights(struct table *t, const json_t *verdicts)
 {
 	char words[WORDS_MAX], vms[WORDS_MAX / 2];
@@ -242,7 +242,7 @@ static bool text_is_good(const char *path, const char *text, size_t len)
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;
 
-		/* Other mistakes can be sent: the daemon finds them all. */
+		/* A file with other mistakes can be sent: the daemon finds them all. */
 		if (utf8_valid_len(text, n) < n || memchr(text, '\0', n)) {
 			ctl_error("failed", "%s:%u: expected %s", path, line,
 				  text_line_fault(text, n));

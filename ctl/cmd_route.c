@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands that ask for a change: where a device should be (attach, detach), or that it is stirred
- * where it is.
+ * Commands that ask for a change: of where a device should be (attach, detach), or at the port
+ * where it is (reset, power).
  */
 #include "ctl/ctl.h"
 
@@ -14,7 +14,7 @@
 /* How much longer than the daemon to wait, so that it is the daemon who says "pending". */
 #define WAIT_MARGIN_SECONDS 15
 
-/* What stands on the line is taken away by ctl_call(). */
+/* ctl_call() clears the line again. */
 static void show_progress(void *ctx, unsigned seconds)
 {
 	const struct ctl *ctl = ctx;

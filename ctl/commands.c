@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands: the one table of how each is typed, what its help says, and what carries it out. The
- * help is printed from it; usbroutectl(1), the shells' completion and the interface's description
- * are held against it by the tests `words` and `interface`.
+ * The commands: the one table of how each is typed, what its help says, and which function carries
+ * it out. The help and the shells' completion come from it; the tests `words` and `interface` hold
+ * usbroutectl(1) and the interface's description against it.
  *
  * A command that asks for a change, and prints what the daemon says of it, needs no more than its
  * row: ctl_change() calls the method with the words as parameters.

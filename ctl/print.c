@@ -14,7 +14,7 @@
  * ctl_print_json() - print a reply's parameters on one line, unchanged
  * @parameters:	an object
  *
- * On a terminal, characters beyond ASCII are escaped, since some of them are the terminal's.
+ * On a terminal, characters beyond ASCII are escaped, because a terminal obeys some of them.
  *
  * Return: STATUS_DONE or STATUS_FAILED.
  */
@@ -23,7 +23,7 @@ enum status ctl_print_json(const json_t *parameters)
 	size_t flags = JSON_COMPACT | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
 
 	if (json_dumpf(parameters, stdout, flags) < 0) {
-		/* What could not be written is told at the end. */
+		/* output_end() tells what could not be written. */
 		if (!ferror(stdout))
 			ctl_error("failed", "no memory");
 		return STATUS_FAILED;

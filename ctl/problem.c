@@ -281,7 +281,7 @@ static void busy(struct ctl *ctl, const json_t *p)
 	error_about_device(ctl, "busy", reason);
 	if (strstr(reason, "the host's last keyboard") && ctl->command->options & COMMAND_FORCES)
 		try_words("", ctl->command->name, device_of(ctl), second_of(ctl), "--force");
-	/* The daemon's words for a disk that can be unmounted from here. */
+	/* These are the daemon's words for a disk that can be unmounted from here. */
 	if (strstr(reason, " is mounted at ") && ctl->command->options & COMMAND_UNMOUNTS &&
 	    !ctl->unmount)
 		try_words("", ctl->command->name, device_of(ctl), second_of(ctl), "--unmount");

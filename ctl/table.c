@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Cells are added in reading order and cleaned on the way in, so that nothing else reaches the
- * terminal. Where a line would be too wide, one column gives way first, down to SHRINK_MIN, then
- * the last one.
+ * Cells are added in reading order, and cleaned as they are added, so that the terminal gets only
+ * clean text. If a line would be too wide, one column shrinks first, down to SHRINK_MIN, then the
+ * last one.
  */
 #include "ctl/table.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text that a device or the daemon chose, made fit for a terminal. A product's name may hold
- * anything: what a terminal would obey, or what would hide or turn around other text, becomes "?".
+ * Text that a device or the daemon chose, made safe for a terminal. A product's name may hold
+ * anything: a character that a terminal would obey, or that would hide or turn around other text,
+ * becomes "?".
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 
 #include "ctl/ctl.h"
 
-/* Where the host is looked at; another one for tests. */
+/* Where to look at the host; tests have another one. */
 struct unmount_host {
 	const char *sysfs, *mountinfo, *swaps;
 	int64_t (*mount_at)(const char *path); /* the number of the uppermost mount; -1: unknown */

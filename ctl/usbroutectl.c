@@ -68,7 +68,7 @@ static void print_command_help(const struct command *c)
 }
 
 /**
- * ctl_usage() - say where it is written how a command is typed
+ * ctl_usage() - say how to find out how a command is typed
  * @c:	the command; NULL: it is not known
  *
  * Return: STATUS_USAGE.
@@ -80,8 +80,8 @@ enum status ctl_usage(const struct command *c)
 }
 
 /*
- * Messages are JSON, which is UTF-8: a word that is not would be blamed on another one. And they have
- * a bound, which no words get over.
+ * Messages are JSON, which is UTF-8: if a word is not, the error would name another one. And
+ * messages have a bound, which words must not exceed.
  */
 static enum status check_text(const struct command *c, int n, char **words)
 {
@@ -148,7 +148,7 @@ static void look_at_terminal(struct ctl *ctl)
 	ctl->progress = obeys && isatty(STDERR_FILENO);
 }
 
-/* The words that a command line may begin with, for who mistyped one. */
+/* List the words that a command line may begin with, after a mistyped one. */
 static void no_such_command(const char *typed)
 {
 	const char *near = command_near(typed);

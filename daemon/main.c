@@ -25,7 +25,8 @@
 
 /*
  * Buffers of transfers that are at least so large are given back to the system when they are freed.
- * Unless told, the allocator raises this to what it has seen, and 6 MiB stayed after a disk had gone.
+ * The allocator would raise this to the sizes that it has seen, and keep 6 MiB after a disk had
+ * gone.
  */
 #define GIVEN_BACK (256 * 1024)
 
@@ -77,7 +78,7 @@ static int load(struct config **ret_config, struct policy **ret_policy, const st
 	int r = config_load(ret_config, o->config ? o->config : USBROUTED_CONFIG, o->config != NULL,
 			    &errors);
 
-	/* What a stopped daemon has left is given back whatever the rules are by now. */
+	/* What a stopped daemon has left is given back, whatever the rules say. */
 	if (r == 0 && !o->release)
 		r = policy_files_load(ret_policy, o->config, *ret_config, &errors);
 	if (errors.text)

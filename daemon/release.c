@@ -27,10 +27,10 @@
 #include "daemon/vms/vm_door.h"
 
 /*
- * Whether a daemon is at work on this folder: then its devices are not ours to give. Its sockets may
- * outlive one that was killed by a moment; its lock does not.
+ * Take the lock of this folder. While a daemon runs, we must not give its devices back. The sockets
+ * of a killed one may stay for a moment; its lock does not.
  *
- * Return: the lock, until when none can start; -1: one is, or the folder has none.
+ * Return: the lock, while which no daemon can start; -1: one runs, or the folder has none.
  */
 static int take_lock(const char *runtime_directory, bool *ret_runs)
 {
@@ -45,10 +45,10 @@ static int take_lock(const char *runtime_directory, bool *ret_runs)
 
 /* ------------------------------------------------------------- processes that are left */
 
-/* Their calls in the kernel may take 5 s to give up on a dead device; then some. */
+/* Their calls in the kernel may take 5 s to give up on a dead device; this leaves time for more. */
 #define END_SECONDS 15
 
-/* Then one that has not ended is killed, and has this long to be gone. */
+/* A process that has not ended by then is killed, and has this long to be gone. */
 #define KILL_SECONDS 5
 
 struct left {
@@ -73,8 +73,8 @@ static bool is_vm_process(pid_t pid, const char *name)
 }
 
 /*
- * A VM's process has listened there itself, so the kernel says which it is. Anybody else who listens at
- * that path is left alone.
+ * A VM's process has listened there itself, so the kernel knows which one it is. Any other process
+ * that listens at that path is left alone.
  *
  * Return: a pidfd, or -1.
  */
@@ -91,11 +91,11 @@ static int find_process(int line, const char *name)
 	    who.uid != vm.uid)
 		return -1;
 	fd = (int)syscall(SYS_pidfd_open, who.pid, 0);
-	/* The number can't be another one's from here on: it is looked at once more. */
+	/* From here on no other process can have the number: look once more. */
 	return fd >= 0 && is_vm_process(who.pid, name) ? take_fd(&fd) : -1;
 }
 
-/* Have one VM's process end. Return: its line; -1: there is none. */
+/* Tell one VM's process to end. Return: its line; -1: there is none. */
 static int tell_end(const char *runtime_directory, const char *name)
 {
 	_cleanup_close_ int line = vm_door_connect(runtime_directory, name);
@@ -103,12 +103,15 @@ static int tell_end(const char *runtime_directory, const char *name)
 	return line >= 0 && vm_door_tell_end(line) == 0 ? take_fd(&line) : -1;
 }
 
-/* What it says is of no interest; it may also stop reading us. Return: whether it has ended. */
+/* Wait for its end, and drop what it says. Return: whether it has ended. */
 static bool wait_end(const struct left *left, uint64_t until_ns)
 {
 	for (;;) {
 		uint64_t now = loop_now();
-		/* A process that has gone has closed its devices; of a line that ends first that is not said. */
+		/*
+		 * A process that has gone has closed its devices; the end of its line alone does
+		 * not say that.
+		 */
 		bool known = left->process >= 0;
 		struct pollfd wait[] = {{.fd = known ? -1 : left->line, .events = POLLIN},
 					{.fd = left->process, .events = POLLIN}};
@@ -141,7 +144,7 @@ static void end_late(const struct left *left)
 			left->name, left->name);
 }
 
-/* All at once, and then their ends are waited for. */
+/* Tell all of them, then wait for their ends. */
 static void end_processes(const char *runtime_directory)
 {
 	uint64_t until_ns = loop_now() + END_SECONDS * 1000000000ull;

@@ -19,12 +19,12 @@
 #include "daemon/config/policy_files.h"
 
 /**
- * rights_find_user() - whose control will be
+ * rights_find_user() - find the user that control will be
  * @ret_user:	the user
  * @name:	its name; NULL: the usual one
  *
- * Where there is no user of the usual name, it is root: one without capabilities, which can do no more
- * than its stage. The unit does not let that happen; started by hand it shall work, and it is said.
+ * Without a user of the usual name it is root, without capabilities, and with no more rights than
+ * its stage. The unit does not let that happen. Started by hand it is to work, and that is logged.
  *
  * Return: 0; a negative errno, and it was logged.
  */
@@ -46,7 +46,7 @@ int rights_find_user(struct sandbox_user *ret_user, const char *name)
 
 /* ------------------------------------------------------------- folders */
 
-/* All that this program, of any version, has ever made in its folders. */
+/* All files that any version of this program has made in its folders. */
 static bool is_ours(const char *name)
 {
 	static const char *const names[] = {"wishes",	 "claimed",  "unpowered", "sessions",
@@ -66,8 +66,8 @@ static bool is_ours(const char *name)
 }
 
 /*
- * One file of a folder that is root's: nobody else can have put it there, or change it meanwhile. What is
- * no plain file stays as it is; sockets are made anew.
+ * Give away one file of a folder that is root's: nobody else can have put it there, or change it
+ * meanwhile. Anything but a plain file stays as it is; sockets are made anew.
  */
 static int give_file(int folder, const char *name, const struct sandbox_user *user)
 {
@@ -107,7 +107,7 @@ static int give_files(int folder, const char *path, const struct sandbox_user *u
 	return r;
 }
 
-/* The files first: as long as the folder is root's, what was begun is done again. */
+/* The files come first: as long as the folder is root's, this can be done again. */
 static int give_folder(int folder, const char *path, const struct sandbox_user *user)
 {
 	struct stat st;
@@ -169,7 +169,7 @@ int rights_take_folders(const struct config *config, const struct sandbox_user *
 
 /* ------------------------------------------------------------- whose it is */
 
-/* What root could read, and a reload can't. */
+/* Warn of files that root could read, and a reload can't. */
 static void check_readable(const char *config_file)
 {
 	const char *file = config_file ? config_file : USBROUTED_CONFIG;
@@ -205,7 +205,10 @@ int rights_become(const struct sandbox_user *user, gid_t socket_group, const cha
 
 /* ------------------------------------------------------------- what it keeps */
 
-/* Names of users and groups may come from libraries that libc loads: by now, or never. */
+/*
+ * Names of users and groups may come from libraries that libc loads: load them now, for later it
+ * can't.
+ */
 static void load_name_services(void)
 {
 	getpwnam("usbrouted-nobody");
@@ -231,7 +234,7 @@ static void config_folder(char folder[PATH_MAX], const char *config_file)
  * @config:		its folders
  * @config_file:	what a reload will read; NULL: the usual one
  *
- * To be called when everything is open that is opened once, and before the first thread.
+ * Call it when everything is open that is opened only once, and before the first thread.
  *
  * Return: 0, or a negative errno and it was logged.
  */

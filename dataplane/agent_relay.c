@@ -7,8 +7,8 @@
  *   OPEN, LEFT --AGENT_END--> ENDING --the guest has all that was said--> NONE
  *   all but NONE --the guest closes--> NONE
  *
- * To the guest: pieces of what control says are read while there is room for them, so that a guest
- * that does not listen fills control's socket, which sees to that. From the guest: straight into
+ * To the guest: what control says is read in pieces while there is room for them. If a guest does
+ * not listen, control's socket fills, and control deals with that. From the guest: straight into
  * control's socket; what it has no room for the guest sends again.
  */
 #include "dataplane/agent_relay.h"
@@ -28,7 +28,7 @@
 
 static void relay_ask(struct guest *guest);
 
-/* Have no socket. */
+/* Let go of the socket. */
 static void relay_unplug(struct agent_relay *relay)
 {
 	loop_cancel(relay->guest->loop, &relay->in);
@@ -44,13 +44,13 @@ static void relay_free(struct agent_relay *relay)
 	stream_end(&relay->stream);
 }
 
-/* Control has gone: what its successor is to hear begins with HELLO. */
+/* Control has gone: what the next control hears begins with HELLO. */
 static void relay_goes_deaf(struct agent_relay *relay)
 {
 	if (relay->deaf)
 		return;
 	relay->deaf = true;
-	/* Of half a HELLO the rest may come yet. */
+	/* If only a part of HELLO was said, the rest may still come. */
 	relay->skip = relay->half && relay->hello_whole;
 	relay->n_early = relay->n_hello;
 	memcpy(relay->early, relay->hello, relay->n_early);
@@ -219,7 +219,7 @@ static size_t relay_take(struct agent_relay *relay, const uint8_t *bytes, size_t
 static void relay_note(struct agent_relay *relay, const uint8_t *bytes, size_t len)
 {
 	for (size_t i = 0; i < len && !relay->hello_whole; i++) {
-		/* What is longer is no line, and control ends it. */
+		/* Anything longer is no line, and control ends the connection. */
 		if (relay->n_hello == sizeof(relay->hello))
 			break;
 		relay->hello[relay->n_hello++] = bytes[i];
@@ -259,7 +259,7 @@ static void relay_ended(struct stream *stream)
 
 	relay->ended = true;
 	if (relay->state == RELAY_OPEN && !relay->deaf)
-		/* Control closes its end for that, and that is the end. */
+		/* Control closes its end then, and that ends the connection. */
 		shutdown(relay->sock, SHUT_WR);
 	else if (relay->state != RELAY_ENDING)
 		relay_free(relay);
@@ -341,7 +341,7 @@ static void relay_given(struct guest *guest, uint32_t number, int sock)
 	relay_ask(guest);
 }
 
-/* The socket's end may be yet to come, behind what control said last. */
+/* The socket's end may still come, behind what control said last. */
 static void relay_to_end(struct guest *guest, uint32_t number)
 {
 	for (unsigned i = 0; i < AGENT_RELAYS; i++) {
@@ -406,7 +406,7 @@ static void relay_news_delivered(struct letter *letter)
 			relays_are_left(guest);
 }
 
-/* @spare: so many places are left to words that count more. Return: whether there was room. */
+/* @spare: this many places are kept for more important words. Return: whether there was room. */
 static bool relay_tell(struct guest *guest, const struct agent_word *word, unsigned spare)
 {
 	struct agent_relays *relays = &guest->relays;
@@ -449,7 +449,7 @@ void guest_agent_end(struct guest *guest, uint32_t number)
 {
 	struct agent_word word = {AGENT_WORD_END, number, -1};
 
-	/* There are no more connections than places, unless control makes numbers up. */
+	/* There is a place for each connection, unless control invents numbers. */
 	relay_tell(guest, &word, 2);
 }
 

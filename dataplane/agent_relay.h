@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The connection of a guest's usbroute-agent, relayed to control: what it says is control's to read
- * (daemon/guests/agent.c), from a socket that control made for it.
+ * The connection of a guest's usbroute-agent, relayed to control. Control reads what the agent says
+ * (daemon/guests/agent.c) from a socket that it has made for it.
  *
- * A connection waits until control has given it a socket, one after the other: control says how fast
- * agents come in. It outlives a card that goes down: the guest may only have been stopped for a while.
+ * A connection waits until control has given it a socket, one after the other: so control says how
+ * fast agents come in. It outlives a card that goes down, because the guest may only have been
+ * stopped for a while.
  *
- * It outlives control, too. Only AGENT_END ends it; control's socket may close because control has
- * died, and then the connection waits for the next control. That one's socket begins with the line that
- * the agent began with, its HELLO. Of what is said a relay knows no more than that it is lines: what was
- * half said to the control that died is dropped up to its newline, and no half line reaches the guest.
- * While no control is there, what the agent says is kept as far as there is room; the rest stays in the
- * guest, by TCP's window.
+ * It outlives control, too: only AGENT_END ends it. If control's socket closes because control has
+ * died, the connection waits for the next control. The socket of that one begins with the line that
+ * the agent began with, its HELLO. A relay only knows that both sides say lines: a line that was
+ * half said to the dead control is dropped up to its newline, and no half line reaches the guest.
+ * While there is no control, the relay keeps what the agent says as far as there is room; the rest
+ * stays in the guest, by TCP's window.
  */
 #pragma once
 
@@ -45,7 +46,7 @@ enum agent_relay_state {
 struct agent_relay {
 	struct guest *guest;
 	enum agent_relay_state state;
-	uint64_t order;	 /* the how manieth */
+	uint64_t order;	 /* counts connections: the oldest has the smallest */
 	uint32_t number; /* control's, with a socket */
 	struct stream stream;
 	int sock;

@@ -24,8 +24,8 @@
 #define NS_PER_SECOND  1000000000ull
 #define CLIENT_SECONDS 5
 #define PROBE_STEP_NS  100000000ull
-#define PROBE_STEPS    40 /* until a device counts as held: the probe may get lost */
-#define PROBE_AGAIN    10 /* so many steps after the last one it is sent again */
+#define PROBE_STEPS    40 /* until a device counts as held: a probe may get lost */
+#define PROBE_AGAIN    10 /* it is sent again after so many steps */
 
 static void client_free(struct client *c)
 {
@@ -173,8 +173,9 @@ void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status sta
 }
 
 /*
- * The guest lives, for it is asking; so its kernel answers the old connection's probe at once: by an
- * acknowledgement, or by a reset where it was restarted and knows nothing of the connection.
+ * The guest is alive, because it is asking. So its kernel answers the old connection's probe at
+ * once: by an acknowledgement, or, if it was restarted and does not know the connection, by a
+ * reset.
  */
 static void client_probe_delivered(struct letter *letter)
 {
@@ -258,7 +259,7 @@ static int client_parse(struct client *c)
 	return 1;
 }
 
-/* What follows an IMPORT's request waits for the session, what follows a DEVLIST's is nobody's. */
+/* Bytes behind an IMPORT wait for the session; bytes behind a DEVLIST are dropped. */
 static size_t client_receive(struct stream *stream, const struct iovec *parts, unsigned n_parts,
 			     size_t len)
 {
@@ -310,7 +311,7 @@ static struct client *client_slot(struct guest *guest)
 
 		if (c->state != CLIENT_NONE)
 			continue;
-		/* Numbers of a slot are its index, further on each time. */
+		/* A slot's numbers: its index, and a higher number each time. */
 		*c = (struct client){.guest = guest,
 				     .id = c->guest ? c->id + GUEST_CLIENTS : GUEST_CLIENTS + i,
 				     .want = 8};
@@ -343,7 +344,7 @@ void client_accept(struct guest *guest, struct tcp_connection *tcp)
 }
 
 /**
- * clients_end() - a guest has gone: so have its clients
+ * clients_end() - end the connections of a guest's clients
  * @guest:	whose
  */
 void clients_end(struct guest *guest)

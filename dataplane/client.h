@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * USB/IP clients in a guest that have not imported anything: each is accepted, asked what it wants,
- * and answered. What a guest sees exported is answered here; whether it gets a device is control's to
- * say. With the device, its connection becomes a session's.
+ * USB/IP clients in a guest that have not imported anything: each is accepted, its request is read,
+ * and it is answered. What a guest sees exported is answered here; control says whether it gets a
+ * device. With the device, its connection becomes a session's.
  *
  * At most 8 of a guest's may be at it at a time; each has 5 s to say what it wants, and 5 s to take
  * the answer.

@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 
-/* A call in the kernel may take 5 s to give up on a dead device; then some. */
+/* A call in the kernel may take 5 s to give up on a dead device; this leaves time for more. */
 #define END_SECONDS 10
 
 /* ------------------------------------------------------------- what the guest tells */
@@ -34,7 +34,7 @@ static void on_link(void *ctx, const struct guest_card *card)
 		say_card(c);
 }
 
-/* Who does not know yet what there is, hears of it when it does. */
+/* A control that does not know yet what there is hears of it once it does. */
 static void ask_for_agent(struct control_line *c)
 {
 	if (!c->line || !c->informed || !c->agent_waits || c->agent_asked)
@@ -59,7 +59,7 @@ static void on_agent_asked(void *ctx)
 	ask_for_agent(c);
 }
 
-/* Until it is answered: the guest does not ask twice. */
+/* It stays asked for until it is answered: the guest does not ask twice. */
 static void ask_for_mac(struct control_line *c)
 {
 	struct vm_wire_mac m = {.kind = VM_SAY_MAC_WANTED};
@@ -82,7 +82,7 @@ static void on_link_wanted(void *ctx, unsigned number)
 {
 	struct control_line *c = ctx;
 
-	/* A control that comes tells of all cards anew, and then they are wanted anew. */
+	/* A new control tells of all cards, and then the links are asked for again. */
 	if (c->informed)
 		control_line_say(
 			c, &(struct vm_wire_number){.kind = VM_SAY_LINK_WANTED, .number = number});
@@ -154,8 +154,8 @@ static void close_door(struct door *door)
 }
 
 /*
- * Until control has given the new door the old one's name, that one is where the next control looks for
- * this process: it stays, beside the new one.
+ * Until control has given the new door the old one's name, the next control looks for this process
+ * at the old door. So that stays beside the new one.
  */
 static int wait_for_next(struct control_line *c, int next)
 {
@@ -164,14 +164,17 @@ static int wait_for_next(struct control_line *c, int next)
 	close_door(door);
 	door->of = c;
 	door->fd = next;
-	/* So that who connects can ask the kernel which process this is: it is the last one that listened. */
+	/*
+	 * Whoever connects can ask the kernel which process this is: it is the last one that
+	 * listened.
+	 */
 	if (listen(next, 4) < 0)
 		log_warning("this process can't say at its socket who it is: %s",
 			    errno_text(errno));
 	return listener_start(&door->listener, c->loop, next, next_connected, door);
 }
 
-/* For the next control all goes on. What it knows of other guests it tells anew. */
+/* Everything goes on for the next control, which tells again what it knows of other guests. */
 static int serve_on(struct control_line *c, const struct guest_config *config, int fds[2])
 {
 	int r;
@@ -458,7 +461,7 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	return fault;
 }
 
-/* Nobody will answer what this control was asked; the next one is asked for what can wait. */
+/* This control will not answer what it was asked; the next one is asked what can wait. */
 static void forget_control(struct control_line *c)
 {
 	c->line = vm_line_free(c->line);
@@ -491,7 +494,7 @@ static void on_lost(void *ctx, const char *why)
 
 static const struct vm_line_ops line_ops = {.message = on_message, .lost = on_lost};
 
-/* The newest control counts: the one before may hang, and then nobody else would end it. */
+/* The newest control counts: the one before may hang, and nobody else would end its line. */
 static void next_connected(void *ctx, int res _unused_)
 {
 	struct door *door = ctx;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line to control, as a VM's process has it: what control asks becomes calls of guest.h, what the
- * guest tells becomes messages. One thread's; docs/vm-protocol.md has the messages.
+ * A VM's process' end of the line to control: what control asks becomes calls of guest.h, what the
+ * guest tells becomes messages. docs/vm-protocol.md has the messages. One thread.
  *
  * States: greeting (nothing is taken but HELLO) -> idle (HELLO was said; no START yet) -> serving ->
  * ending (END was asked, or there is no guest to be) -> done.
  *
  * Control may go at any time. A process that serves goes on, and the next control connects to the
- * listener that START brought; one that doesn't ends.
+ * listener that START brought. A process that does not serve ends.
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A restart takes less; who types `usbip attach` waits no longer than this. */
+/* A restart takes less, and nobody who types `usbip attach` waits longer than this. */
 #define WAIT_SECONDS 10
 
 static void asked_over(struct control_line *c, struct asked *a)

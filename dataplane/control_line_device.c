@@ -2,7 +2,8 @@
 /*
  * The devices that control has given to a VM's process; see control_line.h.
  *
- * What was said of a device, and what is owed, is kept: the next control asks for it.
+ * It keeps what was said of a device, and what still has to be said: the next control asks for
+ * that.
  */
 #include "dataplane/control_line_private.h"
 
@@ -36,7 +37,7 @@ static struct held *held_find(struct control_line *c, uint32_t number)
 
 /* ------------------------------------------------------------- what the guest tells */
 
-/* Control that asks later what there is hears this then. */
+/* A control that asks later what there is hears this then. */
 static void say(struct held *h, const void *message)
 {
 	if (h->line->informed)
@@ -120,7 +121,7 @@ static void held_free(struct held *h)
 	free(h);
 }
 
-/* Nothing leaves a process but closed. */
+/* A device leaves a process only closed. */
 static void on_taken(void *ctx, bool closed, int r, const char *reason)
 {
 	struct held *h = ctx;

@@ -17,7 +17,10 @@ struct control_line {
 	struct loop *loop;
 	struct vm_line *line; /* NULL: there is no control now */
 	bool greeted;	      /* this control has said HELLO */
-	/* … and knows what there is: by START, or as it has asked for it. What changes before is not said. */
+	/*
+	 * … and knows what there is: from START, or from what it asked for. Changes before that are
+	 * not told.
+	 */
 	bool informed;
 	struct guest *guest;
 	struct control_net *nets[VM_WIRE_NETS]; /* by control's numbers */

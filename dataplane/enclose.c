@@ -2,9 +2,9 @@
 /*
  * A VM's process shuts itself in; see enclose.h.
  *
- * None of it takes a right: a user namespace of one's own has those that making an empty root takes,
- * and they count for nothing outside. Where such are forbidden, and only root may make namespaces, the
- * process keeps the files and the network of its user, who is to be one without any.
+ * None of it needs a right: in a user namespace of its own the process has the rights that making
+ * an empty root takes, and they are worth nothing outside. If such namespaces are forbidden, the
+ * process keeps its user's files and network; so its user should be one that has none.
  */
 #include "dataplane/enclose.h"
 
@@ -24,7 +24,10 @@
 /* A card has a dozen descriptors, a device half of that, each other guest on each network two. */
 #define DESCRIPTORS 2048
 
-/* Of its own memory: buffers of URBs, and what the allocator keeps. The guest's memory is none of it. */
+/*
+ * Of its own memory: buffers of URBs, and what the allocator keeps. The guest's memory does not
+ * count.
+ */
 #define OWN_MEMORY (256ull << 20)
 
 /* A process that dies leaves nothing of its guest's on a disk. */
@@ -38,7 +41,7 @@ static void set_limits(void)
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		struct rlimit limit = {.rlim_cur = limits[i].most, .rlim_max = limits[i].most};
 
-		/* Those that sanitizers keep books in are none of the program's. */
+		/* Memory in which sanitizers keep their books does not count. */
 		if (WITH_SANITIZER && limits[i].what == RLIMIT_DATA)
 			continue;
 		setrlimit((__rlimit_resource_t)limits[i].what, &limit);

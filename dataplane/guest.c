@@ -2,10 +2,10 @@
 /*
  * A guest's thread and its card; see guest.h.
  *
- * One turn: wait for the ring; take the TX ring's frames, whose bytes go straight to the sessions; give
- * TCP all answers that came about, a session after the other; let it send what is due into the RX ring;
- * interrupt the guest once. Each step is bounded, and what is left over makes the next turn not wait.
- * Between the rings and the devices no call into the kernel is made.
+ * One turn: wait for the io_uring; take the TX ring's frames, whose bytes go straight to the
+ * sessions; give TCP all answers that were made, one session after the other; let TCP send what is
+ * due into the RX ring; interrupt the guest once. Each step is bounded; if something is left over,
+ * the next turn does not wait. No call into the kernel is made between the rings and the devices.
  */
 #include "dataplane/guest.h"
 
@@ -22,13 +22,14 @@
 #include "base/log.h"
 #include "base/stranger.h"
 #include "dataplane/guest_private.h"
+#include "dataplane/guest_service.h"
 #include "dataplane/usher_say.h"
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
 #define LINK_MAC   ((1ull << 48) - 1)
 
-/* How long a guest may be left without the news that its frames were sent. */
+/* How late a guest may be told that its frames were sent. */
 #define SIGNAL_LATEST_NS 10000000ull
 
 static void guest_disconnect(struct guest *guest);
@@ -97,7 +98,7 @@ static void guest_watch_kick(void *ctx, unsigned ring, int fd)
 	loop_cancel(guest->loop, &guest->kick_watch[ring]);
 	if (fd < 0)
 		return;
-	/* Edges will do: a counter that nobody reads still wakes at each write. */
+	/* Edges are enough: a counter that nobody reads still wakes at each write. */
 	if (loop_watch_fd(guest->loop, &guest->kick_watch[ring], fd, POLLIN, LOOP_KEEP,
 			  ring ? guest_kicked_tx : guest_kicked_rx, guest) < 0)
 		log_err("%s: no room to watch its rings", guest->cfg.name);
@@ -123,7 +124,7 @@ static void guest_link_changed(void *ctx, bool up, unsigned takes)
 	uint64_t word = atomic_load(&guest->link_word);
 
 	guest->link_up = up;
-	/* Both are said anew where they are still so. */
+	/* Both are told again if they still hold. */
 	word &= ~HAS_DAEMON;
 	atomic_store(&guest->foreign_word, 0);
 	guest_net_link(guest, up, takes);
@@ -132,9 +133,7 @@ static void guest_link_changed(void *ctx, bool up, unsigned takes)
 		guest_tell_link(guest, word | LINK_UP);
 		return;
 	}
-	/* The rings are what says that a guest lives: its sessions end here, not with TCP. */
-	guest_sessions_close(guest, "the guest has gone");
-	clients_end(guest);
+	guest_services_card_down(guest);
 	guest_tell_link(guest, word & ~LINK_UP);
 }
 
@@ -267,7 +266,7 @@ static void guest_wait(struct guest *guest, bool wait)
 	abort();
 }
 
-/* What the guest has looked after by itself, it need not be told at the time that was set for it. */
+/* If the guest has looked by itself, it need not be interrupted at the time that was set. */
 static void guest_spare_signal(struct guest *guest)
 {
 	if (loop_watching(&guest->signal_timer) && !net_port_signal_due(guest->port))
@@ -374,15 +373,14 @@ static void guest_stop_delivered(struct letter *letter)
 
 	guest->stopping = true;
 	listener_stop(&guest->door);
-	clients_end(guest);
-	agent_relays_end(guest);
+	guest_services_stop(guest);
 	guest_devices_stop(guest);
 }
 
 /*
- * Before all that is ordinary on the host, where whoever runs the service allows it: a host under
- * load then costs no isochronous packet. The least of real-time priorities, so that the kernel's
- * own threads go first, and not for threads that this one starts: workers may take long.
+ * Go before all ordinary threads of the host, if the service allows it: then a host under load
+ * costs no isochronous packet. It is the lowest real-time priority, so that the kernel's own
+ * threads go first, and threads that this one starts don't have it: workers may take long.
  */
 static void guest_be_real_time(struct guest *guest)
 {
@@ -403,8 +401,10 @@ static void guest_be_real_time(struct guest *guest)
 static void guest_close_up(struct guest *guest)
 {
 	if (guest->sock >= 0) {
-		/* The guest must see the ends of its connections, or it keeps devices that nobody
-		 * serves any more. */
+		/*
+		 * The guest must see that its connections end, or it keeps devices that nobody
+		 * serves any more.
+		 */
 		guest_net_flush(guest);
 		net_port_flush(guest->port);
 		guest_disconnect(guest);
@@ -458,7 +458,7 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 	return guest;
 }
 
-/* What is left of a guest that did not come up: its descriptors are the caller's. */
+/* Free a guest that did not start: its descriptors are the caller's. */
 static void guest_drop(struct guest *guest)
 {
 	guest_net_deinit(guest);

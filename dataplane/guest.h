@@ -2,10 +2,12 @@
 /*
  * A guest's thread: all that moves for one VM.
  *
- * It owns the VM's vhost-user socket and listener, its card (net_port), the guest's TCP connections to
- * the daemon, the devices that are routed to the VM and their USB/IP sessions; from a key press to the
- * guest's interrupt nothing leaves this thread. Control talks to it by letters, which are embedded in struct guest and struct
- * guest_device, and hears from it by letters, too; neither ever waits for the other.
+ * It owns the VM's vhost-user socket and listener, its card (net_port), the guest's TCP connections
+ * to the daemon, the devices that are routed to the VM and their USB/IP sessions; from a key press
+ * to the guest's interrupt nothing leaves this thread. In usbrouted-vm that is the process's only
+ * thread (guest_begin()), and control_line.c is what is called *control* here. Control talks to the
+ * thread by letters, which are embedded in struct guest and struct guest_device, and hears from it
+ * by letters, too; neither ever waits for the other.
  *
  * Who may touch what: struct guest's fields are the thread's, once it runs; control keeps the
  * pointer for its letters. A struct guest_device is control's while it is in no guest (made, handed

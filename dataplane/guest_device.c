@@ -53,8 +53,8 @@ GD_DELIVER(stuck, gd->events->stuck(gd->ctx, ev->text))
 
 /*
  * A device that was forgotten on its way from one guest to the next (it was unplugged) is open, and
- * in no thread: control closes it itself. It has no session, nothing is in flight, and its call
- * runs in a worker as all do; nothing need be watched for that.
+ * in no thread: control closes it itself. It has no session, and nothing is in flight. The call
+ * runs in a worker, as all do, and nothing needs to be watched for that.
  */
 static void orphan_back(void *ctx _unused_)
 {
@@ -127,7 +127,7 @@ static void gd_deliver_hid(struct letter *letter)
 		gd->events->hid(gd->ctx, &found);
 }
 
-/* Whatever a blocking call has found of its keyboards is control's to know. */
+/* Tell control what a blocking call has found out about its keyboards. */
 static void gd_tell_hid(struct guest_device *gd)
 {
 	struct guest_device_hid *ev = &gd->ev_hid;
@@ -175,7 +175,10 @@ static void gd_fd_ready(void *ctx, int res _unused_)
 	struct guest_device *gd = entry->gd;
 
 	usb_device_events(gd->usb);
-	/* Level-triggered by arming again: libusb reaps so many at a time and no more. */
+	/*
+	 * Armed again each time, which makes it level-triggered: libusb reaps only so many at a
+	 * time.
+	 */
 	if (entry->fd >= 0)
 		loop_watch_again(gd->guest->loop, &entry->watch);
 }
@@ -238,8 +241,8 @@ static void gd_session_ended(void *ctx, int r, const char *reason)
 }
 
 /*
- * The thread has done with a device. Whoever is on the stack may still look at it; control, and the
- * next guest's thread, hear of it at the end of the turn.
+ * The thread has done with a device. Functions on the stack may still look at it; so control, and
+ * the next guest's thread, hear of it at the end of the turn.
  */
 static void gd_leave(struct guest_device *gd, bool closed)
 {
@@ -295,7 +298,7 @@ static void gd_resumed(void *ctx)
 	gd->resumed = true;
 }
 
-/* Struck again before control has heard of it, it counts once. */
+/* A chord that is struck again before control has heard of it counts once. */
 static void gd_struck(void *ctx, unsigned chord)
 {
 	struct guest_device *gd = ctx;
@@ -388,7 +391,7 @@ static void gd_reset_delivered(struct letter *letter)
 		usb_device_end_session(gd->usb);
 		break;
 	case GD_ENDING:
-		/* Its session has ended by itself, and ends in a reset. */
+		/* Its session has just ended by itself, and that ends in a reset anyway. */
 		gd->resetting = true;
 		break;
 	default:
@@ -440,8 +443,8 @@ void guest_export(struct guest *guest, struct guest_device *gd, bool exported)
  * @guest:	the guest that has it
  * @gd:		the device, opened; its session ends, then "was_reset" follows
  *
- * USB/IP can't tell a client that its device was reset: an import after it is the only word that
- * makes the guest's drivers begin anew.
+ * USB/IP can't tell a client that its device was reset: only a new import makes the guest's drivers
+ * begin anew.
  *
  * Control's thread; not again before "was_reset", nor after guest_take().
  */

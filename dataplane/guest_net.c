@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "protocol/agent_wire.h"
 #include "base/log.h"
 #include "dataplane/guest_private.h"
+#include "dataplane/guest_service.h"
 #include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/tcp.h"
 
@@ -32,15 +32,11 @@ static int net_frame(void *ctx, const struct net_offload *offload, const struct 
 static void net_accept(void *ctx, struct tcp_connection *c)
 {
 	struct guest *guest = ctx;
-	struct tcp_peer peer;
 
-	tcp_peer(c, &peer);
 	if (guest->stopping)
 		tcp_abort(c);
-	else if (peer.local_port == USBIP_PORT)
-		client_accept(guest, c);
 	else
-		agent_relay_accept(guest, c);
+		guest_services_accept(guest, c);
 }
 
 static size_t net_receive(void *ctx _unused_, struct tcp_connection *c, const struct iovec *parts,
@@ -48,7 +44,7 @@ static size_t net_receive(void *ctx _unused_, struct tcp_connection *c, const st
 {
 	struct stream *stream = tcp_user(c);
 
-	/* Without a user it was closed, and TCP asks nobody. */
+	/* A stream without a user was closed. */
 	return stream ? stream->ops->receive(stream, parts, n_parts, len) : len;
 }
 
@@ -110,9 +106,7 @@ int guest_net_init(struct guest *guest)
 		return -errno;
 	r = tcp_new(&net->tcp, &config, &net_tcp_ops, guest);
 	if (r == 0)
-		r = tcp_listen(net->tcp, USBIP_PORT);
-	if (r == 0)
-		r = tcp_listen(net->tcp, AGENT_PORT);
+		r = guest_services_listen(net->tcp);
 	return r;
 }
 
@@ -193,7 +187,7 @@ static void hang_up_all(struct guest *guest)
 	}
 }
 
-/* One that control knows of. */
+/* A dead connection that control knows of. */
 struct told_hang_up {
 	struct letter letter;
 	struct guest *guest;
@@ -240,8 +234,8 @@ int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
  * @up:		it went up
  * @takes:	what its driver takes, NET_TAKES_*
  *
- * Connections stay: whose are over is their users' to say. The guest may just have been stopped for a
- * while; another one's kernel answers with a reset.
+ * Connections stay: their users end those that are over. The guest may just have been stopped for a
+ * while; if it is another one, its kernel answers with a reset.
  */
 void guest_net_link(struct guest *guest, bool up, unsigned takes)
 {
@@ -264,7 +258,7 @@ static void net_time(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
 
-	/* It is time for a turn, and that looks after everything. */
+	/* This only makes a turn, which does what is due. */
 	guest->net.timer_at = TCP_NEVER;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's end of a guest's segment: TCP, whose connections go to clients and to the agent's
- * relay by the port that they were made to.
+ * The daemon's end of a guest's segment: TCP, whose connections go to services (guest_service.h).
  *
- * A connection that was cut with the card (the rings are what says that a guest lives), or that was a
- * dead process's, may still be believed in by the guest's kernel, which would keep a dead device for
- * ever. Such ones are *hung up* when the card is up again: the guest is told that they are dead.
+ * A connection may end with the card (a guest counts as alive while its rings run), or with a
+ * process that dies. The guest's kernel may still take it for alive, and would keep a dead device
+ * for ever. So such connections are *hung up* when the card is up again: the guest is told that
+ * they are dead.
  */
 #pragma once
 

@@ -2,9 +2,9 @@
 /*
  * What control and a guest's thread tell each other of other guests' cards.
  *
- * Control's news is kept as the newest of each card, in the order: forget it, know it, have a link
- * to it. So nothing grows, however long the thread takes to hear. What the thread wants is a bit a
- * card, and one MAC.
+ * Of each card only control's newest news is kept, in this order: forget it, know it, have a link
+ * to it. So nothing grows, however long the thread takes to read it. What the thread wants is kept
+ * as one bit a card, and one MAC.
  */
 #include <poll.h>
 #include <string.h>
@@ -167,7 +167,7 @@ void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
 	struct guest_mac_news *news;
 
 	pthread_mutex_lock(&peers->lock);
-	/* More than it can have asked for: the oldest is of no use any more. */
+	/* More answers than it can have asked for: the oldest is of no use any more. */
 	if (peers->n_macs == GUEST_MAC_NEWS)
 		memmove(peers->macs, peers->macs + 1, --peers->n_macs * sizeof(peers->macs[0]));
 	news = &peers->macs[peers->n_macs++];
@@ -238,7 +238,7 @@ void guest_watch_link(void *ctx, unsigned number, int fd)
 	loop_cancel(guest->loop, &w->watch);
 	if (fd < 0)
 		return;
-	/* Edges will do, as for kicks. */
+	/* Edges are enough, as for kicks. */
 	if (loop_watch_fd(guest->loop, &w->watch, fd, POLLIN, LOOP_KEEP, guest_link_woken, w) < 0)
 		log_err("%s: no room to watch a link to another guest", guest->cfg.name);
 }

@@ -34,7 +34,10 @@ struct guest_peer_news {
 	int memfd, wake_mine, wake_theirs;
 };
 
-/* A MAC that is the card's, or is not. Control says one thing an answer, and one more at the most. */
+/*
+ * A MAC that is the card's, or is not. Control says one thing for each question, and one more at
+ * the most.
+ */
 struct guest_mac_news {
 	uint8_t mac[6];
 	bool granted;

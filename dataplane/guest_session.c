@@ -2,9 +2,9 @@
 /*
  * A device's USB/IP session in a guest's thread: the client's connection from its IMPORT to its end.
  *
- * What comes is acted on from within TCP's receive(), frame by frame; answers are given to TCP once a
- * turn, and their buffers come back when the guest has them. A session that may not act on what comes
- * keeps it, as much as TCP was told that there is room for.
+ * A session acts on bytes within TCP's receive(), frame by frame. It gives TCP its answers once a
+ * turn, and their buffers come back when the guest has them. While it may not act on what comes, it
+ * keeps it: as much as TCP was told that there is room for.
  *
  * A session begins where the device is at rest and ends by usb_device_end_session(), after which
  * guest_device.c hears that the device is at rest again. Its connection ends before it: TCP has
@@ -58,7 +58,7 @@ static size_t gd_take_bytes(struct guest_device *gd, const struct iovec *parts, 
 		guest_session_close(gd, "broken");
 		return len;
 	}
-	/* What was acted on may have ended it. */
+	/* Acting on the bytes may have ended it. */
 	if (gd->state == GD_SESSION)
 		stream_set_room(&gd->stream, usbip_session_takes(gd->session));
 	return taken;
@@ -85,7 +85,7 @@ static void gd_released(struct stream *stream, struct stream_buffer *buffer)
 	if (buffer == &gd->reply_buffer)
 		return;
 	usbip_session_sent(gd->session, buffer);
-	/* Room again: what was held back for it may be acted on. */
+	/* There is room again: what was held back may be acted on. */
 	gd->resumed = gd->resumed || gd->held;
 }
 
@@ -132,7 +132,7 @@ static int gd_session_begin(struct guest_device *gd, struct client *client)
 	gd->reply_buffer = (struct stream_buffer){.data = gd->import_reply, .len = (uint32_t)n};
 	stream_send(&gd->stream, &gd->reply_buffer);
 	stream_set_room(&gd->stream, usbip_session_takes(gd->session));
-	/* What came behind the request was left for now. */
+	/* Take the bytes that came behind the request. */
 	stream_resume(&gd->stream);
 	return 0;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * usbrouted-vm: the process of one VM. It is started by usbrouted's broker, with the line to control
- * as descriptor 3, and is of no use to anybody else.
+ * usbrouted-vm: the process of one VM. usbrouted's starter starts it, with the line to control as
+ * descriptor 3; nobody else can use it.
  *
- * Before it hears a word, it shuts itself in (enclose.h); what it works with is handed to it over the
- * line.
+ * Before it hears a word, it shuts itself in (enclose.h). It gets over the line what it works with.
  */
 #include <build_info.h>
 #include <fcntl.h>
@@ -20,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/options.h"
 #include "base/output.h"
 #include "base/sandbox.h"
 #include "base/stranger.h"
@@ -36,8 +36,9 @@
 #define GIVEN_BACK (256 * 1024)
 
 /*
- * What a device can be driven by. In a build for tests also by a script, where the descriptor is no
- * device's (tests/unit/script-node.h); installed is never such a one.
+ * What a device can be driven by; the first that can use its descriptor does. With the build option
+ * scripted-devices there is a script, too (tests/unit/script-node.h). It is for tests, and never
+ * installed.
  */
 #ifdef SCRIPTED_DEVICES
 extern const struct usb_backend_ops usb_backend_script;
@@ -50,13 +51,6 @@ static const struct usb_backend_ops *const backends[] = {
 	&usb_backend_direct,
 	NULL,
 };
-
-static const char usage[] =
-	"Usage: usbrouted-vm NAME\n"
-	"The process of one virtual machine, NAME. usbrouted starts it; nothing else can.\n"
-	"\n"
-	"  --version      print the version\n"
-	"  --help         print this\n";
 
 static bool is_line(int fd)
 {
@@ -92,27 +86,29 @@ static int serve(void)
 	code_pages_give_back();
 	while (control_line_serve(line, &more))
 		;
-	/* What a stuck call has is the kernel's, and nothing waits for that. */
+	/* A stuck call keeps what it has; nothing waits for that. */
 	_exit(0);
 }
 
 static int run(int argc, char **argv)
 {
+	const char *vm = NULL;
+	const struct options options = {
+		.program = "usbrouted-vm",
+		.version = USBROUTED_VERSION,
+		.begins = "usbrouted-vm",
+		.usage = "usage: usbrouted-vm NAME\n"
+			 "\n"
+			 "The process of one virtual machine, NAME. usbrouted starts it; nothing "
+			 "else can.\n",
+		.word = "NAME",
+		.ret_word = &vm,
+	};
 	char name[16];
-	int r;
+	int r = options_read(&options, argc, argv);
 
-	if (argc == 2 && !strcmp(argv[1], "--version")) {
-		puts("usbrouted-vm " USBROUTED_VERSION);
-		return 0;
-	}
-	if (argc == 2 && !strcmp(argv[1], "--help")) {
-		fputs(usage, stdout);
-		return 0;
-	}
-	if (argc != 2 || argv[1][0] == '-') {
-		fputs("Try: usbrouted-vm --help\n", stderr);
-		return EXIT_USAGE;
-	}
+	if (r != OPTIONS_GOOD)
+		return r == OPTIONS_SHOWN ? 0 : EXIT_USAGE;
 	if (!is_line(LINE_FD)) {
 		fputs("usbrouted-vm: it is started by usbrouted, and by nothing else\n", stderr);
 		return EXIT_USAGE;
@@ -123,20 +119,19 @@ static int run(int argc, char **argv)
 	signal(SIGINT, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
-	enclose(argv[1]);
-	/* Its closer is shut in as it is. */
+	enclose(vm);
+	/* Its closer is forked now, and so is shut in, too. */
 	r = strangers_start(NULL);
 	if (r < 0) {
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
 	}
-	/* Who has this name has shut itself in. */
-	snprintf(name, sizeof(name), "vm:%.12s", argv[1]);
+	/* A process with this name has shut itself in. */
+	snprintf(name, sizeof(name), "vm:%.12s", vm);
 	prctl(PR_SET_NAME, name);
 	r = sandbox_calls(SANDBOX_VM_START);
 	if (r < 0)
-		log_warning("%s: its process may make every system call: %s", argv[1],
-			    errno_text(r));
+		log_warning("%s: its process may make every system call: %s", vm, errno_text(r));
 	return serve();
 }
 

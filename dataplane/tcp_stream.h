@@ -3,8 +3,8 @@
  * A connection that a guest has made to the daemon, as a stream: of a client that asks (client.c), a
  * session (guest_session.c), the guest's agent (agent_relay.c).
  *
- * It is TCP's own (vhost_user_net/tcp.h), whose user is the stream: guest_net.c passes on what TCP
- * tells. What is sent is given back when the guest has acknowledged it.
+ * TCP (vhost_user_net/tcp.h) has the connection, and the stream is its user: guest_net.c passes on
+ * what TCP tells. What is sent is given back when the guest has acknowledged it.
  */
 #pragma once
 

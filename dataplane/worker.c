@@ -2,8 +2,8 @@
 /*
  * Workers; see worker.h.
  *
- * @kept is the thread that waits for its next call, or NULL: whoever takes it out has it. A thread
- * puts itself there before it sends its letter. So its next call finds it, also where the letter's
+ * @kept is the thread that waits for its next call, or NULL. Whoever takes it out has it. A thread
+ * puts itself there before it sends its letter, so that the next call finds it even if the letter's
  * reader makes that call at once.
  */
 #include "dataplane/worker.h"
@@ -82,7 +82,7 @@ static int worker_start(struct worker *worker)
  * @home:	the caller's loop
  * @back:	called with @ctx in @home's thread, just before done()
  *
- * Where no thread can be had, the call is made here: late is better than never.
+ * If no thread can be had, the call is made here.
  */
 void worker_run(struct worker *worker, struct usb_job *job, struct loop *home,
 		void (*back)(void *ctx), void *ctx)

@@ -2,9 +2,9 @@
 /*
  * Workers: a thread for the length of one call that may block in the kernel.
  *
- * The call's owner goes on with everything else; what the call works on is left alone meanwhile. A
- * worker is never waited for: where the kernel keeps one, its object is given up, and the process's
- * exit takes it along.
+ * The call's owner goes on with everything else, and leaves alone what the call works on. Nobody
+ * waits for a worker: if the kernel keeps one for ever, its object is given up, and the process's
+ * exit ends it.
  *
  * One thread stays when its call has ended, and takes the next one: making a thread costs more than
  * most calls do, and a guest's driver waits for it. Calls at the same time have a thread each, so that

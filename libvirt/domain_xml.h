@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A domain's XML: what of usbrouted is in it, and the XML with all of it. Over memory; libvirt is
- * the caller's. What is not usbrouted's stays as it is.
+ * A domain's XML: which parts for usbrouted it has, and the XML with all of them. It works over
+ * memory; the caller speaks to libvirt. All other parts stay as they are.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QEMU's guest agent: one command, one answer. How a command reaches the agent is the caller's:
- * libvirt, or a test's script. The agent is in the guest, so all that it answers is hostile:
+ * QEMU's guest agent: one command, one answer. The caller says how a command reaches the agent: by
+ * libvirt, or in a test by a script. The agent is in the guest, so all its answers are hostile:
  * bounded, and of the expected type or refused.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program run in a guest by QEMU's guest agent: guest-exec, and guest-exec-status until it has
- * ended. What it answers is never more than a text for people.
+ * ended. Its answer is used only as text for people.
  */
 #pragma once
 

@@ -5,8 +5,8 @@
  * libvirt:	away -(open)-> here -(close, keepalive)-> away, tried again after 1, 2, 4 … 30 s
  * daemon:	away -(connect)-> here -(end of file, nonsense)-> away, tried again every second
  *
- * While libvirt is away the daemon is told LIBVIRT no, and what it asks for fails at once. While
- * the daemon is away its jobs run to their ends and nobody is told.
+ * While libvirt is away, the daemon is told LIBVIRT no, and its requests fail at once. While the
+ * daemon is away, its jobs run to their ends, and nobody is told.
  */
 #include "libvirt/helper.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A command in a guest, in a thread of its own. The thread touches the job alone; when it has
- * ended, the job's address comes out of the pipe that it was given, and the job is its reader's
- * again.
+ * A command in a guest, in a thread of its own. The thread touches only the job. When it has ended,
+ * the job's address comes out of the pipe that it was given, and the job belongs to the pipe's
+ * reader again.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * usbrouted-libvirt: what usbrouted has to do with libvirt, in a process of its own. Without --add
- * it is the helper of the daemon; with it, it completes one domain for whoever runs it.
+ * usbrouted-libvirt: all that usbrouted does with libvirt, in a process of its own. Without --add
+ * it is the daemon's helper; with it, it completes one domain for whoever runs it.
  */
 #include <build_info.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #include "policy/bearer_private.h"
 #include "policy/serial.h"
 
-/* What a candidate was to the name: nothing, the one that had it, or one of the others, by index. */
+/* What a candidate was: new, the one that had the name, or one of the others, by index. */
 #define NEW    -1
 #define BEARER -2
 
@@ -64,7 +64,7 @@ static bool identity_fits_port(const struct identity *i, const struct device_fac
 	return identity_fits(i, d) && same_text(i->port, d->stable_port);
 }
 
-/* Remember what a device is by now. Without memory for it, the next time does. */
+/* Remember what a device is now. Without memory, the next call does it. */
 static void identity_follow(struct identity *i, const struct device_facts *d, bool *changed)
 {
 	if (d->stable_port && !identity_fits_port(i, d) &&
@@ -369,7 +369,7 @@ static bool other_has_moved(struct bearer *b, const struct candidates *c, size_t
 	return false;
 }
 
-/* Those who went long before the bearer did are not waited for. */
+/* Stop waiting for those that went long before the bearer. */
 static void others_age(struct bearer *b, struct candidates *c, uint64_t now, uint64_t wait,
 		       bool *changed)
 {

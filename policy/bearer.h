@@ -27,9 +27,9 @@
  *
  * What is remembered of a name: the device that had it last, and the candidates that were there
  * beside it. One that goes is remembered as long as the name would have waited for it, and for as
- * long as the bearer itself is away; not so where one like it comes within that time while the bearer
- * is there: it has moved. Of a name by command, also which device it was given to: where
- * that is another one by now, what was remembered is of an earlier giving and is forgotten.
+ * long as the bearer itself is away; but not if a device like it comes within that time while the
+ * bearer is there: then it has moved. Of a name by command, also which device it was given to:
+ * where that is another one by now, what was remembered is of an earlier giving and is forgotten.
  *
  * File form: one device a line, fields separated by one tab: "B1", the name, "last", "other" or
  * "given" (the device that it was given to), id, serial, stable port; escaped as in a file of

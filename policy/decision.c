@@ -379,7 +379,7 @@ static void step_finish(struct policy_step *step, const struct policy_caller *ca
 	if (rule_about_rights(rule) && !caller_is(rule, caller, step->why, sizeof(step->why))) {
 		step->matched = false;
 	} else if (vm && !rule_names_vm(rule, vm)) {
-		/* The first allow decides for each VM, and for those that it leaves out: no. */
+		/* The first allow decides for every VM: no for those that it leaves out. */
 		step->matched = !rule->deny && !rule_about_rights(rule);
 		say_vms(rule, step->matched ? "it is to " : "it is about ", step->why,
 			sizeof(step->why));

@@ -5,7 +5,7 @@
  *	allow|deny MATCHER… [to VMS] [OPTION…]
  *
  * A rule about *placement* says which VMs may have a device; one with user= or group= is about
- * *rights*: which local users may route it where. What follows from them is decision.h's.
+ * *rights*: which local users may route it where. decision.h says what follows from them.
  *
  * A policy is filled by policy_parse(), a file at a time; where one file was refused, the whole
  * policy is to be dropped. It doesn't change afterwards. Rules are shared between policies and

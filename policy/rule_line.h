@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One line of a policy file, cut into words: what is a comment, a quote, an alternative. It knows
- * the form only; which words there are is rule_parse.c's. Pure.
+ * only the form; rule_parse.c knows the words. Pure.
  */
 #pragma once
 

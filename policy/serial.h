@@ -2,8 +2,8 @@
 /*
  * Which serial numbers tell a device from others in whichever port it is. Pure.
  *
- * A serial that contains the port is another one in another port, and tells nothing. It contains
- * the port where one of these stands in it as a word (no letter or digit right before or after it):
+ * A serial that contains the port changes with the port, and tells nothing. It contains the port
+ * where one of these stands in it as a word (no letter or digit right before or after it):
  *
  *   - the kernel's name of the device's port, such as 1-1.2;
  *   - the name of its controller, which is what precedes the slash of its stable port;

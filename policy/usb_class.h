@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * The one list of classes. Whatever takes a class's name reads it by usb_class_parse(), and says
- * which there are by USB_CLASS_NAMES; a test holds the manuals against it.
+ * The one list of classes. A class's name is read by usb_class_parse(), and listed by
+ * USB_CLASS_NAMES; a test holds the manuals against it.
  */
 #define USB_CLASS_LIST(X)               \
 	X(AUDIO, "audio")               \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Wishes that come to hang on something else, since their device is there. */
+/* Wishes that hang on something else once their device is there. */
 #include <stdlib.h>
 
 #include "policy/serial.h"

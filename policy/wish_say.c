@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is told of wishes to people. */
+/* Wishes in words, for people. */
 #include <stdio.h>
 
 #include "policy/wish_private.h"

@@ -59,7 +59,7 @@ static int line_fill(struct agent_line *line)
 /**
  * agent_line_next() - the next line that has come
  * @line:	the end
- * @ret:	what it says; its verb is AGENT_VERBS where nobody here knows it, to be passed over
+ * @ret:	what it says; AGENT_VERBS: a verb that is not known here, to be passed over
  *
  * Return: 0, AGENT_LINE_MORE where no whole line is there yet (wait for the socket), -EPIPE where
  * the peer has closed, -EPROTO where it does not keep to the protocol, or another negative errno.

@@ -11,7 +11,7 @@
 
 #include "protocol/agent_wire.h"
 
-/* All that is ever said at a time: ROUTE for every device, and some. */
+/* The most that is said at a time: ROUTE for every device, and some more. */
 #define AGENT_LINE_OUT ((AGENT_ROUTES + 16) * 128)
 
 struct agent_line {

@@ -180,7 +180,7 @@ static int read_held(const char *word, size_t n, bool *ret)
 	return 0;
 }
 
-/* What is for people is cut where it is too long: it says enough by then. */
+/* Text for people that is too long is cut: it says enough by then. */
 static int read_text(struct reader *r, char text[AGENT_TEXT_SIZE])
 {
 	size_t n = min_t(size_t, (size_t)(r->end - r->p), AGENT_TEXT_SIZE - 1);

@@ -5,8 +5,8 @@
  * description for others.
  *
  * Both ends take the other for hostile: a line has a bound, every word has a form, and a line that
- * has not its verb's form ends the connection. A verb that is not known is no mistake: a newer peer
- * may say more.
+ * has not its verb's form ends the connection. An unknown verb is no mistake: a newer peer may say
+ * more.
  */
 #pragma once
 

@@ -3,8 +3,8 @@
  * The buffer behind the framing.
  *
  * It holds the bytes from the oldest message not yet taken to the newest byte read. Asking for
- * space moves them to the front, and makes the buffer larger only where a message is under way that
- * fills it, so that an idle client costs 4 KiB and none more than 64.
+ * space moves them to the front, and enlarges the buffer only if one message fills it, so that an
+ * idle client costs 4 KiB and none costs more than 64.
  */
 #include "protocol/varlink_wire.h"
 

@@ -70,7 +70,7 @@ static bool has_control(const char *text)
 }
 
 /**
- * virt_domain_valid() - whether a domain of this name can be spoken of
+ * virt_domain_valid() - whether a line can have a domain's name
  * @name:	the name; libvirt permits any without / and newlines, this no control characters at
  * all
  */

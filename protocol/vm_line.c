@@ -3,8 +3,8 @@
  * One end of the line between control and a VM's process; see vm_line.h.
  *
  * States: open, with or without kept messages; broken (a send found the other side gone, or too
- * much is kept: "lost" is told in a turn of its own, for whoever sends must not be re-entered);
- * lost (told). "lost" is told once.
+ * much is kept: "lost" is told in a turn of its own, because a sender must not be re-entered); lost
+ * (told). "lost" is told once.
  */
 #include "protocol/vm_line.h"
 
@@ -104,7 +104,7 @@ static const char *line_take(struct vm_line *line, const union vm_wire_message *
 	/* It was agreed not to say it. */
 	if (r == 0 && line->version && vm_wire_since(m->kind) > line->version)
 		r = VM_WIRE_UNKNOWN;
-	/* Without a version in common nothing that a process says is understood. */
+	/* Without a version in common, nothing that a process says can be understood. */
 	if (r != 0 && !line->version && line->side == VM_WIRE_CONTROL) {
 		for (unsigned i = 0; i < n_fds; i++)
 			fd_close(fds[i]);
@@ -136,7 +136,7 @@ static void line_readable(void *ctx, int res _unused_)
 		unsigned n_fds;
 		ssize_t n;
 
-		/* What a shorter message leaves is nobody's. */
+		/* A shorter message leaves the rest zero. */
 		memset(&m, 0, sizeof(m));
 		n = line_receive(line, &m, fds, &n_fds);
 		if (n == -EAGAIN)
@@ -159,7 +159,7 @@ static void line_readable(void *ctx, int res _unused_)
 		if (line->broken)
 			return;
 	}
-	/* The others have their turn; edges tell nothing of what is left. */
+	/* The others get their turn. An edge does not tell again of what is left. */
 	loop_watch_time(line->loop, &line->again, 0, line_readable, line);
 }
 

@@ -3,11 +3,11 @@
  * One end of the line between control and a VM's process: messages of vm_wire.h over a SOCK_SEQPACKET
  * socket. One thread's.
  *
- * Nobody waits here: a message that the socket has no room for is kept, and sent when it has. Who
- * does not read for so long that too much is kept is no partner any more, and the line is lost.
+ * Nobody waits here: a message that the socket has no room for is kept, and sent when it has. If
+ * the other side does not read for so long that too much is kept, the line is lost.
  *
- * Control never takes a descriptor out of the queue (VM_WIRE_CONTROL receives none): one that a
- * process sends all the same costs that process its line. See base/stranger.h for why.
+ * Control never takes a descriptor out of the queue (VM_WIRE_CONTROL receives none): a process that
+ * sends one all the same loses its line. See base/stranger.h for why.
  */
 #pragma once
 

@@ -8,7 +8,7 @@
 #include "base/hotkey.h"
 #include "base/mem.h"
 
-/* What is looked at in a message, beside its length and its descriptors. */
+/* What is checked in a message, beside its length and its descriptors. */
 enum field_kind {
 	FIELD_NONE, /* ends a list */
 	FIELD_TEXT, /* terminated */
@@ -147,7 +147,10 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_TAP] = SHAPE("TAP", SAY, vm_wire_has_tap, 0, WORD(vm_wire_has_tap, has, 0, 2)),
 };
 
-/* The first version that has a kind; the others are in all since 1. 0: whatever was agreed on. */
+/*
+ * The first version that has a kind; kinds that are not here are in all versions from 1 on. 0: it
+ * may be said whatever was agreed on.
+ */
 static const struct {
 	uint32_t kind, version;
 } since[] = {

@@ -4,12 +4,13 @@
  * message, over a SOCK_SEQPACKET socket between two programs of one machine. docs/vm-protocol.md says
  * what each means. Pure: bytes in, a verdict out.
  *
- * Each side takes the other for hostile. A message that was taken has the length of its kind, its
- * texts are terminated, its choices are ones that there are, and as many descriptors came with it as
- * its kind declares; no more is promised. Whether it makes sense now is its receiver's to know.
+ * Each side takes the other for hostile. A message that passes has the length of its kind, its
+ * texts are terminated, its choices exist, and as many descriptors came with it as its kind
+ * declares. Nothing else is promised: the receiver judges whether it makes sense now.
  *
- * Numbers are in host order. Unused bytes are zero, and nobody looks at them. A struct never changes
- * once a release has had it: what has to be said otherwise is another kind, and VM_WIRE_VERSION goes up.
+ * Numbers are in host order. Unused bytes are zero, and nobody looks at them. A struct never
+ * changes once it was in a release: a message of another form is another kind, and VM_WIRE_VERSION
+ * goes up.
  */
 #pragma once
 

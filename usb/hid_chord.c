@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Chords: their names, and what becomes of the reports in which one is struck; see hid_chord.h. */
+/* Chords: their names, and what happens to the reports in which one is struck; see hid_chord.h. */
 #include "usb/hid_chord.h"
 
 #include <errno.h>
@@ -111,7 +111,7 @@ int hid_chord_parse(struct hid_chord *chord, const char *text, const char **ret_
  * @chord:	a chord
  * @part:	another
  *
- * Struck key by key, the larger one would never be complete: the smaller one is before it.
+ * The larger one could never be struck: key by key, the smaller one is complete first.
  *
  * Return: whether; false where @part is off.
  */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Chords: keys that mean something to the daemon when they are down together; their names, and
- * what becomes of the reports of a keyboard on which one is struck. Pure.
+ * Chords: keys that mean something to the daemon when they are down together. Their names, and what
+ * happens to a keyboard's reports when one is struck. Pure.
  *
  * A chord is complete when all its keys are down and no other key is but modifiers. Then it fires,
- * once, and from that report on the keyboard's user sees all keys up, until they are: what was
- * down for it is released, and nothing of the chord's release reaches it.
+ * once. From that report on the keyboard's user sees all keys up until they really are: the keys
+ * that it saw down are released, and it never sees the chord's own release.
  *
  * States of a watch:
  *
@@ -14,10 +14,10 @@
  *                                        DOUBTING --anything else--> PASSING
  *   FADING --all keys up, or a key that wasn't down--> PASSING
  *
- * A keyboard forgets what it has told in a reset, and a keyboard that changes its guest is reset
- * with the chord's keys still down, or up since then: nobody knows. One that tells of several keys
- * at once afterwards has had them down all the time, for fingers come one by one; those fade away
- * unseen. Else the chord would strike in each guest that the keyboard comes to.
+ * A keyboard that changes its guest is reset, and forgets in a reset what it has told. Nobody knows
+ * then whether the chord's keys are still down. If it tells of several of them at once afterwards,
+ * they were down all the time, because fingers come one by one. Those fade away unseen; else the
+ * chord would fire in each guest that the keyboard comes to.
  */
 #pragma once
 

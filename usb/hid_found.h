@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What each HID interface of a device is, and what that follows from: the one answer to "is it a
+ * What each HID interface of a device is, and how that is known. It is the one answer to "is it a
  * keyboard?" for classes, rules, hot keys and the guard of the host's last keyboard. Pure.
  *
  * An interface's protocol says it (03/01/01, 03/01/02), or its report descriptor does; either is
  * enough. A report descriptor is read from sysfs while the host's HID driver has the interface, and
- * asked of the device when it is claimed; what was found once holds until the device is unplugged.
+ * from the device when it is claimed. What was found once holds until the device is unplugged.
  */
 #pragma once
 

@@ -4,9 +4,9 @@
  * while one is struck (hid_chord.h). Keys of all interfaces of a device count together: keyboards
  * that can tell any number of keys often do so on a second one.
  *
- * An interface is understood by its report descriptor, or in boot protocol by what that prescribes.
- * Where the descriptor could not be had, reports of 8 bytes of a boot keyboard are taken for boot
- * reports, which nearly all are. Anything else passes untouched.
+ * An interface is understood by its report descriptor, or in boot protocol by that protocol. If a
+ * boot keyboard's descriptor could not be had, its reports of 8 bytes are taken for boot reports,
+ * which nearly all are. Anything else passes untouched.
  *
  * Belongs to whoever has the device: the guest's thread, or its worker while the device is parked.
  * Nothing of a report is kept but which keys are down, and nothing is ever logged.

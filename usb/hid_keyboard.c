@@ -12,13 +12,13 @@
 #define ERROR_ROLLOVER 1
 #define KEY_FIRST      4
 
-/* A key's value that the input core takes for its repetition, which changes nothing. */
+/* The value that the input core takes for a key's repetition, which changes nothing. */
 #define REPEATED 2
 
 /* Of all of an interface's reports that have keys together. */
 #define REPORTS_BYTES_MAX (64 * 1024)
 
-/* Of all fields together: what is looked at when a report comes. They need not have any bits. */
+/* Of all fields together: so much is looked at when a report comes. An element may have no bits. */
 #define ELEMENTS_MAX (64 * 1024)
 
 struct hid_keyboard {
@@ -224,10 +224,10 @@ static int says_down(const struct hid_field *f, int32_t value, int32_t before)
 			return -1;
 		value = value < f->min ? f->min : value > f->max ? f->max : value;
 	}
-	/* A key that is told of as relative is let go at once. */
+	/* A relative key is released at once. */
 	if (f->relative)
 		return 0;
-	/* What has not changed is no news: the same key may be told of in another place. */
+	/* An unchanged value is no news: another field may tell of the same key. */
 	if ((value == before && !f->buffered) || value == REPEATED)
 		return -1;
 	return value != 0;
@@ -259,7 +259,7 @@ static void read_array(const struct hid_layout *l, const struct hid_field *f,
 	for (unsigned i = 0; i < f->count; i++) {
 		uint8_t usage = named(l, f, element(f, r, i));
 
-		/* More keys than it can tell: all is as it was. */
+		/* More keys are down than it can tell: nothing changes. */
 		if (usage == ERROR_ROLLOVER)
 			return;
 		if (usage >= KEY_FIRST)
@@ -369,7 +369,7 @@ static void release_array(const struct hid_layout *l, const struct hid_field *f,
 	for (unsigned i = 0; f->has_none && i < f->count; i++) {
 		uint32_t at = f->offset + i * f->size;
 
-		/* Too many keys, too: who is told that keeps what was down. */
+		/* Also a report of too many keys: its reader would keep the keys that were down. */
 		if (named(l, f, element(f, &r, i)))
 			bits_put(data, at, bits, f->none);
 	}

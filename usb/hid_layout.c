@@ -214,7 +214,7 @@ static uint32_t usage_at(const struct hid_usages *u, uint32_t index)
 	return 0;
 }
 
-/* An array's value that nothing is meant by. */
+/* An array's value that means nothing. */
 static void find_none(struct hid_field *f, const struct hid_part *part)
 {
 	unsigned bits = min_t(unsigned, f->size, 32);

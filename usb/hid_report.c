@@ -3,9 +3,9 @@
  * HID report descriptors, read as hostile bytes; see hid_report.h.
  *
  * Global items hold until they change and may be pushed and popped, local ones (hid_usages.h) until
- * the next main item. Output and Feature items are read as well, for what is wrong in them makes
- * Linux refuse the whole. Facts about Linux in here: drivers/hid/hid-core.c of 6.1, where not said
- * otherwise; tests/uhid/hidpair.c compares the two.
+ * the next main item. Output and Feature items are read as well, because Linux refuses the whole
+ * descriptor for a mistake in them. Facts about Linux in here: drivers/hid/hid-core.c of 6.1, where
+ * not said otherwise; tests/uhid/hidpair.c compares the two.
  */
 #include "usb/hid_report.h"
 

@@ -6,13 +6,13 @@
  *   usb_direct.c	a usbfs node that libusb can't take: all by usbfs' calls
  *   a test's		a device that is a script (tests/unit/script-node.h)
  *
- * A back-end decides nothing: what is claimed, when something is drained, what comes after what is
- * usb_device.c's. It is its device's part, and never heard of by anybody else. Which one a device has
- * is found out when it is opened, from the table of usb_device_library_init(): the first that takes the
- * descriptor, or, where that can't start, the next.
+ * A back-end decides nothing: usb_device.c decides what is claimed, what is drained, and in which
+ * order. It belongs to its device, and nobody else knows it. A device gets its back-end when it is
+ * opened: the first in usb_device_use()'s table that takes the descriptor, or the next one if that
+ * can't start.
  *
- * What may block is called by a worker, one call at a time, and nothing else meanwhile; the rest in the
- * thread of the device's user.
+ * A worker makes the calls that may block, one at a time, and no other call is made meanwhile. All
+ * others are made in the thread of the device's user.
  */
 #pragma once
 
@@ -37,8 +37,10 @@ struct usb_backend_ops {
 	/* Is it for such a descriptor? NULL: for any. */
 	bool (*takes)(int fd);
 
-	/* These may block. 0, or a negative errno: -ENODEV where the device is gone, -EINVAL where
-	 * it has no such interface. From the first on: */
+	/*
+	 * These may block. They return 0, or a negative errno: -ENODEV: the device is gone;
+	 * -EINVAL: it has no such interface. These may be called at any time:
+	 */
 	/* Read on in the descriptors as usbfs shows them (usb_descriptor.h), as pread() does. */
 	ssize_t (*read)(struct usb_backend *backend, void *to, size_t len, off_t at);
 	/* A control request to the device itself. Return: bytes. */
@@ -47,10 +49,10 @@ struct usb_backend_ops {
 	/* Take an interface from the host's driver / give it up, the driver does not come back. */
 	int (*claim)(struct usb_backend *backend, uint8_t interface);
 	void (*release)(struct usb_backend *backend, uint8_t interface);
-	/* With nothing claimed. */
+	/* These while nothing is claimed: */
 	int (*set_configuration)(struct usb_backend *backend, int value);
 	int (*reset)(struct usb_backend *backend);
-	/* Of what is claimed. */
+	/* These about claimed interfaces: */
 	int (*set_interface)(struct usb_backend *backend, uint8_t interface, uint8_t alternate);
 	int (*clear_halt)(struct usb_backend *backend, uint8_t endpoint);
 	/* Make ready for transfers. 0; USB_BACKEND_NEXT; a negative errno with @ret_reason. */
@@ -61,12 +63,14 @@ struct usb_backend_ops {
 	/* These don't block; between start() and stop(). */
 	/* Start a transfer, or say why not by a negative errno. */
 	int (*submit)(struct usb_backend *backend, struct usb_urb *urb);
-	/* End a transfer soon; where it has ended already, its true result comes. */
+	/* End a transfer soon. If it has ended already, its true result comes. */
 	void (*cancel)(struct usb_backend *backend, struct usb_urb *urb);
-	/* Hand back by usb_backend_done() what has ended: some, where it is many. */
+	/* Hand back by usb_backend_done() what has ended; not all of it, if it is much. */
 	void (*reap)(struct usb_backend *backend);
-	/* What becomes ready when reap() has something to do. Return: how many; a negative errno:
-	 * as before. */
+	/*
+	 * Which descriptors become ready when reap() has something to do. Return: how many; a
+	 * negative errno: as before.
+	 */
 	int (*watches)(struct usb_backend *backend, struct pollfd *fds, unsigned max);
 };
 

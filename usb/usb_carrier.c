@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The endpoints that a device has now, and which URBs a blocking request has to do with. Pure.
+ * The endpoints that a device has now, and which URBs a blocking request affects. Pure.
  */
 #include "usb/usb_carrier.h"
 

@@ -3,8 +3,8 @@
  * One configuration as Linux takes it; see usb_configuration.h.
  *
  * The measure is drivers/usb/core/config.c of Linux 6.1 and 6.12 (usb_parse_configuration,
- * usb_parse_interface, usb_parse_endpoint). What it accepts is accepted here, and what it leaves out
- * is left out, for the kernel that serves the transfers knows no more than that:
+ * usb_parse_interface, usb_parse_endpoint). What Linux accepts is accepted here, and what it leaves
+ * out is left out, because the kernel that serves the transfers knows no more:
  *
  *  - descriptors count up to the first one that is shorter than its header or longer than what is
  *    left;
@@ -28,7 +28,9 @@
 #include "base/mem.h"
 #include "usb/usb_spec.h"
 
-/* The run of whole descriptors at the start of some bytes ends where the first unreadable one is. */
+/*
+ * The run of whole descriptors at the start of some bytes ends at the first one that can't be read.
+ */
 static const uint8_t *next_descriptor(const uint8_t **p, const uint8_t *end)
 {
 	const uint8_t *d = *p;
@@ -85,7 +87,7 @@ static bool set_bit(uint8_t *bits, uint8_t number)
 	return before;
 }
 
-/* The interface's place; a number that is new gets one while there are any. */
+/* The interface's place; a new number gets one while there are free ones. */
 static bool place_of(struct usb_configuration *c, uint8_t number, unsigned *ret_place)
 {
 	unsigned i;

@@ -3,9 +3,9 @@
  * One configuration of a device: its interfaces, their alternate settings, the endpoints of each,
  * and the descriptors in between, as Linux takes them. Hostile bytes, read without I/O.
  *
- * All that is decided about a device is decided from this: which interfaces are claimed, which
- * endpoints there are, where the HID descriptor stands. The bytes are borrowed from the caller and
- * must outlive the configuration.
+ * Everything about a device is decided from this: which interfaces are claimed, which endpoints
+ * there are, where the HID descriptor stands. The bytes are borrowed from the caller and must
+ * outlive the configuration.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
 /*
  * Where the configurations of a device lie in what Linux hands out; see usb_descriptor.h.
  *
- * Little is a fault here: whatever Linux has made a device of is one. What is cut off or odd inside
- * a configuration ends that configuration and nothing else.
+ * Little is a fault here: if Linux has made a device of it, it is one. Descriptors that are cut off
+ * or odd inside a configuration end that configuration and nothing else.
  */
 #include "usb/usb_descriptor.h"
 
@@ -36,9 +36,9 @@ static size_t announced_length(const uint8_t *configuration)
 }
 
 /*
- * Where the configuration after this one begins, in sysfs' form. Where this one is whole, that is
- * where it says; where it is cut, at the next configuration descriptor. A device may have such a
- * descriptor inside a configuration too, so what this one says decides where it can: where a
+ * Where the next configuration begins, in sysfs' form. If this one is whole, it begins where this
+ * one says that it ends; if it is cut, at the next configuration descriptor. A device may have such
+ * a descriptor inside a configuration, too. So the length that this one says counts if a
  * configuration descriptor is there, and enough of them for the other @more configurations.
  */
 static size_t find_next(const uint8_t *p, size_t left, unsigned more)
@@ -71,8 +71,10 @@ static void find_configurations(struct usb_descriptors *d, const uint8_t *p, siz
 			step = announced_length(p);
 		else
 			step = d->n + 1 < n ? find_next(p, left, n - d->n - 1) : left;
-		/* Linux reads 9 bytes where it is told of fewer, and usbfs shows no more than it is
-		 * told of: such a configuration has no interfaces, and its number is not shown. */
+		/*
+		 * If a configuration says fewer than 9 bytes, Linux reads 9, and usbfs shows only
+		 * the fewer: such a configuration has no interfaces, and its number is not shown.
+		 */
 		if (step < sizeof(struct usb_config_descriptor_spec)) {
 			p += step;
 			left -= step;

@@ -2,17 +2,17 @@
 /*
  * One claimed USB device: its states, its URBs' way back, its descriptors to watch.
  *
- * In the user's thread, but for the worker's part of a job (usb_device_call.c). Nothing here waits:
- * what is wanted (@end_wanted, @close_wanted) is begun as soon as no job is under way and all URBs
- * are back; progress() is called after whatever may bring that about.
+ * All of it runs in the user's thread, but for the worker's part of a job (usb_device_call.c).
+ * Nothing here waits: what is wanted (@end_wanted, @close_wanted) is begun as soon as no job is
+ * under way and all URBs are back. progress() is called after everything that may bring that about.
  *
- * Which descriptors are watched is the back-end's to say, and changes where it likes, in the worker
- * too. What is watched is brought in line in the user's thread; before a job all watches go, so that
- * nothing is closed that is watched. The session is told of completions, and the user of anything,
- * outside the back-end's calls: callbacks may ask for whatever they like, closing included.
+ * The back-end says which descriptors are watched, and may change that at any time, in the worker
+ * too. The watches are brought in line in the user's thread; before a job all are taken away, so
+ * that no watched descriptor is closed. The session and the user are told of things outside the
+ * back-end's calls: their callbacks may ask for anything, closing included.
  *
- * A job that never returns leaves the device, its session and their memory to the worker: the user
- * forgets them.
+ * If a job never returns, the device, its session and their memory stay with the worker, and the
+ * user forgets them.
  */
 #include "usb/usb_device.h"
 
@@ -46,7 +46,7 @@ static const struct usb_backend_ops *const *ways = usbfs;
  * usb_device_use() - say what devices can be driven by
  * @backends:	the best first, and NULL at the end; not copied
  *
- * Before there is a device or a thread. Where nobody says, it is usbfs, by libusb or without.
+ * Call it before there is a device or a thread. Without it, it is usbfs, by libusb or without.
  */
 void usb_device_use(const struct usb_backend_ops *const *backends)
 {
@@ -66,7 +66,7 @@ static void leave(struct usb_device_guard *guard)
 		guard->dev->guard = guard->outer;
 }
 
-/* The device is somebody else's from now on, or nobody's. */
+/* From now on the device is somebody else's, or nobody's. */
 static void let_go(struct usb_device *dev)
 {
 	for (struct usb_device_guard *g = dev->guard; g; g = g->outer)
@@ -398,11 +398,11 @@ int usb_device_new(struct usb_device **ret_dev, const char *name, int fd)
 }
 
 /**
- * usb_device_expect() - which configuration a device had when somebody looked last
+ * usb_device_expect() - which configuration a device had when it was listed
  * @dev:		the device, not opened yet
  * @configuration:	bConfigurationValue; 0 where it had none, or one of that number
  *
- * It is asked itself when it is opened; this counts where it does not answer.
+ * The device itself is asked when it is opened; this counts if it does not answer.
  */
 void usb_device_expect(struct usb_device *dev, uint8_t configuration)
 {

@@ -2,11 +2,11 @@
 /*
  * One claimed USB device, on a descriptor that somebody else opened.
  *
- * A device belongs to one guest's thread at a time (its user), which calls everything here; between
- * usb_device_unbind() and usb_device_bind() it may be handed to another thread. It owns the descriptor,
- * what drives it there (usb_backend.h), and the URBs in flight. It starts no thread and waits for
- * nothing: calls that block in the kernel are jobs, run by a worker of the user's, and while one is
- * under way the device is *parked*: nothing is submitted, cancelled or reaped.
+ * A device belongs to one thread at a time (its user's), which calls everything here; between
+ * usb_device_unbind() and usb_device_bind() it may be handed to another thread. It owns the
+ * descriptor, its back-end (usb_backend.h), and the URBs in flight. It starts no thread and waits
+ * for nothing: calls that block in the kernel are jobs, which a worker of the user's runs. While a
+ * job is under way the device is *parked*: nothing is submitted, cancelled or reaped.
  *
  * States: new -> opening (job) -> ready <-> parked (job) -> draining -> closing (job) -> closed.
  * From any of them: gone (unplugged; URBs come back with -ESHUTDOWN), which still has to be closed.
@@ -43,8 +43,10 @@ struct usb_job {
 
 /* What a device asks of its user. @ctx is as given to usb_device_bind(). */
 struct usb_device_ops {
-	/* Have a worker call job->run(job), then job->done(job) in this thread. May not fail: where
-	 * no thread can be had, call run() here. */
+	/*
+	 * Have a worker call job->run(job), then job->done(job) in this thread. May not fail: if no
+	 * thread can be had, call run() here.
+	 */
 	void (*job)(void *ctx, struct usb_job *job);
 	/* Call usb_device_events() when @fd is ready (EPOLLIN/EPOLLOUT, level: once, then armed
 	 * again after each handling) / no more, called before the descriptor is closed. */

@@ -3,7 +3,7 @@
  * What blocks in the kernel: open, claim, configure, reset, release, close. Run by a worker, which
  * owns the device meanwhile; no transfer is under way that these calls would kill.
  *
- * Here is what comes after what; the calls themselves are the back-end's.
+ * This file has the order of the calls; the calls themselves are the back-end's.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -36,9 +36,9 @@ int _printf_(3, 4) usb_device_fail(struct usb_device *dev, int r, const char *fo
 }
 
 /*
- * The reset unbinds usbfs like any driver that knows nothing of resets, and then the kernel binds
- * the host's drivers: so nothing is claimed while it lasts (core/hub.c: usb_reset_device).
- * -ENODEV where the device is another one now.
+ * A reset unbinds usbfs, as it does any driver that does not support resets, and then the kernel
+ * binds the host's drivers. So nothing may be claimed while it lasts (core/hub.c:
+ * usb_reset_device). -ENODEV: the device is another one now.
  */
 static int reset(struct usb_device *dev)
 {
@@ -52,7 +52,7 @@ static int reset(struct usb_device *dev)
 	return r < 0 ? r : claimed;
 }
 
-/* A configuration anew, the same one too: nothing may be claimed meanwhile. */
+/* Set a configuration, even if it is the active one. Nothing may be claimed meanwhile. */
 static int configure(struct usb_device *dev, int configuration)
 {
 	int r, claimed;
@@ -81,7 +81,7 @@ static int run_request(struct usb_device *dev)
 		r = dev->backend.ops->clear_halt(&dev->backend, request->endpoint);
 		break;
 	case USB_REQUEST_RESET:
-		/* What must never be reset says that it was. */
+		/* A device that must never be reset is said to have been. */
 		r = dev->never_reset ? 0 : reset(dev);
 		break;
 	default:
@@ -95,7 +95,10 @@ static int restore(struct usb_device *dev)
 {
 	int r;
 
-	/* For a device that stands no reset, its configuration anew comes nearest to one. */
+	/*
+	 * For a device that must not be reset, setting its configuration again comes nearest to a
+	 * reset.
+	 */
 	if (dev->configuration != dev->found_configuration || dev->never_reset) {
 		r = configure(dev, dev->found_configuration);
 		if (r < 0)
@@ -130,7 +133,7 @@ static void look_up_quirks(struct usb_device *dev)
 	dev->never_reset = !usb_model_stands_reset(d->id_vendor, d->id_product);
 }
 
-/* The first way to the device that there is for such a descriptor. */
+/* The first back-end that takes such a descriptor. */
 static int choose_way(struct usb_device *dev)
 {
 	while (*dev->ways && (*dev->ways)->takes && !(*dev->ways)->takes(dev->backend.fd))
@@ -174,8 +177,10 @@ static int open_and_claim(struct usb_device *dev)
 	r = usb_interfaces_claim(dev);
 	if (r < 0)
 		return r;
-	/* Keys held, protocols, rates: nothing of the host's use of it goes to the guest. Not all
-	 * devices and hosts can do it, and most work all the same. */
+	/*
+	 * The guest is to see nothing of the host's use of it: keys held, protocols, rates. Not all
+	 * devices and hosts can reset, and most devices work all the same.
+	 */
 	r = dev->never_reset ? 0 : reset(dev);
 	if (r == -ENODEV)
 		return usb_device_fail(dev, r, "it didn't come back from a reset");

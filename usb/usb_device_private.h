@@ -30,8 +30,8 @@ enum usb_device_state {
 };
 
 /*
- * On the stack of whoever calls the user back and means to go on with the device: the user may have
- * freed it from within, or unbound it, and then another thread has it already.
+ * On the stack of a function that calls the user back and goes on with the device afterwards: the
+ * user may have freed the device from within, or unbound it, so that another thread has it already.
  */
 struct usb_device_guard {
 	struct usb_device *dev; /* NULL: hands off */

@@ -4,9 +4,9 @@
  *
  * libusb 1.0.26 to 1.0.28 refuses a device of which one configuration says that it is shorter than
  * its own descriptor (linux_usbfs.c: parse_config_descriptors), though Linux works with it: such a
- * configuration has no interfaces, and the others are whole. Devices of this kind are rare, so what
- * libusb does for the rest isn't done twice: a URB is one of usbfs', however long, which on a host
- * controller without scatter-gather needs as much memory in one piece; isochronous transfers are
+ * configuration has no interfaces, and the others are whole. Devices of this kind are rare, so this
+ * does not do all that libusb does. However long, a URB is one URB of usbfs', which needs its
+ * memory in one piece on a host controller without scatter-gather. Isochronous transfers are
  * refused.
  */
 #include <errno.h>
@@ -89,7 +89,10 @@ static void done(struct usb_backend *backend, struct usb_urb *urb, int status, i
 	usb_backend_done(backend, urb);
 }
 
-/* Of a device that is gone all come back, with -ESHUTDOWN where the kernel says no more of them. */
+/*
+ * If the device is gone, all URBs come back; those that the kernel does not give back get
+ * -ESHUTDOWN.
+ */
 static void reap(struct usb_backend *backend)
 {
 	for (unsigned i = 0; i < REAPED_MAX; i++) {
@@ -111,7 +114,7 @@ static void reap(struct usb_backend *backend)
 
 static int watches(struct usb_backend *backend, struct pollfd *fds, unsigned max)
 {
-	/* One that is gone is ready for ever. */
+	/* The descriptor of a device that is gone is ready for ever. */
 	if (backend->gone || !max)
 		return 0;
 	fds[0] = (struct pollfd){.fd = backend->fd, .events = POLLOUT};

@@ -3,11 +3,11 @@
  * A device's descriptors, its interfaces and which settings they have. In a worker, beside the
  * other calls that block.
  *
- * What there is to claim and to submit to is read from the usbfs node, which tells what the kernel
- * has made of the device. libusb's own reading of a configuration isn't used: it gives the whole
- * configuration up at the first descriptor that is cut off, at an interface of more than 128
- * settings, and at the hole that usbfs leaves where a device has sent less than it announced
- * (libusb 1.0.26 to 1.0.28, descriptor.c: parse_configuration).
+ * The interfaces to claim and the endpoints to submit to are read from the usbfs node, which shows
+ * what the kernel has made of the device. libusb's own reading of a configuration isn't used:
+ * libusb gives up the whole configuration at the first descriptor that is cut off, at an interface
+ * of more than 128 settings, and at the hole that usbfs leaves if a device has sent less than it
+ * announced (libusb 1.0.26 to 1.0.28, descriptor.c: parse_configuration).
  *
  * usbfs claims no interface above 63 (core/devio.c: claimintf). Such a one loses the host's driver
  * like the others; its endpoints don't exist for a client.
@@ -51,10 +51,11 @@ static int read_node(struct usb_device *dev, size_t *ret_len)
 }
 
 /*
- * Which configuration the device has. It is asked itself, as usbfs doesn't tell, and what sysfs said
- * when it was listed may be no more so. One that answers with what it hasn't, or with nothing, has
- * the one that it was listed with, and where nobody says, the first. Of a configuration that says it
- * is shorter than its own descriptor usbfs shows nothing: that one has no interfaces.
+ * Which configuration the device has. The device itself is asked, because usbfs doesn't tell, and
+ * sysfs' answer of when it was listed may be out of date. If it answers with a configuration that
+ * it doesn't have, or not at all, the one that it was listed with counts; without that, the first.
+ * usbfs shows nothing of a configuration that says it is shorter than its own descriptor: that one
+ * has no interfaces.
  */
 static int ask_configuration(struct usb_device *dev)
 {

@@ -35,7 +35,8 @@ static int64_t now_seconds(void)
 	return now.tv_sec;
 }
 
-/* What is missing of one that comes short is zero. Return: whether it came at all. HID 1.11, 7.1.1.
+/*
+ * If it comes short, the missing bytes are zero. Return: whether it came at all. HID 1.11, 7.1.1. /
  */
 static bool read_descriptor(struct usb_device *dev, uint8_t interface, void *data, size_t len,
 			    int64_t until)

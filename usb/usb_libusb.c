@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device on a usbfs node, whose transfers are libusb's; see usb_backend.h. It has a libusb context of
- * its own, of which the device is all.
+ * A device on a usbfs node, whose transfers are libusb's; see usb_backend.h. Each device has a
+ * libusb context of its own.
  *
- * Timeouts are 0: a guest unlinks what it tires of. SHORT_NOT_OK isn't passed on: the guest's own
- * USB stack turns a short success into its error, and libusb would only tell of an ERROR.
+ * Timeouts are 0: a guest unlinks what it no longer waits for. SHORT_NOT_OK isn't passed on: the
+ * guest's own USB stack turns a short success into its error, and libusb would only tell of an
+ * ERROR.
  *
  * A transfer stays with its URB while that lies in the pool, with room for as many packets as it
  * ever had. libusb itself allocates what the kernel is given at each submit.
@@ -27,7 +28,9 @@
 
 static_assert(sizeof(struct libusb_control_setup) == USB_URB_SETUP_SIZE, "setup packet");
 
-/* Of one usbfs URB; libusb makes several of more (linux_usbfs.c: MAX_ISO_PACKETS_PER_URB). */
+/*
+ * Of one usbfs URB; for more packets libusb makes several (linux_usbfs.c: MAX_ISO_PACKETS_PER_URB).
+ */
 #define PACKETS_PER_PART 128
 
 struct own {
@@ -88,7 +91,7 @@ static void fill_packets(struct usb_urb *urb, struct libusb_transfer *t)
 	t->length = (int)urb->packets_length;
 	t->num_iso_packets = (int)urb->n_packets;
 	for (unsigned i = 0; i < urb->n_packets; i++) {
-		/* The status of what libusb never gets back. */
+		/* The status of a packet of which libusb never hears again. */
 		t->iso_packet_desc[i] = (struct libusb_iso_packet_descriptor){
 			.length = urb->packets[i].length,
 			.status = LIBUSB_TRANSFER_ERROR,
@@ -192,8 +195,10 @@ static void LIBUSB_CALL on_fd_removed(int fd, void *ctx)
 	struct usb_backend *backend = ctx;
 
 	backend->watches_changed = true;
-	/* While the handle is open, only an unplugged device's goes. With no URB in flight it is
-	 * all that tells. */
+	/*
+	 * While the handle is open, its descriptor goes only if the device was unplugged. With no
+	 * URB in flight nothing else tells that.
+	 */
 	if (fd == backend->fd)
 		backend->gone = true;
 }
@@ -262,7 +267,7 @@ static int start(struct usb_backend *backend, const char **ret_reason)
 	if (!own->context)
 		r = errno_of(r);
 	else
-		/* Of reading descriptors that we could read. */
+		/* libusb can't read descriptors that we could read. */
 		r = r == LIBUSB_ERROR_IO ? USB_BACKEND_NEXT : errno_of(r);
 	stop(backend);
 	return r;

@@ -10,10 +10,12 @@
 
 #define LIMIT_FILE "/sys/module/usbcore/parameters/usbfs_memory_mb"
 
-/* libusb makes several URBs of one whose packets are more (linux_usbfs.c). */
+/* For more packets than this libusb makes several URBs (linux_usbfs.c). */
 #define PACKETS_PER_PART 128
-/* … and, for old kernels, of one whose bytes are more; a kernel that takes it whole has a
- * struct scatterlist for as many bytes (devio.c: USB_SG_SIZE). */
+/*
+ * … and, on old kernels, for more bytes than this. A kernel that takes the URB whole has a struct
+ * scatterlist for as many bytes (devio.c: USB_SG_SIZE).
+ */
 #define BYTES_PER_PART 16384
 /* What the kernel charges beside a buffer's bytes: a struct async, a struct urb, a struct
  * scatterlist. Less than 400 bytes in Linux 6.1 and 6.12 (devio.c: proc_do_submiturb). */

@@ -13,8 +13,8 @@
  *
  * A small URB that finds its part of the reserve full is charged like a large one.
  *
- * An account is its guest's thread's alone. Its share is set by control, from any thread, and may
- * become less than what is charged: then nothing more is taken until enough has come back.
+ * Only its guest's thread uses an account. Its share may be set from any thread, and may become
+ * less than what is charged: then nothing more is charged until enough has come back.
  */
 #pragma once
 

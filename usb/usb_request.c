@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which control requests may not go to the device as they are, and which reply not to the guest.
- * Pure.
+ * Which control requests may not go to the device unchanged, and which reply may not go to the
+ * guest unchanged. Pure.
  *
  * Passed on raw, they would leave the host's USB stack with a wrong idea of the device: stale
  * endpoints after SET_CONFIGURATION and SET_INTERFACE, a stale data toggle after CLEAR_FEATURE.
@@ -81,7 +81,7 @@ struct usb_request usb_request_read(const uint8_t setup[8])
 }
 
 /**
- * usb_request_shorten() - ask for less, where less is an answer too
+ * usb_request_shorten() - ask for less, if a part of the answer is enough
  * @setup:	a request with more data than can be carried; changed on success
  * @max:	bytes of data that can be
  *
@@ -105,9 +105,9 @@ bool usb_request_shorten(uint8_t setup[8], uint16_t max)
  * @data:	what the device replied
  * @len:	bytes of it
  *
- * A device's own wake-up has no message in USB/IP. A guest that believes in it suspends a keyboard
- * (systemd's rules say so for many) and never hears of it again. So configurations say that they
- * can't: what QEMU and usbipd-win do as well.
+ * USB/IP has no message for remote wake-up. A guest that relies on it suspends a keyboard
+ * (systemd's rules do that for many) and never hears from it again. So configurations are made to
+ * say that they can't wake; QEMU and usbipd-win do the same.
  */
 void usb_request_amend_reply(const uint8_t setup[8], uint8_t *data, size_t len)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which control requests may not go to the device as they are, because the host's USB stack has to
+ * Which control requests may not go to the device unchanged, because the host's USB stack has to
  * know of them. Pure.
  */
 #pragma once

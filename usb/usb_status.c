@@ -14,8 +14,8 @@
  * usb_status_of_transfer() - how a transfer ended
  * @status:	as libusb tells it
  *
- * Return: 0 or a negative errno. For LIBUSB_TRANSFER_CANCELLED it is -ECONNRESET, which only the
- * one who asked for the cancelling can put right.
+ * Return: 0 or a negative errno. For LIBUSB_TRANSFER_CANCELLED it is -ECONNRESET; whoever asked for
+ * the cancelling may know a better one.
  */
 int usb_status_of_transfer(enum libusb_transfer_status status)
 {
@@ -42,8 +42,8 @@ int usb_status_of_transfer(enum libusb_transfer_status status)
  * usb_status_of_packet() - how one isochronous packet ended
  * @status:	as libusb tells it
  *
- * libusb's ERROR is -EXDEV here: what Linux sets before a packet's turn comes, and what drivers
- * take for a packet that was missed.
+ * libusb's ERROR is -EXDEV here: Linux sets that before a packet's turn comes, and drivers take it
+ * for a missed packet.
  *
  * Return: 0 or a negative errno.
  */
@@ -90,7 +90,8 @@ int usb_status_of_submit(int error)
  * usb_status_of_call() - how a request that is carried out by a call of usbfs ended
  * @error:	0 or a negative errno
  *
- * The guest believes that it sent a control request: what a device can say to one is a stall.
+ * The guest believes that it sent a control request, and the only error that a device can answer to
+ * one is a stall.
  *
  * Return: 0 or a negative errno.
  */

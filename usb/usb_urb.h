@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One URB as a device carries it out: what is to be done, and how it ended. Who asks for it, by which
- * number, and what it is owed is its owner's to know: the session's (usbip/usbip_urb.h).
+ * One URB as a device carries it out: what is to be done, and how it ended. Its owner, a session,
+ * knows who asked for it, by which number, and what the answer is (usbip/usbip_urb.h).
  */
 #pragma once
 
@@ -64,7 +64,7 @@ struct usb_urb {
 void usb_urb_fail_packets(struct usb_urb *urb);
 void usb_urb_drop_transfer(struct usb_urb *urb);
 
-/* A URB for the place of one that is through: nothing is asked yet, its transfer is kept. */
+/* A URB in the place of one that has ended: nothing is asked yet, and the transfer is kept. */
 static inline struct usb_urb usb_urb_anew(const struct usb_urb *old)
 {
 	return (struct usb_urb){

@@ -3,8 +3,8 @@
  * The calls of a usbfs node that block (include/uapi/linux/usbdevice_fs.h, core/devio.c in Linux). No
  * state of its own: the node has it.
  *
- * libusb does not know of them. It takes no interface above 31, which devices have, and a claim of its
- * own would have to be known by it to be released.
+ * libusb is not told of them. It takes no interface above 31, though devices have such ones, and it
+ * releases only what it has claimed itself.
  */
 #include "usb/usb_usbfs.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The calls of a usbfs node that block; see usb_backend.h, whose words these are. For the back-ends on
- * such a node.
+ * The calls of a usbfs node that block, in the form of usb_backend.h; for the back-ends on such a
+ * node.
  */
 #pragma once
 

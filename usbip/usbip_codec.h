@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The 48-byte headers after an import, between bytes and host structs. All that can be judged by a
- * header alone is judged here; what needs the device (endpoint, devid) by the session. Pure.
+ * The 48-byte headers after an import, between bytes and host structs. What a header alone shows is
+ * judged here; the session judges what needs the device (endpoint, devid). Pure.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define USBIP_MAX_ISO_PACKETS 1024
 #define USBIP_MAX_LENGTH      (16u << 20) /* bytes of one URB */
 
-/* transfer_flags that mean something here (include/uapi/linux/usbip.h); all others are ignored. */
+/* The transfer_flags that are used here (include/uapi/linux/usbip.h); all others are ignored. */
 #define USBIP_URB_ZERO_PACKET 0x0040u
 
 struct usb_packet;

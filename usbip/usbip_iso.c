@@ -2,7 +2,7 @@
 /*
  * An isochronous URB's packets. Pure.
  *
- * One URB has its bytes in three places, by the same descriptors:
+ * The same descriptors place a URB's bytes in three buffers:
  *
  *   the client's buffer   packet i at its own offset, gaps where the client likes; OUT comes so
  *   the device's buffer   back to back by length (devio.c makes each offset the sum of the lengths)
@@ -29,7 +29,7 @@
  * @ret_total:	sum of the packets' lengths: bytes of the device's buffer
  *
  * Packets that add up to more than the buffer overlap. No driver does that, and no answer to such
- * an IN could be true, for its actual_length may not be above the buffer's.
+ * an IN could be right, because its actual_length may not exceed the buffer's.
  *
  * Return: 0; -EINVAL.
  */

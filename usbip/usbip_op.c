@@ -2,10 +2,10 @@
 /*
  * The first message of a USB/IP connection and its answer. Pure: no state, no I/O.
  *
- * A client reads the 8 bytes of an answer first, and nothing else where they tell of a failure, so
- * a refusal is exactly these 8 bytes. An answer's busid is the one that was asked for: clients
- * compare. A device list's numbers of interfaces and of records agree: else all that follows would
- * be read at the wrong place.
+ * A client reads the 8 bytes of an answer first, and nothing else if they tell of a failure; so a
+ * refusal is exactly these 8 bytes. An answer's busid is the one that was asked for: clients
+ * compare it. A device list has as many interface records as it says: else a client would read all
+ * that follows at the wrong place.
  */
 #include "usbip/usbip_op.h"
 
@@ -31,8 +31,8 @@ static const struct {
  * @len:	how many
  * @ret_op:	the request
  *
- * What is wrong is refused with the first bytes that show it. usbip_network.c: op_common, then the
- * body of the operation; the busid need not be terminated.
+ * A wrong request is refused with the first bytes that show it. usbip_network.c: op_common, then
+ * the body of the operation; the busid need not be terminated.
  *
  * Return: 0; USBIP_OP_SHORT where more bytes are needed; -EPROTONOSUPPORT for another version,
  * -EOPNOTSUPP for an unknown operation.

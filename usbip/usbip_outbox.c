@@ -2,11 +2,11 @@
 /*
  * A session's answers on their way out; one thread, the session's.
  *
- * A list of entries that stay where they are; those that have left are kept for the next answers.
- * Data leave straight from the URBs' buffers. By a socket: many answers in one sendmsg(); what it
- * didn't take is continued from the byte where it stopped, so that PDUs never mix. By a stream: each
- * part of an answer is a buffer of its own, and the answer has left when all of them are back. Who
- * queues bounds how much is queued: see usbip_session.c.
+ * A list of entries that stay where they are; entries that have left are kept for the next answers.
+ * Data leave straight from the URBs' buffers. A socket gets many answers by one sendmsg(), and goes
+ * on from the byte where it stopped, so that PDUs never mix. A stream gets each part of an answer
+ * as a buffer of its own, and the answer has left when all of them are back. usbip_session.c bounds
+ * how much is queued.
  */
 #include "usbip/usbip_outbox.h"
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session's life and its stream of bytes, both ways. What its URBs do: usbip_session_urb.c.
+ * A session's life and its bytes, both ways. usbip_session_urb.c has its URBs.
  *
  * A session hangs on a socket (usbip_session_receive(), usbip_session_send()), or on a stream whose
  * bytes are shown to it where they lie (usbip_session_take()) and which keeps no copy of answers
  * (usbip_session_answer()); its user keeps to one of the two.
  *
- * In, from a socket: headers and small payloads pass the input buffer. Of a payload that is larger
- * than what has come, the rest is received straight into the URB's buffer, and what follows it into
- * the input buffer by the same call. From a stream: a header is copied, a payload goes straight into
- * the URB's buffer; the input buffer takes the rest of a frame only while the session may not act on
- * it. Out: see usbip_outbox.c.
+ * In, from a socket: headers and small payloads pass the input buffer. The rest of a large payload
+ * is received straight into the URB's buffer, and by the same call what follows it into the input
+ * buffer. From a stream: a header is copied, a payload goes straight into the URB's buffer; the
+ * input buffer takes the rest of a frame only while the session may not act on it. Out: see
+ * usbip_outbox.c.
  *
- * Bounds, all a client's own doing: URBs without an answer and their bytes (beyond these a SUBMIT
- * is read whole and answered -ENOMEM), and answers that the client doesn't read (beyond these
- * nothing is read from it). A client that breaks the protocol can't be followed any more: the
- * session is broken, its fault says why in words, and the user closes it.
+ * There are bounds for URBs without an answer and their bytes (beyond these a SUBMIT is read whole
+ * and answered -ENOMEM), and for answers that the client doesn't read (beyond these nothing is read
+ * from it). If a client breaks the protocol, the session is broken: its fault says why in words,
+ * and the user closes it.
  *
- * One thread, the guest's. Freed while the device still has URBs of it, a session stays until the
- * last of them is back.
+ * One thread. A session that is freed while the device has URBs of it stays until the last of them
+ * is back.
  */
 #include "usbip/usbip_session.h"
 
@@ -287,8 +287,8 @@ static bool must_wait(const struct usbip_session *s)
  * @sock:	its stream socket; never waited for
  *
  * A socket that gave less than there was room for is empty, and isn't asked again: what comes next
- * makes it readable anew. The end may have come with what was read: a caller who was told of it
- * calls again. (What follows urgent data may be missed; no client of USB/IP sends that.)
+ * makes it readable anew. The end may have come with what was read: a caller that was told of the
+ * end calls again. (What follows urgent data may be missed; no client of USB/IP sends that.)
  *
  * Return: 0, all that there was has been read; USBIP_SESSION_MORE, USBIP_SESSION_HELD,
  * USBIP_SESSION_CLOSED (the client closed or reset the connection, or the session is closed here);

@@ -2,19 +2,20 @@
 /*
  * One client's connection after a successful IMPORT: URBs in, answers out.
  *
- * A session owns its URBs, their buffers and the bytes not yet parsed or sent; the socket or stream
- * is its user's, one guest's thread, which calls everything here. Exactly one answer gives back each URB:
- * RET_SUBMIT, or RET_UNLINK with -ECONNRESET; a RET_SUBMIT goes before the RET_UNLINK(0) of an
- * unlink that came too late. Answers leave in the order in which they came about.
+ * A session owns its URBs, their buffers and the bytes not yet parsed or sent. Its user owns the
+ * socket or stream, and calls everything here from one thread. Exactly one answer gives back each
+ * URB: RET_SUBMIT, or RET_UNLINK with -ECONNRESET. A RET_SUBMIT goes before the RET_UNLINK(0) of an
+ * unlink that came too late. Answers leave in the order in which they were made.
  *
  * States: running; quiescing (a request that blocks waits for ep0's earlier ones, or for URBs that
  * it would kill: later submits are held in order, unlinks are served at once); parked (it runs:
  * nothing is read); closing (URBs being cancelled, nothing is read or sent).
  *
  * The kernel's memory for USB requests of programs (usbfs_memory_mb: 16 MiB) is shared by all
- * devices of all programs. URBs that it has no room for wait in order until one comes back, where
- * the user helps: see usbip_session_set_retries(). Those that the guest's own share has no room for
- * (usb_memory.h) wait until another of that guest comes back: see usbip_session_room().
+ * devices of all programs. If it has no room for a URB, the URB waits in order until one comes
+ * back; the user has to help: see usbip_session_set_retries(). If the guest's own share has no room
+ * for it (usb_memory.h), it waits until another URB of that guest comes back: see
+ * usbip_session_room().
  *
  * In steady state no URB costs an allocation.
  */

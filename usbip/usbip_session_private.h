@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session from within: usbip_session.c (its life and its stream) and usbip_session_urb.c (its
- * URBs) share this; beside them only the model in tests/unit looks in.
+ * A session from within: usbip_session.c (its life and its bytes) and usbip_session_urb.c (its
+ * URBs) share this. Beside them only the model in tests/unit includes it.
  */
 #pragma once
 

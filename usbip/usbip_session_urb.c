@@ -2,29 +2,30 @@
 /*
  * A session's URBs: taken from the stream, judged, held, given to the device, answered.
  *
- * What may happen to a URB and what it entails is usbip_urb.c's table; here its words are carried
- * out.
+ * usbip_urb.c's table says what may happen to a URB and what has to be done then; this file does
+ * it.
  *
- * Requests that block (usb_request.c) go one at a time. From the moment when one comes, all later
- * submits are held in order. It waits until endpoint 0's earlier URBs are back, and until those are
- * that the kernel would kill on its behalf, which are cancelled and answered -ESHUTDOWN as Linux
- * does when an endpoint is disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks
- * are served meanwhile, of held URBs too. Then the carrier parks.
+ * Requests that block (usb_request.c) go one at a time. When one comes, all later submits are held
+ * in order. It waits until endpoint 0's earlier URBs are back, and those that the kernel would kill
+ * on its behalf: these are cancelled and answered -ESHUTDOWN, as Linux does when an endpoint is
+ * disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks are served meanwhile, of
+ * held URBs too. Then the carrier parks.
  *
- * Which bytes follow a SUBMIT is told by the wire's direction and, for isochronous endpoints, by
- * the endpoint; a request that can't be carried out is read whole all the same, then refused.
+ * The wire's direction tells which bytes follow a SUBMIT, and so does the endpoint if it is
+ * isochronous. A request that can't be carried out is read whole all the same, then refused.
  *
  * An unlink may overtake its submit: Linux's vhci_tx sends all unlinks that are queued before it
- * looks for submits again (vhci_tx.c; seen with usbtest 11). Answered 0 it would give the URB back,
- * and the RET_SUBMIT that follows would cost the client its device. Seqnums of a connection's
- * submits go up, so a victim above the newest one is still to come: its unlink waits for it, and
- * takes it. As many wait as a client may have URBs; with one more it is broken.
+ * looks for submits again (vhci_tx.c; seen with usbtest 11). If it were answered 0, the URB would
+ * count as given back, and the RET_SUBMIT that follows would cost the client its device. Seqnums of
+ * a connection's submits go up, so a victim above the newest one is still to come: its unlink waits
+ * for it, and takes it. As many unlinks may wait as a client may have URBs; with one more the
+ * session is broken.
  *
- * URBs that the kernel has no memory for are starved: they are tried again whenever something of
- * the session comes back and whenever the user says so, for who holds the memory may be another
- * session or another program. Those of one endpoint keep their order; other endpoints' go on. They
- * came before a request that blocks, so it waits for endpoint 0's, and those that it would kill are
- * answered as if it had.
+ * URBs that the kernel has no memory for are *starved*. They are tried again whenever a URB of the
+ * session comes back, and whenever the user says so, because another session or program may hold
+ * the memory. Those of one endpoint keep their order; other endpoints go on. A request that blocks
+ * waits for the starved ones of endpoint 0, and those that it would kill are answered as if it had
+ * killed them.
  *
  * Isochronous packets: see usbip_iso.c. Their errors are the packets' own and the URB's status is
  * 0: audio and video drivers end the stream on some errnos, on others they ask again at once
@@ -41,13 +42,14 @@
 #include "usbip/usbip_iso.h"
 
 /*
- * Bytes of data of a control request. libusb takes no more (linux_usbfs.c: MAX_CTRL_BUFFER_LENGTH),
- * nor does the kernel by USBDEVFS_CONTROL (devio.c: do_proc_control, a page). By USBDEVFS_SUBMITURB
- * the kernel takes all 64 KiB, but nobody beside libusb can reap a URB on libusb's descriptor
- * without reaping libusb's as well, and a second descriptor can't claim the interfaces.
+ * Bytes of data of a control request. More is taken neither by libusb (linux_usbfs.c:
+ * MAX_CTRL_BUFFER_LENGTH) nor by the kernel's USBDEVFS_CONTROL (devio.c: do_proc_control, a page).
+ * By USBDEVFS_SUBMITURB the kernel takes all 64 KiB, but nobody beside libusb can reap a URB on
+ * libusb's descriptor without reaping libusb's as well, and a second descriptor can't claim the
+ * interfaces.
  *
- * More is refused as a device would, by a stall: drivers know that for "can't do it", and no driver
- * clears a halt of endpoint 0. Requests for descriptors are cut down instead.
+ * More is refused by a stall, as a device would refuse it: drivers understand that, and none clears
+ * a halt of endpoint 0. Requests for descriptors are shortened instead.
  */
 #define CONTROL_MAX 4096
 
@@ -158,7 +160,7 @@ static void try_blocking(struct usbip_session *s)
 		s->client.ops->request_done(&s->client, r);
 }
 
-/* The one that another of its endpoint has to wait behind. */
+/* The starved URB of the same endpoint, which has to go first. */
 static const struct usbip_urb *find_starved(const struct usbip_session *s, uint8_t endpoint)
 {
 	list_for_each(l, &s->starved) {
@@ -255,7 +257,7 @@ static void begin(struct usbip_session *s, struct usbip_urb *urb)
 		const struct usb_endpoint *endpoint =
 			usb_carrier_endpoint(s->carrier, urb->usb.endpoint);
 
-		/* What blocked may have changed the endpoints since the header came. */
+		/* A request that blocked may have changed the endpoints since the header came. */
 		if (!endpoint || (usb_endpoint_type(endpoint) == USB_ISOCHRONOUS) !=
 					 (urb->usb.type == USB_ISOCHRONOUS)) {
 			answer(s, urb, -ENOENT);
@@ -412,7 +414,7 @@ static void forget_early(struct usbip_session *s, unsigned i)
 	s->early[i] = s->early[--s->n_early];
 }
 
-/* A submit comes: unlinks of what should have come before it are of what never was. */
+/* A submit comes: waiting unlinks of smaller seqnums are of URBs that never were. */
 static void note_submit(struct usbip_session *s, uint32_t seqnum)
 {
 	for (unsigned i = s->n_early; i-- > 0;) {
@@ -522,7 +524,7 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
 
 	s->counters.unlinks++;
 	if (!urb && s->has_newest && is_after(request->victim, s->newest)) {
-		/* Answered now, each would be answered again with its submit. */
+		/* If they were answered now, each would be answered again with its submit. */
 		if (s->n_early == ARRAY_SIZE(s->early)) {
 			usbip_session_break(s, -EPROTO,
 					    "unlinked more than %zu URBs before they came",
@@ -560,8 +562,8 @@ void usbip_session_unlink(struct usbip_session *s, const struct usbip_request *r
  *		answered -ENOMEM; 0, as at first: at once
  *
  * The user promises to call usbip_session_retry() every now and then, some milliseconds apart,
- * while usbip_session_starved() says so. Else they might wait for ever: all memory may be with
- * others, and what of the session itself is in flight may be an idle keyboard's.
+ * while usbip_session_starved() says so. Else they might wait for ever: others may hold all memory,
+ * and the session's own URBs in flight may wait for an idle keyboard.
  */
 void usbip_session_set_retries(struct usbip_session *session, unsigned retries)
 {
@@ -585,7 +587,7 @@ bool usbip_session_starved(const struct usbip_session *session)
  * @session:	the session; may have answers afterwards
  *
  * To be called when a URB of another device of the guest has come back, or the share has grown.
- * They wait as long as it takes: what they wait for is with the guest itself.
+ * They wait as long as it takes, because the guest itself holds what they wait for.
  *
  * Return: whether it could be tried now; else again, when the device is no longer parked.
  */
@@ -600,7 +602,7 @@ bool usbip_session_room(struct usbip_session *session)
 	return true;
 }
 
-/* The kernel has had no room for so long: it may be with other programs, and for ever. */
+/* The kernel has had no room for a long time: other programs may hold it, and for ever. */
 static void give_up(struct usbip_session *s)
 {
 	list_for_each_safe(l, &s->starved) {
@@ -707,7 +709,7 @@ static void on_completed(struct usb_client *client, struct usb_urb *done)
 					 urb->usb.in ? urb->usb.data : NULL, &urb->error_count);
 	nothing = urb->usb.cancelled && urb->usb.actual == 0;
 	if (urb->usb.cancelled) {
-		/* Who asked for it decides what it is called. */
+		/* The one who cancelled it decides how its end is called. */
 		if (urb->state == USBIP_URB_UNLINKED)
 			urb->usb.status = -ECONNRESET;
 		else if (urb->state == USBIP_URB_REVOKED)

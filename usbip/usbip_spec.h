@@ -4,7 +4,8 @@
  * Documentation/usb/usbip_protocol.rst, tools/usb/usbip/src/usbip_network.h, libsrc/usbip_common.h,
  * drivers/usb/usbip/usbip_common.h, include/uapi/linux/usbip.h.
  *
- * Included by the two codecs (usbip_op.c, usbip_codec.c) alone: these structs never leave them.
+ * Included by the codecs alone (usbip_op.c, usbip_codec.c, the agent's import.c): these structs never
+ * leave them.
  */
 #pragma once
 

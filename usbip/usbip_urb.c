@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a URB: one table of what may happen in which state, where it leads, and what has to
- * be done. Pure. The session does what the table says and decides nothing of its own, so that what
+ * The life of a URB: one table of what may happen in which state, which state follows, and what has
+ * to be done. Pure. The session does what the table says and decides nothing itself, so that what
  * is proven about the table holds for the session.
  *
- * What the table keeps (drivers/usb/usbip/vhci_rx.c is what breaks otherwise):
+ * What the table guarantees (drivers/usb/usbip/vhci_rx.c breaks otherwise):
  * - each URB is given back once: by RET_SUBMIT, or by RET_UNLINK(-ECONNRESET);
  * - a client that unlinks gets its RET_UNLINK, and after it no RET_SUBMIT of that URB;
  * - RET_UNLINK(0) tells that RET_SUBMIT went before; answers leave in the order queued;
  * - a URB goes back to the pool when neither device nor worker nor outbox has it.
  *
  * A cancelled transfer that has moved data, or that was done already, is given back by RET_SUBMIT
- * with that data, for RET_UNLINK can carry none. A second unlink of the same URB, which Linux never
- * sends, is answered with 0 at once; from then on the URB counts as given back.
+ * with that data, because RET_UNLINK can carry none. A second unlink of the same URB, which Linux
+ * never sends, is answered with 0 at once; from then on the URB counts as given back.
  */
 #include "usbip/usbip_urb.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One URB of a session: what its client asked, where it stands, what is owed. What the device has of
- * it is in it (usb/usb_urb.h). Its buffers and the table by seqnum are in usbip_urb_pool.h, its life in
- * usbip_urb.c.
+ * One URB of a session: what its client asked, where it stands, which answer is owed. The device's
+ * part of it is a struct usb_urb (usb/usb_urb.h). usbip_urb_pool.h has its buffers and the table by
+ * seqnum, usbip_urb.c its life.
  */
 #pragma once
 

@@ -2,19 +2,19 @@
 /*
  * A session's URBs and their memory; one thread, the session's.
  *
- * Buffers come in classes of size (512 bytes, then times four up to 16 MiB), so that a guest whose
- * requests are alike finds a fitting one each time: no allocation a URB in steady state. What lies
- * idle is bounded; above that it goes back to the heap. A URB keeps its transfer, which is at most
- * 12 KiB large, for 1024 isochronous packets. A pool belongs to one session, so a buffer never
- * carries one client's bytes to another.
+ * Buffers come in classes of size (512 bytes, then times four up to 16 MiB), so that a guest with
+ * similar requests finds a fitting one each time, and no URB costs an allocation in steady state.
+ * There is a bound for idle buffers; above it they go back to the heap. A URB keeps its transfer,
+ * which is at most 12 KiB large, for 1024 isochronous packets. A pool belongs to one session, so a
+ * buffer never carries one client's bytes to another.
  *
- * The heap's memory, and not libusb_dev_mem_alloc()'s, which saves the kernel's copy: tried in the
- * lab with usbtest 1 and 2 through the route, three alternating rounds. IN: 0.99 (64 KiB), 1.04
- * (256 KiB), 1.01 (1 MiB) of the heap's CPU time, OUT: 1.03, 0.94, 0.89; the copies are a small
- * part of what a megabyte costs. For that it wants memory in one piece, counts against
- * usbfs_memory_mb for as long as the buffer is kept, and is uncached where USB isn't coherent with
- * the CPUs (devio.c: usbdev_mmap takes usb_alloc_coherent's), so that each byte of an IN would be
- * slow to send on.
+ * The memory is the heap's, and not libusb_dev_mem_alloc()'s, which saves the kernel's copy. That
+ * was tried in the lab with usbtest 1 and 2 through the route, in three alternating rounds. IN:
+ * 0.99 (64 KiB), 1.04 (256 KiB), 1.01 (1 MiB) of the heap's CPU time, OUT: 1.03, 0.94, 0.89; the
+ * copies are a small part of what a megabyte costs. And such memory has to be in one piece, counts
+ * against usbfs_memory_mb for as long as the buffer is kept, and is uncached if USB isn't coherent
+ * with the CPUs (devio.c: usbdev_mmap takes usb_alloc_coherent's), so that each byte of an IN would
+ * be slow to send on.
  */
 #include "usbip/usbip_urb_pool.h"
 

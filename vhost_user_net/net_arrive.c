@@ -2,10 +2,10 @@
 /*
  * Frames out of links, into the guest's RX ring.
  *
- * What is in a link was judged by the other guest's process, which that guest may have taken over.
- * So each frame's header is copied and judged again here, by the rules that hold for that guest:
- * its length, its source addresses, what is left to do with it. What was judged is what is passed
- * on; the rest is copied from the link once, and nothing is believed of it.
+ * The other guest's process has judged what is in a link, but that guest may have taken the process
+ * over. So each frame's header is copied and judged again here, by that guest's rules: its length,
+ * its source addresses, what is left to do with it. The judged copy is what is passed on. The rest
+ * is copied from the link once, and not trusted.
  *
  * A frame for which the guest has no buffers stays in its link until it has: then the link fills up,
  * and its writer drops.
@@ -96,7 +96,10 @@ static int place_filled(struct net_port *port)
 /* Beside the outcomes of net_port_place(): nothing was given, and a kick will tell. */
 #define PLACE_WAITS (-1)
 
-/* What the guest's driver can't take is done for it; what it has to be cut for is not waited for. */
+/*
+ * What the guest's driver can't do is done for it. A frame that has to be cut for that does not
+ * wait for room.
+ */
 static int place(struct net_port *port)
 {
 	const struct net_offload *o = &port->frame.offload;

@@ -3,13 +3,13 @@
  * Which card addresses (MACs) are a port's own, and what the guest tells of the daemon's address.
  *
  * A port has one MAC, which control has granted (net_roster.h): the configured one, else the last
- * one that its guest asked for by sending from it. Where none is configured, and no other port is
- * known to have it, control is asked; until it answers the guest is heard by the daemon alone.
+ * one that its guest asked for by sending from it. If none is configured, and no other port is
+ * known to have that one, control is asked; until it answers, only the daemon hears the guest.
  *
  * A frame from a MAC that is not the port's, or from an IPv6 address that is made of another port's
- * MAC, is *confined*: it goes to the daemon, and to no other guest. So a
- * clash costs who came later its frames to other guests, and nobody the wire to the daemon. On a
- * further network, where there is no daemon, it goes nowhere.
+ * MAC, is *confined*: it goes to the daemon, and to no other guest. So a clash costs the later
+ * guest its frames to other guests, and nobody the wire to the daemon. On a further network,
+ * where there is no daemon, it goes nowhere.
  *
  * A port with others behind it (any_mac) may send from all MACs that are no other port's.
  */
@@ -20,10 +20,13 @@
 
 #include "vhost_user_net/net_spec.h"
 
-/* So many frames of its own, and a guest counts as done with the MAC that was not its. */
+/* After so many frames from its own MAC, a guest counts as done with the other one. */
 #define OWN_AGAIN 64
 
-/* A guest may try another MAC with each frame; control hears of so many at once, and so often. */
+/*
+ * A guest may try another MAC with each frame. Control is asked about so many at once, and so
+ * often.
+ */
 #define ASKS   16
 #define ASK_NS 250000000ull
 #define NS     1000000000ull
@@ -169,8 +172,8 @@ bool net_card_confines(struct net_port *port)
  * net_card_hears() - see what a judged frame tells of the daemon's addresses
  * @port:	its port
  *
- * A guest that has its IPv4 address never reaches the daemon by it. One that has its MAC reaches
- * nobody: what it sends is refused.
+ * A guest that has the daemon's IPv4 address can't reach the daemon by it. A guest that has its MAC
+ * reaches nobody: its frames are refused.
  */
 void net_card_hears(struct net_port *port)
 {
@@ -189,9 +192,9 @@ void net_card_hears(struct net_port *port)
  * net_port_probe() - ask the guest whether it has the daemon's IPv4 address itself
  * @port:	the port
  *
- * By ARP, as who wants the address for himself would ask (RFC 5227, 2.1.1): whoever has it answers,
- * on whichever of his interfaces it is. The answer is refused like all that is said for the daemon,
- * and told by has_daemon().
+ * By ARP, as a host asks that wants the address (RFC 5227, 2.1.1): a guest that has it answers,
+ * whichever of its interfaces has it. The answer is refused, like all frames that speak for the
+ * daemon, and has_daemon() tells of it.
  */
 void net_port_probe(struct net_port *port)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames for the daemon: what needs no state is answered here, the rest is the user's.
+ * Frames for the daemon: what needs no state is answered here, the rest goes to the user.
  *
- * Of the daemon there is its card, on each guest's segment the same one, its IPv4 address and
- * fe80::1. It asks for no address of a guest: whoever is answered has said from where he asks.
+ * The daemon has the same card on each guest's segment, its IPv4 address and fe80::1. It never asks
+ * for a guest's address: an answer goes to where the question came from.
  */
 #include "vhost_user_net/net_port_private.h"
 

@@ -97,8 +97,8 @@ bool net_frame_take(struct net_frame *f, struct iovec *segs, unsigned n_segs, si
 }
 
 /*
- * A checksum is written into the frame by whoever receives it, with a value that the sender can
- * choose. It must not land in anything that was judged.
+ * The receiver writes the checksum into the frame, and the sender can choose its value. It must not
+ * land in anything that was judged.
  */
 static const char *check_csum(const struct net_frame *f, const struct net_offload *o)
 {

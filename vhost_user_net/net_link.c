@@ -25,7 +25,7 @@
 #include "vhost_user_net/net_spec.h"
 #include "vhost_user_net/vu_memory.h"
 
-/* So much is written before the other side is shown it, so that it begins while more is written. */
+/* After so many bytes the other side is shown them, so that it begins while more is written. */
 #define SHOW_AT (32u << 10)
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -244,7 +244,8 @@ void net_link_show(struct net_link *link)
  * net_link_wakes() - ask whether the other side has to be woken for what it was shown
  * @link:	the link
  *
- * What was shown before is dealt with then: the caller wakes it, or remembers that it must.
+ * The caller wakes it, or remembers that it must: this does not say it again for what was shown
+ * before.
  */
 bool net_link_wakes(struct net_link *link)
 {

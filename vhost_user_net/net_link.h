@@ -8,13 +8,13 @@
  * far it is, in bytes, modulo 2^32. A frame is a record: its length, its virtio-net header, its
  * bytes, and nothing up to the next multiple of NET_LINK_ALIGN.
  *
- * Neither side believes the other: the other may write anything anywhere at any time. Each keeps
- * how far it is itself in memory of its own and reads the other's word once. What it finds there
- * that can't be breaks the link (`fault`), which carries nothing from then on, and nothing else
- * happens. What a frame says is its reader's to judge, on a copy of its own.
+ * Neither side trusts the other, which may write anything anywhere at any time. Each keeps its own
+ * position in memory of its own, and reads the other's word once. An impossible value breaks the
+ * link (`fault`): it carries nothing from then on, and nothing else happens. The reader judges what
+ * a frame says, on a copy of its own.
  *
- * Nobody waits: where there is no room, the frame is the writer's to drop. A reader that has read
- * all says that it sleeps; the writer wakes it once.
+ * Nobody waits: if there is no room, the writer drops the frame. A reader that has read everything
+ * says that it sleeps; the writer wakes it once.
  *
  * A struct net_link is one side's, and used by one thread.
  */

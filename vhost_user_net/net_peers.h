@@ -2,10 +2,10 @@
 /*
  * What a port knows of the other guests' cards, and its links to them.
  *
- * Control tells: which others are configured, their MACs and addresses, whether their cards are up,
- * whether frames may go to and fro at all. A port asks control for a link to each card that is up
- * while its own is; before the first frame, because that would be lost. Control hands each side its
- * end.
+ * Control tells which others are configured, their MACs and addresses, whether their cards are up,
+ * and whether frames may pass at all. While its own card is up, a port asks control for a link to
+ * each other card that is up. It does so before the first frame, which would be lost. Control hands
+ * each side its end.
  *
  * A MAC is a number here (net_mac_key()), 0 where none is known.
  */

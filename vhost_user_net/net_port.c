@@ -76,7 +76,7 @@ static void want_links(struct net_port *port)
 		port->ops->link_wanted(port->ctx, (unsigned)__builtin_ctzll(want));
 }
 
-/* What came while the card was down is for a guest that isn't any more. */
+/* Frames that came while the card was down were for a guest that has gone. */
 static void skip_links(struct net_port *port)
 {
 	for (unsigned i = 0; i < NET_PORTS; i++) {
@@ -126,7 +126,7 @@ static void report_faults(struct net_port *port)
 	}
 }
 
-/* What the user is told follows from how the rings stand. */
+/* Tell the user what follows from the state of the rings. */
 static void follow(struct net_port *port)
 {
 	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
@@ -142,7 +142,10 @@ static void follow(struct net_port *port)
 		net_port_set_up(port, up);
 }
 
-/* The guest can't have a card, though the front-end is content. Said once a connection. */
+/*
+ * The guest can't use its card, though the front-end has accepted everything. Logged once a
+ * connection.
+ */
 static void tell_unusable(struct net_port *port)
 {
 	const struct vu_ring *ring = port->dev.ring;
@@ -178,9 +181,8 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
  * @ops:	what it asks of its user; outlives it
  * @ctx:	given to them
  *
- * Also sees to it that a guest that cuts off its memory doesn't take the process with it: SIGBUS
- * gets a handler. Any thread; from then on all calls come from one thread. None of @ops is called
- * yet.
+ * SIGBUS gets a handler, so that a guest that cuts off its memory doesn't end the process. Any
+ * thread; from then on all calls come from one thread. None of @ops is called yet.
  *
  * Return: 0; -EINVAL where the MAC is no card's, or the daemon's, or the prefix is none;
  * or another negative errno.
@@ -266,7 +268,7 @@ void net_port_peer_set(struct net_port *port, const struct net_peer *peer)
 {
 	if (!net_peers_set(&port->peers, peer))
 		return;
-	/* What was another's may be free now. */
+	/* Another card's MAC may be free now. */
 	port->denied = 0;
 	want_links(port);
 }
@@ -420,9 +422,9 @@ int net_port_connect(struct net_port *port, int sock)
  * net_port_message() - serve what arrived over the connection
  * @port:	the port, connected
  *
- * All of it, so that edges will do to watch the socket; a front-end that sends faster than it is
- * served is let go. Where the card goes up, link() was called on the way; then net_port_transmit()
- * and net_port_flush() want to be called in the same turn, as after kicks:
+ * It serves all of it, so that edges are enough to watch the socket. A front-end that sends faster
+ * than it is served is disconnected. Where the card goes up, link() was called on the way; then
+ * net_port_transmit() and net_port_flush() want to be called in the same turn, as after kicks:
  * buffers may have been waiting since before a restart.
  *
  * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it
@@ -464,7 +466,7 @@ int net_port_message(struct net_port *port)
  */
 void net_port_disconnect(struct net_port *port)
 {
-	/* What others got from this guest they shall know of. */
+	/* Other guests are to see what they got from this one. */
 	net_port_flush(port);
 	net_port_signal(port);
 	vu_device_disconnect(&port->dev);
@@ -508,9 +510,9 @@ static unsigned most_unsignalled(const struct vu_vring *q)
  * net_port_signal_due() - does the guest wait for news of frames that were sent?
  * @port:	the port
  *
- * It need not have them at once: whoever sends seldom waits for that, and an answer's interrupt
- * mostly comes first, at which drivers look after what was sent as well. So net_port_flush() leaves
- * them for a while, but not many.
+ * It need not know at once: senders seldom wait for that, and mostly an answer's interrupt comes
+ * first, at which drivers also look at what was sent. So net_port_flush() leaves them for a while,
+ * but not many.
  *
  * Return: whether net_port_signal() is due, some milliseconds from now at the latest. Where the guest has
  * looked by itself meanwhile, it no longer is.
@@ -566,7 +568,7 @@ int net_port_check(struct net_port *port)
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		const struct vu_ring *ring = &port->dev.ring[i];
 
-		/* Zeros in place of the ring look like all sorts of faults. */
+		/* Zeros in the place of the ring look like other faults. */
 		if (vu_memory_lost(&port->dev.mem) && (ring->running || ring->q.fault.what))
 			vu_device_break(&port->dev, i, "the guest's memory was cut off");
 		else if (ring->q.fault.what)

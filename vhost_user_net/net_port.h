@@ -10,11 +10,11 @@
  * States: down (no rings, or stopped) -> up (both rings set up, enabled, with a kick) -> down …; a
  * broken ring stays broken until the guest sets the rings up anew.
  *
- * A frame's way out: net_port_transmit() takes bursts from the TX ring; each frame's headers are
- * copied once, judged by the port's rules on that copy, and the copy is what is passed on: to the
- * DHCP, to the daemon (ARP, neighbour discovery and echo are answered here), into links. The daemon's
- * frames come by net_port_send(). net_port_arrive() reads the links, and judges what it finds there as
- * if the other guest had written it.
+ * A frame's way out: net_port_transmit() takes bursts from the TX ring. Each frame's headers are
+ * copied once, and judged by the port's rules on that copy. The copy is what is passed on: to the
+ * DHCP server, to the daemon (ARP, neighbour discovery and echo are answered here), into links. The
+ * daemon's frames come by net_port_send(). net_port_arrive() reads the links, and judges what it
+ * finds there as if the other guest had written it.
  *
  * Control tells a port of the others (net_peers.h), and whose MAC is whose (net_roster.h).
  *

@@ -45,7 +45,7 @@ static bool is_a_cards(const uint8_t mac[6])
 	return net_mac_key(mac) && !(mac[0] & 1) && memcmp(mac, net_daemon_mac, 6) != 0;
 }
 
-/* What a guest has taken before another VM was configured with it, it loses. */
+/* A guest loses a MAC that it had taken if another VM is configured with it. */
 static void take_away(struct net_roster *roster, unsigned number)
 {
 	struct net_roster_port *port = &roster->port[number];

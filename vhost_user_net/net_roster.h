@@ -4,9 +4,10 @@
  * moves no frame.
  *
  * A port is entered when its VM is configured, and keeps its number, its MAC and its address until
- * it leaves, also while its process or its card is down. A configured MAC is its port's before all
- * others; else a port has what its guest asked for last, where no other port has it. Everyone is
- * told of everyone. Of ports that are isolated, pairs may reach each other all the same.
+ * it leaves, also while its process or its card is down. A configured MAC is its port's whatever
+ * others have; else a port has the one that its guest asked for last, if no other port has it.
+ * Every port is told of all others. Of ports that are isolated, pairs may reach each other all
+ * the same.
  *
  * A port is *there* while it has a process (or thread) that can be told. A link is made when one of
  * the two asks for it, both are there and up, and they are not isolated from each other.

@@ -3,8 +3,8 @@
  * What a guest may send. Pure: a copy of a frame's first bytes goes in, a verdict comes out.
  *
  * The rules are those of the contract ("From a guest's port the private switch takes"): nobody on
- * the segment can pose as the daemon, or as another card. Whatever can't be read to its end within
- * the copy is refused, so that what is passed on is what was judged.
+ * the segment can pose as the daemon, or as another card. A frame whose headers can't be read to
+ * their end within the copy is refused, so that only judged bytes are passed on.
  *
  * On a further network ("plain") a frame may be of any protocol, and say anything: only whose card it
  * comes from counts. What is found of its headers says where a checksum may go, and no more.
@@ -28,7 +28,7 @@
 	}
 extern const uint8_t net_daemon_mac[6];
 
-/* Which source addresses of Ethernet are the guest's is its port's matter (net_card.c). */
+/* The port decides which Ethernet source addresses are the guest's (net_card.c). */
 struct net_rules {
 	uint8_t address[4]; /* the guest's */
 	uint8_t daemon[4];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Frames on the private segment: Ethernet, ARP, IPv4, IPv6, UDP, TCP, ICMPv6, DHCP, as far as the
- * rules, the segmentation and the DHCP look into them.
+ * rules, the segmentation and the DHCP server read them.
  */
 #pragma once
 

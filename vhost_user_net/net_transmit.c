@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames from a guest: out of its TX ring, through its rules, to the DHCP, the daemon, into links.
+ * Frames from a guest: out of its TX ring, through its rules, to the DHCP server, to the daemon,
+ * into links.
  */
 #include "vhost_user_net/net_port_private.h"
 
@@ -63,7 +64,7 @@ static bool to_peer(struct net_port *port, unsigned number)
 		return false;
 	}
 	port->peers.touched |= 1ull << number;
-	/* Much was written, and shown: it need not wait for the burst's end. */
+	/* Much was written and shown: the other side need not wait for the burst's end. */
 	if (!link->looked)
 		net_port_wake(port, number);
 	return true;

@@ -11,9 +11,9 @@
  * answers. tcp_deadline() says when tcp_flush() is wanted without any other event.
  *
  * Receiving. ops->receive() is shown the bytes where they lie, in the guest's memory, in order and
- * once each, and says how many it took. What it did not take is not acknowledged: the window closes
- * until tcp_resume(), and the guest sends those bytes again. There is no receive buffer. That costs a
- * Linux guest a timeout of 200 ms or more: a user that may have to stop takes what it offered by
+ * once each, and says how many it took. Bytes that it did not take are not acknowledged: the window
+ * closes until tcp_resume(), and the guest sends them again. There is no receive buffer. That costs
+ * a Linux guest a timeout of 200 ms or more: a user that may have to stop takes what it offered by
  * tcp_set_room() first, into a buffer of its own. Bytes behind a hole are copied and kept
  * (tcp_hold.c): the link loses nothing but what the guest itself drops.
  *
@@ -22,15 +22,15 @@
  * then the guest has acknowledged them, or the connection is over.
  *
  * States of a connection are RFC 9293's, without those of an active open:
- *   half open (SYN-RECEIVED, unknown to the user) -> accept() -> open -> closed()
- * TIME-WAIT is not a connection: it is a record of some bytes in a ring (tcp_table.c).
- * Silence never ends an open connection. That a guest is gone is known from its rings:
- * tcp_drop_all(). Only what the user has closed gives up after a while.
+ *   half open (SYN-RECEIVED, unknown to the user) -> accept() -> open -> closed() TIME-WAIT is not
+ * a connection: it is a record of some bytes in a ring (tcp_table.c). Silence never ends an open
+ * connection: the rings say whether a guest is gone (tcp_drop_all()). Only a connection that the
+ * user has closed ends after a while.
  *
- * Not offered. SACK: one run is kept here, so that there is one hole; and what a guest loses costs one
- * round trip of some 50 us for each segment. Timestamps: round trips are timed by one segment at a time, and a
- * sequence number can't wrap within the lifetime of a frame that lies in a ring.
- * Urgent data are ordinary data. IPv4 and IPv6 fragments are dropped.
+ * Not offered. SACK: one run is kept here, so that there is one hole, and a lost segment costs a
+ * guest one round trip of some 50 us. Timestamps: round trips are timed by one segment at a time,
+ * and a sequence number can't wrap within the lifetime of a frame that lies in a ring. Urgent data
+ * are ordinary data. IPv4 and IPv6 fragments are dropped.
  *
  * The guest is hostile. What a segment can do is bounded by the tables below; at most one frame is
  * answered to a frame of a stranger, and challenge acknowledgements (RFC 5961) are limited.

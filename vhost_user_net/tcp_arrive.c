@@ -2,8 +2,8 @@
 /*
  * A segment of a known connection, step by step as RFC 9293, 3.10.7.4, has it, with RFC 5961's
  * answers to what may be forged: a reset counts only at the very number that is expected, a SYN
- * never, an acknowledgement only of what can be under way. What is not believed is answered by an
- * acknowledgement: a guest that has forgotten the connection then resets it properly.
+ * never, an acknowledgement only of what can be under way. A segment that may be forged is answered
+ * by an acknowledgement: a guest that has forgotten the connection then resets it properly.
  *
  * Every step may end the connection; the next one runs only where it did not.
  */

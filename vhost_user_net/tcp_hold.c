@@ -6,7 +6,7 @@
  * bytes first (F-RTO, RFC 5682), which would be dropped here, and time out next. On a link that
  * loses nothing it is never used, and its memory never touched.
  *
- * It holds no FIN: that comes again. What does not join the run is dropped.
+ * It holds no FIN: that comes again. A segment that does not join the run is dropped.
  */
 #include <string.h>
 
@@ -30,7 +30,7 @@ void tcp_hold_keep(struct tcp_connection *c, const struct tcp_segment *s)
 		*h = (struct tcp_hold){.owner = c, .bytes = h->bytes, .seq = seq};
 	if (seq_before(seq, h->seq) || seq - h->seq > h->len)
 		return;
-	/* What is kept stays as it is. */
+	/* The bytes that are kept stay as they are. */
 	skip = h->len - (seq - h->seq);
 	if (skip >= len)
 		return;

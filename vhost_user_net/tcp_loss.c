@@ -130,7 +130,7 @@ void tcp_loss_opened(struct tcp_connection *c)
 static void nothing_new(struct tcp_connection *c, const struct tcp_segment *s, uint32_t old_wnd)
 {
 	if (old_wnd == 0 && c->snd_wnd) {
-		/* It opened. What was sent to find out was not taken, and nothing need wait. */
+		/* The window has opened. The probe was not taken, and nothing needs to wait. */
 		c->backoff = 0;
 		c->retransmit_at = TCP_NEVER;
 		tcp_send_rewind(c);

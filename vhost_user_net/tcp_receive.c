@@ -7,10 +7,10 @@
  * never moves back, though the window said may be smaller once the user has refused bytes: what the
  * guest sent within an older window is still looked at (RFC 9293, 3.8.6).
  *
- * An acknowledgement leaves with whatever else is sent; at the turn's end where four segments wait
- * for it, where the guest will soon have used up its window, or needs one to go on; else after
- * 40 ms. An acknowledgement a turn would cost the guest an interrupt a request; this way none stalls
- * a guest whose congestion window is 10 segments.
+ * An acknowledgement leaves with anything else that is sent. It leaves alone at the turn's end if
+ * four segments wait for it, if the guest will soon have used up its window, or if it needs one to
+ * go on; else after 40 ms. One acknowledgement a turn would cost the guest one interrupt a request;
+ * this way a guest with a congestion window of 10 segments never stalls.
  */
 #include <errno.h>
 
@@ -138,8 +138,8 @@ static bool make_final(struct tcp_connection *c)
  * tcp_receive_again() - the guest sends bytes that were taken already
  * @c:	the connection
  *
- * Where they are not final yet they are acknowledged all the same: a guest that has lost something
- * sends one segment at a time and waits for each, so that what the user waits for would never come.
+ * They are acknowledged even if they are not final yet: a guest that has lost something sends one
+ * segment at a time and waits for each, so the bytes that the user waits for would never come.
  */
 void tcp_receive_again(struct tcp_connection *c)
 {
@@ -308,8 +308,8 @@ void tcp_receive_data(struct tcp_connection *c, struct tcp_segment *s)
  * tcp_resume() - the user takes bytes again, after it took less than it was shown
  * @c:	the connection
  *
- * The guest is told of the window. Of bytes that it sent in vain it is reminded by three
- * acknowledgements more: it then sends them at once (RFC 5681, 3.2) and not when its timer fires.
+ * The guest is told of the window. If it sent bytes in vain, three more acknowledgements make it
+ * send them at once (RFC 5681, 3.2), and not when its timer fires.
  */
 void tcp_resume(struct tcp_connection *c)
 {
@@ -328,7 +328,7 @@ void tcp_resume(struct tcp_connection *c)
  */
 void tcp_set_room(struct tcp_connection *c, uint32_t room)
 {
-	/* A guest whose window is used up waits for nothing but this. */
+	/* A guest whose window is used up waits only for this. */
 	bool shut = c->rcv_adv - c->rcv_nxt < TCP_MSS4;
 
 	c->room = min_t(uint32_t, room, TCP_WINDOW_MAX);
@@ -342,13 +342,13 @@ void tcp_set_room(struct tcp_connection *c, uint32_t room)
  * tcp_hold_final() - acknowledge from now on only what tcp_set_final() names
  * @c:	the connection
  *
- * What is not acknowledged the guest keeps, and sends again to whoever takes the connection up,
- * also where this process ended without a word. The guest's send buffer (some MiB) must hold it, so
- * a user must not wait for more than that to come before it names some of it final.
+ * The guest keeps what is not acknowledged, and sends it again to whoever takes the connection up,
+ * even if this process ended without a word. The guest's send buffer (some MiB) must hold it, so a
+ * user must not wait for more than that to come before it names some of it final.
  *
  * It is no guarantee: once the guest sends bytes again that were taken, all that was taken is
- * acknowledged (tcp_receive_again()). Who takes the connection up sees by the state's taken_bytes,
- * rcv_nxt and rcv_final where the guest will go on.
+ * acknowledged (tcp_receive_again()). The state's taken_bytes, rcv_nxt and rcv_final tell whoever
+ * takes the connection up where the guest will go on.
  */
 void tcp_hold_final(struct tcp_connection *c)
 {

@@ -334,7 +334,7 @@ int tcp_send_due(struct tcp_connection *c)
 			return -ENOBUFS;
 	if (tcp_receive_ack_due(c) && tcp_send_ack(c) != TCP_FRAME_SENT)
 		return -ENOBUFS;
-	/* What waits for a window is asked for by the same timer. */
+	/* The same timer probes for a window. */
 	if (c->retransmit_at == TCP_NEVER && c->snd_nxt - c->snd_una < c->queued)
 		tcp_timer_retransmit(c);
 	return 0;

@@ -5,8 +5,8 @@
  * guest is given up.
  *
  * All of them together have one lower bound, tcp->deadline. Putting a deadline off does not move
- * the bound, so that it writes one word; at a turn's end the bound is found again, or most of what is
- * put off with each URB would still wake the thread.
+ * the bound, so it writes only one word. At a turn's end the bound is computed again: else most
+ * deadlines, which each URB puts off, would still wake the thread.
  */
 #include <errno.h>
 

@@ -112,7 +112,7 @@ static int set_features(struct vu_device *dev)
 		return refuse(dev, -EOPNOTSUPP, "features that were not offered");
 	if (x == dev->features)
 		return DONE;
-	/* Rings are set up by features; they start anew with these. */
+	/* Rings are set up by the features; so they start again with the new ones. */
 	pause_all(dev);
 	dev->features = x;
 	if (!(x & BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
@@ -316,7 +316,7 @@ static int set_vring_call(struct vu_device *dev)
 	return DONE;
 }
 
-/* Errors are told by the log; the descriptor is closed with the message. */
+/* Errors go to the log; so the descriptor is closed with the message. */
 static int set_vring_err(struct vu_device *dev)
 {
 	if (!ring_of_fd(dev))

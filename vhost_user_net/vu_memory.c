@@ -27,7 +27,7 @@
 #include "base/mem.h"
 #include "vhost_user_net/vhost_user_spec.h"
 
-/* All ports of a switch with all their regions. */
+/* More than one process ever has: 64 cards with all their regions. */
 #define GUARDS (64 * VU_REGIONS)
 
 struct guard {
@@ -69,9 +69,9 @@ static void on_sigbus(int sig, siginfo_t *info, void *context _unused_)
 }
 
 /*
- * How many bytes one memory may map. Regions of one sparse file can be as large as its front-end
- * says, and address space is everybody's. A guest's memory is at most what the machine has, and as much
- * again, for memory that can be plugged in later is mapped before it is there.
+ * How many bytes one memory may map: regions of a sparse file can be as large as the front-end
+ * says, and address space is limited. It is twice the machine's memory: a guest has at most that,
+ * and memory that can be plugged in later is mapped before it is there.
  */
 static uint64_t mapped_max(void)
 {
@@ -154,9 +154,10 @@ void vu_memory_clear(struct vu_memory *m)
 }
 
 /*
- * To ask for a file's size, to map it and to touch the mapping must not wait for anyone: a file system whose
- * server is somebody's program could stop whoever does. So it must be memory: a memfd, or a file on tmpfs or
- * hugetlbfs. Those alone know of seals, and to ask for them calls no file system (mm/memfd.c, memfd_fcntl()).
+ * Asking for a file's size, mapping it and touching the mapping must not wait for anyone, and a
+ * file system whose server is somebody's program could make us wait. So the file must be memory: a
+ * memfd, or a file on tmpfs or hugetlbfs. Only these have seals, and asking for seals calls no file
+ * system (mm/memfd.c, memfd_fcntl()).
  */
 static bool is_memory(int fd)
 {
@@ -216,7 +217,7 @@ int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *re
 		     (off_t)(offset - skip));
 	if (r.map == MAP_FAILED)
 		return -errno;
-	/* A daemon's core dump is no place for its guests' memory. */
+	/* A core dump must not have the guest's memory. */
 	(void)madvise(r.map, r.map_len, MADV_DONTDUMP);
 	r.host = (uint8_t *)r.map + skip;
 	res = guard_enter(r.map, r.map_len, &m->lost, &r.guard);

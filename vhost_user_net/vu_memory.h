@@ -4,7 +4,7 @@
  * address that a peer named to bytes that may be touched.
  *
  * Invariants: regions never overlap in guest-physical addresses; each lies wholly in its file at
- * the time of mapping. A file that is cut off later costs no more than its own memory: see
+ * the time of mapping. A file that is cut off later costs only its own memory: see
  * vu_memory_guard(). Readers may be several threads; adding and removing needs all of them kept
  * out.
  */

@@ -322,8 +322,8 @@ static bool wants(const struct vu_vring *v, uint16_t old, uint16_t new)
  * vu_vring_awaits_signal() - ask whether the driver still wants an interrupt that was put off
  * @v:	the ring
  *
- * A driver that has looked by itself meanwhile says so, by what it wants to know of next: then what was
- * published is dealt with. It looks again after it has said so, so that nothing falls between.
+ * A driver that has looked by itself meanwhile asks for the next event: then it need not be told of
+ * what was published. It looks again after it has asked, so that nothing is missed.
  */
 bool vu_vring_awaits_signal(struct vu_vring *v)
 {
@@ -339,7 +339,8 @@ bool vu_vring_awaits_signal(struct vu_vring *v)
  * vu_vring_wants_signal() - ask whether the driver wants an interrupt for what was published
  * @v:	the ring
  *
- * What was published before is dealt with then: the caller signals, or remembers that it must.
+ * The caller signals, or remembers that it must: this does not say it again for what was published
+ * before.
  */
 bool vu_vring_wants_signal(struct vu_vring *v)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The broker: a process of its own that keeps the few rights the daemon needs, and the daemon's end
- * of the line to it.
+ * The broker: a process that keeps the few rights that control needs, and control's end of the line
+ * to it.
  *
- * Forked before anything else, it lives as long as the daemon: it ends when the line closes. Over a
- * SOCK_SEQPACKET pair it does these things and no other:
+ * It is forked before anything else, and ends when the line closes. Over a SOCK_SEQPACKET pair it
+ * does these things and no others:
  *
  * OPEN: the usbfs node of a device named by what sysfs says of it, checked again after the open.
  * Not of hubs, nor of a device with a disk in use: see broker_disk.h.
@@ -17,12 +17,12 @@
  *
  * TAP: attach to the tap that is a network's uplink; see broker_tap.h.
  *
- * Requests are answered in any order; all may take seconds in the kernel, so each runs in a thread of
- * the broker's. In the daemon a request is embedded in its object and its answer a
- * callback of the control thread's; it waits for nothing.
+ * Requests are answered in any order. All may take seconds in the kernel, so each runs in a thread
+ * of the broker's. In control a request is embedded in its object, and its answer is a callback:
+ * nobody waits.
  *
- * As root the broker keeps CAP_DAC_OVERRIDE, and drops the rest. Without root it may do all this but
- * open others' device nodes: for tests.
+ * As root the broker keeps CAP_DAC_OVERRIDE, and drops the rest. Without root, as in tests, it can
+ * do all but open others' device nodes.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
 /*
  * Devices as the broker touches them: opened by name, and offered to drivers.
  *
- * Names are checked before they become paths, and what was opened is compared with what was asked
- * for: between a look at sysfs and an open another device may have come into the same place.
+ * Names are checked before they become paths, and an open device is compared with the one that was
+ * asked for: between a look at sysfs and the open another device may have come into the same place.
  */
 #include "daemon/broker/broker_device.h"
 
@@ -239,7 +239,7 @@ int broker_device_open(const struct broker_device *d, int *ret_fd, const char **
  * @text:	what went wrong
  * @size:	room there
  *
- * Return: as broker_disks_claim(). As the node was opened before, a device that has come into its
+ * Return: as broker_disks_claim(). The node was opened before: so a device that has come into its
  * place has another number.
  */
 int broker_device_claim_disks(const struct broker_device *d, struct broker_disks *disks, char *text,

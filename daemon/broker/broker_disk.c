@@ -34,7 +34,7 @@ static int take_first(void *ctx, enum disk_use use, const struct disk_node *node
 	return 1;
 }
 
-/* What a disk that somebody has claimed is used for, as far as it can be seen from here. */
+/* What a claimed disk is used for, as far as it can be seen from here. */
 static void say_use(const struct disk_tree *tree, const struct disk_node *disk, char *text,
 		    size_t size)
 {
@@ -55,8 +55,8 @@ static void say_use(const struct disk_tree *tree, const struct disk_node *disk, 
 }
 
 /*
- * Errors of the drive and not of the claim, which comes first: no medium, gone, broken. Such a disk
- * is in no use; only while it stays so, but a guest is to be able to have a broken one.
+ * Errors of the drive, and not of the claim, which comes first: no medium, gone, broken. Nobody
+ * uses such a disk, as long as it stays so; and a guest must be able to have a broken one.
  */
 static bool drive_says_no(int error)
 {
@@ -143,7 +143,7 @@ void broker_disks_release(struct broker_disks *disks)
  * @guard:	our end of a pipe whose other end the daemon has: when that end is closed, or after
  *		KEEP_MS, the claims are given up
  *
- * To the drivers a claim is an open like others: they can be taken off the device meanwhile.
+ * A claim is an open like others: the drivers can be taken off the device meanwhile.
  */
 void broker_disks_keep(struct broker_disks *disks, int guard)
 {

@@ -11,9 +11,9 @@
  * be (Linux, block/bdev.c: bd_may_claim(), bd_finish_claiming()). The open needs the right to open
  * the node and no other.
  *
- * What is not found: who reads or writes a disk without claiming it, as `dd` does; and a disk that
- * appears between this and the claim of the device, as a stick's does a second after it was plugged
- * in.
+ * It does not find a program that reads or writes a disk without claiming it, as `dd` does, or a
+ * disk that appears between this and the claim of the device, as a stick's does a second after it
+ * was plugged in.
  */
 #pragma once
 

@@ -141,7 +141,7 @@ static int open_hub(const struct hub_port *port, int *ret_fd, char *text, size_t
 	return r;
 }
 
-/* The hub's own word; its descriptor's first five bytes are all that is read of it. */
+/* What the hub itself says; only the first five bytes of its descriptor are read. */
 static int read_switching(int fd, const struct hub_port *port, unsigned *ret_how)
 {
 	uint8_t d[16] = {0};
@@ -163,7 +163,7 @@ static int read_switching(int fd, const struct hub_port *port, unsigned *ret_how
 	return 0;
 }
 
-/* Who else would go off. */
+/* Which other devices would go off. */
 static void say_together(const struct hub_port *port, char *text, size_t size)
 {
 	char child[BROKER_BUSID_SIZE + 4], others[80] = "";
@@ -248,7 +248,7 @@ static int switch_off(const struct hub_port *port, const struct hub_port *peer, 
 	char ignored[8];
 	int r = 0;
 
-	/* First where nothing is, or the device would come up there. */
+	/* The empty half goes first, or the device would come up there. */
 	if (peer)
 		r = switch_port(peer, false, text, size);
 	if (r == 0)

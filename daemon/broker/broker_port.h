@@ -2,8 +2,8 @@
 /*
  * The power of one port of a hub, as the broker switches it.
  *
- * A port is named by the device that is in it, or was. It is switched only where its hub says that
- * it switches ports one by one: with a hub that switches all together, neighbours would go off; one
+ * A port is named by the device that is in it, or was. It is switched only if its hub says that it
+ * switches ports one by one: a hub that switches all together would switch neighbours off, and one
  * that switches none would say yes and do nothing. A connector of USB 3 is two ports, each the
  * other's peer: both are switched, or a SuperSpeed device would come back at high speed.
  *

@@ -2,8 +2,8 @@
 /*
  * The broker's own side: a process that answers requests until the line closes; see broker.h.
  *
- * It reads nothing but its line, sysfs and what it opens. Its asker, the daemon, is trusted with
- * what it asks for no further than the request's form: names are checked before they become paths.
+ * It reads only its line, sysfs and what it opens. It does not trust control beyond a request's
+ * form: names are checked before they become paths.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static void broker_open_device(const struct broker_ask *ask)
 	guard = fds[0];
 	broker_reply(ask, 0, (int[]){node, fds[1]}, 2, "");
 	fd_close(fds[1]);
-	/* The daemon's alone now: a device that is unplugged is not kept by us. */
+	/* Now only control has it: we must not keep a device that is unplugged. */
 	node = fd_close(node);
 	broker_disks_keep(&disks, guard);
 }
@@ -120,7 +120,7 @@ static void *broker_slow(void *arg)
 	return NULL;
 }
 
-/* A port is named by what would be in it, and then nothing more is known of that. */
+/* A port is named by the device that would be in it; nothing else is known of that device. */
 static bool names_device(const struct broker_ask *ask)
 {
 	if (ask->force > 1)
@@ -184,7 +184,7 @@ static void broker_serve(void)
 	}
 }
 
-/* Tell the starter how it went; a first packet of the answer's form. */
+/* Tell broker_start() how it went, by a first packet that has an answer's form. */
 static void broker_ready(int r, const char *text)
 {
 	struct broker_ask none = {0};
@@ -193,9 +193,9 @@ static void broker_ready(int r, const char *text)
 }
 
 /*
- * What it needs: sysfs, nodes of USB devices, of disks and of taps, and what tells mounts. It stays root, but one
- * that may not do more. A program that is started afterwards would keep all of this, and could not even
- * be loaded: whoever starts VMs' processes has to be forked before.
+ * It needs sysfs, nodes of USB devices, of disks and of taps, and the files that tell mounts. It stays root,
+ * but may do nothing else. A program that it started afterwards would keep these bounds, and could
+ * not even be loaded: so the starter has to be forked before.
  */
 static int broker_give_up(void)
 {
@@ -220,7 +220,7 @@ static _Noreturn void broker_main(int line)
 
 	broker_fd = line;
 	prctl(PR_SET_NAME, "usbrouted-brk");
-	/* A terminal's Ctrl-C goes to the daemon, which closes the line when it is done. */
+	/* A terminal's Ctrl-C is for control, which closes the line when it is done. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 

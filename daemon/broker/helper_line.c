@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests and answers over the line to a process beside control; see helper_line.h. */
+/* Requests and answers over the line to the broker or the starter; see helper_line.h. */
 #include "daemon/broker/helper_line.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ static void answered(struct helper_line *line, const struct helper_answer *answe
 		req->answered(req, answer->r, fds, answer->text);
 		return;
 	}
-	/* Its asker has gone: what came with it goes, too. */
+	/* Nobody waits for it any more: close what came with it. */
 	for (unsigned i = 0; i < HELPER_FDS; i++)
 		fd_close(fds[i]);
 }
@@ -40,7 +40,7 @@ static void readable(void *ctx, int res _unused_)
 		if (n == -EAGAIN)
 			return;
 		if (n == -EMSGSIZE) {
-			/* There was no descriptor free for what it brings. */
+			/* No descriptor was free for those that it brings. */
 			answer.r = -EMFILE;
 			snprintf(answer.text, sizeof(answer.text), "receiving what came with it");
 		} else if (n != sizeof(answer)) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Control's end of the line to a process that it was forked beside (the broker, the starter): requests go out with a
- * number, answers come back with it, in any order.
+ * Control's end of the line to the broker or the starter: requests go out with a number, and
+ * answers come back with it, in any order.
  *
- * A SOCK_SEQPACKET pair, one struct a packet. A request begins with its number; all answers have one form. A request is
- * embedded in the asker's object and waits in a list; nobody waits in a call. An answer that nobody waits for any more is
- * dropped, and what came with it is closed.
+ * It is a SOCK_SEQPACKET pair, with one struct a packet. A request begins with its number; all
+ * answers have one form. A request is embedded in the asker's object and waits in a list; nobody
+ * waits in a call. If nobody waits for an answer any more, it is dropped, and what came with it is
+ * closed.
  */
 #pragma once
 

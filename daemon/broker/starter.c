@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Control's end of the line to the starter; see starter.h. */
+/*
+ * Control's end of the line to the starter; see starter.h. It looks like broker.c's, on the same
+ * helper_line.h: two types, so that no request goes to the wrong process.
+ */
 #include "daemon/broker/starter.h"
 
 #include <errno.h>

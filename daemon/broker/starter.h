@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The starter: a process of its own that starts the VMs' processes, and control's end of the line to it.
+ * The starter: a process that starts the VMs' processes, and control's end of the line to it.
  *
- * Forked before anything else, beside the broker, it does one thing: run `usbrouted-vm NAME`, found in
- * the folder that usbrouted is in itself, with the one end of a new line as its descriptor 3, and hand
- * out the other end. It is none of the broker's work, for what confines the broker would confine its
- * children, too, and they need to shut themselves in otherwise (dataplane/enclose.h).
+ * It is forked beside the broker, before anything else. It runs `usbrouted-vm NAME`, found in
+ * usbrouted's own folder, with one end of a new line as descriptor 3, and hands out the other end.
+ * The broker can't do that: what confines the broker would confine its children, too, and they have
+ * to shut themselves in differently (dataplane/enclose.h).
  *
- * It kills one, too, that control has no more use for. It is the user "usbrouted-vm", as they are, so that
- * it can be nobody else's. It ends with control; the processes that it has started go on.
+ * It also kills one for control. It is the user "usbrouted-vm", as they are, so that it can kill
+ * nobody else's process. It ends with control; the processes that it has started go on.
  */
 #pragma once
 

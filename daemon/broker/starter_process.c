@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The starter's own side: a process with one thread that starts others until its line closes; see
- * starter.h. Its asker is trusted with a name, no further than the name's form, and with the life of
- * processes that it might as well tell to end.
+ * starter.h. It does not trust control beyond the form of a name, but kills VMs' processes for it:
+ * control can tell them to end anyway.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ struct starter_process {
 	char journal[64];	  /* JOURNAL_STREAM, as our log has it; "" */
 };
 
-/* The program in the folder that this one is in. Return: a descriptor, or a negative errno, logged. */
+/* Open the program in this one's folder. Return: a descriptor, or a negative errno, logged. */
 static int open_program(void)
 {
 	char path[4096];
@@ -80,17 +80,18 @@ static bool name_sound(const char name[STARTER_NAME_SIZE])
 		       n;
 }
 
-/* Between fork and exec: what the new program is to find. */
+/* Between fork and exec: prepare what the new program finds. */
 static _Noreturn void become_program(const struct starter_process *s, int line, const char *name)
 {
-	char *const argv[] = {(char *)PROGRAM, (char *)name, NULL};
+	/* A name may begin like an option. */
+	char *const argv[] = {(char *)PROGRAM, (char *)"--", (char *)name, NULL};
 	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
 	int line_copy = fcntl(line, F_DUPFD_CLOEXEC, 10);
 	int program_copy = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
 	int nothing = open("/dev/null", O_RDWR);
 	sigset_t none;
 
-	/* A terminal's signals are control's; what a process has to say is the log's. */
+	/* A terminal's signals are for control; the process's own words go to the log. */
 	setsid();
 	if (nothing >= 0) {
 		dup2(nothing, STDIN_FILENO);
@@ -131,7 +132,7 @@ static int start_one(const struct starter_process *s, const char *name, int ret_
 		process = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (process < 0)
 		r = -errno;
-	/* Whatever becomes of it, its line says it; without one it ends. */
+	/* Its line tells what becomes of it; without one it ends. */
 	signal(SIGCHLD, SIG_IGN);
 	if (pid > 0)
 		waitpid(pid, NULL, WNOHANG);
@@ -142,7 +143,7 @@ static int start_one(const struct starter_process *s, const char *name, int ret_
 	return 0;
 }
 
-/* The kernel refuses it for any process but this user's, whatever control says. */
+/* The kernel refuses that for other users' processes, whatever control says. */
 static void kill_one(const char *name, int process)
 {
 	if (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
@@ -159,7 +160,7 @@ static void serve(const struct starter_process *s)
 		const char *why = "no such name of a VM";
 		ssize_t n = fd_receive(s->line, &ask, sizeof(ask), fds, 1, &n_fds, 0);
 
-		/* What it had no descriptor for is not done. */
+		/* A request without its descriptor is not done. */
 		if (n == -EMSGSIZE)
 			continue;
 		if (n != sizeof(ask))
@@ -186,7 +187,7 @@ static void serve(const struct starter_process *s)
  * starter_vm_user() - whose the VMs' processes are, where root starts them
  * @ret_user:	gets the user
  *
- * Return: whether there is one made for that; else it is 65534.
+ * Return: whether there is a user made for that; else it is 65534.
  */
 bool starter_vm_user(struct sandbox_user *ret_user)
 {
@@ -205,7 +206,10 @@ static void choose_user(struct starter_process *s)
 			    "try: systemd-sysusers, or useradd --system " VM_USER);
 }
 
-/* All that it starts is one user's: so it is that user itself, and there is nothing to give up later. */
+/*
+ * All its processes are one user's: so it becomes that user itself, and has nothing to give up
+ * later.
+ */
 static int starter_give_up(const struct starter_process *s)
 {
 	int r = geteuid() == 0 ? sandbox_become(&s->user, NULL, 0) : 0;
@@ -253,7 +257,10 @@ int starter_start(int *ret_line)
 
 	if (program < 0)
 		return program;
-	/* By us, who have name services loaded: in the starter they were a third of its memory. */
+	/*
+	 * Done here, where name services are loaded: in the starter they were a third of its
+	 * memory.
+	 */
 	choose_user(&s);
 	if (journal)
 		snprintf(s.journal, sizeof(s.journal), "JOURNAL_STREAM=%s", journal);

@@ -22,9 +22,8 @@ struct commands {
 	struct devices *devices;
 	struct vms *vms;
 	struct routing *routing;
-	struct list calls;		   /* of struct route_call: commands that wait */
-	struct list port_jobs;		   /* of struct port_job: resets, and ports' power */
-	struct loop_watch port_jobs_watch; /* something has changed that one may wait for */
+	struct list calls;     /* of struct route_call: commands that wait */
+	struct list port_jobs; /* of struct port_job: resets, and ports' power */
 };
 
 void commands_init(struct commands *commands, struct routing *routing);
@@ -36,6 +35,7 @@ void commands_moved(struct commands *commands, struct device *device);
 void commands_judge(struct commands *commands, struct device *device);
 void commands_removed(struct commands *commands, struct device *device);
 void route_calls_named(struct commands *commands, struct device *device);
+void port_jobs_check(struct commands *commands);
 
 int commands_reload(struct commands *commands, struct config_errors *errors);
 

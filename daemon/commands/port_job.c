@@ -260,7 +260,7 @@ static void job_waited(struct port_job *job)
 	char reason[300] = "";
 
 	if (d)
-		route_state_name(d, reason, sizeof(reason));
+		route_shown(d, reason, sizeof(reason));
 	if (reset && job->stage == RETURNING && patience <= 0)
 		job_end(job, ROUTE_DONE,
 			"%s: reset; it has left port %s, and nothing has come back there yet",
@@ -375,10 +375,12 @@ static void job_check(struct port_job *job)
 	}
 }
 
-static void jobs_run(void *ctx, int res _unused_)
+/**
+ * port_jobs_check() - look whether what jobs wait for has happened
+ * @commands:	the commands
+ */
+void port_jobs_check(struct commands *commands)
 {
-	struct commands *commands = ctx;
-
 	list_for_each_safe(it, &commands->port_jobs)
 		job_check(list_entry(it, struct port_job, link));
 }
@@ -389,9 +391,8 @@ static void jobs_run(void *ctx, int res _unused_)
  */
 void port_jobs_changed(struct commands *commands)
 {
-	if (!list_empty(&commands->port_jobs) && !loop_watching(&commands->port_jobs_watch))
-		loop_watch_time(commands->core->loop, &commands->port_jobs_watch, 1, jobs_run,
-				commands);
+	if (!list_empty(&commands->port_jobs))
+		events_raise_whole(&commands->core->events, EVENT_JOBS_CHANGED);
 }
 
 /* A device's reset has ended; it is where it was. */
@@ -577,7 +578,6 @@ void port_jobs_started(struct commands *commands)
  */
 void port_jobs_end(struct commands *commands)
 {
-	loop_cancel(commands->core->loop, &commands->port_jobs_watch);
 	list_for_each_safe(it, &commands->port_jobs)
 		job_end(list_entry(it, struct port_job, link), ROUTE_NOT_DONE,
 			"the daemon is being stopped");

@@ -63,13 +63,12 @@ void commands_stop(struct commands *commands)
 /**
  * commands_moved() - a device's route has moved on
  * @commands:	the commands
- * @device:	the device; NULL: one has come, or is about to go
+ * @device:	the device
  */
 void commands_moved(struct commands *commands, struct device *device)
 {
 	port_jobs_changed(commands);
-	if (device)
-		route_calls_check(commands, device);
+	route_calls_check(commands, device);
 }
 
 /**
@@ -79,6 +78,9 @@ void commands_moved(struct commands *commands, struct device *device)
  */
 void commands_judge(struct commands *commands, struct device *device)
 {
+	if (!device->judge || !commands->core->ready || commands->core->stopping)
+		return;
+	device->judge = false;
 	route_calls_forbid(commands, device);
 	route_wish_judge(commands, device);
 }
@@ -153,8 +155,6 @@ static bool call_places(const struct route_call *call)
 static void call_take_back(struct route_call *call, enum route_outcome outcome, const char *why)
 {
 	route_change_roll_back(call);
-	/* Answered; what follows must not find it. */
-	list_remove(&call->link);
 	for (size_t i = 0; i < call->n_members; i++)
 		if (call->members[i].subject.device)
 			route_wish_changed(call->members[i].subject.device);
@@ -183,8 +183,6 @@ static void call_check(struct route_call *call)
 	char text[TEXT_MAX] = "";
 	size_t len = 0;
 
-	if (call->starting)
-		return;
 	for (size_t i = 0; i < call->n_members; i++) {
 		struct call_member *m = &call->members[i];
 
@@ -377,11 +375,9 @@ static void call_start(struct route_call *call)
 	list_append(&call->commands->calls, &call->link);
 	loop_watch_time(call->commands->core->loop, &call->deadline, (uint64_t)(seconds * 1e9) + 1,
 			call_late, call);
-	call->starting = true;
 	for (size_t i = 0; i < call->n_members; i++)
 		if (call->members[i].subject.device)
 			route_wish_changed(call->members[i].subject.device);
-	call->starting = false;
 	call_check(call);
 }
 
@@ -409,6 +405,7 @@ void route_command(struct commands *commands, const struct route_ask *ask, route
 		   void *ctx, struct route_call **ret_call)
 {
 	struct route_call *call = NULL;
+	struct wish_book next;
 	enum route_outcome outcome;
 	char text[TEXT_MAX] = "nothing was changed yet";
 	int r;
@@ -425,16 +422,19 @@ void route_command(struct commands *commands, const struct route_ask *ask, route
 		       r == -E2BIG ? "too many devices" : "out of memory");
 		return;
 	}
-	outcome = route_call_forbidden(call, text, sizeof(text));
-	if (outcome == ROUTE_DONE && ask->dry_run) {
-		call_say_only(call, text, sizeof(text));
+	if (route_change_make(call, &next, text, sizeof(text)) < 0) {
 		call_free(call);
-		refuse(ask, done, ctx, ROUTE_DONE, text);
+		refuse(ask, done, ctx, ROUTE_NOT_DONE, text);
 		return;
 	}
-	if (outcome == ROUTE_DONE && route_change_commit(call, text, sizeof(text)) < 0)
+	outcome = route_call_forbidden(call, &next, text, sizeof(text));
+	if (outcome == ROUTE_DONE && ask->dry_run)
+		call_say_only(call, text, sizeof(text));
+	if (outcome != ROUTE_DONE || ask->dry_run)
+		wish_book_deinit(&next);
+	else if (route_change_commit(call, &next, text, sizeof(text)) < 0)
 		outcome = ROUTE_NOT_DONE;
-	if (outcome != ROUTE_DONE) {
+	if (outcome != ROUTE_DONE || ask->dry_run) {
 		call_free(call);
 		refuse(ask, done, ctx, outcome, text);
 		return;
@@ -477,7 +477,7 @@ static struct call_member *call_member_of(struct route_call *call, const struct 
 	return NULL;
 }
 
-/* A device's route has moved on. A command's answer may start another round: one at a time. */
+/* A device's route has moved on. There is one command about it at most: a newer one supersedes. */
 void route_calls_check(struct commands *commands, struct device *device)
 {
 	list_for_each(it, &commands->calls) {

@@ -17,6 +17,8 @@ struct call_member {
 	bool arrived;	/* and @text says how */
 	char text[320];
 	struct route_times times;
+	bool decided; /* @decision was made, with the command's own change */
+	struct route_decision decision;
 };
 
 struct route_call {
@@ -30,16 +32,18 @@ struct route_call {
 	char undo_text[96];
 	uint64_t change; /* the number of its change */
 	uint64_t started_ns;
-	bool starting; /* its devices are being set going: not to be looked at yet */
 	struct loop_watch deadline;
 	route_done done;
 	void *ctx;
 	struct route_call **handle;
 };
 
-enum route_outcome route_call_forbidden(const struct route_call *call, char *text, size_t size);
+enum route_outcome route_call_forbidden(struct route_call *call, const struct wish_book *next,
+					char *text, size_t size);
 
-int route_change_commit(struct route_call *call, char *error, size_t size);
+int route_change_make(struct route_call *call, struct wish_book *ret_next, char *error,
+		      size_t size);
+int route_change_commit(struct route_call *call, struct wish_book *next, char *error, size_t size);
 void route_change_roll_back(struct route_call *call);
 void route_wish_judge(struct commands *commands, struct device *device);
 

@@ -74,7 +74,7 @@ static int detach_from_port(struct wish_book *next, const struct route_subject *
 	struct route_subject device = *s;
 
 	list_forget(&next->list[WISHES_COMMANDS], s);
-	if (!strcmp(route_wanted_in(s->device, next).target, "host"))
+	if (!strcmp(route_decide(s->device, next).want.target, "host"))
 		return 0;
 	device.by = DEVICE_BY_SELECTOR;
 	return list_set(&next->list[WISHES_COMMANDS], &device, "host");
@@ -172,18 +172,17 @@ static void name_change(const struct route_call *call, char *text, size_t size)
 }
 
 /**
- * route_change_commit() - write a command's change down, and make it hold
+ * route_change_make() - the book as a command would have it, and as it was
  * @call:	the command; gets the book as it was
+ * @ret_next:	the book as it would be, to be taken by route_change_commit(), or freed
  * @error:	on an error: what went wrong, for a person
  * @size:	room there
  *
- * Return: 0, or a negative errno and nothing has changed.
+ * Return: 0 or a negative errno.
  */
-int route_change_commit(struct route_call *call, char *error, size_t size)
+int route_change_make(struct route_call *call, struct wish_book *ret_next, char *error, size_t size)
 {
 	struct commands *commands = call->commands;
-	struct wish_book next;
-	char text[sizeof(commands->books->undo_text)];
 	int r;
 
 	snprintf(error, size, "out of memory");
@@ -191,23 +190,44 @@ int route_change_commit(struct route_call *call, char *error, size_t size)
 	if (r == 0)
 		r = wish_book_copy(&call->undo, &commands->books->undo);
 	if (r == 0)
-		r = wish_book_copy(&next, call->ask.verb == ROUTE_UNDO ? &commands->books->undo
-								       : &commands->books->now);
+		r = wish_book_copy(ret_next, call->ask.verb == ROUTE_UNDO ? &commands->books->undo
+									  : &commands->books->now);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < call->n_members; i++) {
-		r = change_one(&next, &call->ask, &call->members[i].subject);
+		r = change_one(ret_next, &call->ask, &call->members[i].subject);
 		if (r == 0)
 			continue;
 		snprintf(error, size, "%s: it can't be written down: %s",
 			 route_member_name(&call->members[i]), errno_text(r));
-		wish_book_deinit(&next);
+		wish_book_deinit(ret_next);
 		return r;
 	}
+	return 0;
+}
+
+/**
+ * route_change_commit() - write a command's change down, and make it hold
+ * @call:	the command; what was decided of its devices, with this change, holds, too
+ * @next:	of route_change_make(), with nothing changed since; taken either way
+ * @error:	on an error: what went wrong, for a person
+ * @size:	room there
+ *
+ * Return: 0, or a negative errno and nothing has changed.
+ */
+int route_change_commit(struct route_call *call, struct wish_book *next, char *error, size_t size)
+{
+	struct commands *commands = call->commands;
+	char text[sizeof(commands->books->undo_text)];
+	int r;
+
 	name_change(call, text, sizeof(text));
 	memcpy(call->undo_text, commands->books->undo_text, sizeof(call->undo_text));
-	r = wish_book_change(commands->books, &next, text, error, size);
+	r = wish_book_change(commands->books, next, text, error, size);
 	call->change = commands->books->changes;
+	for (size_t i = 0; r == 0 && i < call->n_members; i++)
+		if (call->members[i].decided)
+			route_decided(call->members[i].subject.device, &call->members[i].decision);
 	return r;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a command is refused for at once: the policy, a broken device, the host's last keyboard.
- * Changes nothing.
+ * Changes nothing. What it finds out of each device is kept with the command, and holds when it is carried out.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/devices/host_inputs.h"
 #include "daemon/commands/route_call.h"
@@ -32,28 +33,44 @@ static bool call_takes_last_keyboard(const struct route_call *call)
 	return n > n_anyhow && host_loses_keyboard(call->commands->devices, leaving, n_anyhow, n);
 }
 
+/* Whether the command's VM may have one of its devices, where its wishes were @next. */
+static bool member_may(struct route_call *call, struct call_member *m, const struct wish_book *next,
+		       char *by, size_t size)
+{
+	const struct route_subject *s = &m->subject;
+	const char *vm = call->ask.vm->name;
+
+	if (!s->device)
+		return route_permits_absent(call->commands->routing, s->alias, vm, by, size);
+	m->decision = route_decide(s->device, next);
+	m->decided = true;
+	if (strcmp(m->decision.want.target, vm))
+		return route_permits(s->device, vm, by, size);
+	snprintf(by, size, "%s", m->decision.by);
+	return m->decision.may;
+}
+
 /**
  * route_call_forbidden() - what forbids a command, before anything is done
- * @call:	the command
+ * @call:	the command; is told what was decided of its devices
+ * @next:	the wishes as they would be
  * @text:	why, for a person
  * @size:	room there
  *
  * Return: ROUTE_DONE where nothing does, else how the command is to be answered.
  */
-enum route_outcome route_call_forbidden(const struct route_call *call, char *text, size_t size)
+enum route_outcome route_call_forbidden(struct route_call *call, const struct wish_book *next,
+					char *text, size_t size)
 {
 	const struct route_ask *ask = &call->ask;
 
 	if ((ask->verb != ROUTE_ATTACH && ask->verb != ROUTE_ASSIGN) || !ask->vm)
 		return ROUTE_DONE;
 	for (size_t i = 0; i < call->n_members; i++) {
-		const struct route_subject *s = &call->members[i].subject;
-		const struct device *d = s->device;
+		const struct device *d = call->members[i].subject.device;
 		char by[256];
 
-		if (d ? !route_permits(d, ask->vm->name, by, sizeof(by))
-		      : !route_permits_absent(call->commands->routing, s->alias, ask->vm->name, by,
-					      sizeof(by))) {
+		if (!member_may(call, &call->members[i], next, by, sizeof(by))) {
 			snprintf(text, size, "%s", by);
 			return ROUTE_DENIED;
 		}

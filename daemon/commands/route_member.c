@@ -299,7 +299,7 @@ void route_member_late(const struct route_call *call, const struct call_member *
 		return;
 	}
 	if (d)
-		route_state_name(d, reason, sizeof(reason));
+		route_shown(d, reason, sizeof(reason));
 	snprintf(text, size, "%s: not at %s yet: %s", name, m->to,
 		 reason[0] ? reason : "it is on its way");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configuration's tree: its defaults, its end, what is in it, and where it comes from.
+ * The configuration's tree: made with its defaults, read from its file, searched, freed.
  */
 #include "daemon/config/config.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configuration, parsed: a plain tree that never changes once it is made. Parsing is over
- * memory, complete before anything of it is used, and names file, line, section and key of what it
- * refuses.
+ * The configuration, parsed: a plain tree that never changes once it is made. It is parsed from
+ * memory, and whole before anything of it is used. Errors name file, line, section and key.
  */
 #pragma once
 

@@ -149,7 +149,7 @@ static void check_domains(struct config_parser *p)
 			if (other == vm ||
 			    strcmp(vm->domain, other->domain ? other->domain : other->name))
 				continue;
-			/* Of two that say it, the later one is told. */
+			/* If two say the same, the error is the later one's. */
 			if (other->domain && other->line > vm->line)
 				continue;
 			snprintf(section, sizeof(section), "vm %s", vm->name);
@@ -185,7 +185,7 @@ static void check_runtime_directory(struct config_parser *p)
 			room - 1 - longest, strlen(p->config->runtime_directory));
 }
 
-/* Of two chords that contain each other, the larger one could never be struck. */
+/* If one chord contains another, the larger one could never be struck. */
 static void check_hotkeys(struct config_parser *p)
 {
 	const struct hid_chord *panic = &p->config->hotkeys.at[HOTKEY_PANIC],

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which sections a configuration has and which keys each: the one table of them. The parser reads by
- * it, what is not given has its value from it, messages list what there is from it, and a test holds
- * usbrouted.conf(5) against it.
+ * The one table of sections and keys. The parser reads by it, keys that are not given get their
+ * values from it, messages list sections and keys from it, and a test holds usbrouted.conf(5)
+ * against it.
  */
 #include "daemon/config/config_private.h"
 

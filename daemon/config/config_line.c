@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The form of a line: `[section]`, `key = value`, or nothing but a comment. What its words are is
- * base/text_words.h's.
+ * The form of a line: `[section]`, `key = value`, or only a comment. base/text_words.h cuts its
+ * words.
  */
 #include "daemon/config/config_line.h"
 
@@ -57,7 +57,7 @@ static bool scan_key(struct text_words *s, struct config_line *line)
 	line->key = s->out;
 	s->out += len + 1;
 
-	/* What follows = directly is part of the value, even a #. */
+	/* What directly follows = is part of the value, even a #. */
 	s->p++;
 	line->words = s->out;
 	for (bool first = true;; first = false) {

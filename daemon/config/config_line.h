@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One line of the configuration, cut into its parts: what is a comment, a quote, a word. It knows
- * the form only; which sections and keys there are is config.c's. Pure.
+ * One line of the configuration, cut into its parts: comments, quotes, words. It knows only the
+ * form; config_keys.c has the sections and keys. Pure.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages about a configuration: their form, their bound, and what of a file may stand in one.
+ * Messages about a configuration: their form, their bound, and how text of a file stands in one.
  */
 #include "daemon/config/config_private.h"
 

@@ -2,10 +2,9 @@
 /*
  * From lines to the tree: sections, keys, and each at most once.
  *
- * config_keys.c says which keys a section has and who reads each. Every line is read even where an
- * earlier one was refused, so that a person sees all errors at once; what belongs to a refused
- * section is passed over. The checks between lines come last. The tree is handed out only where
- * nothing was refused.
+ * config_keys.c says which keys a section has and who reads each. Every line is read even after a
+ * refused one, so that a person sees all errors at once; the lines of a refused section are passed
+ * over. The checks between lines come last. The tree is handed out only if nothing was refused.
  */
 #include "daemon/config/config_private.h"
 
@@ -161,7 +160,7 @@ static bool begin_named(struct config_parser *p, unsigned s, const char *name)
 	return p->r == 0;
 }
 
-/* What a section lacks is only known at its end. */
+/* Only a section's end shows what it lacks. */
 static void end_section(struct config_parser *p)
 {
 	const struct config_key *keys = config_sections[p->section].keys;
@@ -271,7 +270,9 @@ static void parse_one_line(struct config_parser *p, struct config_line *line, co
 				   line->key && *p->section_text ? p->section_text : NULL,
 				   line->key, "%s", expected);
 		p->unread = true;
-		/* What follows a section that can't be read is not the last one's. */
+		/*
+		 * The lines behind a section that can't be read do not belong to the last section.
+		 */
 		if (line->kind == CONFIG_LINE_SECTION) {
 			end_section(p);
 			p->section_text[0] = '\0';

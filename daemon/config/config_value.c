@@ -77,7 +77,7 @@ void config_set_socket_group(struct config_parser *p, const struct config_line *
 				config_found(buf, v));
 }
 
-/* Nothing that could be mistaken for "this host", loopback, multicast or reserved. */
+/* Refuse "this host", loopback, multicast and reserved addresses. */
 static bool address_usable(struct in_addr a)
 {
 	uint32_t first = ntohl(a.s_addr) >> 24;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading policy.d: which files there are, who the local users are that they name, and what is
- * refused, each as a line "FILE:LINE: expected …" beside the configuration's.
+ * Reading policy.d: which files there are, and which local users they name. Errors are lines
+ * "FILE:LINE: expected …" beside the configuration's.
  */
 #include "daemon/config/policy_files.h"
 
@@ -53,7 +53,7 @@ static bool is_group(void *ctx, const char *name)
 	return config_find_group(ctx, name);
 }
 
-/* No such user is a warning: he may come later, with the package or the directory that has him. */
+/* An unknown user is only a warning: a package or a directory may bring the user later. */
 static uint32_t look_up(void *ctx _unused_, const struct rule *rule, bool group, const char *name)
 {
 	const struct passwd *pw = group ? NULL : getpwnam(name);
@@ -118,7 +118,7 @@ static int load_file(struct policy *policy, int folder, const char *folder_path,
 	return r ? r : policy_files_parse(policy, label, path, data, len, config, errors);
 }
 
-/* What an editor leaves behind begins with a dot, or ends otherwise. */
+/* An editor's leftovers begin with a dot, or end differently. */
 static int is_rules_file(const struct dirent *e)
 {
 	size_t n = strlen(e->d_name);
@@ -181,8 +181,8 @@ static int load_folder(struct policy *policy, const char *path, const struct con
  * @config:		which VMs and groups there are
  * @errors:		where messages go; zero at first, to be freed with config_errors_deinit()
  *
- * No such folder is a policy without rules. Local users and groups are looked up, and those that
- * there are not are warned of.
+ * Without the folder the policy has no rules. Local users and groups are looked up; those that
+ * don't exist are warned of.
  *
  * Return: 0; CONFIG_BAD, and @errors has at least one; -ENOMEM.
  */

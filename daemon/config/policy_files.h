@@ -10,7 +10,7 @@
 #include "daemon/config/config.h"
 #include "policy/decision.h"
 
-/* How a file is called where a rule of it is named. */
+/* What a file's name begins with in messages about its rules. */
 #define POLICY_FOLDER "policy.d"
 
 int policy_files_load(struct policy **ret_policy, const char *config_file,

@@ -23,7 +23,7 @@ static void failed(struct control_caller *caller, const char *format, ...)
 	control_error(caller, "Failed", json_pack("{s:o}", "reason", json_lines(text)));
 }
 
-/* The name that a command gave to what is not there; NULL where it gave none, or several. */
+/* The name that a command gave to a device that is not there; NULL: it gave none, or several. */
 static const char *given_to(const struct control_rooms *rooms, const char *text)
 {
 	const char *name = NULL;
@@ -44,7 +44,7 @@ static const char *given_to(const struct control_rooms *rooms, const char *text)
 	return n == 1 ? name : NULL;
 }
 
-/* A name whose device is not there. */
+/* Forget a name whose device is not there. */
 static void forget_name(struct control_caller *caller, const char *given)
 {
 	const struct control_rooms *rooms = control_rooms(caller);
@@ -69,7 +69,7 @@ static void method_set_alias(struct control_caller *caller, const struct varlink
 	enum device_by by;
 	int r;
 
-	/* Who forgot to say it does not mean that the name goes: that is null, in so many words. */
+	/* A missing parameter does not take the name away; only an explicit null does. */
 	if (!json_object_get(call->parameters, "alias")) {
 		control_invalid_because(caller, "alias", NAME_ALIAS_EXPECTED);
 		return;

@@ -3,9 +3,9 @@
  * The methods that change what is said of devices: each is a route_ask made from its parameters,
  * once the caller's rights to it are clear.
  *
- * Root and the group "usbrouted" may do all; of methods with CONTROL_ROUTE, the policy's rules with
- * user= and group= give others the right to a device and a VM. It takes the right to the VM that gets a device, and to the one
- * that loses it.
+ * Root and the group "usbrouted" may do all. For methods with CONTROL_ROUTE the policy's rules with
+ * user= and group= give others the right to a device at a VM. A caller needs it for the VM that
+ * gets a device, and for the one that loses it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ struct change {
 	struct route_ask ask;
 	struct route_subject subjects[ROUTE_SUBJECTS_MAX];
 	const char *device; /* as the caller said it */
-	bool takes_back;    /* what was said before, also of what is not there */
+	bool takes_back;    /* what was said before, also of devices that are not there */
 };
 
 static void change_freep(struct change **change)
@@ -46,7 +46,7 @@ static json_t *json_subject(const struct control_rooms *rooms, const struct rout
 	return s->alias[0] ? json_absent(rooms, s->alias) : json_lost(rooms, s->wish_on);
 }
 
-/* A tenth is as much as anybody reads. */
+/* Nobody reads more than a tenth. */
 static json_t *json_ms(double ms)
 {
 	return ms < 0 ? json_null() : json_real((double)(int64_t)(ms * 10 + 0.5) / 10);
@@ -57,7 +57,7 @@ static json_t *change_reply(const struct control_rooms *rooms, const struct rout
 	const struct route_times *t = &result->times;
 	json_t *reply, *devices = json_array();
 	json_t *message = json_lines(result->text);
-	/* The first stands in it twice. */
+	/* The first one is in it twice. */
 	size_t room = JSON_LIST_MAX - json_size(message), left_out = 0;
 
 	for (size_t i = 0; i < result->n_subjects; i++) {
@@ -78,7 +78,7 @@ static json_t *change_reply(const struct control_rooms *rooms, const struct rout
 }
 
 /**
- * control_refuse() - answer with how a command ended, which is not as it should have
+ * control_refuse() - answer that a command did not do what was asked
  * @caller:	the caller
  * @outcome:	not ROUTE_DONE
  * @text:	why
@@ -125,7 +125,7 @@ static void change_cancel(void *what)
 
 /* ------------------------------------------------------------- parameters */
 
-/* A selector of what may not be there; a port gets its stable spelling. */
+/* Read a selector of a device that need not be there; a port gets its stable spelling. */
 int control_selector(const struct control_rooms *rooms, const char *text,
 		     struct selector *ret_selector)
 {
@@ -146,7 +146,7 @@ int control_selector(const struct control_rooms *rooms, const char *text,
 	return r;
 }
 
-/* What something was said of that is not there; it is only taken back. */
+/* Find what was said of a device that is not there; it can only be taken back. */
 static int lost_subjects(struct change *change, const char *text)
 {
 	const struct control_rooms *rooms = control_rooms(change->caller);
@@ -178,7 +178,10 @@ static bool subjects(struct change *change, const struct varlink_call *call)
 	change->ask.subjects = change->subjects;
 	if (r == RESOLVE_UNKNOWN && change->takes_back)
 		r = lost_subjects(change, text);
-	/* What hangs on a name that several could bear, and none does, hangs on none of them. */
+	/*
+	 * A wish for a name that several devices could bear, and none does, belongs to none of
+	 * them.
+	 */
 	if (r == RESOLVE_AMBIGUOUS && change->takes_back &&
 	    subject_of_lost_name(control_rooms(change->caller)->commands, text, change->subjects)) {
 		change->ask.n_subjects = 1;
@@ -241,7 +244,7 @@ static bool subject_allowed(struct control_caller *caller, const struct route_su
 		return has_right(caller, s, from->name, by, size);
 	if (to)
 		return true;
-	/* It is at no VM and goes to none: whoever may route it anywhere may say so. */
+	/* It is at no VM and goes to none: whoever may route it to any VM may do this. */
 	list_for_each(it, &rooms->vms->all) {
 		if (has_right(caller, s, list_entry(it, struct vm, link)->name, by, size))
 			return true;
@@ -314,7 +317,7 @@ static struct change *change_new(struct control_caller *caller, const struct var
 
 static void change_begin(struct change *change)
 {
-	/* Before it is asked: the answer may come at once, and then there is no change any more. */
+	/* This comes first: the answer may come at once, and then there is no change any more. */
 	control_wait(change->caller, change, change_cancel);
 	route_command(control_rooms(change->caller)->commands, &change->ask, change_done, change,
 		      &change->call);
@@ -383,7 +386,7 @@ static void method_reserve(struct control_caller *caller, const struct varlink_c
 		change_begin(take_ptr(c));
 }
 
-/* Where `to` leads; false, and answered, where to nowhere. */
+/* Find where `to` leads; false, and answered, if it leads nowhere. */
 static bool switch_target(struct change *change, const struct varlink_call *call)
 {
 	const char *to = control_text(call, "to");

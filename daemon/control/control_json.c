@@ -99,7 +99,7 @@ static json_t *json_classes(usb_class_set classes)
 	return list;
 }
 
-/* What the classes follow from, where that need not be plain. */
+/* What the classes follow from, if that is not obvious. */
 static json_t *json_classes_by(const struct device *d)
 {
 	json_t *list = json_array();
@@ -151,7 +151,7 @@ static void json_add_end(json_t *device, const struct device *d)
 	json_object_set_new(device, "until_unplug", json_boolean(w && w->until_unplug));
 }
 
-/* What gave it its name, and what the wish that decides hangs on. */
+/* What gave it its name, and what the deciding wish hangs on. */
 static void json_add_origin(json_t *device, const struct device *d, const struct route_want *want)
 {
 	char text[48], why[300] = "";
@@ -175,11 +175,11 @@ json_t *json_device(const struct device *d)
 {
 	struct route_want want = route_wanted(d);
 	char id[16], reason[300];
-	const char *state;
+	enum device_state state;
 	json_t *device;
 
 	snprintf(id, sizeof(id), "%04x:%04x", d->id_vendor, d->id_product);
-	state = route_state_name(d, reason, sizeof(reason));
+	state = route_shown(d, reason, sizeof(reason));
 	device = json_pack(
 		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:b, s:s, s:s, s:o, s:s, "
 		"s:s, s:o}",
@@ -190,7 +190,7 @@ json_t *json_device(const struct device *d)
 		json_classes(d->classes), "groups", json_groups(d), "reserved", route_reserved(d),
 		"wanted", want.target, "wanted_by", wanted_by_name(want.by), "rule",
 		json_text(want.by == WANTED_BY_RULE ? want.rule : NULL), "actual", route_actual(d),
-		"state", state, "reason", json_text(reason[0] ? reason : NULL));
+		"state", device_state_name(state), "reason", json_text(reason[0] ? reason : NULL));
 	if (device) {
 		json_object_set_new(device, "classes_by", json_classes_by(d));
 		json_add_end(device, d);
@@ -199,9 +199,25 @@ json_t *json_device(const struct device *d)
 	return device;
 }
 
+/* A device that is not plugged in, as far as it is known. @id may be "", @alias NULL; @groups is taken. */
+static json_t *json_unplugged(const char *alias, const char *id, json_t *groups,
+			      const struct route_want *want, const char *reason,
+			      const char *wish_on)
+{
+	return json_pack("{s:o, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
+			 "s:s, s:n, s:s, s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
+			 "alias", json_text(alias), "id", id, "serial", "port", "", "stable_port",
+			 "", "busid", "", "manufacturer", "product", "speed", "full", "classes",
+			 "classes_by", "groups", groups, "reserved", 0, "wanted", want->target,
+			 "wanted_by", wanted_by_name(want->by), "rule", "actual", "host", "state",
+			 device_state_name(DEVICE_PENDING), "reason", json_text(reason),
+			 "seconds_left", "until_unplug", 0, "named_by", "unnamed_because",
+			 "wish_on", json_text(wish_on));
+}
+
 /**
- * json_absent() - the same of what is known by its alias and not plugged in, as far as it goes
- * @rooms:	the daemon
+ * json_absent() - a device that is known by its alias and not plugged in, as type Device
+ * @rooms:	what methods are about
  * @alias:	the alias
  */
 json_t *json_absent(const struct control_rooms *rooms, const char *alias)
@@ -221,35 +237,21 @@ json_t *json_absent(const struct control_rooms *rooms, const char *alias)
 	device_name_why_absent(rooms->devices, alias, reason, sizeof(reason));
 	if (*near)
 		snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason), "; %s", near);
-	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
-			 "s:s, s:n, s:s, "
-			 "s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
-			 "alias", alias, "id", id, "serial", "port", "", "stable_port", "", "busid",
-			 "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
-			 "groups", groups, "reserved", 0, "wanted", want.target, "wanted_by",
-			 wanted_by_name(want.by), "rule", "actual", "host", "state", "pending",
-			 "reason", json_text(reason), "seconds_left", "until_unplug", 0, "named_by",
-			 "unnamed_because", "wish_on",
-			 json_text(want.wish_on[0] ? want.wish_on : NULL));
+	return json_unplugged(alias, id, groups, &want, reason,
+			      want.wish_on[0] ? want.wish_on : NULL);
 }
 
 /**
- * json_lost() - the same of what something was said of without a name, and that is not plugged in
- * @rooms:	the daemon
+ * json_lost() - what something was said of without a name, and that is not plugged in, as type
+ * Device
+ * @rooms:	what methods are about
  * @wish_on:	what, in wish_text()'s words
  */
 json_t *json_lost(const struct control_rooms *rooms, const char *wish_on)
 {
 	struct route_want want = route_wanted_on(&rooms->books->now, wish_on);
 
-	return json_pack("{s:n, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:[], s:b, "
-			 "s:s, s:s, s:n, s:s, s:s, s:s, s:n, s:b, s:n, s:n, s:o}",
-			 "alias", "id", "", "serial", "port", "", "stable_port", "", "busid", "",
-			 "manufacturer", "product", "speed", "full", "classes", "classes_by",
-			 "groups", "reserved", 0, "wanted", want.target, "wanted_by",
-			 wanted_by_name(want.by), "rule", "actual", "host", "state", "pending",
-			 "reason", "it is not plugged in", "seconds_left", "until_unplug", 0,
-			 "named_by", "unnamed_because", "wish_on", json_text(wish_on));
+	return json_unplugged(NULL, "", json_array(), &want, "it is not plugged in", wish_on);
 }
 
 static json_t *json_count(int n)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The methods that tell of all devices, and of all VMs: in one reply, or, to a caller who says
- * `more`, each in a reply of its own.
+ * The methods that list all devices, and all VMs: in one reply, or, for a call with `more`, each in
+ * a reply of its own.
  *
- * A list with `more` is of what there was when it was called. What has gone until its turn comes is
- * left out, and what comes meanwhile is not in it, so that it always ends. Each is told as it is
- * when its turn comes. What is kept meanwhile: of devices two numbers, of VMs their names.
+ * A list with `more` has what was there when it was called. A device that has gone before its turn
+ * is left out, and one that comes meanwhile is not in it, so that the list always ends. Each is
+ * told as it is at its turn. Meanwhile only two numbers are kept for devices, and the names of VMs.
  */
 #include <stdio.h>
 #include <string.h>

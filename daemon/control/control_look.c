@@ -44,7 +44,7 @@ static void warn(struct warnings *warnings, const char *format, ...)
 		warnings->left_out++;
 }
 
-/* What is wished for names that no device can bear as things are. */
+/* Warn of wishes for names that no device can bear now. */
 static void warn_of_lost_names(const struct control_rooms *rooms, struct warnings *warnings)
 {
 	static const struct {
@@ -107,13 +107,11 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 	list_for_each(it, &rooms->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 		char reason[256];
-		const char *state = route_state_name(d, reason, sizeof(reason));
+		enum device_state state = route_shown(d, reason, sizeof(reason));
 
 		devices++;
-		if (!strcmp(state, "broken") || !strcmp(state, "failed") ||
-		    !strcmp(state, "denied") || !strcmp(state, "ambiguous") ||
-		    wants_unknown_vm(rooms, d))
-			warn(&warnings, "%s: %s: %s", d->tag, state, reason);
+		if (device_state_like(state) == DEVICE_IS_WRONG || wants_unknown_vm(rooms, d))
+			warn(&warnings, "%s: %s: %s", d->tag, device_state_name(state), reason);
 	}
 	list_for_each(it, &rooms->vms->all) {
 		char text[512];

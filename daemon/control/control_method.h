@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A method of io.usbrouted is one row: its name, who has the right to it, its body, its parameters.
- * The row stands beside the body. A body sees a call only where the parameters are of the row's
- * types and the caller has the row's right; it answers once, now or by way of control_wait().
+ * The row stands beside the body. A body sees only calls whose parameters have the row's types and
+ * whose caller has the row's right. It answers once, now or by way of control_wait().
  *
- * Below it is what the files of methods share: how parameters are read, and what is said of wrong
+ * Below the row is what the files of methods share: reading parameters, and errors about wrong
  * ones.
  */
 #pragma once
@@ -20,8 +20,7 @@
 /* Who has the right to a method. */
 enum control_right {
 	CONTROL_ALL,   /* who may change everything: root and the group "usbrouted" */
-	CONTROL_ROUTE, /* they, and whom the policy gives the right to the devices: the body asks by
-			  control_may_route() */
+	CONTROL_ROUTE, /* these, and others by a rule: the body asks control_may_route() */
 	CONTROL_LOOK,  /* everybody: it changes nothing */
 };
 

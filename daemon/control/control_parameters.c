@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parameters of a call: what each type takes, and how a body reads what was checked by it. What
- * a parameter means is the body's; whether there is such a device or VM is not known here.
+ * The parameters of a call: what each type takes, and how a body reads checked ones. The body knows
+ * what a parameter means, and whether there is such a device or VM.
  */
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * The methods that explain the policy: Why, and TestPolicy, which tries a file out without any
  * effect. Both change nothing.
  *
- * Answers are bounded: what matters least is left out, and how much that was is said.
+ * Answers are bounded: they leave out what matters least, and say how much that was.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static json_t *json_rule_text(const char *text)
 	return json_text(buf);
 }
 
-/* What decided where a device is attached by itself; null where nothing says anything. */
+/* Which rule attaches a device by itself; null: none says anything. */
 static json_t *json_attach_by(const struct policy *policy, const struct policy_subject *s)
 {
 	const struct rule *rule = policy_attach(policy, &s->facts);
@@ -89,7 +89,7 @@ static json_t *why_rule(const struct why *why, const struct policy_step *step)
 			 decides, "attaches", step->rule == why->attach);
 }
 
-/* What matched or decided is to be there even where there is no room for all the others. */
+/* Steps that matched or decided must have room, whatever the others need. */
 static void why_measure(void *ctx, const struct policy_step *step)
 {
 	struct why *why = ctx;
@@ -124,7 +124,7 @@ static void why_add(void *ctx, const struct policy_step *step)
 static json_t *why_verdicts(const struct why *why)
 {
 	json_t *verdicts = json_array();
-	/* Where many are asked about, each has less room. */
+	/* If many are asked about, each has less room. */
 	size_t size = why->n_vms > 8 ? POLICY_BY_MAX / 2 : POLICY_BY_MAX;
 
 	for (size_t i = 0; i < why->n_vms; i++) {
@@ -310,7 +310,7 @@ static bool test_recorded_device(struct test *test, const json_t *json)
 		const char *name = json_string_value(class);
 		int c = name ? usb_class_parse(name) : -1;
 
-		/* One that is not known here is matched by no rule. */
+		/* No rule matches a class that is not known here. */
 		if (c >= 0)
 			facts.classes |= (usb_class_set)1 << c;
 	}
@@ -423,7 +423,7 @@ static void test_file(struct control_caller *caller, const char *text, const cha
 	config_errors_deinit(&errors);
 }
 
-/* What a policy file would do. It takes the daemon's time, so it is not for everybody. */
+/* What a policy file would do. It takes control's time, so not everybody may ask. */
 static void method_test_policy(struct control_caller *caller, const struct varlink_call *call)
 {
 	const json_t *devices = json_object_get(call->parameters, "devices");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The methods about the port that a device is in: it is reset, or its power switched. Whoever may
- * give the device away where it is may do this, too.
+ * The methods about the port that a device is in: a reset, and switching its power. Whoever may
+ * take the device away from where it is may do this, too.
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void port_call_cancel(void *what)
 
 /* ------------------------------------------------------------- parameters */
 
-/* What is plugged in comes first, but for what is to be switched on. */
+/* A plugged-in device comes first, unless something is to be switched on. */
 static bool device_parameter(struct port_call *c, const struct varlink_call *call)
 {
 	const struct control_rooms *rooms = control_rooms(c->caller);
@@ -113,7 +113,7 @@ static void port_call_begin(struct port_call *c)
 {
 	struct port_ask ask = c->ask;
 
-	/* Before it is asked: the answer may come at once, and then there is no call any more. */
+	/* This comes first: the answer may come at once, and then there is no call any more. */
 	control_wait(c->caller, c, port_call_cancel);
 	port_command(control_rooms(c->caller)->commands, &ask, port_call_done, c, &c->job);
 }

@@ -5,9 +5,9 @@
  * A caller's states: reading -> answering (its call waits for something, or its answer is being
  * sent; nothing is read meanwhile) -> reading …
  *
- * A caller holds one message at most, read or to be sent. A series of replies (a call with `more`)
- * is made a reply at a time, each when the socket has taken the one before. What a caller gets done
- * in one turn of the loop is bounded; then others come first.
+ * Of a caller at most one message is held, read or to be sent. A series of replies (a call with
+ * `more`) is made one reply at a time, each when the socket has taken the one before. The work for
+ * one caller in one turn of the loop is bounded; then others come first.
  */
 #include "daemon/control/control_socket.h"
 
@@ -18,13 +18,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "protocol/varlink_wire.h"
 #include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
@@ -38,6 +37,7 @@
 #define PATIENCE_NS	    (10 * 1000000000ull) /* its log line says so */
 #define INTERFACE	    "io.usbrouted"
 #define CHANGERS_GROUP	    "usbrouted"
+#define SOCKET_NAME	    "control"
 
 struct control_socket {
 	const struct control_rooms *rooms;
@@ -111,7 +111,7 @@ static bool caller_send(struct control_caller *caller)
 		if (n < 0 && errno == EAGAIN)
 			return false;
 		if (n <= 0) {
-			/* It has gone: reading tells. */
+			/* The caller has gone; the next read tells. */
 			caller_end_series(caller);
 			break;
 		}
@@ -171,7 +171,7 @@ static void caller_answer(struct control_caller *caller, int r, char *message, s
 	caller->answer_len = len;
 }
 
-/* The call that waited has its answer: go on by the loop, from where its maker has finished. */
+/* The call that waited has its answer: go on in the loop, when the answer's maker has finished. */
 static void caller_resume(struct control_caller *caller)
 {
 	if (!caller->serving)
@@ -364,7 +364,7 @@ static void caller_serve(struct control_caller *caller)
 	for (;;) {
 		if (caller->answering) {
 			if (caller->waits_for) {
-				/* Only its going away is of interest, which is always told. */
+				/* Watch only for its end, which is always told. */
 				caller_watch(caller, 0);
 				return;
 			}
@@ -439,8 +439,9 @@ static bool caller_learn_rights(struct control_caller *caller)
 	gid_t changers = caller->control->changers;
 	socklen_t len = 0;
 
-	/* Asked with no room, the kernel says how much they need. Not to know them would be wrong
-	 * either way, since a group may give a right or take it.
+	/*
+	 * Without room the kernel says how much the groups need. All of them must be known, because
+	 * a group may give a right or take it. /
 	 */
 	if (getsockopt(caller->sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
 		return false;
@@ -471,7 +472,7 @@ static unsigned control_count(const struct control_socket *control, uid_t uid)
 	return n;
 }
 
-/* Of the users without rights, the one with the most connections gives up the one that is idle longest. */
+/* The user without rights that has the most connections loses the one that was idle longest. */
 static bool control_make_room(struct control_socket *control, uid_t uid)
 {
 	unsigned most = control_count(control, uid) + 1;
@@ -495,8 +496,8 @@ static bool control_make_room(struct control_socket *control, uid_t uid)
 }
 
 /*
- * Whether one more may be served. Those who may do all find a place, however many others have taken
- * theirs; of the others nobody keeps a new one out by sitting there.
+ * Whether one more may be served. Callers that may do all always find a place; among the others
+ * nobody keeps a new one out by staying connected.
  */
 static bool control_has_room(struct control_socket *control, const struct control_caller *caller)
 {
@@ -560,34 +561,31 @@ static void control_accept(void *ctx, int res _unused_)
  */
 int control_socket_new(struct control_socket **ret_control, const struct control_rooms *rooms)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct group *group = getgrnam(CHANGERS_GROUP);
+	const char *folder = rooms->core->config->runtime_directory;
+	const struct group *group = getgrnam(CHANGERS_GROUP);
 	struct control_socket *control = calloc(1, sizeof(*control));
-	int r;
 
 	if (!control)
 		return -ENOMEM;
 	control->rooms = rooms;
 	control->changers = group ? group->gr_gid : (gid_t)-1;
 	list_init(&control->callers);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/control",
-		 rooms->core->config->runtime_directory);
-	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->listener < 0)
-		goto fail;
-	unlink(address.sun_path);
-	if (bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(address.sun_path, 0666) < 0 || listen(control->listener, 16) < 0)
-		goto fail;
+	control->listener = unix_listen(&(struct unix_place){.folder = folder,
+							     .name = SOCKET_NAME,
+							     .type = SOCK_STREAM,
+							     .backlog = 16,
+							     .mode = 0666,
+							     .group = UNIX_NO_GROUP});
+	if (control->listener < 0) {
+		int r = control->listener;
+
+		log_err("%s/" SOCKET_NAME ": %s", folder, errno_text(r));
+		free(control);
+		return r;
+	}
 	stranger_listener(control->listener);
 	*ret_control = control;
 	return 0;
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	fd_close(control->listener);
-	free(control);
-	return r;
 }
 
 /**
@@ -627,7 +625,7 @@ struct control_socket *control_socket_free(struct control_socket *control)
 	listener_stop(&control->door);
 	stranger_listener_close(control->listener);
 	unlink(state_file_path(path, sizeof(path), control->rooms->core->config->runtime_directory,
-			       "control"));
+			       SOCKET_NAME));
 	free(control);
 	return NULL;
 }

@@ -2,11 +2,11 @@
 /*
  * The control socket: Varlink over <runtime-directory>/control.
  *
- * Everybody may connect and read; who may change things is judged by the peer's credentials at the
+ * Everybody may connect and read. Who may change things is judged by the peer's credentials at the
  * time of the connection. A connection has one call under way at a time, in order; what it sends
  * meanwhile waits in the socket. Callers are hostile: sizes, nesting, and connections a user are
- * bounded, and a caller who reads nothing of an answer for ten seconds is dropped. No reply is made
- * before the one in front of it was taken.
+ * bounded, and a caller that reads nothing of an answer for ten seconds is dropped. No reply is
+ * made before the last one was taken.
  */
 #pragma once
 

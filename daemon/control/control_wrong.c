@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is said of a parameter that means nothing, or too much: what would have been right, and what
- * comes near. Lists here are short, since a person reads them.
+ * Errors about a parameter that means nothing, or too much: what would have been right, and what
+ * comes near. Lists here are short, because a person reads them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -102,7 +102,7 @@ void control_no_device(struct control_caller *caller, const char *text)
 		control_ambiguous(caller, text);
 		return;
 	}
-	/* It is there, and not listed: a hub, or what came over USB/IP itself. */
+	/* It is there, and not listed: a hub, or a device that itself came over USB/IP. */
 	if (why)
 		control_error(caller, "Denied", json_pack("{s:s}", "by", why));
 	else
@@ -120,7 +120,7 @@ void control_no_vm(struct control_caller *caller, const char *name)
 		      json_pack("{s:o, s:o}", "vm", json_text(name), "near", json_text(near)));
 }
 
-/* One of those that are meant; counted where there is no room for it. */
+/* Add one of those that are meant, or count it if there is no room. */
 static void add_candidate(json_t *candidates, const struct device *d, json_int_t *left_out)
 {
 	char what[DEVICE_WORDS_MAX], line[DEVICE_WORDS_MAX + 64];
@@ -164,7 +164,7 @@ static const struct wish *wish_on(const struct control_rooms *rooms, const char 
 	return w;
 }
 
-/* Several things that something was said of, none of which is there. */
+/* Something was said of several devices, none of which is there. */
 void control_ambiguous_wishes(struct control_caller *caller, const struct route_subject *subjects,
 			      size_t n)
 {

@@ -4,7 +4,7 @@
  * replies, errors, and the interface org.varlink.service. Over memory: the socket is the caller's.
  * Bounds of the contract: a message of at most 64 KiB, nesting of at most 16.
  *
- * The framing, which the client in ctl/ needs too, is base/varlink_wire.[ch].
+ * The framing, which the client in ctl/ needs too, is protocol/varlink_wire.[ch].
  */
 #pragma once
 
@@ -27,7 +27,7 @@ enum { VARLINK_NOT_SERVICE = 1 /* a method of the daemon's own interface: the ca
 int varlink_call_parse(struct varlink_call *ret_call, const char *message, size_t len);
 void varlink_call_deinit(struct varlink_call *call);
 
-/* Of a string that is sent back to the caller who sent it, or that is made of others. */
+/* The most bytes of a string that comes from a caller, or is made of such ones. */
 #define VARLINK_TEXT_MAX 4096
 
 json_t *varlink_text(const char *text);

@@ -138,10 +138,11 @@ static void book_expire(void *ctx, int res _unused_)
 		/* It is over all the same; the file says when, so that a restart sees it too. */
 		log_err("%s", error);
 		wishes_expire(&books->now.list[WISHES_COMMANDS], wish_book_now());
+		core_basis_changed(books->core);
 		book_arm(books);
 	}
 	log_notice("a wish has ended: its time is over");
-	books->ended(books->ctx);
+	events_raise_whole(&books->core->events, EVENT_SAID_CHANGED);
 }
 
 static void book_arm(struct wish_books *books)
@@ -259,6 +260,7 @@ int wish_book_commit(struct wish_books *books, struct wish_book *next, char *err
 		r = book_write(books, texts, error, size);
 	if (r == 0) {
 		wish_book_move(&books->now, next);
+		core_basis_changed(books->core);
 		book_arm(books);
 	}
 	wish_book_deinit(next);

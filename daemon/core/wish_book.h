@@ -27,13 +27,11 @@ struct wish_book {
 /* The book that holds, and what `undo` puts in its place. */
 struct wish_books {
 	struct core *core;
-	struct wish_book now;	  /* what was said */
-	struct wish_book undo;	  /* what was said before the last change */
-	char undo_text[96];	  /* that change; "" where there was none */
-	uint64_t changes;	  /* how many there were */
-	struct loop_watch end;	  /* when the next wish ends by itself */
-	void (*ended)(void *ctx); /* one has: devices may be wanted elsewhere */
-	void *ctx;
+	struct wish_book now;  /* what was said */
+	struct wish_book undo; /* what was said before the last change */
+	char undo_text[96];    /* that change; "" where there was none */
+	uint64_t changes;      /* how many there were */
+	struct loop_watch end; /* when the next wish ends by itself: EVENT_SAID_CHANGED */
 };
 
 void wish_books_init(struct wish_books *books, struct core *core);

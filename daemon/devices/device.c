@@ -2,9 +2,12 @@
 /* One device among the present ones: its facts, its names, and which one a person means. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "daemon/devices/device.h"
+#include "daemon/devices/twins.h"
 #include "policy/name.h"
 #include "policy/serial.h"
 
@@ -18,9 +21,111 @@ void devices_init(struct devices *devices, struct core *core, struct wish_books 
 {
 	*devices = (struct devices){.core = core, .books = books};
 	list_init(&devices->all);
+	list_init(&devices->gone);
 	list_init(&devices->off);
 	bearers_init(&devices->names.bearers);
 	devices->names.wait_ns = NAME_WAIT_NS;
+}
+
+/**
+ * device_new() - a device of which nothing is known yet
+ * @devices:	where it will be listed
+ *
+ * Return: the device, in no list, freed with device_free(); NULL: no memory.
+ */
+struct device *device_new(struct devices *devices)
+{
+	struct device *device = calloc(1, sizeof(*device));
+
+	if (!device)
+		return NULL;
+	list_init(&device->link);
+	device->devices = devices;
+	return device;
+}
+
+/**
+ * device_free() - forget a device
+ * @device:	in no list, but perhaps in devices->gone; or NULL
+ *
+ * Return: NULL.
+ */
+struct device *device_free(struct device *device)
+{
+	if (!device)
+		return NULL;
+	event_source_forget(&device->events);
+	list_remove(&device->link);
+	free(device->syspath);
+	free(device->busid);
+	free(device->stable_port);
+	free(device->serial);
+	free(device->manufacturer);
+	free(device->product);
+	free(device);
+	return NULL;
+}
+
+/* For _cleanup_(). */
+void device_freep(struct device **device)
+{
+	*device = device_free(*device);
+}
+
+/**
+ * device_list() - a device is plugged in
+ * @device:	in no list yet
+ */
+void device_list(struct device *device)
+{
+	device->number = ++device->devices->n_seen;
+	list_append(&device->devices->all, &device->link);
+	/* Others may have a twin now. */
+	core_basis_changed(device->devices->core);
+	device_raise(device, EVENT_DEVICE_ADDED);
+}
+
+/**
+ * device_listed() - a device has been listed: find out what it is called, and say so
+ * @device:	the device; what was unplugged before has been forgotten
+ */
+void device_listed(struct device *device)
+{
+	core_basis_changed(device->devices->core);
+	device->had_twin = twins_had(device->devices, device);
+	devices_name_anew(device->devices);
+	if (device->broken[0])
+		log_warning("%s: %s: broken: %s", device->tag, device->busid, device->broken);
+	else
+		log_info("%s: plugged in (%04x:%04x \"%s\", port %s)", device->tag,
+			 device->id_vendor, device->id_product,
+			 device->product ? device->product : "", device->stable_port);
+}
+
+/**
+ * device_unlist() - a device was unplugged
+ * @device:	in the list; whoever hears of it last frees it
+ */
+void device_unlist(struct device *device)
+{
+	list_remove(&device->link);
+	list_append(&device->devices->gone, &device->link);
+	core_basis_changed(device->devices->core);
+	device_raise(device, EVENT_DEVICE_REMOVED);
+}
+
+/**
+ * device_known_anew() - what is known of a device has changed
+ * @device:	in the list
+ *
+ * It may have another name, be in other groups and under other rules now.
+ */
+void device_known_anew(struct device *device)
+{
+	core_basis_changed(device->devices->core);
+	devices_name_anew(device->devices);
+	device->judge = true;
+	device_raise(device, EVENT_DEVICE_REVIEW);
 }
 
 /**
@@ -76,11 +181,11 @@ bool device_pair_is_unique(const struct device *device)
 }
 
 /**
- * device_pair_tells() - whether what was said of this id and serial was said of this device
+ * device_pair_tells() - whether a wish for this id and serial means this device
  * @device:	the device
  *
- * Where a twin was there beside it, that may have been said of the twin, also when that has gone:
- * then the port has to be the same, too.
+ * If a twin was there beside it, the twin may have been meant, even if it has gone: then the port
+ * has to be the same, too.
  */
 bool device_pair_tells(const struct device *device)
 {
@@ -119,6 +224,7 @@ void device_find_section(struct device *device)
 {
 	struct device_facts facts = device_facts_of(device);
 
+	core_basis_changed(device->devices->core);
 	device->section = NULL;
 	list_for_each(it, &device->devices->core->config->devices) {
 		const struct config_device *c = list_entry(it, struct config_device, link);
@@ -214,7 +320,7 @@ int device_resolve(struct devices *devices, const char *text, struct device **re
 			return RESOLVE_AMBIGUOUS;
 		found = d;
 	}
-	/* The one device that a name may mean, and that does not bear it. */
+	/* The one device that a name may mean, though it does not bear it. */
 	if (found && named && !device_alias(found))
 		found = NULL;
 	if (!found)

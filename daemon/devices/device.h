@@ -26,21 +26,20 @@ struct devices {
 	struct wish_books *books;
 	struct device_registry *registry;
 	struct list all;    /* of struct device, as plugged in */
+	struct list gone;   /* of struct device, unplugged: until all have heard of it */
 	struct list off;    /* of struct port_off: their ports are switched off by command */
 	uint64_t n_seen;    /* how many were ever in @all */
 	struct names names; /* which device bears which */
 	char *twins_before; /* of the last run; see twins.h */
-	/* A name has found its device, or lost it, because time went by. */
-	void (*named)(void *ctx);
-	void *ctx;
 };
 
 void devices_init(struct devices *devices, struct core *core, struct wish_books *books);
 
 struct device {
 	struct list link;
+	struct event_source events;
 	struct devices *devices;
-	uint64_t number; /* the how manieth that was seen, from 1: no other has it */
+	uint64_t number; /* counted from 1 as they are seen: no other has it */
 	char *syspath, *busid, *stable_port;
 	char *serial, *manufacturer, *product; /* NULL: none */
 	char tag[72];			       /* alias, else "046d:c31c at 1-1.2": for log lines */
@@ -62,6 +61,19 @@ struct device {
 	struct route *route; /* routing's; NULL: never routed, or its port is off */
 };
 
+struct device *device_new(struct devices *devices);
+struct device *device_free(struct device *device);
+void device_freep(struct device **device);
+void device_list(struct device *device);
+void device_listed(struct device *device);
+void device_unlist(struct device *device);
+void device_known_anew(struct device *device);
+
+static inline void device_raise(struct device *device, enum event event)
+{
+	events_raise(&device->devices->core->events, &device->events, device, event);
+}
+
 struct device_facts device_facts_of(const struct device *device);
 bool device_pair_is_unique(const struct device *device);
 bool device_pair_tells(const struct device *device);
@@ -74,7 +86,7 @@ bool device_stands_reset(const struct device *device);
 /* Outcomes of device_resolve(). */
 enum { RESOLVE_UNKNOWN = 1, RESOLVE_AMBIGUOUS, RESOLVE_ABSENT /* the alias is configured */ };
 
-/* How a person named a device: what is wished for it hangs on that. */
+/* How a person named a device: its wish hangs on that. */
 enum device_by { DEVICE_BY_SELECTOR, DEVICE_BY_PORT, DEVICE_BY_NAME };
 
 int device_resolve(struct devices *devices, const char *text, struct device **ret_device,

@@ -127,7 +127,7 @@ void device_classes_anew(struct device *device)
 
 /**
  * device_hid_read() - look at a device's descriptors, and at what the host's HID driver has
- * @device:		the device; what is found is put to its @hid, and its classes follow
+ * @device:		the device; its @hid gets what is found, and its classes follow
  * @descriptors:	sysfs "descriptors"
  * @len:		bytes
  * @configuration:	the active one, or USB_NO_CONFIGURATION
@@ -159,8 +159,8 @@ bool device_hid_add(struct device *device, const struct hid_found *found)
  * device_hid_look_again() - the host's HID driver has taken an interface
  * @device:	the device, listed; its classes and its section follow
  *
- * Reads report descriptors alone, for which sysfs does not wait: a device may keep a driver waiting
- * that holds its lock.
+ * It reads only report descriptors, for which sysfs does not wait for a device: a device may keep a
+ * driver waiting that holds its lock.
  *
  * Return: whether there was news.
  */
@@ -173,7 +173,7 @@ bool device_hid_look_again(struct device *device)
 }
 
 /**
- * device_class_text() - what a class of a device follows from, where that need not be plain
+ * device_class_text() - what a class of a device follows from, if that is not obvious
  * @device:	the device
  * @class_:	one of its classes
  * @text:	such as "from the report descriptor of interface 1"; "" for other classes

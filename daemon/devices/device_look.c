@@ -169,7 +169,7 @@ static int look_start(struct look *look)
 	return r;
 }
 
-/* Begin with as many as may run. What can't be begun now is when the next one has ended. */
+/* Begin as many as may run. The others begin when one has ended. */
 static void looks_go_on(struct device_looks *looks)
 {
 	list_for_each_safe(it, &looks->all) {
@@ -201,7 +201,7 @@ static void looks_maybe_settled(struct device_looks *looks)
 		looks->ops->settled(looks->ctx);
 }
 
-/* Out of the list, and nothing of it is heard any more. */
+/* Take it out of the list; nobody hears of it any more. */
 static void look_leave(struct look *look)
 {
 	struct device_looks *looks = look->looks;

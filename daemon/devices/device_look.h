@@ -12,9 +12,9 @@
  *                       v
  *                      LATE -> told again, and over
  *
- * There is one look a device; what happens to the device meanwhile makes it begin again when its
- * thread is back, so a device's events keep their order. LOOKS_MAX run at once, those that are late
- * not counted: a device that is silent holds up no other. A look at what has been unplugged is
+ * There is one look a device. If something happens to the device meanwhile, the look begins again
+ * when its thread is back, so that a device's events keep their order. LOOKS_MAX run at once, not
+ * counting late ones: a silent device holds up no other. A look at an unplugged device is
  * forgotten, and its thread, which may never come back, frees it.
  */
 #pragma once

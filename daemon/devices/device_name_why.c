@@ -22,7 +22,7 @@ static const struct device *bearer_of(const struct devices *devices, const char 
 	return NULL;
 }
 
-/* How many that have no other name. */
+/* How many match that have no other name. */
 static size_t matched_by(const struct devices *devices, const struct config_device *section)
 {
 	size_t n = 0;
@@ -75,7 +75,7 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 
 /**
  * device_name_is_borne() - whether a device that is there is called by a name
- * @devices:	the daemon
+ * @devices:	the devices
  * @name:	the name
  */
 bool device_name_is_borne(const struct devices *devices, const char *name)
@@ -85,7 +85,7 @@ bool device_name_is_borne(const struct devices *devices, const char *name)
 
 /**
  * device_name_exists() - whether a section or a command gives a name to any device, there or not
- * @devices:	the daemon
+ * @devices:	the devices
  * @name:	the name
  */
 bool device_name_exists(const struct devices *devices, const char *name)
@@ -94,7 +94,7 @@ bool device_name_exists(const struct devices *devices, const char *name)
 	       wish_find_target(&devices->books->now.list[WISHES_NAMES], name);
 }
 
-/* The present device that a name by command was given to, and that bears another name. */
+/* The present device that a command gave the name to, and that bears another name. */
 static const struct device *given_to(const struct devices *devices, const char *name)
 {
 	const struct wish *w = wish_find_target(&devices->books->now.list[WISHES_NAMES], name);
@@ -110,7 +110,7 @@ static const struct device *given_to(const struct devices *devices, const char *
 	return NULL;
 }
 
-/* The section comes too late for a device that it matches. */
+/* A device that the section matches, but that an earlier section took. */
 static const struct device *taken_before(const struct devices *devices,
 					 const struct config_device *section)
 {
@@ -126,7 +126,7 @@ static const struct device *taken_before(const struct devices *devices,
 
 /**
  * device_name_why_absent() - why no present device bears a name
- * @devices:	the daemon
+ * @devices:	the devices
  * @name:	a name that nobody bears
  * @text:	gets it
  * @size:	room there

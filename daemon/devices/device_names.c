@@ -14,7 +14,7 @@
 #include "daemon/core/state_file.h"
 #include "policy/serial.h"
 
-/* A device, while it is found out what it is called. */
+/* A device, while its name is decided. */
 struct named {
 	struct device *device;
 	struct device_facts facts;
@@ -29,6 +29,7 @@ struct naming {
 	size_t n;
 	uint64_t now, until; /* until: when to look again; 0: at the next change */
 	bool remembers_more; /* than the file */
+	bool changed;	     /* one is called otherwise than before */
 };
 
 /* ------------------------------------------------------------- files */
@@ -40,7 +41,7 @@ static char *bearers_path(const struct devices *devices, char *buf, size_t size)
 
 /**
  * device_names_load() - read which devices bore names before this start
- * @devices:	the daemon; its names are empty
+ * @devices:	the devices; their names are empty
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -64,7 +65,7 @@ int device_names_load(struct devices *devices)
 	return 0;
 }
 
-/* What can't be written holds all the same, until the daemon's end. */
+/* If it can't be written, it still holds until control ends. */
 static void bearers_save(struct devices *devices)
 {
 	_cleanup_free_ char *text = NULL;
@@ -158,7 +159,7 @@ static void name_by_section(struct naming *naming, const struct config_device *s
 	struct bearer *b = bearers_find(bearers, section->name);
 	int found;
 
-	/* It was a name by command. */
+	/* The name was one by command before. */
 	if (b && b->given.port) {
 		bearers_forget(bearers, b);
 		b = NULL;
@@ -206,7 +207,7 @@ static size_t name_candidates(const struct naming *naming, const struct wish *w,
 		    d->facts.id_product != w->id_product)
 			continue;
 		facts[n] = d->facts;
-		/* Not to be taken over: another one's, or perhaps several ones'. */
+		/* It must not take the name over: it has another name, or could have several. */
 		facts[n].alias = is_others || d->could_be > 1 ? "?" : NULL;
 		index[n++] = i;
 	}
@@ -333,8 +334,10 @@ static void name_by_commands(struct naming *naming)
 
 /* ------------------------------------------------------------- what follows */
 
-/* Wishes of an older version hang on names by now; those on serials know the port, those that end with an
- * unplugging which one that will be. */
+/*
+ * Bring the wishes up to date: those of an older version now hang on names, those on serials get
+ * the port, and those that end with an unplugging the device whose unplugging ends them.
+ */
 static void book_follow(struct devices *devices)
 {
 	static const enum wish_list lists[] = {WISHES_COMMANDS, WISHES_ASSIGNMENTS,
@@ -379,7 +382,7 @@ static void take_names(struct naming *naming)
 			log_notice("%s: the device in port %s is not called that any more",
 				   d->alias, d->busid);
 		memcpy(d->alias, alias, sizeof(d->alias));
-		naming->devices->names.changed = true;
+		naming->changed = true;
 		d->judge = true;
 		if (d->alias[0]) {
 			snprintf(d->tag, sizeof(d->tag), "%s", d->alias);
@@ -394,10 +397,7 @@ static void take_names(struct naming *naming)
 
 static void names_waited(void *ctx, int res _unused_)
 {
-	struct devices *devices = ctx;
-
-	if (devices_name_anew(devices))
-		devices->named(devices->ctx);
+	devices_name_anew(ctx);
 }
 
 static void naming_add(struct naming *naming, struct device *device)
@@ -433,17 +433,17 @@ static int naming_init(struct naming *naming, struct devices *devices)
 }
 
 /**
- * devices_name_anew() - find out what devices are called, since something has changed
- * @devices:	the daemon; the sections of its devices are known
+ * devices_name_anew() - decide again what devices are called
+ * @devices:	the devices; their sections are known
  *
- * Return: whether any of them is called otherwise than when routes_review() was last called.
+ * Where one of them is called otherwise than before, what is said means others: EVENT_SAID_CHANGED.
  */
-bool devices_name_anew(struct devices *devices)
+void devices_name_anew(struct devices *devices)
 {
 	struct naming naming;
 
 	if (!devices->core->ready || devices->core->stopping || naming_init(&naming, devices) < 0)
-		return false;
+		return;
 	twins_see(devices);
 	forget_what_has_gone(devices, false);
 	find_given(&naming);
@@ -460,12 +460,15 @@ bool devices_name_anew(struct devices *devices)
 		loop_watch_time(devices->core->loop, &devices->names.waits,
 				naming.until > naming.now ? naming.until - naming.now : 1,
 				names_waited, devices);
-	return devices->names.changed;
+	if (naming.changed)
+		core_basis_changed(devices->core);
+	if (naming.changed)
+		events_raise_whole(&devices->core->events, EVENT_SAID_CHANGED);
 }
 
 /**
  * devices_find_sections() - the configuration has other sections
- * @devices:	the daemon
+ * @devices:	the devices
  */
 void devices_find_sections(struct devices *devices)
 {

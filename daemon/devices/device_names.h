@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What devices are called: of those that a section or a name by command may mean, which one bears
- * the name. Owns what is remembered for that, in <state-directory>/bearers.
+ * What devices are called: which one bears a name, of all that a section or a name by command may
+ * mean. It owns what is remembered for that, in <state-directory>/bearers.
  *
- * A device bears one name at most: its section's, where it is the one that the section names; else
- * the one that it was given by command. Names in the configuration win: a name by command that is
- * one of them means nobody. Who of several is meant, policy/bearer.h decides; one that is not, and
- * has no other name, is ambiguous: nothing that is said by name reaches it, but what a rule or a
+ * A device bears one name at most: its section's, if it is the one that the section names; else the
+ * one that it was given by command. Names in the configuration win: a name by command that is one
+ * of them means no device. policy/bearer.h decides which of several devices is meant. One that is
+ * not, and has no other name, is ambiguous: no wish by name reaches it, but what a rule or a
  * section forbids the name is forbidden to it, too.
  *
- * A name by command follows its device to another port: one without a serial that lasts where no
- * present device bears the name, and just one with that id could. Where several names could be its,
- * it gets the one that was there a moment ago; else none.
+ * A name by command follows its device to another port. A device without a lasting serial keeps it
+ * if no present device bears the name, and only one with that id could. If it could have several
+ * names, it gets the one whose device was there a moment ago; else none.
  *
  * Nothing is decided before the daemon is ready: which devices are there must not depend on the
  * order in which they are found. Control thread only.
@@ -35,11 +35,10 @@ struct names {
 	struct bearers bearers;
 	struct loop_watch waits; /* until a name waits no longer */
 	uint64_t wait_ns;	 /* NAME_WAIT_NS */
-	bool changed;		 /* and the routes have not been looked at since */
 };
 
 int device_names_load(struct devices *devices);
-bool devices_name_anew(struct devices *devices);
+void devices_name_anew(struct devices *devices);
 void devices_find_sections(struct devices *devices);
 
 bool device_name_is_borne(const struct devices *devices, const char *name);

@@ -20,31 +20,6 @@
 #define TEXT_MAX 126 /* bytes; as many UTF-16 units fit a string descriptor */
 
 /**
- * device_free() - forget a device
- * @d:		in no list, or NULL
- *
- * Return: NULL.
- */
-struct device *device_free(struct device *d)
-{
-	if (!d)
-		return NULL;
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-	return NULL;
-}
-
-void device_freep(struct device **d)
-{
-	*d = device_free(*d);
-}
-
-/**
  * device_attr_number() - a number that sysfs says of a device
  * @u:		the device
  * @name:	the attribute
@@ -69,8 +44,8 @@ static int keep_text(const char *s, char **ret_text)
 }
 
 /*
- * What the hardware database calls a device that does not say itself. udev's own properties have it
- * where udevd has seen the device; the file has it always.
+ * What the hardware database calls a device that does not tell its name. udev's own properties have
+ * it if udevd has seen the device; the file always has it.
  */
 static int name_from_database(struct udev_hwdb *hwdb, struct udev_device *u, const char *modalias,
 			      const char *key, char **ret_text)
@@ -89,7 +64,7 @@ static int name_from_database(struct udev_hwdb *hwdb, struct udev_device *u, con
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* For people, and for selectors, which mean what people see. What is wished hangs on neither. */
+/* For people, and for selectors, which match what people see. No wish hangs on them. */
 static int set_names(struct udev_hwdb *hwdb, struct device *d, struct udev_device *u,
 		     const struct device_seen *seen)
 {
@@ -192,7 +167,7 @@ static int read_descriptors(struct device *d, const struct device_seen *seen)
 	return 0;
 }
 
-/* Nothing is known of it that policy could judge, so it is in nobody's hands until it answers. */
+/* Nothing is known of it that policy could judge, so nobody gets it until it answers. */
 static void say_unread(struct device *d)
 {
 	d->unread = true;
@@ -210,7 +185,7 @@ static void say_unread(struct device *d)
  * @u:		the device in sysfs
  * @seen:	what a look has found, or NULL: not yet, and the device is @unread
  *
- * What its descriptors say that can't be trusted makes it broken, and nothing else.
+ * Descriptors that can't be trusted make the device broken, and have no other effect.
  *
  * Return: 0, -ENODEV where it is on its way out, or -ENOMEM.
  */
@@ -218,15 +193,13 @@ int device_read(struct device **ret_device, struct devices *devices, struct udev
 		struct udev_device *u, const struct device_seen *seen)
 {
 	static const struct device_seen none = {.configuration = USB_NO_CONFIGURATION};
-	_cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
+	_cleanup_(device_freep) struct device *d = device_new(devices);
 	const char *syspath = udev_device_get_syspath(u);
 	const char *speed = udev_device_get_sysattr_value(u, "speed");
 	const char *busid = udev_device_get_sysname(u);
 
 	if (!d)
 		return -ENOMEM;
-	list_init(&d->link);
-	d->devices = devices;
 	d->syspath = strdup(syspath);
 	d->busid = strdup(busid);
 	if (!d->syspath || !d->busid || device_read_stable_port(u, busid, &d->stable_port) ||

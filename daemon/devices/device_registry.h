@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which USB devices are plugged in: libudev's enumeration and its monitor, as struct device.
+ * Which USB devices are plugged in: the list that people see, of struct device. Where they come from is
+ * a source's to know (device_source.h), which tells each as it comes, changes and goes.
  *
  * Hubs (whose removal would take other devices along), and devices that themselves come over
  * vhci_hcd (a loop), are never listed and so never routed; device_registry_refuses() tells who
- * names one. All that is known of a device comes from sysfs, and from udev's hardware database
- * where the device does not say its name; nothing is opened to learn it. What may take a device's lock
- * is read elsewhere (device_look.h). Where the monitor lost
- * events, all is enumerated again and compared.
+ * names one.
  */
 #pragma once
 
@@ -16,25 +14,29 @@
 struct devices;
 struct device;
 struct device_registry;
+struct device_source;
 
-/* Called in the control thread. */
-struct device_registry_ops {
-	/* About to be listed; a negative errno: it can't be. May be NULL. */
-	int (*prepare)(void *ctx, struct device *device);
-	void (*added)(struct device *device);
-	void (*changed)(struct device *device);
-	void (*removed)(struct device *device); /* freed right afterwards */
-	/* What is not listed was unplugged: a hub, most of the time. May be NULL. */
-	void (*hub_removed)(void *ctx, const char *sysname);
-	/* Nothing is being read any more. May be NULL. */
-	void (*settled)(void *ctx);
-};
+/**
+ * typedef device_prepare - make what the rooms above keep with a device
+ * @ctx:	as given
+ * @device:	about to be listed; it raises EVENT_DEVICE_ADDED, and EVENT_DEVICE_REMOVED at its end
+ *
+ * Return: 0, or a negative errno: it can't be listed.
+ */
+typedef int (*device_prepare)(void *ctx, struct device *device);
 
 int device_registry_new(struct device_registry **ret_registry, struct devices *devices,
-			const struct device_registry_ops *ops, void *ctx);
+			struct device_source *source, device_prepare prepare, void *ctx);
 struct device_registry *device_registry_free(struct device_registry *registry);
 int device_registry_start(struct device_registry *registry);
 bool device_registry_settled(const struct device_registry *registry);
 int device_registry_stable_port(struct device_registry *registry, const char *busid,
 				char **ret_port);
 const char *device_registry_refuses(struct device_registry *registry, const char *text);
+
+/* A source's. */
+void device_registry_told(struct device_registry *registry, struct device *d);
+void device_registry_look_again(struct device_registry *registry, const char *syspath);
+void device_registry_gone(struct device_registry *registry, const char *syspath, const char *busid);
+void device_registry_sweep(struct device_registry *registry);
+void device_registry_has_settled(struct device_registry *registry);

@@ -84,8 +84,10 @@ static const struct device *listed(const struct devices *devices, const char *pa
 	return NULL;
 }
 
-/* Whether what an input device tells is what its USB device tells. The keyboard that stands behind
- * a Bluetooth adapter tells it by the adapter, which knows nothing of it. */
+/*
+ * Whether an input device is what its USB device says. A keyboard behind a Bluetooth adapter is
+ * not: the adapter knows nothing of it.
+ */
 static bool tells_by_usb(struct udev_device *input)
 {
 	const char *bus = udev_device_get_sysattr_value(input, "id/bustype");
@@ -199,7 +201,7 @@ static int find_keyboards(struct keyboards *k, const struct devices *devices)
 	return r < 0 ? r : 0;
 }
 
-/* How many are left that type so well, when some devices have gone. */
+/* How many are left that type at least so well, when some devices have gone. */
 static size_t left(const struct keyboards *k, enum typing typing, const char *const *gone, size_t n)
 {
 	size_t count = 0;

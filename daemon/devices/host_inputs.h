@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which keyboards the host can be typed at, so that the last one is not taken away unasked.
+ * Which keyboards the host has, so that the last one is not taken away unasked.
  *
  * A keyboard is a device that has an event node of the input subsystem, so that a driver of the
- * host has it. Of a USB device the same answer counts as for rules and hot keys: its class
- * hid.keyboard (device_hid.h). Two kinds are told apart:
+ * host has it. For a USB device the answer is the same as for rules and hot keys: its class
+ * hid.keyboard (device_hid.h). There are two kinds:
  *
  *   - those that commands can be typed on: udev says so of the node (ID_INPUT_KEYBOARD: all of
  *     Escape, digits and letters);
@@ -23,9 +23,9 @@
  *
  * Event nodes of one USB device are one keyboard; others are one an input device.
  *
- * What can be wrong: a token that types passwords is a keyboard, and udev may not have seen a node
- * that is new: then the node's own key map decides. A keyboard that was plugged out a moment ago
- * may still have its node, and count.
+ * It may be wrong: a token that types passwords is a keyboard, and a keyboard that was unplugged a
+ * moment ago may still have its node, and count. If udev has not seen a new node yet, the node's
+ * own key map decides.
  *
  * All of it is read from sysfs and udev's files at each call, a few milliseconds at most: for
  * commands, and where a rule wants a device that the host has.

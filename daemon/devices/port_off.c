@@ -56,7 +56,7 @@ static int copy_text(char **to, const char *from)
 	return from && !*to ? -ENOMEM : 0;
 }
 
-/* What the other half of the connector would call it: "2-1" for "usb2-port1". */
+/* What it would be called in the other half of the connector: "2-1" for "usb2-port1". */
 static void find_peer(const struct device *device, char peer[PORT_PEER_SIZE])
 {
 	char path[600], target[512];
@@ -141,7 +141,7 @@ static void put_text(FILE *f, const char *text)
 			fputc(*text, f);
 }
 
-/* In place; false where it is not as put_text() writes it. */
+/* Decode it in place; false if put_text() would not write it so. */
 static bool take_text(char *field)
 {
 	char *to = field;
@@ -285,7 +285,7 @@ int ports_off_load(struct devices *devices)
 
 /**
  * ports_off_free() - forget all, and leave the file
- * @devices:	the daemon, ending
+ * @devices:	the devices; control ends
  */
 void ports_off_free(struct devices *devices)
 {
@@ -299,7 +299,7 @@ void ports_off_free(struct devices *devices)
 
 /**
  * port_off_find() - what is known of a port that is switched off, or about to be
- * @devices:	the daemon
+ * @devices:	the devices
  * @busid:	what is in it is called so, in either half of its connector
  *
  * Return: NULL where nothing is.
@@ -334,7 +334,7 @@ static void port_off_drop(struct port_off *off)
  * @error:	on an error: what went wrong, for a person
  * @size:	room there
  *
- * Before it is done: whoever comes after a crash must know.
+ * This is done first: the next control must know after a crash.
  *
  * Return: 0, or a negative errno and nothing is remembered.
  */
@@ -360,7 +360,7 @@ int port_off_add(const struct device *device, bool cycling, char *error, size_t 
 
 /**
  * port_off_confirm() - a port is switched off now
- * @devices:	the daemon
+ * @devices:	the devices
  * @busid:	of port_off_add()
  *
  * Return: 0; -ENODEV where it was forgotten meanwhile.
@@ -377,7 +377,7 @@ int port_off_confirm(struct devices *devices, const char *busid)
 
 /**
  * port_off_forget() - a port is switched on, or was never switched off
- * @devices:	the daemon
+ * @devices:	the devices
  * @busid:	of port_off_add(); may be unknown
  */
 void port_off_forget(struct devices *devices, const char *busid)
@@ -406,7 +406,7 @@ bool port_off_shown(const struct port_off *off)
 
 /**
  * port_off_resolve() - find the device that a person means, among those whose ports are off
- * @devices:	the daemon
+ * @devices:	the devices
  * @text:	an alias or a selector
  * @ret_device:	the device
  *
@@ -461,7 +461,7 @@ static bool is_behind(const char *busid, const char *hub)
 
 /**
  * port_off_hub_gone() - a hub was unplugged, and comes back with its ports on
- * @devices:	the daemon
+ * @devices:	the devices
  * @hub:	its name in sysfs: "1-1", "usb1"
  */
 void port_off_hub_gone(struct devices *devices, const char *hub)

@@ -15,7 +15,7 @@
 #define PORT_PEER_SIZE 36
 
 struct port_off {
-	struct device device; /* in the daemon's list ports_off; in no step, and never routed */
+	struct device device; /* in devices->off; in no step, and never routed */
 	char peer
 		[PORT_PEER_SIZE]; /* what is in the other half of its connector is called so, or "" */
 	bool off;		  /* else: about to be */

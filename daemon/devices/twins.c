@@ -15,7 +15,7 @@
 
 /**
  * twins_load() - read what the last run has seen
- * @devices:	the daemon; freed by twins_free()
+ * @devices:	the devices; freed by twins_free()
  *
  * Return: 0 (also where there is no file), or a negative errno.
  */
@@ -38,7 +38,7 @@ static void line_of(const struct device *d, char line[LINE_MAX_])
 
 /**
  * twins_had() - whether the last run has seen a twin beside a device
- * @devices:	the daemon
+ * @devices:	the devices
  * @device:	the device
  */
 bool twins_had(const struct devices *devices, const struct device *device)
@@ -83,7 +83,7 @@ static void twins_save(struct devices *devices)
 
 /**
  * twins_see() - remember of those that are there which have a twin
- * @devices:	the daemon
+ * @devices:	the devices
  */
 void twins_see(struct devices *devices)
 {
@@ -97,13 +97,15 @@ void twins_see(struct devices *devices)
 		d->had_twin = true;
 		news = true;
 	}
-	if (news)
-		twins_save(devices);
+	if (!news)
+		return;
+	core_basis_changed(devices->core);
+	twins_save(devices);
 }
 
 /**
  * twins_free() - forget what the last run has seen
- * @devices:	the daemon
+ * @devices:	the devices
  */
 void twins_free(struct devices *devices)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which devices have had a twin beside them: another one of the same id and serial. By that serial neither is
- * known for as long as it is plugged in (device_pair_tells()), also where the twin has gone and the daemon was
- * started anew. So it is kept in the runtime directory, a line a device: busid, bus number, device number, vendor,
- * product. A device of another number is another device.
+ * Which devices have had a twin beside them: another one of the same id and serial. For as long as
+ * it is plugged in, neither is known by that serial (device_pair_tells()), even if the twin has
+ * gone and usbrouted was restarted. So it is kept in the runtime directory, a line a device: busid,
+ * bus number, device number, vendor, product. A device of another number is another device.
  */
 #pragma once
 

@@ -435,7 +435,7 @@ static void agent_readable(void *ctx, int res _unused_)
 	if (!was_there)
 		return;
 	/* Who waits for it waits in vain. */
-	list_for_each_safe(it, &vm->side->guests->devices->all) {
+	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))

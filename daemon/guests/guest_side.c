@@ -54,7 +54,6 @@ void guest_side_free(struct vm *vm)
 {
 	if (!vm->side)
 		return;
-	loop_cancel(vm->vms->core->loop, &vm->side->watch);
 	free(take_ptr(vm->side));
 }
 
@@ -66,9 +65,12 @@ static const struct guest_way *way_of(const struct vm *vm)
 	return NULL;
 }
 
-static void side_run(void *ctx, int res _unused_)
+/**
+ * guest_side_tell() - tell a VM's thread, and what is in its guest, what is exported to it by now
+ * @vm:		the VM
+ */
+void guest_side_tell(struct vm *vm)
 {
-	struct vm *vm = ctx;
 	const struct guest_way *way = way_of(vm);
 
 	exports_tell(vm->side->guests->routing, vm);
@@ -82,8 +84,7 @@ static void side_run(void *ctx, int res _unused_)
  */
 void guest_side_changed(struct vm *vm)
 {
-	if (!loop_watching(&vm->side->watch))
-		loop_watch_time(vm->vms->core->loop, &vm->side->watch, 1, side_run, vm);
+	vm_raise(vm, EVENT_EXPORTS_CHANGED);
 }
 
 /**
@@ -92,7 +93,6 @@ void guest_side_changed(struct vm *vm)
  */
 void guest_side_stop(struct vm *vm)
 {
-	loop_cancel(vm->vms->core->loop, &vm->side->watch);
 	virt_forget(vm);
 }
 

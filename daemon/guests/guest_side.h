@@ -6,9 +6,7 @@
  * guest_side.c keeps the table of them, the best first; the first that is there for a VM is used.
  * Where none is, a person types the line that a command prints.
  *
- * Control thread only. Nothing is done within guest_side_changed(): the work is put off to the
- * loop's next turn, so that it may be called from anywhere in a route's steps, as often as one
- * likes.
+ * Control thread only. Nothing is done within guest_side_changed(): it raises EVENT_EXPORTS_CHANGED.
  */
 #pragma once
 
@@ -30,6 +28,7 @@ struct guest_way {
 };
 
 void guest_side_changed(struct vm *vm);
+void guest_side_tell(struct vm *vm);
 void guest_side_stop(struct vm *vm);
 
 bool guest_side_takes(const struct vm *vm);

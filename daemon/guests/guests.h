@@ -18,7 +18,6 @@ struct guests {
 struct guest_side {
 	struct guests *guests;
 	struct agents agents;
-	struct loop_watch watch; /* something has changed */
 };
 
 void guests_init(struct guests *guests, struct routing *routing);

@@ -10,18 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "daemon/guests/guests.h"
 #include "daemon/core/state_file.h"
 #include "daemon/guests/virt_private.h"
 
 #define GROUP	    "usbrouted"
+#define SOCKET_NAME "libvirt"
 #define DOMAINS_MAX 1024
 
 /* ------------------------------------------------------------- domains */
@@ -332,10 +332,9 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
  */
 int virt_link_new(struct virt_link **ret_link, struct guests *guests)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *folder = guests->core->config->runtime_directory;
 	const struct group *group = getgrnam(GROUP);
 	struct virt_link *link = calloc(1, sizeof(*link));
-	int r;
 
 	if (!link)
 		return -ENOMEM;
@@ -344,27 +343,22 @@ int virt_link_new(struct virt_link **ret_link, struct guests *guests)
 	link->group = group ? group->gr_gid : (gid_t)-1;
 	list_init(&link->domains);
 	list_init(&link->asks);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.99s/libvirt",
-		 guests->core->config->runtime_directory);
-	link->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (link->listener < 0)
-		goto fail;
-	unlink(address.sun_path);
-	if (bind(link->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(address.sun_path, 0600) < 0 || listen(link->listener, 2) < 0)
-		goto fail;
-	if (group && chown(address.sun_path, (uid_t)-1, group->gr_gid) == 0 &&
-	    chmod(address.sun_path, 0660) < 0)
-		goto fail;
+	link->listener = unix_listen(&(struct unix_place){.folder = folder,
+							  .name = SOCKET_NAME,
+							  .type = SOCK_STREAM,
+							  .backlog = 2,
+							  .mode = group ? 0660 : 0600,
+							  .group = link->group});
+	if (link->listener < 0) {
+		int r = link->listener;
+
+		log_err("%s/" SOCKET_NAME ": %s", folder, errno_text(r));
+		free(link);
+		return r;
+	}
 	stranger_listener(link->listener);
 	*ret_link = link;
 	return 0;
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	fd_close(link->listener);
-	free(link);
-	return r;
 }
 
 /**
@@ -398,7 +392,7 @@ struct virt_link *virt_link_free(struct virt_link *link)
 	stranger_close(link->sock);
 	stranger_listener_close(link->listener);
 	unlink(state_file_path(path, sizeof(path), link->guests->core->config->runtime_directory,
-			       "libvirt"));
+			       SOCKET_NAME));
 	free(link);
 	return NULL;
 }

@@ -211,7 +211,7 @@ static void way_changed(struct vm *vm)
 		if (ask->vm == vm && !exported_device(vm, ask))
 			ask_leave(ask);
 	}
-	list_for_each_safe(it, &vm->side->guests->devices->all) {
+	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 		struct virt_ask *ask;
 

@@ -52,8 +52,8 @@ void route_at(struct route *route, struct vm *vm)
  * @routing:	it
  * @devices:	the devices, with what was said of them
  * @vms:	the VMs
- * @ops:	who hears of routes
- * @ctx:	what is told with it
+ * @ops:	what the rooms above know
+ * @ctx:	what they are asked with
  */
 void routing_init(struct routing *routing, struct devices *devices, struct vms *vms,
 		  const struct routing_ops *ops, void *ctx)
@@ -74,8 +74,10 @@ static void route_retry(void *ctx, int res _unused_)
 {
 	struct device *device = ctx;
 
-	if (device->route->state == ROUTE_FAILED)
+	if (device->route->state == ROUTE_FAILED) {
+		log_info("%s: trying again", device->tag);
 		device->route->state = ROUTE_HOST;
+	}
 	route_reconcile(device);
 }
 
@@ -98,12 +100,8 @@ static void route_fail(struct device *device, int r, const char *reason)
 	if (r != -ENODEV)
 		log_warning("%s: %s", device->tag, route->reason);
 	claims_save(device->route->routing);
-	/* A command that wished it there may take that back, and then nothing is tried again. */
-	routing_moved(device);
-	if (route->state != ROUTE_FAILED || loop_watching(&route->retry))
-		return;
-	if (r != -ENODEV)
-		log_info("%s: trying again in %u s", device->tag, seconds);
+	/* Who hears of it may have wished it there, and take that back: then nothing is tried again. */
+	device_raise(device, EVENT_ROUTE_MOVED);
 	loop_watch_time(device->devices->core->loop, &route->retry, seconds * NS_PER_SECOND,
 			route_retry, device);
 }
@@ -209,7 +207,7 @@ static void route_stuck(void *ctx, const char *what)
 	struct vm *from = route->at;
 	char text[160];
 
-	routing_exports_changed(device->route->routing, from);
+	vm_raise(from, EVENT_EXPORTS_CHANGED);
 
 	/* It frees itself, should the call ever end; we go on as if it were not there. */
 	if (route->state != ROUTE_TAKING)
@@ -277,10 +275,7 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 
 static void route_hotkey(void *ctx, enum hotkey which)
 {
-	struct device *device = ctx;
-	struct routing *routing = device->route->routing;
-
-	routing->ops->hotkey(routing->ctx, device, which);
+	device_raise(ctx, which == HOTKEY_PANIC ? EVENT_HOTKEY_PANIC : EVENT_HOTKEY_NEXT);
 }
 
 /* What only shows when a device is claimed may forbid what it was claimed for. */
@@ -289,7 +284,7 @@ static void route_hid(void *ctx, const struct hid_found *found)
 	struct device *device = ctx;
 
 	if (device_hid_add(device, found))
-		route_changed(device);
+		device_known_anew(device);
 }
 
 static const struct guest_device_events route_events = {
@@ -414,7 +409,7 @@ void route_take(struct device *device, bool close_it)
 	struct route *route = device->route;
 
 	route->state = ROUTE_TAKING;
-	routing_exports_changed(route->routing, route->at);
+	vm_raise(route->at, EVENT_EXPORTS_CHANGED);
 	guest_take(route->at->guest, route->gd, close_it);
 }
 
@@ -475,8 +470,8 @@ void route_reconcile(struct device *device)
 		break;
 	}
 	if (route->at)
-		routing_exports_changed(route->routing, route->at);
-	routing_moved(device);
+		vm_raise(route->at, EVENT_EXPORTS_CHANGED);
+	device_raise(device, EVENT_ROUTE_MOVED);
 }
 
 /**
@@ -492,10 +487,9 @@ void route_wish_changed(struct device *device)
 	device->route->failure = 0;
 	if (device->route->state == ROUTE_FAILED) {
 		loop_cancel(device->devices->core->loop, &device->route->retry);
-		route_retry(device, 0);
-	} else {
-		route_reconcile(device);
+		device->route->state = ROUTE_HOST;
 	}
+	route_reconcile(device);
 }
 
 /* ------------------------------------------------------------- what the last control has left */
@@ -559,7 +553,7 @@ void routes_take_up(struct routing *routing, struct vm *vm)
 	/* Of what a stranger has nobody can say more than what was written down. */
 	if (vm->process.strange)
 		return;
-	list_for_each_safe(it, &routing->devices->all) {
+	list_for_each(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (strcmp(d->route->before.vm, vm->name) || d->route->state != ROUTE_HOST)

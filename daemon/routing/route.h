@@ -2,8 +2,8 @@
 /*
  * Where each device should be, where it is, and the way from the one to the other.
  *
- * *Wanted* is decided anew at every step from the wishes and the policy; *actual* is the route's
- * state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
+ * *Wanted* is decided from the wishes and the policy, once after each change of what it hangs on (struct
+ * route_decision); *actual* is the route's state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
  * under way; whatever ends a step calls it again. Each device has its own: one that fails, or
  * waits, holds up no other. What failed is tried again after 1, 2, 4 … 60 s, or when it is wished
  * elsewhere.
@@ -20,22 +20,13 @@
 #include "daemon/devices/device.h"
 #include "daemon/vms/vm.h"
 #include "protocol/agent_wire.h"
+#include "protocol/device_state.h"
 
 struct policy_caller;
 struct route_call;
 
-/* What the rooms above hear of routes. @ctx is the routing's. Who is told may not free a device. */
+/* What the rooms above know. What happens to routes is told by events (core/events.h). @ctx is the routing's. */
 struct routing_ops {
-	/* What is exported to a VM, or a session there, may have changed; called from anywhere in a route's steps. */
-	void (*exports_changed)(void *ctx, struct vm *vm);
-	/* A device's route has moved on; NULL: what is in a port may be another one. */
-	void (*moved)(void *ctx, struct device *device);
-	/* It bears a name, perhaps only now. */
-	void (*named)(void *ctx, struct device *device);
-	/* More is known of it: may who wished it somewhere? */
-	void (*judge)(void *ctx, struct device *device);
-	void (*removed)(void *ctx, struct device *device);
-	void (*hotkey)(void *ctx, struct device *keyboard, enum hotkey which);
 	/* Whether something in a guest takes what is routed to it. */
 	bool (*takes)(void *ctx, const struct vm *vm);
 };
@@ -115,7 +106,7 @@ void routes_stop(struct routing *routing);
 
 int route_prepare(struct routing *routing, struct device *device);
 void route_added(struct device *device);
-void route_changed(struct device *device);
+void route_review(struct device *device);
 void route_removed(struct device *device);
 void route_vm_changed(struct routing *routing, struct vm *vm);
 
@@ -142,9 +133,22 @@ struct route_want {
 	char wish_on[WISH_TEXT_MAX]; /* command, assignment: what that hangs on, for people */
 };
 
+/*
+ * Where a device should be, and whether it may be there. Decided once, when something that it hangs on has changed, and
+ * passed on: who asks twice could be told two things.
+ */
+struct route_decision {
+	struct route_want want;
+	bool reserved; /* it is kept from the host's drivers */
+	bool may;      /* policy and configuration let @want.target have it */
+	char by[256];  /* what lets it, or does not; "" where nobody had to be asked */
+};
+
+struct route_decision route_decide(const struct device *device, const struct wish_book *book);
+void route_decided(struct device *device, const struct route_decision *decision);
+
 const char *wanted_by_name(enum wanted_by by);
 struct route_want route_wanted(const struct device *device);
-struct route_want route_wanted_in(const struct device *device, const struct wish_book *book);
 const struct wish *route_wish(const struct device *device, const struct wish_book *book,
 			      enum wish_list list);
 struct route_want route_wanted_absent(const struct routing *routing, const char *alias);
@@ -166,4 +170,4 @@ const char *route_import_line(const struct device *device, const struct vm *vm, 
 /* For people. */
 const char *route_actual(const struct device *device);
 const struct vm *route_stranger(const struct device *device);
-const char *route_state_name(const struct device *device, char *reason, size_t size);
+enum device_state route_shown(const struct device *device, char *reason, size_t size);

@@ -72,23 +72,23 @@ static void aim_at_keeper(const struct device *device, struct route_aim *aim)
  */
 struct route_aim route_aim(const struct device *device)
 {
-	struct route_want want = route_wanted(device);
+	const struct route_decision *decision = route_decision(device);
 	struct route_aim aim = {0};
 
 	/* What the kernel does not tell of yet stays where it is. */
 	aim.coming = device->unread;
 	if (device->broken[0])
 		return aim;
-	aim.spared = spares(device, &want);
-	if (!aim.spared && route_permits(device, want.target, NULL, 0))
-		aim.vm = vm_find(device->route->routing->vms, want.target);
+	aim.spared = spares(device, &decision->want);
+	if (!aim.spared && decision->may)
+		aim.vm = vm_find(device->route->routing->vms, decision->want.target);
 	/* One that is just coming into the configuration. */
 	if (aim.vm && !aim.vm->guest) {
 		aim.vm = NULL;
 		aim.coming = true;
 	}
 	aim.exported = aim.vm != NULL;
-	if (!aim.vm && route_reserved(device))
+	if (!aim.vm && decision->reserved)
 		aim_at_keeper(device, &aim);
 	return aim;
 }

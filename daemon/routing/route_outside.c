@@ -76,47 +76,31 @@ void routes_stop(struct routing *routing)
 	loop_cancel(routing->core->loop, &routing->devices->names.waits);
 }
 
-static void named(struct device *device)
-{
-	struct routing *routing = device->route->routing;
-
-	routing->ops->named(routing->ctx, device);
-}
-
-/* A wish may be somebody's who has a right to some devices only: by what is known of this one now. */
-static void judge(struct device *device)
-{
-	if (!device->judge || !device->devices->core->ready)
-		return;
-	device->judge = false;
-	device->route->routing->ops->judge(device->route->routing->ctx, device);
-}
-
-static void review(struct device *device)
-{
-	struct route_want want;
-
-	named(device);
-	judge(device);
-	want = route_wanted(device);
-	/* It may be called otherwise there. */
-	if (device->route->at)
-		routing_exports_changed(device->route->routing, device->route->at);
-	if (strcmp(want.target, device->route->aimed))
-		route_wish_changed(device);
-	else
-		route_reconcile(device);
-}
-
 /**
- * routes_review() - what is said of devices has changed
+ * routes_review() - what is said of devices means others by now
  * @routing:	the daemon
  */
 void routes_review(struct routing *routing)
 {
-	routing->devices->names.changed = false;
-	list_for_each_safe(it, &routing->devices->all)
-		review(list_entry(it, struct device, link));
+	list_for_each(it, &routing->devices->all)
+		device_raise(list_entry(it, struct device, link), EVENT_DEVICE_REVIEW);
+}
+
+/**
+ * route_review() - a device, or what is said of it, is known otherwise than before
+ * @device:	the device; whoever wished it somewhere may do so
+ */
+void route_review(struct device *device)
+{
+	struct route_want want = route_wanted(device);
+
+	/* It may be called otherwise there. */
+	if (device->route->at)
+		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
+	if (strcmp(want.target, device->route->aimed))
+		route_wish_changed(device);
+	else
+		route_reconcile(device);
 }
 
 /**
@@ -132,7 +116,7 @@ void route_guest_says(struct device *device, bool has, const char *text)
 	route->guest_has = has && route->session;
 	route->guest_ns = loop_now();
 	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
-	routing_moved(device);
+	device_raise(device, EVENT_ROUTE_MOVED);
 }
 
 /**
@@ -151,7 +135,7 @@ void route_guest_lets_go(struct device *device, const char *boot)
 	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
 	route->guest_has = false;
 	claims_save(device->route->routing);
-	routing_moved(device);
+	device_raise(device, EVENT_ROUTE_MOVED);
 }
 
 /**
@@ -165,7 +149,7 @@ void route_give_again(struct device *device)
 	device->route->let_go = (struct route_let_go){0};
 	claims_save(device->route->routing);
 	if (device->route->at)
-		routing_exports_changed(device->route->routing, device->route->at);
+		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
 }
 
 /**
@@ -184,48 +168,25 @@ int route_prepare(struct routing *routing, struct device *device)
 	route->device = device;
 	route->routing = routing;
 	route->guard = -1;
+	route->basis = UINT64_MAX; /* nothing is decided */
 	device->route = route;
 	return 0;
 }
 
 /**
  * route_added() - a device is there
- * @device:	in the list
+ * @device:	in the list, and called by its name
  */
 void route_added(struct device *device)
 {
-	struct route_want want;
-	bool others;
+	struct route_want want = route_wanted(device);
 
-	device->had_twin = twins_had(device->devices, device);
-	others = devices_name_anew(device->devices);
 	device->ours = claims_take(&device->route->routing->claimed_before, device,
 				   &device->route->let_go, &device->route->before);
-	device->judge = true;
-	named(device);
-	judge(device);
-	want = route_wanted(device);
-	memcpy(device->route->aimed, want.target, sizeof(want.target));
 	port_off_returned(device);
-	route_reconcile(device);
-	if (others)
-		routes_review(device->route->routing);
-}
-
-/**
- * route_changed() - what is known of a device has changed
- * @device:	the device
- *
- * It may have another name, be in other groups and under other rules now.
- */
-void route_changed(struct device *device)
-{
-	bool others = devices_name_anew(device->devices);
-
+	memcpy(device->route->aimed, want.target, sizeof(want.target));
 	device->judge = true;
-	review(device);
-	if (others)
-		routes_review(device->route->routing);
+	device_raise(device, EVENT_DEVICE_REVIEW);
 }
 
 /*
@@ -254,19 +215,18 @@ static void route_forget_until_unplug(struct device *device)
 
 /**
  * route_removed() - a device was unplugged, and is freed right afterwards
- * @device:	no longer in the list
+ * @device:	no longer in the list; no command waits for it
  */
 void route_removed(struct device *device)
 {
 	struct route *route = device->route;
-	struct routing *routing = route->routing;
 	struct vm *at;
 
 	loop_cancel(device->devices->core->loop, &route->retry);
 	route->guard = fd_close(route->guard);
-	broker_forget(device->route->routing->broker, &route->req);
+	broker_forget(route->routing->broker, &route->req);
 	if (route->gd) {
-		routing_exports_changed(routing, route->at);
+		vm_raise(route->at, EVENT_EXPORTS_CHANGED);
 		if (!route->at->guest) {
 			/* We end, and have left its process, which has the device and goes on. */
 			route->gd = guest_device_free(route->gd);
@@ -276,15 +236,13 @@ void route_removed(struct device *device)
 			route_let_go(device);
 		}
 	}
-	device->route->routing->ops->removed(device->route->routing->ctx, device);
 	route_forget_until_unplug(device);
 	at = route->at;
 	route_at(route, NULL);
 	vm_maybe_gone(at);
 	device->route = NULL;
 	free(route);
-	if (devices_name_anew(device->devices))
-		routes_review(routing);
+	devices_name_anew(device->devices);
 }
 
 /**
@@ -294,9 +252,9 @@ void route_removed(struct device *device)
  */
 void route_vm_changed(struct routing *routing, struct vm *vm)
 {
-	list_for_each_safe(it, &routing->devices->all)
+	list_for_each(it, &routing->devices->all)
 		route_reconcile(list_entry(it, struct device, link));
-	routing_exports_changed(routing, vm);
+	vm_raise(vm, EVENT_EXPORTS_CHANGED);
 }
 
 /**
@@ -327,7 +285,8 @@ int route_import(struct device *device, struct vm *vm, uint32_t client)
 {
 	struct route *route = device->route;
 
-	if (!route_exported_to(device, vm))
+	/* Nor while it is not known whether who has wished it there may. */
+	if (!route_exported_to(device, vm) || device->judge)
 		return -ENODEV;
 	if (route->session || route->importing)
 		return -EBUSY;

@@ -32,6 +32,8 @@ struct route {
 	struct broker_request req;
 	route_reset_done reset_done; /* RESETTING: who hears of its end; or NULL */
 	void *reset_ctx;
+	struct route_decision decision; /* the last one; holds where @basis is core's */
+	uint64_t basis;
 	bool exported;	    /* @at may import it; else it is only kept from the host */
 	bool told_exported; /* HELD: what its thread was told */
 	char aimed[32];	    /* where it was wanted when last looked at */
@@ -46,6 +48,7 @@ struct route_aim {
 	bool coming;   /* its VM has no thread yet: what is ours stays so until then */
 };
 
+const struct route_decision *route_decision(const struct device *device);
 struct route_aim route_aim(const struct device *device);
 void route_reconcile(struct device *device);
 void route_held(struct device *device);
@@ -53,15 +56,3 @@ void route_at(struct route *route, struct vm *vm);
 void route_take(struct device *device, bool close_it);
 void route_was_reset(void *ctx, int r, const char *reason);
 void route_let_go(struct device *device);
-
-static inline void routing_exports_changed(struct routing *routing, struct vm *vm)
-{
-	routing->ops->exports_changed(routing->ctx, vm);
-}
-
-static inline void routing_moved(struct device *device)
-{
-	struct routing *routing = device->route->routing;
-
-	routing->ops->moved(routing->ctx, device);
-}

@@ -89,7 +89,7 @@ int route_reset(struct device *device, bool force, route_reset_done done, void *
 		route->state = ROUTE_RESETTING;
 		route->reset_done = done;
 		route->reset_ctx = ctx;
-		routing_exports_changed(device->route->routing, device->route->at);
+		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
 		guest_reset(route->at->guest, route->gd);
 		return 0;
 	case ROUTE_HOST:

@@ -71,8 +71,8 @@ const struct vm *route_stranger(const struct device *device)
 }
 
 /* Why a device that is wanted elsewhere is with the host's drivers. */
-static const char *host_state_name(const struct device *device, const struct route_want *want,
-				   char *reason, size_t size)
+static enum device_state host_state(const struct device *device, const struct route_want *want,
+				    char *reason, size_t size)
 {
 	const struct vm *vm = vm_find(device->route->routing->vms, want->target);
 	char by[200];
@@ -84,13 +84,13 @@ static const char *host_state_name(const struct device *device, const struct rou
 		else if (route_reserved(device))
 			snprintf(reason, size, "it is reserved, and there is no VM to keep it for");
 		if (!device_is_ambiguous(device))
-			return "present";
+			return DEVICE_PRESENT;
 		device_why_ambiguous(device, reason, size);
-		return "ambiguous";
+		return DEVICE_AMBIGUOUS;
 	}
 	if (!route_permits(device, want->target, by, sizeof(by))) {
 		snprintf(reason, size, "%s may not have it: %s", want->target, by);
-		return "denied";
+		return DEVICE_DENIED;
 	}
 	if (vm && vm->connected)
 		snprintf(reason, size,
@@ -99,7 +99,7 @@ static const char *host_state_name(const struct device *device, const struct rou
 	else
 		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured",
 			 want->target);
-	return "pending";
+	return DEVICE_PENDING;
 }
 
 /* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
@@ -118,12 +118,12 @@ static bool guest_reason(const struct device *device, char *reason, size_t size)
 }
 
 /**
- * route_state_name() - a device's state, as the contract names it
+ * route_shown() - a device's state, as people see it
  * @device:	the device
  * @reason:	why it is not where it is wanted; "" where it is
  * @size:	room there
  */
-const char *route_state_name(const struct device *device, char *reason, size_t size)
+enum device_state route_shown(const struct device *device, char *reason, size_t size)
 {
 	const struct route *route = route_of(device);
 	struct route_want want = route_wanted(device);
@@ -132,15 +132,15 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 	if (device->unpowered) {
 		snprintf(reason, size,
 			 "its port is switched off; `usbroutectl power` switches it on");
-		return "off";
+		return DEVICE_OFF;
 	}
 	if (device->broken[0]) {
 		snprintf(reason, size, "%s", device->broken);
-		return "broken";
+		return DEVICE_BROKEN;
 	}
 	if (route->state == ROUTE_HELD && route->exported && !route->session &&
 	    guest_reason(device, reason, size))
-		return route->at->connected ? "exported" : "claimed";
+		return route->at->connected ? DEVICE_EXPORTED : DEVICE_CLAIMED;
 	switch (route->state) {
 	case ROUTE_HOST:
 		if (route_stranger(device)) {
@@ -148,37 +148,37 @@ const char *route_state_name(const struct device *device, char *reason, size_t s
 				 "%s has it from another version of usbrouted, and keeps it until "
 				 "%s is started again",
 				 route->before.vm, route->before.vm);
-			return "claimed";
+			return DEVICE_CLAIMED;
 		}
-		return host_state_name(device, &want, reason, size);
+		return host_state(device, &want, reason, size);
 	case ROUTE_OPENING:
 	case ROUTE_GIVING:
 		snprintf(reason, size, "it is being claimed");
-		return "pending";
+		return DEVICE_PENDING;
 	case ROUTE_HELD:
 		if (!route->exported) {
 			snprintf(reason, size, "it is reserved");
-			return "claimed";
+			return DEVICE_CLAIMED;
 		}
 		if (route->session)
-			return "attached";
+			return DEVICE_ATTACHED;
 		if (route->at->connected) {
 			snprintf(reason, size, "%s", route->guest_text);
-			return "exported";
+			return DEVICE_EXPORTED;
 		}
 		snprintf(reason, size, "%s is not connected", route->at->name);
-		return "claimed";
+		return DEVICE_CLAIMED;
 	case ROUTE_TAKING:
 	case ROUTE_REBINDING:
-		return "draining";
+		return DEVICE_DRAINING;
 	case ROUTE_RESETTING:
 		snprintf(reason, size, "it is being reset");
-		return "draining";
+		return DEVICE_DRAINING;
 	case ROUTE_FAILED:
 		break;
 	}
 	snprintf(reason, size, "%s", route->reason);
-	return "failed";
+	return DEVICE_FAILED;
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a device is wanted, what says so, and whether it may be there: the wishes and the policy,
- * asked anew each time. Changes nothing.
+ * Where a device is wanted, what says so, and whether it may be there. What holds of a present device is decided once
+ * after each change of what it hangs on (core->basis), and kept in its route; else nothing is changed here.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "daemon/routing/policy_subject.h"
-#include "daemon/routing/route.h"
+#include "daemon/routing/route_private.h"
 
 /* What people said, the first that exists decides. */
 static const struct {
@@ -50,12 +50,101 @@ const struct wish *route_wish(const struct device *device, const struct wish_boo
 	return wish_find(&book->list[list], &facts, device_pair_tells(device));
 }
 
+static bool asks_policy(const struct device *device, const char *vm, char *by, size_t size)
+{
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	return policy_permits(device->devices->core->policy, &s.facts, s.section, vm, by, size);
+}
+
+/* What a rule says, where no wish does. */
+static void decide_by_rule(struct route_decision *decision, const struct device *device)
+{
+	struct route_want *want = &decision->want;
+	struct policy_subject s;
+
+	policy_subject_of(&s, device);
+	if (policy_auto(device->devices->core->policy, &s.facts, s.section, want->target,
+			want->rule, sizeof(want->rule))) {
+		want->by = WANTED_BY_RULE;
+		memcpy(decision->by, want->rule, sizeof(decision->by));
+		return;
+	}
+	/* Of a rule that says never there is nothing to tell. */
+	if (!want->target[0])
+		want->rule[0] = 0;
+	strcpy(want->target, "host");
+}
+
+/**
+ * route_decide() - where a device should be, and whether it may be there, were these the wishes
+ * @device:	the device
+ * @book:	the wishes
+ *
+ * A command's wish decides, else an assignment, else the first rule with attach=auto, else it
+ * should be with the host, where every device may be. The policy is asked once at most.
+ */
+struct route_decision route_decide(const struct device *device, const struct wish_book *book)
+{
+	struct route_decision decision = {.want = {.by = WANTED_BY_DEFAULT, .target = "host"},
+					  .may = true};
+	struct route_want *want = &decision.want;
+
+	decision.reserved = route_wish(device, book, WISHES_RESERVED) != NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct wish *w = route_wish(device, book, kinds[i].list);
+
+		if (!w)
+			continue;
+		want->by = kinds[i].by;
+		memcpy(want->target, w->target, sizeof(want->target));
+		wish_text(w, want->wish_on, sizeof(want->wish_on));
+		if (strcmp(want->target, "host"))
+			decision.may =
+				asks_policy(device, want->target, decision.by, sizeof(decision.by));
+		return decision;
+	}
+	decide_by_rule(&decision, device);
+	return decision;
+}
+
+/**
+ * route_decided() - what was decided of a device holds from now on
+ * @device:	the device
+ * @decision:	of route_decide(), with all that it hangs on as it is now
+ */
+void route_decided(struct device *device, const struct route_decision *decision)
+{
+	device->route->decision = *decision;
+	device->route->basis = device->devices->core->basis;
+}
+
+/**
+ * route_decision() - where a device should be, and whether it may be there
+ * @device:	the device, which has a route
+ *
+ * Return: the decision, good until something changes that it hangs on.
+ */
+const struct route_decision *route_decision(const struct device *device)
+{
+	struct route *route = device->route;
+
+	if (route->basis != device->devices->core->basis) {
+		route->decision = route_decide(device, &device->devices->books->now);
+		route->basis = device->devices->core->basis;
+	}
+	return &route->decision;
+}
+
 /**
  * route_reserved() - whether a device is kept from the host's drivers
  * @device:	the device
  */
 bool route_reserved(const struct device *device)
 {
+	if (device->route)
+		return route_decision(device)->reserved;
 	return route_wish(device, &device->devices->books->now, WISHES_RESERVED) != NULL;
 }
 
@@ -68,10 +157,13 @@ bool route_reserved(const struct device *device)
  */
 bool route_permits(const struct device *device, const char *vm, char *by, size_t size)
 {
-	struct policy_subject s;
+	const struct route_decision *decision = device->route ? route_decision(device) : NULL;
 
-	policy_subject_of(&s, device);
-	return policy_permits(device->devices->core->policy, &s.facts, s.section, vm, by, size);
+	if (!decision || strcmp(decision->want.target, vm) || !strcmp(vm, "host"))
+		return asks_policy(device, vm, by, size);
+	if (by)
+		snprintf(by, size, "%s", decision->by);
+	return decision->may;
 }
 
 /**
@@ -136,50 +228,16 @@ bool route_consents(const struct device *device, const char *vm)
 /**
  * route_wanted() - where a device should be, whether that can be or not
  * @device:	the device
- *
- * A command's wish decides, else an assignment, else the first rule with attach=auto, else it
- * should be with the host.
  */
 struct route_want route_wanted(const struct device *device)
 {
-	return route_wanted_in(device, &device->devices->books->now);
+	if (device->route)
+		return route_decision(device)->want;
+	return route_decide(device, &device->devices->books->now).want;
 }
 
 /**
- * route_wanted_in() - the same, were these the wishes
- * @device:	the device
- * @book:	the wishes
- */
-struct route_want route_wanted_in(const struct device *device, const struct wish_book *book)
-{
-	struct route_want want = {.by = WANTED_BY_DEFAULT, .target = "host"};
-	struct policy_subject s;
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct wish *w = route_wish(device, book, kinds[i].list);
-
-		if (!w)
-			continue;
-		want.by = kinds[i].by;
-		memcpy(want.target, w->target, sizeof(want.target));
-		wish_text(w, want.wish_on, sizeof(want.wish_on));
-		return want;
-	}
-	policy_subject_of(&s, device);
-	if (policy_auto(device->devices->core->policy, &s.facts, s.section, want.target, want.rule,
-			sizeof(want.rule)))
-		want.by = WANTED_BY_RULE;
-	else {
-		/* Of a rule that says never there is nothing to tell. */
-		if (!want.target[0])
-			want.rule[0] = 0;
-		strcpy(want.target, "host");
-	}
-	return want;
-}
-
-/**
- * route_wanted_on() - the same of what a wish hangs on, and nothing that is plugged in
+ * route_wanted_on() - where what a wish hangs on should be, and nothing that is plugged in
  * @book:	the wishes
  * @wish_on:	what, in wish_text()'s words
  */

@@ -188,7 +188,7 @@ static struct network *network_new(struct vms *vms, const struct config_network 
 
 static void network_remove(struct network *n)
 {
-	struct list *const lists[] = {&n->vms->all, &n->vms->leaving};
+	struct list *const lists[] = {&n->vms->all, &n->vms->leaving, &n->vms->gone};
 
 	log_notice("network %s: out of the configuration", n->name);
 	network_uplink_end(n);

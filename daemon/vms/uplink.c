@@ -148,7 +148,7 @@ static void uplink_ended(void *ctx)
 	vm_run_ended(vm);
 	if (stopping) {
 		vms->n_ending--;
-		vms->ops->ended(vms->ctx);
+		events_raise_whole(&vms->core->events, EVENT_VMS_ENDED);
 		return;
 	}
 	uplink_free(vm);
@@ -253,7 +253,7 @@ void network_uplinks_start(struct vms *vms)
 }
 
 /**
- * network_uplinks_stop() - have all of them end; the VMs' ops->ended() hears of each
+ * network_uplinks_stop() - have all of them end; EVENT_VMS_ENDED tells of each
  * @vms:	the daemon, which stops
  */
 void network_uplinks_stop(struct vms *vms)

@@ -23,29 +23,18 @@ struct network;
 struct vm;
 struct vms;
 
-/* What the rooms above hear of VMs. @ctx is the VMs'. */
+/*
+ * What the rooms above keep with a VM, and what they answer. What happens to VMs is told by events (core/events.h). @ctx
+ * is the VMs'.
+ */
 struct vms_ops {
-	/* One is made; a negative errno: it can't be. And it is about to be freed. */
+	/* A VM is made (a negative errno: it can't be), and is about to be freed. */
 	int (*made)(void *ctx, struct vm *vm);
 	void (*freed)(void *ctx, struct vm *vm);
-	/* Its card has gone up or down. */
-	void (*link)(void *ctx, struct vm *vm, bool up);
-	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
-	void (*agent_asked)(void *ctx, struct vm *vm);
-	/* Its process stands. */
-	void (*stands)(void *ctx, struct vm *vm);
-	/* Its process has outlived the last control, and its connections live. */
-	void (*goes_on)(void *ctx, struct vm *vm);
-	/* It is known what the last control has left in its process. */
-	void (*known)(void *ctx, struct vm *vm);
-	/* Others than before may have what is wished for them; told on the loop's next turn. */
-	void (*have_started)(void *ctx);
-	/* Nothing of its guest is heard any more, but by its process. */
+	/* Its process is about to be told to end, or to be left: nothing of its guest is heard any more. */
 	void (*silenced)(void *ctx, struct vm *vm, const char *why);
-	/* It is out of the configuration. */
-	void (*left)(void *ctx, struct vm *vm);
-	/* At control's end: one more process has ended. */
-	void (*ended)(void *ctx);
+	/* A client in it asks for a device: each is answered by guest_import(), guest_probe() or guest_refuse(). */
+	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
 };
 
 struct vms {
@@ -57,28 +46,24 @@ struct vms {
 	struct net_roster roster;
 	struct vm *ports[NET_PORTS]; /* whose number is whose */
 	struct list all;	     /* of struct vm, as configured */
-	struct list leaving;	     /* of struct vm, out of the configuration, with a thread yet */
+	struct list leaving;	     /* of struct vm, out of the configuration; they end */
+	struct list gone;	     /* of struct vm, ended: until all have heard of it */
 	struct network
 		*networks[CONFIG_NETWORKS_MAX]; /* further ones, each at its number; or NULL */
 	struct list uplinks_ending;		/* of struct vm: processes of uplinks (uplink.c) */
 	gid_t socket_group;			/* whose the VMs' sockets are, or -1 */
-	struct loop_watch cards_save;	/* vm_card.c: what is known of cards is written soon */
-	struct loop_watch have_started; /* ops->have_started() is owed */
-	unsigned n_ending;		/* threads not yet ended */
+	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
+	unsigned n_ending;	      /* processes that have not ended */
 };
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
 
-/* What comes of its process (vm_run.c). NULL: not heard. */
+/* What comes of its process (vm_run.c). */
 struct vm_run_ops {
-	/* It is known what the last control has left in it. */
-	void (*known)(struct vm *vm);
-	/* It has outlived the last control, and its connections live. */
-	void (*goes_on)(struct vm *vm);
 	void (*stands)(struct vm *vm);
-	/* After both. */
-	void (*ready)(struct vm *vm);
 	void (*lost)(struct vm *vm);
+	/* What becomes of it is raised as events: it is a VM's. */
+	bool raises;
 };
 
 /* A VM's card on a further network (vm_nic.c). */
@@ -93,6 +78,7 @@ struct vm_nic {
 
 struct vm {
 	struct list link;
+	struct event_source events;
 	struct vms *vms;
 	const struct vm_run_ops *run;
 	struct network *uplink_of; /* it is no VM: its process is a network's uplink (uplink.c) */
@@ -106,13 +92,13 @@ struct vm {
 	uint8_t mac[6];
 	bool has_foreign, has_daemon; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
-	bool started;	     /* its thread was */
+	bool started;	     /* its struct guest was made */
 	bool entered;	     /* its card has a number */
 	uint8_t card_mac[6]; /* its card's, as its process told last */
 	unsigned number;
-	bool leaving, ending; /* out of the configuration; its thread was told to end */
+	bool leaving, ending; /* out of the configuration; its process was told to end */
 	bool left;	      /* control ends, and its process goes on */
-	unsigned n_devices;   /* that its thread has, or is to have */
+	unsigned n_devices;   /* that its process has, or is to have */
 	struct net_counts
 		*counts; /* its process's, of what goes through its ports; NULL: none yet */
 	bool any_mac;	 /* on further networks: it may send from others' MACs, too */
@@ -128,7 +114,7 @@ struct vm {
 		bool strange;	 /* it is, of a version that we do not speak */
 	} process;		 /* vm_run.c */
 	int socket;		 /* <vm>.sock, until the guest has it */
-	bool asleep;		 /* its agent has said so; the card may be down meanwhile */
+	bool asleep;		 /* its agent has said so; its card may be down meanwhile */
 	struct guest_side *side; /* of the ways to its inside */
 	struct log_limit limit;	 /* of lines that the guest can trigger */
 	struct log_limit card_limit; /* of warnings about its card, which are told once */
@@ -151,6 +137,13 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 		struct config_errors *errors);
 void vms_change(struct vms *vms, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
+void vm_gone(struct vm *vm);
+
+static inline void vm_raise(struct vm *vm, enum event event)
+{
+	events_raise(&vm->vms->core->events, &vm->events, vm, event);
+}
+
 struct vm *vm_find(struct vms *vms, const char *name);
 const struct vm *vm_stranger(const struct vms *vms, const char *name);
 bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);

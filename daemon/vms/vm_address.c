@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Addresses on the private segment for VMs that the configuration gives none: handed out once and
- * kept in the state directory, so that no later insertion renumbers anybody. Control thread only.
+ * Addresses on the private segment for VMs to which the configuration gives none. They are handed
+ * out once and kept in the state directory, so that another VM in the configuration renumbers
+ * nobody. Control thread only.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,7 +45,10 @@ static bool address_fits(const struct config *config, struct in_addr address)
 	return (a & mask) == net && a != net && a != (net | ~mask);
 }
 
-/* What was handed out before, where it still fits and nobody was given it since. */
+/*
+ * Read what was handed out before; an address counts if it still fits and nobody was given it
+ * since.
+ */
 static void addresses_load(const struct config *config, const struct vm_list *vms, const char *path)
 {
 	_cleanup_free_ char *text = NULL;

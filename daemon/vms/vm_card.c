@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known of a VM's card: the address (MAC) that its guest took, where the configuration gives
- * none, kept in the state directory, so that it is its VM's over a restart too; and what is wrong
+ * What is known of a VM's card: the address (MAC) that its guest took, if the configuration gives
+ * none, kept in the state directory, so that it stays the VM's over a restart; and what is wrong
  * with the guest's network that its user should know. Control thread only.
  */
 #include <arpa/inet.h>
@@ -35,7 +35,7 @@ static const uint8_t *vm_mac(const struct vm *vm)
 	return vm->has_mac ? vm->mac : none;
 }
 
-/* Which other VM has it. */
+/* Find the other VM that has a MAC. */
 static const struct vm *other_with_mac(const struct vm *but, const uint8_t mac[6])
 {
 	list_for_each(it, &but->vms->all) {
@@ -56,7 +56,7 @@ static void cards_path(const struct vms *vms, char path[PATH_MAX])
 
 /**
  * vm_cards_load() - read which addresses the guests had taken
- * @vms:	the daemon, with its VMs. A line that says nothing is passed over
+ * @vms:	the VMs. A line that says nothing is passed over
  */
 void vm_cards_load(struct vms *vms)
 {
@@ -119,7 +119,7 @@ static void cards_save(void *ctx, int res _unused_)
 
 /**
  * vm_cards_stop() - the daemon ends: write down what was not yet
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void vm_cards_stop(struct vms *vms)
 {
@@ -173,7 +173,7 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 	memcpy(vm->foreign, card->foreign, 6);
 	vm->has_foreign = memcmp(card->foreign, none, 6) != 0;
 	vm->has_daemon = card->has_daemon;
-	/* What comes and goes again and again is said once. */
+	/* A fault that comes and goes is logged once. */
 	if (vm->has_foreign && memcmp(vm->told_foreign, vm->foreign, 6) &&
 	    vm_card_warning(vm, 0, text, sizeof(text))) {
 		memcpy(vm->told_foreign, vm->foreign, 6);

@@ -3,8 +3,8 @@
  * Another configuration's VMs: which come, which leave, which stay and notice nothing.
  *
  * One that leaves is out of the list and unknown by name at once, and its devices go where they are
- * wanted then; its thread ends when it has none any more. Until then it is in vms->leaving, and
- * one of the same name or address that comes waits for it. Control thread only.
+ * wanted then. Its process ends when it has no device any more. Until then it is in vms->leaving,
+ * and a new VM of the same name or address waits for it. Control thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
 }
 
 /**
- * vm_maybe_gone() - end the thread of a VM that left the configuration, once it has no device
+ * vm_maybe_gone() - end the process of a VM that left the configuration, once it has no device
  * @vm:		the VM, or NULL
  */
 void vm_maybe_gone(struct vm *vm)
@@ -38,7 +38,32 @@ void vm_maybe_gone(struct vm *vm)
 	guest_stop(vm->guest);
 }
 
-/* Its devices go where they are wanted now; its socket's name is free at once. */
+/**
+ * vm_leave_list() - a VM that has left has no process any more
+ * @vm:		the VM, closed; freed by vm_gone(), when all have heard of it
+ */
+void vm_leave_list(struct vm *vm)
+{
+	list_remove(&vm->link);
+	list_append(&vm->vms->gone, &vm->link);
+	vm_raise(vm, EVENT_VM_GONE);
+}
+
+/**
+ * vm_gone() - all have heard that a VM has gone
+ * @vm:		the VM, freed
+ */
+void vm_gone(struct vm *vm)
+{
+	struct vms *vms = vm->vms;
+
+	vm_free(vm);
+	/* One of the same name or address may have waited for it. */
+	if (!vms->core->stopping)
+		vms_start_waiting(vms);
+}
+
+/* Its devices go where they are wanted now; the name of its socket is free at once. */
 static void vm_leave(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
@@ -46,14 +71,13 @@ static void vm_leave(struct vm *vm)
 	log_notice("%s: out of the configuration", vm->name);
 	list_remove(&vm->link);
 	vm_silence(vm, "its VM is out of the configuration");
-	vms->ops->left(vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_LEFT);
 	vm->connected = false;
+	vm_close(vm);
 	if (!vm->guest) {
-		vm_close(vm);
-		vm_free(vm);
+		vm_leave_list(vm);
 		return;
 	}
-	vm_close(vm);
 	vm->leaving = true;
 	list_append(&vms->leaving, &vm->link);
 }
@@ -73,7 +97,7 @@ static bool vm_must_wait(const struct vm *vm)
 
 /**
  * vms_start_waiting() - start the VMs that wait for one that has gone by now
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void vms_start_waiting(struct vms *vms)
 {
@@ -88,7 +112,7 @@ void vms_start_waiting(struct vms *vms)
 	}
 }
 
-/* One of this name is there, or is leaving: its socket's path is free only when that has gone. */
+/* A VM of this name is there, or is leaving: the socket's path is free only when that has gone. */
 static bool name_is_in_use(struct vms *vms, const char *name)
 {
 	list_for_each(it, &vms->leaving) {
@@ -98,7 +122,7 @@ static bool name_is_in_use(struct vms *vms, const char *name)
 	return vm_find(vms, name);
 }
 
-/* The VM as it is to be: the one that is there, or a new one, in no list. */
+/* Make the VM as it is to be: the one that is there, or a new one, in no list. */
 static int prepare_one(struct vms *vms, const struct config_vm *c, struct vm **ret_vm)
 {
 	struct vm *vm = vm_find(vms, c->name);
@@ -145,7 +169,7 @@ static void forget_new(const struct vm_list *next)
 
 /**
  * vms_prepare() - make all that another configuration's VMs need, and change nothing yet
- * @vms:	the daemon, with the configuration that holds
+ * @vms:	the VMs, as the configuration in force has them
  * @config:	the other one
  * @ret_next:	its VMs, for vms_change(); those that stay as they are among them
  * @errors:	what can't be had
@@ -166,7 +190,7 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 	}
 	if (r == 0)
 		r = make_new_sockets(vms, &next);
-	/* The last one, since it is on the disk then. */
+	/* This comes last, because it goes to the disk. */
 	if (r == 0)
 		r = vm_addresses_assign(config, &next);
 	if (r < 0) {
@@ -180,7 +204,7 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 
 /**
  * vms_change() - bring the VMs to what the configuration says by now
- * @vms:	the daemon, with its new configuration
+ * @vms:	the VMs; the new configuration is in force
  * @next:	of vms_prepare(), for it
  *
  * Those that stay as they are notice nothing. One with another address, MAC, trust-mac or domain leaves and
@@ -195,7 +219,7 @@ void vms_change(struct vms *vms, const struct vm_list *next)
 		list_remove(&next->at[i]->link);
 		list_append(&stay, &next->at[i]->link);
 	}
-	/* What is left has no place in the new one. */
+	/* The VMs that are left are not in the new configuration. */
 	while ((l = list_first(&vms->all)))
 		vm_leave(list_entry(l, struct vm, link));
 	while ((l = list_pop(&stay)))

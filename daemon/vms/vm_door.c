@@ -6,26 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/unix_socket.h"
 #include "protocol/vm_wire.h"
 
-#define ENDING	".line"
-#define ASIDE	".line.new"
-#define BACKLOG 4
+#define ENDING ".line"
+#define ASIDE  ".line.new"
 
 static int address_of(const char *folder, const char *name, const char *ending,
 		      struct sockaddr_un *address)
 {
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	return snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s%s", folder, name,
-			ending) < (int)sizeof(address->sun_path)
-		       ? 0
-		       : -ENAMETOOLONG;
+	char file[VM_DOOR_NAME_SIZE + sizeof(ASIDE)];
+
+	snprintf(file, sizeof(file), "%s%s", name, ending);
+	return unix_address(address, folder, file);
 }
 
 /**
@@ -110,25 +107,20 @@ int vm_door_tell_end(int line)
  */
 int vm_door_make(const char *folder, const char *name)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address;
-	int r = address_of(folder, name, ASIDE, &address);
+	char file[VM_DOOR_NAME_SIZE + sizeof(ASIDE)];
 
-	if (r < 0)
-		return r;
-	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	/* A socket's file is made with the mode that the socket has. */
-	if (fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(fd, BACKLOG) < 0)
-		return -errno;
-	return take_fd(&fd);
+	snprintf(file, sizeof(file), "%s" ASIDE, name);
+	return unix_listen(&(struct unix_place){.folder = folder,
+						.name = file,
+						.type = SOCK_SEQPACKET,
+						.backlog = 4,
+						.mode = 0600,
+						.group = UNIX_NO_GROUP});
 }
 
 /**
- * vm_door_open() - the process has the door that was made last, or there is none at the old one
+ * vm_door_open() - let the door that was made last take the old one's place: the process has it, or
+ * there is no process
  * @folder:	the runtime directory
  * @name:	the VM's
  *

@@ -2,10 +2,10 @@
 /*
  * NAME.line in the runtime directory: the door of a VM's process, by which the next control finds it.
  *
- * Control makes a listener for the next one, and the process gets it with START. It is made as
- * NAME.line.new, and takes the name NAME.line when the process has it (or when there is no process at
- * the old one): so NAME.line leads to the process at any time, whenever control dies. The process serves
- * the door that its control has come by until another control comes by the new one.
+ * Control makes a listener for the next control, and the process gets it with START. It is made as
+ * NAME.line.new, and becomes NAME.line when the process has it (or when no process is at the old
+ * one). So NAME.line leads to the process whenever control dies. The process serves the door by
+ * which its control came until another control comes by the new one.
  */
 #pragma once
 

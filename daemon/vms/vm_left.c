@@ -24,7 +24,7 @@
 #include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
 
-/* A process gives up on a call that is stuck in the kernel after 10 s. */
+/* After 10 s a process gives up on a call that is stuck in the kernel. */
 #define END_SECONDS  12
 #define KILL_SECONDS 5
 
@@ -116,7 +116,7 @@ static void does_not_end(void *ctx, int res _unused_)
 			l);
 }
 
-/* Return: 0, or a negative errno and nobody is to be waited for. */
+/* Return: 0, or a negative errno and there is nothing to wait for. */
 static int end_one(struct vms_left *left, const char *name)
 {
 	struct loop *loop = left->vms->core->loop;
@@ -151,7 +151,7 @@ static int end_one(struct vms_left *left, const char *name)
 
 /**
  * vms_left_end() - end the processes of VMs that are in no configuration
- * @vms:	the daemon, with its VMs
+ * @vms:	the VMs
  * @ended:	called once all have ended, or can't be ended; not where there are none
  *
  * Return: what is waited for; NULL: nothing.
@@ -193,7 +193,7 @@ bool vms_left_ended(const struct vms_left *left)
 }
 
 /**
- * vms_left_free() - wait for none any more
+ * vms_left_free() - stop waiting
  * @left:	of vms_left_end()
  *
  * Return: NULL.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Processes of VMs that are in no configuration any more: the last control has left them behind, and while
- * there was none, somebody took their VMs out. Nobody else would ever end them.
+ * Processes of VMs that are no longer in the configuration: the last control has left them behind,
+ * and somebody took their VMs out while there was no control. Nobody else would ever end them.
  *
- * Each is told to end, and killed where it does not. A start waits for that, for what they have is the
- * host's or another VM's by now; it never waits longer than that takes.
+ * Each is told to end, and killed if it does not. Control's start waits for that, because what they
+ * have is the host's or another VM's by now.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
  * between guests (vhost_user_net/net_roster.h has the rules). No frame comes this way. Control
  * thread only.
  *
- * A VM is entered when its port is asked for, and leaves when it is freed: until then nobody else
- * gets its MAC. What guests' threads ask for is hostile.
+ * A VM is entered when its process is made, and leaves when it is freed: until then nobody else
+ * gets its MAC. What processes ask for is hostile.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "daemon/vms/vm_private.h"
 
-/* NULL: its thread has ended, and so does the daemon. */
+/* NULL: its process has ended, and control ends, too. */
 static struct guest *guest_at(struct vms *vms, unsigned number)
 {
 	return vms->ports[number] ? vms->ports[number]->guest : NULL;
@@ -72,7 +72,7 @@ static const struct net_roster_ops vm_net_ops = {
 
 /**
  * vm_net_init() - a segment without cards
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void vm_net_init(struct vms *vms)
 {
@@ -117,7 +117,7 @@ void vms_net_talk(struct vms *vms)
 }
 
 /**
- * vm_net_enter() - a VM's card has a number, and its MAC is nobody else's from here on
+ * vm_net_enter() - give a VM's card a number; nobody else gets its MAC from here on
  * @vm:		the VM, with its address, and the MAC that its guest had before
  *
  * Return: 0, or a negative errno and it was logged.
@@ -151,7 +151,7 @@ int vm_net_enter(struct vm *vm)
 
 /**
  * vm_net_leave() - forget a VM's card
- * @vm:		the VM, whose thread has ended, if it had one
+ * @vm:		the VM, whose process has ended, if it had one
  */
 void vm_net_leave(struct vm *vm)
 {
@@ -174,7 +174,7 @@ void vm_net_started(struct vm *vm)
 	struct net_roster *roster = &vm->vms->roster;
 
 	net_roster_started(roster, vm->number);
-	/* What it was granted may not have been written down before the last control ended. */
+	/* The last control may have ended before it had written down what it granted. */
 	if (memcmp(vm->card_mac, none, 6) &&
 	    memcmp(vm->card_mac, net_roster_mac(roster, vm->number), 6))
 		net_roster_mac_wanted(roster, vm->number, vm->card_mac);
@@ -182,7 +182,7 @@ void vm_net_started(struct vm *vm)
 }
 
 /**
- * vm_net_ended() - a VM's thread has ended; its number and MAC stay its own
+ * vm_net_ended() - a VM's process has ended; its number and MAC stay its own
  * @vm:		the VM
  */
 void vm_net_ended(struct vm *vm)

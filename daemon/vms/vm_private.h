@@ -8,6 +8,7 @@
 
 int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c);
 void vm_free(struct vm *vm);
+void vm_leave_list(struct vm *vm);
 int vm_listen(const struct vms *vms, const char *file);
 int vm_make_socket(struct vm *vm);
 int vm_start(struct vm *vm);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A VM's process, as control has it; see vm_process.h.
+ * Control's end of a VM's process; see vm_process.h.
  *
- * A process that says what answers nothing has lost its line: it was taken over, or is broken, and
- * control needs no more of it. It would go on beside the next one, with the same sockets and with
- * devices that nobody else can claim: so it is killed, and the next one waits for its end.
+ * A process that says what it may not loses its line: it was taken over, or is broken. It would go
+ * on beside the next one, with the same sockets and with devices that nobody else can claim. So it
+ * is killed, and the next one waits for its end.
  */
 #include "daemon/vms/vm_process_private.h"
 
@@ -17,10 +17,10 @@
 #include "base/fd.h"
 #include "base/stranger.h"
 
-/* Its calls in the kernel may take 5 s to give up on a dead device; then some. */
+/* Its calls in the kernel may take 5 s to give up on a dead device; this leaves time for more. */
 #define END_SECONDS 15
 
-/* One that was killed is gone in no time, but for a call that is stuck in the kernel. */
+/* A killed process is gone at once, unless a call is stuck in the kernel. */
 #define KILL_SECONDS 5
 
 /* ------------------------------------------------------------- words to the process */
@@ -55,7 +55,7 @@ static void tell_start(struct guest *guest)
 	vm_line_send(guest->line, &m, (int[]){cfg->listener, guest->next}, 2);
 }
 
-/* With no process there is nothing to wait for: what none has had yet comes back, too. */
+/* Without a process there is nothing to wait for: what was not given to one yet comes back, too. */
 static void guest_over(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
@@ -72,7 +72,7 @@ static void guest_is_over(struct guest *guest)
 	guest->over = true;
 }
 
-/* There is no process any more, as far as can be had: what it held is free. */
+/* The process has ended, or could not be ended: what it held is free. */
 static void process_gone(struct guest *guest)
 {
 	loop_cancel(guest->loop, &guest->gone);
@@ -168,14 +168,14 @@ static void tell_end(struct guest *guest)
 	vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_END});
 }
 
-/* Of the last control: it makes room for a new one. */
+/* End a process of the last control, which makes room for a new one. */
 static void end_it(struct guest *guest)
 {
 	guest->state = GUEST_ENDING;
 	tell_end(guest);
 }
 
-/* Its card comes and goes anyway now: that is the time for another process. */
+/* Its card comes and goes now anyway: this is the time for another process. */
 static void connects_anew(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
@@ -186,8 +186,8 @@ static void connects_anew(void *ctx, int res _unused_)
 }
 
 /*
- * What it holds its guest keeps. Without us it can't be told of anything else; what it was told last
- * holds until its virtual machine is started again.
+ * Its guest keeps what it has. Nothing else can be told to it; what it was told last holds until
+ * its virtual machine is started again.
  */
 static const char *leave_alone(struct guest *guest)
 {
@@ -275,7 +275,7 @@ static const char *said_card(struct guest *guest, const union vm_wire_message *m
 
 static const char *said_ended(struct guest *guest, const union vm_wire_message *m _unused_)
 {
-	/* The line's end is next, and says the rest. */
+	/* The line's end comes next, and says the rest. */
 	return guest->stopping || guest->state == GUEST_ENDING ? NULL : NOT_ASKED;
 }
 
@@ -287,7 +287,7 @@ static const char *said_refused(struct guest *guest, const union vm_wire_message
 	return NULL;
 }
 
-/* What a person wants to know after an upgrade. */
+/* A person wants to know after an upgrade which program it is. */
 static const char *said_program(struct guest *guest, const union vm_wire_message *m)
 {
 	if (guest->stopping)
@@ -359,7 +359,7 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	const char *fault;
 	bool known;
 
-	/* What one of the last control says on its way out is about nothing of ours. */
+	/* A process of the last control that ends says nothing that concerns us. */
 	if (guest->state == GUEST_ENDING || guest->state == GUEST_STRANGE)
 		return NULL;
 	fault = vm_process_net_says(guest, m, &known);
@@ -412,7 +412,7 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config, str
 }
 
 /**
- * guest_set_next() - where the next control will find its process
+ * guest_set_next() - hand over the listener at which the next control will find the process
  * @guest:	the guest
  * @listener:	a listening SOCK_SEQPACKET socket; the guest's from here on
  */
@@ -475,8 +475,7 @@ void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
 /* ------------------------------------------------------------- guest.h: other guests' cards */
 
 /*
- * A process that does not stand yet is told nothing: whoever hears that it stands tells it of all
- * others.
+ * A process that does not stand yet is told nothing: when it stands, it is told of all others.
  */
 
 /**
@@ -542,7 +541,7 @@ void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
 	struct vm_wire_mac_answer m = {.kind = VM_ASK_MAC, .granted = granted};
 
 	memcpy(m.mac, mac, sizeof(m.mac));
-	/* The next process begins with it. */
+	/* The next process begins with this MAC. */
 	if (granted)
 		memcpy(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before));
 	else if (!memcmp(guest->cfg.mac_before, mac, sizeof(guest->cfg.mac_before)))
@@ -558,7 +557,10 @@ void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
 void guest_stop(struct guest *guest)
 {
 	guest->stopping = true;
-	/* END has one form in every version; who has not had its START ends by it, too. */
+	/*
+	 * END has the same form in every version, and also ends a process that has not had its
+	 * START.
+	 */
 	if (guest->line)
 		tell_end(guest);
 	else if (guest->state == GUEST_ALONE)
@@ -629,7 +631,7 @@ void guest_agent(struct guest *guest, uint32_t number, int sock)
 {
 	struct vm_wire_number m = {.kind = VM_ASK_AGENT, .number = number};
 
-	/* Of a process that has gone meanwhile nobody asks any more. */
+	/* If the process has gone meanwhile, nobody asks any more. */
 	if (guest->agent_asked)
 		vm_line_send(guest->line, &m, &sock, 1);
 	guest->agent_asked = false;

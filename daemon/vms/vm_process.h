@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A VM's process, as control has it: the calls and events of dataplane/guest.h, made messages.
+ * Control's end of a VM's process: the calls and events of dataplane/guest.h, as messages.
  *
- * Control's thread only. A struct guest outlives its processes: who made it is told when one is lost,
+ * Control's thread only. A struct guest outlives its processes: its maker is told when one is lost,
  * and brings the line to the next one with guest_connect(). What a process had is lost with it: its
- * devices come back as "taken", closed, and its card as down. What control has given and no process has
- * had yet waits for the next one.
+ * devices come back as "taken", closed, and its card as down. A device that was given while there
+ * was no process waits for the next one.
  *
  *   guest_start() -> (guest_connect() -> HELLO, START, STARTED -> … -> lost) … -> guest_stop() -> ended
  *
- * A process whose line is over is of no more use, whoever is to blame: it is killed where it does not end
- * by itself. "Lost" is told when it has ended, so that the next one finds its sockets and its devices
- * free; and what it had comes back then.
+ * A process whose line is over is of no use any more, and is killed if it does not end by itself.
+ * "Lost" is told when it has ended, so that the next one finds its sockets and devices free; what
+ * it had comes back then.
  *
  * A network's uplink is such a process without a guest (guest_config's uplink): it gets UPLINK in place
  * of START, and none of what is about a guest.
  *
- * A line may also lead to a process that the last control has left behind. It is taken up as it is: it
- * gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
- * guest_device_take_up(); those that stay so are taken away by guest_take_rest(). One that serves otherwise
- * than START says is told to end, and is lost. One of a version that we do not speak is left alone
- * until its VM's QEMU connects anew, and is told to end then.
+ * A line may also lead to a process that the last control has left behind. It is taken up as it is:
+ * it gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
+ * guest_device_take_up(); guest_take_rest() takes the others away. A process that serves something
+ * else than START says is told to end, and is lost. A process of a version that we do not speak is
+ * left alone until its VM's QEMU connects anew, and is told to end then.
  */
 #pragma once
 

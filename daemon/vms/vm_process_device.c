@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The devices of a VM's process, as control has them; see vm_process.h.
+ * Control's end of the devices in a VM's process; see vm_process.h.
  *
- * A device's states are those of its guest.h calls as far as they are under way: `given` (the process
- * has it, or will have read that it does), and what was asked and not answered yet.
+ * A device's state is `given` (the process has it, or will read that it does), and which calls of
+ * guest.h were asked and not answered yet.
  */
 #include "daemon/vms/vm_process_private.h"
 
@@ -54,7 +54,7 @@ void vm_process_taken(struct guest_device *gd, int r)
 		guest_device_free(gd);
 }
 
-/* All that was asked and not answered is answered, in the order in which a process would. */
+/* Answer all that was asked and not answered, in the order in which a process would. */
 static void device_lost(struct guest_device *gd, const char *why)
 {
 	if (gd->session || gd->importing) {
@@ -266,7 +266,7 @@ const char *vm_process_device_says(struct guest *guest, const union vm_wire_mess
 
 /* ------------------------------------------------------------- what the last control has left */
 
-/* Far above what a guest has ports for. */
+/* Far more than a guest has ports. */
 #define HELD_MAX 1024
 
 /**
@@ -303,7 +303,7 @@ const char *vm_process_held(struct guest *guest, const union vm_wire_message *m)
 	gd->peer = held->peer;
 	gd->since_ns = held->since_ns;
 	list_append(&guest->devices, &gd->link);
-	/* No other gets its number; one that nobody gave can't use them up. */
+	/* No other device gets its number. A number that no control gave must not use them up. */
 	if (gd->number > last_number && gd->number < UINT32_MAX / 2)
 		last_number = gd->number;
 	return NULL;
@@ -316,7 +316,7 @@ static bool is_it(const struct vm_wire_identity *id, const struct usb_device_inf
 }
 
 /**
- * guest_device_take_up() - have a device back that the last control had given
+ * guest_device_take_up() - take a device up that the last control had given
  * @guest:	the guest, whose process goes on
  * @number:	the device's, as the last control has written it down
  * @name:	for log lines
@@ -376,7 +376,7 @@ void guest_take_rest(struct guest *guest)
 /* ------------------------------------------------------------- guest.h: its devices */
 
 /**
- * guest_device_number() - what a process knows a device by
+ * guest_device_number() - the number by which a process knows a device
  * @gd:		the device
  */
 uint32_t guest_device_number(const struct guest_device *gd)
@@ -521,7 +521,7 @@ static void never_given(void *ctx, int res _unused_)
  * guest_take() - take a device away from a guest
  * @guest:	the guest that has it
  * @gd:		the device; its session ends, then "taken" follows, closed
- * @close_it:	whatever is asked: nothing leaves a process but closed
+ * @close_it:	has no effect: a device leaves a process only closed
  */
 void guest_take(struct guest *guest, struct guest_device *gd, bool close_it _unused_)
 {

@@ -19,7 +19,7 @@ enum guest_state {
 };
 
 struct guest {
-	struct guest_config cfg; /* its descriptors are its own: the next process gets them too */
+	struct guest_config cfg; /* its descriptors are the guest's: each process gets them */
 	struct loop *loop;
 	const struct guest_events *events;
 	const struct guest_process_events *process;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configured VMs: their sockets, ports and threads.
+ * The configured VMs: their sockets, their start and their end.
  *
- * A VM's way: its socket is made (while the rights for that are there) -> its thread is started -> … ->
- * its thread is stopped -> ended. Addresses are vm_address.c's, what is known of its card is vm_card.c's,
- * how cards are joined is vm_net.c's, another configuration is vm_change.c's.
+ * A VM's way: its socket is made (while the rights for that are there) -> its process is started ->
+ * … -> told to end -> ended. vm_address.c has addresses, vm_card.c what is known of a card,
+ * vm_net.c how cards are joined, vm_run.c the process, vm_change.c another configuration.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,12 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "base/unix_socket.h"
 #include "daemon/core/state_file.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
@@ -27,14 +26,15 @@
  * vms_init() - no VM yet
  * @vms:	them
  * @core:	what control works with
- * @ops:	who hears of them
- * @ctx:	what is told with it
+ * @ops:	what the rooms above keep with them
+ * @ctx:	what they are called with
  */
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx)
 {
 	*vms = (struct vms){.core = core, .ops = ops, .ctx = ctx};
 	list_init(&vms->all);
 	list_init(&vms->leaving);
+	list_init(&vms->gone);
 	list_init(&vms->uplinks_ending);
 }
 
@@ -82,35 +82,16 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 int vm_listen(const struct vms *vms, const char *file)
 {
 	const char *folder = vms->core->config->runtime_directory;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	int r;
+	int fd = unix_listen(&(struct unix_place){.folder = folder,
+						  .name = file,
+						  .type = SOCK_STREAM,
+						  .backlog = 4,
+						  .mode = 0660,
+						  .group = vms->socket_group});
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, file) >=
-	    (int)sizeof(address.sun_path)) {
-		log_err("%s: [daemon] runtime-directory: expected a shorter path", file);
-		return -ENAMETOOLONG;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		goto fail;
-	/* Closed to all until it has its group; bind() leaves what the umask allows. */
-	if (chmod(address.sun_path, 0600) < 0)
-		goto fail;
-	if (vms->socket_group != (gid_t)-1 &&
-	    chown(address.sun_path, (uid_t)-1, vms->socket_group) < 0)
-		log_warning("%s: can't be given to the socket group: %s", address.sun_path,
-			    errno_text(errno));
-	if (chmod(address.sun_path, 0660) < 0 || listen(fd, 4) < 0)
-		goto fail;
-	return take_fd(&fd);
-fail:
-	r = -errno;
-	log_err("%s: %s", address.sun_path, errno_text(r));
-	return r;
+		log_err("%s/%s: %s", folder, file, errno_text(fd));
+	return fd;
 }
 
 /**
@@ -134,7 +115,7 @@ int vm_make_socket(struct vm *vm)
 
 /**
  * vm_free() - forget a VM
- * @vm:		without a thread, and closed; or NULL
+ * @vm:		without a process, and closed; or NULL
  */
 void vm_free(struct vm *vm)
 {
@@ -143,20 +124,11 @@ void vm_free(struct vm *vm)
 	vm_net_leave(vm);
 	vm_nics_leave(vm);
 	net_counts_close(vm->counts);
+	event_source_forget(&vm->events);
 	list_remove(&vm->link);
 	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
 	free(vm);
-}
-
-static void run_known(struct vm *vm)
-{
-	vm->vms->ops->known(vm->vms->ctx, vm);
-}
-
-static void run_goes_on(struct vm *vm)
-{
-	vm->vms->ops->goes_on(vm->vms->ctx, vm);
 }
 
 static void run_stands(struct vm *vm)
@@ -166,11 +138,6 @@ static void run_stands(struct vm *vm)
 	vm_nics_stand(vm);
 }
 
-static void run_ready(struct vm *vm)
-{
-	vm->vms->ops->stands(vm->vms->ctx, vm);
-}
-
 static void run_lost(struct vm *vm)
 {
 	vm_net_ended(vm);
@@ -178,17 +145,15 @@ static void run_lost(struct vm *vm)
 }
 
 static const struct vm_run_ops vm_run_ops = {
-	.known = run_known,
-	.goes_on = run_goes_on,
 	.stands = run_stands,
-	.ready = run_ready,
 	.lost = run_lost,
+	.raises = true,
 };
 
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
  * @ret_vm:	the VM
- * @vms:	the daemon
+ * @vms:	the VMs
  * @c:		its section
  *
  * Return: 0 or -ENOMEM.
@@ -229,7 +194,7 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 
 /**
  * vms_find_group() - look up the group that the VMs' sockets are given to
- * @vms:	the daemon; remembers it
+ * @vms:	the VMs, which keep it
  */
 void vms_find_group(struct vms *vms)
 {
@@ -245,7 +210,7 @@ void vms_find_group(struct vms *vms)
 
 /**
  * vms_make_sockets() - make the list of VMs, their addresses and their sockets
- * @vms:	the daemon; in the group that they are given to
+ * @vms:	the VMs; the process is in the group that the sockets get
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -277,10 +242,10 @@ int vms_make_sockets(struct vms *vms)
 	return 0;
 }
 
-/* ------------------------------------------------------------- threads */
+/* ------------------------------------------------------------- processes */
 
 /**
- * vm_close() - let go of what a VM has beside its thread
+ * vm_close() - let go of what a VM has beside its process
  * @vm:		the VM
  */
 void vm_close(struct vm *vm)
@@ -289,7 +254,7 @@ void vm_close(struct vm *vm)
 	char path[PATH_MAX], name[64];
 
 	vm_run_end(vm);
-	/* The name may be another one's by now, or the process goes on with the socket. */
+	/* Another VM may have the name by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left) {
 		snprintf(name, sizeof(name), "%s.sock", vm->name);
 		unlink(state_file_path(path, sizeof(path), vms->core->config->runtime_directory,
@@ -300,7 +265,7 @@ void vm_close(struct vm *vm)
 }
 
 /**
- * vm_silence() - hear nothing from a guest any more, but by its thread
+ * vm_silence() - hear nothing from a guest any more, except by its process
  * @vm:		the VM
  * @why:	what its agents are told
  */
@@ -320,7 +285,7 @@ static void vm_link(void *ctx, const struct guest_card *card)
 		return;
 	vm->connected = up;
 	log_limited(&vm->limit, LOG_LEVEL_INFO, "%s: its card is %s", vm->name, up ? "up" : "down");
-	vm->vms->ops->link(vm->vms->ctx, vm, up);
+	vm_raise(vm, up ? EVENT_VM_UP : EVENT_VM_DOWN);
 }
 
 static void vm_ended(void *ctx)
@@ -333,14 +298,12 @@ static void vm_ended(void *ctx)
 	vm_run_ended(vm);
 	if (vms->core->stopping) {
 		vms->n_ending--;
-		vms->ops->ended(vms->ctx);
+		events_raise_whole(&vms->core->events, EVENT_VMS_ENDED);
 	} else if (vm->leaving) {
 		log_info("%s: out of the configuration, and gone", vm->name);
 		vm_stranger_ended(vm);
 		vm_close(vm);
-		vm_free(vm);
-		/* One of the same name or address may have waited for it. */
-		vms_start_waiting(vms);
+		vm_leave_list(vm);
 	}
 }
 
@@ -355,7 +318,7 @@ static void vm_agent_asked(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	vm->vms->ops->agent_asked(vm->vms->ctx, vm);
+	vm_raise(vm, EVENT_VM_AGENT_ASKED);
 }
 
 static const struct guest_events vm_events = {
@@ -375,7 +338,7 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 
 /**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
- * @vms:	the daemon, with the configuration that holds
+ * @vms:	the VMs, as the configuration in force has them
  */
 void vms_share_memory(struct vms *vms)
 {
@@ -395,15 +358,8 @@ void vms_share_memory(struct vms *vms)
 	}
 }
 
-static void vms_have_started(void *ctx, int res _unused_)
-{
-	struct vms *vms = ctx;
-
-	vms->ops->have_started(vms->ctx);
-}
-
 /**
- * vm_start() - start a VM's thread
+ * vm_start() - start a VM's process
  * @vm:		the VM, with its address and socket
  *
  * Return: 0, or a negative errno and it was logged.
@@ -437,15 +393,15 @@ int vm_start(struct vm *vm)
 	if (r < 0)
 		return r;
 	vm->started = true;
-	/* Not from within whatever starts it. */
-	if (vms->core->ready && !loop_watching(&vms->have_started))
-		loop_watch_time(vms->core->loop, &vms->have_started, 1, vms_have_started, vms);
+	/* Others than before may have what is wished for them. */
+	if (vms->core->ready)
+		events_raise_whole(&vms->core->events, EVENT_SAID_CHANGED);
 	return 0;
 }
 
 /**
- * vms_start() - start all VMs' threads
- * @vms:	the daemon, which does not start where one can't be
+ * vms_start() - start all VMs' processes
+ * @vms:	the VMs; control does not start if one can't
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -463,14 +419,13 @@ int vms_start(struct vms *vms)
 }
 
 /**
- * vms_stop() - have all threads end; ops->ended() hears of each
- * @vms:	the daemon
+ * vms_stop() - have all processes end; EVENT_VMS_ENDED follows each
+ * @vms:	the VMs
  */
 void vms_stop(struct vms *vms)
 {
 	struct list *const lists[] = {&vms->all, &vms->leaving};
 
-	loop_cancel(vms->core->loop, &vms->have_started);
 	vm_cards_stop(vms);
 	network_uplinks_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -488,10 +443,10 @@ void vms_stop(struct vms *vms)
 }
 
 /**
- * vms_leave() - let go of all processes, which go on without this control
- * @vms:	the daemon, stopping
+ * vms_leave() - let go of all processes, which go on without us
+ * @vms:	the VMs; control is stopping
  *
- * One that was told to end already ends by itself, and so does one that has not begun.
+ * A process that was told to end already ends by itself, and so does one that does not serve yet.
  */
 void vms_leave(struct vms *vms)
 {
@@ -508,12 +463,12 @@ void vms_leave(struct vms *vms)
 }
 
 /**
- * vms_free() - forget the VMs, whose threads have ended (or are stuck, and the process ends)
- * @vms:	the daemon
+ * vms_free() - forget the VMs, whose processes have ended or are left
+ * @vms:	the VMs
  */
 void vms_free(struct vms *vms)
 {
-	struct list *const lists[] = {&vms->all, &vms->leaving};
+	struct list *const lists[] = {&vms->all, &vms->leaving, &vms->gone};
 	struct list *l;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

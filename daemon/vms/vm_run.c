@@ -4,11 +4,12 @@
  *
  *   one of the last control's is there: greeted -> stands -> lost -> asked for -> greeted -> stands -> lost …
  *
- * Each is known by its pidfd: of one that was asked for the starter says it, of the last control's the
- * kernel, as it listens at its socket itself.
+ * Each is known by its pidfd. The starter hands it out with a process that it has started; for a
+ * process of the last control the kernel tells it, because a process listens at its door itself.
  *
- * One that stood for a while is followed by the next at once; one that ends again and again, later and
- * later: after 1, 2, 4 … 64 s. What its guest's card and devices go through is vm_process.c's.
+ * If a process stood for a while, the next one follows at once. If it ends again and again, the
+ * next one comes later and later: after 1, 2, 4 … 64 s. vm_process.c has what happens to its
+ * guest's card and devices.
  */
 #include <errno.h>
 #include <limits.h>
@@ -27,6 +28,12 @@
 
 static void vm_ask_starter(struct vm *vm);
 static void vm_open_door(struct vm *vm);
+
+static void run_raise(struct vm *vm, enum event event)
+{
+	if (vm->run->raises)
+		vm_raise(vm, event);
+}
 
 static void vm_again(void *ctx, int res _unused_)
 {
@@ -56,8 +63,7 @@ static void vm_is_known(struct vm *vm)
 	if (!vm->process.old)
 		return;
 	vm->process.old = false;
-	if (vm->run->known)
-		vm->run->known(vm);
+	run_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_goes_on(void *ctx)
@@ -65,8 +71,7 @@ static void vm_goes_on(void *ctx)
 	struct vm *vm = ctx;
 
 	vm_open_door(vm);
-	if (vm->run->goes_on)
-		vm->run->goes_on(vm);
+	run_raise(vm, EVENT_VM_GOES_ON);
 }
 
 static void vm_strange(void *ctx)
@@ -75,8 +80,7 @@ static void vm_strange(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.strange = true;
-	if (vm->run->goes_on)
-		vm->run->goes_on(vm);
+	run_raise(vm, EVENT_VM_GOES_ON);
 	vm_is_known(vm);
 }
 
@@ -89,8 +93,7 @@ void vm_stranger_ended(struct vm *vm)
 	if (!vm->process.strange)
 		return;
 	vm->process.strange = false;
-	if (vm->run->known)
-		vm->run->known(vm);
+	run_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_lost(void *ctx, const char *why)
@@ -120,8 +123,7 @@ static void vm_stands(void *ctx)
 	vm->process.stood_ns = loop_now();
 	vm->run->stands(vm);
 	vm_is_known(vm);
-	if (vm->run->ready)
-		vm->run->ready(vm);
+	run_raise(vm, EVENT_VM_STANDS);
 }
 
 /* It is another user's: that is the starter's to do. */
@@ -260,7 +262,7 @@ void vm_run_ended(struct vm *vm)
 
 /**
  * vms_known() - whether it is known of all VMs what the last control has left in their processes
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 bool vms_known(const struct vms *vms)
 {

@@ -90,7 +90,7 @@ static void hears(struct mad *mad)
 int main(int argc, char **argv)
 {
 	struct mad mad = {
-		.name = argc > 1 ? argv[1] : "", .line = LINE_FD, .door = -1, .front = -1};
+		.name = argc > 1 ? argv[argc - 1] : "", .line = LINE_FD, .door = -1, .front = -1};
 	while (!strcmp(mad.name, "mute"))
 		poll(NULL, 0, -1);
 	for (;;) {

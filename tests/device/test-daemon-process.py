@@ -409,6 +409,15 @@ class Process(unittest.TestCase):
         self.assertRegex(errors, "vm1: its process (is lost|can't be started)")
         self.assertNotIn("vm2: its process is lost", errors)
 
+    def test_a_vm_whose_name_looks_like_an_option(self):
+        daemon = Daemon(self.folder.name, "[vm -x]\n[vm --help]\n").start()
+        try:
+            for name in "-x", "--help":
+                daemon.vm_process(name)
+                self.assertTrue(daemon.serves(name))
+        finally:
+            self.assertEqual(daemon.stop()[0], 0)
+
     def test_addresses_are_kept(self):
         daemon = self.daemon.start()
         self.assertEqual(daemon.stop()[0], 0)

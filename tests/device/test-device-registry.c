@@ -19,6 +19,7 @@
 #include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_udev.h"
 #include "tests/unit/hid-keyboards.h"
 
 static const uint8_t keyboard_descriptors[] = {
@@ -39,23 +40,34 @@ struct board {
 
 static struct board *current;
 
-static void on_added(struct device *device)
+static void on_added(void *ctx _unused_, void *device)
 {
 	current->added++;
+	device_listed(device);
 }
 
-static void on_changed(struct device *device)
+static void on_changed(void *ctx _unused_, void *device _unused_)
 {
 	current->changed++;
 }
 
-static void on_removed(struct device *device)
+static void on_removed(void *ctx _unused_, void *device)
 {
 	current->removed++;
+	device_free(device);
 }
 
-static const struct device_registry_ops ops = {
-	.added = on_added, .changed = on_changed, .removed = on_removed};
+static const struct event_listener listeners[] = {
+	{EVENT_DEVICE_REMOVED, on_removed},
+	{EVENT_DEVICE_ADDED, on_added},
+	{EVENT_DEVICE_REVIEW, on_changed},
+};
+
+static void turn(struct board *b)
+{
+	assert_true(loop_turn(b->core.loop, !events_pending(&b->core.events)) >= 0);
+	events_tell(&b->core.events);
+}
 
 static char *add_device(struct board *b, const char *parent, const char *name, const char *class,
 			const char *speed, const char *devnum, const void *descriptors, size_t len)
@@ -77,6 +89,7 @@ static int set_up(void **state)
 
 	memset(&b, 0, sizeof(b));
 	b.bed = umockdev_testbed_new();
+	events_init(&b.core.events, listeners, ARRAY_SIZE(listeners), NULL);
 	devices_init(&b.devices, &b.core, &b.books);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
 		wishes_init(&b.books.now.list[i]);
@@ -92,6 +105,7 @@ static int tear_down(void **state)
 	struct board *b = *state;
 
 	device_registry_free(b->devices.registry);
+	events_tell(&b->core.events);
 	loop_free(b->core.loop);
 	config_free(b->core.config);
 	g_object_unref(b->bed);
@@ -101,13 +115,22 @@ static int tear_down(void **state)
 static void settle(struct board *b)
 {
 	while (!device_registry_settled(b->devices.registry))
-		assert_true(loop_turn(b->core.loop, true) >= 0);
+		turn(b);
+}
+
+static void begin(struct board *b)
+{
+	struct device_source *source;
+
+	assert_int_equal(device_udev_new(&source, &b->devices), 0);
+	assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, source, NULL, NULL),
+			 0);
+	assert_int_equal(device_registry_start(b->devices.registry), 0);
 }
 
 static void start(struct board *b)
 {
-	assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, &ops, NULL), 0);
-	assert_int_equal(device_registry_start(b->devices.registry), 0);
+	begin(b);
 	settle(b);
 }
 
@@ -260,7 +283,7 @@ static void broken_descriptors_are_told_of_and_nothing_else_suffers(void **state
 static void turn_until(struct board *b, const unsigned *n, unsigned want)
 {
 	while (*n < want)
-		assert_true(loop_turn(b->core.loop, true) >= 0);
+		turn(b);
 }
 
 static void another_number_in_the_same_port_is_another_device(void **state)
@@ -591,9 +614,7 @@ static void a_silent_device_holds_up_no_other(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
 		b->added = b->changed = b->removed = 0;
 		hold(b, silent, attrs[i], &held);
-		assert_int_equal(device_registry_new(&b->devices.registry, &b->devices, &ops, NULL),
-				 0);
-		assert_int_equal(device_registry_start(b->devices.registry), 0);
+		begin(b);
 		turn_until(b, &b->added, 1);
 		assert_non_null(by_busid(b, "1-2"));
 		assert_null(by_busid(b, "1-1"));
@@ -626,6 +647,7 @@ static void a_silent_device_holds_up_no_other(void **state)
 			assert_string_equal(d->serial, "S1");
 		assert_int_equal(b->removed, 1);
 		b->devices.registry = device_registry_free(b->devices.registry);
+		events_tell(&b->core.events);
 	}
 	g_free(root);
 	g_free(silent);
@@ -648,7 +670,7 @@ static void what_happens_to_a_silent_device_keeps_its_order(void **state)
 	umockdev_testbed_uevent(b->bed, path, "bind");
 	umockdev_testbed_uevent(b->bed, path, "change");
 	do
-		assert_true(loop_turn(b->core.loop, true) >= 0);
+		turn(b);
 	while (device_registry_settled(b->devices.registry));
 	settle(b);
 	assert_ptr_equal(only_device(b), d);
@@ -665,7 +687,7 @@ static void what_happens_to_a_silent_device_keeps_its_order(void **state)
 	umockdev_testbed_set_attribute(b->bed, path, "product", "Second");
 	umockdev_testbed_uevent(b->bed, path, "add");
 	do
-		assert_true(loop_turn(b->core.loop, true) >= 0);
+		turn(b);
 	while (device_registry_settled(b->devices.registry));
 	let_go(&manufacturer, "Maker\n");
 	turn_until(b, &b->added, 2);

@@ -151,10 +151,10 @@ static void switch_port(unsigned i, uint8_t how)
 	struct device *off = NULL;
 	struct port_job *job = NULL;
 
-	if (ask.verb == PORT_ON && port_off_resolve(&f->devices, "class=hid", &off) == 0)
+	if (ask.verb == PORT_ON && port_off_resolve(&f->rooms.devices, "class=hid", &off) == 0)
 		ask.device = off;
 	if (ask.device)
-		port_command(&f->commands, &ask, port_done, NULL, &job);
+		port_command(&f->rooms.commands, &ask, port_done, NULL, &job);
 	/* Its caller has gone; the job goes on. */
 	if (job)
 		port_job_forget(job);
@@ -164,7 +164,7 @@ static void hub_goes(uint8_t which)
 {
 	static const char *const hubs[] = {"1-4", "usb1", "usb2", "1"};
 
-	port_off_hub_gone(&f->devices, hubs[which % ARRAY_SIZE(hubs)]);
+	port_off_hub_gone(&f->rooms.devices, hubs[which % ARRAY_SIZE(hubs)]);
 }
 
 /* ------------------------------------------------------------- VMs */
@@ -172,7 +172,7 @@ static void hub_goes(uint8_t which)
 static struct vm *vm_at(unsigned i)
 {
 	static const char *const names[] = {"vm1", "vm2", "vm3"};
-	struct vm *vm = vm_find(&f->vms, names[i % 3]);
+	struct vm *vm = vm_find(&f->rooms.vms, names[i % 3]);
 
 	return vm && vm->guest && !vm->guest->told_to_end ? vm : NULL;
 }
@@ -284,6 +284,7 @@ void daemon_step(struct cursor *c, uint8_t what)
 		break;
 	case 3:
 		clock_turn();
+		turn_ends();
 		break;
 	case 4:
 		if (devices[rest % STEP_DEVICES])
@@ -299,6 +300,7 @@ void daemon_step(struct cursor *c, uint8_t what)
 	case 7:
 		time_passes(how);
 		clock_turn();
+		turn_ends();
 		break;
 	case 8:
 		write_other_files(how);

@@ -303,12 +303,20 @@ static void card(bool up)
 	agents_card(&vm, up);
 }
 
+static void on_exports_changed(void *ctx _unused_, void *of)
+{
+	guest_side_tell(of);
+}
+
+static const struct event_listener listeners[] = {{EVENT_EXPORTS_CHANGED, on_exports_changed}};
+
 static void begin(void)
 {
 	static const char *const busids[DEVICES] = {"1-1", "2-1.4", "3-2"};
 
 	log_init(LOG_LEVEL_ERR);
 	clock_begin();
+	events_init(&core.events, listeners, ARRAY_SIZE(listeners), NULL);
 	memset(devices, 0, sizeof(devices));
 	memset(routes_, 0, sizeof(routes_));
 	memset(exported, 0, sizeof(exported));
@@ -374,6 +382,8 @@ static void step(struct cursor *c, uint8_t what)
 	/* Some come in one turn. */
 	if (what & 0x40)
 		return;
+	clock_turn();
+	events_tell(&core.events);
 	clock_turn();
 	for (unsigned i = 0; i < GUESTS; i++)
 		hear(&guests[i]);

@@ -240,6 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_init(LOG_LEVEL_ERR);
 	clock_begin();
 	f = start_with(usual_config, rules);
+	plug_hub(f, "1-9");
 	daemon_steps_begin(f);
 	vm_is(f->vm1, true);
 	vm_is(f->vm2, true);

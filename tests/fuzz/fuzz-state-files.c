@@ -84,17 +84,18 @@ static void read_the_rest(struct fixture *f)
 	struct route_before before;
 	struct route_let_go let_go;
 
-	ports_off_free(&f->devices);
-	promise(ports_off_load(&f->devices) == 0);
-	claims_clear(&f->routing.claimed_before);
-	promise(claims_load(f->core.config->runtime_directory, &f->routing.claimed_before) == 0);
-	old_sessions_free(&f->routing);
-	old_sessions_load(&f->routing);
-	list_for_each(it, &f->devices.all)
-		claims_take(&f->routing.claimed_before, list_entry(it, struct device, link),
+	ports_off_free(&f->rooms.devices);
+	promise(ports_off_load(&f->rooms.devices) == 0);
+	claims_clear(&f->rooms.routing.claimed_before);
+	promise(claims_load(f->rooms.core.config->runtime_directory,
+			    &f->rooms.routing.claimed_before) == 0);
+	old_sessions_free(&f->rooms.routing);
+	old_sessions_load(&f->rooms.routing);
+	list_for_each(it, &f->rooms.devices.all)
+		claims_take(&f->rooms.routing.claimed_before, list_entry(it, struct device, link),
 			    &let_go, &before);
-	promise(claims_save(&f->routing) == 0);
-	old_sessions_save(&f->routing);
+	promise(claims_save(&f->rooms.routing) == 0);
+	old_sessions_save(&f->rooms.routing);
 }
 
 static void plug_some(struct fixture *f)
@@ -115,13 +116,13 @@ static void say_something(struct fixture *f)
 	settle(f);
 	say(f, ROUTE_ASSIGN, "keyboard", f->vm1);
 	settle(f);
-	off = length(&f->devices.off);
+	off = length(&f->rooms.devices.off);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		before[i] = f->books.now.list[i].n;
+		before[i] = f->rooms.books.now.list[i].n;
 	begin_anew(f);
 	for (unsigned i = 0; i < WISH_LISTS; i++)
-		promise(f->books.now.list[i].n == before[i]);
-	promise(length(&f->devices.off) == off);
+		promise(f->rooms.books.now.list[i].n == before[i]);
+	promise(length(&f->rooms.devices.off) == off);
 }
 
 /* What a person says, of a device that may not be there, or be one of several. */
@@ -137,9 +138,9 @@ static void command_of(struct fixture *f, uint8_t how, struct vm *vm)
 	if ((how & 0x40) && ask.verb == ROUTE_ATTACH)
 		ask.for_seconds = 2;
 	ask.until_unplug = (how & 0x20) && ask.verb == ROUTE_ATTACH;
-	if (subjects_resolve(&f->commands, texts[how / 4 % 4], subjects, &ask.n_subjects,
+	if (subjects_resolve(&f->rooms.commands, texts[how / 4 % 4], subjects, &ask.n_subjects,
 			     &expected) == 0)
-		route_command(&f->commands, &ask, on_done, f, NULL);
+		route_command(&f->rooms.commands, &ask, on_done, f, NULL);
 }
 
 static void let_pass(struct fixture *f, struct cursor *steps)
@@ -149,10 +150,11 @@ static void let_pass(struct fixture *f, struct cursor *steps)
 	for (unsigned n = 0; n < STEPS && (what = cursor_take(steps, 1)); n++)
 		if (*what == 0xff) {
 			daemon_steps_anew(f);
-			old_sessions_load(&f->routing);
+			old_sessions_load(&f->rooms.routing);
 			started(f);
 		} else if (*what >= 0xf0) {
-			command_of(f, step_byte(steps), *what & 1 ? vm_find(&f->vms, "vm1") : NULL);
+			command_of(f, step_byte(steps),
+				   *what & 1 ? vm_find(&f->rooms.vms, "vm1") : NULL);
 		} else {
 			daemon_step(steps, *what);
 		}
@@ -169,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	steps = put_files(f, &c);
 	begin_anew(f);
 	daemon_steps_begin(f);
-	old_sessions_load(&f->routing);
+	old_sessions_load(&f->rooms.routing);
 	started(f);
 	vm_is(f->vm1, true);
 	plug_some(f);

@@ -8,10 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/devices/device_registry.h"
-#include "daemon/guests/guest_side.h"
 #include "daemon/control/varlink.h"
-#include "daemon/guests/virt_link.h"
 #include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
 
@@ -24,6 +21,7 @@ void control_call(struct control_caller *caller, const struct varlink_call *call
 	caller->called = true;
 	caller->method = interface_method(call->method);
 	control_method(caller, call);
+	turn_ends();
 	assert_true(caller->answered || caller->waits_for || caller->series);
 }
 
@@ -116,12 +114,12 @@ const struct control_rooms *control_rooms(struct control_caller *caller _unused_
 	struct fixture *f = the_fixture;
 
 	rooms = (struct control_rooms){
-		.core = &f->core,
-		.books = &f->books,
-		.devices = &f->devices,
-		.vms = &f->vms,
-		.routing = &f->routing,
-		.commands = &f->commands,
+		.core = &f->rooms.core,
+		.books = &f->rooms.books,
+		.devices = &f->rooms.devices,
+		.vms = &f->rooms.vms,
+		.routing = &f->rooms.routing,
+		.commands = &f->rooms.commands,
 	};
 	return &rooms;
 }
@@ -151,40 +149,4 @@ void control_wait(struct control_caller *caller, void *what, void (*cancel)(void
 	assert_true(caller->called && !caller->answered && !caller->waits_for);
 	caller->waits_for = what;
 	caller->cancel = cancel;
-}
-
-/* ------------------------------------------------------------- what is not the fixture's */
-
-/* There is one controller, with one bus. */
-int device_registry_stable_port(struct device_registry *registry, const char *busid,
-				char **ret_port)
-{
-	if (strncmp(busid, "1-", 2))
-		return -ENODEV;
-	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
-}
-
-const char *device_registry_refuses(struct device_registry *registry _unused_, const char *text)
-{
-	return strcmp(text, "1-9") ? NULL : "it is a hub, and hubs are never routed";
-}
-
-const char *guest_side_version(const struct vm *vm _unused_)
-{
-	return "0.1";
-}
-
-struct guest_ports guest_side_ports(const struct vm *vm _unused_)
-{
-	return (struct guest_ports){.high = 8, .super = -1};
-}
-
-const char *virt_domain_state(const struct vm *vm _unused_)
-{
-	return NULL;
-}
-
-bool virt_warning(const struct vm *vm _unused_, char *text _unused_, size_t size _unused_)
-{
-	return false;
 }

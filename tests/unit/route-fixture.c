@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "daemon/commands/hotkey.h"
 #include "daemon/routing/claims.h"
 #include "daemon/routing/old_sessions.h"
 #include "daemon/config/policy_files.h"
+#include "daemon/devices/device_registry.h"
+#include "daemon/devices/device_source.h"
 #include "daemon/devices/port_off.h"
 #include "daemon/core/state_file.h"
 #include "daemon/devices/twins.h"
@@ -21,6 +22,17 @@
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- what happens, in words */
+
+/* All that has happened is told, and what comes of that. */
+void turn_ends(void)
+{
+	struct events *events = &the_fixture->rooms.core.events;
+	unsigned n = 0;
+
+	for (; events_pending(events); events_tell(events))
+		if (++n > 100)
+			fail_msg("there is always something more to be told");
+}
 
 static bool step(struct device *d)
 {
@@ -47,35 +59,91 @@ void settle(struct fixture *f)
 
 	do {
 		moved = false;
-		list_for_each(it, &f->devices.all)
+		list_for_each(it, &f->rooms.devices.all)
 			moved = step(list_entry(it, struct device, link)) || moved;
 		if (++n > 100)
 			fail_msg("it never comes to rest");
 	} while (moved);
 }
 
-struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
-		       usb_class_set classes)
-{
-	struct device *d = calloc(1, sizeof(*d));
+/* ------------------------------------------------------------- where devices come from */
 
-	list_init(&d->link);
-	d->devices = &f->devices;
+static int script_start(struct device_source *source _unused_,
+			struct device_registry *registry _unused_)
+{
+	return 0;
+}
+
+static bool script_settled(const struct device_source *source _unused_)
+{
+	return true;
+}
+
+/* What goes is told at once. */
+static bool script_has(const struct device_source *source _unused_,
+		       const struct device *device _unused_)
+{
+	return true;
+}
+
+/* There is one controller, with one bus. */
+static int script_stable_port(struct device_source *source _unused_, const char *busid,
+			      char **ret_port)
+{
+	if (strncmp(busid, "1-", 2))
+		return -ENODEV;
+	return asprintf(ret_port, "0000:00:14.0/usb2:%s", busid + 2) < 0 ? -ENOMEM : 0;
+}
+
+static void script_free(struct device_source *source _unused_)
+{
+}
+
+static const struct device_source_ops script_ops = {
+	.start = script_start,
+	.settled = script_settled,
+	.has = script_has,
+	.stable_port = script_stable_port,
+	.free = script_free,
+};
+static struct device_source script = {&script_ops};
+
+static struct device *make_device(struct fixture *f, const char *busid, uint16_t product)
+{
+	struct device *d = device_new(&f->rooms.devices);
+
 	assert_true(asprintf(&d->syspath, "/sys/devices/%s", busid) > 0);
 	d->busid = strdup(busid);
 	assert_true(asprintf(&d->stable_port, "0000:00:14.0/usb2:%s", strchr(busid, '-') + 1) > 0);
-	d->serial = serial ? strdup(serial) : NULL;
 	d->id_vendor = 0x046d;
 	d->id_product = product;
-	d->classes = classes;
 	d->busnum = 1;
 	d->devnum = f->devnum;
-	d->number = ++f->devices.n_seen;
-	device_find_section(d);
-	assert_int_equal(route_prepare(&f->routing, d), 0);
-	list_append(&f->devices.all, &d->link);
-	route_added(d);
 	return d;
+}
+
+struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
+		       usb_class_set classes)
+{
+	struct device *d = make_device(f, busid, product);
+
+	d->serial = serial ? strdup(serial) : NULL;
+	d->classes = classes;
+	device_find_section(d);
+	device_registry_told(f->rooms.devices.registry, d);
+	assert_ptr_equal(f->rooms.devices.all.prev, &d->link);
+	turn_ends();
+	return d;
+}
+
+/* What is never routed. */
+void plug_hub(struct fixture *f, const char *busid)
+{
+	struct device *d = make_device(f, busid, 0x0b0b);
+
+	d->never_routed = "it is a hub, and hubs are never routed";
+	device_registry_told(f->rooms.devices.registry, d);
+	turn_ends();
 }
 
 /* The keyboard. */
@@ -86,22 +154,10 @@ struct device *plug(struct fixture *f, const char *serial)
 	return f->keyboard;
 }
 
-static void device_drop(struct device *d)
-{
-	free(d->syspath);
-	free(d->busid);
-	free(d->stable_port);
-	free(d->serial);
-	free(d->manufacturer);
-	free(d->product);
-	free(d);
-}
-
 void unplug(struct device *d)
 {
-	list_remove(&d->link);
-	route_removed(d);
-	device_drop(d);
+	device_registry_gone(d->devices->registry, d->syspath, d->busid);
+	turn_ends();
 }
 
 /* ------------------------------------------------------------- commands */
@@ -124,13 +180,14 @@ void say_with(struct fixture *f, struct route_ask ask, const char *what)
 	const char *expected;
 
 	if (what)
-		assert_int_equal(
-			subjects_resolve(&f->commands, what, subjects, &ask.n_subjects, &expected),
-			0);
+		assert_int_equal(subjects_resolve(&f->rooms.commands, what, subjects,
+						  &ask.n_subjects, &expected),
+				 0);
 	ask.subjects = subjects;
 	snprintf(ask.who, sizeof(ask.who), "the test");
 	f->answers = 0;
-	route_command(&f->commands, &ask, on_done, f, NULL);
+	route_command(&f->rooms.commands, &ask, on_done, f, NULL);
+	turn_ends();
 }
 
 void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *vm)
@@ -140,6 +197,7 @@ void say(struct fixture *f, enum route_verb verb, const char *what, struct vm *v
 
 void assert_answer(struct fixture *f, enum route_outcome outcome, const char *text)
 {
+	turn_ends();
 	assert_int_equal(f->answers, 1);
 	if (!strstr(f->text, text))
 		fail_msg("\"%s\" is not in \"%s\"", text, f->text);
@@ -152,13 +210,15 @@ void assert_stands(const struct device *d, const char *wanted, const char *actua
 {
 	char reason[256];
 
+	turn_ends();
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(route_actual(d), actual);
-	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
+	assert_string_equal(device_state_name(route_shown(d, reason, sizeof(reason))), state);
 }
 
 void assert_by(const struct device *d, const char *wanted, const char *by)
 {
+	turn_ends();
 	assert_string_equal(route_wanted(d).target, wanted);
 	assert_string_equal(wanted_by_name(route_wanted(d).by), by);
 }
@@ -207,6 +267,7 @@ bool file_says(const struct fixture *f, const char *name, const char *words)
 	char path[160];
 	size_t len;
 
+	turn_ends();
 	if (state_file_read(path_of(f, "run", name, path), &text, &len) < 0 &&
 	    state_file_read(path_of(f, "state", name, path), &text, &len) < 0)
 		return false;
@@ -236,10 +297,11 @@ int reload_with(struct fixture *f, const char *config, const char *rules)
 	int r;
 
 	write_config(f, config, rules);
-	r = commands_reload(&f->commands, &errors);
+	r = commands_reload(&f->rooms.commands, &errors);
 	if (r == 0)
 		assert_null(errors.text);
 	config_errors_deinit(&errors);
+	turn_ends();
 	return r;
 }
 
@@ -252,162 +314,54 @@ const char usual_config[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\n"
 			    "[group desk]\ndevices = keyboard mouse\n"
 			    "[group secret]\ndevices = keyboard private\n";
 
-/* Who hears of what, as daemon.c has it; guests' sides are the script's. */
-
-static void on_wanted_elsewhere(void *ctx)
+/* Something in a guest takes what is routed to it where the test says so; else it is as in the program. */
+static bool guest_takes(void *ctx _unused_, const struct vm *vm)
 {
-	struct fixture *f = ctx;
-
-	routes_review(&f->routing);
+	return vm == the_fixture->takes;
 }
 
-static int on_vm_made(void *ctx _unused_, struct vm *vm _unused_)
+static void rooms_tell(void *ctx)
 {
-	return 0;
+	assert_ptr_equal(ctx, the_fixture);
 }
 
-static void on_vm_freed(void *ctx _unused_, struct vm *vm _unused_)
-{
-}
-
-static void on_vm_link(void *ctx, struct vm *vm, bool up)
-{
-	struct fixture *f = ctx;
-
-	if (up)
-		old_sessions_hang_up(&f->routing, vm);
-	route_vm_changed(&f->routing, vm);
-}
-
-static void on_vm(void *ctx _unused_, struct vm *vm)
-{
-	assert_non_null(vm);
-}
-
-static void on_import_asked(void *ctx _unused_, struct vm *vm, uint32_t client, const char *busid)
-{
-	fail_msg("%s: client %u asks for %s", vm->name, client, busid);
-}
-
-static void on_vm_silenced(void *ctx _unused_, struct vm *vm _unused_, const char *why)
-{
-	assert_true(*why);
-}
-
-static void on_vm_left(void *ctx, struct vm *vm)
-{
-	struct fixture *f = ctx;
-
-	route_calls_vm_left(&f->commands, vm);
-}
-
-static void on_vm_ended(void *ctx _unused_)
-{
-}
-
-static const struct vms_ops vms_ops = {
-	.made = on_vm_made,
-	.freed = on_vm_freed,
-	.link = on_vm_link,
-	.import_asked = on_import_asked,
-	.agent_asked = on_vm,
-	.stands = on_vm,
-	.goes_on = on_vm,
-	.known = on_vm,
-	.have_started = on_wanted_elsewhere,
-	.silenced = on_vm_silenced,
-	.left = on_vm_left,
-	.ended = on_vm_ended,
-};
-
-static void on_moved(void *ctx, struct device *device)
-{
-	struct fixture *f = ctx;
-
-	commands_moved(&f->commands, device);
-}
-
-static void on_named(void *ctx, struct device *device)
-{
-	struct fixture *f = ctx;
-
-	route_calls_named(&f->commands, device);
-}
-
-static void on_judge(void *ctx, struct device *device)
-{
-	struct fixture *f = ctx;
-
-	commands_judge(&f->commands, device);
-}
-
-static void on_removed(void *ctx, struct device *device)
-{
-	struct fixture *f = ctx;
-
-	commands_removed(&f->commands, device);
-}
-
-static void on_hotkey(void *ctx, struct device *keyboard, enum hotkey which)
-{
-	struct fixture *f = ctx;
-
-	hotkey_struck(&f->commands, keyboard, which);
-}
-
-static bool guest_takes(void *ctx, const struct vm *vm)
-{
-	const struct fixture *f = ctx;
-
-	return vm == f->takes;
-}
-
-static const struct routing_ops routing_ops = {
-	.exports_changed = on_vm,
-	.moved = on_moved,
-	.named = on_named,
-	.judge = on_judge,
-	.removed = on_removed,
-	.hotkey = on_hotkey,
-	.takes = guest_takes,
-};
+static const struct rooms_ops rooms_ops = {.known = rooms_tell, .ended = rooms_tell};
 
 static void begin(struct fixture *f)
 {
 	struct config_errors errors = {0};
 
-	f->core = (struct core){.config_file = f->config_path};
-	wish_books_init(&f->books, &f->core);
-	f->books.ended = on_wanted_elsewhere;
-	f->books.ctx = f;
-	devices_init(&f->devices, &f->core, &f->books);
-	f->devices.named = on_wanted_elsewhere;
-	f->devices.ctx = f;
-	vms_init(&f->vms, &f->core, &vms_ops, f);
-	routing_init(&f->routing, &f->devices, &f->vms, &routing_ops, f);
-	commands_init(&f->commands, &f->routing);
-	if (config_load(&f->core.config, f->config_path, true, &errors) ||
-	    policy_files_load(&f->core.policy, f->config_path, f->core.config, &errors))
+	f->rooms.core = (struct core){.config_file = f->config_path};
+	rooms_init(&f->rooms, &rooms_ops, f);
+	f->routing_ops = *f->rooms.routing.ops;
+	f->routing_ops.takes = guest_takes;
+	f->rooms.routing.ops = &f->routing_ops;
+	assert_int_equal(device_registry_new(&f->rooms.devices.registry, &f->rooms.devices, &script,
+					     rooms_device_prepare, &f->rooms),
+			 0);
+	if (config_load(&f->rooms.core.config, f->config_path, true, &errors) ||
+	    policy_files_load(&f->rooms.core.policy, f->config_path, f->rooms.core.config, &errors))
 		fail_msg("%s", errors.text);
-	assert_int_equal(loop_new(&f->core.loop), 0);
-	f->core.runtime_directory = f->core.config->runtime_directory;
-	f->core.state_directory = f->core.config->state_directory;
-	f->devices.names.wait_ns = NAME_WAIT;
-	assert_int_equal(routes_load(&f->routing), 0);
-	vms_find_group(&f->vms);
-	assert_int_equal(vms_make_sockets(&f->vms), 0);
-	assert_int_equal(vms_start(&f->vms), 0);
-	f->vm1 = vm_find(&f->vms, "vm1");
-	f->vm2 = vm_find(&f->vms, "vm2");
-	f->vm3 = vm_find(&f->vms, "vm3");
+	assert_int_equal(loop_new(&f->rooms.core.loop), 0);
+	f->rooms.core.runtime_directory = f->rooms.core.config->runtime_directory;
+	f->rooms.core.state_directory = f->rooms.core.config->state_directory;
+	f->rooms.devices.names.wait_ns = NAME_WAIT;
+	assert_int_equal(routes_load(&f->rooms.routing), 0);
+	vms_find_group(&f->rooms.vms);
+	assert_int_equal(vms_make_sockets(&f->rooms.vms), 0);
+	assert_int_equal(vms_start(&f->rooms.vms), 0);
+	f->vm1 = vm_find(&f->rooms.vms, "vm1");
+	f->vm2 = vm_find(&f->rooms.vms, "vm2");
+	f->vm3 = vm_find(&f->rooms.vms, "vm3");
 }
 
 /* All VMs' threads stand, and devices were looked for: the daemon is ready. */
 void started(struct fixture *f)
 {
-	f->core.ready = true;
-	routes_started(&f->routing);
-	commands_started(&f->commands);
+	f->rooms.core.ready = true;
+	routes_started(&f->rooms.routing);
+	commands_started(&f->rooms.commands);
+	turn_ends();
 }
 
 static void vms_end(const struct list *vms)
@@ -435,36 +389,36 @@ static void uplinks_end(struct vms *vms)
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
-	struct list *l;
-
-	f->core.stopping = true;
-	routes_stop(&f->routing);
-	commands_stop(&f->commands);
-	vms_stop(&f->vms);
-	while ((l = list_pop(&f->devices.all))) {
-		struct device *device = list_entry(l, struct device, link);
+	f->rooms.core.stopping = true;
+	routes_stop(&f->rooms.routing);
+	commands_stop(&f->rooms.commands);
+	vms_stop(&f->rooms.vms);
+	turn_ends();
+	while (!list_empty(&f->rooms.devices.all)) {
+		struct device *device = list_entry(f->rooms.devices.all.next, struct device, link);
 		struct guest_device *gd = thread_of(device);
 
-		route_removed(device);
-		device_drop(device);
+		unplug(device);
+		/* What its thread has of it is gone with the thread, and that with the daemon. */
 		if (gd)
 			drop(gd);
 	}
-	vms_end(&f->vms.all);
-	vms_end(&f->vms.leaving);
-	vms_end(&f->vms.uplinks_ending);
-	uplinks_end(&f->vms);
-	vms_free(&f->vms);
+	f->rooms.devices.registry = device_registry_free(f->rooms.devices.registry);
+	vms_end(&f->rooms.vms.all);
+	vms_end(&f->rooms.vms.leaving);
+	vms_end(&f->rooms.vms.uplinks_ending);
+	uplinks_end(&f->rooms.vms);
+	vms_free(&f->rooms.vms);
 	assert_int_equal(threads(), 0);
-	wish_books_deinit(&f->books);
-	bearers_deinit(&f->devices.names.bearers);
-	claims_clear(&f->routing.claimed_before);
-	twins_free(&f->devices);
-	ports_off_free(&f->devices);
-	old_sessions_free(&f->routing);
-	loop_free(f->core.loop);
-	policy_free(f->core.policy);
-	config_free(f->core.config);
+	wish_books_deinit(&f->rooms.books);
+	bearers_deinit(&f->rooms.devices.names.bearers);
+	claims_clear(&f->rooms.routing.claimed_before);
+	twins_free(&f->rooms.devices);
+	ports_off_free(&f->rooms.devices);
+	old_sessions_free(&f->rooms.routing);
+	loop_free(f->rooms.core.loop);
+	policy_free(f->rooms.core.policy);
+	config_free(f->rooms.core.config);
 	script_end();
 }
 

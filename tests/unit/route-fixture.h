@@ -2,7 +2,8 @@
 /*
  * A daemon without a kernel below it: devices, VMs, wishes, routes, policy and reload are the real
  * ones, with real files in a folder of the test's; the broker, the guests' threads, their agents
- * and the host's input devices do what the test says, step by step, or all at once with settle().
+ * and the host's input devices do what the test says, step by step, or all at once with settle(). After each step, and before
+ * anything is asserted, the loop's turn ends: what has happened is told.
  */
 #pragma once
 
@@ -11,9 +12,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "daemon/rooms.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_process.h"
-#include "daemon/commands/commands.h"
 #include "daemon/routing/route_private.h"
 #include "daemon/commands/subjects.h"
 
@@ -49,15 +50,12 @@ struct guest_device {
 	void *ctx;
 	struct guest *in;
 	bool taking, close_it, opened, resetting;
+	bool exported; /* as its thread was told */
 };
 
 struct fixture {
-	struct core core;
-	struct wish_books books;
-	struct devices devices;
-	struct vms vms;
-	struct routing routing;
-	struct commands commands;
+	struct rooms rooms;
+	struct routing_ops routing_ops; /* the rooms' own, but for takes() */
 	char folder[64], config_path[96];
 	struct vm *vm1, *vm2, *vm3; /* vm3 is not connected at first */
 	struct device *keyboard;    /* the one that set_up() plugs in */
@@ -91,6 +89,7 @@ struct fixture *start_with(const char *config, const char *rules);
 struct device *plug(struct fixture *f, const char *serial);
 struct device *plug_at(struct fixture *f, const char *busid, uint16_t product, const char *serial,
 		       usb_class_set classes);
+void plug_hub(struct fixture *f, const char *busid);
 void unplug(struct device *d);
 void vm_is(struct vm *vm, bool connected);
 bool vm_ends(struct fixture *f, const char *name);
@@ -110,7 +109,6 @@ void node_opens(struct device *d, int r);
 void drivers_probe(struct device *d, int r);
 void broker_resets(struct device *d, int r, const char *text);
 void power_switched(bool on, int r, const char *text);
-void vms_stand(struct fixture *f);
 struct guest_device *thread_of(const struct device *d);
 struct guest *guest_of(const struct device *d);
 void claimed(struct device *d, int r, const char *reason);
@@ -119,6 +117,7 @@ bool told_to_reset(const struct device *d);
 void was_reset(struct device *d, int r, const char *reason);
 void imports(struct device *d, struct vm *vm);
 void drop(struct guest_device *gd);
+void turn_ends(void);
 void settle(struct fixture *f);
 void script_end(void);
 

@@ -13,10 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/guests/guest_side.h"
 #include "daemon/devices/host_inputs.h"
 #include "daemon/vms/vm_process.h"
-#include "daemon/routing/exports.h"
 #include "policy/usb_class.h"
 
 /* ------------------------------------------------------------- the broker */
@@ -434,6 +432,33 @@ void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 
 /* ------------------------------------------------------------- the others */
 
+/* Nobody in these guests asks, and no agent is there. */
+void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
+{
+	fail_msg("%s: client %u is refused: %d", guest->vm->name, client, status);
+}
+
+void guest_probe(struct guest *guest, struct guest_device *gd _unused_, uint32_t client)
+{
+	fail_msg("%s: client %u has it probed", guest->vm->name, client);
+}
+
+void guest_agent(struct guest *guest, uint32_t number, int sock _unused_)
+{
+	fail_msg("%s: agent %u is let in", guest->vm->name, number);
+}
+
+void guest_agent_end(struct guest *guest, uint32_t number)
+{
+	fail_msg("%s: agent %u is sent away", guest->vm->name, number);
+}
+
+void guest_export(struct guest *guest, struct guest_device *gd, bool exported)
+{
+	assert_ptr_equal(gd->in, guest);
+	gd->exported = exported;
+}
+
 int guest_hang_up(struct guest *guest _unused_, const struct guest_peer *peer _unused_)
 {
 	return -ENOSYS;
@@ -483,38 +508,45 @@ bool host_is_last_keyboard(const struct device *device)
 
 struct guest_device *thread_of(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd;
 }
 
 /* The thread that has it; NULL: none. */
 struct guest *guest_of(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd ? d->route->gd->in : NULL;
 }
 
 bool asks_open(const struct device *d)
 {
+	turn_ends();
 	return is_asked(OPENS, &d->route->req);
 }
 
 bool asks_rebind(const struct device *d)
 {
+	turn_ends();
 	return is_asked(REBINDS, &d->route->req);
 }
 
 bool asks_reset(const struct device *d)
 {
+	turn_ends();
 	return is_asked(RESETS, &d->route->req);
 }
 
 bool asks_power(bool on)
 {
+	turn_ends();
 	return asked[on ? ONS : OFFS][0];
 }
 
 /* For a test that answers in words of its own. */
 struct broker_request *open_asked(struct device *d)
 {
+	turn_ends();
 	assert_true(forget_asked(OPENS, &d->route->req));
 	return &d->route->req;
 }
@@ -527,6 +559,7 @@ void node_opens(struct device *d, int r)
 	if (r == 0)
 		fds[0] = dup(0);
 	req->done(req, r, fds, r < 0 ? "opening its usbfs node" : "");
+	turn_ends();
 }
 
 void drivers_probe(struct device *d, int r)
@@ -535,6 +568,7 @@ void drivers_probe(struct device *d, int r)
 
 	assert_true(forget_asked(REBINDS, &d->route->req));
 	d->route->req.done(&d->route->req, r, fds, r < 0 ? "probing" : "");
+	turn_ends();
 }
 
 void broker_resets(struct device *d, int r, const char *text)
@@ -543,6 +577,7 @@ void broker_resets(struct device *d, int r, const char *text)
 
 	assert_true(forget_asked(RESETS, &d->route->req));
 	d->route->req.done(&d->route->req, r, fds, text);
+	turn_ends();
 }
 
 /* The only port that is being switched. */
@@ -554,10 +589,12 @@ void power_switched(bool on, int r, const char *text)
 	assert_non_null(req);
 	asked[on ? ONS : OFFS][0] = NULL;
 	req->done(req, r, fds, text);
+	turn_ends();
 }
 
 bool told_to_reset(const struct device *d)
 {
+	turn_ends();
 	return d->route->gd && d->route->gd->resetting;
 }
 
@@ -570,6 +607,7 @@ void was_reset(struct device *d, int r, const char *reason)
 	if (d->route->session)
 		gd->events->session_ended(gd->ctx, r, reason);
 	gd->events->was_reset(gd->ctx, r, reason);
+	turn_ends();
 }
 
 void claimed(struct device *d, int r, const char *reason)
@@ -580,6 +618,7 @@ void claimed(struct device *d, int r, const char *reason)
 	assert_non_null(gd->in);
 	gd->opened = r == 0;
 	gd->events->opened(gd->ctx, r, reason);
+	turn_ends();
 }
 
 void taken(struct device *d)
@@ -593,6 +632,7 @@ void taken(struct device *d)
 	gd->taking = gd->opened = false;
 	gd->in = NULL;
 	gd->events->taken(gd->ctx, closed, 0, "");
+	turn_ends();
 }
 
 /* What a device's thread has of it is gone with the thread. */
@@ -608,6 +648,7 @@ void imports(struct device *d, struct vm *vm)
 
 	assert_int_equal(route_import(d, vm, 8), 0);
 	thread_of(d)->events->imported(d, 0, &peer);
+	turn_ends();
 }
 
 void vm_is(struct vm *vm, bool connected)
@@ -618,27 +659,22 @@ void vm_is(struct vm *vm, bool connected)
 	vm->guest->events->link(vm->guest->ctx, &card);
 	if (connected)
 		vm->guest->events->mac_wanted(vm->guest->ctx, mac);
+	turn_ends();
 }
 
 /* The thread of a VM that was told to end does. Return: whether there was one. */
 bool vm_ends(struct fixture *f, const char *name)
 {
-	list_for_each(it, &f->vms.leaving) {
+	list_for_each(it, &f->rooms.vms.leaving) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
 		if (strcmp(vm->name, name) || !vm->guest->told_to_end)
 			continue;
 		vm->guest->events->ended(vm->guest->ctx);
+		turn_ends();
 		return true;
 	}
 	return false;
-}
-
-/* What was put off until the loop's next turn, where VMs have started. */
-void vms_stand(struct fixture *f)
-{
-	poll(NULL, 0, 1);
-	loop_turn(f->core.loop, false);
 }
 
 /* What was asked and not answered comes to nobody, as at the daemon's end. */

@@ -2,7 +2,7 @@
 /*
  * A USB device that is a script: a back-end (usb/usb_backend.h) on a memfd, whose bytes are the device's
  * descriptors. It gives back what it gets: data of OUT endpoint n come by IN endpoint n, an IN waits for
- * them. For tests that link the rooms, and for usbrouted-vm where it is built with SCRIPTED_DEVICES.
+ * them. For tests that link the rooms, and for usbrouted-vm with the build option scripted-devices.
  *
  * What it does otherwise is said in @script_node, one for all devices of a process.
  */

@@ -114,6 +114,12 @@ void exports_tell(struct routing *routing _unused_, struct vm *vm _unused_)
 {
 }
 
+static void turn(struct fixture *f, bool wait)
+{
+	loop_turn(f->core.loop, wait && !events_pending(&f->core.events));
+	events_tell(&f->core.events);
+}
+
 /* Somebody in the guest connects, and is let in. */
 static int dial(struct fixture *f)
 {
@@ -122,7 +128,7 @@ static int dial(struct fixture *f)
 
 	agent_asked(&f->vm);
 	while (given < 0 && loop_now() < limit) {
-		loop_turn(f->core.loop, false);
+		turn(f, false);
 		poll(NULL, 0, 1);
 	}
 	sock = given;
@@ -150,7 +156,7 @@ static const char *hears(struct fixture *f, int sock)
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			return "";
 		if (got < 0) {
-			loop_turn(f->core.loop, false);
+			turn(f, false);
 			poll(NULL, 0, 1);
 			continue;
 		}
@@ -196,9 +202,18 @@ static void changed(struct fixture *f, unsigned i, bool exported)
 	guest_side_changed(&f->vm);
 }
 
+static void on_exports_changed(void *ctx _unused_, void *vm)
+{
+	guest_side_tell(vm);
+}
+
+static const struct event_listener listeners[] = {{EVENT_EXPORTS_CHANGED, on_exports_changed}};
+
 static int set_up(void **state)
 {
 	struct fixture *f = now = calloc(1, sizeof(*f));
+
+	events_init(&f->core.events, listeners, ARRAY_SIZE(listeners), NULL);
 
 	f->all_devices.core = &f->core;
 	f->vms.core = &f->core;
@@ -230,7 +245,7 @@ static int tear_down(void **state)
 
 	agents_close(&f->vm, "the test ends");
 	guest_side_stop(&f->vm);
-	loop_turn(f->core.loop, false);
+	turn(f, false);
 	for (unsigned i = 0; i < 2; i++)
 		free(f->devices[i].busid);
 	loop_free(f->core.loop);
@@ -425,7 +440,7 @@ static void test_sleeps(void **state)
 	assert_true(f->vm.asleep);
 	close(sock);
 	while (f->side.agents.there)
-		loop_turn(f->core.loop, false);
+		turn(f, false);
 	assert_false(f->vm.asleep);
 }
 
@@ -452,7 +467,7 @@ static void test_newer_takes_over(void **state)
 	close(third);
 	guest_side_changed(&f->vm);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->core.loop, true);
+		turn(f, true);
 }
 
 static void test_other_protocol(void **state)
@@ -507,7 +522,7 @@ static void test_ends(void **state)
 	assert_hears(f, sock, "SYNCED");
 	close(sock);
 	while (guest_side_takes(&f->vm))
-		loop_turn(f->core.loop, true);
+		turn(f, true);
 	/* Who waits for the guest to take it hears of that. */
 	assert_string_equal(f->said, "1-1 not ");
 }
@@ -521,7 +536,7 @@ static void test_let_in_when_all_is_known(void **state)
 	f->side.agents.ready = false;
 	agent_asked(&f->vm);
 	for (unsigned i = 0; i < 10; i++)
-		loop_turn(f->core.loop, false);
+		turn(f, false);
 	assert_int_equal(given, -1);
 	f->exported[0] = f->routes[0].session = true;
 	agents_ready(&f->vm);
@@ -617,7 +632,7 @@ static void test_too_much(void **state)
 			continue;
 		if (errno != EAGAIN)
 			break;
-		loop_turn(f->core.loop, false);
+		turn(f, false);
 	}
 	assert_true(n > 512 && n < 5000);
 	while (*hears(f, sock))

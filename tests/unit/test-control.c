@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "daemon/core/state_file.h"
 #include "tests/unit/control-script.h"
 #include "tests/unit/interface.h"
 
@@ -59,6 +60,19 @@ static void an_answer_comes_later(void **state)
 	control_caller_gone(&root);
 }
 
+static void what_is_never_routed_is_told_why(void **state)
+{
+	const char *error;
+
+	plug_hub(*state, "1-9");
+	answer_to("io.usbrouted.Show", json_pack("{s:s}", "device", "1-9"));
+	error = json_string_value(json_object_get(root.said, "error"));
+	assert_string_equal(error, "Denied");
+	error = json_string_value(json_object_get(json_object_get(root.said, "parameters"), "by"));
+	assert_string_equal(error, "it is a hub, and hubs are never routed");
+	control_caller_gone(&root);
+}
+
 /* A method's row as the interface's description has it: "(device: string, vm: ?string)". */
 static void row_text(const struct control_method *m, char *text, size_t size)
 {
@@ -94,6 +108,24 @@ static void the_rows_are_what_the_interface_describes(void **state)
 	while (interface_next("method", &at, text, sizeof(text)))
 		described++;
 	assert_int_equal(rows, described);
+}
+
+static void the_states_are_those_that_the_interface_describes(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	char list[256] = "  state: (";
+	size_t len;
+
+	for (enum device_state s = 0; s < DEVICE_STATES; s++) {
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", s ? ", " : "",
+			 device_state_name(s));
+		assert_int_equal(device_state_of(device_state_name(s)), s);
+	}
+	snprintf(list + strlen(list), sizeof(list) - strlen(list), ")");
+	assert_int_equal(state_file_read(getenv("SHIPPED_VARLINK"), &text, &len), 0);
+	if (!strstr(text, list))
+		fail_msg("io.usbrouted.varlink does not have \"%s\"", list);
+	assert_int_equal(device_state_of("of a later version"), DEVICE_STATES);
 }
 
 /* Whoever adds a method adds its call here: what it answers is held against the description. */
@@ -147,8 +179,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_method_answers_as_it_is_described),
 		T(the_rows_are_what_the_interface_describes),
+		T(the_states_are_those_that_the_interface_describes),
 		T(a_dry_run_tells_of_its_devices),
 		T(an_answer_comes_later),
+		T(what_is_never_routed_is_told_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static bool warned(struct fixture *f, const char *network, const char *words)
 {
 	char text[512];
 
-	return network_warning(network_find(&f->vms, network), text, sizeof(text)) &&
+	return network_warning(network_find(&f->rooms.vms, network), text, sizeof(text)) &&
 	       strstr(text, words);
 }
 
@@ -76,7 +76,7 @@ static void networks_are_apart(void **state)
 	struct fixture *f = *state;
 	unsigned n1 = f->vm1->nics[0].number, n2 = f->vm2->nics[0].number;
 	struct guest *uplink = uplink_of("lan");
-	const struct network *lan = network_find(&f->vms, "lan");
+	const struct network *lan = network_find(&f->rooms.vms, "lan");
 
 	card_is(f->vm1, 0, true, NULL);
 	card_is(f->vm2, 0, true, NULL);
@@ -113,7 +113,7 @@ static void the_uplink_gets_its_tap(void **state)
 	struct guest *uplink = uplink_of("lan");
 
 	assert_true(warned(f, "lan", "it is not there yet"));
-	assert_false(network_warning(network_find(&f->vms, "inner"), (char[512]){""}, 512));
+	assert_false(network_warning(network_find(&f->rooms.vms, "inner"), (char[512]){""}, 512));
 	tap_is("lan", false);
 	assert_true(asks_tap());
 	tap_opens(-ENODEV, "there is no such tap");
@@ -141,11 +141,12 @@ static void a_clash_is_said(void **state)
 	wants_mac(f->vm1, 0, one);
 	memcpy(card.foreign, one, 6);
 	f->vm2->guest->process->nets->card(f->vm2, 0, &card);
-	assert_true(vm_nic_warning(f->vm2, network_find(&f->vms, "lan"), text, sizeof(text)));
+	assert_true(vm_nic_warning(f->vm2, network_find(&f->rooms.vms, "lan"), text, sizeof(text)));
 	assert_non_null(
 		strstr(text, "02:00:00:00:00:01 on the network lan, which is the card of vm1"));
 	card_is(f->vm2, 0, true, NULL);
-	assert_false(vm_nic_warning(f->vm2, network_find(&f->vms, "lan"), text, sizeof(text)));
+	assert_false(
+		vm_nic_warning(f->vm2, network_find(&f->rooms.vms, "lan"), text, sizeof(text)));
 }
 
 static void a_mac_outlives_the_daemon(void **state)
@@ -170,7 +171,7 @@ static void a_reload_brings_and_takes_networks(void **state)
 				     "[network inner]\n[network third]\n",
 				     NULL),
 			 0);
-	f->vm3 = vm_find(&f->vms, "vm3");
+	f->vm3 = vm_find(&f->rooms.vms, "vm3");
 	assert_ptr_equal(f->vm1->guest, before);
 	assert_string_equal(before->nets[0].name, "third");
 	assert_string_equal(before->nets[1].name, "inner");
@@ -202,7 +203,7 @@ static void a_lost_process_is_told_anew(void **state)
 	assert_false(f->vm2->guest->nets[0].peers[n1].up);
 	/* It was there for a moment only: the next one is asked for at once. */
 	for (unsigned i = 0; i < 3 && !f->vm1->guest->nets[0].told; i++)
-		loop_turn(f->core.loop, true);
+		loop_turn(f->rooms.core.loop, true);
 	assert_true(f->vm1->guest->nets[0].told);
 	assert_memory_equal(f->vm1->guest->nets[0].mac, one, 6);
 	assert_int_equal(f->vm1->nics[0].number, n1);

@@ -29,7 +29,7 @@ static void port_with(struct fixture *f, struct port_ask ask, struct device *d)
 	ask.device = d;
 	snprintf(ask.who, sizeof(ask.who), "the test");
 	f->answers = 0;
-	port_command(&f->commands, &ask, on_job_done, f, &job);
+	port_command(&f->rooms.commands, &ask, on_job_done, f, &job);
 }
 
 static void port(struct fixture *f, enum port_verb verb, struct device *d)
@@ -37,16 +37,9 @@ static void port(struct fixture *f, enum port_verb verb, struct device *d)
 	port_with(f, (struct port_ask){.verb = verb}, d);
 }
 
-/* What a job waits for is looked at on the loop's next turn. */
-static void turn(struct fixture *f)
-{
-	while (loop_watching(&f->commands.port_jobs_watch))
-		loop_turn(f->core.loop, true);
-}
-
 static void answered(struct fixture *f, enum route_outcome outcome, const char *text)
 {
-	turn(f);
+	turn_ends();
 	assert_answer(f, outcome, text);
 	assert_null(job);
 }
@@ -54,7 +47,7 @@ static void answered(struct fixture *f, enum route_outcome outcome, const char *
 static void wait_answer(struct fixture *f)
 {
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 }
 
 static void goes(struct fixture *f, struct device *d)
@@ -67,7 +60,7 @@ static struct device *unpowered(struct fixture *f, const char *words)
 {
 	struct device *d = NULL;
 
-	assert_int_equal(port_off_resolve(&f->devices, words, &d), 0);
+	assert_int_equal(port_off_resolve(&f->rooms.devices, words, &d), 0);
 	return d;
 }
 
@@ -84,7 +77,7 @@ static void a_reset_in_a_guest_ends_the_session_and_the_device_is_exported_anew(
 	assert_true(told_to_reset(f->keyboard));
 	assert_stands(f->keyboard, "vm1", "host", "draining");
 	assert_false(route_exported_to(f->keyboard, f->vm1));
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	was_reset(f->keyboard, 0, "");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -107,10 +100,10 @@ static void a_reset_waits_until_the_guest_has_it_again(void **state)
 	route_guest_says(f->keyboard, true, "");
 	port(f, PORT_RESET, f->keyboard);
 	was_reset(f->keyboard, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	imports(f->keyboard, f->vm1);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	route_guest_says(f->keyboard, true, "");
 	answered(f, ROUTE_DONE, "keyboard: reset; it is at vm1");
@@ -168,7 +161,7 @@ static void an_attach_during_a_reset_comes_after_it(void **state)
 	broker_resets(f->keyboard, 0, "");
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 2); /* the reset's, and the attach's */
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 
@@ -178,7 +171,7 @@ static void an_attach_during_a_reset_comes_after_it(void **state)
 	assert_false(thread_of(f->keyboard)->taking);
 	was_reset(f->keyboard, 0, "");
 	settle(f);
-	turn(f);
+	turn_ends();
 	assert_stands(f->keyboard, "host", "host", "present");
 	assert_int_equal(f->answers, 2);
 }
@@ -238,7 +231,7 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 	port(f, PORT_RESET, f->keyboard);
 	was_reset(f->keyboard, -ENODEV, "it didn't come back from a reset");
 	taken(f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	goes(f, f->keyboard);
 	plug_at(f, "1-1", 0xc077, NULL, 1u << USB_CLASS_HID | 1u << USB_CLASS_HID_MOUSE);
@@ -248,9 +241,9 @@ static void what_comes_back_as_another_is_plugged_in_anew(void **state)
 
 	/* The kernel tells before the broker does. */
 	plug_at(f, "1-2", 0x1234, NULL, 0);
-	port(f, PORT_RESET, list_entry(f->devices.all.prev, struct device, link));
-	goes(f, list_entry(f->devices.all.prev, struct device, link));
-	turn(f);
+	port(f, PORT_RESET, list_entry(f->rooms.devices.all.prev, struct device, link));
+	goes(f, list_entry(f->rooms.devices.all.prev, struct device, link));
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug_at(f, "1-2", 0x1235, NULL, 0);
 	answered(f, ROUTE_DONE, "046d:1235 at 1-2 came back");
@@ -268,22 +261,22 @@ static void what_comes_back_twice_is_waited_for(void **state)
 	taken(f->keyboard);
 	goes(f, f->keyboard);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, -ENODEV, "it was unplugged meanwhile");
 	taken(f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	goes(f, f->keyboard);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	gd = thread_of(f->keyboard);
 	goes(f, f->keyboard); /* and without a word of whoever opened it */
 	drop(gd);
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, NULL);
 	node_opens(f->keyboard, 0);
@@ -304,7 +297,7 @@ static void what_comes_back_and_stays_away_then(void **state)
 	taken(f->keyboard);
 	goes(f, f->keyboard);
 	plug(f, NULL);
-	turn(f);
+	turn_ends();
 	node_opens(f->keyboard, 0);
 	gd = thread_of(f->keyboard);
 	goes(f, f->keyboard);
@@ -330,8 +323,8 @@ static void pulled_out_in_the_middle_of_a_reset(void **state)
 	/* Whoever does not wait is not told that it stays away. */
 	plug_at(f, "1-2", 0x1234, NULL, 0);
 	port_with(f, (struct port_ask){.verb = PORT_RESET, .has_wait = true},
-		  list_entry(f->devices.all.prev, struct device, link));
-	goes(f, list_entry(f->devices.all.prev, struct device, link));
+		  list_entry(f->rooms.devices.all.prev, struct device, link));
+	goes(f, list_entry(f->rooms.devices.all.prev, struct device, link));
 	wait_answer(f);
 	answered(f, ROUTE_DONE, "046d:1234 at 1-2: reset; it has left port 1-2");
 }
@@ -368,9 +361,9 @@ static void a_reset_goes_on_without_its_caller(void **state)
 	port_job_forget(job);
 	assert_null(job);
 	broker_resets(f->keyboard, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
-	assert_true(list_empty(&f->commands.port_jobs));
+	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
 
 /* ------------------------------------------------------------- power */
@@ -387,13 +380,13 @@ static void a_port_that_was_off_was_not_unplugged(void **state)
 	gd = thread_of(f->keyboard);
 	port(f, PORT_OFF, f->keyboard);
 	power_switched(false, 0, "");
-	turn(f);
+	turn_ends();
 	goes(f, f->keyboard);
 	drop(gd);
 	answered(f, ROUTE_DONE, "is switched off");
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, 0, "");
-	turn(f);
+	turn_ends();
 	plug(f, "S1");
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
@@ -408,9 +401,9 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	in_vm1(f);
 	port(f, PORT_OFF, f->keyboard);
 	assert_true(file_says(f, "unpowered", "1-1")); /* before it is done */
-	assert_int_equal(port_off_resolve(&f->devices, "keyboard", &d), RESOLVE_UNKNOWN);
+	assert_int_equal(port_off_resolve(&f->rooms.devices, "keyboard", &d), RESOLVE_UNKNOWN);
 	power_switched(false, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0); /* it is listed yet */
 	{
 		struct guest_device *gd = thread_of(f->keyboard);
@@ -431,13 +424,13 @@ static void a_port_that_is_off_keeps_its_device_in_mind(void **state)
 	port(f, PORT_ON, d);
 	assert_true(asks_power(true));
 	power_switched(true, 0, "");
-	turn(f);
+	turn_ends();
 	assert_int_equal(f->answers, 0);
 	plug(f, "S1");
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	answered(f, ROUTE_DONE, "keyboard: its port 1-1 is on again; it is at vm1\nin vm1, type:");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	assert_false(file_says(f, "unpowered", "1-1"));
 	port(f, PORT_ON, f->keyboard);
 	answered(f, ROUTE_DONE, "its port 1-1 is on already");
@@ -466,7 +459,7 @@ static void a_restart_of_the_daemon_knows_what_is_off(void **state)
 		power_switched(false, 0, "");
 		goes(f, f->keyboard);
 		drop(gd);
-		turn(f);
+		turn_ends();
 	}
 	begin_anew(f);
 	started(f);
@@ -474,14 +467,14 @@ static void a_restart_of_the_daemon_knows_what_is_off(void **state)
 	port(f, PORT_ON, unpowered(f, "046d:c31c"));
 	power_switched(true, 0, "");
 	plug(f, "S1");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	/* Where something is in the port, it is on. */
 	port_job_forget(job);
 	switch_off(f);
 	begin_anew(f);
 	plug(f, "S1");
 	started(f);
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 }
 
 static void a_cycle_brings_it_back_to_where_it_was_wanted(void **state)
@@ -503,7 +496,7 @@ static void a_cycle_brings_it_back_to_where_it_was_wanted(void **state)
 	goes(f, f->keyboard);
 	drop(gd);
 	while (!asks_power(true))
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_int_equal(f->answers, 0);
 	power_switched(true, 0, "");
 	plug(f, "S1");
@@ -519,16 +512,16 @@ static void a_cycle_that_the_daemons_end_cuts_is_ended_by_the_next(void **state)
 	port(f, PORT_CYCLE, f->keyboard);
 	power_switched(false, 0, "");
 	goes(f, f->keyboard);
-	turn(f);
+	turn_ends();
 	begin_anew(f);
 	assert_answer(f, ROUTE_NOT_DONE, "the daemon is being stopped");
 	assert_false(asks_power(true));
 	started(f);
 	power_switched(true, 0, "");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	plug(f, "S1");
-	turn(f);
-	assert_true(list_empty(&f->commands.port_jobs));
+	turn_ends();
+	assert_true(list_empty(&f->rooms.commands.port_jobs));
 }
 
 static void a_port_that_cannot_be_switched_is_as_before(void **state)
@@ -538,7 +531,7 @@ static void a_port_that_cannot_be_switched_is_as_before(void **state)
 	port(f, PORT_OFF, f->keyboard);
 	power_switched(false, -EOPNOTSUPP, "its hub (usb1) can't switch the power of a port");
 	answered(f, ROUTE_NOT_DONE, "its hub (usb1) can't switch the power of a port");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 	assert_false(file_says(f, "unpowered", "1-1"));
 	port(f, PORT_CYCLE, f->keyboard);
 	power_switched(false, -EBUSY, "in use on the host: sda is mounted at /mnt");
@@ -582,12 +575,12 @@ static void a_wish_until_the_unplugging_outlives_a_cycle(void **state)
 		goes(f, f->keyboard);
 		drop(gd);
 	}
-	turn(f);
+	turn_ends();
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, 0, "");
 	plug(f, "S1");
 	settle(f);
-	turn(f);
+	turn_ends();
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
 
@@ -596,25 +589,25 @@ static void a_hub_that_goes_takes_what_is_off_along(void **state)
 	struct fixture *f = *state;
 
 	switch_off(f);
-	port_off_hub_gone(&f->devices, "1-1");
-	port_off_hub_gone(&f->devices, "usb11");
+	port_off_hub_gone(&f->rooms.devices, "1-1");
+	port_off_hub_gone(&f->rooms.devices, "usb11");
 	unpowered(f, "keyboard");
-	port_off_hub_gone(&f->devices, "usb1");
-	assert_true(list_empty(&f->devices.off));
+	port_off_hub_gone(&f->rooms.devices, "usb1");
+	assert_true(list_empty(&f->rooms.devices.off));
 	f->keyboard = plug_at(f, "2-1.12", 0xc31c, "S1", 0);
 	switch_off(f);
-	port_off_hub_gone(&f->devices, "2-1.1");
-	port_off_hub_gone(&f->devices, "2");
+	port_off_hub_gone(&f->rooms.devices, "2-1.1");
+	port_off_hub_gone(&f->rooms.devices, "2");
 	unpowered(f, "keyboard");
-	port_off_hub_gone(&f->devices, "2-1");
-	assert_true(list_empty(&f->devices.off));
+	port_off_hub_gone(&f->rooms.devices, "2-1");
+	assert_true(list_empty(&f->rooms.devices.off));
 	/* What was said of it meanwhile is not lost. */
 	plug(f, "S1");
 	switch_off(f);
 	port(f, PORT_ON, unpowered(f, "keyboard"));
 	power_switched(true, -ENODEV, "there is no such port any more; its hub has gone");
 	answered(f, ROUTE_NOT_DONE, "its hub has gone");
-	assert_true(list_empty(&f->devices.off));
+	assert_true(list_empty(&f->rooms.devices.off));
 }
 
 static void nothing_comes_back(void **state)
@@ -633,7 +626,7 @@ static void nothing_comes_back(void **state)
 	power_switched(false, 0, "");
 	goes(f, f->keyboard);
 	while (!asks_power(true))
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	power_switched(true, 0, "");
 	wait_answer(f);
 	answered(f, ROUTE_PENDING, "nothing has come back there within 0.01 s");

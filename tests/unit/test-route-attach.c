@@ -88,7 +88,7 @@ static void a_wait_that_is_over_leaves_the_wish(void **state)
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "type: usbip attach");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
@@ -169,7 +169,7 @@ static void attach_with_a_wait_to_a_vm_that_is_away_is_not_within_it(void **stat
 	command(f, f->vm1, 0.01);
 	assert_int_equal(f->answers, 0);
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: vm1 is not connected");
 	assert_by(f->keyboard, "vm1", "command");
 	vm_is(f->vm1, true);
@@ -184,7 +184,7 @@ static void attach_with_a_wait_of_what_is_not_plugged_in_is_not_within_it(void *
 	unplug(f->keyboard);
 	command(f, f->vm1, 0.01);
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING, "keyboard: not at vm1 yet: it is not plugged in");
 	assert_by(plug(f, "S1"), "vm1", "command");
 }
@@ -222,7 +222,7 @@ static void an_agent_that_does_not_get_it_within_the_wait_leaves_the_wish(void *
 	settle(f);
 	route_guest_says(f->keyboard, false, "no free port");
 	while (!f->answers)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING,
 		      "keyboard: routed to vm1, which has not got it yet: no free port");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -234,7 +234,7 @@ static int resolve(struct fixture *f, const char *text)
 	const char *expected;
 	size_t n;
 
-	return subjects_resolve(&f->commands, text, subjects, &n, &expected);
+	return subjects_resolve(&f->rooms.commands, text, subjects, &n, &expected);
 }
 
 static void a_vm_or_device_that_is_not_known_is_unknown(void **state)
@@ -245,7 +245,7 @@ static void a_vm_or_device_that_is_not_known_is_unknown(void **state)
 	assert_int_equal(resolve(f, "1234:5678"), RESOLVE_UNKNOWN);
 	assert_int_equal(resolve(f, "group=trackballs"), RESOLVE_UNKNOWN);
 	assert_int_equal(resolve(f, "class=elephant"), -EINVAL);
-	assert_null(vm_find(&f->vms, "vm9"));
+	assert_null(vm_find(&f->rooms.vms, "vm9"));
 }
 
 static void several_that_match_are_ambiguous(void **state)
@@ -316,19 +316,19 @@ static void what_a_process_of_another_version_has_it_keeps(void **state)
 	f->vm1->process.strange = true;
 	d->ours = true;
 	d->route->before = (struct route_before){.vm = "vm1", .number = 7};
-	routes_take_up(&f->routing, f->vm1);
-	routes_review(&f->routing);
+	routes_take_up(&f->rooms.routing, f->vm1);
+	routes_review(&f->rooms.routing);
 	assert_stands(d, "host", "host", "claimed");
 	assert_false(asks_rebind(d));
 	command(f, f->vm2, 0);
 	assert_false(asks_open(d));
 	assert_stands(d, "vm2", "host", "claimed");
-	assert_int_equal(claims_save(&f->routing), 0);
+	assert_int_equal(claims_save(&f->rooms.routing), 0);
 	assert_true(file_says(f, "claimed", "vm1 7"));
 	/* It has ended. */
 	f->vm1->process.strange = false;
-	routes_take_up(&f->routing, f->vm1);
-	routes_review(&f->routing);
+	routes_take_up(&f->rooms.routing, f->vm1);
+	routes_review(&f->rooms.routing);
 	assert_true(asks_open(d));
 }
 

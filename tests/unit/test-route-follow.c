@@ -55,9 +55,9 @@ static struct device *move(struct fixture *f, struct device *d, const char *busi
 /* Until a name waits no longer. */
 static void wait_for_names(struct fixture *f)
 {
-	assert_true(loop_watching(&f->devices.names.waits));
-	while (loop_watching(&f->devices.names.waits))
-		loop_turn(f->core.loop, true);
+	assert_true(loop_watching(&f->rooms.devices.names.waits));
+	while (loop_watching(&f->rooms.devices.names.waits))
+		rooms_turn(&f->rooms, true);
 	settle(f);
 }
 
@@ -78,7 +78,7 @@ static void assert_reason(const struct device *d, const char *state, const char 
 {
 	char reason[300];
 
-	assert_string_equal(route_state_name(d, reason, sizeof(reason)), state);
+	assert_string_equal(device_state_name(route_shown(d, reason, sizeof(reason))), state);
 	if (!strstr(reason, words))
 		fail_msg("\"%s\" is not in \"%s\"", words, reason);
 }
@@ -289,7 +289,7 @@ static void of_twins_that_nobody_told_apart_neither_has_it(void **state)
 	settle(f);
 	assert_reason(first, "ambiguous", "none of them was mouse before");
 	assert_reason(second, "ambiguous", "none of them was mouse before");
-	assert_int_equal(subjects_resolve(&f->commands, "mouse", subjects, &n, &expected),
+	assert_int_equal(subjects_resolve(&f->rooms.commands, "mouse", subjects, &n, &expected),
 			 RESOLVE_AMBIGUOUS);
 	/* Named by its port it can be had. */
 	vm_is(f->vm1, true);
@@ -297,9 +297,9 @@ static void of_twins_that_nobody_told_apart_neither_has_it(void **state)
 	settle(f);
 	assert_stands(second, "vm1", "vm1", "exported");
 	/* A name of its own tells one of them, and then the other has the section's. */
-	assert_int_equal(
-		device_give_name(&the_fixture->commands, first, false, "left", (char[200]){0}, 200),
-		0);
+	assert_int_equal(device_give_name(&the_fixture->rooms.commands, first, false, "left",
+					  (char[200]){0}, 200),
+			 0);
 	assert_stands(first, "host", "host", "present");
 	assert_string_equal(device_alias(first), "left");
 	assert_string_equal(device_alias(second), "mouse");
@@ -343,15 +343,15 @@ static void a_twin_gets_a_name_of_its_own_and_keeps_it(void **state)
 	struct device *second = plug_keyboard(f, "1-2", NULL);
 	char error[200];
 
-	assert_int_equal(device_give_name(&the_fixture->commands, second, true, "second", error,
-					  sizeof(error)),
+	assert_int_equal(device_give_name(&the_fixture->rooms.commands, second, true, "second",
+					  error, sizeof(error)),
 			 0);
 	say(f, ROUTE_ATTACH, "second", f->vm2);
 	settle(f);
 	assert_stands(second, "vm2", "vm2", "exported");
 	pull(f->keyboard);
 	f->keyboard = NULL;
-	if (loop_watching(&f->devices.names.waits))
+	if (loop_watching(&f->rooms.devices.names.waits))
 		wait_for_names(f);
 	assert_string_equal(device_alias(second), "second");
 	assert_stands(second, "vm2", "vm2", "exported");
@@ -370,9 +370,9 @@ static void a_port_that_is_switched_off_keeps_the_name(void **state)
 	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
 	settle(f);
 	assert_int_equal(port_off_add(f->keyboard, false, error, sizeof(error)), 0);
-	assert_int_equal(port_off_confirm(&f->devices, "1-1"), 0);
+	assert_int_equal(port_off_confirm(&f->rooms.devices, "1-1"), 0);
 	pull(f->keyboard);
-	assert_false(loop_watching(&f->devices.names.waits));
+	assert_false(loop_watching(&f->rooms.devices.names.waits));
 	assert_reason(second, "ambiguous", "keyboard is the one in port 1-1");
 	f->keyboard = plug_keyboard(f, "1-1", "S1");
 	settle(f);
@@ -396,7 +396,7 @@ static void twins_with_serials_swap_their_ports(void **state)
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_stands(second, "host", "host", "ambiguous");
-	assert_false(loop_watching(&f->devices.names.waits));
+	assert_false(loop_watching(&f->rooms.devices.names.waits));
 }
 
 /* ------------------------------------------------------------- names by command */
@@ -408,9 +408,9 @@ static void a_name_by_command_follows_a_device_without_a_serial(void **state)
 	struct device *left, *right;
 	char error[200];
 
-	assert_int_equal(
-		device_give_name(&the_fixture->commands, d, false, "stick", error, sizeof(error)),
-		0);
+	assert_int_equal(device_give_name(&the_fixture->rooms.commands, d, false, "stick", error,
+					  sizeof(error)),
+			 0);
 	say(f, ROUTE_ASSIGN, "stick", f->vm1);
 	settle(f);
 	pull(d);
@@ -432,8 +432,8 @@ static void a_name_by_command_follows_a_device_without_a_serial(void **state)
 	/* The other one never becomes stick. */
 	pull(d);
 	assert_null(device_alias(other));
-	assert_int_equal(device_give_name(&the_fixture->commands, other, false, "other", error,
-					  sizeof(error)),
+	assert_int_equal(device_give_name(&the_fixture->rooms.commands, other, false, "other",
+					  error, sizeof(error)),
 			 0);
 	d = plug_at(f, "1-4", 0x5555, NULL, 0);
 	settle(f);
@@ -448,9 +448,9 @@ static void a_name_by_command_follows_a_device_without_a_serial(void **state)
 	assert_string_equal(device_alias(right), "stick");
 	assert_string_equal(device_alias(left), "other");
 	/* A name is taken away from the device that has it, wherever it was given. */
-	assert_int_equal(
-		device_give_name(&the_fixture->commands, left, false, NULL, error, sizeof(error)),
-		0);
+	assert_int_equal(device_give_name(&the_fixture->rooms.commands, left, false, NULL, error,
+					  sizeof(error)),
+			 0);
 	assert_null(device_alias(left));
 	say(f, ROUTE_UNDO, NULL, NULL);
 	assert_string_equal(device_alias(left), "other");
@@ -525,7 +525,7 @@ static void of_two_sections_the_first_names_it(void **state)
 
 	assert_int_equal(reload_with(f, two, NULL), 0);
 	assert_string_equal(device_alias(f->keyboard), "any");
-	device_name_why_absent(&f->devices, "mine", why, sizeof(why));
+	device_name_why_absent(&f->rooms.devices, "mine", why, sizeof(why));
 	assert_non_null(strstr(why, "[device any] does so before"));
 	say(f, ROUTE_ATTACH, "mine", f->vm1);
 	assert_answer(f, ROUTE_DONE, "pending: ");
@@ -552,11 +552,11 @@ static void rolled_back_it_is_by_name_as_before(void **state)
 	d = move(f, d, "1-4", NULL);
 	assert_by(d, "host", "default");
 	/* The hot key means the name, too. */
-	route_switch_next(&f->commands, d, "the test");
+	route_switch_next(&f->rooms.commands, d, "the test");
 	settle(f);
 	d = move(f, d, "1-2", NULL);
 	assert_by(d, "vm1", "command");
-	hotkey_struck(&f->commands, d, HOTKEY_PANIC);
+	hotkey_struck(&f->rooms.commands, d, HOTKEY_PANIC);
 	settle(f);
 	assert_stands(d, "host", "host", "present");
 	d = move(f, d, "1-1", "S9");
@@ -568,7 +568,7 @@ static struct device *found_anew(struct fixture *f, struct device *d, bool replu
 {
 	struct guest_device *gd = thread_of(d);
 
-	f->core.stopping = true;
+	f->rooms.core.stopping = true;
 	unplug(d);
 	if (gd)
 		drop(gd);

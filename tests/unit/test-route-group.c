@@ -161,8 +161,8 @@ static struct vm *beside(struct fixture *f, const char *what, bool backwards)
 	const char *expected;
 	size_t n;
 
-	assert_int_equal(subjects_resolve(&f->commands, what, subjects, &n, &expected), 0);
-	return route_next_vm(&f->commands, subjects, n, backwards);
+	assert_int_equal(subjects_resolve(&f->rooms.commands, what, subjects, &n, &expected), 0);
+	return route_next_vm(&f->rooms.commands, subjects, n, backwards);
 }
 
 static void from_the_host_it_is_the_first_or_last_that_is_connected(void **state)
@@ -325,12 +325,12 @@ static void a_rule_spares_it_and_looks_again(void **state)
 	settle(f);
 	assert_by(f->keyboard, "vm1", "rule");
 	assert_stands(f->keyboard, "vm1", "host", "pending");
-	route_state_name(f->keyboard, reason, sizeof(reason));
+	route_shown(f->keyboard, reason, sizeof(reason));
 	assert_non_null(strstr(reason, "last keyboard"));
 	/* Another one is there by now; of its input node nobody tells. */
 	assert_true(loop_watching(&f->keyboard->route->retry));
 	f->other_keyboards = 1;
-	route_vm_changed(&f->routing, f->vm2);
+	route_vm_changed(&f->rooms.routing, f->vm2);
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 }
@@ -345,7 +345,7 @@ static void a_step_looks_at_the_hosts_keyboards_once(void **state)
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "host", "pending");
 	n_keyboard_looks = 0;
-	route_vm_changed(&f->routing, f->vm2);
+	route_vm_changed(&f->rooms.routing, f->vm2);
 	assert_int_equal(n_keyboard_looks, 1);
 }
 
@@ -381,7 +381,7 @@ static void a_spared_one_that_is_unplugged_is_not_looked_at(void **state)
 			 0);
 	unplug(f->keyboard);
 	f->keyboard = NULL;
-	loop_turn(f->core.loop, false);
+	rooms_turn(&f->rooms, false);
 }
 
 static void a_spared_one_goes_by_command_and_by_rule_with_vms(void **state)

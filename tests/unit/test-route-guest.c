@@ -15,7 +15,7 @@ static const char *reason(const struct device *d)
 {
 	static char text[300];
 
-	route_state_name(d, text, sizeof(text));
+	route_shown(d, text, sizeof(text));
 	return text;
 }
 
@@ -172,8 +172,8 @@ static void what_is_wrong_with_a_card_is_said(void **state)
 	assert_int_equal(
 		reload_with(f, "[vm vm1]\nmac = 52:54:00:77:00:01\n[vm vm2]\n[vm vm3]\n", NULL), 0);
 	vm_ends(f, "vm1");
-	vms_stand(f);
-	f->vm1 = vm_find(&f->vms, "vm1");
+	turn_ends();
+	f->vm1 = vm_find(&f->rooms.vms, "vm1");
 	card_is(f->vm1, (struct guest_card){.foreign = OTHER});
 	assert_non_null(
 		strstr(warning(f->vm1, 0),
@@ -232,12 +232,12 @@ static void a_mac_is_its_vms(void **state)
 			    NULL),
 		0);
 	assert_true(has_mac(f->vm2, none));
-	assert_memory_equal(vm_find(&f->vms, "vm4")->guest->mac, other, 6);
-	assert_memory_equal(sees(f->vm2, vm_find(&f->vms, "vm4"))->mac, other, 6);
+	assert_memory_equal(vm_find(&f->rooms.vms, "vm4")->guest->mac, other, 6);
+	assert_memory_equal(sees(f->vm2, vm_find(&f->rooms.vms, "vm4"))->mac, other, 6);
 	sends_from(f->vm2, other);
 	assert_true(f->vm2->guest->denied && has_mac(f->vm2, none));
-	sends_from(vm_find(&f->vms, "vm4"), mac2);
-	assert_true(vm_find(&f->vms, "vm4")->guest->denied);
+	sends_from(vm_find(&f->rooms.vms, "vm4"), mac2);
+	assert_true(vm_find(&f->rooms.vms, "vm4")->guest->denied);
 }
 
 static void wants_link(struct vm *vm, unsigned number)
@@ -306,7 +306,7 @@ static void isolated_guests_get_one_where_they_may_talk(void **state)
 
 	snprintf(text, sizeof(text), "[network]\nisolate = yes\ntalk = vm2:vm1\n%s", vms);
 	assert_int_equal(reload_with(f, text, NULL), 0);
-	f->vm3 = vm_find(&f->vms, "vm3");
+	f->vm3 = vm_find(&f->rooms.vms, "vm3");
 	vm_is(f->vm3, true);
 	assert_false(sees(f->vm1, f->vm2)->isolated);
 	assert_false(sees(f->vm2, f->vm1)->isolated);

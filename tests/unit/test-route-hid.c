@@ -39,6 +39,7 @@ static void shows_keyboard(struct device *d)
 	const struct hid_found found = keyboard_on(1);
 
 	thread_of(d)->events->hid(d, &found);
+	turn_ends();
 }
 
 static void goes_home(struct device *d)
@@ -115,7 +116,7 @@ static void what_a_rule_brought_goes_back_and_stays(void **state)
 	claimed(d, 0, NULL);
 	goes_home(d);
 	/* The host's driver has it, and tells no more than is known. */
-	route_changed(d);
+	device_known_anew(d);
 	assert_false(asks_open(d));
 }
 
@@ -152,7 +153,7 @@ static void a_rule_finds_it_when_it_shows(void **state)
 	assert_false(asks_open(d));
 	assert_true(device_hid_add(d, &found));
 	assert_false(device_hid_add(d, &found));
-	route_changed(d);
+	device_known_anew(d);
 	settle(f);
 	assert_stands(d, "vm2", "vm2", "exported");
 }
@@ -170,7 +171,7 @@ static void a_rule_spares_it(void **state)
 	settle(f);
 	d = plug_unknown(f);
 	device_hid_add(d, &found);
-	route_changed(d);
+	device_known_anew(d);
 	assert_false(asks_open(d));
 	say(f, ROUTE_ATTACH, "046d:5555", f->vm2);
 	assert_answer(f, ROUTE_BUSY, "it is the host's last keyboard");
@@ -191,7 +192,7 @@ static void it_has_the_name_that_it_should(void **state)
 	d = plug_unknown(f);
 	assert_null(device_alias(d));
 	assert_true(device_hid_add(d, &found));
-	route_changed(d);
+	device_known_anew(d);
 	assert_string_equal(device_alias(d), "typist");
 }
 

@@ -10,7 +10,7 @@ static char error[200];
 
 static int name(struct device *d, const char *text)
 {
-	return device_give_name(&the_fixture->commands, d, false, text, error, sizeof(error));
+	return device_give_name(&the_fixture->rooms.commands, d, false, text, error, sizeof(error));
 }
 
 static struct device *find(struct fixture *f, const char *text)
@@ -19,7 +19,7 @@ static struct device *find(struct fixture *f, const char *text)
 	const char *expected;
 	size_t n;
 
-	assert_int_equal(subjects_resolve(&f->commands, text, subjects, &n, &expected), 0);
+	assert_int_equal(subjects_resolve(&f->rooms.commands, text, subjects, &n, &expected), 0);
 	assert_int_equal(n, 1);
 	return subjects[0].device;
 }
@@ -163,16 +163,16 @@ static void a_name_is_taken_from_what_is_not_there(void **state)
 				     NULL),
 			 0);
 	assert_string_equal(device_alias(stick), "first");
-	assert_true(device_name_why_absent(&f->devices, "stick", why, sizeof(why)));
+	assert_true(device_name_why_absent(&f->rooms.devices, "stick", why, sizeof(why)));
 	assert_string_equal(why, "the one in port 1-2, which was given that name, is called first");
 	say(f, ROUTE_ATTACH, "stick", f->vm1);
 	assert_answer(f, ROUTE_DONE, "pending: stick goes to vm1 once a device is called that");
-	assert_int_equal(device_forget_name(&f->commands, "stick", error, sizeof(error)), 0);
-	assert_false(device_name_exists(&f->devices, "stick"));
-	assert_int_equal(device_forget_name(&f->commands, "first", error, sizeof(error)),
+	assert_int_equal(device_forget_name(&f->rooms.commands, "stick", error, sizeof(error)), 0);
+	assert_false(device_name_exists(&f->rooms.devices, "stick"));
+	assert_int_equal(device_forget_name(&f->rooms.commands, "first", error, sizeof(error)),
 			 NAME_TAKEN);
 	say(f, ROUTE_UNDO, NULL, NULL);
-	assert_true(device_name_exists(&f->devices, "stick"));
+	assert_true(device_name_exists(&f->rooms.devices, "stick"));
 }
 
 static void names_of_the_configuration_win(void **state)
@@ -186,7 +186,7 @@ static void names_of_the_configuration_win(void **state)
 	assert_int_equal(name(stick, "desk"), NAME_TAKEN);
 	assert_non_null(strstr(error, "group"));
 	assert_null(device_alias(stick));
-	assert_string_equal(f->books.undo_text, "");
+	assert_string_equal(f->rooms.books.undo_text, "");
 	assert_int_equal(name(stick, "stick"), 0);
 	/* A configuration that comes later has it for something else. */
 	assert_int_equal(reload_with(f, "[vm vm1]\n[device stick]\nmatch = id=0001:0002\n", NULL),

@@ -191,7 +191,7 @@ static void without_any_vm_there_is_nobody_to_keep_it_for(void **state)
 	assert_int_equal(reload_with(f, usual_config, NULL), 0);
 	while (vm_ends(f, "vm1") || vm_ends(f, "vm2") || vm_ends(f, "vm3"))
 		;
-	vms_stand(f);
+	turn_ends();
 	settle(f);
 	assert_stands(f->keyboard, "host", "host", "claimed");
 }
@@ -209,7 +209,7 @@ static void a_vm_that_leaves_loses_its_devices_and_then_its_thread(void **state)
 	settle(f);
 	imports(f->keyboard, f->vm1);
 	assert_int_equal(reload_with(f, without_vm1, NULL), 0);
-	assert_null(vm_find(&f->vms, "vm1"));
+	assert_null(vm_find(&f->rooms.vms, "vm1"));
 	assert_true(thread_of(f->keyboard)->taking);
 	assert_false(vm_ends(f, "vm1")); /* not while it has a device */
 	settle(f);
@@ -217,7 +217,7 @@ static void a_vm_that_leaves_loses_its_devices_and_then_its_thread(void **state)
 	assert_int_equal(threads(), 3);
 	assert_true(vm_ends(f, "vm1"));
 	assert_int_equal(threads(), 2);
-	assert_true(list_empty(&f->vms.leaving));
+	assert_true(list_empty(&f->rooms.vms.leaving));
 }
 
 /* What a reload that can't be carried out whole would have changed. */
@@ -230,10 +230,10 @@ static void assert_all_as_it_was(struct fixture *f)
 	const char *const names[] = {"vm1", "vm2", "vm3"};
 	size_t n = 0;
 
-	list_for_each(it, &f->vms.all)
+	list_for_each(it, &f->rooms.vms.all)
 		assert_string_equal(list_entry(it, struct vm, link)->name, names[n++]);
 	assert_int_equal(n, ARRAY_SIZE(names));
-	assert_true(list_empty(&f->vms.leaving));
+	assert_true(list_empty(&f->rooms.vms.leaving));
 	assert_string_equal(device_alias(f->keyboard), "keyboard");
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -261,7 +261,7 @@ static void a_reload_that_fails_half_way_changes_nothing(void **state)
 	assert_all_as_it_was(f);
 	/* And then it all can be had. */
 	assert_int_equal(reload_with(f, other, other_rules), 0);
-	assert_non_null(vm_find(&f->vms, "vm4"));
+	assert_non_null(vm_find(&f->rooms.vms, "vm4"));
 	assert_string_equal(device_alias(f->keyboard), "board");
 	assert_true(file_says(f, "addresses", "vm4"));
 	settle(f);
@@ -307,7 +307,7 @@ static void a_command_that_waits_for_a_vm_that_leaves_is_answered(void **state)
 	assert_int_equal(f->answers, 0);
 	assert_int_equal(reload_with(f, without_vm1, NULL), 0);
 	assert_answer(f, ROUTE_NOT_DONE, "vm1 is out of the configuration; the wish stands");
-	assert_true(list_empty(&f->commands.calls));
+	assert_true(list_empty(&f->rooms.commands.calls));
 	settle(f);
 	assert_true(vm_ends(f, "vm1"));
 }
@@ -322,10 +322,10 @@ static void one_with_another_address_waits_for_the_old_one(void **state)
 	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
 	settle(f);
 	assert_int_equal(reload_with(f, moved, NULL), 0);
-	f->vm1 = vm_find(&f->vms, "vm1");
+	f->vm1 = vm_find(&f->rooms.vms, "vm1");
 	assert_false(f->vm1->started);
 	assert_null(f->vm1->guest);
-	assert_ptr_equal(vm_find(&f->vms, "vm2"), vm2); /* notices nothing */
+	assert_ptr_equal(vm_find(&f->rooms.vms, "vm2"), vm2); /* notices nothing */
 	assert_true(vm2->connected);
 	/* Once claimed it is kept from the host's drivers until its VM is back. */
 	settle(f);
@@ -334,7 +334,7 @@ static void one_with_another_address_waits_for_the_old_one(void **state)
 	assert_stands(f->keyboard, "vm1", "host", "pending");
 	assert_true(vm_ends(f, "vm1"));
 	assert_true(f->vm1->started);
-	vms_stand(f);
+	turn_ends();
 	settle(f);
 	assert_stands(f->keyboard, "vm1", "host", "claimed");
 	vm_is(f->vm1, true);
@@ -384,7 +384,7 @@ static void a_refused_reload_changes_nothing(void **state)
 	assert_int_equal(reload_with(f, "[vm vm2]\nadress = 10.77.0.1\n", NULL), CONFIG_BAD);
 	assert_int_equal(reload_with(f, "[vm vm2]\n[network]\nisolate = yes\n", NULL), CONFIG_BAD);
 	assert_int_equal(reload_with(f, without_vm1, "permit all\n"), CONFIG_BAD);
-	assert_ptr_equal(vm_find(&f->vms, "vm1"), f->vm1);
+	assert_ptr_equal(vm_find(&f->rooms.vms, "vm1"), f->vm1);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_int_equal(threads(), 3);
 }

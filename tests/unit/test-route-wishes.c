@@ -273,7 +273,7 @@ static void a_wish_with_an_end_ends(void **state)
 	assert_answer(f, ROUTE_DONE, "keyboard: vm1 -> vm2");
 	assert_by(f->keyboard, "vm2", "command");
 	while (!thread_of(f->keyboard)->taking)
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	settle(f);
 	assert_by(f->keyboard, "vm1", "assignment");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -292,7 +292,7 @@ static void an_end_holds_after_a_restart(void **state)
 	started(f);
 	settle(f);
 	while (!strcmp(route_wanted(f->keyboard).target, "vm1"))
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	settle(f);
 	assert_stands(f->keyboard, "host", "host", "present");
 }
@@ -305,8 +305,8 @@ static void a_newer_command_has_no_end_of_the_older(void **state)
 	say_with(f, ask, "keyboard");
 	settle(f);
 	say(f, ROUTE_ATTACH, "keyboard", f->vm1);
-	assert_int_equal(wishes_next_end(&f->books.now.list[WISHES_COMMANDS]), 0);
-	assert_false(loop_watching(&f->books.end));
+	assert_int_equal(wishes_next_end(&f->rooms.books.now.list[WISHES_COMMANDS]), 0);
+	assert_false(loop_watching(&f->rooms.books.end));
 }
 
 static void ring(void *ctx, int res _unused_)
@@ -335,9 +335,9 @@ static void an_end_that_no_clock_reaches(void **state)
 	settle(f);
 	assert_by(f->keyboard, "vm1", "command");
 	/* It wakes nobody meanwhile. */
-	loop_watch_time(f->core.loop, &bell, 50 * 1000 * 1000, ring, &rang);
+	loop_watch_time(f->rooms.core.loop, &bell, 50 * 1000 * 1000, ring, &rang);
 	while (!rang) {
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 		turns++;
 	}
 	assert_true(turns < 20);
@@ -385,7 +385,7 @@ static void dry_run_changes_nothing(void **state)
 	assert_false(asks_open(f->keyboard));
 	assert_false(file_says(f, "wishes", "vm1"));
 	assert_false(file_says(f, "reserved", "host"));
-	assert_string_equal(f->books.undo_text, "");
+	assert_string_equal(f->rooms.books.undo_text, "");
 	assert_by(f->keyboard, "host", "default");
 }
 

@@ -48,7 +48,7 @@ static void what_fails_without_a_command_is_tried_again(void **state)
 	node_opens(f->keyboard, -EIO);
 	assert_stands(f->keyboard, "vm1", "host", "failed");
 	while (!asks_open(f->keyboard)) /* a second later */
-		loop_turn(f->core.loop, true);
+		rooms_turn(&f->rooms, true);
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
@@ -99,7 +99,7 @@ static void told_to_end_it_forgets_what_a_process_goes_on_with(void **state)
 	imports(f->keyboard, f->vm1);
 	assert_stands(f->keyboard, "vm1", "vm1", "attached");
 	/* As vms_leave() does, and devices are forgotten after it. */
-	f->core.stopping = true;
+	f->rooms.core.stopping = true;
 	thread_of(f->keyboard)->in = NULL;
 	f->vm1->guest = guest_free(f->vm1->guest);
 	unplug(f->keyboard);
@@ -335,7 +335,7 @@ static void panic_brings_keyboards_and_mice_to_the_host(void **state)
 	drivers_probe(f->keyboard, 0);
 	assert_stands(f->keyboard, "host", "host", "present");
 	/* Nothing waits for an answer any more. */
-	assert_true(list_empty(&f->commands.calls));
+	assert_true(list_empty(&f->rooms.commands.calls));
 }
 
 static void panic_finds_what_is_wished_into_a_guest_that_is_away(void **state)
@@ -345,7 +345,7 @@ static void panic_finds_what_is_wished_into_a_guest_that_is_away(void **state)
 	f->keyboard->classes = 1u << USB_CLASS_HID_KEYBOARD;
 	vm_is(f->vm2, false);
 	command(f, f->vm2, -1);
-	hotkey_struck(&f->commands, f->keyboard, HOTKEY_PANIC);
+	hotkey_struck(&f->rooms.commands, f->keyboard, HOTKEY_PANIC);
 	assert_stands(f->keyboard, "host", "host", "present");
 }
 
@@ -368,7 +368,7 @@ static void next_goes_round_the_guests_that_are_there(void **state)
 	strike(f, HOTKEY_NEXT);
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_false(thread_of(f->keyboard)->taking);
-	assert_true(list_empty(&f->commands.calls));
+	assert_true(list_empty(&f->rooms.commands.calls));
 }
 
 int main(void)

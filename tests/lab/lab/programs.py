@@ -17,9 +17,10 @@ PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def build(name):
-    """Path of tests/lab/programs/NAME.c, built; built again only when its source changes."""
+    """Path of tests/lab/programs/NAME.c, built; built again only when its source or a header beside it changes."""
     source = paths.LAB / "programs" / f"{name}.c"
-    key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    read = (source, *sorted(source.parent.glob("*.h")))
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in read)).hexdigest()[:12]
     binary = paths.cache("programs") / f"{name}-{machine.NAME}-{key}"
     if not binary.exists():
         partial = binary.with_suffix(".new")

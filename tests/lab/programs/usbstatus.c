@@ -9,9 +9,7 @@
  * A line has what each step came to: a URB's status and bytes as -32/0, or what a call gave back,
  * as -32. Numbers are Linux's. What was wrong beside that is said in words.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/usb/ch9.h>
 #include <linux/usbdevice_fs.h>
 #include <poll.h>
@@ -22,6 +20,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "by-serial.h"
 
 /* As in awkward.c. */
 enum { SEND = 1, TAKE, HALT, DONE, SHORT, REFUSE, IGNORE };
@@ -35,45 +35,6 @@ enum { BULK_IN = 1, BULK_OUT, INTERRUPT_IN, ENDPOINTS = INTERRUPT_IN };
 static int fd;
 static unsigned char addresses[ENDPOINTS + 1]; /* which the gadget's controller has chosen */
 static unsigned char data[MOST], answer[1024];
-
-static int read_text(const char *device, const char *name, char *text, size_t size)
-{
-	char path[512];
-	ssize_t n;
-	int file;
-
-	snprintf(path, sizeof(path), "/sys/bus/usb/devices/%s/%s", device, name);
-	file = open(path, O_RDONLY);
-	if (file < 0)
-		return -1;
-	n = read(file, text, size - 1);
-	close(file);
-	if (n < 0)
-		return -1;
-	text[n] = 0;
-	text[strcspn(text, "\n")] = 0;
-	return 0;
-}
-
-static int open_device(const char *serial)
-{
-	DIR *dir = opendir("/sys/bus/usb/devices");
-	char text[256], bus[32], number[32], path[128];
-	struct dirent *entry;
-	int found = -1;
-
-	while (found < 0 && dir && (entry = readdir(dir))) {
-		if (read_text(entry->d_name, "serial", text, sizeof(text)) ||
-		    strcmp(text, serial) || read_text(entry->d_name, "busnum", bus, sizeof(bus)) ||
-		    read_text(entry->d_name, "devnum", number, sizeof(number)))
-			continue;
-		snprintf(path, sizeof(path), "/dev/bus/usb/%03d/%03d", atoi(bus), atoi(number));
-		found = open(path, O_RDWR);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
 
 /* The endpoints in the order of the descriptors. */
 static int find_endpoints(void)

@@ -12,9 +12,7 @@
  *							but "done"
  * The device is looked up again for each case, because a case may leave it with another number.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/usbdevice_fs.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,6 +23,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "by-serial.h"
 
 struct usbtest_param {
 	uint32_t test_num;
@@ -37,45 +37,6 @@ struct usbtest_param {
 };
 
 #define USBTEST_REQUEST _IOWR('U', 100, struct usbtest_param)
-
-static int read_text(const char *device, const char *name, char *text, size_t size)
-{
-	char path[512];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/usb/devices/%s/%s", device, name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, size - 1);
-	close(fd);
-	if (n < 0)
-		return -1;
-	text[n] = 0;
-	text[strcspn(text, "\n")] = 0;
-	return 0;
-}
-
-static int open_device(const char *serial)
-{
-	DIR *dir = opendir("/sys/bus/usb/devices");
-	struct dirent *entry;
-	char text[256], bus[32], number[32], path[128];
-	int fd = -1;
-
-	while (fd < 0 && dir && (entry = readdir(dir))) {
-		if (read_text(entry->d_name, "serial", text, sizeof(text)) ||
-		    strcmp(text, serial) || read_text(entry->d_name, "busnum", bus, sizeof(bus)) ||
-		    read_text(entry->d_name, "devnum", number, sizeof(number)))
-			continue;
-		snprintf(path, sizeof(path), "/dev/bus/usb/%03d/%03d", atoi(bus), atoi(number));
-		fd = open(path, O_RDWR);
-	}
-	if (dir)
-		closedir(dir);
-	return fd;
-}
 
 /* In a process of its own: what never ends costs that process. */
 static void run_case(const char *serial, struct usbtest_param param, const char *name)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A device that the daemon says is this guest's, for routes.c (its way here) and let_go.c (its way out). */
+/* A device that the daemon says is this guest's, for attachments.c (its way here) and let_go.c (its way out). */
 #pragma once
 
 #include "agent/agent.h"
 
-enum route_state { WAITING, CONNECTING, ASKING, STARTING, THERE };
+enum attachment_state { WAITING, CONNECTING, ASKING, STARTING, THERE };
 
-struct route {
+struct attachment {
 	struct list link;
 	char busid[AGENT_NAME_SIZE], alias[AGENT_NAME_SIZE];
 	enum agent_speed speed;
@@ -14,7 +14,7 @@ struct route {
 	bool held; /* the daemon says that something in this guest has it */
 	bool told; /* on this connection to the daemon */
 	bool needs_port;
-	enum route_state state;
+	enum attachment_state state;
 	uint64_t due_ns;      /* WAITING: to try; CONNECTING, ASKING: too late; else: to look */
 	uint64_t complain_ns; /* STARTING: it takes too long */
 	unsigned failures;
@@ -30,12 +30,13 @@ struct route {
 	char said[AGENT_TEXT_SIZE];
 };
 
-void route_say(struct agent *agent, const struct route *route, enum agent_verb verb);
-const char *route_name(const struct route *route);
-void route_take_off(struct agent *agent, unsigned number);
-void route_forget(struct agent *agent, struct route *route);
+void attachment_say(struct agent *agent, const struct attachment *attachment, enum agent_verb verb);
+const char *attachment_name(const struct attachment *attachment);
+void attachment_take_off(struct agent *agent, unsigned number);
+void attachment_forget(struct agent *agent, struct attachment *attachment);
 
 /* let_go.c */
-void routes_hands(struct agent *agent);
-bool route_was_let_go(struct agent *agent, const struct route *route, const struct vhci_port *port);
-bool route_lets_go(struct agent *agent, struct route *route);
+void attachments_hands(struct agent *agent);
+bool attachment_was_let_go(struct agent *agent, const struct attachment *attachment,
+			   const struct vhci_port *port);
+bool attachment_lets_go(struct agent *agent, struct attachment *attachment);
