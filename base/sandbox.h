@@ -11,6 +11,7 @@
  *      has their lists in its own.
  *   6. vm-start: a VM's own process before it serves; may read files, make its ring.
  *   7. vm: the same while it serves; no file, no socket, no process, no ring; usbfs by a descriptor.
+ *   8. libvirt: the helper beside control, as its unit starts it; Unix sockets to libvirt and to control.
  *
  * A stage is made of four parts, in this order, each for good and each kept by children:
  * sandbox_become() (whose ids), sandbox_keep_caps() (capabilities), sandbox_files() (Landlock: which
@@ -35,6 +36,7 @@ enum sandbox_stage {
 	SANDBOX_STARTER,
 	SANDBOX_VM_START,
 	SANDBOX_VM,
+	SANDBOX_LIBVIRT,
 	SANDBOX_STAGES
 };
 

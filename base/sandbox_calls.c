@@ -44,7 +44,8 @@
 #define T   (1u << SANDBOX_STARTER)
 #define S   (1u << SANDBOX_VM_START)
 #define V   (1u << SANDBOX_VM)
-#define ALL (B | X | C | T | S | V)
+#define L   (1u << SANDBOX_LIBVIRT)
+#define ALL (B | X | C | T | S | V | L)
 
 /* ------------------------------------------------------------- arguments */
 
@@ -64,6 +65,7 @@ struct argument {
 	const uint32_t *values;
 	size_t n;
 	bool fatal; /* else the process ends */
+	bool quiet; /* else it is refused with EPERM, and nothing is said of it */
 };
 
 #define VALUES(...) \
@@ -73,6 +75,8 @@ static const struct argument unix_only = {ONE_OF, 0, VALUES(AF_UNIX)};
 static const struct argument no_code = {WITHOUT, 2, VALUES(PROT_EXEC)};
 /* Newer libc blocks signals while it forks, so that a refusal would end the process there and not here. */
 static const struct argument thread_only = {WITH, 0, VALUES(CLONE_THREAD), .fatal = true};
+/* libvirt's library would start a daemon of a user's own, and goes on without. */
+static const struct argument no_child = {WITH, 0, VALUES(CLONE_THREAD), .quiet = true};
 static const struct argument no_namespace = {WITHOUT, 0,
 					     VALUES(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
 						    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
@@ -142,11 +146,11 @@ static const struct call calls[] = {
 	{__NR_io_uring_enter, C | S | V},
 	{__NR_read, ALL},
 	{__NR_write, ALL},
-	{__NR_readv, C | S | V},
-	{__NR_writev, C | S | V},
+	{__NR_readv, C | S | V | L},
+	{__NR_writev, C | S | V | L},
 	{__NR_close, ALL},
 	{__NR_fcntl, ALL, &plain_fcntl},
-	{__NR_lseek, B | C | S | V},
+	{__NR_lseek, B | C | S | V | L},
 	{__NR_futex, ALL},
 	{__NR_ppoll, ALL},
 	{__NR_clock_gettime, ALL},
@@ -173,37 +177,38 @@ static const struct call calls[] = {
 	{__NR_mmap, ALL, &no_code},
 	{__NR_mprotect, ALL, &no_code},
 	{__NR_munmap, ALL},
-	{__NR_mremap, B | C | S | V},
+	{__NR_mremap, B | C | S | V | L},
 	{__NR_madvise, ALL},
 
 	/* Threads: for calls that block, and a guest's. Arenas of malloc() ask how many CPUs there are. */
 	{__NR_clone, B | C | S | V, &thread_only},
+	{__NR_clone, L, &no_child},
 	{__NR_set_robust_list, ALL},
 	{__NR_rseq, ALL},
 	{__NR_sched_yield, ALL},
-	{__NR_sched_getaffinity, B | C | S | V},
+	{__NR_sched_getaffinity, B | C | S | V | L},
 	{__NR_sched_setscheduler, S | V},
 	{__NR_sched_get_priority_min, S | V},
 	{__NR_prlimit64, S | V, &own_limits},
-	{__NR_sysinfo, B | C | S | V},
+	{__NR_sysinfo, B | C | S | V | L},
 	{__NR_prctl, T | S},
-	{__NR_prctl, B | X | C | V, &name_only},
+	{__NR_prctl, B | X | C | V | L, &name_only},
 
 	/* What descriptors tell, and pass on. */
 	{__NR_fstat, ALL},
-	{__NR_fstatfs, B | C | S | V},
+	{__NR_fstatfs, B | C | S | V | L},
 	{__NR_recvmsg, ALL},
 	{__NR_sendmsg, ALL},
 	{__NR_recvfrom, ALL},
 	{__NR_sendto, ALL},
 	{__NR_accept4, C | S | V},
-	{__NR_shutdown, X | C | S | V},
-	{__NR_getsockopt, C | S | V},
-	{__NR_setsockopt, C | S | V},
-	{__NR_getpeername, C | S | V},
-	{__NR_getsockname, C | S | V},
-	{__NR_pipe2, B | X | C | S | V},
-	{__NR_eventfd2, C | S | V},
+	{__NR_shutdown, X | C | S | V | L},
+	{__NR_getsockopt, C | S | V | L},
+	{__NR_setsockopt, C | S | V | L},
+	{__NR_getpeername, C | S | V | L},
+	{__NR_getsockname, C | S | V | L},
+	{__NR_pipe2, B | X | C | S | V | L},
+	{__NR_eventfd2, C | S | V | L},
 	{__NR_timerfd_create, S | V},
 	{__NR_timerfd_settime, S | V},
 	{__NR_memfd_create, C | S},
@@ -213,29 +218,29 @@ static const struct call calls[] = {
 	{__NR_pidfd_open, C | T},
 
 	/* Sockets of its own. */
-	{__NR_socket, C, &unix_only},
+	{__NR_socket, C | L, &unix_only},
 	{__NR_socketpair, C | S | V, &unix_only},
 	{__NR_bind, C},
 	{__NR_listen, C | S | V},
-	{__NR_connect, C},
+	{__NR_connect, C | L},
 
 	/* Rings: a guest's, and its bells' (bell.h), one for each link, too. Control's stands by then. */
 	{__NR_io_uring_setup, X | S | V},
 	{__NR_io_uring_register, X | S | V},
 
 	/* Files. Landlock and their modes say which ones. */
-	{__NR_openat, B | C | S},
+	{__NR_openat, B | C | S | L},
 	{__NR_openat, V, &in_vain},
-	{__NR_newfstatat, B | C | S},
-	{__NR_statx, B | C | S},
-	{__NR_readlinkat, B | C | S},
+	{__NR_newfstatat, B | C | S | L},
+	{__NR_statx, B | C | S | L},
+	{__NR_readlinkat, B | C | S | L},
 	{__NR_readlinkat, V, &in_vain},
-	{__NR_faccessat, B | C | S},
-	{__NR_faccessat2, B | C | S},
-	{__NR_getdents64, B | C | S},
-	{__NR_getcwd, B | C | S},
-	{__NR_pread64, B | C | S | V},
-	{__NR_statfs, B | C | S},
+	{__NR_faccessat, B | C | S | L},
+	{__NR_faccessat2, B | C | S | L},
+	{__NR_getdents64, B | C | S | L},
+	{__NR_getcwd, B | C | S | L},
+	{__NR_pread64, B | C | S | V | L},
+	{__NR_statfs, B | C | S | L},
 	{__NR_statfs, V, &in_vain},
 	{__NR_unlinkat, C},
 	{__NR_mkdirat, C},
@@ -255,7 +260,7 @@ static const struct call calls[] = {
 	{__NR_dup3, X},
 	{__NR_close_range, X},
 
-	{__NR_uname, C | S | V},
+	{__NR_uname, C | S | V | L},
 	/* A VM's process is then in the next stage. */
 	{__NR_seccomp, S},
 
@@ -264,11 +269,11 @@ static const struct call calls[] = {
 	{__NR_dup2, X},
 	{__NR_poll, ALL},
 	{__NR_time, ALL},
-	{__NR_open, B | C | S},
-	{__NR_stat, B | C | S},
-	{__NR_lstat, B | C | S},
-	{__NR_access, B | C | S},
-	{__NR_readlink, B | C | S},
+	{__NR_open, B | C | S | L},
+	{__NR_stat, B | C | S | L},
+	{__NR_lstat, B | C | S | L},
+	{__NR_access, B | C | S | L},
+	{__NR_readlink, B | C | S | L},
 	{__NR_readlink, V, &in_vain},
 	{__NR_unlink, C},
 	{__NR_mkdir, C},
@@ -382,6 +387,8 @@ static void add_argument(struct filter *f, const struct argument *a, uint32_t re
 	/* Both kinds of machine are little-endian: the low word comes first. */
 	if (a->fatal)
 		refuse = SECCOMP_RET_KILL_PROCESS;
+	if (a->quiet)
+		refuse = SECCOMP_RET_ERRNO | EPERM;
 	add_load(f, args + a->index * sizeof(uint64_t));
 	switch (a->judge) {
 	case ONE_OF:

@@ -246,11 +246,19 @@ static void on_import_asked(void *ctx, struct vm *vm, uint32_t client, const cha
 	exports_import_asked(&rooms->routing, vm, client, busid);
 }
 
+static void on_connection_lost(void *ctx, struct vm *vm, const struct guest_peer *peer)
+{
+	struct rooms *rooms = ctx;
+
+	old_sessions_lost(&rooms->routing, vm, peer);
+}
+
 static const struct vms_ops vms_ops = {
 	.made = on_vm_made,
 	.freed = on_vm_freed,
 	.silenced = on_vm_silenced,
 	.import_asked = on_import_asked,
+	.connection_lost = on_connection_lost,
 };
 
 static bool guest_takes(void *ctx _unused_, const struct vm *vm)

@@ -355,7 +355,7 @@ void clients_end(struct guest *guest)
 		if (c->state == CLIENT_NONE || c->state == CLIENT_ASKED_GONE)
 			continue;
 		if (!guest->link_up)
-			stream_drop(&c->stream);
+			guest_net_cut(guest, &c->stream);
 		if (c->state != CLIENT_NONE)
 			client_free(c);
 	}

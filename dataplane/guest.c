@@ -149,6 +149,7 @@ void guest_mac_changed(struct guest *guest)
 		return;
 	for (unsigned i = 0; i < sizeof(guest->mac); i++)
 		guest->mac[i] = (uint8_t)(mac >> (8 * (5 - i)));
+	guest_net_card(guest);
 	guest_tell_link(guest, (word & ~LINK_MAC) | mac);
 }
 

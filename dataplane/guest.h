@@ -79,6 +79,8 @@ struct guest_events {
 	/* The guest's agent has connected, or is there after guest_agents_left(): guest_agent() once. */
 	void (*agent_asked)(void *ctx);
 	void (*ended)(void *ctx); /* the thread has let go of everything */
+	/* Control only: its process has died, and a client of its guest had this connection. */
+	void (*connection_lost)(void *ctx, const struct guest_peer *peer);
 	/* Its guest sends from another MAC than its own; guest_mac_granted() is the answer. */
 	void (*mac_wanted)(void *ctx, const uint8_t mac[6]);
 	/* A link to another guest's card; guest_link() brings it, if it may have one. */

@@ -12,11 +12,6 @@
 #include "vhost_user_net/net_frame.h"
 #include "vhost_user_net/tcp.h"
 
-struct hang_up {
-	struct list link;
-	struct tcp_peer peer;
-};
-
 /* ------------------------------------------------------------- what TCP asks for */
 
 static int net_frame(void *ctx, const struct net_offload *offload, const struct iovec *parts,
@@ -97,7 +92,6 @@ int guest_net_init(struct guest *guest)
 	struct tcp_config config = {0};
 	int r;
 
-	list_init(&net->hang_ups);
 	net->timer_at = TCP_NEVER;
 	memcpy(config.mac, net_daemon_mac, sizeof(config.mac));
 	memcpy(config.address4, &guest->cfg.daemon, sizeof(config.address4));
@@ -108,12 +102,6 @@ int guest_net_init(struct guest *guest)
 	if (r == 0)
 		r = guest_services_listen(net->tcp);
 	return r;
-}
-
-static void forget_first(struct guest_net *net)
-{
-	free(list_entry(list_pop(&net->hang_ups), struct hang_up, link));
-	net->n_hang_ups--;
 }
 
 /**
@@ -128,28 +116,15 @@ void guest_net_deinit(struct guest *guest)
 		return;
 	loop_cancel(guest->loop, &net->timer);
 	net->tcp = tcp_free(net->tcp);
-	while (net->n_hang_ups)
-		forget_first(net);
 }
 
 /* ------------------------------------------------------------- dead connections */
 
-static void remember(struct guest *guest, const struct tcp_peer *peer)
+static void hang_up(struct guest *guest, const struct tcp_peer *peer)
 {
-	struct guest_net *net = &guest->net;
-	struct hang_up *h = malloc(sizeof(*h));
-
-	if (!h) {
-		log_warning("%s: no memory to tell its guest that a connection is dead; it may "
-			    "keep a device that is dead",
-			    guest->cfg.name);
-		return;
-	}
-	if (net->n_hang_ups == GUEST_HANG_UPS)
-		forget_first(net);
-	h->peer = *peer;
-	list_append(&net->hang_ups, &h->link);
-	net->n_hang_ups++;
+	tcp_hang_up(guest->net.tcp, peer);
+	log_limited(&guest->client_limit, LOG_LEVEL_INFO,
+		    "%s: its guest is told that a connection is dead", guest->cfg.name);
 }
 
 /**
@@ -166,25 +141,7 @@ void guest_net_cut(struct guest *guest, struct stream *stream)
 		return;
 	tcp_peer(stream->connection, &peer);
 	stream_drop(stream);
-	remember(guest, &peer);
-}
-
-static void hang_up_all(struct guest *guest)
-{
-	static const uint8_t unknown[6];
-	struct guest_net *net = &guest->net;
-
-	if (!memcmp(guest->mac, unknown, sizeof(unknown)))
-		return;
-	while (net->n_hang_ups) {
-		const struct hang_up *h =
-			list_entry(list_first(&net->hang_ups), struct hang_up, link);
-
-		if (tcp_hang_up(net->tcp, &h->peer, guest->mac, guest->now) != TCP_FRAME_SENT)
-			return;
-		log_info("%s: hung up a connection that is dead", guest->cfg.name);
-		forget_first(net);
-	}
+	hang_up(guest, &peer);
 }
 
 /* A dead connection that control knows of. */
@@ -201,7 +158,7 @@ static void hang_up_delivered(struct letter *letter)
 		.v6 = told->peer.v6, .port = told->peer.port, .local_port = USBIP_PORT};
 
 	memcpy(peer.address, told->peer.address, sizeof(peer.address));
-	remember(told->guest, &peer);
+	hang_up(told->guest, &peer);
 	free(told);
 }
 
@@ -239,9 +196,21 @@ int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
  */
 void guest_net_link(struct guest *guest, bool up, unsigned takes)
 {
-	if (up)
-		tcp_set_offloads(guest->net.tcp, takes & NET_TAKES_CSUM, takes & NET_TAKES_TSO4,
-				 takes & NET_TAKES_TSO6);
+	if (!up)
+		return;
+	tcp_set_offloads(guest->net.tcp, takes & NET_TAKES_CSUM, takes & NET_TAKES_TSO4,
+			 takes & NET_TAKES_TSO6);
+	tcp_set_card(guest->net.tcp, guest->mac);
+	tcp_dead_again(guest->net.tcp);
+}
+
+/**
+ * guest_net_card() - the card has another MAC, or none
+ * @guest:	whose
+ */
+void guest_net_card(struct guest *guest)
+{
+	tcp_set_card(guest->net.tcp, guest->mac);
 }
 
 /**
@@ -286,8 +255,6 @@ void guest_net_flush(struct guest *guest)
 {
 	if (!guest->link_up)
 		return;
-	if (guest->net.n_hang_ups)
-		hang_up_all(guest);
 	tcp_flush(guest->net.tcp, guest->now);
 	set_timer(guest);
 }

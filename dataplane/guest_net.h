@@ -5,14 +5,13 @@
  * A connection may end with the card (a guest counts as alive while its rings run), or with a
  * process that dies. The guest's kernel may still take it for alive, and would keep a dead device
  * for ever. So such connections are *hung up* when the card is up again: the guest is told that
- * they are dead.
+ * they are dead (vhost_user_net/tcp_dead.c).
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/loop.h"
 
 struct guest;
@@ -20,19 +19,16 @@ struct net_frame;
 struct stream;
 struct tcp;
 
-#define GUEST_HANG_UPS 64 /* the oldest is forgotten for a newer one */
-
 struct guest_net {
 	struct tcp *tcp;
 	struct loop_watch timer;
 	uint64_t timer_at; /* ns; UINT64_MAX: it is not set */
-	struct list hang_ups;
-	unsigned n_hang_ups;
 };
 
 int guest_net_init(struct guest *guest);
 void guest_net_deinit(struct guest *guest);
 void guest_net_link(struct guest *guest, bool up, unsigned takes);
+void guest_net_card(struct guest *guest);
 void guest_net_frame(struct guest *guest, const struct net_frame *frame);
 void guest_net_flush(struct guest *guest);
 void guest_net_cut(struct guest *guest, struct stream *stream);

@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 #include "vhost_user_net/net_frame.h"
-#include "vhost_user_net/tcp_isn.h"
 #include "vhost_user_net/tcp_private.h"
 
 static_assert(sizeof(struct tcp) <= TCP_MEMORY, "what a guest's TCP costs is what tcp.h says");
@@ -110,6 +109,12 @@ static void refuse(struct tcp *tcp, const struct tcp_segment *s)
 	tcp_send_reply(tcp, &s->path, &said);
 }
 
+static void strange(struct tcp *tcp, const struct tcp_segment *s)
+{
+	tcp_dead_arrived(tcp, s);
+	refuse(tcp, s);
+}
+
 static bool listens(const struct tcp *tcp, uint16_t port)
 {
 	for (unsigned i = 0; i < tcp->n_ports; i++)
@@ -190,7 +195,7 @@ void tcp_input(struct tcp *tcp, const struct net_frame *frame, uint64_t now)
 	else if (opens(tcp, &s))
 		tcp_connection_syn(tcp, &s);
 	else
-		refuse(tcp, &s);
+		strange(tcp, &s);
 }
 
 /**
@@ -241,39 +246,8 @@ void tcp_drop_all(struct tcp *tcp)
 		tcp_drop(&tcp->slot[i]);
 	for (unsigned i = 0; i < TCP_TIME_WAITS; i++)
 		tcp->time_wait[i].until = 0;
+	tcp_dead_forget(tcp);
 	tcp->deadline = TCP_NEVER;
-}
-
-/**
- * tcp_hang_up() - tell the guest that a connection which nobody here knows any more is dead
- * @tcp:	the guest's
- * @peer:	between whom it was
- * @mac:	the guest's card
- * @now:	ns
- *
- * A SYN between the same two ends makes a guest that believes in the connection acknowledge what it
- * believes in (RFC 9293, 3.5.1, half-open connections; RFC 5961, 4.2), and that is met with the reset
- * that ends it. One that does not answers with a reset itself.
- *
- * Return: TCP_FRAME_SENT; TCP_FRAME_FULL, to be called again when the guest has room.
- */
-int tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer, const uint8_t mac[6], uint64_t now)
-{
-	struct tcp_path path = {.v6 = peer->v6, .peer_port = peer->port, .port = peer->local_port};
-	struct tcp_said said = {
-		.flags = TCP_SYN,
-		.window = peer->v6 ? TCP_MSS6 : TCP_MSS4,
-		.wscale = -1,
-		.csum = tcp->csum,
-	};
-
-	memcpy(path.mac, mac, sizeof(path.mac));
-	memcpy(path.peer, peer->address, peer->v6 ? 16 : 4);
-	/* By now it is one that is known. */
-	if (tcp_table_find(tcp, &path))
-		return TCP_FRAME_SENT;
-	said.seq = tcp_isn(tcp->cfg.key, &path, now);
-	return tcp_send_reply(tcp, &path, &said);
 }
 
 /**

@@ -52,6 +52,8 @@
 #define TCP_HALF_OPEN	16  /* of these; the oldest makes room for a newer one */
 #define TCP_TIME_WAITS	64  /* records of closed connections; the oldest goes first */
 #define TCP_PORTS	4   /* that are listened to */
+#define TCP_DEADS	64  /* that are hung up; the oldest makes room for a newer one */
+#define TCP_DEAD_TRIES	12  /* how often the guest is told of one: for six minutes */
 #define TCP_PARTS	128 /* pieces of one frame to the guest */
 #define TCP_MEMORY	(64u << 10)
 
@@ -126,6 +128,7 @@ struct tcp_counters {
 	uint64_t forced_final; /* acknowledged though not named final: tcp_hold_final() */
 	uint64_t full;	       /* ops->frame() had no room */
 	uint64_t half_open_evicted, no_slot;
+	uint64_t hang_ups; /* SYNs of tcp_hang_up() */
 };
 
 /* What a user may know of a connection. */
@@ -146,7 +149,9 @@ void tcp_input(struct tcp *tcp, const struct net_frame *frame, uint64_t now);
 bool tcp_flush(struct tcp *tcp, uint64_t now);
 uint64_t tcp_deadline(struct tcp *tcp);
 void tcp_drop_all(struct tcp *tcp);
-int tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer, const uint8_t mac[6], uint64_t now);
+void tcp_set_card(struct tcp *tcp, const uint8_t mac[6]);
+void tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer);
+void tcp_dead_again(struct tcp *tcp);
 void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);
 
 void tcp_set_user(struct tcp_connection *c, void *user);

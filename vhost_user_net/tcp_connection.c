@@ -61,6 +61,7 @@ void tcp_connection_syn(struct tcp *tcp, const struct tcp_segment *s)
 {
 	unsigned least = s->path.v6 ? TCP_MSS_DEFAULT6 : TCP_MSS_DEFAULT4;
 	struct tcp_connection *c;
+	uint32_t iss;
 
 	if (tcp->n_half_open == TCP_HALF_OPEN) {
 		c = list_entry(list_first(&tcp->half_open), struct tcp_connection, half_open);
@@ -81,7 +82,9 @@ void tcp_connection_syn(struct tcp *tcp, const struct tcp_segment *s)
 	c->state = TCP_STATE_SYN_RECEIVED;
 	list_append(&tcp->half_open, &c->half_open);
 	tcp->n_half_open++;
-	c->iss = c->snd_una = c->snd_nxt = c->snd_max = tcp_isn(tcp->cfg.key, &s->path, tcp->now);
+	iss = tcp_isn(tcp->cfg.key, &s->path, tcp->now);
+	tcp_dead_opens(tcp, &s->path, &iss);
+	c->iss = c->snd_una = c->snd_nxt = c->snd_max = iss;
 	tcp_connection_init(c, &s->path);
 	c->irs = s->seq;
 	c->rcv_nxt = c->rcv_final = c->rcv_acked = c->rcv_adv = s->seq + 1;

@@ -13,6 +13,7 @@
  *   tcp_send.c        the queue to the guest, and what may leave now
  *   tcp_loss.c        acknowledgements of it, round trips, loss, the congestion window
  *   tcp_timer.c       deadlines
+ *   tcp_dead.c        connections of a process that has died
  *   tcp_state.c       a connection written down
  *   tcp_segment.c, tcp_isn.c  pure helpers
  */
@@ -144,6 +145,16 @@ struct tcp_time_wait {
 	uint64_t until; /* 0: free */
 };
 
+/* A connection of a process that has died: tcp_dead.c. */
+struct tcp_dead {
+	struct tcp_path path;
+	uint32_t iss;	/* of our SYN */
+	unsigned tries; /* SYNs that the guest was sent */
+	unsigned backoff;
+	uint64_t at;	/* when the next one is due; 0: the record is free */
+	uint64_t order; /* the how manieth */
+};
+
 /* One run of bytes behind a hole. */
 struct tcp_hold {
 	struct tcp_connection *owner; /* NULL: none are kept */
@@ -172,11 +183,17 @@ struct tcp {
 	struct tcp_time_wait time_wait[TCP_TIME_WAITS];
 	unsigned newest_time_wait;
 	struct tcp_hold hold;
+	uint8_t card[6]; /* the guest's, for frames of no connection */
+	bool has_card;
+	struct tcp_dead dead[TCP_DEADS];
+	unsigned n_dead;
+	uint64_t n_ever_dead;
 	/* For the length of one call. */
 	struct iovec in[VU_SEGMENTS + 1], out[TCP_PARTS + 1];
 };
 
 /* tcp_table.c */
+bool tcp_same_path(const struct tcp_path *a, const struct tcp_path *b);
 struct tcp_connection *tcp_table_find(struct tcp *tcp, const struct tcp_path *path);
 struct tcp_connection *tcp_table_take(struct tcp *tcp, const struct tcp_path *path);
 void tcp_table_give(struct tcp_connection *c);
@@ -232,3 +249,10 @@ void tcp_timer_set(struct tcp_connection *c, uint64_t *deadline, uint64_t at);
 void tcp_timer_retransmit(struct tcp_connection *c);
 uint64_t tcp_timer_first(struct tcp *tcp);
 void tcp_timer_run(struct tcp *tcp);
+
+/* tcp_dead.c */
+void tcp_dead_run(struct tcp *tcp);
+uint64_t tcp_dead_first(const struct tcp *tcp);
+void tcp_dead_arrived(struct tcp *tcp, const struct tcp_segment *s);
+void tcp_dead_opens(struct tcp *tcp, const struct tcp_path *path, uint32_t *iss);
+void tcp_dead_forget(struct tcp *tcp);

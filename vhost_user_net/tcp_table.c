@@ -10,9 +10,15 @@
 
 #include "vhost_user_net/tcp_private.h"
 
-static bool same_path(const struct tcp_path *a, const struct tcp_path *b)
+/**
+ * tcp_same_path() - whether two paths are one
+ * @a:	the one
+ * @b:	the other
+ *
+ * The card's address is not part of it: a bond of the guest may change cards.
+ */
+bool tcp_same_path(const struct tcp_path *a, const struct tcp_path *b)
 {
-	/* The card's address is not part of it: a bond of the guest may change cards. */
 	return a->peer_port == b->peer_port && a->port == b->port && a->v6 == b->v6 &&
 	       !memcmp(a->peer, b->peer, sizeof(a->peer));
 }
@@ -38,7 +44,7 @@ static_assert(TCP_CONNECTIONS < 255, "a slot's number fits a byte");
 struct tcp_connection *tcp_table_find(struct tcp *tcp, const struct tcp_path *path)
 {
 	for (unsigned i = *bucket_of(tcp, path); i; i = tcp->slot[i - 1].next)
-		if (same_path(&tcp->slot[i - 1].path, path))
+		if (tcp_same_path(&tcp->slot[i - 1].path, path))
 			return &tcp->slot[i - 1];
 	return NULL;
 }
@@ -128,7 +134,7 @@ struct tcp_time_wait *tcp_table_waiting(struct tcp *tcp, const struct tcp_path *
 	for (unsigned i = 0; i < TCP_TIME_WAITS; i++) {
 		struct tcp_time_wait *w = &tcp->time_wait[i];
 
-		if (w->until > tcp->now && same_path(&w->path, path))
+		if (w->until > tcp->now && tcp_same_path(&w->path, path))
 			return w;
 	}
 	return NULL;

@@ -2,7 +2,7 @@
 /*
  * A connection's three deadlines: what was sent is not acknowledged, or can't be sent (RFC 6298,
  * and RFC 9293, 3.8.6.1: one timer does for both); an acknowledgement waits for an answer; the
- * guest is given up.
+ * guest is given up. Dead connections have deadlines of their own (tcp_dead.c).
  *
  * All of them together have one lower bound, tcp->deadline. Putting a deadline off does not move
  * the bound, so it writes only one word. At a turn's end the bound is computed again: else most
@@ -77,7 +77,7 @@ uint64_t tcp_timer_first(struct tcp *tcp)
 {
 	unsigned left = tcp->n_slots;
 
-	tcp->deadline = TCP_NEVER;
+	tcp->deadline = tcp_dead_first(tcp);
 	for (const struct tcp_connection *c = tcp->slot; left > 0; c++) {
 		if (c->state == TCP_STATE_CLOSED)
 			continue;
@@ -98,5 +98,6 @@ void tcp_timer_run(struct tcp *tcp)
 	for (unsigned i = 0; i < TCP_CONNECTIONS; i++)
 		if (tcp->slot[i].state != TCP_STATE_CLOSED)
 			run_one(&tcp->slot[i]);
+	tcp_dead_run(tcp);
 	tcp_timer_first(tcp);
 }

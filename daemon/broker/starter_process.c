@@ -75,7 +75,7 @@ static bool name_sound(const char name[STARTER_NAME_SIZE])
 	size_t n = strnlen(name, STARTER_NAME_SIZE);
 
 	/* Of a network's uplink there is a dot in it. */
-	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '-' && name[0] != '.' &&
+	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '.' &&
 	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") ==
 		       n;
 }

@@ -41,7 +41,7 @@ struct routing {
 	const struct routing_ops *ops;
 	void *ctx;
 	struct list claimed_before; /* of struct claim: of the last run, not seen yet */
-	struct list old_sessions;   /* of struct old_session: of the last run, not hung up yet */
+	struct list old_sessions;   /* of struct old_session: whose processes have died */
 };
 
 void routing_init(struct routing *routing, struct devices *devices, struct vms *vms,

@@ -35,6 +35,8 @@ struct vms_ops {
 	void (*silenced)(void *ctx, struct vm *vm, const char *why);
 	/* A client in it asks for a device: each is answered by guest_import(), guest_probe() or guest_refuse(). */
 	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
+	/* Its process has died, and a client of its guest had this connection. */
+	void (*connection_lost)(void *ctx, struct vm *vm, const struct guest_peer *peer);
 };
 
 struct vms {

@@ -54,6 +54,23 @@ void vm_process_taken(struct guest_device *gd, int r)
 		guest_device_free(gd);
 }
 
+static struct guest_peer peer_of(const struct vm_wire_peer *wire)
+{
+	struct guest_peer peer = {.v6 = wire->v6, .port = wire->port};
+
+	memcpy(peer.address, wire->address, sizeof(peer.address));
+	return peer;
+}
+
+/* Its guest waits on it for ever, where nobody says that it is over. */
+static void connection_lost(const struct guest_device *gd)
+{
+	const struct guest_peer peer = peer_of(&gd->peer);
+
+	if (gd->guest->events->connection_lost)
+		gd->guest->events->connection_lost(gd->guest->ctx, &peer);
+}
+
 /* Answer all that was asked and not answered, in the order in which a process would. */
 static void device_lost(struct guest_device *gd, const char *why)
 {
@@ -61,6 +78,8 @@ static void device_lost(struct guest_device *gd, const char *why)
 		bool session = gd->session;
 
 		gd->session = gd->importing = false;
+		if (session)
+			connection_lost(gd);
 		if (gd->events && session)
 			gd->events->session_ended(gd->ctx, 0, why);
 		else if (gd->events)
@@ -118,14 +137,6 @@ static struct guest_device *device_find(struct guest *guest, uint32_t number)
 			return gd;
 	}
 	return NULL;
-}
-
-static struct guest_peer peer_of(const struct vm_wire_peer *wire)
-{
-	struct guest_peer peer = {.v6 = wire->v6, .port = wire->port};
-
-	memcpy(peer.address, wire->address, sizeof(peer.address));
-	return peer;
 }
 
 typedef const char *(*device_fn)(struct guest_device *gd, const union vm_wire_message *m);

@@ -53,15 +53,15 @@ struct guest_device {
 	int node;				  /* until it is given, or -1 */
 	const struct guest_device_events *events; /* NULL: forgotten */
 	void *ctx;
-	bool given;		 /* to the process there is now */
-	bool opened, failed;	 /* the answer to GIVE */
-	bool importing, session; /* IMPORTED is awaited; SESSION_ENDED is */
-	bool resetting, taking;	 /* WAS_RESET is, TAKEN is */
-	bool gone, stuck;	 /* told */
+	bool given;		  /* to the process there is now */
+	bool opened, failed;	  /* the answer to GIVE */
+	bool importing, session;  /* IMPORTED is awaited; SESSION_ENDED is */
+	bool resetting, taking;	  /* WAS_RESET is, TAKEN is */
+	bool gone, stuck;	  /* told */
+	struct vm_wire_peer peer; /* session: the client's end */
 	/* Of the last control, and not taken up yet. */
 	bool left;
 	struct vm_wire_identity identity;
-	struct vm_wire_peer peer;
 	uint64_t since_ns;
 	struct hid_found hid;
 };

@@ -321,10 +321,18 @@ static void vm_agent_asked(void *ctx)
 	vm_raise(vm, EVENT_VM_AGENT_ASKED);
 }
 
+static void vm_connection_lost(void *ctx, const struct guest_peer *peer)
+{
+	struct vm *vm = ctx;
+
+	vm->vms->ops->connection_lost(vm->vms->ctx, vm, peer);
+}
+
 static const struct guest_events vm_events = {
 	.link = vm_link,
 	.import_asked = vm_import_asked,
 	.agent_asked = vm_agent_asked,
+	.connection_lost = vm_connection_lost,
 	.ended = vm_ended,
 	.mac_wanted = vm_net_mac_wanted,
 	.link_wanted = vm_net_link_wanted,

@@ -80,7 +80,7 @@ static void vm_strange(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.strange = true;
-	run_raise(vm, EVENT_VM_GOES_ON);
+	/* Its connections live as long as it does; the next process tells its guest of them. */
 	vm_is_known(vm);
 }
 

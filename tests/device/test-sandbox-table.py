@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What each process of the real daemon is, and what it can and can't do: each try is a system call that is made inside it
 while it serves (inside.c). The two tables that come of it are printed, and are those of docs/security.md.
-usage: test-sandbox-table.py USBROUTED USBROUTECTL INSIDE SECURITY_MD"""
+usage: test-sandbox-table.py USBROUTED USBROUTECTL INSIDE SECURITY_MD [USBROUTED-LIBVIRT]"""
 
 import ctypes
 import errno
@@ -25,10 +25,11 @@ daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
 Daemon, DAEMON, SECONDS, children = (getattr(daemon_process, name) for name in ("Daemon", "DAEMON", "SECONDS", "children"))
 INSIDE, PAGE = sys.argv[3], pathlib.Path(sys.argv[4])
+LIBVIRT = sys.argv[5:6]
 # Not the VMs' processes' user where there is none of theirs (65534).
 USER = pwd.getpwnam("daemon")
 
-PROCESSES = ["broker", "starter", "closer", "control", "VM", "VM's closer", "usher"]
+PROCESSES = ["broker", "starter", "closer", "control", "VM", "VM's closer", "usher"] + ["libvirt"] * len(LIBVIRT)
 # A VM's closer is in the same stage as control's.
 TRIED = [kind for kind in PROCESSES if kind != "VM's closer"]
 VMS = 24    # one is ended by each try that ends it
@@ -81,7 +82,7 @@ TRIES = [
 ]
 RING_TRY = "open a file by its ring"
 # What Landlock alone refuses, in which processes.
-BY_LANDLOCK = {"broker", "control"}
+BY_LANDLOCK = {"broker", "control", "libvirt"}
 FILES = {"read /etc/shadow", "make a file where anybody may", "open a device node", "make a file in /dev", "read /etc/passwd",
          "make a file in control's folder"}
 # What takes a user namespace, which nobody gets in a chroot.
@@ -194,7 +195,8 @@ class Table(unittest.TestCase):
         elsewhere.mkdir()
         elsewhere.chmod(0o777)
         self.words = {"elsewhere": elsewhere / "file", "own": self.daemon.run / "own.sock"}
-        self.vm, self.frontend = 0, socket.socket(socket.AF_UNIX)
+        self.vm, self.frontend, self.libvirt = 0, socket.socket(socket.AF_UNIX), None
+        self.addCleanup(self.end_libvirt)
         self.addCleanup(lambda: self.frontend.close())
 
     # --------------------------------------------------------- which they are
@@ -214,6 +216,8 @@ class Table(unittest.TestCase):
         self.fail(f"{name} is not there, shut in by {filters} filters")
 
     def find(self, kind):
+        if kind == "libvirt":
+            return self.find_libvirt()
         control = self.daemon.process.pid
         if kind == "control":
             return control
@@ -237,8 +241,24 @@ class Table(unittest.TestCase):
         self.assertEqual(len(self.frontend.recv(20)), 20)
         return self.child(closer, "usbrouted-usher", 2)
 
+    def find_libvirt(self):
+        """As its unit starts it: root's, without a capability."""
+        if not self.libvirt:
+            self.libvirt = subprocess.Popen(["setpriv", "--bounding-set=-all", "--inh-caps=-all", *LIBVIRT,
+                                             "--daemon", self.daemon.run / "libvirt"], stderr=subprocess.DEVNULL)
+        return self.child(os.getpid(), "usbrouted-libvi", 1)
+
+    def end_libvirt(self):
+        if self.libvirt:
+            self.libvirt.kill()
+            self.libvirt.wait(SECONDS)
+            self.libvirt = None
+
     def another(self, kind):
         """After one that has ended."""
+        if kind == "libvirt":
+            self.end_libvirt()
+            return
         if kind in ("VM", "usher"):
             self.vm += kind == "VM"
             return
@@ -398,5 +418,5 @@ class Table(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    sys.argv = sys.argv[:1] + sys.argv[5:]
+    sys.argv = sys.argv[:1] + sys.argv[6:]
     unittest.main(verbosity=2)

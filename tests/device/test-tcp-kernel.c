@@ -612,6 +612,86 @@ static bool run_case(const struct kase *k, uint64_t megabytes)
 	return good;
 }
 
+/* ------------------------------------------------------------- a connection of a dead process */
+
+/* It says nothing, and waits. */
+static void *idle_client(void *arg)
+{
+	int s = connect_to(us.kase->v6, PORT, 0), r = -1;
+	char byte;
+
+	if (s < 0)
+		client_fail("connect");
+	else if (recv(s, &byte, 1, 0) >= 0 || errno != ECONNRESET)
+		client_fail("recv");
+	else
+		r = 0;
+	if (s >= 0)
+		close(s);
+	atomic_store(&client_result, r);
+	return NULL;
+}
+
+/* What another process had: no frame tells of its end. */
+static void new_process(void)
+{
+	struct tcp_config another = config;
+
+	another.key[0]++;
+	tcp_free(us.tcp);
+	us.c = NULL;
+	if (tcp_new(&us.tcp, &another, &ops, NULL) < 0)
+		die("tcp_new");
+	tcp_listen(us.tcp, PORT);
+	tcp_set_card(us.tcp, (const uint8_t *)"\x02\0\0\0\0\x0b");
+}
+
+static bool run_dead(bool v6)
+{
+	const struct kase k = {.v6 = v6};
+	uint64_t until = now_ns() + PATIENCE * 1000000000ull;
+	struct tcp_peer peer = {};
+	struct tcp_counters n;
+	pthread_t thread;
+	bool good;
+
+	memset(&us, 0, sizeof(us));
+	us.kase = &k;
+	us.rng = 88172645463325252;
+	us.tap = new_tap(&k);
+	us.shut = true; /* nor do we say anything */
+	if (tcp_new(&us.tcp, &config, &ops, NULL) < 0)
+		die("tcp_new");
+	tcp_listen(us.tcp, PORT);
+	set_up_tap();
+	client_fault[0] = '\0';
+	atomic_store(&client_result, 1);
+	if (pthread_create(&thread, NULL, idle_client, NULL))
+		die("pthread_create");
+	while (!us.c && now_ns() < until && atomic_load(&client_result) == 1)
+		turn();
+	if (us.c)
+		tcp_peer(us.c, &peer);
+	new_process();
+	if (peer.port)
+		tcp_hang_up(us.tcp, &peer);
+	/* The kernel's socket has heard, and then it says that there is none. */
+	while (now_ns() < until &&
+	       (atomic_load(&client_result) == 1 || tcp_deadline(us.tcp) != TCP_NEVER))
+		turn();
+	tcp_count(us.tcp, &n);
+	good = atomic_load(&client_result) == 0 && tcp_deadline(us.tcp) == TCP_NEVER;
+	printf("%s %s, a connection of a dead process: %llu SYNs, %llu resets; %s\n",
+	       good ? "ok  " : "FAIL", v6 ? "IPv6" : "IPv4", (unsigned long long)n.hang_ups,
+	       (unsigned long long)n.resets_out, client_fault);
+	if (atomic_load(&client_result) == 1)
+		_exit(1); /* the client hangs */
+	pthread_join(thread, NULL);
+	tcp_free(us.tcp);
+	close(us.tap);
+	return good;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t megabytes = argc > 1 ? strtoull(argv[1], NULL, 0) : 32;
@@ -631,6 +711,10 @@ int main(int argc, char **argv)
 			continue;
 		n++;
 		failed += !run_case(&cases[i], megabytes);
+	}
+	for (unsigned v6 = 0; v6 < 2 && (argc < 3 || strstr("dead", argv[2])); v6++) {
+		n++;
+		failed += !run_dead(v6);
 	}
 	free(pattern);
 	return failed || !n;

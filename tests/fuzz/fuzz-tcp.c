@@ -229,7 +229,7 @@ static void check_connection(const struct tcp_connection *c)
 
 static void check(void)
 {
-	unsigned half = 0;
+	unsigned half = 0, dead = 0;
 
 	for (unsigned i = 0; i < TCP_CONNECTIONS; i++) {
 		const struct tcp_connection *c = &f.tcp->slot[i];
@@ -241,6 +241,9 @@ static void check(void)
 		check_connection(c);
 	}
 	promise(half == f.tcp->n_half_open && half <= TCP_HALF_OPEN);
+	for (unsigned i = 0; i < TCP_DEADS; i++)
+		dead += f.tcp->dead[i].at != 0;
+	promise(dead == f.tcp->n_dead);
 }
 
 /* ------------------------------------------------------------- steps */
@@ -415,6 +418,23 @@ static void move(struct tcp_connection *c)
 	}
 }
 
+/* What another process has left behind. */
+static void dead(uint8_t who)
+{
+	static const uint8_t cards[][6] = {{0}, {2, 0, 0, 0, 0, 11}};
+	struct tcp_peer peer = {
+		.v6 = who >> 2 & 1, .port = PEER_PORT(who & 3), .local_port = OUR_PORT};
+	const uint8_t *address = peer.v6 ? guest.address6 : guest.address4;
+
+	memcpy(peer.address, address, peer.v6 ? 16 : 4);
+	if (who & 0x20)
+		tcp_set_card(f.tcp, cards[who >> 4 & 1]);
+	else if (who & 0x10)
+		tcp_dead_again(f.tcp);
+	if (!(who & 8))
+		tcp_hang_up(f.tcp, &peer);
+}
+
 static void step(void)
 {
 	uint8_t op = u8(), who = u8();
@@ -448,6 +468,9 @@ static void step(void)
 		break;
 	case 15:
 		tcp_set_offloads(f.tcp, who & 1, who & 2, who & 4);
+		break;
+	case 7:
+		dead(who);
 		break;
 	}
 	/* Else the turn goes on. */

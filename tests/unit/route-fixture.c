@@ -347,6 +347,7 @@ static void begin(struct fixture *f)
 	f->rooms.core.state_directory = f->rooms.core.config->state_directory;
 	f->rooms.devices.names.wait_ns = NAME_WAIT;
 	assert_int_equal(routes_load(&f->rooms.routing), 0);
+	old_sessions_load(&f->rooms.routing);
 	vms_find_group(&f->rooms.vms);
 	assert_int_equal(vms_make_sockets(&f->rooms.vms), 0);
 	assert_int_equal(vms_start(&f->rooms.vms), 0);

@@ -73,6 +73,14 @@ extern struct fixture *the_fixture;
 extern struct guest_held left_held; /* how the last daemon's processes have each device, */
 extern bool left_there;		    /* where they have it at all */
 extern unsigned n_imports;
+
+/* How many dead connections guests were told of, and the last one. */
+extern struct hung_up {
+	unsigned n;
+	struct guest_peer peer;
+	const struct vm *vm;
+} hung_up;
+
 extern unsigned n_keyboard_looks; /* how often the host's keyboards were looked at */
 extern const char usual_config[];
 

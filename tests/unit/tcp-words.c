@@ -296,7 +296,7 @@ static const struct {
 	COUNTER(challenges), COUNTER(suppressed),	COUNTER(retransmits),
 	COUNTER(timeouts),   COUNTER(fast_retransmits), COUNTER(half_open_evicted),
 	COUNTER(no_slot),    COUNTER(refused_bytes),	COUNTER(forced_final),
-	COUNTER(acks_alone),
+	COUNTER(acks_alone), COUNTER(hang_ups),
 };
 
 static void say_count(struct talk *t, const struct line *l)
@@ -384,9 +384,20 @@ static void say_hang_up(struct talk *t, const struct line *l)
 
 	nothing_left(t);
 	memcpy(peer.address, address, t->v6 ? 16 : 4);
-	if (tcp_hang_up(t->tcp, &peer, guest_config.mac, t->now) !=
-	    (t->full ? TCP_FRAME_FULL : TCP_FRAME_SENT))
-		wrong(t, "it says otherwise");
+	tcp_hang_up(t->tcp, &peer);
+	end_turn(t);
+}
+
+static void say_card(struct talk *t, const struct line *l)
+{
+	static const uint8_t unknown[6];
+	const char *word = word_at(t, l, 1);
+
+	nothing_left(t);
+	if (!strcmp(word, "up"))
+		tcp_dead_again(t->tcp);
+	else
+		tcp_set_card(t->tcp, strcmp(word, "known") ? unknown : guest_config.mac);
 	end_turn(t);
 }
 
@@ -405,6 +416,7 @@ static const struct {
 	{"accepted", say_accepted}, {"ended", say_ended}, {"closed", say_closed},
 	{"state", say_state},	    {"count", say_count}, {"move", say_move},
 	{"flood", say_flood},	    {"probe", say_probe}, {"hang-up", say_hang_up},
+	{"card", say_card},
 };
 
 void play_line(struct talk *t, char *text)

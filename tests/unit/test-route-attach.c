@@ -6,7 +6,10 @@
 #include "tests/unit/route-fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/routing/claims.h"
 
@@ -278,6 +281,23 @@ static void a_rule_forbids_and_the_wish_is_not_stored(void **state)
 	assert_answer(f, ROUTE_DONE, "pending: keyboard is not plugged in");
 }
 
+/* The last VM's socket can't be made: neither VMs nor names nor rules are others. */
+static void a_reload_that_fails_half_way_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/run/vm9.sock", f->folder);
+	assert_return_code(mkdir(path, 0700), errno);
+	assert_true(reload_with(f, "[vm vm1]\n[vm vm8]\n[vm vm9]\n", "deny * to vm1\n") < 0);
+	assert_return_code(rmdir(path), errno);
+	snprintf(path, sizeof(path), "%s/run/vm8.sock", f->folder);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_null(vm_find(&f->rooms.vms, "vm8"));
+	assert_ptr_equal(vm_find(&f->rooms.vms, "vm2"), f->vm2);
+	in_vm1(f);
+}
+
 static void the_host_s_last_keyboard_is_busy(void **state)
 {
 	struct fixture *f = *state;
@@ -353,6 +373,7 @@ int main(void)
 		T(a_vm_or_device_that_is_not_known_is_unknown),
 		T(several_that_match_are_ambiguous),
 		T(a_rule_forbids_and_the_wish_is_not_stored),
+		T(a_reload_that_fails_half_way_changes_nothing),
 		T(the_host_s_last_keyboard_is_busy),
 		T(a_disk_in_use_is_busy_in_the_broker_s_words),
 		T(what_a_process_of_another_version_has_it_keeps),

@@ -3,6 +3,7 @@
  * Routes: what fails and what is taken back, who comes and goes, guards and hot keys; with a broker
  * and guests' threads that do what the test says.
  */
+#include "daemon/routing/old_sessions.h"
 #include "tests/unit/route-fixture.h"
 
 #include <errno.h>
@@ -211,6 +212,92 @@ static void what_a_process_still_has_is_taken_up(void **state)
 	assert_stands(f->keyboard, "host", "host", "present");
 }
 
+/* Whoever has a connection that has died waits on it for ever, unless the next process says so. */
+static void the_next_process_tells_of_a_dead_connection(void **state)
+{
+	const struct guest_peer peer = {.address = {10, 77, 0, 11}, .port = 40000};
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	imports(f->keyboard, f->vm1);
+	assert_true(file_says(f, "sessions", "vm1 ::ffff:10.77.0.11 40000\n"));
+	hung_up.n = 0;
+	f->vm1->process.stood_ns = 1;
+	f->vm1->guest->events->connection_lost(f->vm1, &peer);
+	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	vm_is(f->vm1, false);
+	assert_true(file_says(f, "sessions", "vm1 ::ffff:10.77.0.11 40000 dead\n"));
+	/* Another VM's guest hears nothing of it. */
+	vm_is(f->vm2, false);
+	vm_is(f->vm2, true);
+	assert_int_equal(hung_up.n, 0);
+	f->vm1->process.stood_ns = 2;
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 1);
+	assert_int_equal(hung_up.peer.port, 40000);
+	assert_ptr_equal(hung_up.vm, f->vm1);
+	/* Once is enough for a process. Where that one dies, too, the next one tells. */
+	vm_is(f->vm1, false);
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 1);
+	vm_is(f->vm1, false);
+	f->vm1->process.stood_ns = 3;
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 2);
+	/* Where control dies, the next one knows it, whether the process goes on or not. */
+	begin_anew(f);
+	old_sessions_forget(&f->rooms.routing, f->vm1);
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 3);
+	assert_int_equal(hung_up.peer.port, 40000);
+}
+
+/* A process that was taken over says what it likes. */
+static void so_many_dead_connections_and_no_more(void **state)
+{
+	struct guest_peer peer = {.v6 = true, .address = {0xfe, 0x80, [15] = 1}, .port = 1};
+	struct fixture *f = *state;
+
+	vm_is(f->vm1, false);
+	for (unsigned i = 0; i < 2000; i++) {
+		peer.port = (uint16_t)(1 + i / 2);
+		f->vm1->guest->events->connection_lost(f->vm1, &peer);
+	}
+	hung_up.n = 0;
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 64);
+	assert_int_equal(hung_up.peer.port, 1000);
+	assert_true(file_says(f, "sessions", "vm1 fe80::1 1000 dead\n"));
+	assert_false(file_says(f, "sessions", "vm1 fe80::1 936 dead\n"));
+}
+
+/* A connection of the last run whose process lives is none of these. */
+static void a_process_that_goes_on_keeps_its_connections(void **state)
+{
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	imports(f->keyboard, f->vm1);
+	hung_up.n = 0;
+	begin_anew(f);
+	old_sessions_forget(&f->rooms.routing, f->vm1);
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 0);
+}
+
+static void a_process_that_dies_with_control_leaves_them(void **state)
+{
+	struct fixture *f = *state;
+
+	in_vm1(f);
+	imports(f->keyboard, f->vm1);
+	hung_up.n = 0;
+	begin_anew(f);
+	vm_is(f->vm1, true);
+	assert_int_equal(hung_up.n, 1);
+	assert_int_equal(hung_up.peer.port, 40000);
+}
+
 /* What it says counts only where it is written down, and a device half on its way goes on. */
 static void what_a_process_was_about_to_do_goes_on(void **state)
 {
@@ -384,6 +471,10 @@ int main(void)
 		T(wished_back_while_it_was_handed_over),
 		T(after_a_crash_what_was_ours_is_ours_before_its_vm_is_there),
 		T(what_a_process_still_has_is_taken_up),
+		T(the_next_process_tells_of_a_dead_connection),
+		T(so_many_dead_connections_and_no_more),
+		T(a_process_that_goes_on_keeps_its_connections),
+		T(a_process_that_dies_with_control_leaves_them),
 		T(what_a_process_was_about_to_do_goes_on),
 		T(an_import_of_what_is_held_is_busy_and_of_others_unknown),
 		T(disks_are_guarded_until_the_claim),

@@ -325,6 +325,8 @@ void ours(struct talk *t, const struct line *l)
 	r = tcp_segment_parse(&guest_config, &t->frame.frame, parts, ARRAY_SIZE(parts), &s);
 	if (r != TCP_PARSE_OK)
 		wrong(t, "our segment is not one: %d", r);
+	if (has(l, "same"))
+		expect(t, "the first number", s.seq, t->our_iss);
 	if ((s.flags & TCP_SYN) && s.path.peer_port == OUR_PORT)
 		t->our_iss = s.seq;
 	expect(t, "flags", s.flags, flags);
@@ -375,6 +377,7 @@ static void begin(struct talk *t)
 	tcp_new(&t->tcp, &config, &ops, t);
 	tcp_listen(t->tcp, OUR_PORT);
 	tcp_set_offloads(t->tcp, true, true, true);
+	tcp_set_card(t->tcp, guest_config.mac);
 }
 
 static void finish(struct talk *t)

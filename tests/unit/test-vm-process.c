@@ -124,6 +124,39 @@ static void test_a_process_dies(void **state)
 	rig_free(rig);
 }
 
+static void imported_from(struct rig *rig, const struct vm_wire_give *give, uint16_t port)
+{
+	says(rig, &(struct vm_wire_imported){
+			  .kind = VM_SAY_IMPORTED, .device = give->device, .peer.port = port});
+}
+
+/* Sessions that were, when it died, and no others; also of a device that nobody here has any more. */
+static void test_connections_die_with_it(void **state)
+{
+	struct rig *rig = rig_begun();
+	struct dev first, ended, importing, forgotten;
+	struct vm_wire_give give = device_opened(rig, &ended);
+
+	client_imports(rig, &ended);
+	imported_from(rig, &give, 40001);
+	says_of(rig, &give, VM_SAY_SESSION_ENDED, 0);
+	device_opened(rig, &importing);
+	client_imports(rig, &importing);
+	give = device_opened(rig, &first);
+	client_imports(rig, &first);
+	imported_from(rig, &give, 40002);
+	give = device_opened(rig, &forgotten);
+	client_imports(rig, &forgotten);
+	imported_from(rig, &give, 40003);
+	guest_take(rig->guest, forgotten.gd, true);
+	guest_device_forget(forgotten.gd);
+	assert_int_equal(rig->n_connections_lost, 0);
+	dies(rig);
+	assert_int_equal(rig->n_connections_lost, 2);
+	assert_int_equal(rig->connection_lost, 40003);
+	rig_free(rig);
+}
+
 static void test_an_end(void **state)
 {
 	struct rig *rig = rig_begun();
@@ -322,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_the_card),
 		cmocka_unit_test(test_given_before_it_stands),
 		cmocka_unit_test(test_a_process_dies),
+		cmocka_unit_test(test_connections_die_with_it),
 		cmocka_unit_test(test_an_end),
 		cmocka_unit_test(test_an_end_without_a_process),
 		cmocka_unit_test(test_an_agent),

@@ -64,6 +64,14 @@ static void on_kill(void *ctx, int process)
 	((struct rig *)ctx)->n_kills++;
 }
 
+static void on_connection_lost(void *ctx, const struct guest_peer *peer)
+{
+	struct rig *rig = ctx;
+
+	rig->n_connections_lost++;
+	rig->connection_lost = peer->port;
+}
+
 static void on_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct rig *rig = ctx;
@@ -81,6 +89,7 @@ static const struct guest_events events = {
 	.import_asked = on_import_asked,
 	.agent_asked = on_agent_asked,
 	.ended = on_ended,
+	.connection_lost = on_connection_lost,
 	.mac_wanted = on_mac_wanted,
 	.link_wanted = on_link_wanted,
 };

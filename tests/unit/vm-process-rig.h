@@ -25,6 +25,8 @@ struct rig {
 	int listener; /* the guest's */
 	pid_t process;
 	unsigned n_kills;
+	unsigned n_connections_lost;
+	uint16_t connection_lost; /* the last one's port */
 };
 
 struct dev {

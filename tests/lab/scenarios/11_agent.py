@@ -180,6 +180,23 @@ def _taken_up(lab):
     lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
 
 
+@scenario("agent-vm-process-kill", quick=False)
+def agent_vm_process_kill(lab):
+    """kill -9 of vm1's process: the agent's connection is dead, and what it has imported, too. All comes back by itself."""
+    events, _ = _keyboard_by_agent(lab)
+    for _ in range(3):
+        process = lab.board.text("pgrep -x vm:vm1")
+        lab.board.run(f"kill -9 {process}", check=True)
+        events.wait(["device", "*", "remove"])
+        events.wait_keyboard()
+        lab.daemon.wait_device("keyboard", state="attached", actual="vm1")
+        check(lab.board.text("pgrep -x vm:vm1") != process, "it is the same process")
+        lab.settle(events)
+        lab.key(events, "b")
+        check(len(local_devices(lab.vm1)) == 1, f"vm1 has {local_devices(lab.vm1)}")
+        lab.vm1.wait("[ $(ls /var/run/vhci_hcd | wc -l) = 1 ]", what="one file of `usbip port`")
+
+
 @scenario("agent-guest-restart")
 def agent_guest_restart(lab):
     _guest_again(lab, 1)

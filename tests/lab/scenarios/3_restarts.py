@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 
+from lab.agent import local_devices
 from lab.daemon import ADDRESS
 from lab.scenario import DISK_BYTES, KEYS, check, scenario
 
@@ -165,6 +166,72 @@ def daemon_ends_unnoticed(lab):
     # What vm2 reads at the end is what the image has.
     have = lab.vm2.text(f"dd if=/dev/sda bs=64k count={DISK_BYTES >> 16} iflag=direct 2>/dev/null | sha256sum", timeout=600).split()[0]
     check(have == hashlib.sha256(lab.disk.read_bytes()).hexdigest(), "vm2 reads other bytes than the image has")
+
+
+@scenario("vm-process-kill", quick=False, seconds=1800)
+def vm_process_kill(lab):
+    """kill -9 of vm1's process: its card and its keyboard come back, and vm2 notices nothing. As long as there is none (what
+    would start another one stands still), vm2 writes and verifies its disk, and each of its pings is answered. At last control
+    dies with it."""
+    events = lab.keyboard_in(lab.vm1)
+    lab.key(events)
+    lab.board.plug("disk")
+    lab.board.wait("[ -b /dev/sda ]", what="the board's own disk")
+    lab.daemon.wait_device("disk", state="present", actual="host")
+    lab.importing(lab.vm2, lab.route("disk", lab.vm2))
+    lab.vm2.wait("[ -b /dev/sda ]", what="the disk in vm2")
+    lab.vm2.run("touch /tmp/verify; : > /tmp/wrong; dd if=/dev/urandom of=/tmp/block bs=64k count=16 2>/dev/null; echo 0 > /tmp/rounds", check=True)
+    verifying = lab.spawn(lab.vm2, VERIFY)
+    lab.vm2.wait("[ $(cat /tmp/rounds) -gt 0 ]", what="the disk written", timeout=300)
+    since = lab.vm2.text("dmesg | wc -l")
+    other, on_board = lab.board.text("pgrep -x vm:vm2"), lab.events(lab.board)
+    at, log = len(on_board.seen), len(lab.daemon.log())
+    had = lab.vm1.text("dmesg | wc -l")
+    for _ in range(3):
+        process, starter = lab.board.text("pgrep -x vm:vm1"), lab.board.text("pgrep -x usbrouted-start")
+        lab.board.run(f"kill -STOP {starter}", check=True)
+        try:
+            lab.board.run(f"kill -9 {process}", check=True)
+            lab.daemon.wait_log("vm1: its process is lost", log)
+            rounds = int(lab.vm2.text("cat /tmp/rounds"))
+            lab.vm2.wait(f"[ $(cat /tmp/rounds) -gt {rounds + 2} ]", what="the disk written on, without vm1's process", timeout=300)
+            pings = lab.vm2.text(f"ping -c 10 {ADDRESS}", timeout=300)
+            check("10 packets received" in pings or " 10 received" in pings, f"of 10 pings of vm2: {pings}")
+            check(not lab.board.run("pgrep -x vm:vm1").out, "vm1 has a process")
+        finally:
+            lab.board.run(f"kill -CONT {starter}", check=True)
+        _lets_go_and_imports(lab, events, process)
+        log = len(lab.daemon.log())
+    process = lab.board.text("pgrep -x vm:vm1")
+    lab.daemon.kill()
+    lab.board.run(f"kill -9 {process}", check=True)
+    lab.daemon.start()
+    _lets_go_and_imports(lab, events, process)
+    lab.vm2.run("rm /tmp/verify", check=True)
+    verifying.wait(300)
+    wrong, said = lab.vm2.text("cat /tmp/wrong"), lab.vm2.text(f"dmesg | tail -n +$(({since} + 1)) | {NOT_OURS}")
+    check(not wrong, f"vm2's disk: {wrong}")
+    check(not said, f"vm2's kernel said: {said}")
+    said = lab.vm1.text(f"dmesg | tail -n +$(({had} + 1)) | grep -E 'BUG|WARNING|Call Trace|hung task|refused|not found' || :")
+    check(not said, f"vm1's kernel complains: {said}")
+    check(lab.board.text("pgrep -x vm:vm2") == other, "vm2's process is another one")
+    check("disk: session over" not in lab.daemon.log(), "the session of vm2's disk has ended")
+    lab.settle(on_board)
+    check(on_board.seen[at:] == [], f"the board's own driver had the keyboard meanwhile: {on_board.seen[at:]}")
+
+
+def _lets_go_and_imports(lab, events, process):
+    """vm1's kernel hears from the next process that its connection is dead: its one port is free, and takes the keyboard again."""
+    lab.vm1.wait_ping(ADDRESS)
+    events.wait(["device", "*", "remove"])
+    check(lab.board.text("pgrep -x vm:vm1") != process, "it is the same process")
+    lab.daemon.wait_device("keyboard", wanted="vm1", wanted_by="command", state="exported")
+    check(local_devices(lab.vm1) == [], f"vm1 still has {local_devices(lab.vm1)}")
+    lab.importing(lab.vm1, LINE)
+    events.wait_keyboard()
+    lab.settle(events)
+    lab.key(events, "b")
+    check(len(local_devices(lab.vm1)) == 1, f"vm1 has {local_devices(lab.vm1)}")
 
 
 def _stands(lab, name):
