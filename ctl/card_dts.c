@@ -15,6 +15,11 @@
 /* The first place of its machine `microvm` without ACPI (hw/i386/microvm.c: microvm_devices_init()). */
 #define MICROVM_PLACE "512@0xfeb00000:5"
 
+/*
+ * virtio-mmio.force-legacy is on where QEMU is told nothing (7.2 and 10.0, hw/virtio/virtio-mmio.c), and
+ * an interface older than virtio 1.0 is none that usbrouted serves.
+ */
+
 /* A value in an option of QEMU's, where a comma ends it unless it is doubled. */
 static void put_value(FILE *f, const char *text)
 {
@@ -45,7 +50,7 @@ void card_dts(FILE *f, const char *vm, const char *socket, const char *mac)
 		"// want reconnect-ms=1000 in place of reconnect=1):\n"
 		"//\n"
 		"//   -object memory-backend-memfd,id=mem,size=512M,share=on\n"
-		"//   -machine memory-backend=mem\n"
+		"//   -machine memory-backend=mem -global virtio-mmio.force-legacy=false\n"
 		"//   -chardev socket,id=card,path=",
 		vm);
 	put_value(f, socket);

@@ -27,6 +27,7 @@ struct session {
 	int fd;
 	double start;
 	unsigned ticks;
+	bool unsettled; /* replies were shown since settled() was called */
 };
 
 static double now(void)
@@ -37,12 +38,17 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Wait for @events, ticking meanwhile. Return: 0, CLIENT_LATE or a negative errno. */
+/* Wait for @events, ticking meanwhile. Return: 0, CLIENT_LATE, CLIENT_STOPPED or a negative errno. */
 static int wait_for(struct session *s, short events)
 {
+	bool shows = s->ask->each;
+
 	for (;;) {
 		double passed = now() - s->start, until = s->ticks + 1;
-		struct pollfd p = {.fd = s->fd, .events = events};
+		/* Whether a pipe is read any more is always told. */
+		struct pollfd p[] = {{.fd = s->fd, .events = events},
+				     {.fd = shows ? s->ask->stop : -1, .events = POLLIN},
+				     {.fd = shows ? s->ask->reader : -1}};
 		int n;
 
 		if (passed >= s->ask->timeout_seconds)
@@ -55,9 +61,9 @@ static int wait_for(struct session *s, short events)
 		}
 		if (until > s->ask->timeout_seconds)
 			until = s->ask->timeout_seconds;
-		n = poll(&p, 1, (int)((until - passed) * 1000) + 1);
+		n = poll(p, ARRAY_SIZE(p), (int)((until - passed) * 1000) + 1);
 		if (n > 0)
-			return 0;
+			return p[1].revents || p[2].revents ? CLIENT_STOPPED : 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
 	}
@@ -119,6 +125,17 @@ static int send_all(struct session *s, const char *data, size_t len)
 	return 0;
 }
 
+/* What was shown is all that there is for now. Return: 0 or CLIENT_STOPPED. */
+static int settle(struct session *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+
+	if (!s->unsettled || poll(&p, 1, 0) > 0)
+		return 0;
+	s->unsettled = false;
+	return s->ask->settled && !s->ask->settled(s->ask->ctx) ? CLIENT_STOPPED : 0;
+}
+
 static int receive_message(struct session *s, struct varlink_wire *wire, const char **ret_message,
 			   size_t *ret_len)
 {
@@ -126,8 +143,10 @@ static int receive_message(struct session *s, struct varlink_wire *wire, const c
 		size_t size;
 		char *space;
 		ssize_t n;
-		int r = wait_for(s, POLLIN);
+		int r = settle(s);
 
+		if (!r)
+			r = wait_for(s, POLLIN);
 		if (r)
 			return r;
 		r = varlink_wire_space(wire, &space, &size);
@@ -159,9 +178,11 @@ static int join(json_t *all, json_t *parameters)
 	return 0;
 }
 
-/* Return: 0, CLIENT_MORE where others follow, CLIENT_ERROR, CLIENT_GARBAGE or -ENOMEM. */
-static int read_answer(struct client_answer *answer, bool more, const char *message, size_t len)
+/* Return: 0, CLIENT_MORE where others follow, CLIENT_ERROR, CLIENT_STOPPED, CLIENT_GARBAGE or -ENOMEM. */
+static int read_answer(struct session *s, struct client_answer *answer, const char *message,
+		       size_t len)
 {
+	bool more = s->ask->more, shows = s->ask->each;
 	json_auto_t *root = NULL;
 	json_t *parameters, *error, *continues;
 
@@ -177,7 +198,11 @@ static int read_answer(struct client_answer *answer, bool more, const char *mess
 	    (continues && !json_is_boolean(continues)) ||
 	    (json_is_true(continues) && (error || !more)))
 		return CLIENT_GARBAGE;
-	if (!answer->parameters || error) {
+	if (shows && !error) {
+		if (!s->ask->each(s->ask->ctx, parameters))
+			return CLIENT_STOPPED;
+		s->unsettled = true;
+	} else if (!answer->parameters || error) {
 		json_decref(answer->parameters);
 		answer->parameters = parameters ? json_incref(parameters) : json_object();
 		if (!answer->parameters)
@@ -197,11 +222,11 @@ static int receive_answer(struct session *s, struct client_answer *answer)
 	const char *message;
 	size_t len;
 
-	for (size_t total = 0; total <= ANSWER_MAX; total += len) {
+	for (size_t total = 0; total <= ANSWER_MAX; total += s->ask->each ? 0 : len) {
 		int r = receive_message(s, &wire, &message, &len);
 
 		if (!r)
-			r = read_answer(answer, s->ask->more, message, len);
+			r = read_answer(s, answer, message, len);
 		if (r != CLIENT_MORE)
 			return r;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A client of the control socket: connect, one call, one reply; or, with `more`, several replies,
- * whose lists are put together as if they had come in one.
+ * whose lists are put together as if they had come in one, or which are shown one by one as they come.
  */
 #pragma once
 
@@ -16,6 +16,7 @@ enum client_outcome {
 	CLIENT_LATE,	  /* no reply in time */
 	CLIENT_LOST,	  /* the connection ended before the reply */
 	CLIENT_GARBAGE,	  /* what came is no reply */
+	CLIENT_STOPPED,	  /* by the caller, who had @each */
 };
 
 struct client_ask {
@@ -23,8 +24,16 @@ struct client_ask {
 	const char *method;
 	json_t *parameters;			   /* an object or NULL; taken */
 	bool more;				   /* it may answer in several replies */
-	double timeout_seconds;			   /* for all of it */
+	double timeout_seconds;			   /* for all of it; INFINITY: none */
 	void (*tick)(void *ctx, unsigned seconds); /* once a second while waiting; may be NULL */
+	/*
+	 * Where there is one, replies are not put together, and each is shown to it as it comes; after those that are
+	 * there, settled() is called, and may be NULL. The call ends as CLIENT_STOPPED where one of them says false,
+	 * when @stop is readable, or when nobody reads @reader any more.
+	 */
+	bool (*each)(void *ctx, const json_t *parameters);
+	bool (*settled)(void *ctx);
+	int stop, reader;
 	void *ctx;
 };
 

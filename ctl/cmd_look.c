@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctl/table.h"
+#include "ctl/watch.h"
 #include "protocol/device_state.h"
 
 #define DEVICE_TEXT_MAX 1024
@@ -73,7 +74,7 @@ static int add_device(struct table *t, const json_t *d)
 }
 
 /* Below the table, and only on a terminal: a script would have to skip it. */
-static void print_sum(const struct ctl *ctl, const json_t *devices)
+static void print_sum(const struct ctl *ctl, const json_t *devices, FILE *f)
 {
 	size_t n = json_array_size(devices), i, attached = 0, waiting = 0;
 	const json_t *d;
@@ -84,9 +85,10 @@ static void print_sum(const struct ctl *ctl, const json_t *devices)
 		attached += device_state_of(ctl_text(d, "state")) == DEVICE_ATTACHED;
 		waiting += strcmp(ctl_text(d, "wanted"), ctl_text(d, "actual")) != 0;
 	}
-	printf("%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show "
-	       "DEVICE\n",
-	       n, n == 1 ? "" : "s", attached, waiting);
+	fprintf(f,
+		"%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show "
+		"DEVICE\n",
+		n, n == 1 ? "" : "s", attached, waiting);
 }
 
 static enum status out_of_memory(void)
@@ -95,13 +97,7 @@ static enum status out_of_memory(void)
 	return STATUS_FAILED;
 }
 
-/**
- * ctl_list() - `list`: all devices
- * @ctl:	the run
- *
- * Return: the exit status.
- */
-enum status ctl_list(struct ctl *ctl)
+static enum status print_list(struct ctl *ctl, FILE *f)
 {
 	static const char *const titles[] = {"ALIAS", "ID",   "PORT", "DEVICE",
 					     "SPEED", "WANT", "NOW",  "STATE"};
@@ -121,9 +117,63 @@ enum status ctl_list(struct ctl *ctl)
 	json_array_foreach(devices, i, d)
 		if (add_device(t, d) < 0)
 			return out_of_memory();
-	table_print(t, stdout, ctl->width, ctl->colours);
-	print_sum(ctl, devices);
+	table_print(t, f, ctl->width, ctl->colours);
+	print_sum(ctl, devices, f);
 	return STATUS_DONE;
+}
+
+/* ------------------------------------------------------------- list --watch */
+
+struct watched {
+	struct ctl *ctl;
+	enum status status;
+	struct watch_drawing drawing;
+};
+
+static bool draw_list(void *ctx)
+{
+	struct watched *w = ctx;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	if (w->ctl->json) {
+		w->status = print_list(w->ctl, stdout);
+		return fflush(stdout) == 0 && !w->status;
+	}
+	f = open_memstream(&text, &size);
+	if (!f) {
+		w->status = out_of_memory();
+		return false;
+	}
+	ctl_look_at_terminal(w->ctl);
+	w->status = print_list(w->ctl, f);
+	if (fclose(f) || !text || w->status)
+		return false;
+	watch_draw(w->ctl, &w->drawing, text);
+	return fflush(stdout) == 0;
+}
+
+static bool any_event(void *ctx _unused_, const json_t *event _unused_)
+{
+	return true;
+}
+
+/**
+ * ctl_list() - `list`: all devices
+ * @ctl:	the run
+ *
+ * Return: the exit status.
+ */
+enum status ctl_list(struct ctl *ctl)
+{
+	struct watched w = {.ctl = ctl};
+	enum status status;
+
+	if (!ctl->watch)
+		return print_list(ctl, stdout);
+	status = watch_events(ctl, any_event, draw_list, &w);
+	return status ? status : w.status;
 }
 
 /* One row of `show` or `status`; rows without a value are left out. */

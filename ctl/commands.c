@@ -26,12 +26,45 @@
 	"force\n" TRY_HELP
 
 const struct command ctl_commands[] = {
-	{"list", "", 0, 0, "list the devices: which are wanted where, and where they are",
-	 "WANT is where a device should be, NOW where it is, STATE how far it has come.\n",
+	{"list", "[--watch]", 0, COMMAND_WATCHES,
+	 "list the devices: which are wanted where, and where they are",
+	 "WANT is where a device should be, NOW where it is, STATE how far it has come.\n"
+	 "\n"
+	 "  --watch         again whenever something has changed; on a terminal in the same "
+	 "place\n",
 	 ctl_list},
 	{"show", "DEVICE", 1, COMMAND_PRESENT, "show all about one device", DEVICE_HELP, ctl_show},
 	{"vms", "", 0, 0, "list the VMs and the devices that they have",
 	 "LINK is up while the VM's card is connected to the daemon.\n", ctl_vms},
+	{"events", "", 0, 0, "tell what happens to devices and VMs, as it happens",
+	 "A line for each event, until it is interrupted. With --json each is a reply of Monitor;\n"
+	 "the first one, \"listening\", says that nothing is missed from now on.\n",
+	 ctl_events},
+	{"doctor", "[VM] [--connect URI]", 0, COMMAND_CONNECTS,
+	 "look for what goes wrong in practice, and say what mends it",
+	 "The host, the devices, and all VMs, or VM alone. Exit status 9 where something is to be\n"
+	 "mended, 0 where all is well. What you may not see yourself is left out: root sees most.\n"
+	 "\n"
+	 "  --connect URI  libvirt's connection (qemu:///system)\n",
+	 ctl_doctor, 1},
+	{"top", "[DEVICE]", 0, COMMAND_PRESENT, "show what goes through devices, every second",
+	 "URBs and bytes a second; how long half of the URBs and 99 of 100 took at most, and the\n"
+	 "longest since times are counted: from a URB's arrival to its answer, and of that with "
+	 "the\n"
+	 "device. On a terminal until it is interrupted, elsewhere of one second. Only for root "
+	 "and\n"
+	 "the group \"usbrouted\".\n",
+	 ctl_top, 1},
+	{"stats", "[DEVICE] [--prometheus]", 0, COMMAND_PRESENT | COMMAND_EXPORTS,
+	 "show what has gone through devices since their VMs got them",
+	 "Columns as of top, and --json has histograms. Times are counted while somebody asks, "
+	 "and\n"
+	 "until 5 minutes later. Only for root and the group \"usbrouted\".\n"
+	 "\n"
+	 "  --prometheus   in Prometheus' text format, as the node exporter's textfile collector "
+	 "takes\n"
+	 "                 it\n",
+	 ctl_stats, 1},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
 	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "

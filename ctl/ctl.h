@@ -21,6 +21,7 @@ enum status {
 	STATUS_BUSY,
 	STATUS_PENDING, /* not within the wait */
 	STATUS_NO_DAEMON,
+	STATUS_FINDINGS, /* doctor has found something */
 };
 
 struct ctl {
@@ -30,7 +31,9 @@ struct ctl {
 	double wait_seconds;
 	double for_seconds; /* 0: not given */
 	bool until_unplug, force, dry_run;
-	bool off; /* reserve: no longer */
+	bool off;	 /* reserve: no longer */
+	bool watch;	 /* list: again when something has changed */
+	bool prometheus; /* stats: in that format */
 	bool help, version;
 	unsigned given;	     /* which options; options.c */
 	const char *devices; /* --devices; NULL: not given */
@@ -40,7 +43,7 @@ struct ctl {
 	const struct command *command;
 	char **args; /* the command's own words; NULL for an optional one that was not given */
 	bool colours, progress;
-	size_t width; /* of the terminal that stdout is; 0: it is none */
+	size_t width, height; /* of the terminal that stdout is; 0: it is none */
 };
 
 /* Options beside those that every command takes, and what a command is like. */
@@ -55,6 +58,9 @@ enum {
 	COMMAND_OFF = 128,
 	COMMAND_PORT = 256,    /* it is about the port that a device is in, and no wish */
 	COMMAND_PRESENT = 512, /* it takes only what is plugged in */
+	COMMAND_WATCHES = 1024,
+	COMMAND_CONNECTS = 2048,
+	COMMAND_EXPORTS = 4096,
 };
 
 struct command {
@@ -88,8 +94,13 @@ enum status ctl_why(struct ctl *ctl);
 enum status ctl_policy(struct ctl *ctl);
 enum status ctl_vm(struct ctl *ctl);
 enum status ctl_help(struct ctl *ctl);
+enum status ctl_events(struct ctl *ctl);
+enum status ctl_doctor(struct ctl *ctl);
+enum status ctl_stats(struct ctl *ctl);
+enum status ctl_top(struct ctl *ctl);
 
 /* usbroutectl.c */
+void ctl_look_at_terminal(struct ctl *ctl);
 enum status ctl_usage(const struct command *c);
 
 /* problem.c */

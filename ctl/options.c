@@ -99,6 +99,8 @@ SETS_FLAG(force)
 SETS_FLAG(dry_run)
 SETS_FLAG(unmount)
 SETS_FLAG(off)
+SETS_FLAG(watch)
+SETS_FLAG(prometheus)
 SETS_FLAG(apply)
 SETS_FLAG(help)
 SETS_FLAG(version)
@@ -125,9 +127,11 @@ static const struct spec specs[] = {
 	{"dry-run", NULL, COMMAND_TRIES, set_dry_run},
 	{"unmount", NULL, COMMAND_UNMOUNTS, set_unmount},
 	{"off", NULL, COMMAND_OFF, set_off},
+	{"watch", NULL, COMMAND_WATCHES, set_watch},
+	{"prometheus", NULL, COMMAND_EXPORTS, set_prometheus},
 	{"devices", "a path", COMMAND_TESTS, set_devices},
 	{"apply", NULL, COMMAND_APPLIES, set_apply},
-	{"connect", "libvirt's address", COMMAND_APPLIES, set_connect},
+	{"connect", "libvirt's address", COMMAND_APPLIES | COMMAND_CONNECTS, set_connect},
 	{"help", NULL, 0, set_help},
 	{"version", NULL, 0, set_version},
 };

@@ -118,6 +118,8 @@ static void try_words(const char *before, const char *command, const char *first
 
 static const char *device_of(const struct ctl *ctl)
 {
+	if (!strncmp(ctl->command->args, "[DEVICE]", strlen("[DEVICE]")))
+		return ctl->args[0] ? ctl->args[0] : "";
 	return ctl->command->n_args > 0 && !(ctl->command->options & COMMAND_TESTS) ? ctl->args[0]
 										    : "";
 }
@@ -421,7 +423,7 @@ enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
 	r = client_call(&full, ret_answer);
 	if (ctl->progress && ask->tick)
 		fputs("\r\033[K", stderr);
-	if (!r)
+	if (!r || r == CLIENT_STOPPED)
 		return STATUS_DONE;
 	if (r == CLIENT_ERROR)
 		return tell_error(ctl, ret_answer);

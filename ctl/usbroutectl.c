@@ -56,7 +56,9 @@ static void print_help(void)
 	     "  --version          print the version of usbroutectl\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 denied, 6 busy,\n"
-	     "7 not within the wait, 8 no daemon. Errors go to stderr, also with --json.");
+	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also "
+	     "with\n"
+	     "--json.");
 }
 
 static void print_command_help(const struct command *c)
@@ -133,16 +135,21 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 	return check_text(c, n, words);
 }
 
-static void look_at_terminal(struct ctl *ctl)
+/**
+ * ctl_look_at_terminal() - see what there is to print on
+ * @ctl:	gets it
+ */
+void ctl_look_at_terminal(struct ctl *ctl)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
 	bool obeys = term && strcmp(term, "dumb");
 	struct winsize ws;
 
 	if (isatty(STDOUT_FILENO)) {
-		ctl->width = 80;
-		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) && ws.ws_col)
-			ctl->width = ws.ws_col;
+		bool known = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
+
+		ctl->width = known && ws.ws_col ? ws.ws_col : 80;
+		ctl->height = known && ws.ws_row ? ws.ws_row : 24;
 		ctl->colours = obeys && (!no_colour || !*no_colour);
 	}
 	ctl->progress = obeys && isatty(STDERR_FILENO);
@@ -222,7 +229,7 @@ static enum status run(int argc, char **argv)
 		status = check_words(&ctl, argc - optind - 1, ctl.args);
 	if (status)
 		return status;
-	look_at_terminal(&ctl);
+	ctl_look_at_terminal(&ctl);
 	return ctl.command->run(&ctl);
 }
 

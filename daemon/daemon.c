@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/service.h"
 #include "daemon/control/control_socket.h"
+#include "daemon/control/monitor.h"
 #include "daemon/core/state_file.h"
 #include "daemon/daemon.h"
 #include "daemon/devices/device_registry.h"
@@ -209,7 +210,34 @@ static void rooms_ended(void *ctx)
 	daemon_maybe_done(ctx);
 }
 
-static const struct rooms_ops rooms_ops = {.known = rooms_known, .ended = rooms_ended};
+static void rooms_moved(void *ctx, const struct device *device)
+{
+	struct daemon *daemon = ctx;
+
+	monitor_moved(daemon->control_rooms.monitor, device);
+}
+
+static void rooms_removed(void *ctx, const struct device *device)
+{
+	struct daemon *daemon = ctx;
+
+	monitor_removed(daemon->control_rooms.monitor, device);
+}
+
+static void rooms_link(void *ctx, const struct vm *vm, bool up)
+{
+	struct daemon *daemon = ctx;
+
+	monitor_vm_link(daemon->control_rooms.monitor, vm, up);
+}
+
+static const struct rooms_ops rooms_ops = {
+	.known = rooms_known,
+	.ended = rooms_ended,
+	.moved = rooms_moved,
+	.removed = rooms_removed,
+	.link = rooms_link,
+};
 
 static void daemon_init(struct daemon *daemon)
 {
@@ -263,6 +291,10 @@ static int daemon_prepare(struct daemon *daemon, const struct sandbox_user *user
 		r = take_lock(daemon);
 	if (r == 0)
 		r = vms_make_sockets(&daemon->rooms.vms);
+	if (r == 0) {
+		daemon->control_rooms.monitor = monitor_new(&daemon->rooms.devices);
+		r = daemon->control_rooms.monitor ? 0 : -ENOMEM;
+	}
 	if (r == 0)
 		r = control_socket_new(&daemon->control, &daemon->control_rooms);
 	if (r == 0)
@@ -293,6 +325,7 @@ static int daemon_begin(struct daemon *daemon)
 static void daemon_free(struct daemon *daemon)
 {
 	daemon->control = control_socket_free(daemon->control);
+	daemon->control_rooms.monitor = monitor_free(daemon->control_rooms.monitor);
 	daemon->rooms.guests.virt = virt_link_free(daemon->rooms.guests.virt);
 	fd_close(daemon->lock);
 	fd_close(daemon->signals);

@@ -21,6 +21,14 @@ static void on_unplugged_command(void *ctx, void *device)
 	commands_removed(&rooms->commands, device);
 }
 
+static void on_unplugged_told(void *ctx, void *device)
+{
+	struct rooms *rooms = ctx;
+
+	if (rooms->ops->removed)
+		rooms->ops->removed(rooms->ctx, device);
+}
+
 static void on_unplugged_route(void *ctx _unused_, void *device)
 {
 	route_removed(device);
@@ -60,6 +68,14 @@ static void on_review_judge(void *ctx, void *device)
 static void on_review_route(void *ctx _unused_, void *device)
 {
 	route_review(device);
+}
+
+static void on_moved_told(void *ctx, void *device)
+{
+	struct rooms *rooms = ctx;
+
+	if (rooms->ops->moved)
+		rooms->ops->moved(rooms->ctx, device);
 }
 
 static void on_moved(void *ctx, void *device)
@@ -113,10 +129,17 @@ static void on_vm_known(void *ctx, void *vm)
 	routes_review(&rooms->routing);
 }
 
+static void link_told(struct rooms *rooms, const struct vm *vm, bool up)
+{
+	if (rooms->ops->link)
+		rooms->ops->link(rooms->ctx, vm, up);
+}
+
 static void on_vm_down(void *ctx, void *vm)
 {
 	struct rooms *rooms = ctx;
 
+	link_told(rooms, vm, false);
 	agents_card(vm, false);
 	route_vm_changed(&rooms->routing, vm);
 }
@@ -128,6 +151,7 @@ static void on_vm_up(void *ctx, void *of)
 
 	if (!vm->connected || rooms->core.stopping)
 		return;
+	link_told(rooms, vm, true);
 	old_sessions_hang_up(&rooms->routing, vm);
 	agents_card(vm, true);
 	route_vm_changed(&rooms->routing, vm);
@@ -193,6 +217,7 @@ static void on_vms_ended(void *ctx, void *none _unused_)
  * all devices that are there have been heard of.
  */
 static const struct event_listener listeners[] = {
+	{EVENT_DEVICE_REMOVED, on_unplugged_told},
 	{EVENT_DEVICE_REMOVED, on_unplugged_command},
 	{EVENT_DEVICE_REMOVED, on_unplugged_route},
 	{EVENT_DEVICE_REMOVED, on_unplugged_last},
@@ -211,6 +236,7 @@ static const struct event_listener listeners[] = {
 	{EVENT_DEVICE_REVIEW, on_review_named},
 	{EVENT_DEVICE_REVIEW, on_review_judge},
 	{EVENT_DEVICE_REVIEW, on_review_route},
+	{EVENT_ROUTE_MOVED, on_moved_told},
 	{EVENT_ROUTE_MOVED, on_moved},
 	{EVENT_JOBS_CHANGED, on_jobs_changed},
 	{EVENT_EXPORTS_CHANGED, on_exports_changed},

@@ -339,6 +339,22 @@ static const char *ask_agent(struct control_line *c, const union vm_wire_message
 	return NULL;
 }
 
+/* Times are counted only while somebody wants to know them. */
+static const char *ask_stats(struct control_line *c, const union vm_wire_message *m,
+			     int *fds _unused_)
+{
+	const struct usb_memory *memory = &c->guest->memory;
+
+	c->guest->timed = m->ask_stats.timed;
+	control_line_say_stats(c);
+	control_line_say(c, &(struct vm_wire_stats_all){
+				    .kind = VM_SAY_STATS_ALL,
+				    .memory = memory->large + memory->small,
+				    .memory_share = memory->share_large + memory->share_small,
+			    });
+	return NULL;
+}
+
 static const char *ask_agent_end(struct control_line *c, const union vm_wire_message *m,
 				 int *fds _unused_)
 {
@@ -417,6 +433,7 @@ static const struct {
 	[VM_ASK_LINK] = {ask_link},
 	[VM_ASK_MAC] = {ask_mac},
 	[VM_ASK_AGENT_END] = {ask_agent_end},
+	[VM_ASK_STATS] = {ask_stats},
 	[VM_ASK_UPLINK] = {ask_uplink, ANYBODY},
 	[VM_ASK_TAP] = {control_line_tap, UPLINK_TOO},
 	[VM_ASK_NET] = {control_line_net},
@@ -469,6 +486,8 @@ static void forget_control(struct control_line *c)
 	control_line_nets_left(c);
 	if (!c->guest)
 		return;
+	c->guest->timed = false;
+	control_line_time(c);
 	control_line_clients_left(c);
 	guest_agents_left(c->guest);
 }

@@ -196,6 +196,40 @@ void control_line_say_held(struct control_line *c)
 }
 
 /**
+ * control_line_time() - have the times of all devices counted, or not, as control wants it
+ * @c:		the line
+ */
+void control_line_time(struct control_line *c)
+{
+	list_for_each(it, &c->devices)
+		list_entry(it, struct held, link)->gd->stats.timed = c->guest->timed;
+}
+
+/**
+ * control_line_say_stats() - tell control what has gone through each device
+ * @c:		the line
+ */
+void control_line_say_stats(struct control_line *c)
+{
+	control_line_time(c);
+	list_for_each(it, &c->devices) {
+		const struct held *h = list_entry(it, struct held, link);
+		const struct urb_stats *stats = &h->gd->stats;
+
+		control_line_say(c, &(struct vm_wire_stats){
+					    .kind = VM_SAY_STATS,
+					    .device = h->number,
+					    .urbs = stats->urbs,
+					    .errors = stats->errors,
+					    .in_bytes = stats->in_bytes,
+					    .out_bytes = stats->out_bytes,
+					    .answer = stats->answer,
+					    .with_device = stats->device,
+				    });
+	}
+}
+
+/**
  * control_line_devices_free() - let go of all devices
  * @c:		the line, done
  */

@@ -89,4 +89,6 @@ void control_line_nets_left(struct control_line *c);
 void control_line_nets_free(struct control_line *c);
 
 void control_line_say_held(struct control_line *c);
+void control_line_time(struct control_line *c);
+void control_line_say_stats(struct control_line *c);
 void control_line_devices_free(struct control_line *c);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/listener.h"
+#include "base/urb_stats.h"
 #include "base/log.h"
 #include "base/usher.h"
 #include "dataplane/agent_relay.h"
@@ -96,6 +97,7 @@ struct guest {
 	struct list leaving; /* of struct guest_device: control hears of them after this turn */
 	struct usb_memory memory; /* that the URBs of its devices are charged to */
 
+	bool timed; /* control wants to know how long URBs take */
 	bool stopping, done;
 	struct log_limit limit;	       /* of its card's comings and goings */
 	struct log_limit client_limit; /* of what its USB/IP clients do wrong before they import */
@@ -179,10 +181,11 @@ struct guest_device {
 	uint8_t import_reply[USBIP_OP_IMPORT_REPLY_SIZE];
 	struct stream_buffer reply_buffer;
 	struct loop_watch memory_timer;
-	bool held;	      /* the session keeps what it may not act on */
-	bool resumed;	      /* … and may now */
-	uint64_t memory_seen; /* guest->memory.n_freed, when it was tried last */
-	bool exported;	      /* the guest sees it */
+	bool held;		/* the session keeps what it may not act on */
+	bool resumed;		/* … and may now */
+	uint64_t memory_seen;	/* guest->memory.n_freed, when it was tried last */
+	bool exported;		/* the guest sees it */
+	struct urb_stats stats; /* since it was given */
 	int end_result;
 	struct log_limit limit; /* of what its clients do wrong */
 

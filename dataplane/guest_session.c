@@ -122,6 +122,8 @@ static int gd_session_begin(struct guest_device *gd, struct client *client)
 	if (r < 0)
 		return r;
 	usbip_session_set_retries(gd->session, MEMORY_RETRIES);
+	gd->stats.timed = gd->guest->timed;
+	usbip_session_set_stats(gd->session, &gd->stats);
 	stream_move(&gd->stream, &gd_stream_ops, &client->stream);
 	tcp_stream_peer(&gd->stream, &gd->ev_peer);
 	if (client->probes)

@@ -87,6 +87,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_MAC] =
 		SHAPE("MAC", ASK, vm_wire_mac_answer, 0, WORD(vm_wire_mac_answer, granted, 0, 2)),
 	[VM_ASK_AGENT_END] = SHAPE("AGENT_END", ASK, vm_wire_number, 0),
+	[VM_ASK_STATS] =
+		SHAPE("STATS", ASK, vm_wire_ask_stats, 0, WORD(vm_wire_ask_stats, timed, 0, 2)),
 	[VM_ASK_UPLINK] = SHAPE("UPLINK", ASK, vm_wire_uplink, 1, TEXT(vm_wire_uplink, name)),
 	[VM_ASK_TAP] = SHAPE("TAP", ASK, vm_wire_plain, 1),
 	[VM_ASK_NET] = SHAPE("NET", ASK, vm_wire_net, 1, NET(vm_wire_net), TEXT(vm_wire_net, name),
@@ -138,6 +140,8 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_MAC_WANTED] = SHAPE("MAC_WANTED", SAY, vm_wire_mac, 0),
 	[VM_SAY_REFUSED] = SHAPE("REFUSED", SAY, vm_wire_refused, 0),
 	[VM_SAY_PROGRAM] = SHAPE("PROGRAM", SAY, vm_wire_program, 0, TEXT(vm_wire_program, name)),
+	[VM_SAY_STATS] = SHAPE("STATS", SAY, vm_wire_stats, 0),
+	[VM_SAY_STATS_ALL] = SHAPE("STATS_ALL", SAY, vm_wire_stats_all, 0),
 	[VM_SAY_NET_CARD] = SHAPE("NET_CARD", SAY, vm_wire_net_card, 0, NET(vm_wire_net_card),
 				  BYTE(vm_wire_net_card, up, 2)),
 	[VM_SAY_NET_LINK_WANTED] =
@@ -159,20 +163,23 @@ static const struct {
 	{VM_ASK_END, 0},
 	{VM_SAY_ENDED, 0},
 	{VM_SAY_PROGRAM, 2},
-	{VM_ASK_UPLINK, 3},
-	{VM_ASK_TAP, 3},
-	{VM_ASK_NET, 3},
-	{VM_ASK_NET_GONE, 3},
-	{VM_ASK_NETS_TOLD, 3},
-	{VM_ASK_NET_PEER, 3},
-	{VM_ASK_NET_PEER_GONE, 3},
-	{VM_ASK_NET_LINK, 3},
-	{VM_ASK_NET_MAC, 3},
-	{VM_ASK_COUNTS, 3},
-	{VM_SAY_NET_CARD, 3},
-	{VM_SAY_NET_LINK_WANTED, 3},
-	{VM_SAY_NET_MAC_WANTED, 3},
-	{VM_SAY_TAP, 3},
+	{VM_ASK_STATS, 3},
+	{VM_SAY_STATS, 3},
+	{VM_SAY_STATS_ALL, 3},
+	{VM_ASK_UPLINK, 4},
+	{VM_ASK_TAP, 4},
+	{VM_ASK_NET, 4},
+	{VM_ASK_NET_GONE, 4},
+	{VM_ASK_NETS_TOLD, 4},
+	{VM_ASK_NET_PEER, 4},
+	{VM_ASK_NET_PEER_GONE, 4},
+	{VM_ASK_NET_LINK, 4},
+	{VM_ASK_NET_MAC, 4},
+	{VM_ASK_COUNTS, 4},
+	{VM_SAY_NET_CARD, 4},
+	{VM_SAY_NET_LINK_WANTED, 4},
+	{VM_SAY_NET_MAC_WANTED, 4},
+	{VM_SAY_TAP, 4},
 };
 
 static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
@@ -184,6 +191,7 @@ static_assert(sizeof(struct vm_wire_start) == 96 && sizeof(struct vm_wire_held_d
 		      sizeof(struct vm_wire_net) == 48 && sizeof(struct vm_wire_net_port) == 24 &&
 		      sizeof(struct vm_wire_net_card) == 24,
 	      "without holes that have no name");
+static_assert(sizeof(struct vm_wire_stats) == 840, "as it goes over the line");
 
 /* Outcomes are calls': 0 or a negative errno. */
 static bool is_result(uint32_t kind)

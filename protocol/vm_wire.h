@@ -19,12 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/urb_stats.h"
 #include "usb/hid_chord.h"
 #include "usb/hid_found.h"
 #include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
-#define VM_WIRE_VERSION 3
+#define VM_WIRE_VERSION 4
 #define VM_WIRE_LEAST	1 /* the oldest that is still understood */
 
 /* The same, of this build: what is said and agreed on. */
@@ -59,7 +60,8 @@ enum vm_wire_kind {
 	VM_ASK_LINK,
 	VM_ASK_MAC,
 	VM_ASK_AGENT_END,
-	/* From version 3 on, about further networks. */
+	VM_ASK_STATS, /* from version 3 on */
+	/* From version 4 on, about further networks. */
 	VM_ASK_UPLINK,
 	VM_ASK_TAP,
 	VM_ASK_NET,
@@ -93,7 +95,9 @@ enum vm_wire_kind {
 	VM_SAY_MAC_WANTED,
 	VM_SAY_REFUSED,
 	VM_SAY_PROGRAM, /* from version 2 on */
-	/* From version 3 on. */
+	VM_SAY_STATS,	/* from version 3 on */
+	VM_SAY_STATS_ALL,
+	/* From version 4 on. */
 	VM_SAY_NET_CARD,
 	VM_SAY_NET_LINK_WANTED,
 	VM_SAY_NET_MAC_WANTED,
@@ -320,6 +324,25 @@ struct vm_wire_program {
 	char name[VM_WIRE_PROGRAM_SIZE]; /* its version */
 };
 
+/* What has gone through the process's devices? STATS a device, then STATS_ALL. */
+struct vm_wire_ask_stats {
+	uint32_t kind;
+	uint32_t timed; /* 0 or 1: whether times are counted from now on */
+};
+
+struct vm_wire_stats {
+	uint32_t kind;
+	uint32_t device;
+	uint64_t urbs, errors, in_bytes, out_bytes;
+	struct latency answer, with_device;
+};
+
+struct vm_wire_stats_all {
+	uint32_t kind;
+	uint32_t unused;
+	uint64_t memory, memory_share; /* of the kernel's for URBs: charged now, and the most */
+};
+
 /* In place of START: be a network's uplink. One descriptor: the listener for the next control. */
 struct vm_wire_uplink {
 	uint32_t kind;
@@ -428,6 +451,9 @@ union vm_wire_message {
 	struct vm_wire_hid hid;
 	struct vm_wire_refused refused;
 	struct vm_wire_program program;
+	struct vm_wire_ask_stats ask_stats;
+	struct vm_wire_stats stats;
+	struct vm_wire_stats_all stats_all;
 	struct vm_wire_uplink uplink;
 	struct vm_wire_net net;
 	struct vm_wire_net_number net_number;

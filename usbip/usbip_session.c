@@ -523,6 +523,16 @@ int usbip_session_send(struct usbip_session *session, int sock)
 }
 
 /**
+ * usbip_session_set_stats() - say where a session counts what goes through it
+ * @session:	the session
+ * @stats:	outlives the session; its `timed` may change at any time
+ */
+void usbip_session_set_stats(struct usbip_session *session, struct urb_stats *stats)
+{
+	session->stats = stats;
+}
+
+/**
  * usbip_session_count() - what a session has done so far
  * @session:	the session
  * @ret_counters: the numbers

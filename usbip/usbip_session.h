@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 
 struct stream_buffer;
+struct urb_stats;
 struct usb_carrier;
 struct usb_device;
 struct usbip_session;
@@ -74,5 +75,6 @@ bool usbip_session_starved(const struct usbip_session *session);
 void usbip_session_retry(struct usbip_session *session);
 bool usbip_session_room(struct usbip_session *session);
 const char *usbip_session_fault(const struct usbip_session *session);
+void usbip_session_set_stats(struct usbip_session *session, struct urb_stats *stats);
 void usbip_session_count(const struct usbip_session *session,
 			 struct usbip_session_counters *ret_counters);

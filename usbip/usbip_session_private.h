@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session from within: usbip_session.c (its life and its bytes) and usbip_session_urb.c (its
- * URBs) share this. Beside them only the model in tests/unit includes it.
+ * A session from within: usbip_session.c (its life and its bytes), usbip_session_urb.c (its URBs)
+ * and usbip_session_submit.c (those that come) share this. Beside them only the model in tests/unit
+ * includes it.
  */
 #pragma once
 
 #include "base/list.h"
+#include "base/urb_stats.h"
 #include "usb/usb_carrier.h"
 #include "usbip/usbip_urb_pool.h"
 #include "usbip/usbip_codec.h"
@@ -54,6 +56,7 @@ struct usbip_session {
 	bool has_newest;
 
 	struct usbip_session_counters counters;
+	struct urb_stats *stats; /* the user's; or NULL */
 	char fault[160];
 	int broken; /* negative errno: nothing more is read or sent */
 	bool closing, freed, releasing;
@@ -62,6 +65,11 @@ struct usbip_session {
 /* usbip_session.c */
 int usbip_session_break(struct usbip_session *s, int r, const char *format, ...) _printf_(3, 4);
 void usbip_session_finish(struct usbip_session *s);
+
+/* usbip_session_submit.c */
+int usbip_session_judge(struct usbip_session *s, struct usbip_urb *urb);
+int usbip_session_provide(struct usbip_session *s, struct usbip_urb *urb);
+int usbip_session_arrange(struct usbip_session *s, struct usbip_urb *urb);
 
 /* usbip_session_urb.c */
 extern const struct usb_client_ops usbip_session_client_ops;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session's URBs: taken from the stream, judged, held, given to the device, answered.
+ * A session's URBs: taken from the stream, judged (usbip_session_submit.c), held, given to the device,
+ * answered.
  *
  * usbip_urb.c's table says what may happen to a URB and what has to be done then; this file does
  * it.
@@ -10,9 +11,6 @@
  * on its behalf: these are cancelled and answered -ESHUTDOWN, as Linux does when an endpoint is
  * disabled under its driver (core/hcd.c: usb_hcd_flush_endpoint). Unlinks are served meanwhile, of
  * held URBs too. Then the carrier parks.
- *
- * The wire's direction tells which bytes follow a SUBMIT, and so does the endpoint if it is
- * isochronous. A request that can't be carried out is read whole all the same, then refused.
  *
  * An unlink may overtake its submit: Linux's vhci_tx sends all unlinks that are queued before it
  * looks for submits again (vhci_tx.c; seen with usbtest 11). If it were answered 0, the URB would
@@ -37,21 +35,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/loop.h"
 #include "base/mem.h"
 #include "usb/hid_input.h"
 #include "usbip/usbip_iso.h"
-
-/*
- * Bytes of data of a control request. More is taken neither by libusb (linux_usbfs.c:
- * MAX_CTRL_BUFFER_LENGTH) nor by the kernel's USBDEVFS_CONTROL (devio.c: do_proc_control, a page).
- * By USBDEVFS_SUBMITURB the kernel takes all 64 KiB, but nobody beside libusb can reap a URB on
- * libusb's descriptor without reaping libusb's as well, and a second descriptor can't claim the
- * interfaces.
- *
- * More is refused by a stall, as a device would refuse it: drivers understand that, and none clears
- * a halt of endpoint 0. Requests for descriptors are shortened instead.
- */
-#define CONTROL_MAX 4096
 
 static void queue(struct usbip_session *s, const struct usbip_outbox_entry *entry)
 {
@@ -67,6 +54,16 @@ static void queue_ret_unlink(struct usbip_session *s, uint32_t seqnum, int statu
 
 	usbip_codec_ret_unlink(entry.header, seqnum, status);
 	queue(s, &entry);
+}
+
+/* A URB has its answer: @moved bytes, and who looks wants to know how long it took. */
+static void count(struct urb_stats *stats, const struct usbip_urb *urb, uint32_t moved)
+{
+	stats->urbs++;
+	stats->errors += urb->usb.status < 0 && urb->usb.status != -ECONNRESET;
+	*(urb->usb.in ? &stats->in_bytes : &stats->out_bytes) += moved;
+	if (urb->asked_ns && stats->timed)
+		latency_add(&stats->answer, loop_now() - urb->asked_ns);
 }
 
 static void queue_ret_submit(struct usbip_session *s, struct usbip_urb *urb)
@@ -89,6 +86,8 @@ static void queue_ret_submit(struct usbip_session *s, struct usbip_urb *urb)
 	} else if (!urb->usb.in) {
 		s->counters.out_bytes += answer.actual_length;
 	}
+	if (s->stats)
+		count(s->stats, urb, answer.actual_length);
 	if (urb->usb.n_packets) {
 		usbip_codec_write_packets(urb->usb.packets, urb->usb.n_packets);
 		entry.tail = urb->usb.packets;
@@ -243,6 +242,8 @@ static void submit(struct usbip_session *s, struct usbip_urb *urb)
 		answer(s, urb, r);
 		return;
 	}
+	if (urb->asked_ns)
+		urb->submitted_ns = loop_now();
 	list_remove(&urb->link);
 	list_append(&s->aloft, &urb->link);
 	advance(s, urb, USBIP_URB_SUBMIT);
@@ -315,93 +316,6 @@ static void release_held(struct usbip_session *s)
 	while (!s->closing && !s->blocking && (l = list_pop(&s->held)))
 		begin(s, list_entry(l, struct usbip_urb, link));
 	s->releasing = false;
-}
-
-/* A control request that the device must not see: 0 or the errno to refuse it with. */
-static int judge_control(struct usbip_urb *urb)
-{
-	uint32_t length = (uint32_t)(urb->usb.setup[6] | urb->usb.setup[7] << 8);
-	bool in = urb->usb.setup[0] & 0x80;
-
-	/* Without data the direction bit means nothing (Linux says OUT, others as they like). */
-	if (length && in != urb->usb.in)
-		return -EPIPE;
-	if (length > urb->usb.length)
-		return -EPIPE;
-	if (length > CONTROL_MAX && !usb_request_shorten(urb->usb.setup, CONTROL_MAX))
-		return -EPIPE;
-	return 0;
-}
-
-/* Which kind of URB this is, so which bytes follow. Return: 0, or broken. */
-static int judge(struct usbip_session *s, struct usbip_urb *urb)
-{
-	const struct usb_endpoint *endpoint;
-
-	urb->usb.type = USB_CONTROL;
-	if (urb->ep == 0) {
-		urb->refusal = judge_control(urb);
-		return 0;
-	}
-	urb->usb.endpoint = (uint8_t)(urb->ep | (urb->usb.in ? 0x80 : 0));
-	endpoint = usb_carrier_endpoint(s->carrier, urb->usb.endpoint);
-	if (endpoint)
-		urb->usb.type = usb_endpoint_type(endpoint);
-	else
-		/* Others say 0 (Linux) or -1 (Windows). */
-		urb->usb.type = urb->n_packets > 0 ? USB_ISOCHRONOUS : USB_BULK;
-	if (urb->usb.type != USB_ISOCHRONOUS)
-		return 0;
-	if (urb->n_packets < -1 || urb->n_packets > USBIP_MAX_ISO_PACKETS)
-		return usbip_session_break(s, -EPROTO, "sent a SUBMIT of %d packets",
-					   urb->n_packets);
-	urb->usb.n_packets = urb->n_packets > 0 ? (unsigned)urb->n_packets : 0;
-	urb->refusal = !endpoint ? -ENOENT : urb->usb.n_packets ? 0 : -EINVAL;
-	return 0;
-}
-
-/* Memory for what comes with a URB and for what comes back. */
-static int provide(struct usbip_session *s, struct usbip_urb *urb)
-{
-	struct usbip_urb_pool *pool = &s->pool;
-
-	if (urb->usb.n_packets && usbip_urb_pool_add_packets(pool, urb, urb->usb.n_packets) < 0)
-		return usbip_session_break(s, -ENOMEM, "can't be served: no memory");
-	if (!urb->refusal && (pool->n_live > USBIP_SESSION_MAX_URBS ||
-			      usbip_urb_pool_cost(urb->usb.length) >
-				      USBIP_SESSION_MAX_BYTES - min_t(size_t, pool->live_bytes,
-								      USBIP_SESSION_MAX_BYTES) ||
-			      usbip_urb_pool_add_data(pool, urb, urb->usb.length) < 0))
-		urb->refusal = -ENOMEM;
-	return 0;
-}
-
-/*
- * All of an isochronous URB is here: are its packets sound, and do they lie as the device takes
- * them? Return: 0 or the errno to refuse it with.
- */
-static int arrange(struct usbip_session *s, struct usbip_urb *urb)
-{
-	struct usbip_urb gathered = {};
-	int r;
-
-	r = usbip_iso_check(urb->usb.packets, urb->usb.n_packets, urb->usb.length,
-			    &urb->usb.packets_length);
-	if (r < 0 || urb->usb.in)
-		return r;
-	if (usbip_iso_in_place(urb->usb.packets, urb->usb.n_packets)) {
-		usbip_iso_gather(urb->usb.data, urb->usb.data, urb->usb.packets,
-				 urb->usb.n_packets);
-		return 0;
-	}
-	/* Packets in another order than their offsets': through a second buffer. */
-	if (usbip_urb_pool_add_data(&s->pool, &gathered, urb->usb.length) < 0)
-		return -ENOMEM;
-	usbip_iso_gather(gathered.usb.data, urb->usb.data, urb->usb.packets, urb->usb.n_packets);
-	usbip_urb_pool_drop_data(&s->pool, urb);
-	urb->usb.data = gathered.usb.data;
-	urb->data_class = gathered.data_class;
-	return 0;
 }
 
 static bool is_after(uint32_t a, uint32_t b)
@@ -480,9 +394,9 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
 	urb->usb.in = request->in;
 	urb->usb.zero_packet = !request->in && request->flags & USBIP_URB_ZERO_PACKET;
 	usbip_urb_table_add(&s->table, urb);
-	r = judge(s, urb);
+	r = usbip_session_judge(s, urb);
 	if (r == 0)
-		r = provide(s, urb);
+		r = usbip_session_provide(s, urb);
 	s->incoming[0] = (struct incoming){urb->usb.data, urb->usb.in ? 0 : urb->usb.length};
 	s->incoming[1] = (struct incoming){(uint8_t *)urb->usb.packets,
 					   urb->usb.n_packets * USBIP_ISO_PACKET_SIZE};
@@ -496,11 +410,12 @@ int usbip_session_submit_begin(struct usbip_session *s, const struct usbip_reque
  */
 void usbip_session_submit_complete(struct usbip_session *s, struct usbip_urb *urb)
 {
+	urb->asked_ns = s->stats && s->stats->timed ? loop_now() : 0;
 	if (taken_early(s, urb))
 		return;
 	usbip_codec_read_packets(urb->usb.packets, urb->usb.n_packets);
 	if (urb->usb.n_packets && !urb->refusal)
-		urb->refusal = arrange(s, urb);
+		urb->refusal = usbip_session_arrange(s, urb);
 	if (urb->refusal) {
 		usbip_urb_pool_drop_data(&s->pool, urb);
 		answer(s, urb, urb->refusal);
@@ -703,6 +618,8 @@ static void on_completed(struct usb_client *client, struct usb_urb *done)
 	bool nothing;
 
 	list_remove(&urb->link);
+	if (urb->asked_ns && s->stats->timed)
+		latency_add(&s->stats->device, loop_now() - urb->submitted_ns);
 	if (urb->usb.n_packets)
 		urb->usb.actual =
 			usbip_iso_finish(urb->usb.packets, urb->usb.n_packets,

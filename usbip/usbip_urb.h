@@ -77,6 +77,8 @@ struct usbip_urb {
 	int32_t n_packets; /* as the client says it, whatever the endpoint is; goes back as it came */
 	uint8_t ep;
 
+	uint64_t asked_ns, submitted_ns; /* CLOCK_MONOTONIC, where it is timed; else 0 */
+
 	int refusal;	     /* negative errno: answered with it once all bytes are here */
 	int32_t error_count; /* packets that failed */
 

@@ -158,8 +158,8 @@ static void tell_unusable(struct net_port *port)
 	else if (ring[0].kick >= 0 && ring[0].placed && port->dev.features &&
 		 !vu_device_has(&port->dev, VIRTIO_F_VERSION_1))
 		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, "
-		      "or "
-		      "give the card disable-legacy=on";
+		      "or give the card disable-legacy=on (virtio over MMIO: QEMU takes -global "
+		      "virtio-mmio.force-legacy=false)";
 	if (!why)
 		return;
 	port->told_unusable = true;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "daemon/control/control_json.h"
 #include "daemon/control/control_method.h"
+#include "daemon/control/monitor.h"
 #include "daemon/devices/device_registry.h"
 #include "daemon/routing/policy_subject.h"
 #include "daemon/commands/commands.h"
@@ -44,12 +45,6 @@ static json_t *json_subject(const struct control_rooms *rooms, const struct rout
 	if (s->device)
 		return json_device(s->device);
 	return s->alias[0] ? json_absent(rooms, s->alias) : json_lost(rooms, s->wish_on);
-}
-
-/* Nobody reads more than a tenth. */
-static json_t *json_ms(double ms)
-{
-	return ms < 0 ? json_null() : json_real((double)(int64_t)(ms * 10 + 0.5) / 10);
 }
 
 static json_t *change_reply(const struct control_rooms *rooms, const struct route_result *result)
@@ -99,6 +94,17 @@ void control_refuse(struct control_caller *caller, enum route_outcome outcome, c
 			      : NULL);
 }
 
+/* Whoever listens hears of it, and by which device and VM. */
+static void tell_refused(const struct change *change, const char *reason)
+{
+	const struct route_ask *ask = &change->ask;
+	const struct device *device = ask->n_subjects == 1 ? change->subjects[0].device : NULL;
+
+	if (!ask->dry_run)
+		monitor_refused(control_rooms(change->caller)->monitor, device, change->device,
+				ask->vm ? ask->vm->name : "host", reason);
+}
+
 static void answer(struct control_caller *caller, const struct route_result *result)
 {
 	if (result->outcome == ROUTE_DONE)
@@ -112,6 +118,8 @@ static void change_done(void *ctx, const struct route_result *result)
 	/* The result may tell of the subjects that are in it. */
 	_cleanup_change_ struct change *change = ctx;
 
+	if (result->outcome == ROUTE_DENIED || result->outcome == ROUTE_BUSY)
+		tell_refused(change, result->text);
 	answer(change->caller, result);
 }
 

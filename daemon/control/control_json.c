@@ -60,6 +60,15 @@ static json_t *json_device_text(const char *text)
 }
 
 /**
+ * json_ms() - milliseconds, to a tenth: nobody reads more
+ * @ms:	how many; less than 0: it is not known
+ */
+json_t *json_ms(double ms)
+{
+	return ms < 0 ? json_null() : json_real((double)(int64_t)(ms * 10 + 0.5) / 10);
+}
+
+/**
  * json_append_within() - add to a list while there is room
  * @list:	the list
  * @item:	taken; may be NULL, for want of memory

@@ -14,6 +14,7 @@
 
 json_t *json_text(const char *text);
 json_t *json_lines(const char *text);
+json_t *json_ms(double ms);
 size_t json_size(const json_t *json);
 bool json_append_within(json_t *list, json_t *item, size_t *room);
 json_t *json_device(const struct device *device);

@@ -87,8 +87,8 @@ static json_t *vms_next(void *ctx, bool *ret_last)
 	return vm ? json_pack("{s:[o]}", "vms", json_vm(l->rooms, vm)) : json_pack("{s:[]}", "vms");
 }
 
-static const struct control_series all_devices = {devices_next, listing_free};
-static const struct control_series all_vms = {vms_next, listing_free};
+static const struct control_series all_devices = {.next = devices_next, .free = listing_free};
+static const struct control_series all_vms = {.next = vms_next, .free = listing_free};
 
 static struct listing *listing_new(const struct control_rooms *rooms)
 {

@@ -51,7 +51,8 @@ struct control_method {
 /* The files' rows, each list closed by one without a name; and all of them, closed by NULL. */
 extern const struct control_method control_list_methods[], control_look_methods[],
 	control_change_methods[], control_port_methods[], control_policy_methods[],
-	control_admin_methods[];
+	control_admin_methods[], control_monitor_methods[], control_doctor_methods[],
+	control_stats_methods[];
 extern const struct control_method *const control_methods[];
 
 /* control_parameters.c: what a call may have, and what it has. */

@@ -14,13 +14,11 @@
 #include "daemon/control/control_method.h"
 
 const struct control_method *const control_methods[] = {
-	control_list_methods,
-	control_look_methods,
-	control_change_methods,
-	control_port_methods,
-	control_policy_methods,
-	control_admin_methods,
-	NULL,
+	control_list_methods,	 control_look_methods,
+	control_change_methods,	 control_port_methods,
+	control_policy_methods,	 control_admin_methods,
+	control_monitor_methods, control_doctor_methods,
+	control_stats_methods,	 NULL,
 };
 
 static const struct control_method *find_method(const char *name)

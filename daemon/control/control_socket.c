@@ -5,6 +5,9 @@
  * A caller's states: reading -> answering (its call waits for something, or its answer is being
  * sent; nothing is read meanwhile) -> reading …
  *
+ * One whose series has no next reply yet is resting: its call is under way, nothing is to be sent, and it gives up its
+ * place as an idle one does.
+ *
  * Of a caller at most one message is held, read or to be sent. A series of replies (a call with
  * `more`) is made one reply at a time, each when the socket has taken the one before. The work for
  * one caller in one turn of the loop is bounded; then others come first.
@@ -66,6 +69,7 @@ struct control_caller {
 	size_t answer_len, answer_sent;
 	const struct control_series *series; /* what comes after the answer; NULL: nothing */
 	void *series_ctx;
+	bool resting;		    /* answering, and of its series there is nothing to send yet */
 	struct loop_watch patience; /* the socket takes nothing of its answer */
 	void *waits_for;
 	void (*cancel)(void *what);
@@ -130,7 +134,12 @@ static void caller_watch(struct control_caller *caller, short events)
 		caller_free(caller);
 }
 
-static void caller_drop(struct control_caller *caller, const char *why)
+/**
+ * control_drop() - end a caller's connection, and say why in the log
+ * @caller:	not the one whose method is running; freed
+ * @why:	why
+ */
+void control_drop(struct control_caller *caller, const char *why)
 {
 	log_limited(&caller->control->limit, LOG_LEVEL_NOTICE, "%s: dropped; %s", caller->who, why);
 	caller_free(caller);
@@ -138,7 +147,7 @@ static void caller_drop(struct control_caller *caller, const char *why)
 
 static void caller_impatient(void *ctx, int res _unused_)
 {
-	caller_drop(ctx, "it has read nothing of an answer for 10 s");
+	control_drop(ctx, "it has read nothing of an answer for 10 s");
 }
 
 /* The socket is full: go on when its peer has read some, and not for ever. */
@@ -238,6 +247,25 @@ void control_reply_series(struct control_caller *caller, const struct control_se
 		caller_end_series(caller);
 	else
 		caller_go_on(caller);
+}
+
+/* Its series has no next reply yet: only its going away is of interest. */
+static void caller_rest(struct control_caller *caller)
+{
+	caller->answering = caller->resting = true;
+	caller_watch(caller, 0);
+}
+
+/**
+ * control_series_due() - a series that had no next reply has one now
+ * @caller:	whose call it answers; it may be freed, for want of memory
+ */
+void control_series_due(struct control_caller *caller)
+{
+	if (!caller->resting)
+		return;
+	caller->resting = false;
+	caller_watch(caller, POLLOUT);
 }
 
 /**
@@ -359,7 +387,7 @@ static void caller_serve(struct control_caller *caller)
 	const char *message;
 	size_t len;
 
-	caller->behind = false;
+	caller->behind = caller->resting = false;
 	loop_cancel(caller->control->rooms->core->loop, &caller->patience);
 	for (;;) {
 		if (caller->answering) {
@@ -370,6 +398,11 @@ static void caller_serve(struct control_caller *caller)
 			}
 			if (!caller_send(caller)) {
 				caller_wait_to_send(caller);
+				return;
+			}
+			if (caller->series && caller->series->due &&
+			    !caller->series->due(caller->series_ctx)) {
+				caller_rest(caller);
 				return;
 			}
 			if (caller->series)
@@ -392,7 +425,7 @@ static void caller_serve(struct control_caller *caller)
 		caller_has_a_call(caller);
 		caller->serving = true;
 		if (caller_call(caller, message, len) != 0) {
-			caller_drop(caller, "what it sent is no call");
+			control_drop(caller, "what it sent is no call");
 			return;
 		}
 		caller->serving = false;
@@ -408,14 +441,15 @@ static void caller_readable(void *ctx, int res)
 	ssize_t n;
 
 	if (caller->answering || caller->behind) {
-		if (caller->waits_for && res > 0 && (res & (POLLHUP | POLLERR)))
+		if ((caller->waits_for || caller->resting) && res > 0 &&
+		    (res & (POLLHUP | POLLERR)))
 			caller_free(caller);
 		else
 			caller_serve(caller);
 		return;
 	}
 	if (varlink_wire_space(&caller->wire, &space, &room) != 0) {
-		caller_drop(caller, "its call is longer than 64 KiB");
+		control_drop(caller, "its call is longer than 64 KiB");
 		return;
 	}
 	n = stranger_receive(caller->sock, space, room);
@@ -482,7 +516,7 @@ static bool control_make_room(struct control_socket *control, uid_t uid)
 		struct control_caller *c = list_entry(it, struct control_caller, link);
 		unsigned n;
 
-		if (c->facts.has_all_rights || c->answering || c->behind)
+		if (c->facts.has_all_rights || (c->answering && !c->resting) || c->behind)
 			continue;
 		n = control_count(control, c->peer.uid);
 		if (n > most) {

@@ -20,6 +20,7 @@ struct control_socket;
 struct core;
 struct devices;
 struct log_limit;
+struct monitor;
 struct policy_caller;
 struct routing;
 struct varlink_call;
@@ -34,12 +35,15 @@ struct control_rooms {
 	struct vms *vms;
 	struct routing *routing;
 	struct commands *commands;
+	struct monitor *monitor;
 };
 
 /* The replies of a call with `more`. */
 struct control_series {
 	/* The next one's parameters; *@ret_last: it is the last. NULL: no memory. */
 	json_t *(*next)(void *ctx, bool *ret_last);
+	/* Whether there is a next one; where there is none yet, control_series_due() tells of it. NULL: always. */
+	bool (*due)(void *ctx);
 	void (*free)(void *ctx);
 };
 
@@ -51,6 +55,8 @@ struct control_socket *control_socket_free(struct control_socket *control);
 void control_reply(struct control_caller *caller, json_t *parameters);
 void control_reply_series(struct control_caller *caller, const struct control_series *series,
 			  void *ctx);
+void control_series_due(struct control_caller *caller);
+void control_drop(struct control_caller *caller, const char *why);
 void control_error(struct control_caller *caller, const char *error, json_t *parameters);
 const struct control_rooms *control_rooms(struct control_caller *caller);
 bool control_may_change(const struct control_caller *caller);

@@ -13,6 +13,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/wish_book.h"
 #include "daemon/devices/device_names.h"
+#include "daemon/devices/port_flaps.h"
 #include "policy/selector.h"
 #include "policy/usb_class.h"
 #include "usb/hid_found.h"
@@ -31,6 +32,7 @@ struct devices {
 	uint64_t n_seen;    /* how many were ever in @all */
 	struct names names; /* which device bears which */
 	char *twins_before; /* of the last run; see twins.h */
+	struct port_flaps flaps;
 };
 
 void devices_init(struct devices *devices, struct core *core, struct wish_books *books);

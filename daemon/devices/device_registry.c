@@ -42,6 +42,7 @@ static struct device *registry_find(struct device_registry *registry, const char
 static void registry_remove(struct device *d)
 {
 	log_info("%s: unplugged", d->tag);
+	port_flaps_note(&d->devices->flaps, d->busid);
 	device_unlist(d);
 }
 

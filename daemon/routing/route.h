@@ -119,6 +119,9 @@ void route_guest_says(struct device *device, bool has, const char *text);
 void route_guest_lets_go(struct device *device, const char *boot);
 void route_give_again(struct device *device);
 
+struct urb_stats;
+bool route_stats(const struct device *device, struct urb_stats *ret_stats);
+
 bool route_exported_to(const struct device *device, const struct vm *vm);
 int route_import(struct device *device, struct vm *vm, uint32_t client);
 

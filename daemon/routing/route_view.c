@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/routing/route_private.h"
+#include "daemon/vms/vm_process.h"
 
 /* Of what is never routed, as of what is in a port that is switched off. */
 static const struct route with_host = {.state = ROUTE_HOST};
@@ -37,6 +38,20 @@ struct route_status route_status(const struct device *device)
 		.session_ns = r->session_ns,
 		.guest_ns = r->guest_ns,
 	};
+}
+
+/**
+ * route_stats() - what has gone through a device since its VM's process was given it
+ * @device:	the device
+ * @ret_stats:	gets it, as vms_ask_stats() has it told last
+ *
+ * Return: whether it is known.
+ */
+bool route_stats(const struct device *device, struct urb_stats *ret_stats)
+{
+	const struct route *route = route_of(device);
+
+	return route->gd && guest_device_stats(route->gd, ret_stats);
 }
 
 /**

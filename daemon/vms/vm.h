@@ -56,6 +56,11 @@ struct vms {
 	gid_t socket_group;			/* whose the VMs' sockets are, or -1 */
 	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
 	unsigned n_ending;	      /* processes that have not ended */
+	struct {
+		struct list waits;	   /* of struct vms_stats_wait */
+		struct loop_watch late;	   /* a round is under way, until this at the latest */
+		struct loop_watch untimed; /* nobody has asked for so long */
+	} stats;			   /* vm_stats.c */
 };
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
@@ -115,12 +120,22 @@ struct vm {
 		bool old;	 /* it is the last control's, and not known yet what it has */
 		bool strange;	 /* it is, of a version that we do not speak */
 	} process;		 /* vm_run.c */
+	bool stats_due;		 /* its process is to answer in this round */
 	int socket;		 /* <vm>.sock, until the guest has it */
 	bool asleep;		 /* its agent has said so; its card may be down meanwhile */
 	struct guest_side *side; /* of the ways to its inside */
 	struct log_limit limit;	 /* of lines that the guest can trigger */
 	struct log_limit card_limit; /* of warnings about its card, which are told once */
 };
+
+/* Who waits until all processes have told what has gone through their devices; in the vms' list until done(). */
+struct vms_stats_wait {
+	struct list link;
+	void (*done)(void *ctx);
+	void *ctx;
+};
+
+int vms_ask_stats(struct vms *vms, struct vms_stats_wait *wait);
 
 /* VMs of one configuration, in its order. */
 struct vm_list {
@@ -148,6 +163,7 @@ static inline void vm_raise(struct vm *vm, enum event event)
 
 struct vm *vm_find(struct vms *vms, const char *name);
 const struct vm *vm_stranger(const struct vms *vms, const char *name);
+void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted);
 bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size);
 bool vm_daemon_by_mac(const struct vm *vm, char mac[18]);
 const char *vm_daemon_address(const struct vm *vm, char *text, size_t size);

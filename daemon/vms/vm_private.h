@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What vm_registry.c, vm_address.c, vm_card.c, vm_net.c, vm_change.c and vm_run.c share. */
+/* What vm_registry.c, vm_address.c, vm_card.c, vm_net.c, vm_change.c, vm_run.c and vm_stats.c share. */
 #pragma once
 
 #include <sys/types.h>
@@ -38,6 +38,8 @@ void vm_net_mac_wanted(void *ctx, const uint8_t mac[6]);
 void vm_net_link_wanted(void *ctx, unsigned number);
 
 extern const struct guest_net_events network_events;
+void vms_stats_stop(struct vms *vms);
+void vm_stats_told(struct vm *vm);
 
 void vms_start_waiting(struct vms *vms);
 void vms_share_memory(struct vms *vms);

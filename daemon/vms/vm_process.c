@@ -126,7 +126,7 @@ static void on_lost(void *ctx, const char *why)
 	guest->state = GUEST_LOST;
 	guest->why = why;
 	loop_cancel(guest->loop, &guest->anew);
-	guest->agent_asked = false;
+	guest->agent_asked = guest->stats_asked = false;
 	if (guest->card.up) {
 		guest->card.up = guest->card.has_daemon = false;
 		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
@@ -329,6 +329,17 @@ static const char *said_link_wanted(struct guest *guest, const union vm_wire_mes
 	return NULL;
 }
 
+static const char *said_stats_all(struct guest *guest, const union vm_wire_message *m)
+{
+	if (!guest->stats_asked)
+		return NOT_ASKED;
+	guest->stats_asked = false;
+	guest->memory = (struct guest_memory){m->stats_all.memory, m->stats_all.memory_share};
+	if (guest->process->stats)
+		guest->process->stats(guest->ctx);
+	return NULL;
+}
+
 static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_HELLO] = said_hello,
 	[VM_SAY_STARTED] = said_started,
@@ -342,6 +353,7 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_LINK_WANTED] = said_link_wanted,
 	[VM_SAY_IMPORT_ASKED] = said_import_asked,
 	[VM_SAY_AGENT_ASKED] = said_agent_asked,
+	[VM_SAY_STATS_ALL] = said_stats_all,
 };
 
 /* An uplink has none, and says nothing of one. */
@@ -349,7 +361,7 @@ static bool is_about_guest(uint32_t kind)
 {
 	return kind == VM_SAY_CARD || kind == VM_SAY_HELD || kind == VM_SAY_MAC_WANTED ||
 	       kind == VM_SAY_LINK_WANTED || kind == VM_SAY_IMPORT_ASKED ||
-	       kind == VM_SAY_AGENT_ASKED;
+	       kind == VM_SAY_AGENT_ASKED || kind == VM_SAY_STATS_ALL;
 }
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
@@ -470,6 +482,33 @@ void guest_set_memory(struct guest *guest, const struct usb_memory_share *share)
 	if (guest->state >= GUEST_STARTING)
 		vm_process_tell(guest,
 				&(struct vm_wire_memory){.kind = VM_ASK_MEMORY, .share = *share});
+}
+
+/**
+ * guest_ask_stats() - have a guest's process tell what has gone through its devices
+ * @guest:	the guest
+ * @timed:	whether times are to be counted from now on
+ *
+ * Return: whether it was asked, and the event `stats` follows; not where there is no process now, or an older one, or
+ * its answer to the last time is not there yet.
+ */
+bool guest_ask_stats(struct guest *guest, bool timed)
+{
+	if (guest->state != GUEST_STANDS || guest->stats_asked ||
+	    guest->version < vm_wire_since(VM_ASK_STATS))
+		return false;
+	guest->stats_asked = true;
+	vm_process_tell(guest, &(struct vm_wire_ask_stats){.kind = VM_ASK_STATS, .timed = timed});
+	return true;
+}
+
+/**
+ * guest_memory() - how much of the kernel's memory for URBs a guest has taken
+ * @guest:	the guest
+ */
+struct guest_memory guest_memory(const struct guest *guest)
+{
+	return guest->memory;
 }
 
 /* ------------------------------------------------------------- guest.h: other guests' cards */

@@ -24,6 +24,7 @@
  */
 #pragma once
 
+#include "base/urb_stats.h"
 #include "dataplane/guest.h"
 #include "usb/hid_found.h"
 
@@ -39,6 +40,8 @@ struct guest_process_events {
 	void (*goes_on)(void *ctx);
 	/* It is the last control's, of a version that we do not speak. NULL: not heard. */
 	void (*strange)(void *ctx);
+	/* The answer to guest_ask_stats() is there. NULL: not heard. */
+	void (*stats)(void *ctx);
 	/* What is said of further networks; NULL: a process that says it is lost. */
 	const struct guest_net_events *nets;
 };
@@ -90,3 +93,12 @@ void guest_net_link(struct guest *guest, unsigned net, unsigned number, unsigned
 void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool granted);
 void guest_tap(struct guest *guest, int tap);
 void guest_counts(struct guest *guest, int memory);
+
+/* How much of the kernel's memory for URBs a guest has taken, as its process told last. */
+struct guest_memory {
+	uint64_t charged, share; /* bytes */
+};
+
+bool guest_ask_stats(struct guest *guest, bool timed);
+bool guest_device_stats(const struct guest_device *gd, struct urb_stats *ret_stats);
+struct guest_memory guest_memory(const struct guest *guest);

@@ -238,6 +238,22 @@ static const char *said_hid(struct guest_device *gd, const union vm_wire_message
 	return NULL;
 }
 
+static const char *said_stats(struct guest_device *gd, const union vm_wire_message *m)
+{
+	if (!gd->guest->stats_asked)
+		return NOT_ASKED;
+	gd->counted = true;
+	gd->stats = (struct urb_stats){
+		.urbs = m->stats.urbs,
+		.errors = m->stats.errors,
+		.in_bytes = m->stats.in_bytes,
+		.out_bytes = m->stats.out_bytes,
+		.answer = m->stats.answer,
+		.device = m->stats.with_device,
+	};
+	return NULL;
+}
+
 static const device_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_OPENED] = said_opened,
 	[VM_SAY_IMPORTED] = said_imported,
@@ -248,6 +264,7 @@ static const device_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_TAKEN] = said_taken,
 	[VM_SAY_HOTKEY] = said_hotkey,
 	[VM_SAY_HID] = said_hid,
+	[VM_SAY_STATS] = said_stats,
 };
 
 /* The number of the device is the second word of each. */
@@ -255,6 +272,7 @@ static_assert(offsetof(struct vm_wire_device_result, device) == 4 &&
 		      offsetof(struct vm_wire_imported, device) == 4 &&
 		      offsetof(struct vm_wire_hotkey, device) == 4 &&
 		      offsetof(struct vm_wire_hid, device) == 4 &&
+		      offsetof(struct vm_wire_stats, device) == 4 &&
 		      offsetof(struct vm_wire_device, device) == 4,
 	      "the second word");
 
@@ -396,6 +414,19 @@ uint32_t guest_device_number(const struct guest_device *gd)
 }
 
 /**
+ * guest_device_stats() - what has gone through a device, as its process told last
+ * @gd:		the device
+ * @ret_stats:	gets it
+ *
+ * Return: whether it was told.
+ */
+bool guest_device_stats(const struct guest_device *gd, struct urb_stats *ret_stats)
+{
+	*ret_stats = gd->stats;
+	return gd->counted;
+}
+
+/**
  * guest_device_new() - make a device that may be given to a guest
  * @name:	for log lines
  * @info:	what USB/IP tells of it
@@ -456,7 +487,7 @@ void guest_device_forget(struct guest_device *gd)
 void guest_give(struct guest *guest, struct guest_device *gd)
 {
 	gd->guest = guest;
-	gd->opened = gd->failed = gd->gone = gd->stuck = gd->taking = false;
+	gd->opened = gd->failed = gd->gone = gd->stuck = gd->taking = gd->counted = false;
 	list_append(&guest->devices, &gd->link);
 	if (guest->state == GUEST_STANDS)
 		vm_process_give(gd);

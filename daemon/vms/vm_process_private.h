@@ -37,10 +37,12 @@ struct guest {
 	struct loop_watch gone; /* LOST: its process has ended */
 	/* STRANGE: its QEMU connects anew; told to END, or LOST: it should have ended by now. */
 	struct loop_watch anew;
-	bool serves;		/* its process is the last control's */
-	bool program_told;	/* which program it is */
-	uint32_t version;	/* that it and we speak */
-	unsigned n_held;	/* devices that it has told of */
+	bool serves;	   /* its process is the last control's */
+	bool program_told; /* which program it is */
+	unsigned n_held;   /* devices that it has told of */
+	uint32_t version;  /* that both speak */
+	bool stats_asked;  /* STATS_ALL is awaited */
+	struct guest_memory memory;
 	struct log_limit limit; /* of lines that its process can trigger */
 };
 
@@ -59,6 +61,8 @@ struct guest_device {
 	bool resetting, taking;	  /* WAS_RESET is, TAKEN is */
 	bool gone, stuck;	  /* told */
 	struct vm_wire_peer peer; /* session: the client's end */
+	bool counted;		  /* @stats was told */
+	struct urb_stats stats;
 	/* Of the last control, and not taken up yet. */
 	bool left;
 	struct vm_wire_identity identity;

@@ -34,6 +34,7 @@ void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, voi
 	*vms = (struct vms){.core = core, .ops = ops, .ctx = ctx};
 	list_init(&vms->all);
 	list_init(&vms->leaving);
+	list_init(&vms->stats.waits);
 	list_init(&vms->gone);
 	list_init(&vms->uplinks_ending);
 }
@@ -345,6 +346,18 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 }
 
 /**
+ * vms_memory_limit() - the kernel's memory for URBs, and how much of it so many VMs want
+ * @vms:	the VMs
+ * @ret_limit:	MiB; 0: there is no limit
+ * @ret_wanted:	MiB, the least
+ */
+void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted)
+{
+	*ret_limit = usb_memory_read_limit();
+	*ret_wanted = usb_memory_wanted_mb((unsigned)vms->core->config->n_vms);
+}
+
+/**
  * vms_share_memory() - tell all guests their share of the kernel's memory for URBs
  * @vms:	the VMs, as the configuration in force has them
  */
@@ -434,6 +447,7 @@ void vms_stop(struct vms *vms)
 {
 	struct list *const lists[] = {&vms->all, &vms->leaving};
 
+	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	network_uplinks_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -458,6 +472,7 @@ void vms_stop(struct vms *vms)
  */
 void vms_leave(struct vms *vms)
 {
+	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	network_uplinks_leave(vms);
 	list_for_each(it, &vms->all) {

@@ -100,6 +100,7 @@ static void vm_lost(void *ctx, const char *why)
 {
 	struct vm *vm = ctx;
 
+	vm_stats_told(vm);
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	if ((vm->process.old || vm->process.strange) && !vm->process.stood_ns) {
 		vm_stranger_ended(vm);
@@ -140,12 +141,18 @@ static void vm_kill(void *ctx, int process)
 			errno_text(r));
 }
 
+static void vm_stats(void *ctx)
+{
+	vm_stats_told(ctx);
+}
+
 static const struct guest_process_events process_events = {.lost = vm_lost,
 							   .kill = vm_kill,
 							   .stands = vm_stands,
 							   .goes_on = vm_goes_on,
 							   .strange = vm_strange,
-							   .nets = &network_events};
+							   .nets = &network_events,
+							   .stats = vm_stats};
 
 static void vm_silent(void *ctx, int res _unused_)
 {

@@ -107,6 +107,20 @@ static void submits(struct fe *fe, struct end *e, uint8_t seqnum, bool in, const
 	says(fe, e, pdu, 48 + len);
 }
 
+/* What the process has counted of a device so far; from now on it counts times, or does not. */
+static struct urb_stats counted(struct rig *rig, const struct dev *d, bool timed)
+{
+	unsigned n = rig->n_stats;
+	struct urb_stats stats;
+
+	assert_true(guest_ask_stats(rig->guest, timed));
+	/* One answer at a time. */
+	assert_false(guest_ask_stats(rig->guest, timed));
+	until(rig, &rig->n_stats, n + 1, "the process has told what it has counted");
+	assert_true(guest_device_stats(d->gd, &stats));
+	return stats;
+}
+
 /* From the guest's TCP to the device and back, all in a process that has shut itself in. */
 static void test_a_device_that_is_a_script(void **state)
 {
@@ -115,6 +129,7 @@ static void test_a_device_that_is_a_script(void **state)
 	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2, .speed = 3};
 	struct rig *rig;
 	struct dev d = {0};
+	struct urb_stats stats;
 	uint8_t got[320];
 	struct fe fe;
 
@@ -136,12 +151,27 @@ static void test_a_device_that_is_a_script(void **state)
 	until(rig, &d.imported, 1, "the guest has it");
 	hears(rig, &fe, &e, got, 320);
 	assert_memory_equal(got, "\x01\x11\x00\x03\x00\x00\x00\x00", 8);
+	stats = counted(rig, &d, true);
+	assert_int_equal(stats.urbs, 0);
 	submits(&fe, &e, 1, true, "");
 	submits(&fe, &e, 2, false, "hello");
 	hears(rig, &fe, &e, got, 48 + 48 + 5);
 	assert_true(got[3] == 3 && got[7] == 2 && got[27] == 5);
 	assert_true(got[48 + 3] == 3 && got[48 + 7] == 1 && got[48 + 27] == 5);
 	assert_memory_equal(got + 48 + 48, "hello", 5);
+	stats = counted(rig, &d, false);
+	assert_int_equal(stats.urbs, 2);
+	assert_int_equal(stats.in_bytes, 5);
+	assert_int_equal(stats.out_bytes, 5);
+	assert_int_equal(latency_count(&stats.answer), 2);
+	assert_int_equal(latency_count(&stats.device), 2);
+	assert_int_equal(guest_memory(rig->guest).charged, 0);
+	/* Nobody looks any more. */
+	submits(&fe, &e, 4, false, "there");
+	hears(rig, &fe, &e, got, 48);
+	stats = counted(rig, &d, false);
+	assert_int_equal(stats.urbs, 3);
+	assert_int_equal(latency_count(&stats.answer), 2);
 	/* One waits for ever, and ends with its session. */
 	submits(&fe, &e, 3, true, "");
 	guest_take(rig->guest, d.gd, true);

@@ -82,7 +82,14 @@ static const struct guest_events events = {.link = on_link,
 					   .ended = on_ended,
 					   .mac_wanted = on_mac_wanted,
 					   .link_wanted = on_link_wanted};
-static const struct guest_process_events process = {.lost = on_lost, .stands = on_stands};
+
+static void on_stats(void *ctx)
+{
+	((struct rig *)ctx)->n_stats++;
+}
+
+static const struct guest_process_events process = {
+	.lost = on_lost, .stands = on_stands, .stats = on_stats};
 
 static void on_opened(void *ctx, int r, const char *reason)
 {

@@ -18,7 +18,7 @@ struct rig {
 	char folder[64], path[96], next_path[96];
 	pid_t pid;
 	struct fe fe;
-	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents, n_asked;
+	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents, n_asked, n_stats;
 	uint32_t client; /* that asked */
 };
 

@@ -188,6 +188,7 @@ static void call(struct cursor *c, uint8_t step)
 	uint8_t which = step_byte(c), may = step_byte(c);
 	size_t m = which % ARRAY_SIZE(methods);
 	struct varlink_call asked = {.parameters = json_object(), .more = step & 0x20};
+	bool listens = (step & 0x1e) == 0x1e;
 	char method[64];
 
 	control_caller_gone(caller);
@@ -195,7 +196,7 @@ static void call(struct cursor *c, uint8_t step)
 		.facts = {.has_all_rights = !(step & 0x40), .uid = 1000, .gids = gids, .n_gids = 2},
 		.reads_slowly = true,
 	};
-	for (unsigned i = 0, bit = 0; i < ARRAY_SIZE(parameters); i++) {
+	for (unsigned i = 0, bit = 0; i < ARRAY_SIZE(parameters) && !listens; i++) {
 		bool there = methods[m].must >> i & 1;
 
 		if (methods[m].may >> i & 1)
@@ -207,7 +208,7 @@ static void call(struct cursor *c, uint8_t step)
 			json_object_set_new(asked.parameters, parameters[i].name,
 					    value(&parameters[i], c));
 	}
-	snprintf(method, sizeof(method), "io.usbrouted.%s", methods[m].name);
+	snprintf(method, sizeof(method), "io.usbrouted.%s", listens ? "Monitor" : methods[m].name);
 	asked.method = method;
 	control_call(caller, &asked);
 	json_decref(asked.parameters);
@@ -242,6 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f = start_with(usual_config, rules);
 	plug_hub(f, "1-9");
 	daemon_steps_begin(f);
+	control_monitor_begin(f);
 	vm_is(f->vm1, true);
 	vm_is(f->vm2, true);
 	daemon_step_plug(0, 0, &c);
@@ -253,6 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (unsigned i = 0; i < CALLERS; i++)
 		control_caller_gone(&callers[i]);
+	control_monitor_end();
 	daemon_steps_end(f);
 	return 0;
 }

@@ -8,11 +8,49 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/control/monitor.h"
 #include "daemon/control/varlink.h"
 #include "tests/unit/interface.h"
 #include "tests/unit/route-fixture.h"
 
 static struct log_limit limit;
+static struct monitor *monitor;
+
+/* ------------------------------------------------------------- what is told to who listens */
+
+static void moved(const struct device *device)
+{
+	monitor_moved(monitor, device);
+}
+
+static void removed(const struct device *device)
+{
+	monitor_removed(monitor, device);
+}
+
+static void link_changed(const struct vm *vm, bool up)
+{
+	monitor_vm_link(monitor, vm, up);
+}
+
+static const struct fixture_ears ears = {moved, removed, link_changed};
+
+/* Callers may listen to what happens to the fixture's devices, as daemon.c has it. */
+void control_monitor_begin(struct fixture *f)
+{
+	monitor = monitor_new(&f->rooms.devices);
+	assert_non_null(monitor);
+	fixture_ears = &ears;
+}
+
+/* All callers have gone. */
+void control_monitor_end(void)
+{
+	fixture_ears = NULL;
+	monitor = monitor_free(monitor);
+}
+
+/* ------------------------------------------------------------- calls */
 
 /* A call; it is answered now, or its caller waits. */
 void control_call(struct control_caller *caller, const struct varlink_call *call)
@@ -72,6 +110,20 @@ void control_reply_series(struct control_caller *caller, const struct control_se
 		;
 }
 
+void control_series_due(struct control_caller *caller)
+{
+	while (!caller->reads_slowly && control_next_reply(caller))
+		;
+}
+
+void control_drop(struct control_caller *caller, const char *why)
+{
+	assert_true(*why);
+	caller->dropped = true;
+	caller->series->free(caller->series_ctx);
+	caller->series = NULL;
+}
+
 /* The next reply of a series that its caller reads. Return: whether there was one. */
 bool control_next_reply(struct control_caller *caller)
 {
@@ -80,10 +132,12 @@ bool control_next_reply(struct control_caller *caller)
 	char *message;
 	size_t len;
 
-	if (!caller->series)
+	if (!caller->series || (caller->series->due && !caller->series->due(caller->series_ctx)))
 		return false;
 	parameters = caller->series->next(caller->series_ctx, &last);
 	interface_check_reply(caller->method, parameters);
+	if (caller->hears)
+		caller->hears(parameters);
 	assert_int_equal(varlink_reply_more(&message, &len, parameters), 0);
 	assert_true(len && !message[len - 1]);
 	free(message);
@@ -120,6 +174,7 @@ const struct control_rooms *control_rooms(struct control_caller *caller _unused_
 		.vms = &f->rooms.vms,
 		.routing = &f->rooms.routing,
 		.commands = &f->rooms.commands,
+		.monitor = monitor,
 	};
 	return &rooms;
 }

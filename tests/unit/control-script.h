@@ -22,7 +22,14 @@ struct control_caller {
 	bool reads_slowly; /* of a series one reply at a time, by control_next_reply() */
 	const struct control_series *series;
 	void *series_ctx;
+	bool dropped;				 /* by the daemon, in the middle of a series */
+	void (*hears)(const json_t *parameters); /* each reply of a series; may be NULL */
 };
+
+struct fixture;
+
+void control_monitor_begin(struct fixture *f);
+void control_monitor_end(void);
 
 void control_call(struct control_caller *caller, const struct varlink_call *call);
 bool control_next_reply(struct control_caller *caller);

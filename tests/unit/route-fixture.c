@@ -325,7 +325,33 @@ static void rooms_tell(void *ctx)
 	assert_ptr_equal(ctx, the_fixture);
 }
 
-static const struct rooms_ops rooms_ops = {.known = rooms_tell, .ended = rooms_tell};
+const struct fixture_ears *fixture_ears;
+
+static void rooms_moved(void *ctx _unused_, const struct device *device)
+{
+	if (fixture_ears)
+		fixture_ears->moved(device);
+}
+
+static void rooms_removed(void *ctx _unused_, const struct device *device)
+{
+	if (fixture_ears)
+		fixture_ears->removed(device);
+}
+
+static void rooms_link(void *ctx _unused_, const struct vm *vm, bool up)
+{
+	if (fixture_ears)
+		fixture_ears->link(vm, up);
+}
+
+static const struct rooms_ops rooms_ops = {
+	.known = rooms_tell,
+	.ended = rooms_tell,
+	.moved = rooms_moved,
+	.removed = rooms_removed,
+	.link = rooms_link,
+};
 
 static void begin(struct fixture *f)
 {

@@ -69,10 +69,19 @@ struct fixture {
 	struct route_times times;
 };
 
+/* Who hears of devices and VMs besides; see control-script.c. */
+struct fixture_ears {
+	void (*moved)(const struct device *device);
+	void (*removed)(const struct device *device);
+	void (*link)(const struct vm *vm, bool up);
+};
+
+extern const struct fixture_ears *fixture_ears; /* NULL: nobody */
 extern struct fixture *the_fixture;
 extern struct guest_held left_held; /* how the last daemon's processes have each device, */
 extern bool left_there;		    /* where they have it at all */
 extern unsigned n_imports;
+extern struct urb_stats script_stats;
 
 /* How many dead connections guests were told of, and the last one. */
 extern struct hung_up {

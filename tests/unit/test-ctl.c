@@ -13,7 +13,7 @@
 	"// want reconnect-ms=1000 in place of reconnect=1):\n"                                    \
 	"//\n"                                                                                     \
 	"//   -object memory-backend-memfd,id=mem,size=512M,share=on\n"                            \
-	"//   -machine memory-backend=mem\n"                                                       \
+	"//   -machine memory-backend=mem -global virtio-mmio.force-legacy=false\n"                \
 	"//   -chardev socket,id=card,path=" socket ",reconnect=1\n"                               \
 	"//   -netdev vhost-user,id=net,chardev=card\n"                                            \
 	"//   -device virtio-net-device,netdev=net," mac "bus=virtio-mmio-bus.31\n"                \

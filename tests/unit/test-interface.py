@@ -190,7 +190,7 @@ class Client(unittest.TestCase):
             done, calls = self.run_ctl(reply(True), words)
             self.assertNotIn("not of this usbroutectl's version", done.stderr, words)
             # What the replies say is made up, so that a device or a disk may be missing; but the words were understood.
-            self.assertIn(done.returncode, (0, 1, 3), (words, done.stderr))
+            self.assertIn(done.returncode, (0, 1, 3, 9), (words, done.stderr))
             for call in calls:
                 if call["method"].startswith("org.varlink"):
                     continue
@@ -208,6 +208,17 @@ class Client(unittest.TestCase):
             for output in [], ["--json"]:
                 done, _ = self.run_ctl(reply(False), output + words)
                 self.assertGreaterEqual(done.returncode, 0, (words, done.stderr))
+
+    def test_doctor_tells_of_memory_that_is_nearly_taken(self):
+        for charged, found in (1000, False), (3 << 18, True):
+            def answer(call, charged=charged):
+                if method_of(call) != "Stats":
+                    return reply(False)(call)
+                memory = [{"vm": "vm1", "charged": charged, "share": 1 << 20}]
+                return {"parameters": {"stats": [], "stats_left_out": 0, "class_bounds_us": [], "memory": memory}}
+            done, _ = self.run_ctl(answer, ["--json", "doctor"])
+            checks = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "urb-memory"]
+            self.assertEqual([c["about"] for c in checks], ["vm1"] if found else [], done.stdout)
 
     def test_errors(self):
         self.assertEqual(set(EXITS), set(INTERFACE.errors))

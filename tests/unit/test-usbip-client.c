@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/urb_stats.h"
+
 static void client_closes(void **state)
 {
 	struct world w;
@@ -211,6 +213,36 @@ static void bounded(void **state)
 	close_world(&w);
 }
 
+/* What has gone through is counted always, and how long it took where somebody looks. */
+static void counted(void **state)
+{
+	struct urb_stats stats = {0};
+	struct world w;
+
+	open_world(&w);
+	usbip_session_set_stats(w.session, &stats);
+	play(&w, "b1 d1 o2 d2 b3 s3 b5 u5 x5 C7 ! i9");
+	/* URB 5 was taken back, and 9 is with the device: neither is answered. */
+	assert_int_equal(stats.urbs, 4);
+	assert_int_equal(stats.errors, 1);
+	assert_int_equal(stats.in_bytes, 4);
+	assert_int_equal(stats.out_bytes, 4);
+	assert_int_equal(latency_count(&stats.answer), 0);
+	stats.timed = true;
+	/* Of one that came before, it is not known. */
+	play(&w, "d9");
+	assert_int_equal(latency_count(&stats.answer), 0);
+	play(&w, "b11 d11 C13 !");
+	assert_int_equal(stats.urbs, 7);
+	assert_int_equal(latency_count(&stats.answer), 2);
+	assert_int_equal(latency_count(&stats.device), 1);
+	stats.timed = false;
+	play(&w, "b15 d15");
+	assert_int_equal(stats.urbs, 8);
+	assert_int_equal(latency_count(&stats.answer), 2);
+	close_world(&w);
+}
+
 /* Reused memory: the same buffers again and again. */
 static void steady(void **state)
 {
@@ -255,10 +287,10 @@ static void steady(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(byte_by_byte_in),  cmocka_unit_test(early_and_large),
-		cmocka_unit_test(byte_by_byte_out), cmocka_unit_test(too_many),
-		cmocka_unit_test(too_many_bytes),   cmocka_unit_test(never_reads),
-		cmocka_unit_test(steady),
+		cmocka_unit_test(counted),	   cmocka_unit_test(byte_by_byte_in),
+		cmocka_unit_test(early_and_large), cmocka_unit_test(byte_by_byte_out),
+		cmocka_unit_test(too_many),	   cmocka_unit_test(too_many_bytes),
+		cmocka_unit_test(never_reads),	   cmocka_unit_test(steady),
 	};
 	/* What only a socket's reader promises. */
 	const struct CMUnitTest of_sockets[] = {

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ports whose device comes and goes: the last unpluggings, with their times. A loose plug, a cable or a hub that browns
+ * out looks so. Control thread only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define PORT_FLAPS_KEPT	   64
+#define PORT_FLAPS_SECONDS 300 /* who looks at how often, looks at these */
+#define PORT_FLAPS_MANY	   4   /* so often within that time nobody unplugs by hand */
+
+struct port_flaps {
+	struct {
+		char port[32]; /* the kernel's spelling */
+		uint64_t ns;   /* CLOCK_MONOTONIC; 0: none */
+	} at[PORT_FLAPS_KEPT];
+	unsigned next;
+};
+
+void port_flaps_note(struct port_flaps *flaps, const char *port);
+unsigned port_flaps_count(const struct port_flaps *flaps, const char *port);
