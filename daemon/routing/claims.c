@@ -104,6 +104,7 @@ static void claims_print(FILE *f, const void *ctx)
 
 	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
+		const struct placement *first = placement_first(d);
 
 		if (!d->ours && d->route->state != ROUTE_OPENING)
 			continue;
@@ -111,9 +112,8 @@ static void claims_print(FILE *f, const void *ctx)
 			d->id_product);
 		fprintf(f, " %s %s", d->route->let_go.vm[0] ? d->route->let_go.vm : "-",
 			d->route->let_go.boot[0] ? d->route->let_go.boot : "-");
-		if (d->route->gd && d->route->at)
-			fprintf(f, " %s %u\n", d->route->at->name,
-				guest_device_number(d->route->gd));
+		if (first && first->gd)
+			fprintf(f, " %s %u\n", first->vm->name, guest_device_number(first->gd));
 		else
 			fprintf(f, " %s %u\n", d->route->before.vm[0] ? d->route->before.vm : "-",
 				d->route->before.number);

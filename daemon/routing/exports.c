@@ -21,15 +21,16 @@ void exports_tell(struct routing *routing, struct vm *vm)
 		return;
 	list_for_each(it, &routing->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
+		struct placement *placement = placement_in(d, vm);
 		bool exported;
 
-		if (d->route->state != ROUTE_HELD || d->route->at != vm)
+		if (!placement || placement->state != PLACEMENT_HELD)
 			continue;
 		exported = route_exported_to(d, vm);
-		if (exported == d->route->told_exported)
+		if (exported == placement->told_exported)
 			continue;
-		d->route->told_exported = exported;
-		guest_export(vm->guest, d->route->gd, exported);
+		placement->told_exported = exported;
+		guest_export(vm->guest, placement->gd, exported);
 	}
 }
 
@@ -68,7 +69,7 @@ void exports_import_asked(struct routing *routing, struct vm *vm, uint32_t clien
 	}
 	r = route_import(d, vm, client);
 	if (r == -EBUSY)
-		guest_probe(vm->guest, d->route->gd, client);
+		guest_probe(vm->guest, placement_in(d, vm)->gd, client);
 	else if (r < 0)
 		guest_refuse(vm->guest, client, USBIP_ST_NODEV);
 }

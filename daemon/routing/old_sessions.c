@@ -121,8 +121,12 @@ static void sessions_print(FILE *f, const void *ctx)
 	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
-		if (d->route->session)
-			print_one(f, d->route->at->name, &d->route->peer, false);
+		list_for_each(at, &d->route->placements) {
+			const struct placement *p = list_entry(at, struct placement, link);
+
+			if (p->session)
+				print_one(f, p->vm->name, &p->peer, false);
+		}
 	}
 }
 

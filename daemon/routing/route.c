@@ -16,6 +16,7 @@
  */
 #include "daemon/routing/route_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,17 +35,21 @@
 #define SPARED_SECONDS 10
 
 /**
- * route_at() - a VM's thread has a device from now on, or is to have it
- * @route:	the device's
- * @vm:		the VM; NULL: none has. vm_maybe_gone() of the last one is to follow
+ * route_state() - how far a device is
+ * @route:	its route; where it is in several VMs, the one that has had it for longest says it
  */
-void route_at(struct route *route, struct vm *vm)
+enum route_state route_state(const struct route *route)
 {
-	if (route->at)
-		route->at->n_devices--;
-	route->at = vm;
-	if (vm)
-		vm->n_devices++;
+	static const enum route_state states[] = {
+		[PLACEMENT_GIVING] = ROUTE_GIVING,
+		[PLACEMENT_HELD] = ROUTE_HELD,
+		[PLACEMENT_TAKING] = ROUTE_TAKING,
+		[PLACEMENT_RESETTING] = ROUTE_RESETTING,
+	};
+	const struct placement *first = placement_first(route->device);
+
+	static_assert(ARRAY_SIZE(states) == PLACEMENT_RESETTING + 1, "each has one");
+	return first ? states[first->state] : route->state;
 }
 
 /**
@@ -88,8 +93,7 @@ static void route_fail(struct device *device, int r, const char *reason)
 
 	route->guard = fd_close(route->guard);
 	loop_cancel(device->devices->core->loop, &route->retry);
-	route->state = ROUTE_FAILED;
-	route_at(route, NULL);
+	route->state = list_empty(&route->placements) ? ROUTE_FAILED : ROUTE_HELD;
 	route->failure = r;
 	route->failures++;
 	if (reason != route->reason)
@@ -108,68 +112,57 @@ static void route_fail(struct device *device, int r, const char *reason)
 
 /* ------------------------------------------------------------- what the guest's thread tells */
 
-/**
- * route_held() - exported from now on: nothing of what the last guest said counts
- * @device:	the device
- */
-void route_held(struct device *device)
-{
-	device->route->held_ns = loop_now();
-	device->route->guest_has = false;
-	device->route->guest_text[0] = 0;
-	if (strcmp(device->route->let_go.vm, device->route->at->name))
-		device->route->let_go = (struct route_let_go){0};
-}
-
 static void route_opened(void *ctx, int r, const char *reason)
 {
-	struct device *device = ctx;
+	struct placement *placement = ctx;
+	struct device *device = placement->device;
 	struct route *route = device->route;
 
 	route->guard = fd_close(route->guard);
-	if (route->state != ROUTE_GIVING)
+	if (placement->state != PLACEMENT_GIVING)
 		return; /* given only to be closed */
 	if (r < 0) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s", reason);
-		route_take(device, true);
+		placement_take(placement, true);
 		return;
 	}
-	route->state = ROUTE_HELD;
+	placement->state = PLACEMENT_HELD;
 	route->failures = 0;
 	route->failure = 0;
 	route->reason[0] = 0;
-	route_held(device);
+	placement_held(placement);
 	log_info("%s: claimed for %s", device->tag,
-		 route->exported ? route->at->name : "whoever gets it next");
+		 placement->role == PLACEMENT_GUEST ? placement->vm->name : "whoever gets it next");
 	route_reconcile(device);
 }
 
 static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 {
-	struct device *device = ctx;
+	struct placement *placement = ctx;
 
-	device->route->importing = false;
-	device->route->session = r == 0;
-	device->route->session_ns = loop_now();
+	placement->importing = false;
+	placement->session = r == 0;
+	placement->session_ns = loop_now();
 	if (r == 0) {
-		device->route->peer = *peer;
-		old_sessions_save(device->route->routing);
+		placement->peer = *peer;
+		old_sessions_save(placement->device->route->routing);
 	}
-	route_reconcile(device);
+	route_reconcile(placement->device);
 }
 
 static void route_session_ended(void *ctx, int r, const char *reason)
 {
-	struct device *device = ctx;
+	struct placement *placement = ctx;
+	struct device *device = placement->device;
 	struct route *route = device->route;
 
-	route->session = route->guest_has = false;
-	old_sessions_save(device->route->routing);
-	if (r < 0 && route->state == ROUTE_HELD) {
+	placement->session = placement->guest_has = false;
+	old_sessions_save(route->routing);
+	if (r < 0 && placement->state == PLACEMENT_HELD) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s", reason);
-		route_take(device, true);
+		placement_take(placement, true);
 		return;
 	}
 	route_reconcile(device);
@@ -177,89 +170,80 @@ static void route_session_ended(void *ctx, int r, const char *reason)
 
 static void route_gone(void *ctx)
 {
-	struct device *device = ctx;
-	struct route *route = device->route;
+	struct placement *placement = ctx;
+	struct route *route = placement->device->route;
 
-	if (route->state == ROUTE_HELD) {
+	if (placement->state == PLACEMENT_HELD) {
 		route->failure = -ENODEV;
 		snprintf(route->reason, sizeof(route->reason), "the device is gone");
-		route_take(device, true);
+		placement_take(placement, true);
 	}
-}
-
-/**
- * route_let_go() - have nothing more to do with what a guest's thread has of a device
- * @device:	told to be taken; it frees itself
- */
-void route_let_go(struct device *device)
-{
-	struct route *route = device->route;
-
-	guest_device_forget(route->gd);
-	route->gd = NULL;
-	route->importing = route->session = route->guest_has = false;
 }
 
 static void route_stuck(void *ctx, const char *what)
 {
-	struct device *device = ctx;
-	struct route *route = device->route;
-	struct vm *from = route->at;
+	struct placement *placement = ctx;
+	struct device *device = placement->device;
+	struct vm *from = placement->vm;
 	char text[160];
 
-	vm_raise(from, EVENT_EXPORTS_CHANGED);
-
 	/* It frees itself, should the call ever end; we go on as if it were not there. */
-	if (route->state != ROUTE_TAKING)
-		guest_take(route->at->guest, route->gd, true);
-	route_let_go(device);
+	placement_forget(placement);
 	snprintf(text, sizeof(text), "stuck in the kernel (%s)", what);
-	route->failures = 6;
+	device->route->failures = 6;
 	route_fail(device, -ETIMEDOUT, text);
 	vm_maybe_gone(from);
 }
 
-static void route_give(struct device *device, struct route_aim aim)
+/* Its thread gets what was made for it. */
+static void route_give(struct placement *placement)
 {
-	struct route *route = device->route;
+	struct route *route = placement->device->route;
 
-	route->state = ROUTE_GIVING;
-	route_at(route, aim.vm);
-	route->exported = aim.exported;
-	route->told_exported = false;
-	device->ours = true;
+	route->state = ROUTE_HELD;
+	placement->state = PLACEMENT_GIVING;
+	placement->told_exported = false;
+	placement->device->ours = true;
 	route->before = (struct route_before){0};
 	/* Before the process has it: whoever comes after us must know by which number. */
-	claims_save(device->route->routing);
-	guest_give(aim.vm->guest, route->gd);
+	claims_save(route->routing);
+	guest_give(placement->vm->guest, placement->gd);
+}
+
+/* Claimed and at rest. No thread has it, and one must, even if only to close it. */
+static void route_hand_over(struct placement *placement)
+{
+	struct device *device = placement->device;
+	struct route_aim aim = route_aim(device);
+
+	if (aim.vm && (aim.vm == placement->vm || !placement_in(device, aim.vm))) {
+		placement_move(placement, aim.vm, aim.role);
+		route_give(placement);
+	} else {
+		guest_give(placement->vm->guest, placement->gd);
+		guest_take(placement->vm->guest, placement->gd, true);
+	}
 }
 
 static void route_taken(void *ctx, bool closed, int r, const char *reason _unused_)
 {
-	struct device *device = ctx;
+	struct placement *placement = ctx;
+	struct device *device = placement->device;
 	struct route *route = device->route;
-	struct vm *from = route->at;
-	struct route_aim aim;
+	struct vm *from = placement->vm;
 
 	if (device->devices->core->stopping) {
 		if (closed)
-			route->gd = guest_device_free(route->gd);
+			placement->gd = guest_device_free(placement->gd);
 		return;
 	}
-	aim = route_aim(device);
 	if (!closed) {
-		/* Claimed and at rest. No thread has it, and one must, even if only to close it. */
-		if (aim.vm) {
-			route_give(device, aim);
-		} else {
-			guest_give(route->at->guest, route->gd);
-			guest_take(route->at->guest, route->gd, true);
-		}
+		route_hand_over(placement);
 		vm_maybe_gone(from);
 		return;
 	}
-	route->gd = guest_device_free(route->gd);
-	route_at(route, NULL);
+	guest_device_free(placement->gd);
+	placement_free(placement);
 	vm_maybe_gone(from);
 	if (r < 0 && !route->failure) {
 		route->failure = r;
@@ -269,19 +253,23 @@ static void route_taken(void *ctx, bool closed, int r, const char *reason _unuse
 		route_fail(device, route->failure, route->reason);
 		return;
 	}
-	route->state = ROUTE_HOST;
+	if (list_empty(&route->placements))
+		route->state = ROUTE_HOST;
 	route_reconcile(device);
 }
 
 static void route_hotkey(void *ctx, enum hotkey which)
 {
-	device_raise(ctx, which == HOTKEY_PANIC ? EVENT_HOTKEY_PANIC : EVENT_HOTKEY_NEXT);
+	struct placement *placement = ctx;
+
+	device_raise(placement->device,
+		     which == HOTKEY_PANIC ? EVENT_HOTKEY_PANIC : EVENT_HOTKEY_NEXT);
 }
 
 /* What only shows when a device is claimed may forbid what it was claimed for. */
 static void route_hid(void *ctx, const struct hid_found *found)
 {
-	struct device *device = ctx;
+	struct device *device = ((struct placement *)ctx)->device;
 
 	if (device_hid_add(device, found))
 		device_known_anew(device);
@@ -326,13 +314,19 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	char reason[200];
 
 	if (r == 0 && aim.vm && !device->devices->core->stopping) {
-		route->gd = guest_device_new(device->tag, &device->info, fds[0],
-					     device->devices->core->loop, &route_events, device);
-		if (route->gd) {
+		struct placement *placement = placement_new(device, aim.vm, aim.role);
+
+		if (placement)
+			placement->gd = guest_device_new(device->tag, &device->info, fds[0],
+							 device->devices->core->loop, &route_events,
+							 placement);
+		if (placement && placement->gd) {
 			route->guard = fds[1];
-			route_give(device, aim);
+			route_give(placement);
 			return;
 		}
+		if (placement)
+			placement_free(placement);
 		r = -ENOMEM;
 		text = "no memory for it";
 	}
@@ -399,20 +393,6 @@ static void route_rebind(struct device *device)
 		route_fail(device, r, "asking the broker for its drivers");
 }
 
-/**
- * route_take() - have a guest's thread hand a device back
- * @device:	HELD, GIVING or RESETTING; a failure of it was written down before
- * @close_it:	close it, else hand it over claimed where that is possible
- */
-void route_take(struct device *device, bool close_it)
-{
-	struct route *route = device->route;
-
-	route->state = ROUTE_TAKING;
-	vm_raise(route->at, EVENT_EXPORTS_CHANGED);
-	guest_take(route->at->guest, route->gd, close_it);
-}
-
 /* Another keyboard's input node comes after the device's event, and with no event of its own here.
  */
 static void route_look_again(struct device *device)
@@ -422,9 +402,48 @@ static void route_look_again(struct device *device)
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
+/* Nothing of the device is in a VM: where it should be, and may be, it is opened. */
+static void route_leave_host(struct device *device, const struct route_aim *aim)
+{
+	/* Until that process has ended, nobody else could claim it. */
+	if (route_stranger(device))
+		return;
+	/*
+	 * A device stays with the host until its VM is there for the first time, or nobody
+	 * could type the command that starts it; once claimed it stays so while the VM is
+	 * away, or what is typed meanwhile would go to the host's console. What is reserved
+	 * is never the host's.
+	 */
+	if (aim->vm && (aim->role == PLACEMENT_KEPT || aim->vm->connected || device->ours ||
+			route_reserved(device)))
+		route_open(device);
+	else if (!aim->vm && !aim->coming && device->ours)
+		route_rebind(device);
+	else if (aim->spared)
+		route_look_again(device);
+}
+
+/* One of the VMs that it is in: it stays there, for what it should, or leaves. */
+static void route_step(struct placement *placement, const struct route_aim *aim)
+{
+	bool stays = aim->vm == placement->vm;
+
+	vm_raise(placement->vm, EVENT_EXPORTS_CHANGED);
+	if (placement->state != PLACEMENT_HELD)
+		return;
+	if (!stays || (placement->role == PLACEMENT_GUEST && aim->role == PLACEMENT_KEPT)) {
+		/* Handed over claimed, where another VM gets it. */
+		placement_take(placement,
+			       !aim->vm || (!stays && placement_in(placement->device, aim->vm)));
+	} else if (placement->role != aim->role) {
+		placement->role = aim->role;
+		placement_held(placement);
+	}
+}
+
 /**
- * route_reconcile() - take the one next step from actual to wanted, and tell who waits for it
- * @device:	the device
+ * route_reconcile() - take the next step from actual to wanted, and tell who waits for it
+ * @device:	the device; each VM that it is in has a step of its own
  */
 void route_reconcile(struct device *device)
 {
@@ -434,43 +453,10 @@ void route_reconcile(struct device *device)
 	if (!device->devices->core->ready || device->devices->core->stopping)
 		return;
 	aim = route_aim(device);
-	switch (route->state) {
-	case ROUTE_HOST:
-		/* Until that process has ended, nobody else could claim it. */
-		if (route_stranger(device))
-			break;
-		/*
-		 * A device stays with the host until its VM is there for the first time, or nobody
-		 * could type the command that starts it; once claimed it stays so while the VM is
-		 * away, or what is typed meanwhile would go to the host's console. What is reserved
-		 * is never the host's.
-		 */
-		if (aim.vm &&
-		    (!aim.exported || aim.vm->connected || device->ours || route_reserved(device)))
-			route_open(device);
-		else if (!aim.vm && !aim.coming && device->ours)
-			route_rebind(device);
-		else if (aim.spared)
-			route_look_again(device);
-		break;
-	case ROUTE_HELD:
-		if (aim.vm != route->at || (route->exported && !aim.exported)) {
-			route_take(device, !aim.vm);
-		} else if (aim.exported && !route->exported) {
-			route->exported = true;
-			route_held(device);
-		}
-		break;
-	case ROUTE_OPENING:
-	case ROUTE_GIVING:
-	case ROUTE_TAKING:
-	case ROUTE_REBINDING:
-	case ROUTE_RESETTING:
-	case ROUTE_FAILED:
-		break;
-	}
-	if (route->at)
-		vm_raise(route->at, EVENT_EXPORTS_CHANGED);
+	if (route->state == ROUTE_HOST)
+		route_leave_host(device, &aim);
+	list_for_each(it, &route->placements)
+		route_step(list_entry(it, struct placement, link), &aim);
 	device_raise(device, EVENT_ROUTE_MOVED);
 }
 
@@ -494,13 +480,13 @@ void route_wish_changed(struct device *device)
 
 /* ------------------------------------------------------------- what the last control has left */
 
-static enum route_state state_of(const struct guest_held *held)
+static enum placement_state state_of(const struct guest_held *held)
 {
 	if (held->taking)
-		return ROUTE_TAKING;
+		return PLACEMENT_TAKING;
 	if (held->resetting)
-		return ROUTE_RESETTING;
-	return held->opened || held->failed ? ROUTE_HELD : ROUTE_GIVING;
+		return PLACEMENT_RESETTING;
+	return held->opened || held->failed ? PLACEMENT_HELD : PLACEMENT_GIVING;
 }
 
 /*
@@ -510,31 +496,36 @@ static enum route_state state_of(const struct guest_held *held)
 static void route_take_up(struct device *device, struct vm *vm)
 {
 	struct route *route = device->route;
+	struct route_aim aim = route_aim(device);
+	struct placement *placement = placement_new(device, vm, PLACEMENT_KEPT);
 	struct guest_held held;
-	struct route_aim aim;
 
-	route->gd = guest_device_take_up(vm->guest, route->before.number, device->tag,
-					 &device->info, &route_events, device, &held);
-	route->before = (struct route_before){0};
-	if (!route->gd)
+	if (!placement)
 		return;
-	route_at(route, vm);
+	placement->gd = guest_device_take_up(vm->guest, route->before.number, device->tag,
+					     &device->info, &route_events, placement, &held);
+	route->before = (struct route_before){0};
+	if (!placement->gd) {
+		placement_free(placement);
+		return;
+	}
+	route->state = ROUTE_HELD;
 	device->ours = true;
-	route->importing = held.importing;
-	route->session = held.session;
-	route->peer = held.peer;
-	route->held_ns = route->session_ns = held.since_ns;
-	aim = route_aim(device);
-	route->exported = (aim.vm == vm && aim.exported) || held.session || held.importing;
-	route->state = state_of(&held);
+	placement->state = state_of(&held);
+	placement->importing = held.importing;
+	placement->session = held.session;
+	placement->peer = held.peer;
+	placement->held_ns = placement->session_ns = held.since_ns;
+	if ((aim.vm == vm && aim.role == PLACEMENT_GUEST) || held.session || held.importing)
+		placement->role = PLACEMENT_GUEST;
 	log_info("%s: still with %s%s", device->tag, vm->name,
 		 held.session ? ", which has it" : "");
 	if (held.failed || held.gone) {
 		route->failure = held.gone ? -ENODEV : -EIO;
 		snprintf(route->reason, sizeof(route->reason), "%s",
 			 held.gone ? "the device is gone" : "it could not be claimed");
-		if (route->state == ROUTE_HELD)
-			route_take(device, true);
+		if (placement->state == PLACEMENT_HELD)
+			placement_take(placement, true);
 	}
 	/* Whoever calls looks at all anew: another device that is not taken up yet must not be opened. */
 	device_hid_add(device, &held.hid);

@@ -22,7 +22,8 @@ size_t route_leaving(const struct routing *routing, const char *paths[ROUTE_SUBJ
 	list_for_each(it, &routing->devices->all) {
 		const struct device *d = list_entry(it, struct device, link);
 
-		if ((d->route->state == ROUTE_OPENING || d->route->state == ROUTE_GIVING) &&
+		if ((route_state(d->route) == ROUTE_OPENING ||
+		     route_state(d->route) == ROUTE_GIVING) &&
 		    n < ROUTE_SUBJECTS_MAX)
 			paths[n++] = d->syspath;
 	}
@@ -51,10 +52,11 @@ static bool spares(const struct device *device, const struct route_want *want)
 /* Kept from the host's drivers it has to be in some thread: where it is, else in the first. */
 static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 {
-	struct vm *at = device->route->at;
+	const struct placement *first = placement_first(device);
 
-	if (at && !at->leaving && at->guest) {
-		aim->vm = at;
+	aim->role = PLACEMENT_KEPT;
+	if (first && !first->vm->leaving && first->vm->guest) {
+		aim->vm = first->vm;
 		return;
 	}
 	list_for_each(it, &device->route->routing->vms->all) {
@@ -87,7 +89,6 @@ struct route_aim route_aim(const struct device *device)
 		aim.vm = NULL;
 		aim.coming = true;
 	}
-	aim.exported = aim.vm != NULL;
 	if (!aim.vm && decision->reserved)
 		aim_at_keeper(device, &aim);
 	return aim;

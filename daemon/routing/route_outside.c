@@ -86,6 +86,12 @@ void routes_review(struct routing *routing)
 		device_raise(list_entry(it, struct device, link), EVENT_DEVICE_REVIEW);
 }
 
+static void route_raise_exports(struct device *device)
+{
+	list_for_each(it, &device->route->placements)
+		vm_raise(list_entry(it, struct placement, link)->vm, EVENT_EXPORTS_CHANGED);
+}
+
 /**
  * route_review() - a device, or what is said of it, is known otherwise than before
  * @device:	the device; whoever wished it somewhere may do so
@@ -95,8 +101,7 @@ void route_review(struct device *device)
 	struct route_want want = route_wanted(device);
 
 	/* It may be called otherwise there. */
-	if (device->route->at)
-		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
+	route_raise_exports(device);
 	if (strcmp(want.target, device->route->aimed))
 		route_wish_changed(device);
 	else
@@ -111,11 +116,13 @@ void route_review(struct device *device)
  */
 void route_guest_says(struct device *device, bool has, const char *text)
 {
-	struct route *route = device->route;
+	struct placement *placement = placement_first(device);
 
-	route->guest_has = has && route->session;
-	route->guest_ns = loop_now();
-	snprintf(route->guest_text, sizeof(route->guest_text), "%s", has ? "" : text);
+	if (!placement)
+		return;
+	placement->guest_has = has && placement->session;
+	placement->guest_ns = loop_now();
+	snprintf(placement->guest_text, sizeof(placement->guest_text), "%s", has ? "" : text);
 	device_raise(device, EVENT_ROUTE_MOVED);
 }
 
@@ -130,10 +137,13 @@ void route_guest_says(struct device *device, bool has, const char *text)
 void route_guest_lets_go(struct device *device, const char *boot)
 {
 	struct route *route = device->route;
+	struct placement *placement = placement_first(device);
 
-	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", route->at->name);
+	if (!placement)
+		return;
+	snprintf(route->let_go.vm, sizeof(route->let_go.vm), "%s", placement->vm->name);
 	snprintf(route->let_go.boot, sizeof(route->let_go.boot), "%s", boot);
-	route->guest_has = false;
+	placement->guest_has = false;
 	claims_save(device->route->routing);
 	device_raise(device, EVENT_ROUTE_MOVED);
 }
@@ -148,8 +158,7 @@ void route_give_again(struct device *device)
 		return;
 	device->route->let_go = (struct route_let_go){0};
 	claims_save(device->route->routing);
-	if (device->route->at)
-		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
+	route_raise_exports(device);
 }
 
 /**
@@ -168,6 +177,7 @@ int route_prepare(struct routing *routing, struct device *device)
 	route->device = device;
 	route->routing = routing;
 	route->guard = -1;
+	list_init(&route->placements);
 	route->basis = UINT64_MAX; /* nothing is decided */
 	device->route = route;
 	return 0;
@@ -213,6 +223,26 @@ static void route_forget_until_unplug(struct device *device)
 		log_notice("%s: a wish has ended: it was unplugged", device->tag);
 }
 
+/* It is in no VM any more. */
+static void route_leave_vms(struct route *route)
+{
+	struct placement *placement;
+
+	while ((placement = placement_first(route->device))) {
+		struct vm *vm = placement->vm;
+
+		if (placement->gd && vm->guest) {
+			placement_forget(placement);
+		} else {
+			/* We end, and have left its process, which has the device and goes on. */
+			if (placement->gd)
+				guest_device_free(placement->gd);
+			placement_free(placement);
+		}
+		vm_maybe_gone(vm);
+	}
+}
+
 /**
  * route_removed() - a device was unplugged, and is freed right afterwards
  * @device:	no longer in the list; no command waits for it
@@ -220,26 +250,12 @@ static void route_forget_until_unplug(struct device *device)
 void route_removed(struct device *device)
 {
 	struct route *route = device->route;
-	struct vm *at;
 
 	loop_cancel(device->devices->core->loop, &route->retry);
 	route->guard = fd_close(route->guard);
 	broker_forget(route->routing->broker, &route->req);
-	if (route->gd) {
-		vm_raise(route->at, EVENT_EXPORTS_CHANGED);
-		if (!route->at->guest) {
-			/* We end, and have left its process, which has the device and goes on. */
-			route->gd = guest_device_free(route->gd);
-		} else {
-			if (route->state != ROUTE_TAKING)
-				guest_take(route->at->guest, route->gd, true);
-			route_let_go(device);
-		}
-	}
 	route_forget_until_unplug(device);
-	at = route->at;
-	route_at(route, NULL);
-	vm_maybe_gone(at);
+	route_leave_vms(route);
 	device->route = NULL;
 	free(route);
 	devices_name_anew(device->devices);
@@ -264,13 +280,14 @@ void route_vm_changed(struct routing *routing, struct vm *vm)
  */
 bool route_exported_to(const struct device *device, const struct vm *vm)
 {
-	const struct route *route = device->route;
+	const struct placement *placement = placement_in(device, vm);
 	struct route_aim aim;
 
-	if (route->state != ROUTE_HELD || route->at != vm || !route->exported || !vm->connected)
+	if (!placement || placement->state != PLACEMENT_HELD ||
+	    placement->role != PLACEMENT_GUEST || !vm->connected)
 		return false;
 	aim = route_aim(device);
-	return aim.vm == vm && aim.exported;
+	return aim.vm == vm && aim.role == PLACEMENT_GUEST;
 }
 
 /**
@@ -283,15 +300,15 @@ bool route_exported_to(const struct device *device, const struct vm *vm)
  */
 int route_import(struct device *device, struct vm *vm, uint32_t client)
 {
-	struct route *route = device->route;
+	struct placement *placement = placement_in(device, vm);
 
 	/* Nor while it is not known whether who has wished it there may. */
 	if (!route_exported_to(device, vm) || device->judge)
 		return -ENODEV;
-	if (route->session || route->importing)
+	if (placement->session || placement->importing)
 		return -EBUSY;
-	route->importing = true;
+	placement->importing = true;
 	route_give_again(device);
-	guest_import(vm->guest, route->gd, client);
+	guest_import(vm->guest, placement->gd, client);
 	return 0;
 }

@@ -33,23 +33,24 @@ static void tell_end(struct device *device, int r, const char *reason)
  */
 void route_was_reset(void *ctx, int r, const char *reason)
 {
-	struct device *device = ctx;
+	struct placement *placement = ctx;
+	struct device *device = placement->device;
 	struct route *route = device->route;
 
-	if (route->state != ROUTE_RESETTING)
+	if (placement->state != PLACEMENT_RESETTING)
 		return;
 	if (r < 0) {
 		route->failure = r;
 		snprintf(route->reason, sizeof(route->reason), "%s",
 			 *reason ? reason : errno_text(r));
 		tell_end(device, r, route->reason);
-		route_take(device, true);
+		placement_take(placement, true);
 		return;
 	}
-	route->state = ROUTE_HELD;
+	placement->state = PLACEMENT_HELD;
 	log_info("%s: reset", device->tag);
 	tell_end(device, 0, "");
-	route_held(device);
+	placement_held(placement);
 	route_reconcile(device);
 }
 
@@ -82,15 +83,17 @@ int route_reset(struct device *device, bool force, route_reset_done done, void *
 {
 	struct route *route = device->route;
 	struct broker_device identity = route_identity(device);
+	struct placement *placement;
 	int r;
 
-	switch (route->state) {
+	switch (route_state(route)) {
 	case ROUTE_HELD:
-		route->state = ROUTE_RESETTING;
+		placement = placement_first(device);
+		placement->state = PLACEMENT_RESETTING;
 		route->reset_done = done;
 		route->reset_ctx = ctx;
-		vm_raise(device->route->at, EVENT_EXPORTS_CHANGED);
-		guest_reset(route->at->guest, route->gd);
+		vm_raise(placement->vm, EVENT_EXPORTS_CHANGED);
+		guest_reset(placement->vm->guest, placement->gd);
 		return 0;
 	case ROUTE_HOST:
 	case ROUTE_FAILED:

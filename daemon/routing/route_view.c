@@ -6,38 +6,41 @@
 #include "daemon/routing/route_private.h"
 #include "daemon/vms/vm_process.h"
 
-/* Of what is never routed, as of what is in a port that is switched off. */
-static const struct route with_host = {.state = ROUTE_HOST};
-
-static const struct route *route_of(const struct device *device)
-{
-	return device->route ? device->route : &with_host;
-}
-
 /**
  * route_status() - where a device is
  * @device:	the device
  */
 struct route_status route_status(const struct device *device)
 {
-	const struct route *r = route_of(device);
-
-	return (struct route_status){
-		.state = r->state,
-		.at = r->at,
-		.exported = r->exported,
-		.importing = r->importing,
-		.session = r->session,
-		.guest_has = r->guest_has,
-		.failure = r->failure,
-		.reason = r->reason,
-		.guest_text = r->guest_text,
-		.aimed = r->aimed,
-		.let_go = r->let_go,
-		.held_ns = r->held_ns,
-		.session_ns = r->session_ns,
-		.guest_ns = r->guest_ns,
+	const struct route *route = device->route;
+	const struct placement *p = placement_first(device);
+	struct route_status status = {
+		/* Of what is never routed, as of what is in a port that is switched off. */
+		.state = ROUTE_HOST,
+		.reason = "",
+		.guest_text = "",
+		.aimed = "",
 	};
+
+	if (!route)
+		return status;
+	status.state = route_state(route);
+	status.failure = route->failure;
+	status.reason = route->reason;
+	status.aimed = route->aimed;
+	status.let_go = route->let_go;
+	if (!p)
+		return status;
+	status.at = p->vm;
+	status.exported = p->role == PLACEMENT_GUEST;
+	status.importing = p->importing;
+	status.session = p->session;
+	status.guest_has = p->guest_has;
+	status.guest_text = p->guest_text;
+	status.held_ns = p->held_ns;
+	status.session_ns = p->session_ns;
+	status.guest_ns = p->guest_ns;
+	return status;
 }
 
 /**
@@ -49,9 +52,9 @@ struct route_status route_status(const struct device *device)
  */
 bool route_stats(const struct device *device, struct urb_stats *ret_stats)
 {
-	const struct route *route = route_of(device);
+	const struct placement *first = placement_first(device);
 
-	return route->gd && guest_device_stats(route->gd, ret_stats);
+	return first && first->gd && guest_device_stats(first->gd, ret_stats);
 }
 
 /**
@@ -63,11 +66,10 @@ bool route_stats(const struct device *device, struct urb_stats *ret_stats)
  */
 const char *route_actual(const struct device *device)
 {
-	const struct route *route = route_of(device);
+	const struct route_status route = route_status(device);
 
-	return route->state == ROUTE_HELD && route->exported && route->at->connected
-		       ? route->at->name
-		       : "host";
+	return route.state == ROUTE_HELD && route.exported && route.at->connected ? route.at->name
+										  : "host";
 }
 
 /**
@@ -78,9 +80,9 @@ const char *route_actual(const struct device *device)
  */
 const struct vm *route_stranger(const struct device *device)
 {
-	const struct route *route = route_of(device);
+	const struct route *route = device->route;
 
-	return route->state == ROUTE_HOST && route->before.vm[0]
+	return route && route->state == ROUTE_HOST && route->before.vm[0]
 		       ? vm_stranger(route->routing->vms, route->before.vm)
 		       : NULL;
 }
@@ -120,14 +122,14 @@ static enum device_state host_state(const struct device *device, const struct ro
 /* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
 static bool guest_reason(const struct device *device, char *reason, size_t size)
 {
-	const struct route *route = route_of(device);
-	const char *vm = route->at->name;
+	const struct route_status route = route_status(device);
+	const char *vm = route.at->name;
 
-	if (route->let_go.vm[0])
+	if (route.let_go.vm[0])
 		snprintf(reason, size,
 			 "let go in the guest; `usbroutectl attach %s %s` gives it back",
 			 device_alias(device) ? device_alias(device) : device->busid, vm);
-	else if (route->at->asleep)
+	else if (route.at->asleep)
 		snprintf(reason, size, "%s is asleep; it takes it back when it is awake", vm);
 	return *reason;
 }
@@ -140,7 +142,7 @@ static bool guest_reason(const struct device *device, char *reason, size_t size)
  */
 enum device_state route_shown(const struct device *device, char *reason, size_t size)
 {
-	const struct route *route = route_of(device);
+	const struct route_status route = route_status(device);
 	struct route_want want = route_wanted(device);
 
 	*reason = 0;
@@ -153,16 +155,16 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 		snprintf(reason, size, "%s", device->broken);
 		return DEVICE_BROKEN;
 	}
-	if (route->state == ROUTE_HELD && route->exported && !route->session &&
+	if (route.state == ROUTE_HELD && route.exported && !route.session &&
 	    guest_reason(device, reason, size))
-		return route->at->connected ? DEVICE_EXPORTED : DEVICE_CLAIMED;
-	switch (route->state) {
+		return route.at->connected ? DEVICE_EXPORTED : DEVICE_CLAIMED;
+	switch (route.state) {
 	case ROUTE_HOST:
 		if (route_stranger(device)) {
 			snprintf(reason, size,
 				 "%s has it from another version of usbrouted, and keeps it until "
 				 "%s is started again",
-				 route->before.vm, route->before.vm);
+				 device->route->before.vm, device->route->before.vm);
 			return DEVICE_CLAIMED;
 		}
 		return host_state(device, &want, reason, size);
@@ -171,17 +173,17 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 		snprintf(reason, size, "it is being claimed");
 		return DEVICE_PENDING;
 	case ROUTE_HELD:
-		if (!route->exported) {
+		if (!route.exported) {
 			snprintf(reason, size, "it is reserved");
 			return DEVICE_CLAIMED;
 		}
-		if (route->session)
+		if (route.session)
 			return DEVICE_ATTACHED;
-		if (route->at->connected) {
-			snprintf(reason, size, "%s", route->guest_text);
+		if (route.at->connected) {
+			snprintf(reason, size, "%s", route.guest_text);
 			return DEVICE_EXPORTED;
 		}
-		snprintf(reason, size, "%s is not connected", route->at->name);
+		snprintf(reason, size, "%s is not connected", route.at->name);
 		return DEVICE_CLAIMED;
 	case ROUTE_TAKING:
 	case ROUTE_REBINDING:
@@ -192,7 +194,7 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 	case ROUTE_FAILED:
 		break;
 	}
-	snprintf(reason, size, "%s", route->reason);
+	snprintf(reason, size, "%s", route.reason);
 	return DEVICE_FAILED;
 }
 

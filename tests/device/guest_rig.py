@@ -293,6 +293,10 @@ class Test(unittest.TestCase):
         self.guest.set(port, USED, 0x10009, "3-1", configured=True)
         while not (heard := line.hears()).startswith("HAS"):
             self.assertTrue(heard.startswith("PORTS"), heard)
+        # The look that found it may have more to say: fewer ports are free.
+        line.says("PING")
+        while (heard := line.hears()) != "PONG":
+            self.assertTrue(heard.startswith("PORTS"), heard)
         return sock, port
 
     def greet(self, *routes, more=""):

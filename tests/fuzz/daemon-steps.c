@@ -118,10 +118,10 @@ static void device_done(struct device *d, int r, const char *text)
 		taken(d);
 	else if (gd && gd->in && !gd->opened)
 		claimed(d, r, r ? "its configuration can't be read" : NULL);
-	else if (gd && gd->opened && !d->route->session && d->route->at &&
-		 route_exported_to(d, d->route->at))
-		imports(d, d->route->at);
-	else if (gd && gd->opened && d->route->session)
+	else if (gd && gd->opened && !route_status(d).session && route_status(d).at &&
+		 route_exported_to(d, route_status(d).at))
+		imports(d, route_status(d).at);
+	else if (gd && gd->opened && route_status(d).session)
 		gd->events->session_ended(gd->ctx, r, text);
 }
 
@@ -129,7 +129,7 @@ static void all_done(void)
 {
 	for (unsigned n = 0; n < 6; n++)
 		for (unsigned i = 0; i < STEP_DEVICES; i++)
-			if (devices[i] && !devices[i]->route->session)
+			if (devices[i] && !route_status(devices[i]).session)
 				device_done(devices[i], 0, "");
 }
 

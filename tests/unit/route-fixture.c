@@ -413,6 +413,21 @@ static void uplinks_end(struct vms *vms)
 	}
 }
 
+/* What threads have of a device is gone with them, and they with the daemon. */
+static void unplug_and_drop(struct device *device)
+{
+	struct guest_device *had[8];
+	size_t n = 0;
+
+	list_for_each(it, &device->route->placements) {
+		assert_true(n < ARRAY_SIZE(had));
+		had[n++] = list_entry(it, struct placement, link)->gd;
+	}
+	unplug(device);
+	while (n)
+		drop(had[--n]);
+}
+
 /* The daemon's end: of what it did nothing is given back. */
 static void end(struct fixture *f)
 {
@@ -421,15 +436,8 @@ static void end(struct fixture *f)
 	commands_stop(&f->rooms.commands);
 	vms_stop(&f->rooms.vms);
 	turn_ends();
-	while (!list_empty(&f->rooms.devices.all)) {
-		struct device *device = list_entry(f->rooms.devices.all.next, struct device, link);
-		struct guest_device *gd = thread_of(device);
-
-		unplug(device);
-		/* What its thread has of it is gone with the thread, and that with the daemon. */
-		if (gd)
-			drop(gd);
-	}
+	while (!list_empty(&f->rooms.devices.all))
+		unplug_and_drop(list_entry(f->rooms.devices.all.next, struct device, link));
 	f->rooms.devices.registry = device_registry_free(f->rooms.devices.registry);
 	vms_end(&f->rooms.vms.all);
 	vms_end(&f->rooms.vms.leaving);

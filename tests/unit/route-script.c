@@ -514,14 +514,14 @@ bool host_is_last_keyboard(const struct device *device)
 struct guest_device *thread_of(const struct device *d)
 {
 	turn_ends();
-	return d->route->gd;
+	return placement_first(d) ? placement_first(d)->gd : NULL;
 }
 
 /* The thread that has it; NULL: none. */
 struct guest *guest_of(const struct device *d)
 {
 	turn_ends();
-	return d->route->gd ? d->route->gd->in : NULL;
+	return thread_of(d) ? thread_of(d)->in : NULL;
 }
 
 bool asks_open(const struct device *d)
@@ -600,7 +600,7 @@ void power_switched(bool on, int r, const char *text)
 bool told_to_reset(const struct device *d)
 {
 	turn_ends();
-	return d->route->gd && d->route->gd->resetting;
+	return thread_of(d) && thread_of(d)->resetting;
 }
 
 void was_reset(struct device *d, int r, const char *reason)
@@ -609,7 +609,7 @@ void was_reset(struct device *d, int r, const char *reason)
 
 	assert_true(gd->resetting);
 	gd->resetting = false;
-	if (d->route->session)
+	if (route_status(d).session)
 		gd->events->session_ended(gd->ctx, r, reason);
 	gd->events->was_reset(gd->ctx, r, reason);
 	turn_ends();
@@ -632,7 +632,7 @@ void taken(struct device *d)
 	bool closed = gd->close_it || !gd->opened;
 
 	assert_true(gd->taking);
-	if (d->route->session)
+	if (route_status(d).session)
 		gd->events->session_ended(gd->ctx, 0, "");
 	gd->taking = gd->opened = false;
 	gd->in = NULL;
@@ -671,7 +671,7 @@ void imports(struct device *d, struct vm *vm)
 	struct guest_peer peer = {.address = {10, 77, 0, 11}, .port = 40000};
 
 	assert_int_equal(route_import(d, vm, 8), 0);
-	thread_of(d)->events->imported(d, 0, &peer);
+	thread_of(d)->events->imported(thread_of(d)->ctx, 0, &peer);
 	turn_ends();
 }
 

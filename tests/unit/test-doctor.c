@@ -138,7 +138,8 @@ static void a_device_that_fails(void **state)
 	assert_null(found("device", "keyboard", NULL));
 	settle(f);
 	imports(f->keyboard, f->vm1);
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, -EIO, "it can't be reset");
+	thread_of(f->keyboard)
+		->events->session_ended(thread_of(f->keyboard)->ctx, -EIO, "it can't be reset");
 	turn_ends();
 	taken(f->keyboard);
 	assert_found("device", "keyboard", "failed: it can't be reset");

@@ -114,7 +114,7 @@ static void what_a_device_goes_through_is_told_in_order(void **state)
 	assert_true(json_is_number(json_object_get(last, "guest_ms")));
 	assert_string_equal(text_of(last, "id"), "046d:c31c");
 	assert_string_equal(text_of(last, "port"), "1-1");
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, NULL);
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, NULL);
 	turn_ends();
 	assert_heard("detached keyboard vm1; ");
 	gd = thread_of(f->keyboard);
@@ -139,7 +139,7 @@ static void a_move_is_told_of_by_both_its_ends(void **state)
 	listen_now(&listener);
 	attach(f->vm2);
 	assert_string_equal(text_of(last, "vm"), "host");
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, NULL);
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, NULL);
 	turn_ends();
 	settle(f);
 	assert_heard("wanted keyboard vm2; routed keyboard host; detached keyboard vm1; "

@@ -337,7 +337,7 @@ static void a_stuck_reset_ends_its_command(void **state)
 	in_vm1(f);
 	gd = thread_of(f->keyboard);
 	port(f, PORT_RESET, f->keyboard);
-	gd->events->stuck(f->keyboard, "reset");
+	gd->events->stuck(gd->ctx, "reset");
 	answered(f, ROUTE_NOT_DONE, "stuck in the kernel (reset)");
 	assert_true(gd->taking);
 	drop(gd);

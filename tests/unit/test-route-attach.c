@@ -46,7 +46,7 @@ static void attach_elsewhere_takes_it_there_and_gives_it_here(void **state)
 	command(f, f->vm2, -1);
 	assert_stands(f->keyboard, "vm2", "host", "draining");
 	assert_int_equal(f->answers, 0);
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	taken(f->keyboard); /* handed over claimed: neither opened nor closed anew */
 	assert_ptr_equal(thread_of(f->keyboard)->in, f->vm2->guest);
 	assert_false(asks_open(f->keyboard));

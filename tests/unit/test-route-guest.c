@@ -25,7 +25,7 @@ static void let_go(struct fixture *f)
 	in_vm1(f);
 	imports(f->keyboard, f->vm1);
 	route_guest_lets_go(f->keyboard, BOOT);
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 }
 
 static const char let_go_text[] =
@@ -61,7 +61,7 @@ static void let_go_ends_by_an_import(void **state)
 	imports(f->keyboard, f->vm1);
 	assert_stands(f->keyboard, "vm1", "vm1", "attached");
 	assert_string_equal(f->keyboard->route->let_go.vm, "");
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	assert_string_equal(reason(f->keyboard), "");
 }
 
@@ -104,7 +104,7 @@ static void a_guest_that_sleeps_is_said_to(void **state)
 	imports(f->keyboard, f->vm1);
 	f->vm1->asleep = true;
 	assert_stands(f->keyboard, "vm1", "vm1", "attached");
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	assert_string_equal(reason(f->keyboard), asleep);
 	vm_is(f->vm1, false);

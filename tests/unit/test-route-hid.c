@@ -38,7 +38,7 @@ static void shows_keyboard(struct device *d)
 {
 	const struct hid_found found = keyboard_on(1);
 
-	thread_of(d)->events->hid(d, &found);
+	thread_of(d)->events->hid(thread_of(d)->ctx, &found);
 	turn_ends();
 }
 
@@ -95,7 +95,7 @@ static void one_that_is_denied_and_all_of_a_group_go_back(void **state)
 		struct hid_found found = {};
 
 		found.kinds[HID_BY_REPORTS][0] = HID_POINTER;
-		thread_of(mouse)->events->hid(mouse, &found);
+		thread_of(mouse)->events->hid(thread_of(mouse)->ctx, &found);
 	}
 	assert_answer(f, ROUTE_DENIED, "policy.d/test.rules:2: deny class=hid.mouse");
 	claimed(mouse, 0, NULL);
@@ -135,7 +135,7 @@ static void it_leaves_a_guest_that_has_it(void **state)
 	shows_keyboard(d);
 	assert_true(thread_of(d)->taking);
 	assert_false(route_exported_to(d, f->vm1));
-	thread_of(d)->events->session_ended(d, 0, "");
+	thread_of(d)->events->session_ended(thread_of(d)->ctx, 0, "");
 	taken(d);
 	drivers_probe(d, 0);
 	assert_stands(d, "vm1", "host", "denied");
@@ -218,8 +218,8 @@ static void panic_brings_home_what_it_was_struck_on(void **state)
 	in_vm1_it_is(f, other, "046d:6666");
 	in_vm1_it_is(f, tablet, "046d:7777");
 	points.kinds[HID_BY_REPORTS][0] = HID_POINTER;
-	thread_of(tablet)->events->hid(tablet, &points);
-	thread_of(keyboard)->events->hotkey(keyboard, HOTKEY_PANIC);
+	thread_of(tablet)->events->hid(thread_of(tablet)->ctx, &points);
+	thread_of(keyboard)->events->hotkey(thread_of(keyboard)->ctx, HOTKEY_PANIC);
 	settle(f);
 	assert_stands(keyboard, "host", "host", "present");
 	assert_stands(tablet, "host", "host", "present");
@@ -235,7 +235,7 @@ static void panic_brings_home_what_shows_to_be_one(void **state)
 	in_vm1_it_is(f, d, "046d:5555");
 	in_vm1_it_is(f, f->keyboard, "keyboard");
 	shows_keyboard(d);
-	thread_of(f->keyboard)->events->hotkey(f->keyboard, HOTKEY_PANIC);
+	thread_of(f->keyboard)->events->hotkey(thread_of(f->keyboard)->ctx, HOTKEY_PANIC);
 	settle(f);
 	assert_stands(d, "host", "host", "present");
 	assert_stands(f->keyboard, "host", "host", "present");
@@ -259,7 +259,7 @@ static void panic_brings_home_the_one_in_hand(void **state)
 	}
 	d = plug_unknown(f);
 	in_vm1_it_is(f, d, "046d:5555");
-	thread_of(d)->events->hotkey(d, HOTKEY_PANIC);
+	thread_of(d)->events->hotkey(thread_of(d)->ctx, HOTKEY_PANIC);
 	settle(f);
 	assert_stands(d, "host", "host", "present");
 }

@@ -25,7 +25,7 @@ static void a_move_that_fails_goes_back(void **state)
 	imports(f->keyboard, f->vm1);
 	command(f, f->vm2, -1);
 	/* It could not be brought to rest, so it is closed, and can't be had for vm2 either. */
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	thread_of(f->keyboard)->opened = false;
 	taken(f->keyboard);
 	node_opens(f->keyboard, -EIO);
@@ -62,7 +62,7 @@ static void a_stuck_call_costs_its_device_alone(void **state)
 
 	in_vm1(f);
 	gd = thread_of(f->keyboard);
-	gd->events->stuck(f->keyboard, "reset");
+	gd->events->stuck(gd->ctx, "reset");
 	assert_stands(f->keyboard, "vm1", "host", "failed");
 	assert_null(thread_of(f->keyboard));
 	assert_null(gd->events); /* forgotten: it frees itself, should the call ever end */
@@ -198,13 +198,13 @@ static void what_a_process_still_has_is_taken_up(void **state)
 		const char *vm = i ? "vm2" : "vm1";
 
 		assert_false(asks_open(d));
-		assert_true(d->route->session);
-		assert_int_equal(d->route->peer.port, 40000);
-		assert_string_equal(d->route->at->name, vm);
+		assert_true(route_status(d).session);
+		assert_int_equal(placement_first(d)->peer.port, 40000);
+		assert_string_equal(route_status(d).at->name, vm);
 		assert_stands(d, vm, vm, "attached");
 	}
 	/* It goes its way as any other. */
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	assert_stands(f->keyboard, "vm1", "vm1", "exported");
 	command(f, NULL, -1);
 	taken(f->keyboard);
@@ -224,7 +224,7 @@ static void the_next_process_tells_of_a_dead_connection(void **state)
 	hung_up.n = 0;
 	f->vm1->process.stood_ns = 1;
 	f->vm1->guest->events->connection_lost(f->vm1, &peer);
-	thread_of(f->keyboard)->events->session_ended(f->keyboard, 0, "");
+	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 	vm_is(f->vm1, false);
 	assert_true(file_says(f, "sessions", "vm1 ::ffff:10.77.0.11 40000 dead\n"));
 	/* Another VM's guest hears nothing of it. */
@@ -395,7 +395,7 @@ static void unplugging_ends_the_guard(void **state)
 
 static void strike(struct fixture *f, enum hotkey which)
 {
-	thread_of(f->keyboard)->events->hotkey(f->keyboard, which);
+	thread_of(f->keyboard)->events->hotkey(thread_of(f->keyboard)->ctx, which);
 }
 
 static void panic_brings_keyboards_and_mice_to_the_host(void **state)
