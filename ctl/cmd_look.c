@@ -269,6 +269,29 @@ enum status ctl_show(struct ctl *ctl)
 	return STATUS_DONE;
 }
 
+/* Its cards on further networks, a row each. */
+static int add_card_rows(struct table *t, const json_t *vm)
+{
+	const json_t *card;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(json_object_get(vm, "cards"), i, card) {
+		bool up = json_is_true(json_object_get(card, "connected"));
+		char name[160];
+
+		snprintf(name, sizeof(name), "%s.%s", ctl_text(vm, "name"),
+			 ctl_text(card, "network"));
+		r |= table_add(t, name, COLOUR_NONE);
+		r |= table_add(t, up ? "up" : "off", up ? COLOUR_GREEN : COLOUR_NONE);
+		r |= table_add(t, "", COLOUR_NONE);
+		r |= table_add(t, "", COLOUR_NONE);
+		r |= table_add(t, ctl_text(card, "mac"), COLOUR_NONE);
+		r |= table_add(t, "", COLOUR_NONE);
+	}
+	return r;
+}
+
 /**
  * ctl_vms() - `vms`: all VMs
  * @ctl:	the run
@@ -307,6 +330,7 @@ enum status ctl_vms(struct ctl *ctl)
 		r |= table_add(t, ctl_text(v, "address"), COLOUR_NONE);
 		r |= table_add(t, ctl_text(v, "mac"), COLOUR_NONE);
 		r |= table_add(t, devices, COLOUR_NONE);
+		r |= add_card_rows(t, v);
 		if (r < 0)
 			return out_of_memory();
 	}

@@ -56,12 +56,18 @@ static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 
 static enum status print_xml(const struct ctl *ctl, const json_t *vms)
 {
-	const json_t *v = named_vm(ctl, vms);
+	const json_t *v = named_vm(ctl, vms), *card;
+	size_t i;
 
 	if (!v)
 		return STATUS_NOT_FOUND;
 	virt_snippet_both(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
 			  null_if_empty(ctl_text(v, "mac")));
+	json_array_foreach(json_object_get(v, "cards"), i, card) {
+		virt_snippet_network(stdout, ctl_text(card, "network"));
+		virt_snippet_card(stdout, ctl_text(card, "socket"),
+				  null_if_empty(ctl_text(card, "mac")));
+	}
 	return STATUS_DONE;
 }
 

@@ -424,6 +424,7 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 		       daemon_broker_lost, &daemon);
 	if (r == 0) {
 		line = -1;
+		daemon.rooms.vms.broker = daemon.rooms.routing.broker;
 		r = starter_new(&daemon.rooms.vms.starter, daemon.rooms.core.loop, start_line,
 				daemon_starter_lost, &daemon);
 	}

@@ -109,7 +109,7 @@ static void say_program(struct control_line *c)
 static const char *ask_hello(struct control_line *c, const union vm_wire_message *m,
 			     int *fds _unused_)
 {
-	struct vm_wire_hello hello = vm_wire_hello(VM_SAY_HELLO, c->guest != NULL);
+	struct vm_wire_hello hello = vm_wire_hello(VM_SAY_HELLO, c->guest || c->uplink);
 	int version = vm_wire_agree(&m->hello);
 
 	control_line_say(c, &hello);
@@ -212,7 +212,9 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	struct guest_config config = config_of(&m->start);
 	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
 
-	if (!c->ending)
+	if (c->uplink)
+		answer.r = -EEXIST;
+	else if (!c->ending)
 		answer.r = c->guest ? serve_on(c, &config, fds) : begin(c, &config, fds);
 	if (answer.r < 0 && answer.r != -EEXIST)
 		log_err("%s: its process can't %s: %s", config.name, c->guest ? "go on" : "begin",
@@ -220,6 +222,29 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	for (unsigned i = 0; i < 2; i++)
 		fd_close(fds[i]);
 	control_line_say(c, &answer);
+	return NULL;
+}
+
+static const char *ask_uplink(struct control_line *c, const union vm_wire_message *m, int *fds)
+{
+	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
+	bool serves = c->guest || c->uplink;
+
+	if (!c->ending)
+		answer.r = control_line_be_uplink(c, m->uplink.name);
+	if (answer.r == 0)
+		answer.r = wait_for_next(c, take_fd(&fds[0]));
+	if (answer.r < 0 && answer.r != -EEXIST)
+		log_err("%s.uplink: its process can't begin: %s", m->uplink.name,
+			errno_text(answer.r));
+	fd_close(fds[0]);
+	control_line_say(c, &answer);
+	if (!serves) {
+		c->informed = true;
+		c->done = answer.r < 0;
+	}
+	if (c->uplink)
+		control_line_say_tap(c);
 	return NULL;
 }
 
@@ -251,6 +276,11 @@ static const char *ask_end(struct control_line *c, const union vm_wire_message *
 	if (c->ending)
 		return NULL;
 	c->ending = true;
+	control_line_nets_free(c);
+	if (!c->guest) {
+		on_ended(c);
+		return NULL;
+	}
 	guest_stop(c->guest);
 	loop_watch_time(c->loop, &c->deadline, END_SECONDS * 1000000000ull, end_late, c);
 	return NULL;
@@ -259,10 +289,16 @@ static const char *ask_end(struct control_line *c, const union vm_wire_message *
 static const char *ask_held(struct control_line *c, const union vm_wire_message *m _unused_,
 			    int *fds _unused_)
 {
-	say_card(c);
-	control_line_say_held(c);
+	if (c->guest) {
+		say_card(c);
+		control_line_say_held(c);
+	}
 	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
 	c->informed = true;
+	if (c->uplink) {
+		control_line_say_tap(c);
+		return NULL;
+	}
 	ask_for_mac(c);
 	control_line_clients_ask(c);
 	ask_for_agent(c);
@@ -326,8 +362,6 @@ static const char *ask_agent_end(struct control_line *c, const union vm_wire_mes
 	return NULL;
 }
 
-static const char no_port[] = "it speaks of a port that can't be";
-
 static const char *ask_peer(struct control_line *c, const union vm_wire_message *m,
 			    int *fds _unused_)
 {
@@ -335,7 +369,7 @@ static const char *ask_peer(struct control_line *c, const union vm_wire_message 
 		.number = m->port.number, .up = m->port.up, .isolated = m->port.isolated};
 
 	if (peer.number >= NET_PORTS)
-		return no_port;
+		return CONTROL_LINE_NO_PORT;
 	memcpy(&peer.address, m->port.address, sizeof(m->port.address));
 	if (m->port.has_mac)
 		memcpy(peer.mac, m->port.mac, sizeof(peer.mac));
@@ -347,7 +381,7 @@ static const char *ask_peer_gone(struct control_line *c, const union vm_wire_mes
 				 int *fds _unused_)
 {
 	if (m->number.number >= NET_PORTS)
-		return no_port;
+		return CONTROL_LINE_NO_PORT;
 	guest_peer_gone(c->guest, m->number.number);
 	return NULL;
 }
@@ -357,7 +391,7 @@ static const char *ask_link(struct control_line *c, const union vm_wire_message 
 	if (m->link.number >= NET_PORTS) {
 		for (unsigned i = 0; i < 3; i++)
 			fd_close(fds[i]);
-		return no_port;
+		return CONTROL_LINE_NO_PORT;
 	}
 	guest_link(c->guest, m->link.number, m->link.side, fds[0], fds[1], fds[2]);
 	return NULL;
@@ -372,17 +406,19 @@ static const char *ask_mac(struct control_line *c, const union vm_wire_message *
 	return NULL;
 }
 
-/* The others wait for what they are about. */
+/* Whom it may be said to: the others are of a guest's process. */
+enum whom { GUEST, ANYBODY, UPLINK_TOO };
+
 static const struct {
 	ask_fn fn;
-	bool before_start;
+	enum whom whom;
 } asks[VM_WIRE_KINDS] = {
-	[VM_ASK_HELLO] = {ask_hello, true},
-	[VM_ASK_START] = {ask_start, true},
+	[VM_ASK_HELLO] = {ask_hello, ANYBODY},
+	[VM_ASK_START] = {ask_start, ANYBODY},
 	[VM_ASK_HOTKEYS] = {ask_hotkeys},
 	[VM_ASK_MEMORY] = {ask_memory},
-	[VM_ASK_END] = {ask_end},
-	[VM_ASK_HELD] = {ask_held},
+	[VM_ASK_END] = {ask_end, UPLINK_TOO},
+	[VM_ASK_HELD] = {ask_held, UPLINK_TOO},
 	[VM_ASK_GIVE] = {control_line_give},
 	[VM_ASK_TAKE] = {control_line_take},
 	[VM_ASK_RESET] = {control_line_reset},
@@ -398,7 +434,30 @@ static const struct {
 	[VM_ASK_MAC] = {ask_mac},
 	[VM_ASK_AGENT_END] = {ask_agent_end},
 	[VM_ASK_STATS] = {ask_stats},
+	[VM_ASK_UPLINK] = {ask_uplink, ANYBODY},
+	[VM_ASK_TAP] = {control_line_tap, UPLINK_TOO},
+	[VM_ASK_NET] = {control_line_net},
+	[VM_ASK_NET_GONE] = {control_line_net_gone},
+	[VM_ASK_NETS_TOLD] = {control_line_nets_told},
+	[VM_ASK_NET_PEER] = {control_line_net_peer, UPLINK_TOO},
+	[VM_ASK_NET_PEER_GONE] = {control_line_net_peer_gone, UPLINK_TOO},
+	[VM_ASK_NET_LINK] = {control_line_net_link, UPLINK_TOO},
+	[VM_ASK_NET_MAC] = {control_line_net_mac, UPLINK_TOO},
+	[VM_ASK_COUNTS] = {control_line_counts, UPLINK_TOO},
 };
+
+static bool may_hear(const struct control_line *c, uint32_t kind)
+{
+	switch (asks[kind].whom) {
+	case ANYBODY:
+		return true;
+	case UPLINK_TOO:
+		return c->guest || c->uplink;
+	case GUEST:
+		break;
+	}
+	return c->guest;
+}
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds)
 {
@@ -410,8 +469,8 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 			c, &(struct vm_wire_refused){.kind = VM_SAY_REFUSED, .refused = m->kind});
 	else if (m->kind != VM_ASK_HELLO && m->kind != VM_ASK_END && !c->greeted)
 		fault = "it has not said HELLO in a version that this process speaks";
-	else if (!c->guest && !asks[m->kind].before_start)
-		fault = "it asks for something before START";
+	else if (!may_hear(c, m->kind))
+		fault = "it asks for something before START, or of an uplink";
 	else
 		return asks[m->kind].fn(c, m, fds);
 	for (unsigned i = 0; i < VM_WIRE_FDS; i++)
@@ -424,6 +483,7 @@ static void forget_control(struct control_line *c)
 {
 	c->line = vm_line_free(c->line);
 	c->greeted = c->informed = c->agent_asked = false;
+	control_line_nets_left(c);
 	if (!c->guest)
 		return;
 	c->guest->timed = false;
@@ -437,7 +497,11 @@ static void on_lost(void *ctx, const char *why)
 	struct control_line *c = ctx;
 
 	forget_control(c);
-	if (!c->guest) {
+	if (c->uplink && !c->ending) {
+		log_notice(
+			"an uplink's control has gone (%s); it goes on, until the next one comes",
+			why);
+	} else if (!c->guest && !c->ending) {
 		log_err("control is gone before there was anything to do: %s", why);
 		c->done = true;
 	} else if (!c->ending) {
@@ -462,7 +526,8 @@ static void next_connected(void *ctx, int res _unused_)
 	c->by = door;
 	r = vm_line_open(&c->line, c->loop, sock, VM_WIRE_VM, &line_ops, c);
 	if (r < 0) {
-		log_err("%s: control can't be heard: %s", c->guest->cfg.name, errno_text(r));
+		log_err("%s: control can't be heard: %s",
+			c->guest ? c->guest->cfg.name : "an uplink", errno_text(r));
 		fd_close(sock);
 	}
 }
@@ -507,8 +572,13 @@ bool control_line_serve(struct control_line *line, bool *more)
 {
 	if (line->guest)
 		*more = guest_serve(line->guest, *more);
-	else if (loop_turn(line->loop, true) < 0)
+	else if (loop_turn(line->loop, !*more) < 0)
 		return false;
+	else
+		*more = false;
+	if (!line->done && control_line_nets_turn(line))
+		*more = true;
+	control_line_count(line);
 	return !line->done;
 }
 
@@ -528,6 +598,7 @@ struct control_line *control_line_free(struct control_line *line)
 	vm_line_free(line->line);
 	control_line_devices_free(line);
 	control_line_clients_free(line);
+	control_line_nets_free(line);
 	guest_free(line->guest);
 	free(line);
 	return NULL;

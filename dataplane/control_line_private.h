@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What control_line.c (the line, the guest) and control_line_device.c (its devices) share. */
+/* What control_line.c (the line, the guest), control_line_device.c (its devices) and control_line_net.c (further
+ * networks) share. */
 #pragma once
 
 #include "base/listener.h"
 #include "dataplane/control_line.h"
 #include "dataplane/guest_private.h"
 #include "protocol/vm_line.h"
+#include "vhost_user_net/net_counts.h"
+
+struct control_net;
+
+#define CONTROL_LINE_NO_PORT "it speaks of a port that can't be"
 
 struct control_line {
 	struct loop *loop;
@@ -17,8 +23,12 @@ struct control_line {
 	 */
 	bool informed;
 	struct guest *guest;
-	struct list devices;	/* of struct held */
-	struct guest_card card; /* as last told */
+	struct control_net *nets[VM_WIRE_NETS]; /* by control's numbers */
+	struct control_net *uplink;		/* of them; NULL: it has a guest, or nothing yet */
+	struct net_counts *counts;		/* where control looks; or NULL */
+	struct net_port_counters counted[NET_COUNTS_PORTS]; /* as they are there */
+	struct list devices;				    /* of struct held */
+	struct guest_card card;				    /* as last told */
 	struct asked {
 		struct control_line *of;
 		uint32_t client; /* its number, or 0 */
@@ -59,6 +69,24 @@ const char *control_line_reset(struct control_line *c, const union vm_wire_messa
 const char *control_line_export(struct control_line *c, const union vm_wire_message *m, int *fds);
 const char *control_line_import(struct control_line *c, const union vm_wire_message *m, int *fds);
 const char *control_line_probe(struct control_line *c, const union vm_wire_message *m, int *fds);
+
+const char *control_line_net(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_net_gone(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_nets_told(struct control_line *c, const union vm_wire_message *m,
+				   int *fds);
+const char *control_line_net_peer(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_net_peer_gone(struct control_line *c, const union vm_wire_message *m,
+				       int *fds);
+const char *control_line_net_link(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_net_mac(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_tap(struct control_line *c, const union vm_wire_message *m, int *fds);
+int control_line_be_uplink(struct control_line *c, const char *name);
+void control_line_say_tap(struct control_line *c);
+const char *control_line_counts(struct control_line *c, const union vm_wire_message *m, int *fds);
+void control_line_count(struct control_line *c);
+bool control_line_nets_turn(struct control_line *c);
+void control_line_nets_left(struct control_line *c);
+void control_line_nets_free(struct control_line *c);
 
 void control_line_say_held(struct control_line *c);
 void control_line_time(struct control_line *c);

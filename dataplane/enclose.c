@@ -21,8 +21,8 @@
 #include "base/sandbox.h"
 #include "base/sanitizer.h"
 
-/* A card has a dozen descriptors, a device half of that, each other guest three. */
-#define DESCRIPTORS 512
+/* A card has a dozen descriptors, a device half of that, each other guest on each network two. */
+#define DESCRIPTORS 2048
 
 /*
  * Of its own memory: buffers of URBs, and what the allocator keeps. The guest's memory does not

@@ -23,6 +23,7 @@
 #include "base/stranger.h"
 #include "dataplane/guest_private.h"
 #include "dataplane/guest_service.h"
+#include "dataplane/usher_say.h"
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
@@ -208,42 +209,6 @@ static void guest_disconnect(struct guest *guest)
 		listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
 }
 
-/* If it was not the front-end that ended the connection: say why it was ended. */
-static void guest_tell_end(struct guest *guest)
-{
-	const char *name = guest->cfg.name;
-
-	switch (usher_end(&guest->usher)) {
-	case USHER_LEFT:
-		break;
-	case USHER_UNFIT:
-		log_limited(&guest->refusals, LOG_LEVEL_WARNING,
-			    "%s: connection closed: its virtual machine handed over a descriptor "
-			    "that is neither an eventfd nor memory (a memfd, or a file on tmpfs or "
-			    "hugetlbfs); memory of type memfd is what it takes",
-			    name);
-		break;
-	case USHER_TOO_MANY:
-		log_limited(&guest->refusals, LOG_LEVEL_WARNING,
-			    "%s: connection closed: its virtual machine handed over more than 8 "
-			    "descriptors at once",
-			    name);
-		break;
-	case USHER_BUSY:
-		log_limited(&guest->refusals, LOG_LEVEL_WARNING,
-			    "%s: connection closed: descriptors that were handed over earlier "
-			    "can't be closed; they stay until whoever serves them lets go",
-			    name);
-		break;
-	case USHER_FAILED:
-		log_limited(&guest->refusals, LOG_LEVEL_WARNING,
-			    "%s: connection closed: what it hands over can't be checked (io_uring "
-			    "failed)",
-			    name);
-		break;
-	}
-}
-
 static void guest_message(void *ctx, int res _unused_)
 {
 	struct guest *guest = ctx;
@@ -251,7 +216,7 @@ static void guest_message(void *ctx, int res _unused_)
 
 	if (r == 0)
 		return;
-	guest_tell_end(guest);
+	usher_tell_end(&guest->usher, &guest->refusals, guest->cfg.name);
 	guest_disconnect(guest);
 }
 

@@ -42,7 +42,8 @@ struct usb_device;
 struct usbip_session;
 
 struct guest_config {
-	char name[32];
+	char name[48];
+	bool uplink; /* control's: the process is a network's uplink, and has no guest; see vm_process.h */
 	struct in_addr address, daemon;
 	unsigned prefix;
 	uint8_t mac[6];	       /* of its card, where it is configured; else all zero, and then: */

@@ -51,6 +51,23 @@ void virt_snippet_card(FILE *f, const char *socket, const char *mac)
 }
 
 /**
+ * virt_snippet_network() - what the card is that follows
+ * @f:		where it goes
+ * @network:	the further network's name
+ */
+void virt_snippet_network(FILE *f, const char *network)
+{
+	fprintf(f,
+		"\n"
+		"<!--\n"
+		"  A card on the network %s, for a guest that is to have one there: beside the "
+		"first "
+		"one.\n"
+		"-->\n",
+		network);
+}
+
+/**
  * virt_snippet_both() - both parts, with what to do with them
  * @f:		where they go
  * @vm:		the VM's name

@@ -15,4 +15,5 @@
 	"</memoryBacking>\n"
 
 void virt_snippet_card(FILE *f, const char *socket, const char *mac);
+void virt_snippet_network(FILE *f, const char *network);
 void virt_snippet_both(FILE *f, const char *vm, const char *socket, const char *mac);

@@ -28,7 +28,7 @@ struct shape {
 	enum vm_wire_side from;
 	uint16_t size;
 	uint8_t n_fds;
-	struct field fields[4];
+	struct field fields[5];
 };
 
 #define SHAPE(text, side, type, n, ...)                                                          \
@@ -51,6 +51,9 @@ struct shape {
 		.kind = FIELD_WORD, .offset = offsetof(struct type, member), .least = low, \
 		.below = bound                                                             \
 	}
+
+/* The number of a network, which is the same in all of them. */
+#define NET(type) WORD(type, net, 0, VM_WIRE_NETS)
 
 #define ASK VM_WIRE_CONTROL
 #define SAY VM_WIRE_VM
@@ -86,6 +89,23 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_AGENT_END] = SHAPE("AGENT_END", ASK, vm_wire_number, 0),
 	[VM_ASK_STATS] =
 		SHAPE("STATS", ASK, vm_wire_ask_stats, 0, WORD(vm_wire_ask_stats, timed, 0, 2)),
+	[VM_ASK_UPLINK] = SHAPE("UPLINK", ASK, vm_wire_uplink, 1, TEXT(vm_wire_uplink, name)),
+	[VM_ASK_TAP] = SHAPE("TAP", ASK, vm_wire_plain, 1),
+	[VM_ASK_NET] = SHAPE("NET", ASK, vm_wire_net, 1, NET(vm_wire_net), TEXT(vm_wire_net, name),
+			     BYTE(vm_wire_net, any_mac, 2)),
+	[VM_ASK_NET_GONE] = SHAPE("NET_GONE", ASK, vm_wire_net_number, 0, NET(vm_wire_net_number)),
+	[VM_ASK_NETS_TOLD] = SHAPE("NETS_TOLD", ASK, vm_wire_plain, 0),
+	[VM_ASK_NET_PEER] = SHAPE("NET_PEER", ASK, vm_wire_net_port, 0, NET(vm_wire_net_port),
+				  BYTE(vm_wire_net_port, has_mac, 2),
+				  BYTE(vm_wire_net_port, any, 2), BYTE(vm_wire_net_port, up, 2)),
+	[VM_ASK_NET_PEER_GONE] =
+		SHAPE("NET_PEER_GONE", ASK, vm_wire_net_other, 0, NET(vm_wire_net_other)),
+	[VM_ASK_NET_LINK] = SHAPE("NET_LINK", ASK, vm_wire_net_link, 3, NET(vm_wire_net_link),
+				  WORD(vm_wire_net_link, side, 0, 2)),
+	[VM_ASK_NET_MAC] =
+		SHAPE("NET_MAC", ASK, vm_wire_net_mac_answer, 0, NET(vm_wire_net_mac_answer),
+		      WORD(vm_wire_net_mac_answer, granted, 0, 2)),
+	[VM_ASK_COUNTS] = SHAPE("COUNTS", ASK, vm_wire_plain, 1),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
@@ -122,6 +142,13 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_PROGRAM] = SHAPE("PROGRAM", SAY, vm_wire_program, 0, TEXT(vm_wire_program, name)),
 	[VM_SAY_STATS] = SHAPE("STATS", SAY, vm_wire_stats, 0),
 	[VM_SAY_STATS_ALL] = SHAPE("STATS_ALL", SAY, vm_wire_stats_all, 0),
+	[VM_SAY_NET_CARD] = SHAPE("NET_CARD", SAY, vm_wire_net_card, 0, NET(vm_wire_net_card),
+				  BYTE(vm_wire_net_card, up, 2)),
+	[VM_SAY_NET_LINK_WANTED] =
+		SHAPE("NET_LINK_WANTED", SAY, vm_wire_net_other, 0, NET(vm_wire_net_other)),
+	[VM_SAY_NET_MAC_WANTED] =
+		SHAPE("NET_MAC_WANTED", SAY, vm_wire_net_mac, 0, NET(vm_wire_net_mac)),
+	[VM_SAY_TAP] = SHAPE("TAP", SAY, vm_wire_has_tap, 0, WORD(vm_wire_has_tap, has, 0, 2)),
 };
 
 /*
@@ -131,8 +158,28 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 static const struct {
 	uint32_t kind, version;
 } since[] = {
-	{VM_ASK_HELLO, 0},   {VM_SAY_HELLO, 0}, {VM_ASK_END, 0},   {VM_SAY_ENDED, 0},
-	{VM_SAY_PROGRAM, 2}, {VM_ASK_STATS, 3}, {VM_SAY_STATS, 3}, {VM_SAY_STATS_ALL, 3},
+	{VM_ASK_HELLO, 0},
+	{VM_SAY_HELLO, 0},
+	{VM_ASK_END, 0},
+	{VM_SAY_ENDED, 0},
+	{VM_SAY_PROGRAM, 2},
+	{VM_ASK_STATS, 3},
+	{VM_SAY_STATS, 3},
+	{VM_SAY_STATS_ALL, 3},
+	{VM_ASK_UPLINK, 4},
+	{VM_ASK_TAP, 4},
+	{VM_ASK_NET, 4},
+	{VM_ASK_NET_GONE, 4},
+	{VM_ASK_NETS_TOLD, 4},
+	{VM_ASK_NET_PEER, 4},
+	{VM_ASK_NET_PEER_GONE, 4},
+	{VM_ASK_NET_LINK, 4},
+	{VM_ASK_NET_MAC, 4},
+	{VM_ASK_COUNTS, 4},
+	{VM_SAY_NET_CARD, 4},
+	{VM_SAY_NET_LINK_WANTED, 4},
+	{VM_SAY_NET_MAC_WANTED, 4},
+	{VM_SAY_TAP, 4},
 };
 
 static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
@@ -140,7 +187,9 @@ static_assert(sizeof(struct hid_chords) == 16 && sizeof(struct hid_found) == 512
 		      sizeof(struct usb_memory_share) == 16,
 	      "as they go over the line");
 static_assert(sizeof(struct vm_wire_start) == 96 && sizeof(struct vm_wire_held_device) == 88 &&
-		      sizeof(struct vm_wire_port) == 24 && sizeof(struct vm_wire_card) == 20,
+		      sizeof(struct vm_wire_port) == 24 && sizeof(struct vm_wire_card) == 20 &&
+		      sizeof(struct vm_wire_net) == 48 && sizeof(struct vm_wire_net_port) == 24 &&
+		      sizeof(struct vm_wire_net_card) == 24,
 	      "without holes that have no name");
 static_assert(sizeof(struct vm_wire_stats) == 840, "as it goes over the line");
 

@@ -25,7 +25,7 @@
 #include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
-#define VM_WIRE_VERSION 3
+#define VM_WIRE_VERSION 4
 #define VM_WIRE_LEAST	1 /* the oldest that is still understood */
 
 /* The same, of this build: what is said and agreed on. */
@@ -36,6 +36,7 @@ extern const uint32_t vm_wire_version, vm_wire_least;
 #define VM_WIRE_REASON_SIZE  128
 #define VM_WIRE_PROGRAM_SIZE 32
 #define VM_WIRE_FDS	     3 /* the most that one message brings */
+#define VM_WIRE_NETS	     8 /* further networks that a process may have a port of */
 
 enum vm_wire_kind {
 	/* From control: what it asks. */
@@ -60,6 +61,17 @@ enum vm_wire_kind {
 	VM_ASK_MAC,
 	VM_ASK_AGENT_END,
 	VM_ASK_STATS, /* from version 3 on */
+	/* From version 4 on, about further networks. */
+	VM_ASK_UPLINK,
+	VM_ASK_TAP,
+	VM_ASK_NET,
+	VM_ASK_NET_GONE,
+	VM_ASK_NETS_TOLD,
+	VM_ASK_NET_PEER,
+	VM_ASK_NET_PEER_GONE,
+	VM_ASK_NET_LINK,
+	VM_ASK_NET_MAC,
+	VM_ASK_COUNTS,
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -85,6 +97,11 @@ enum vm_wire_kind {
 	VM_SAY_PROGRAM, /* from version 2 on */
 	VM_SAY_STATS,	/* from version 3 on */
 	VM_SAY_STATS_ALL,
+	/* From version 4 on. */
+	VM_SAY_NET_CARD,
+	VM_SAY_NET_LINK_WANTED,
+	VM_SAY_NET_MAC_WANTED,
+	VM_SAY_TAP,
 	VM_WIRE_KINDS
 };
 
@@ -126,7 +143,7 @@ enum vm_wire_held {
 
 /* ------------------------------------------------------------- messages */
 
-/* END, HELD (asked); ENDED, HELD_ALL, AGENT_ASKED. */
+/* END, HELD (asked), TAP and COUNTS (one descriptor each), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
 struct vm_wire_plain {
 	uint32_t kind;
 };
@@ -326,6 +343,85 @@ struct vm_wire_stats_all {
 	uint64_t memory, memory_share; /* of the kernel's for URBs: charged now, and the most */
 };
 
+/* In place of START: be a network's uplink. One descriptor: the listener for the next control. */
+struct vm_wire_uplink {
+	uint32_t kind;
+	char name[VM_WIRE_NAME_SIZE]; /* the network's */
+};
+
+/* A card on a further network. One descriptor: the listener for the VM's QEMU. */
+struct vm_wire_net {
+	uint32_t kind;
+	uint32_t net; /* what the network is called from here on, below VM_WIRE_NETS */
+	char name[VM_WIRE_NAME_SIZE];
+	uint8_t mac[6];	 /* that its guest has taken before; all zero: none */
+	uint8_t any_mac; /* 0 or 1: others are behind it */
+	uint8_t unused;
+};
+
+/* NET_GONE. */
+struct vm_wire_net_number {
+	uint32_t kind;
+	uint32_t net;
+};
+
+/* NET_PEER_GONE; NET_LINK_WANTED: another port of a network. */
+struct vm_wire_net_other {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+};
+
+/* Another port of a further network. */
+struct vm_wire_net_port {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+	uint8_t has_mac, any, up; /* 0 or 1 each */
+	uint8_t unused;
+	uint8_t mac[6];
+	uint8_t unused_too[2];
+};
+
+/* As of LINK. */
+struct vm_wire_net_link {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t number;
+	uint32_t side; /* 0 or 1 */
+};
+
+/* The answer to NET_MAC_WANTED. */
+struct vm_wire_net_mac_answer {
+	uint32_t kind;
+	uint32_t net;
+	uint32_t granted; /* 0 or 1 */
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_net_mac {
+	uint32_t kind;
+	uint32_t net;
+	uint8_t mac[6];
+	uint8_t unused[2];
+};
+
+struct vm_wire_net_card {
+	uint32_t kind;
+	uint32_t net;
+	uint8_t up; /* 0 or 1 */
+	uint8_t unused;
+	uint8_t mac[6], foreign[6];
+	uint8_t unused_too[2];
+};
+
+/* TAP, said by an uplink: whether it has one. */
+struct vm_wire_has_tap {
+	uint32_t kind;
+	uint32_t has; /* 0 or 1 */
+};
+
 /* Any of them. */
 union vm_wire_message {
 	uint32_t kind;
@@ -358,6 +454,16 @@ union vm_wire_message {
 	struct vm_wire_ask_stats ask_stats;
 	struct vm_wire_stats stats;
 	struct vm_wire_stats_all stats_all;
+	struct vm_wire_uplink uplink;
+	struct vm_wire_net net;
+	struct vm_wire_net_number net_number;
+	struct vm_wire_net_other net_other;
+	struct vm_wire_net_port net_port;
+	struct vm_wire_net_link net_link;
+	struct vm_wire_net_mac_answer net_mac_answer;
+	struct vm_wire_net_mac net_mac;
+	struct vm_wire_net_card net_card;
+	struct vm_wire_has_tap has_tap;
 };
 
 /* Outcomes of vm_wire_check(). */

@@ -20,17 +20,12 @@
 /* Frames of one link before the next one's turn. */
 #define AT_ONCE 16
 
-/* What a driver may ask to be done with a frame, if all is agreed on. */
-#define OFFLOADS                                                      \
-	(1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4 | \
-	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN)
-
 /* Return: NULL, or why the frame that is on its way can't be the other guest's; a literal. */
 static const char *judge(struct net_port *port, unsigned number, const struct virtio_net_hdr *hdr)
 {
 	const struct net_peer *peer = &port->peers.peer[number];
 	struct net_frame *f = &port->frame;
-	struct net_rules rules;
+	struct net_rules rules = {.plain = port->plain};
 	enum net_verdict verdict;
 
 	if (peer->isolated)
@@ -42,14 +37,15 @@ static const char *judge(struct net_port *port, unsigned number, const struct vi
 		return f->headers.reason;
 	if (verdict == NET_DHCP)
 		return "DHCP request to another guest";
-	if (memcmp(f->head + 6, peer->mac, 6))
+	if (peer->any ? net_card_mac_is_anothers(port, number, f->head + 6)
+		      : memcmp(f->head + 6, peer->mac, 6) != 0)
 		return "source address is not its card's";
 	if ((f->headers.source6 &&
 	     net_card_is_anothers(port, number, f->head + f->headers.source6)) ||
 	    (f->headers.target6 &&
 	     net_card_is_anothers(port, number, f->head + f->headers.target6)))
 		return "IPv6 address is another card's";
-	return net_frame_offload(f, hdr, OFFLOADS);
+	return net_frame_offload(f, hdr, NET_OFFLOADS);
 }
 
 static bool takes_gso(const struct net_port *port, unsigned gso)
@@ -108,6 +104,8 @@ static int place(struct net_port *port)
 {
 	const struct net_offload *o = &port->frame.offload;
 
+	if (port->uplink)
+		return net_tap_place(port);
 	if (o->gso && !takes_gso(port, o->gso))
 		return place_segments(port);
 	if (o->csum && !net_port_has(port, VIRTIO_NET_F_GUEST_CSUM))

@@ -8,7 +8,10 @@
  *
  * A frame from a MAC that is not the port's, or from an IPv6 address that is made of another port's
  * MAC, is *confined*: it goes to the daemon, and to no other guest. So a clash costs the later
- * guest its frames to other guests, and nobody the wire to the daemon.
+ * guest its frames to other guests, and nobody the wire to the daemon. On a further network,
+ * where there is no daemon, it goes nowhere.
+ *
+ * A port with others behind it (any_mac) may send from all MACs that are no other port's.
  */
 #include "vhost_user_net/net_port_private.h"
 
@@ -110,6 +113,20 @@ uint64_t net_port_mac(const struct net_port *port)
 }
 
 /**
+ * net_card_mac_is_anothers() - whether a MAC is a card's, and not that of whoever sends from it
+ * @port:	the port that asks
+ * @number:	the sender's, or NET_CARD_OWN
+ * @mac:	the MAC
+ */
+bool net_card_mac_is_anothers(const struct net_port *port, unsigned number, const uint8_t mac[6])
+{
+	uint64_t key = net_mac_key(mac);
+	int owner = key == port->own ? (int)NET_CARD_OWN : net_peers_find(&port->peers, key);
+
+	return owner >= 0 && (unsigned)owner != number;
+}
+
+/**
  * net_card_is_anothers() - whether an IPv6 address is made of a MAC that is not a sender's own
  * @port:	the port that asks
  * @number:	the sender's, or NET_CARD_OWN
@@ -119,13 +136,8 @@ bool net_card_is_anothers(const struct net_port *port, unsigned number, const ui
 {
 	const uint8_t *id = address + 8;
 	const uint8_t mac[6] = {(uint8_t)(id[0] ^ 2), id[1], id[2], id[5], id[6], id[7]};
-	uint64_t key = net_mac_key(mac);
-	int owner;
 
-	if (id[3] != 0xff || id[4] != 0xfe)
-		return false;
-	owner = key == port->own ? (int)NET_CARD_OWN : net_peers_find(&port->peers, key);
-	return owner >= 0 && (unsigned)owner != number;
+	return id[3] == 0xff && id[4] == 0xfe && net_card_mac_is_anothers(port, number, mac);
 }
 
 /**
@@ -138,6 +150,10 @@ bool net_card_confines(struct net_port *port)
 	const uint8_t *source = f->head + 6;
 	uint64_t key = net_mac_key(source);
 
+	/* With others behind it, it asks for the first one alone. */
+	if (port->any_mac && key != port->own && (port->own || port->fixed_mac) &&
+	    !net_card_mac_is_anothers(port, NET_CARD_OWN, source))
+		return false;
 	if (key != port->own && !may_become_own(port, source))
 		tell_foreign(port, source);
 	if (key != port->own)

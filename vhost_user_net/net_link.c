@@ -77,6 +77,33 @@ int net_link_make(int *ret_memory, int ret_wake[2])
 }
 
 /**
+ * net_link_make_ends() - what a link consists of, for two processes
+ * @ret_ends:	side 0 and side 1, each with descriptors of its own; the caller's
+ *
+ * Return: 0 or a negative errno.
+ */
+int net_link_make_ends(struct net_link_end ret_ends[2])
+{
+	_cleanup_close_ int memory = -1, memory_too = -1, low = -1, high = -1;
+	int wake[2], r = net_link_make(&memory, wake);
+
+	if (r < 0)
+		return r;
+	memory_too = fcntl(memory, F_DUPFD_CLOEXEC, 0);
+	low = fcntl(wake[0], F_DUPFD_CLOEXEC, 0);
+	high = fcntl(wake[1], F_DUPFD_CLOEXEC, 0);
+	if (memory_too < 0 || low < 0 || high < 0) {
+		r = -errno;
+		close(wake[0]);
+		close(wake[1]);
+		return r;
+	}
+	ret_ends[0] = (struct net_link_end){take_fd(&memory), wake[0], take_fd(&high)};
+	ret_ends[1] = (struct net_link_end){take_fd(&memory_too), wake[1], take_fd(&low)};
+	return 0;
+}
+
+/**
  * net_link_on() - one side of a link, whose memory is mapped
  * @link:	the side; whatever it was before is forgotten
  * @memory:	its memory, fresh from net_link_make(); outlives the link, and isn't unmapped by it

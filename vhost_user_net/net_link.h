@@ -82,7 +82,14 @@ struct net_link_frame {
 /* Outcomes of net_link_send(), beside 0. */
 enum { NET_LINK_FULL = 1 };
 
+/* What one side is made of. */
+struct net_link_end {
+	int memory;
+	int mine, theirs; /* what wakes this side, and the other */
+};
+
 int net_link_make(int *ret_memory, int ret_wake[2]);
+int net_link_make_ends(struct net_link_end ret_ends[2]);
 
 int net_link_open(struct net_link *link, int memory, unsigned side);
 void net_link_on(struct net_link *link, struct net_link_memory *memory, unsigned side);

@@ -27,6 +27,7 @@ struct net_peer {
 	struct in_addr address; /* the only IPv4 source that it may use */
 	bool up;		/* its card is up */
 	bool isolated;		/* no frames to it or from it */
+	bool any; /* of a further network: other MACs than its own are behind it, too */
 };
 
 /* One end of a link, with what belongs to it. */

@@ -86,7 +86,12 @@ static void skip_links(struct net_port *port)
 	}
 }
 
-static void set_link(struct net_port *port, bool up)
+/**
+ * net_port_set_up() - a port's card goes up or down
+ * @port:	the port
+ * @up:		it goes up; link() is told
+ */
+void net_port_set_up(struct net_port *port, bool up)
 {
 	port->up = up;
 	port->foreign = 0;
@@ -95,7 +100,7 @@ static void set_link(struct net_port *port, bool up)
 	if (up)
 		skip_links(port);
 	log_debug("%s: card %s", port->name, up ? "up" : "down");
-	port->takes = up ? takes_of(port) : 0;
+	port->takes = up && !port->uplink ? takes_of(port) : 0;
 	port->ops->link(port->ctx, up, port->takes);
 	want_links(port);
 }
@@ -127,12 +132,14 @@ static void follow(struct net_port *port)
 	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
 	bool up = rx->running && tx->running;
 
+	if (port->uplink)
+		return;
 	report_faults(port);
 	/* Other features under running rings: they were started anew, and so is the card. */
 	if (up && port->up && takes_of(port) != port->takes)
-		set_link(port, false);
+		net_port_set_up(port, false);
 	if (up != port->up)
-		set_link(port, up);
+		net_port_set_up(port, up);
 }
 
 /*
@@ -202,6 +209,10 @@ int net_port_new(struct net_port **ret_port, const struct net_port_config *confi
 	snprintf(port->name, sizeof(port->name), "%s", config->name);
 	port->ops = ops;
 	port->ctx = ctx;
+	port->plain = port->rules.plain = config->plain;
+	port->any_mac = config->any_mac;
+	port->uplink = config->uplink;
+	port->tap = -1;
 	port->fixed_mac = config->fixed_mac;
 	port->own = net_mac_key(config->mac);
 	memcpy(port->rules.address, &config->address, 4);
@@ -236,6 +247,7 @@ struct net_port *net_port_free(struct net_port *port)
 	if (!port)
 		return NULL;
 	net_port_disconnect(port);
+	net_port_tap(port, -1);
 	for (unsigned i = 0; i < NET_PORTS; i++)
 		net_port_peer_gone(port, i);
 	bell_deinit(&port->waker);
@@ -536,12 +548,8 @@ void net_port_flush(struct net_port *port)
 	if (tx->q.signal_due || vu_vring_unsignalled(&tx->q) >= most_unsignalled(&tx->q))
 		net_port_signal(port);
 	signal_ring(port, VIRTIO_NET_RX);
-	for (; port->peers.touched; port->peers.touched &= port->peers.touched - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(port->peers.touched);
-
-		net_link_show(&port->peers.end[i].link);
-		net_port_wake(port, i);
-	}
+	net_port_show_links(port);
+	port->peers.touched = 0;
 }
 
 /**

@@ -17,6 +17,11 @@
  * finds there as if the other guest had written it.
  *
  * Control tells a port of the others (net_peers.h), and whose MAC is whose (net_roster.h).
+ *
+ * A port of a *further network* ("plain") is the same without the daemon: nothing is answered, any
+ * protocol passes, and from a guest its own MAC counts alone. A frame for a MAC that no card of the
+ * network has goes to the ports that have others behind them ("any"): the network's uplink, and guests
+ * that bridge. The uplink's port has a tap of the host's in place of rings (net_tap.c).
  */
 #pragma once
 
@@ -48,6 +53,9 @@ struct net_port_config {
 	unsigned prefix;	/* length of the segment's prefix, bits */
 	uint8_t mac[6];		/* its own, as control has it; all zero: none yet */
 	bool fixed_mac;		/* it is configured: the guest gets no other */
+	bool plain;		/* of a further network */
+	bool any_mac;		/* plain: it may send from MACs that are no other card's */
+	bool uplink;		/* plain: it has a tap, not a guest */
 };
 
 /* What a port asks of its user. @ctx is as given to net_port_new(). */
@@ -60,7 +68,7 @@ struct net_port_ops {
 	/* The card went up or down; on up, @takes is what net_port_send() may be given. */
 	void (*link)(void *ctx, bool up, unsigned takes);
 	/* A frame for the daemon, judged, from net_port_transmit(); not to be looked at afterwards.
-	 * It may call net_port_send(). */
+	 * It may call net_port_send(). Not of a plain port. */
 	void (*daemon)(void *ctx, const struct net_frame *frame);
 	/* The guest sends from @mac, which is not its own; net_port_mac_granted() is the answer. */
 	void (*mac_wanted)(void *ctx, const uint8_t mac[6]);
@@ -109,6 +117,7 @@ int net_port_link(struct net_port *port, unsigned number, unsigned side, int mem
 		  int wake_theirs);
 void net_port_link_ready(struct net_port *port, unsigned number);
 void net_port_mac_granted(struct net_port *port, const uint8_t mac[6], bool granted);
+void net_port_tap(struct net_port *port, int tap);
 uint64_t net_port_mac(const struct net_port *port);
 
 void net_port_kicked(struct net_port *port, unsigned ring);

@@ -14,6 +14,11 @@
 #include "vhost_user_net/net_rules.h"
 #include "vhost_user_net/vu_device.h"
 
+/* What a driver, or a tap, may ask to be done with a frame, if all is agreed on. */
+#define NET_OFFLOADS                                                  \
+	(1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4 | \
+	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN)
+
 /* Frames a call of net_port_transmit() or net_port_arrive(). */
 #define NET_BURST 64
 
@@ -39,6 +44,9 @@ struct net_port {
 	unsigned waker_at;  /* whose it is attached to; NET_PORTS: nobody's */
 	unsigned next_peer; /* whose link is read first, the next time */
 	bool rx_waits;	    /* for the guest to post buffers; links are left alone meanwhile */
+
+	bool plain, any_mac, uplink;
+	int tap; /* net_tap.c; -1: none */
 
 	struct net_rules rules;
 	/* net_card.c; MACs as numbers, 0: none. */
@@ -69,6 +77,7 @@ static inline bool net_port_has(const struct net_port *port, unsigned feature)
 	return vu_device_has(&port->dev, feature);
 }
 
+void net_port_set_up(struct net_port *port, bool up);
 void net_port_link_broken(struct net_port *port, unsigned number);
 bool net_port_rx_shown(struct net_port *port);
 void net_port_wake(struct net_port *port, unsigned number);
@@ -76,6 +85,11 @@ void net_port_wake(struct net_port *port, unsigned number);
 const uint8_t *net_port_flat(struct net_port *port);
 unsigned net_port_parts(struct net_port *port, struct iovec *parts);
 void net_daemon_frame(struct net_port *port);
+void net_port_one_frame(struct net_port *port, size_t len, unsigned n_segs);
+void net_port_show_links(struct net_port *port);
+
+bool net_tap_transmit(struct net_port *port);
+int net_tap_place(struct net_port *port);
 
 bool net_card_confines(struct net_port *port);
 void net_card_hears(struct net_port *port);
@@ -83,6 +97,7 @@ void net_card_hears(struct net_port *port);
 /* In place of another port's number. */
 #define NET_CARD_OWN NET_PORTS
 bool net_card_is_anothers(const struct net_port *port, unsigned number, const uint8_t address[16]);
+bool net_card_mac_is_anothers(const struct net_port *port, unsigned number, const uint8_t mac[6]);
 
 /* Outcomes of net_port_place(), beside 0. */
 enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN };

@@ -12,7 +12,8 @@
 
 static bool are_isolated(const struct net_roster *roster, unsigned a, unsigned b)
 {
-	return roster->port[a].isolate || roster->port[b].isolate;
+	return (roster->port[a].isolate || roster->port[b].isolate) &&
+	       !(roster->port[a].talk & BIT(b));
 }
 
 static void tell(const struct net_roster *roster, unsigned to, unsigned of)
@@ -104,7 +105,7 @@ int net_roster_enter(struct net_roster *roster, const struct net_roster_entry *e
 		.entered = true,
 		.fixed = has_mac && entry->fixed,
 		.isolate = entry->isolate,
-		.peer = {.number = n, .address = entry->address},
+		.peer = {.number = n, .address = entry->address, .any = entry->any},
 	};
 	if (has_mac)
 		memcpy(port->peer.mac, entry->mac, 6);
@@ -122,9 +123,32 @@ void net_roster_leave(struct net_roster *roster, unsigned number)
 {
 	net_roster_ended(roster, number);
 	roster->port[number] = (struct net_roster_port){0};
-	for (unsigned i = 0; i < NET_PORTS; i++)
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		roster->port[i].talk &= ~BIT(number);
 		if (roster->port[i].there)
 			roster->ops->gone(roster->ctx, i, number);
+	}
+}
+
+/**
+ * net_roster_talk() - whether two ports reach each other though they are isolated
+ * @roster:	the roster
+ * @a:		the one's number, entered
+ * @b:		the other's, entered
+ * @may:	they do from here on; else no longer. Both are told of it where it changes
+ */
+void net_roster_talk(struct net_roster *roster, unsigned a, unsigned b, bool may)
+{
+	struct net_roster_port *one = &roster->port[a], *other = &roster->port[b];
+
+	if (a == b || may == !!(one->talk & BIT(b)))
+		return;
+	one->talk ^= BIT(b);
+	other->talk ^= BIT(a);
+	if (one->there)
+		tell(roster, a, b);
+	if (other->there)
+		tell(roster, b, a);
 }
 
 /**

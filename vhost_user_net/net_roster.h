@@ -6,10 +6,11 @@
  * A port is entered when its VM is configured, and keeps its number, its MAC and its address until
  * it leaves, also while its process or its card is down. A configured MAC is its port's whatever
  * others have; else a port has the one that its guest asked for last, if no other port has it.
- * Every port is told of all others.
+ * Every port is told of all others. Of ports that are isolated, pairs may reach each other all
+ * the same.
  *
  * A port is *there* while it has a process (or thread) that can be told. A link is made when one of
- * the two asks for it, both are there and up, and neither is isolated.
+ * the two asks for it, both are there and up, and they are not isolated from each other.
  *
  * What ports say is hostile: numbers are checked, and a port speaks only of itself.
  */
@@ -30,6 +31,7 @@ struct net_roster_ops {
 
 struct net_roster_port {
 	bool entered, there, fixed, isolate;
+	uint64_t talk; /* a bit a number: with whom it may all the same */
 	struct net_peer peer;
 	uint64_t links; /* a bit a number */
 };
@@ -46,12 +48,14 @@ struct net_roster_entry {
 	uint8_t mac[6]; /* all zero: none yet */
 	bool fixed;	/* the MAC is configured, not what its guest had last */
 	bool isolate;	/* no frames to other guests */
+	bool any;	/* of a further network: others are behind it */
 };
 
 void net_roster_init(struct net_roster *roster, const struct net_roster_ops *ops, void *ctx);
 int net_roster_enter(struct net_roster *roster, const struct net_roster_entry *entry,
 		     unsigned *ret_number);
 void net_roster_leave(struct net_roster *roster, unsigned number);
+void net_roster_talk(struct net_roster *roster, unsigned a, unsigned b, bool may);
 
 void net_roster_started(struct net_roster *roster, unsigned number);
 void net_roster_ended(struct net_roster *roster, unsigned number);

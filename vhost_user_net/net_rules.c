@@ -285,6 +285,43 @@ static enum net_verdict judge_ipv6(struct judge *j)
 	return judge_ipv6_payload(j, ip->next_header);
 }
 
+/* Tags of virtual LANs that are looked behind (IEEE 802.1Q); with more, a frame has no offloads. */
+#define VLAN_TAGS 2
+
+static void skip_vlan_tags(struct judge *j)
+{
+	for (unsigned n = 0; n < VLAN_TAGS; n++) {
+		const struct vlan_tag *tag;
+
+		if (j->h->type != ETHERTYPE_VLAN && j->h->type != ETHERTYPE_SERVICE_VLAN)
+			return;
+		tag = cursor_take(&j->c, sizeof(*tag));
+		if (!tag)
+			return;
+		j->h->type = be16_get(tag->type);
+		j->h->l3 = here(j);
+	}
+}
+
+/* A header that can't be read is no fault here: it is none that anything could be left to do with. */
+static enum net_verdict judge_plain(struct judge *j)
+{
+	size_t head_len = here(j) + j->c.left;
+	struct net_headers *h = j->h;
+
+	skip_vlan_tags(j);
+	if (h->type == ETHERTYPE_IPV4)
+		judge_ipv4(j);
+	else if (h->type == ETHERTYPE_IPV6)
+		judge_ipv6(j);
+	h->source6 = h->target6 = 0;
+	h->as_daemon = h->from_daemon = h->to_daemon = false;
+	h->reason = NULL;
+	if (h->protocol == IP_TCP && h->l4 + sizeof(struct tcp_header) > head_len)
+		h->l4 = 0;
+	return NET_PASS;
+}
+
 /**
  * net_rules_judge() - decide about a frame from a guest
  * @rules:	the guest's
@@ -309,9 +346,12 @@ enum net_verdict net_rules_judge(const struct net_rules *rules, const uint8_t *h
 	if (!eth || frame_len > NET_FRAME_MAX)
 		return refuse(&j, "frame is too short or too long");
 	ret_headers->from_daemon = !memcmp(eth->source, net_daemon_mac, 6);
-	if ((eth->source[0] & 1) || !memcmp(eth->source, nowhere, 6) || ret_headers->from_daemon)
+	if ((eth->source[0] & 1) || !memcmp(eth->source, nowhere, 6) ||
+	    (ret_headers->from_daemon && !rules->plain))
 		return refuse(&j, "source address is no guest's card's");
 	ret_headers->type = be16_get(eth->type);
+	if (rules->plain)
+		return judge_plain(&j);
 	switch (ret_headers->type) {
 	case ETHERTYPE_ARP:
 		return judge_arp(&j);

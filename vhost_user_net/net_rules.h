@@ -5,6 +5,9 @@
  * The rules are those of the contract ("From a guest's port the private switch takes"): nobody on
  * the segment can pose as the daemon, or as another card. A frame whose headers can't be read to
  * their end within the copy is refused, so that only judged bytes are passed on.
+ *
+ * On a further network ("plain") a frame may be of any protocol, and say anything: only whose card it
+ * comes from counts. What is found of its headers says where a checksum may go, and no more.
  */
 #pragma once
 
@@ -29,6 +32,7 @@ extern const uint8_t net_daemon_mac[6];
 struct net_rules {
 	uint8_t address[4]; /* the guest's */
 	uint8_t daemon[4];
+	bool plain; /* of a further network: all protocols, all addresses of IP */
 };
 
 enum net_verdict {

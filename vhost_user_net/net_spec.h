@@ -20,6 +20,15 @@ static_assert(sizeof(struct ethernet_header) == 14, "IEEE 802.3");
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_ARP  0x0806
 #define ETHERTYPE_IPV6 0x86dd
+/* IEEE 802.1Q: a tag follows, and the type of what is in it */
+#define ETHERTYPE_VLAN	       0x8100
+#define ETHERTYPE_SERVICE_VLAN 0x88a8
+
+/* IEEE 802.1Q, 9.6 */
+struct vlan_tag {
+	be16 control, type;
+};
+static_assert(sizeof(struct vlan_tag) == 4, "IEEE 802.1Q, 9.6");
 
 /* RFC 826, for IPv4 over Ethernet */
 struct arp_packet {

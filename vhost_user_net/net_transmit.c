@@ -70,16 +70,22 @@ static bool to_peer(struct net_port *port, unsigned number)
 	return true;
 }
 
-/* To all cards that are up, or to those alone whose address isn't known. Return: whether any was.
- */
-static bool to_others(struct net_port *port, bool unknown_only)
+enum others {
+	ALL,
+	UNKNOWN, /* whose address isn't known */
+	BEYOND,	 /* that have others behind them */
+};
+
+/* To cards that are up. Return: whether any was. */
+static bool to_others(struct net_port *port, enum others which)
 {
 	bool any = false;
 
 	for (uint64_t left = port->peers.usable; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(left);
 
-		if (unknown_only && port->peers.mac[i])
+		if ((which == UNKNOWN && port->peers.mac[i]) ||
+		    (which == BEYOND && !port->peers.peer[i].any))
 			continue;
 		if (to_peer(port, i))
 			any = true;
@@ -92,7 +98,7 @@ static void forward_confined(struct net_port *port)
 {
 	const uint8_t *dst = port->frame.head;
 
-	if (!memcmp(dst, net_daemon_mac, 6) || (dst[0] & 1))
+	if (!port->plain && (!memcmp(dst, net_daemon_mac, 6) || (dst[0] & 1)))
 		net_daemon_frame(port);
 	else
 		refused(port, "source address is another card's");
@@ -104,13 +110,14 @@ static void forward(struct net_port *port)
 	bool there = false;
 	int i;
 
-	if (!memcmp(dst, net_daemon_mac, 6)) {
+	if (!port->plain && !memcmp(dst, net_daemon_mac, 6)) {
 		net_daemon_frame(port);
 		return;
 	}
 	if (dst[0] & 1) {
-		to_others(port, false);
-		net_daemon_frame(port);
+		to_others(port, ALL);
+		if (!port->plain)
+			net_daemon_frame(port);
 		return;
 	}
 	i = net_peers_find(&port->peers, net_mac_key(dst));
@@ -118,7 +125,7 @@ static void forward(struct net_port *port)
 		there = (port->peers.usable >> i & 1) && to_peer(port, (unsigned)i);
 	else if (net_mac_key(dst) != port->own)
 		/* A card that has not sent anything yet has no address that is known. */
-		there = to_others(port, true);
+		there = to_others(port, port->plain ? BEYOND : UNKNOWN);
 	if (!there)
 		port->count.tx_nowhere++;
 }
@@ -138,7 +145,18 @@ static void answer_dhcp(struct net_port *port)
 	net_port_probe(port);
 }
 
-static void one_frame(struct net_port *port, const struct vu_chain *chain)
+static uint64_t offloads_of(const struct net_port *port)
+{
+	return port->uplink ? NET_OFFLOADS : port->dev.features;
+}
+
+/**
+ * net_port_one_frame() - judge a frame, and pass it on
+ * @port:	whose guest, or tap, it comes from
+ * @len:	its bytes and the virtio-net header's, in tx_segs
+ * @n_segs:	pieces there
+ */
+void net_port_one_frame(struct net_port *port, size_t len, unsigned n_segs)
 {
 	struct net_frame *f = &port->frame;
 	struct virtio_net_hdr hdr;
@@ -147,7 +165,7 @@ static void one_frame(struct net_port *port, const struct vu_chain *chain)
 	bool confined;
 
 	port->flat_is_frame = false;
-	if (!net_frame_take(f, port->tx_segs, chain->n_segs, chain->len, &hdr)) {
+	if (!net_frame_take(f, port->tx_segs, n_segs, len, &hdr)) {
 		refused(port, "too short or too long");
 		return;
 	}
@@ -157,7 +175,7 @@ static void one_frame(struct net_port *port, const struct vu_chain *chain)
 		refused(port, f->headers.reason);
 		return;
 	}
-	why = net_frame_offload(f, &hdr, port->dev.features);
+	why = net_frame_offload(f, &hdr, offloads_of(port));
 	if (why) {
 		refused(port, why);
 		return;
@@ -171,6 +189,20 @@ static void one_frame(struct net_port *port, const struct vu_chain *chain)
 		forward_confined(port);
 	else
 		forward(port);
+}
+
+/**
+ * net_port_show_links() - let the others see what they were sent
+ * @port:	the port
+ */
+void net_port_show_links(struct net_port *port)
+{
+	for (uint64_t left = port->peers.touched; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+
+		net_link_show(&port->peers.end[i].link);
+		net_port_wake(port, i);
+	}
 }
 
 /**
@@ -189,6 +221,8 @@ bool net_port_transmit(struct net_port *port)
 
 	if (!port->up)
 		return false;
+	if (port->uplink)
+		return net_tap_transmit(port);
 	vu_vring_kicks_off(q);
 	for (n = 0; n < NET_BURST; n++) {
 		struct vu_chain chain;
@@ -196,16 +230,11 @@ bool net_port_transmit(struct net_port *port)
 		r = vu_vring_peek(q, 0, false, port->tx_segs, VU_SEGMENTS, &chain);
 		if (r <= 0)
 			break;
-		one_frame(port, &chain);
+		net_port_one_frame(port, chain.len, chain.n_segs);
 		vu_vring_take(q, 1);
 		vu_vring_push(q, chain.head, 0);
 	}
-	for (uint64_t left = port->peers.touched; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(left);
-
-		net_link_show(&port->peers.end[i].link);
-		net_port_wake(port, i);
-	}
+	net_port_show_links(port);
 	if (r >= 0)
 		vu_vring_publish(q);
 	if (!net_port_rx_shown(port) || r < 0 || vu_memory_lost(&port->dev.mem)) {

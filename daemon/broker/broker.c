@@ -140,6 +140,20 @@ int broker_power_on(struct broker *broker, struct broker_request *req, const cha
 }
 
 /**
+ * broker_tap() - have a tap opened; as broker_open()
+ *
+ * @name: of the network interface, at most 15 bytes. The answer is -ENODEV where there is no such tap.
+ */
+int broker_tap(struct broker *broker, struct broker_request *req, const char *name,
+	       broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_TAP};
+
+	snprintf(ask.device.busid, sizeof(ask.device.busid), "%s", name);
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
  * broker_forget() - let go of a request whose object is about to be freed
  * @broker:	the line, or NULL
  * @req:	answered, under way, or never sent (zeroed)

@@ -15,6 +15,8 @@
  *
  * POWER_OFF, POWER_ON: switch the power of one port of a hub; see broker_port.h.
  *
+ * TAP: attach to the tap that is a network's uplink; see broker_tap.h.
+ *
  * Requests are answered in any order. All may take seconds in the kernel, so each runs in a thread
  * of the broker's. In control a request is embedded in its object, and its answer is a callback:
  * nobody waits.
@@ -49,7 +51,7 @@ struct broker_request;
  * typedef broker_done - an answer has come
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
- * @fds:	BROKER_FDS of them. OPEN: the node, and a guard where it has disks: while that is open, nobody mounts them
+ * @fds:	BROKER_FDS of them. TAP: the tap. OPEN: the node, and a guard where it has disks: while that is open, nobody mounts them
  *		(broker_disk.h). The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
@@ -75,4 +77,6 @@ int broker_power_off(struct broker *broker, struct broker_request *req,
 		     const struct broker_device *device, bool force, broker_done done);
 int broker_power_on(struct broker *broker, struct broker_request *req, const char *busid,
 		    broker_done done);
+int broker_tap(struct broker *broker, struct broker_request *req, const char *name,
+	       broker_done done);
 void broker_forget(struct broker *broker, struct broker_request *req);

@@ -14,6 +14,7 @@ enum broker_verb {
 	BROKER_RESET,
 	BROKER_POWER_OFF,
 	BROKER_POWER_ON,
+	BROKER_TAP, /* the tap's name in place of a device's */
 };
 
 struct broker_ask {

@@ -20,6 +20,7 @@
 #include "daemon/broker/broker_device.h"
 #include "daemon/broker/broker_line.h"
 #include "daemon/broker/broker_port.h"
+#include "daemon/broker/broker_tap.h"
 #include "base/sandbox.h"
 
 static int broker_fd; /* the line; one thread reads it, packets are sent whole by any */
@@ -95,11 +96,20 @@ static void broker_switch_on(const struct broker_ask *ask)
 	broker_reply(ask, r, NULL, 0, text);
 }
 
+static void broker_open_tap(const struct broker_ask *ask)
+{
+	_cleanup_close_ int tap = -1;
+	char text[160] = "";
+	int r = broker_tap_open(ask->device.busid, &tap, text, sizeof(text));
+
+	broker_reply(ask, r, &tap, r < 0 ? 0 : 1, text);
+}
+
 /* What may take seconds in the kernel. */
 static void (*const slow_verbs[])(const struct broker_ask *ask) = {
 	[BROKER_OPEN] = broker_open_device,   [BROKER_REBIND] = broker_rebind_device,
 	[BROKER_RESET] = broker_reset_device, [BROKER_POWER_OFF] = broker_switch_off,
-	[BROKER_POWER_ON] = broker_switch_on,
+	[BROKER_POWER_ON] = broker_switch_on, [BROKER_TAP] = broker_open_tap,
 };
 
 static void *broker_slow(void *arg)
@@ -115,6 +125,8 @@ static bool names_device(const struct broker_ask *ask)
 {
 	if (ask->force > 1)
 		return false;
+	if (ask->verb == BROKER_TAP)
+		return broker_tap_sound(ask->device.busid);
 	return ask->verb == BROKER_POWER_ON ? broker_busid_sound(ask->device.busid)
 					    : broker_device_sound(&ask->device);
 }
@@ -127,7 +139,7 @@ static void broker_in_thread(const struct broker_ask *ask)
 	int r;
 
 	if (!names_device(ask)) {
-		broker_reply(ask, -EINVAL, NULL, 0, "no such name of a device");
+		broker_reply(ask, -EINVAL, NULL, 0, "no such name");
 		return;
 	}
 	copy = malloc(sizeof(*copy));
@@ -163,6 +175,7 @@ static void broker_serve(void)
 		case BROKER_RESET:
 		case BROKER_POWER_OFF:
 		case BROKER_POWER_ON:
+		case BROKER_TAP:
 			broker_in_thread(&ask);
 			break;
 		default:
@@ -180,7 +193,7 @@ static void broker_ready(int r, const char *text)
 }
 
 /*
- * It needs sysfs, nodes of USB devices and of disks, and the files that tell mounts. It stays root,
+ * It needs sysfs, nodes of USB devices, of disks and of taps, and the files that tell mounts. It stays root,
  * but may do nothing else. A program that it started afterwards would keep these bounds, and could
  * not even be loaded: so the starter has to be forked before.
  */

@@ -18,7 +18,7 @@
 #include "base/loop.h"
 #include "daemon/broker/helper_line.h"
 
-#define STARTER_NAME_SIZE 32
+#define STARTER_NAME_SIZE 48
 
 struct sandbox_user;
 struct starter;

@@ -74,8 +74,9 @@ static bool name_sound(const char name[STARTER_NAME_SIZE])
 {
 	size_t n = strnlen(name, STARTER_NAME_SIZE);
 
-	return n > 0 && n < STARTER_NAME_SIZE &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+	/* Of a network's uplink there is a dot in it. */
+	return n > 0 && n < STARTER_NAME_SIZE && name[0] != '.' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") ==
 		       n;
 }
 

@@ -45,9 +45,12 @@ struct config *config_free(struct config *config)
 		free(g->devices);
 		free(g);
 	}
+	while ((l = list_pop(&config->networks)))
+		free(list_entry(l, struct config_network, link));
 	free(config->runtime_directory);
 	free(config->state_directory);
 	free(config->socket_group);
+	free(config->talks);
 	free(config);
 	return NULL;
 }
@@ -75,6 +78,7 @@ int config_new_default(struct config **ret_config)
 	list_init(&c->vms);
 	list_init(&c->devices);
 	list_init(&c->groups);
+	list_init(&c->networks);
 	r = config_set_defaults(c);
 	if (r == 0)
 		*ret_config = take_ptr(c);
@@ -194,6 +198,24 @@ const struct config_device *config_find_device(const struct config *config, cons
 
 		if (!strcmp(d->name, name))
 			return d;
+	}
+	return NULL;
+}
+
+/**
+ * config_find_network() - the further network with a name
+ * @config:	the configuration
+ * @name:	the name
+ *
+ * Return: the network, owned by the configuration, or NULL.
+ */
+const struct config_network *config_find_network(const struct config *config, const char *name)
+{
+	list_for_each(it, &config->networks) {
+		const struct config_network *n = list_entry(it, struct config_network, link);
+
+		if (!strcmp(n->name, name))
+			return n;
 	}
 	return NULL;
 }

@@ -16,13 +16,15 @@
 #include "policy/selector.h"
 #include "usb/hid_chord.h"
 
-#define CONFIG_FILE_MAX	   (1024 * 1024)
-#define CONFIG_VMS_MAX	   60
-#define CONFIG_DEVICES_MAX 1024
-#define CONFIG_GROUPS_MAX  256
-#define CONFIG_MEMBERS_MAX 64
-#define CONFIG_DOMAIN_MAX  127
-#define CONFIG_ERRORS_MAX  50
+#define CONFIG_FILE_MAX	    (1024 * 1024)
+#define CONFIG_VMS_MAX	    60
+#define CONFIG_DEVICES_MAX  1024
+#define CONFIG_GROUPS_MAX   256
+#define CONFIG_MEMBERS_MAX  64
+#define CONFIG_TALKS_MAX    1024
+#define CONFIG_NETWORKS_MAX 8
+#define CONFIG_DOMAIN_MAX   127
+#define CONFIG_ERRORS_MAX   50
 
 /* Outcome of config_parse() and config_load(): refused, and the errors say why. */
 enum { CONFIG_BAD = 1 };
@@ -34,8 +36,17 @@ struct config_vm {
 	struct in_addr address;
 	bool has_mac;
 	uint8_t mac[6];
-	char *domain; /* the libvirt domain's name; NULL: as the VM's */
+	bool trust_mac; /* on further networks: it may send from other MACs than its own */
+	char *domain;	/* the libvirt domain's name; NULL: as the VM's */
 	unsigned line, address_line, mac_line;
+};
+
+/* A further network. Every VM has a card on it. */
+struct config_network {
+	struct list link;
+	char name[32];
+	char tap[16]; /* the uplink's; "": guests only */
+	unsigned line, uplink_line;
 };
 
 struct config_device {
@@ -57,16 +68,24 @@ struct config_group {
 	unsigned line;
 };
 
+/* Two VMs that reach each other though guests are isolated. */
+struct config_talk {
+	char vms[2][32];
+};
+
 struct config {
 	char *runtime_directory, *state_directory, *socket_group;
 	struct in_addr address; /* the daemon's on the private segment */
 	unsigned prefix;
 	bool isolate;
+	struct config_talk *talks;
+	size_t n_talks;
 	struct hid_chords hotkeys; /* by enum hotkey */
 	struct list vms;	   /* of struct config_vm, in the file's order */
 	struct list devices;	   /* of struct config_device, in the file's order */
 	struct list groups;	   /* of struct config_group, in the file's order */
-	size_t n_vms, n_devices, n_groups;
+	struct list networks;	   /* of struct config_network, in the file's order */
+	size_t n_vms, n_devices, n_groups, n_networks;
 };
 
 /* Errors, each a line "FILE:LINE: [section] key: expected …", newline after each. */
@@ -86,4 +105,5 @@ void config_errors_add(struct config_errors *errors, const char *format, ...) _p
 void config_errors_deinit(struct config_errors *errors);
 const struct config_vm *config_find_vm(const struct config *config, const char *name);
 const struct config_device *config_find_device(const struct config *config, const char *name);
+const struct config_network *config_find_network(const struct config *config, const char *name);
 const struct config_group *config_find_group(const struct config *config, const char *name);

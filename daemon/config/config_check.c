@@ -70,6 +70,40 @@ static void check_vms(struct config_parser *p)
 			c->n_vms, c->prefix, room);
 }
 
+static void check_talks(struct config_parser *p)
+{
+	for (size_t i = 0; i < p->config->n_talks; i++)
+		for (unsigned k = 0; k < 2; k++) {
+			const char *name = p->config->talks[i].vms[k];
+
+			if (!config_find_vm(p->config, name))
+				config_complain_at(
+					p, p->talk_line, "network", "talk",
+					"names of VMs that have a section; found no [vm %s]", name);
+		}
+}
+
+/* A tap has one user. */
+static void check_networks(struct config_parser *p)
+{
+	list_for_each(it, &p->config->networks) {
+		const struct config_network *n = list_entry(it, struct config_network, link);
+
+		for (struct list *o = p->config->networks.next; *n->tap && o != it; o = o->next) {
+			const struct config_network *other =
+				list_entry(o, struct config_network, link);
+			char section[48];
+
+			if (strcmp(n->tap, other->tap) != 0)
+				continue;
+			snprintf(section, sizeof(section), "network %s", n->name);
+			config_complain_at(p, n->uplink_line, section, "uplink",
+					   "a tap of its own; [network %s] has it in line %u",
+					   other->name, other->uplink_line);
+		}
+	}
+}
+
 static void check_devices(struct config_parser *p)
 {
 	list_for_each(it, &p->config->devices) {
@@ -130,9 +164,16 @@ static void check_domains(struct config_parser *p)
 static void check_runtime_directory(struct config_parser *p)
 {
 	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1, longest = strlen("control");
+	size_t network = 0;
 
+	list_for_each(it, &p->config->networks) {
+		size_t n = strlen(list_entry(it, struct config_network, link)->name) + strlen(".");
+
+		network = n > network ? n : network;
+	}
 	list_for_each(it, &p->config->vms) {
-		size_t n = strlen(list_entry(it, struct config_vm, link)->name) + strlen(".sock");
+		size_t n = strlen(list_entry(it, struct config_vm, link)->name) + network +
+			   strlen(".sock");
 
 		longest = n > longest ? n : longest;
 	}
@@ -163,6 +204,8 @@ void config_check(struct config_parser *p)
 {
 	check_runtime_directory(p);
 	check_vms(p);
+	check_talks(p);
+	check_networks(p);
 	check_devices(p);
 	check_groups(p);
 	check_domains(p);

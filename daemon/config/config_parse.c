@@ -82,6 +82,26 @@ static size_t add_group(struct config_parser *p, const char *name)
 	return ++p->config->n_groups;
 }
 
+static unsigned network_line(const struct config *config, const char *name)
+{
+	const struct config_network *network = config_find_network(config, name);
+
+	return network ? network->line : 0;
+}
+
+static size_t add_network(struct config_parser *p, const char *name)
+{
+	struct config_network *network = calloc(1, sizeof(*network));
+
+	if (!network)
+		return 0;
+	strcpy(network->name, name);
+	network->line = p->line;
+	list_append(&p->config->networks, &network->link);
+	p->network = network;
+	return ++p->config->n_networks;
+}
+
 static const struct {
 	const char *what;
 	bool (*valid)(const char *name);
@@ -94,13 +114,28 @@ static const struct {
 	[SECTION_DEVICE] = {"device", name_valid_alias, device_line, add_device,
 			    CONFIG_DEVICES_MAX},
 	[SECTION_GROUP] = {"group", name_valid_alias, group_line, add_group, CONFIG_GROUPS_MAX},
+	[SECTION_LAN] = {"network", name_valid, network_line, add_network, CONFIG_NETWORKS_MAX},
 };
 
-/* A new [vm …], [device …] or [group …] in the tree; false where it was refused. */
+static size_t how_many(const struct config *c, unsigned s)
+{
+	switch (s) {
+	case SECTION_VM:
+		return c->n_vms;
+	case SECTION_DEVICE:
+		return c->n_devices;
+	case SECTION_LAN:
+		return c->n_networks;
+	default:
+		return c->n_groups;
+	}
+}
+
+/* A new [vm …], [device …], [group …] or [network …] in the tree; false where it was refused. */
 static bool begin_named(struct config_parser *p, unsigned s, const char *name)
 {
 	const struct config *c = p->config;
-	size_t n = s == SECTION_VM ? c->n_vms : s == SECTION_DEVICE ? c->n_devices : c->n_groups;
+	size_t n = how_many(c, s);
 	unsigned other = named[s].line(c, name);
 
 	if (!named[s].valid(name)) {
@@ -138,6 +173,25 @@ static void end_section(struct config_parser *p)
 	p->section = SECTION_REFUSED;
 }
 
+/*
+ * The section of a kind, with a name where it is given one, where there is such a one. Return: SECTIONS
+ * where there is no such kind.
+ */
+static unsigned find_section(const char *kind, size_t kind_len, bool has_name)
+{
+	unsigned found = SECTIONS;
+
+	for (unsigned s = SECTION_FIRST; s < SECTIONS; s++) {
+		if (strlen(config_sections[s].kind) != kind_len ||
+		    memcmp(config_sections[s].kind, kind, kind_len) != 0)
+			continue;
+		if (has_name == !!config_sections[s].name)
+			return s;
+		found = s;
+	}
+	return found;
+}
+
 static void begin_section(struct config_parser *p, const char *text)
 {
 	size_t kind_len = strcspn(text, " ");
@@ -151,10 +205,7 @@ static void begin_section(struct config_parser *p, const char *text)
 	memset(p->key_lines, 0, sizeof(p->key_lines));
 	p->unread = false;
 
-	for (s = SECTION_FIRST; s < SECTIONS; s++)
-		if (strlen(config_sections[s].kind) == kind_len &&
-		    !memcmp(config_sections[s].kind, text, kind_len))
-			break;
+	s = find_section(text, kind_len, name != NULL);
 	if (s == SECTIONS || (name && !config_sections[s].name)) {
 		config_complain(p, NULL, "%s", config_section_list(list));
 		return;

@@ -17,6 +17,7 @@ enum config_section {
 	SECTION_FIRST,
 	SECTION_DAEMON = SECTION_FIRST,
 	SECTION_NETWORK,
+	SECTION_LAN, /* [network NAME] */
 	SECTION_VM,
 	SECTION_DEVICE,
 	SECTION_GROUP,
@@ -38,10 +39,11 @@ struct config_parser {
 	struct config_vm *vm;		     /* of [vm …] */
 	struct config_device *device;	     /* of [device …] */
 	struct config_group *group;	     /* of [group …] */
+	struct config_network *network;	     /* of [network NAME] */
 	unsigned key_lines[CONFIG_KEYS_MAX]; /* where each key of this section was given */
 
 	unsigned section_lines[SECTIONS]; /* where [daemon] and [network] began */
-	unsigned runtime_line, address_line;
+	unsigned runtime_line, address_line, talk_line;
 	bool address_refused;
 	unsigned hotkey_lines[HID_CHORDS];
 };
@@ -92,6 +94,9 @@ void config_set_state_directory(struct config_parser *p, const struct config_lin
 void config_set_socket_group(struct config_parser *p, const struct config_line *l);
 void config_set_network_address(struct config_parser *p, const struct config_line *l);
 void config_set_isolate(struct config_parser *p, const struct config_line *l);
+void config_set_talk(struct config_parser *p, const struct config_line *l);
+void config_set_uplink(struct config_parser *p, const struct config_line *l);
+void config_set_trust_mac(struct config_parser *p, const struct config_line *l);
 void config_set_vm_address(struct config_parser *p, const struct config_line *l);
 void config_set_vm_mac(struct config_parser *p, const struct config_line *l);
 void config_set_match(struct config_parser *p, const struct config_line *l);

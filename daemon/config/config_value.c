@@ -128,16 +128,104 @@ void config_set_network_address(struct config_parser *p, const struct config_lin
 			config_found(buf, l->words));
 }
 
-void config_set_isolate(struct config_parser *p, const struct config_line *l)
+static void set_bool(struct config_parser *p, const struct config_line *l, bool *slot)
 {
 	char buf[CONFIG_FOUND_MAX + 4];
 
 	if (!strcmp(l->words, "yes"))
-		p->config->isolate = true;
+		*slot = true;
 	else if (!strcmp(l->words, "no"))
-		p->config->isolate = false;
+		*slot = false;
 	else
 		config_complain(p, l->key, "yes or no; found \"%s\"", config_found(buf, l->words));
+}
+
+void config_set_isolate(struct config_parser *p, const struct config_line *l)
+{
+	set_bool(p, l, &p->config->isolate);
+}
+
+/* The defaults are of no section's object. */
+void config_set_trust_mac(struct config_parser *p, const struct config_line *l)
+{
+	if (p->vm)
+		set_bool(p, l, &p->vm->trust_mac);
+}
+
+/* A network interface's name, as the kernel takes it (dev_valid_name() in net/core/dev.c), without "%". */
+static bool interface_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (!n || n >= sizeof(((struct config_network *)0)->tap) || !strcmp(name, ".") ||
+	    !strcmp(name, ".."))
+		return false;
+	for (; *name; name++)
+		if (*name <= ' ' || *name > '~' || strchr("/:%", *name))
+			return false;
+	return true;
+}
+
+void config_set_uplink(struct config_parser *p, const struct config_line *l)
+{
+	static const char kind[] = "tap:";
+	char buf[CONFIG_FOUND_MAX + 4];
+
+	if (!p->network || !strcmp(l->words, "none"))
+		return;
+	p->network->uplink_line = p->line;
+	if (!strncmp(l->words, kind, sizeof(kind) - 1) &&
+	    interface_valid(l->words + sizeof(kind) - 1))
+		strcpy(p->network->tap, l->words + sizeof(kind) - 1);
+	else
+		config_complain(p, l->key,
+				"an existing tap of the host, such as tap:tap-lan, or none; found "
+				"\"%s\"",
+				config_found(buf, l->words));
+}
+
+/* Return: whether @word is two names of VMs with a colon between them. */
+static bool parse_talk(const char *word, struct config_talk *ret_talk)
+{
+	const char *colon = strchr(word, ':');
+	size_t n = colon ? (size_t)(colon - word) : 0;
+
+	if (!colon || n >= sizeof(ret_talk->vms[0]) ||
+	    strlen(colon + 1) >= sizeof(ret_talk->vms[1]))
+		return false;
+	memcpy(ret_talk->vms[0], word, n);
+	ret_talk->vms[0][n] = '\0';
+	strcpy(ret_talk->vms[1], colon + 1);
+	return name_valid(ret_talk->vms[0]) && name_valid(ret_talk->vms[1]) &&
+	       strcmp(ret_talk->vms[0], ret_talk->vms[1]) != 0;
+}
+
+void config_set_talk(struct config_parser *p, const struct config_line *l)
+{
+	struct config *c = p->config;
+	const char *word = l->words;
+	char buf[CONFIG_FOUND_MAX + 4];
+
+	p->talk_line = p->line;
+	if (l->n_words > CONFIG_TALKS_MAX) {
+		config_complain(p, l->key, "at most %u pairs of VMs", CONFIG_TALKS_MAX);
+		return;
+	}
+	c->talks = calloc(l->n_words, sizeof(*c->talks));
+	if (!c->talks) {
+		p->r = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < l->n_words; i++, word = config_line_next_word(word)) {
+		if (!parse_talk(word, &c->talks[c->n_talks])) {
+			config_complain(p, l->key,
+					"pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found "
+					"\"%s\"",
+					config_found(buf, word));
+			return;
+		}
+		c->n_talks++;
+	}
 }
 
 void config_set_vm_address(struct config_parser *p, const struct config_line *l)

@@ -13,6 +13,7 @@
 #include "daemon/core/state_file.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/guests/guest_side.h"
+#include "daemon/vms/network.h"
 #include "daemon/routing/policy_subject.h"
 #include "daemon/commands/commands.h"
 #include "daemon/control/varlink.h"
@@ -267,6 +268,62 @@ static json_t *json_count(int n)
 	return n < 0 ? json_null() : json_integer(n);
 }
 
+static const char *mac_text(const uint8_t m[6], char text[18])
+{
+	snprintf(text, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return text;
+}
+
+/* A process says it, and it may be any number. */
+static json_int_t number(uint64_t said)
+{
+	return (json_int_t)(said & INT64_MAX);
+}
+
+/* As type Counters. */
+static json_t *counters_of(const struct vm *vm, unsigned port)
+{
+	struct net_port_counters n;
+
+	net_counts_get(vm->counts, port, &n);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sent_frames",
+			 number(n.tx_frames), "sent_bytes", number(n.tx_bytes), "received_frames",
+			 number(n.rx_frames), "received_bytes", number(n.rx_bytes),
+			 "dropped_refused", number(n.tx_refused), "dropped_nowhere",
+			 number(n.tx_nowhere), "dropped_link_full", number(n.tx_full),
+			 "dropped_no_buffers", number(n.rx_full), "dropped_from_others",
+			 number(n.rx_refused));
+}
+
+/* As []Card; what is wrong with them goes to @warnings. */
+static json_t *cards_of(const struct vm *vm, json_t *warnings)
+{
+	const char *folder = vm->vms->core->config->runtime_directory;
+	static const uint8_t none[6];
+	json_t *cards = json_array();
+
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		const struct network *n = vm->vms->networks[i];
+		const struct vm_nic *nic = &vm->nics[i];
+		char mac[18], socket[PATH_MAX], name[80], warning[512];
+
+		if (!n || !nic->entered)
+			continue;
+		snprintf(name, sizeof(name), "%.31s.%.31s.sock", vm->name, n->name);
+		state_file_path(socket, sizeof(socket), folder, name);
+		json_array_append_new(
+			cards,
+			json_pack("{s:s, s:b, s:o, s:o, s:o}", "network", n->name, "connected",
+				  nic->up, "mac",
+				  json_text(memcmp(nic->mac, none, 6) ? mac_text(nic->mac, mac)
+								      : NULL),
+				  "socket", json_text(socket), "counters", counters_of(vm, 1 + i)));
+		if (vm_nic_warning(vm, n, warning, sizeof(warning)))
+			json_array_append_new(warnings, json_text(warning));
+	}
+	return cards;
+}
+
 /**
  * json_vm() - a VM, as type Vm
  * @rooms:	what methods are about
@@ -275,9 +332,8 @@ static json_t *json_count(int n)
 json_t *json_vm(const struct control_rooms *rooms, struct vm *vm)
 {
 	struct guest_ports ports = guest_side_ports(vm);
-	const uint8_t *m = vm->has_mac ? vm->mac : vm->fixed_mac;
-	char address[INET_ADDRSTRLEN], mac[18], socket[PATH_MAX], name[48];
-	json_t *devices = json_array(), *warnings = json_array();
+	char address[INET_ADDRSTRLEN], mac[18], socket[PATH_MAX], name[64];
+	json_t *devices = json_array(), *warnings = json_array(), *cards;
 	char warning[512];
 
 	for (unsigned i = 0; vm_card_warning(vm, i, warning, sizeof(warning)); i++)
@@ -290,16 +346,17 @@ json_t *json_vm(const struct control_rooms *rooms, struct vm *vm)
 				devices, json_string(device_alias(d) ? device_alias(d) : d->busid));
 	}
 	inet_ntop(AF_INET, &vm->address, address, sizeof(address));
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
-		 m[5]);
+	mac_text(vm->has_mac ? vm->mac : vm->fixed_mac, mac);
+	cards = cards_of(vm, warnings);
 	snprintf(name, sizeof(name), "%s.sock", vm->name);
 	state_file_path(socket, sizeof(socket), vm->vms->core->config->runtime_directory, name);
-	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
-			 "name", vm->name, "connected", vm->connected, "address", address, "mac",
-			 json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",
-			 json_text(guest_side_version(vm)), "ports_free_high",
-			 json_count(ports.high), "ports_free_super", json_count(ports.super),
-			 "devices", devices, "socket", json_text(socket), "domain",
-			 json_text(vm->domain), "domain_state", json_text(virt_domain_state(vm)),
-			 "warnings", warnings, "asleep", (int)vm->asleep);
+	return json_pack(
+		"{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}",
+		"name", vm->name, "connected", vm->connected, "address", address, "mac",
+		json_text(vm->has_mac || vm->has_fixed_mac ? mac : NULL), "agent",
+		json_text(guest_side_version(vm)), "ports_free_high", json_count(ports.high),
+		"ports_free_super", json_count(ports.super), "devices", devices, "socket",
+		json_text(socket), "domain", json_text(vm->domain), "domain_state",
+		json_text(virt_domain_state(vm)), "warnings", warnings, "asleep", (int)vm->asleep,
+		"cards", cards, "counters", counters_of(vm, 0));
 }

@@ -11,6 +11,7 @@
 #include "daemon/devices/port_off.h"
 #include "daemon/commands/commands.h"
 #include "daemon/guests/virt_link.h"
+#include "daemon/vms/network.h"
 
 static void method_show(struct control_caller *caller, const struct varlink_call *call)
 {
@@ -72,6 +73,23 @@ static void warn_of_lost_names(const struct control_rooms *rooms, struct warning
 		}
 }
 
+static void warn_of_networks(const struct control_rooms *rooms, struct warnings *warnings)
+{
+	char text[512];
+
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		const struct network *n = rooms->vms->networks[i];
+
+		if (!n)
+			continue;
+		if (network_warning(n, text, sizeof(text)))
+			warn(warnings, "%s", text);
+		list_for_each(it, &rooms->vms->all)
+			if (vm_nic_warning(list_entry(it, struct vm, link), n, text, sizeof(text)))
+				warn(warnings, "%s", text);
+	}
+}
+
 static bool wants_unknown_vm(const struct control_rooms *rooms, const struct device *d)
 {
 	struct route_want want = route_wanted(d);
@@ -105,6 +123,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 		if (virt_warning(list_entry(it, struct vm, link), text, sizeof(text)))
 			warn(&warnings, "%s", text);
 	}
+	warn_of_networks(rooms, &warnings);
 	warn_of_lost_names(rooms, &warnings);
 	if (!vms)
 		warn(&warnings,

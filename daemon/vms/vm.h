@@ -14,9 +14,12 @@
 #include "daemon/config/config.h"
 #include "daemon/core/core.h"
 #include "dataplane/guest.h"
+#include "vhost_user_net/net_counts.h"
 #include "vhost_user_net/net_roster.h"
 
+struct broker;
 struct guest_side;
+struct network;
 struct vm;
 struct vms;
 
@@ -39,14 +42,18 @@ struct vms_ops {
 struct vms {
 	struct core *core;
 	struct starter *starter;
+	struct broker *broker; /* opens the taps of uplinks */
 	const struct vms_ops *ops;
 	void *ctx;
 	struct net_roster roster;
-	struct vm *ports[NET_PORTS];  /* whose number is whose */
-	struct list all;	      /* of struct vm, as configured */
-	struct list leaving;	      /* of struct vm, out of the configuration; they end */
-	struct list gone;	      /* of struct vm, ended: until all have heard of it */
-	gid_t socket_group;	      /* whose the VMs' sockets are, or -1 */
+	struct vm *ports[NET_PORTS]; /* whose number is whose */
+	struct list all;	     /* of struct vm, as configured */
+	struct list leaving;	     /* of struct vm, out of the configuration; they end */
+	struct list gone;	     /* of struct vm, ended: until all have heard of it */
+	struct network
+		*networks[CONFIG_NETWORKS_MAX]; /* further ones, each at its number; or NULL */
+	struct list uplinks_ending;		/* of struct vm: processes of uplinks (uplink.c) */
+	gid_t socket_group;			/* whose the VMs' sockets are, or -1 */
 	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
 	unsigned n_ending;	      /* processes that have not ended */
 	struct {
@@ -58,11 +65,32 @@ struct vms {
 
 void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, void *ctx);
 
+/* What comes of its process (vm_run.c). */
+struct vm_run_ops {
+	void (*stands)(struct vm *vm);
+	void (*lost)(struct vm *vm);
+	/* What becomes of it is raised as events: it is a VM's. */
+	bool raises;
+};
+
+/* A VM's card on a further network (vm_nic.c). */
+struct vm_nic {
+	bool entered;			     /* it has a number there */
+	bool up;			     /* a virtual machine has it */
+	unsigned number;		     /* its port's */
+	int socket;			     /* VM.NETWORK.sock, or -1 */
+	uint8_t mac[6];			     /* that its guest has taken; zeros: none */
+	uint8_t foreign[6], told_foreign[6]; /* as in struct guest_card */
+};
+
 struct vm {
 	struct list link;
 	struct event_source events;
 	struct vms *vms;
+	const struct vm_run_ops *run;
+	struct network *uplink_of; /* it is no VM: its process is a network's uplink (uplink.c) */
 	char name[32];
+	char process_name[48];	/* the same; of an uplink NETWORK.uplink */
 	char *domain;		/* libvirt's name for it; NULL: the same */
 	struct in_addr address; /* configured, or handed out */
 	bool has_fixed_address, has_fixed_mac;
@@ -78,7 +106,11 @@ struct vm {
 	bool leaving, ending; /* out of the configuration; its process was told to end */
 	bool left;	      /* control ends, and its process goes on */
 	unsigned n_devices;   /* that its process has, or is to have */
-	struct guest *guest;  /* NULL until it is started */
+	struct net_counts
+		*counts; /* its process's, of what goes through its ports; NULL: none yet */
+	bool any_mac;	 /* on further networks: it may send from others' MACs, too */
+	struct vm_nic nics[CONFIG_NETWORKS_MAX]; /* its cards there, by their networks' numbers */
+	struct guest *guest;			 /* NULL until it is started */
 	struct {
 		struct starter_request req;
 		struct loop_watch timer; /* until it answers, or until it is tried again */

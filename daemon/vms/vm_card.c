@@ -13,6 +13,7 @@
 #include "protocol/agent_wire.h"
 #include "base/log.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
 /* A guest may take one address after the other: they are written down together. */
@@ -68,12 +69,14 @@ void vm_cards_load(struct vms *vms)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		uint8_t m[6];
-		char name[32];
+		char name[72];
 		struct vm *vm;
 
-		if (sscanf(line, "%31s %2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", name, m, m + 1, m + 2,
+		if (sscanf(line, "%71s %2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", name, m, m + 1, m + 2,
 			   m + 3, m + 4, m + 5) != 7 ||
 		    (m[0] & 1) || !memcmp(m, none, 6))
+			continue;
+		if (vm_nic_loaded(vms, name, m))
 			continue;
 		vm = vm_find(vms, name);
 		if (!vm || vm->has_fixed_mac || vm->has_mac || other_with_mac(vm, m))
@@ -93,6 +96,10 @@ static void cards_print(FILE *f, const void *ctx)
 
 		if (!vm->has_fixed_mac && vm->has_mac)
 			fprintf(f, "%s %s\n", vm->name, mac_text(vm->mac, mac));
+		for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++)
+			if (vms->networks[i] && memcmp(vm->nics[i].mac, none, 6))
+				fprintf(f, "%s.%s %s\n", vm->name, vms->networks[i]->name,
+					mac_text(vm->nics[i].mac, mac));
 	}
 }
 
@@ -120,6 +127,16 @@ void vm_cards_stop(struct vms *vms)
 		cards_save(vms, 0);
 }
 
+/**
+ * vm_cards_save_soon() - what is known of cards has changed
+ * @vms:	the daemon
+ */
+void vm_cards_save_soon(struct vms *vms)
+{
+	if (!loop_watching(&vms->cards_save))
+		loop_watch_time(vms->core->loop, &vms->cards_save, SAVE_NS, cards_save, vms);
+}
+
 /* ------------------------------------------------------------- now */
 
 /**
@@ -129,7 +146,6 @@ void vm_cards_stop(struct vms *vms)
  */
 void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 {
-	struct loop_watch *save = &vm->vms->cards_save;
 	bool has = memcmp(mac, none, 6) != 0;
 	char text[18], before[18];
 
@@ -140,8 +156,7 @@ void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
 			    vm->name, mac_text(mac, text), mac_text(vm->mac, before));
 	memcpy(vm->mac, mac, 6);
 	vm->has_mac = has;
-	if (!loop_watching(save))
-		loop_watch_time(vm->vms->core->loop, save, SAVE_NS, cards_save, vm->vms);
+	vm_cards_save_soon(vm->vms);
 }
 
 /**

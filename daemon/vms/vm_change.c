@@ -10,11 +10,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
 static bool vm_is_as_configured(const struct vm *vm, const struct config_vm *c)
 {
 	if (vm->has_fixed_address != c->has_address || vm->has_fixed_mac != c->has_mac)
+		return false;
+	if (vm->any_mac != c->trust_mac)
 		return false;
 	if (!vm->domain != !c->domain || (c->domain && strcmp(vm->domain, c->domain)))
 		return false;
@@ -103,7 +106,7 @@ void vms_start_waiting(struct vms *vms)
 
 		if (vm->started || vm_must_wait(vm))
 			continue;
-		if (vm->socket < 0 && vm_make_socket(vm, vms->socket_group) < 0)
+		if (vm->socket < 0 && vm_make_socket(vm) < 0)
 			continue;
 		vm_start(vm);
 	}
@@ -143,7 +146,7 @@ static int make_new_sockets(struct vms *vms, const struct vm_list *next)
 		int r = 0;
 
 		if (is_new(vm) && !name_is_in_use(vms, vm->name))
-			r = vm_make_socket(vm, vms->socket_group);
+			r = vm_make_socket(vm);
 		if (r < 0)
 			return r;
 	}
@@ -204,7 +207,7 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
  * @vms:	the VMs; the new configuration is in force
  * @next:	of vms_prepare(), for it
  *
- * Those that stay as they are notice nothing. One with another address, MAC or domain leaves and
+ * Those that stay as they are notice nothing. One with another address, MAC, trust-mac or domain leaves and
  * comes again.
  */
 void vms_change(struct vms *vms, const struct vm_list *next)
@@ -222,6 +225,8 @@ void vms_change(struct vms *vms, const struct vm_list *next)
 	while ((l = list_pop(&stay)))
 		list_append(&vms->all, l);
 	vms_share_memory(vms);
+	vms_net_talk(vms);
+	networks_change(vms);
 	vms_start_waiting(vms);
 	list_for_each_safe(it, &vms->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));

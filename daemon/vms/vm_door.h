@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define VM_DOOR_NAME_SIZE 32
+#define VM_DOOR_NAME_SIZE 48
 
 bool vm_door_is(const char *file, char ret_name[VM_DOOR_NAME_SIZE]);
 int vm_door_connect(const char *folder, const char *name);

@@ -13,12 +13,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/stranger.h"
 #include "daemon/broker/starter.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
 
@@ -59,11 +61,14 @@ static void forget_files(const struct vm_left *l)
 {
 	struct vms *vms = l->of->vms;
 	const char *folder = vms->core->config->runtime_directory;
-	char path[PATH_MAX], name[48];
+	char path[PATH_MAX], name[64];
 
-	if (vm_find(vms, l->name))
+	if (vm_find(vms, l->name) || networks_have_process(vms, l->name))
 		return;
 	vm_door_forget(folder, l->name);
+	/* An uplink has no socket. */
+	if (strchr(l->name, '.'))
+		return;
 	snprintf(name, sizeof(name), "%s.sock", l->name);
 	unlink(state_file_path(path, sizeof(path), folder, name));
 }
@@ -166,7 +171,8 @@ struct vms_left *vms_left_end(struct vms *vms, void (*ended)(void *ctx), void *c
 		left->ended = ended;
 		list_init(&left->all);
 		while ((e = readdir(dir)))
-			if (vm_door_is(e->d_name, name) && !vm_find(vms, name))
+			if (vm_door_is(e->d_name, name) && !vm_find(vms, name) &&
+			    !networks_have_process(vms, name))
 				end_one(left, name);
 	}
 	if (dir)

@@ -8,11 +8,8 @@
  * gets its MAC. What processes ask for is hostile.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "daemon/vms/vm_private.h"
 
@@ -52,27 +49,17 @@ static void vm_net_mac(void *ctx, unsigned to, const uint8_t mac[6], bool grante
 static int vm_net_link(void *ctx, unsigned low, unsigned high)
 {
 	struct vms *vms = ctx;
-	_cleanup_close_ int memory = -1, memory_too = -1, wake_low = -1, wake_high = -1;
-	int wake[2], r = net_link_make(&memory, wake);
+	struct net_link_end ends[2];
+	int r = net_link_make_ends(ends);
 
-	if (r == 0) {
-		memory_too = fcntl(memory, F_DUPFD_CLOEXEC, 0);
-		wake_low = fcntl(wake[0], F_DUPFD_CLOEXEC, 0);
-		wake_high = fcntl(wake[1], F_DUPFD_CLOEXEC, 0);
-		if (memory_too < 0 || wake_low < 0 || wake_high < 0) {
-			r = -errno;
-			close(wake[0]);
-			close(wake[1]);
-		}
-	}
 	if (r < 0) {
 		log_err("%s and %s: no link between them: %s; the two guests do not reach each "
 			"other",
 			vms->ports[low]->name, vms->ports[high]->name, errno_text(r));
 		return r;
 	}
-	guest_link(guest_at(vms, low), high, 0, take_fd(&memory), wake[0], take_fd(&wake_high));
-	guest_link(guest_at(vms, high), low, 1, take_fd(&memory_too), wake[1], take_fd(&wake_low));
+	guest_link(guest_at(vms, low), high, 0, ends[0].memory, ends[0].mine, ends[0].theirs);
+	guest_link(guest_at(vms, high), low, 1, ends[1].memory, ends[1].mine, ends[1].theirs);
 	return 0;
 }
 
@@ -90,6 +77,43 @@ static const struct net_roster_ops vm_net_ops = {
 void vm_net_init(struct vms *vms)
 {
 	net_roster_init(&vms->roster, &vm_net_ops, vms);
+}
+
+static bool may_talk(const struct config *config, const char *a, const char *b)
+{
+	for (size_t i = 0; i < config->n_talks; i++) {
+		const struct config_talk *t = &config->talks[i];
+
+		if ((!strcmp(t->vms[0], a) && !strcmp(t->vms[1], b)) ||
+		    (!strcmp(t->vms[0], b) && !strcmp(t->vms[1], a)))
+			return true;
+	}
+	return false;
+}
+
+static void talk(struct vm *vm)
+{
+	struct vms *vms = vm->vms;
+
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		const struct vm *other = vms->ports[i];
+
+		if (other && other != vm)
+			net_roster_talk(&vms->roster, vm->number, i,
+					!vm->leaving && !other->leaving &&
+						may_talk(vms->core->config, vm->name, other->name));
+	}
+}
+
+/**
+ * vms_net_talk() - have those pairs of guests reach each other that the configuration names
+ * @vms:	the daemon, with the configuration that holds
+ */
+void vms_net_talk(struct vms *vms)
+{
+	for (unsigned i = 0; i < NET_PORTS; i++)
+		if (vms->ports[i])
+			talk(vms->ports[i]);
 }
 
 /**
@@ -121,6 +145,7 @@ int vm_net_enter(struct vm *vm)
 	vms->ports[vm->number] = vm;
 	if (!vm->has_fixed_mac)
 		vm_card_has_mac(vm, net_roster_mac(&vms->roster, vm->number));
+	talk(vm);
 	return 0;
 }
 

@@ -25,6 +25,16 @@
 
 /* ------------------------------------------------------------- words to the process */
 
+/* Its name is the network's and an ending. */
+static void tell_uplink(struct guest *guest)
+{
+	struct vm_wire_uplink m = {.kind = VM_ASK_UPLINK};
+	size_t n = strcspn(guest->cfg.name, ".");
+
+	snprintf(m.name, sizeof(m.name), "%.*s", (int)n, guest->cfg.name);
+	vm_line_send(guest->line, &m, &guest->next, 1);
+}
+
 static void tell_start(struct guest *guest)
 {
 	const struct guest_config *cfg = &guest->cfg;
@@ -33,7 +43,11 @@ static void tell_start(struct guest *guest)
 				  .hotkeys = cfg->hotkeys,
 				  .memory = cfg->memory};
 
-	snprintf(m.name, sizeof(m.name), "%s", cfg->name);
+	if (cfg->uplink) {
+		tell_uplink(guest);
+		return;
+	}
+	snprintf(m.name, sizeof(m.name), "%.31s", cfg->name);
 	memcpy(m.address, &cfg->address, sizeof(m.address));
 	memcpy(m.daemon, &cfg->daemon, sizeof(m.daemon));
 	memcpy(m.mac, cfg->mac, sizeof(m.mac));
@@ -207,7 +221,7 @@ static const char *said_hello(struct guest *guest, const union vm_wire_message *
 	guest->serves = m->hello.serves;
 	version = vm_wire_agree(&m->hello);
 	guest->version = version < 0 ? 0 : (uint32_t)version;
-	vm_line_agree(guest->line, version < 0 ? 0 : (uint32_t)version);
+	vm_line_agree(guest->line, guest->version);
 	if (version < 0)
 		return leave_alone(guest);
 	guest->state = GUEST_STARTING;
@@ -342,14 +356,30 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_STATS_ALL] = said_stats_all,
 };
 
+/* An uplink has none, and says nothing of one. */
+static bool is_about_guest(uint32_t kind)
+{
+	return kind == VM_SAY_CARD || kind == VM_SAY_HELD || kind == VM_SAY_MAC_WANTED ||
+	       kind == VM_SAY_LINK_WANTED || kind == VM_SAY_IMPORT_ASKED ||
+	       kind == VM_SAY_AGENT_ASKED || kind == VM_SAY_STATS_ALL;
+}
+
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
 {
 	struct guest *guest = ctx;
 
+	const char *fault;
+	bool known;
+
 	/* A process of the last control that ends says nothing that concerns us. */
 	if (guest->state == GUEST_ENDING || guest->state == GUEST_STRANGE)
 		return NULL;
-	return says[m->kind] ? says[m->kind](guest, m) : vm_process_device_says(guest, m);
+	fault = vm_process_net_says(guest, m, &known);
+	if (known)
+		return fault;
+	if (says[m->kind] && !(guest->cfg.uplink && is_about_guest(m->kind)))
+		return says[m->kind](guest, m);
+	return guest->cfg.uplink ? NOT_ASKED : vm_process_device_says(guest, m);
 }
 
 /**

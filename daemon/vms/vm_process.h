@@ -13,6 +13,9 @@
  * "Lost" is told when it has ended, so that the next one finds its sockets and devices free; what
  * it had comes back then.
  *
+ * A network's uplink is such a process without a guest (guest_config's uplink): it gets UPLINK in place
+ * of START, and none of what is about a guest.
+ *
  * A line may also lead to a process that the last control has left behind. It is taken up as it is:
  * it gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
  * guest_device_take_up(); guest_take_rest() takes the others away. A process that serves something
@@ -39,6 +42,24 @@ struct guest_process_events {
 	void (*strange)(void *ctx);
 	/* The answer to guest_ask_stats() is there. NULL: not heard. */
 	void (*stats)(void *ctx);
+	/* What is said of further networks; NULL: a process that says it is lost. */
+	const struct guest_net_events *nets;
+};
+
+/* About a card on network @net, below VM_WIRE_NETS: as in struct guest_events. */
+struct guest_net_events {
+	void (*card)(void *ctx, unsigned net, const struct guest_card *card);
+	void (*mac_wanted)(void *ctx, unsigned net, const uint8_t mac[6]);
+	void (*link_wanted)(void *ctx, unsigned net, unsigned number);
+	/* An uplink: whether it has its tap. */
+	void (*tap)(void *ctx, bool has);
+};
+
+/* A card on a further network. */
+struct guest_net {
+	const char *name; /* the network's */
+	uint8_t mac[6];	  /* that its guest has taken before; all zero: none */
+	bool any_mac;
 };
 
 /* A device as the last control has left it in a process. */
@@ -60,6 +81,18 @@ struct guest_device *guest_device_take_up(struct guest *guest, uint32_t number, 
 					  const struct guest_device_events *events, void *ctx,
 					  struct guest_held *ret_held);
 void guest_take_rest(struct guest *guest);
+
+bool guest_knows_nets(const struct guest *guest);
+void guest_net(struct guest *guest, unsigned net, const struct guest_net *card, int listener);
+void guest_net_gone(struct guest *guest, unsigned net);
+void guest_nets_told(struct guest *guest);
+void guest_net_peer(struct guest *guest, unsigned net, const struct net_peer *peer);
+void guest_net_peer_gone(struct guest *guest, unsigned net, unsigned number);
+void guest_net_link(struct guest *guest, unsigned net, unsigned number, unsigned side, int memfd,
+		    int wake_mine, int wake_theirs);
+void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool granted);
+void guest_tap(struct guest *guest, int tap);
+void guest_counts(struct guest *guest, int memory);
 
 /* How much of the kernel's memory for URBs a guest has taken, as its process told last. */
 struct guest_memory {

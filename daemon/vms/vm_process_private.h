@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What vm_process.c (the process, and what it says of its guest) and vm_process_device.c (its devices) share. */
+/* What vm_process.c (the process, and what it says of its guest), vm_process_device.c (its devices) and vm_process_net.c
+ * (further networks) share. */
 #pragma once
 
 #include "base/log.h"
@@ -83,4 +84,6 @@ void vm_process_give(struct guest_device *gd);
 void vm_process_taken(struct guest_device *gd, int r);
 void vm_process_devices_lost(struct guest *guest, const char *why);
 void vm_process_devices_free(struct guest *guest);
+const char *vm_process_net_says(struct guest *guest, const union vm_wire_message *m,
+				bool *ret_known);
 const char *vm_process_device_says(struct guest *guest, const union vm_wire_message *m);

@@ -19,6 +19,7 @@
 #include "base/stranger.h"
 #include "base/unix_socket.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
 /**
@@ -35,6 +36,7 @@ void vms_init(struct vms *vms, struct core *core, const struct vms_ops *ops, voi
 	list_init(&vms->leaving);
 	list_init(&vms->stats.waits);
 	list_init(&vms->gone);
+	list_init(&vms->uplinks_ending);
 }
 
 struct vm *vm_find(struct vms *vms, const char *name)
@@ -72,29 +74,42 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 /* ------------------------------------------------------------- sockets */
 
 /**
- * vm_make_socket() - listen where the VM's QEMU will connect
+ * vm_listen() - listen where a VM's QEMU will connect
+ * @vms:	the daemon, which knows whose sockets are
+ * @file:	the socket's name in the runtime directory
+ *
+ * Return: the listener; or a negative errno and it was logged.
+ */
+int vm_listen(const struct vms *vms, const char *file)
+{
+	const char *folder = vms->core->config->runtime_directory;
+	int fd = unix_listen(&(struct unix_place){.folder = folder,
+						  .name = file,
+						  .type = SOCK_STREAM,
+						  .backlog = 4,
+						  .mode = 0660,
+						  .group = vms->socket_group});
+
+	if (fd < 0)
+		log_err("%s/%s: %s", folder, file, errno_text(fd));
+	return fd;
+}
+
+/**
+ * vm_make_socket() - listen where the VM's QEMU will connect for its card on the private segment
  * @vm:		the VM; keeps the descriptor
- * @group:	whose the socket becomes, or UNIX_NO_GROUP
  *
  * Return: 0, or a negative errno and it was logged.
  */
-int vm_make_socket(struct vm *vm, gid_t group)
+int vm_make_socket(struct vm *vm)
 {
-	const char *folder = vm->vms->core->config->runtime_directory;
-	char name[sizeof(vm->name) + sizeof(".sock")];
+	char file[64];
 	int fd;
 
-	snprintf(name, sizeof(name), "%s.sock", vm->name);
-	fd = unix_listen(&(struct unix_place){.folder = folder,
-					      .name = name,
-					      .type = SOCK_STREAM,
-					      .backlog = 4,
-					      .mode = 0660,
-					      .group = group});
-	if (fd < 0) {
-		log_err("%s/%s: %s", folder, name, errno_text(fd));
+	snprintf(file, sizeof(file), "%s.sock", vm->name);
+	fd = vm_listen(vm->vms, file);
+	if (fd < 0)
 		return fd;
-	}
 	vm->socket = fd;
 	return 0;
 }
@@ -108,12 +123,33 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_net_leave(vm);
+	vm_nics_leave(vm);
+	net_counts_close(vm->counts);
 	event_source_forget(&vm->events);
 	list_remove(&vm->link);
 	vm->vms->ops->freed(vm->vms->ctx, vm);
 	free(vm->domain);
 	free(vm);
 }
+
+static void run_stands(struct vm *vm)
+{
+	vm_net_started(vm);
+	vm_counts_stand(vm);
+	vm_nics_stand(vm);
+}
+
+static void run_lost(struct vm *vm)
+{
+	vm_net_ended(vm);
+	vm_nics_lost(vm);
+}
+
+static const struct vm_run_ops vm_run_ops = {
+	.stands = run_stands,
+	.lost = run_lost,
+	.raises = true,
+};
 
 /**
  * vm_new() - make a VM as it is configured, in no list and without anything of its own yet
@@ -136,7 +172,12 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 		return -ENOMEM;
 	}
 	vm->vms = vms;
+	vm->run = &vm_run_ops;
 	memcpy(vm->name, c->name, sizeof(vm->name));
+	memcpy(vm->process_name, c->name, sizeof(c->name));
+	vm->any_mac = c->trust_mac;
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++)
+		vm->nics[i].socket = -1;
 	vm->has_fixed_address = c->has_address;
 	if (c->has_address)
 		vm->address = c->address;
@@ -180,6 +221,7 @@ int vms_make_sockets(struct vms *vms)
 	int r;
 
 	vm_net_init(vms);
+	networks_make(vms);
 	list_for_each(it, &vms->core->config->vms) {
 		struct vm *vm;
 
@@ -194,7 +236,7 @@ int vms_make_sockets(struct vms *vms)
 		return r;
 	vm_cards_load(vms);
 	list_for_each(it, &vms->all) {
-		r = vm_make_socket(list_entry(it, struct vm, link), vms->socket_group);
+		r = vm_make_socket(list_entry(it, struct vm, link));
 		if (r < 0)
 			return r;
 	}
@@ -210,7 +252,7 @@ int vms_make_sockets(struct vms *vms)
 void vm_close(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
-	char path[PATH_MAX], name[48];
+	char path[PATH_MAX], name[64];
 
 	vm_run_end(vm);
 	/* Another VM may have the name by now, or the process goes on with the socket. */
@@ -220,6 +262,7 @@ void vm_close(struct vm *vm)
 				       name));
 	}
 	vm->socket = stranger_listener_close(vm->socket);
+	vm_nics_close(vm);
 }
 
 /**
@@ -251,7 +294,7 @@ static void vm_ended(void *ctx)
 	struct vm *vm = ctx;
 	struct vms *vms = vm->vms;
 
-	vm_net_ended(vm);
+	run_lost(vm);
 	vm->guest = guest_free(vm->guest);
 	vm_run_ended(vm);
 	if (vms->core->stopping) {
@@ -357,7 +400,8 @@ int vm_start(struct vm *vm)
 
 	if (r < 0)
 		return r;
-	memcpy(config.name, vm->name, sizeof(config.name));
+	vm_nics_enter(vm);
+	memcpy(config.name, vm->name, sizeof(vm->name));
 	memcpy(vm->has_fixed_mac ? config.mac : config.mac_before,
 	       net_roster_mac(&vms->roster, vm->number), sizeof(config.mac));
 	r = guest_start(&vm->guest, &config, vms->core->loop, &vm_events, vm);
@@ -391,6 +435,7 @@ int vms_start(struct vms *vms)
 		if (r < 0)
 			return r;
 	}
+	network_uplinks_start(vms);
 	return 0;
 }
 
@@ -404,6 +449,7 @@ void vms_stop(struct vms *vms)
 
 	vms_stats_stop(vms);
 	vm_cards_stop(vms);
+	network_uplinks_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
 			struct vm *vm = list_entry(it, struct vm, link);
@@ -428,6 +474,7 @@ void vms_leave(struct vms *vms)
 {
 	vms_stats_stop(vms);
 	vm_cards_stop(vms);
+	network_uplinks_leave(vms);
 	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
@@ -455,4 +502,5 @@ void vms_free(struct vms *vms)
 			if (!vm->guest)
 				vm_free(vm);
 		}
+	networks_free(vms);
 }

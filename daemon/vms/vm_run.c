@@ -29,6 +29,12 @@
 static void vm_ask_starter(struct vm *vm);
 static void vm_open_door(struct vm *vm);
 
+static void run_raise(struct vm *vm, enum event event)
+{
+	if (vm->run->raises)
+		vm_raise(vm, event);
+}
+
 static void vm_again(void *ctx, int res _unused_)
 {
 	vm_ask_starter(ctx);
@@ -46,7 +52,7 @@ static void vm_later(struct vm *vm)
 	vm->process.failures++;
 	vm->process.stood_ns = 0;
 	if (seconds)
-		log_info("%s: trying again in %u s", vm->name, seconds);
+		log_info("%s: trying again in %u s", vm->process_name, seconds);
 	loop_watch_time(vm->vms->core->loop, &vm->process.timer, seconds * NS_PER_SECOND, vm_again,
 			vm);
 }
@@ -57,7 +63,7 @@ static void vm_is_known(struct vm *vm)
 	if (!vm->process.old)
 		return;
 	vm->process.old = false;
-	vm_raise(vm, EVENT_VM_KNOWN);
+	run_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_goes_on(void *ctx)
@@ -65,7 +71,7 @@ static void vm_goes_on(void *ctx)
 	struct vm *vm = ctx;
 
 	vm_open_door(vm);
-	vm_raise(vm, EVENT_VM_GOES_ON);
+	run_raise(vm, EVENT_VM_GOES_ON);
 }
 
 static void vm_strange(void *ctx)
@@ -87,7 +93,7 @@ void vm_stranger_ended(struct vm *vm)
 	if (!vm->process.strange)
 		return;
 	vm->process.strange = false;
-	vm_raise(vm, EVENT_VM_KNOWN);
+	run_raise(vm, EVENT_VM_KNOWN);
 }
 
 static void vm_lost(void *ctx, const char *why)
@@ -103,9 +109,9 @@ static void vm_lost(void *ctx, const char *why)
 		return;
 	}
 	if (vm->process.stood_ns)
-		vm_net_ended(vm);
+		vm->run->lost(vm);
 	else
-		log_err("%s: its process can't be started: %s", vm->name, why);
+		log_err("%s: its process can't be started: %s", vm->process_name, why);
 	if (!vm->ending && !vm->vms->core->stopping)
 		vm_later(vm);
 }
@@ -116,9 +122,9 @@ static void vm_stands(void *ctx)
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
 	vm->process.stood_ns = loop_now();
-	vm_net_started(vm);
+	vm->run->stands(vm);
 	vm_is_known(vm);
-	vm_raise(vm, EVENT_VM_STANDS);
+	run_raise(vm, EVENT_VM_STANDS);
 }
 
 /* It is another user's: that is the starter's to do. */
@@ -128,10 +134,11 @@ static void vm_kill(void *ctx, int process)
 	int r;
 
 	loop_cancel(vm->vms->core->loop, &vm->process.timer);
-	r = starter_kill(vm->vms->starter, vm->name, process);
+	r = starter_kill(vm->vms->starter, vm->process_name, process);
 
 	if (r < 0)
-		log_err("%s: asking to have its process killed: %s", vm->name, errno_text(r));
+		log_err("%s: asking to have its process killed: %s", vm->process_name,
+			errno_text(r));
 }
 
 static void vm_stats(void *ctx)
@@ -144,13 +151,14 @@ static const struct guest_process_events process_events = {.lost = vm_lost,
 							   .stands = vm_stands,
 							   .goes_on = vm_goes_on,
 							   .strange = vm_strange,
+							   .nets = &network_events,
 							   .stats = vm_stats};
 
 static void vm_silent(void *ctx, int res _unused_)
 {
 	struct vm *vm = ctx;
 
-	log_err("%s: its process does not answer", vm->name);
+	log_err("%s: its process does not answer", vm->process_name);
 	guest_disconnect(vm->guest, "it does not answer");
 }
 
@@ -167,7 +175,8 @@ static void vm_started(struct starter_request *req, int r, int line, int process
 	struct vm *vm = container_of(req, struct vm, process.req);
 
 	if (r < 0) {
-		log_err("%s: its process can't be started: %s: %s", vm->name, text, errno_text(r));
+		log_err("%s: its process can't be started: %s: %s", vm->process_name, text,
+			errno_text(r));
 		vm_later(vm);
 		return;
 	}
@@ -187,9 +196,9 @@ static void vm_ask_starter(struct vm *vm)
 	if (vm->ending || vm->vms->core->stopping)
 		return;
 	vm_open_door(vm);
-	r = starter_run(vm->vms->starter, &vm->process.req, vm->name, vm_started);
+	r = starter_run(vm->vms->starter, &vm->process.req, vm->process_name, vm_started);
 	if (r < 0) {
-		log_err("%s: asking for its process: %s", vm->name, errno_text(r));
+		log_err("%s: asking for its process: %s", vm->process_name, errno_text(r));
 		vm_later(vm);
 	}
 }
@@ -202,11 +211,11 @@ static void vm_open_door(struct vm *vm)
 	int r = 0;
 
 	if (vm->process.aside)
-		r = vm_door_open(vm->vms->core->config->runtime_directory, vm->name);
+		r = vm_door_open(vm->vms->core->config->runtime_directory, vm->process_name);
 	vm->process.aside = false;
 	if (r < 0)
-		log_err("%s: its process would not be found by the next usbrouted: %s", vm->name,
-			errno_text(r));
+		log_err("%s: its process would not be found by the next usbrouted: %s",
+			vm->process_name, errno_text(r));
 }
 
 /**
@@ -218,19 +227,20 @@ static void vm_open_door(struct vm *vm)
 int vm_run(struct vm *vm)
 {
 	const char *folder = vm->vms->core->config->runtime_directory;
-	int old = vm_door_connect(folder, vm->name), next = vm_door_make(folder, vm->name);
+	int old = vm_door_connect(folder, vm->process_name),
+	    next = vm_door_make(folder, vm->process_name);
 
 	if (next < 0) {
 		fd_close(old);
-		log_err("%s: making a socket for the next usbrouted in %s: %s", vm->name, folder,
-			errno_text(next));
+		log_err("%s: making a socket for the next usbrouted in %s: %s", vm->process_name,
+			folder, errno_text(next));
 		return next;
 	}
 	guest_set_next(vm->guest, next);
 	vm->process.aside = true;
 	vm->process.old = old >= 0;
 	if (old >= 0) {
-		log_info("%s: its process of the last run goes on", vm->name);
+		log_info("%s: its process of the last run goes on", vm->process_name);
 		vm_line_is(vm, old, vm_door_process(old));
 	} else {
 		vm_ask_starter(vm);
@@ -254,7 +264,7 @@ void vm_run_end(struct vm *vm)
  */
 void vm_run_ended(struct vm *vm)
 {
-	vm_door_forget(vm->vms->core->config->runtime_directory, vm->name);
+	vm_door_forget(vm->vms->core->config->runtime_directory, vm->process_name);
 }
 
 /**

@@ -121,12 +121,31 @@ static struct urb_stats counted(struct rig *rig, const struct dev *d, bool timed
 	return stats;
 }
 
+/* A client of the guest's has asked for a device. */
+static void asks_for(struct rig *rig, struct fe *fe, struct end *e, struct dev *d)
+{
+	static const uint8_t import[40] = {1, 0x11, 0x80, 3, [8] = '1', '-', '1'};
+	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2, .speed = 3};
+	uint8_t none[1];
+
+	machine_boots(rig, fe);
+	until(rig, &rig->ups, 1, "the card is up");
+	fe_rx_fill(fe, 128, 2048);
+	d->gd = guest_device_new("script", &info, script_node_open(), rig->loop, &device_events, d);
+	guest_give(rig->guest, d->gd);
+	until(rig, &d->opened, 1, "it is opened");
+	assert_int_equal(d->r, 0);
+	end_says(fe, e, TCP_SYN, NULL, 0);
+	e->snd++;
+	hears(rig, fe, e, none, 1);
+	says(fe, e, import, sizeof(import));
+	until(rig, &rig->n_asked, 1, "the guest asks for it");
+}
+
 /* From the guest's TCP to the device and back, all in a process that has shut itself in. */
 static void test_a_device_that_is_a_script(void **state)
 {
-	static const uint8_t import[40] = {1, 0x11, 0x80, 3, [8] = '1', '-', '1'};
 	struct end e = {.from = 40000, .to = 3240, .snd = 1000};
-	struct usb_device_info info = {.busid = "1-1", .busnum = 1, .devnum = 2, .speed = 3};
 	struct rig *rig;
 	struct dev d = {0};
 	struct urb_stats stats;
@@ -135,18 +154,7 @@ static void test_a_device_that_is_a_script(void **state)
 
 	vm_program = scripted;
 	rig = rig_new();
-	machine_boots(rig, &fe);
-	until(rig, &rig->ups, 1, "the card is up");
-	fe_rx_fill(&fe, 128, 2048);
-	d.gd = guest_device_new("script", &info, script_node_open(), rig->loop, &device_events, &d);
-	guest_give(rig->guest, d.gd);
-	until(rig, &d.opened, 1, "it is opened");
-	assert_int_equal(d.r, 0);
-	end_says(&fe, &e, TCP_SYN, NULL, 0);
-	e.snd++;
-	hears(rig, &fe, &e, got, 1);
-	says(&fe, &e, import, sizeof(import));
-	until(rig, &rig->n_asked, 1, "the guest asks for it");
+	asks_for(rig, &fe, &e, &d);
 	guest_import(rig->guest, d.gd, rig->client);
 	until(rig, &d.imported, 1, "the guest has it");
 	hears(rig, &fe, &e, got, 320);
@@ -182,6 +190,36 @@ static void test_a_device_that_is_a_script(void **state)
 	until(rig, &rig->n_ended, 1, "the end");
 	assert_int_equal(process_ends(rig), 0);
 	rig_free(rig);
+	vm_program = real;
+}
+
+/*
+ * A guest has a device: by then control knows by which connection, or nobody could tell the guest that it is
+ * dead. So the process is killed at the moment when the guest has its answer.
+ */
+static void test_killed_at_an_import(void **state)
+{
+	vm_program = scripted;
+	for (unsigned i = 0; i < 20; i++) {
+		struct end e = {.from = 40000, .to = 3240, .snd = 1000};
+		struct rig *rig = rig_new();
+		struct dev d = {0};
+		struct seen s = {0};
+		struct fe fe;
+
+		asks_for(rig, &fe, &e, &d);
+		guest_import(rig->guest, d.gd, rig->client);
+		while (!end_sees(&fe, &s) || s.len < 8)
+			;
+		kill(rig->pid, SIGKILL);
+		assert_memory_equal(s.data, "\x01\x11\x00\x03\x00\x00\x00\x00", 8);
+		until(rig, &rig->n_lost, 1, "control notices");
+		assert_int_equal(d.imported, 1);
+		assert_int_equal(rig->n_connections_lost, 1);
+		assert_int_equal(process_ends(rig), SIGKILL);
+		fe_close(&fe);
+		rig_free(rig);
+	}
 	vm_program = real;
 }
 
@@ -324,6 +362,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_machine_comes_and_goes),
 		cmocka_unit_test(test_a_device_that_is_none),
 		cmocka_unit_test(test_a_device_that_is_a_script),
+		cmocka_unit_test(test_killed_at_an_import),
 		cmocka_unit_test(test_a_process_is_killed),
 		cmocka_unit_test(test_frames_cross_between_processes),
 	};

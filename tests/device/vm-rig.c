@@ -76,9 +76,16 @@ static void on_import_asked(void *ctx, uint32_t client, const char *busid)
 	rig->n_asked++;
 }
 
+static void on_connection_lost(void *ctx, const struct guest_peer *peer)
+{
+	assert_int_equal(peer->port, 40000);
+	((struct rig *)ctx)->n_connections_lost++;
+}
+
 static const struct guest_events events = {.link = on_link,
 					   .import_asked = on_import_asked,
 					   .agent_asked = on_agent_asked,
+					   .connection_lost = on_connection_lost,
 					   .ended = on_ended,
 					   .mac_wanted = on_mac_wanted,
 					   .link_wanted = on_link_wanted};

@@ -19,6 +19,7 @@ struct rig {
 	pid_t pid;
 	struct fe fe;
 	unsigned n_stands, n_lost, n_ended, ups, downs, links_wanted, n_agents, n_asked, n_stats;
+	unsigned n_connections_lost;
 	uint32_t client; /* that asked */
 };
 

@@ -10,6 +10,7 @@
  * Input: requests, each a byte of its verb, one that says how much of it is raw, and what it needs;
  * and what the system calls answer, a byte each.
  */
+#include <linux/if_tun.h>
 #include <linux/usbdevice_fs.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -91,6 +92,17 @@ static bool is_sysfs(const char *path)
 	       !strcmp(path, "/sys/bus/usb/drivers_probe");
 }
 
+/* What says of a network interface that it is a tap: of one, by a name without a slash. */
+static bool is_tap_flags(const char *path)
+{
+	static const char folder[] = "/sys/class/net/", file[] = "/tun_flags";
+	const char *name = path + sizeof(folder) - 1, *end = strrchr(path, '/');
+
+	return is_below(path, folder) && end && end > name && !strcmp(end, file) &&
+	       end - name < 16 && memchr(name, '/', (size_t)(end - name)) == NULL &&
+	       strncmp(name, "..", (size_t)(end - name)) != 0;
+}
+
 /* A file with this in it; the broker's to close. */
 static int file_with(const void *bytes, size_t len)
 {
@@ -125,6 +137,7 @@ static int attribute(const char *path, uint8_t what)
 		{"/bDeviceProtocol", "%02x\n", what & 2 ? 3 : 1},
 		{"/bConfigurationValue", "%u\n", what & 4 ? 255 : 1},
 		{"/bInterfaceClass", "%02x\n", what == 0x81 ? 9 : 3},
+		{"/tun_flags", "0x%x\n", what & 8 ? 0x1001 : 0x1002},
 	};
 	char text[64];
 	size_t n;
@@ -176,7 +189,7 @@ int __wrap_open64(const char *path, int flags, ...)
 	    (strstr(path, "/bInterfaceClass") && !strstr(path, ".0/")))
 		return wrong(ENOENT);
 	what = byte();
-	promise(is_sysfs(path) || is_below(path, "/dev/"));
+	promise(is_sysfs(path) || is_below(path, "/dev/") || is_tap_flags(path));
 	if (strstr(path, "/disable") && (what & 1))
 		return wrong(ENOENT);
 	if (fails(what) < 0)
@@ -260,6 +273,11 @@ int __wrap_access(const char *path, int mode)
 	return 0;
 }
 
+static bool is_tun(unsigned long request)
+{
+	return request == TUNSETIFF || request == TUNSETVNETHDRSZ || request == TUNSETOFFLOAD;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	struct usbdevfs_ctrltransfer *transfer;
@@ -272,11 +290,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (!armed)
 		return __real_ioctl(fd, request, transfer);
-	promise(request == USBDEVFS_RESET || request == USBDEVFS_CONTROL);
+	promise(request == USBDEVFS_RESET || request == USBDEVFS_CONTROL || is_tun(request));
 	what = byte();
 	if (fails(what) < 0)
 		return -1;
-	if (request == USBDEVFS_RESET || !(transfer->bRequestType & 0x80))
+	if (is_tun(request) || request == USBDEVFS_RESET || !(transfer->bRequestType & 0x80))
 		return 0;
 	if (what >= 0xc0) {
 		n = min_t(size_t, transfer->wLength, input.left);

@@ -401,6 +401,18 @@ static void vms_end(const struct list *vms)
 	}
 }
 
+static void uplinks_end(struct vms *vms)
+{
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		struct vm *uplink = vms->networks[i] ? vms->networks[i]->uplink : NULL;
+
+		if (!uplink)
+			continue;
+		uplink->guest = guest_free(uplink->guest);
+		vm_run_ended(uplink);
+	}
+}
+
 /* What threads have of a device is gone with them, and they with the daemon. */
 static void unplug_and_drop(struct device *device)
 {
@@ -429,6 +441,8 @@ static void end(struct fixture *f)
 	f->rooms.devices.registry = device_registry_free(f->rooms.devices.registry);
 	vms_end(&f->rooms.vms.all);
 	vms_end(&f->rooms.vms.leaving);
+	vms_end(&f->rooms.vms.uplinks_ending);
+	uplinks_end(&f->rooms.vms);
 	vms_free(&f->rooms.vms);
 	assert_int_equal(threads(), 0);
 	wish_books_deinit(&f->rooms.books);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "daemon/rooms.h"
+#include "daemon/vms/network.h"
 #include "daemon/vms/vm_process.h"
 #include "daemon/routing/route_private.h"
 #include "daemon/commands/subjects.h"
@@ -29,6 +30,19 @@ struct guest {
 	struct net_peer peers[NET_PORTS];
 	uint64_t known, linked;
 	struct net_link links[NET_PORTS];
+	/* The same on further networks, each at its number; an uplink's at 0. */
+	struct guest_on_net {
+		bool told;
+		char name[32];
+		bool any_mac;
+		uint8_t mac[6];
+		struct net_peer peers[NET_PORTS];
+		uint64_t known, linked;
+	} nets[CONFIG_NETWORKS_MAX];
+	const struct guest_process_events *process;
+	bool nets_told;
+	unsigned n_taps;
+	char name[48];
 };
 
 struct guest_device {
@@ -104,6 +118,9 @@ bool asks_rebind(const struct device *d);
 bool asks_reset(const struct device *d);
 bool asks_power(bool on);
 extern bool was_forced; /* the last of these two */
+void tap_opens(int r, const char *text);
+bool asks_tap(void);
+struct guest *uplink_of(const char *network);
 struct broker_request *open_asked(struct device *d);
 void node_opens(struct device *d, int r);
 void drivers_probe(struct device *d, int r);

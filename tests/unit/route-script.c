@@ -19,7 +19,7 @@
 
 /* ------------------------------------------------------------- the broker */
 
-enum { OPENS, REBINDS, RESETS, OFFS, ONS, KINDS };
+enum { OPENS, REBINDS, RESETS, OFFS, ONS, TAPS, KINDS };
 
 #define ASKED_MAX 64
 
@@ -94,6 +94,29 @@ int broker_power_on(struct broker *broker _unused_, struct broker_request *req, 
 	return ask(ONS, req, done);
 }
 
+int broker_tap(struct broker *broker _unused_, struct broker_request *req, const char *name,
+	       broker_done done)
+{
+	assert_true(*name);
+	return ask(TAPS, req, done);
+}
+
+bool asks_tap(void)
+{
+	return asked[TAPS][0];
+}
+
+/* The broker answers the only one. */
+void tap_opens(int r, const char *text)
+{
+	struct broker_request *req = asked[TAPS][0];
+	int fds[] = {r < 0 ? -1 : eventfd(0, EFD_CLOEXEC), -1};
+
+	assert_non_null(req);
+	asked[TAPS][0] = NULL;
+	req->done(req, r, fds, text);
+}
+
 bool device_stands_reset(const struct device *device)
 {
 	return device->id_product != 0x0bad;
@@ -122,8 +145,23 @@ int guest_start(struct guest **ret_guest, const struct guest_config *config,
 	guest->ctx = ctx;
 	memcpy(guest->mac, net_mac_key(config->mac) ? config->mac : config->mac_before, 6);
 	list_append(&guests, &guest->link);
+	snprintf(guest->name, sizeof(guest->name), "%s", config->name);
 	*ret_guest = guest;
 	return 0;
+}
+
+/* The process of a network's uplink, or NULL. */
+struct guest *uplink_of(const char *network)
+{
+	size_t n = strlen(network);
+
+	list_for_each(it, &guests) {
+		struct guest *guest = list_entry(it, struct guest, link);
+
+		if (!strncmp(guest->name, network, n) && !strcmp(guest->name + n, ".uplink"))
+			return guest;
+	}
+	return NULL;
 }
 
 /* A process stands at once; what it says after that is said by the test. */
@@ -148,6 +186,7 @@ void guest_connect(struct guest *guest, int line, int process _unused_,
 		   const struct guest_process_events *events)
 {
 	close(line);
+	guest->process = events;
 	events->stands(guest->ctx);
 }
 
@@ -210,6 +249,75 @@ void guest_mac_granted(struct guest *guest, const uint8_t mac[6], bool granted)
 		memcpy(guest->mac, mac, 6);
 	else if (!memcmp(guest->mac, mac, 6))
 		memset(guest->mac, 0, 6);
+}
+
+bool guest_knows_nets(const struct guest *guest _unused_)
+{
+	return true;
+}
+
+void guest_net(struct guest *guest, unsigned net, const struct guest_net *card, int listener)
+{
+	struct guest_on_net *on = &guest->nets[net];
+
+	assert_true(listener >= 0);
+	assert_false(on->told);
+	*on = (struct guest_on_net){.told = true, .any_mac = card->any_mac};
+	snprintf(on->name, sizeof(on->name), "%s", card->name);
+	memcpy(on->mac, card->mac, 6);
+}
+
+void guest_net_gone(struct guest *guest, unsigned net)
+{
+	guest->nets[net] = (struct guest_on_net){};
+}
+
+void guest_nets_told(struct guest *guest)
+{
+	guest->nets_told = true;
+}
+
+void guest_net_peer(struct guest *guest, unsigned net, const struct net_peer *peer)
+{
+	guest->nets[net].peers[peer->number] = *peer;
+	guest->nets[net].known |= 1ull << peer->number;
+}
+
+void guest_net_peer_gone(struct guest *guest, unsigned net, unsigned number)
+{
+	guest->nets[net].known &= ~(1ull << number);
+	guest->nets[net].linked &= ~(1ull << number);
+}
+
+void guest_net_link(struct guest *guest, unsigned net, unsigned number, unsigned side _unused_,
+		    int memfd, int wake_mine, int wake_theirs)
+{
+	assert_true(guest->nets[net].known >> number & 1);
+	guest->nets[net].linked |= 1ull << number;
+	close(memfd);
+	close(wake_mine);
+	close(wake_theirs);
+}
+
+void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool granted)
+{
+	if (granted)
+		memcpy(guest->nets[net].mac, mac, 6);
+	else
+		guest->denied = true;
+}
+
+void guest_counts(struct guest *guest _unused_, int memory)
+{
+	assert_true(memory >= 0);
+	close(memory);
+}
+
+void guest_tap(struct guest *guest, int tap)
+{
+	assert_true(tap >= 0);
+	close(tap);
+	guest->n_taps++;
 }
 
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)

@@ -16,7 +16,9 @@
 #include "daemon/config/config_private.h"
 #include "base/hotkey.h"
 
-#define SECTION_LIST "one of [daemon], [network], [vm NAME], [device NAME], [group NAME], [hotkey]"
+#define SECTION_LIST                                                                           \
+	"one of [daemon], [network], [network NAME], [vm NAME], [device NAME], [group NAME], " \
+	"[hotkey]"
 
 static const struct {
 	const char *text, *errors;
@@ -72,11 +74,10 @@ static const struct {
 	 "f:1: [device a] match: expected what the device is known by, such as match = "
 	 "id=046d:c31c; found no such line\n"},
 	{"[network]\nadress = 10.0.0.1/24\n",
-	 "f:2: [network] adress: expected one of the keys address, isolate\n"},
+	 "f:2: [network] adress: expected one of the keys address, isolate, talk\n"},
 	{"[network]\nisolate = no\n\nisolate = no\n",
 	 "f:4: [network] isolate: expected the key once; line 2 has it too\n"},
 	/* Words of later issues are unknown. */
-	{"[network lan]\nuplink = none\n", "f:1: [network lan]: expected " SECTION_LIST "\n"},
 	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTION_LIST "\n"},
 	{"[group desk]\n", "f:1: [group desk] devices: expected who is in the group, such as "
 			   "devices = keyboard mouse; found no such line\n"},
@@ -93,7 +94,7 @@ static const struct {
 	{"[device a]\nmatch = id=046d:c31c\n[group a]\ndevices = b\n",
 	 "f:3: [group a]: expected a name that no device has; line 1 begins [device a]\n"},
 	{"[vm vm1]\nmemory = x\n",
-	 "f:2: [vm vm1] memory: expected one of the keys address, mac, domain\n"},
+	 "f:2: [vm vm1] memory: expected one of the keys address, mac, domain, trust-mac\n"},
 	{"[vm vm1]\ndomain = a/b\n", "f:2: [vm vm1] domain: expected the name of a libvirt domain, "
 				     "at most 127 bytes without /; found \"a/b\"\n"},
 	{"[vm vm1]\ndomain = vm2\n[vm vm2]\n",
@@ -115,6 +116,41 @@ static const struct {
 	 "from 8 to 30, such as 10.77.0.1/24; found \"10.77.0.1\"\n"},
 	{"[network]\nisolate = true\n",
 	 "f:2: [network] isolate: expected yes or no; found \"true\"\n"},
+	{"[network]\ntalk = a:b a\n[vm a]\n[vm b]\n",
+	 "f:2: [network] talk: expected pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found "
+	 "\"a\"\n"},
+	{"[network]\ntalk = a:a\n[vm a]\n",
+	 "f:2: [network] talk: expected pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found "
+	 "\"a:a\"\n"},
+	{"[network]\ntalk = a:b:c\n[vm a]\n",
+	 "f:2: [network] talk: expected pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found "
+	 "\"a:b:c\"\n"},
+	{"[network host]\n",
+	 "f:1: [network host]: expected a network's name of 1 to 31 of A-Z a-z 0-9 _ -, and none "
+	 "of host next prev all none control\n"},
+	{"[network a]\n[network a]\n",
+	 "f:2: [network a]: expected each network once; line 1 has it too\n"},
+	{"[network a]\nisolate = yes\n",
+	 "f:2: [network a] isolate: expected one of the keys uplink\n"},
+	{"[network]\nuplink = none\n",
+	 "f:2: [network] uplink: expected one of the keys address, isolate, talk\n"},
+	{"[network a]\nuplink = tap0\n",
+	 "f:2: [network a] uplink: expected an existing tap of the host, such as tap:tap-lan, or "
+	 "none; found \"tap0\"\n"},
+	{"[network a]\nuplink = tap:a/b\n",
+	 "f:2: [network a] uplink: expected an existing tap of the host, such as tap:tap-lan, or "
+	 "none; found \"tap:a/b\"\n"},
+	{"[network a]\nuplink = tap:\n",
+	 "f:2: [network a] uplink: expected an existing tap of the host, such as tap:tap-lan, or "
+	 "none; found \"tap:\"\n"},
+	{"[network a]\nuplink = tap:0123456789abcdef\n",
+	 "f:2: [network a] uplink: expected an existing tap of the host, such as tap:tap-lan, or "
+	 "none; found \"tap:0123456789abcdef\"\n"},
+	{"[network a]\nuplink = tap:x\n[network b]\nuplink = tap:x\n",
+	 "f:4: [network b] uplink: expected a tap of its own; [network a] has it in line 2\n"},
+	{"[vm a]\ntrust-mac = 1\n", "f:2: [vm a] trust-mac: expected yes or no; found \"1\"\n"},
+	{"[network]\ntalk = a:b\n[vm a]\n",
+	 "f:2: [network] talk: expected names of VMs that have a section; found no [vm b]\n"},
 	{"[vm a]\naddress = fe80::2\n",
 	 "f:2: [vm a] address: expected an IPv4 address, such as 10.77.0.11; found \"fe80::2\"\n"},
 	{"[vm a]\nmac = 53:54:00:77:00:0b\n",
@@ -192,7 +228,7 @@ static const struct {
 	 "length "
 	 "from 8 to 30, such as 10.77.0.1/24; found \"x\"\n"
 	 "f:5: [what]: expected " SECTION_LIST "\n"
-	 "f:8: [vm b] x: expected one of the keys address, mac, domain\n"},
+	 "f:8: [vm b] x: expected one of the keys address, mac, domain, trust-mac\n"},
 	{"[daemon]\n[vm a\naddress = x\nmac = \"\n",
 	 "f:2: expected a section's name between [ and ]\n"
 	 "f:4: mac: expected a closing \" on the same line\n"},
@@ -283,9 +319,15 @@ static void test_everything(void **state)
 				 "[ network ] # comment\r\n"
 				 "address = 192.168.7.9/29\r\n"
 				 "isolate = \"yes\"\r\n"
+				 "talk = vm1:1-1\r\n"
 				 "[vm vm1]\r\n"
 				 "address = 192.168.7.10\r\n"
 				 "mac = 52:54:00:77:00:0B\r\n"
+				 "trust-mac = yes\r\n"
+				 "[network lan]\r\n"
+				 "uplink = tap:tap-lan\r\n"
+				 "[network inner]\r\n"
+				 "uplink = none\r\n"
 				 "[vm  1-1]\r\n"
 				 "domain = \"win 10\"\r\n"
 				 "[device keyboard]\r\n"
@@ -309,6 +351,14 @@ static void test_everything(void **state)
 	assert_int_equal(ntohl(c->address.s_addr), 0xc0a80709);
 	assert_int_equal(c->prefix, 29);
 	assert_true(c->isolate);
+	assert_int_equal(c->n_networks, 2);
+	assert_string_equal(config_find_network(c, "lan")->tap, "tap-lan");
+	assert_string_equal(config_find_network(c, "inner")->tap, "");
+	assert_true(config_find_vm(c, "vm1")->trust_mac);
+	assert_false(config_find_vm(c, "1-1")->trust_mac);
+	assert_int_equal(c->n_talks, 1);
+	assert_string_equal(c->talks[0].vms[0], "vm1");
+	assert_string_equal(c->talks[0].vms[1], "1-1");
 	assert_int_equal(c->n_vms, 2);
 	vm = config_find_vm(c, "vm1");
 	assert_true(vm->has_address && vm->has_mac);
@@ -397,7 +447,7 @@ static const struct {
 	{"\xef\xbb\xbf[vm vm1]\n", 0, MARK},
 	/* What else is wrong is seen, too. */
 	{"\xef\xbb\xbf[vm vm1]\r\ncolour = red\r\n", 0,
-	 MARK "f:2: [vm vm1] colour: expected one of the keys address, mac, domain\n"},
+	 MARK "f:2: [vm vm1] colour: expected one of the keys address, mac, domain, trust-mac\n"},
 	{"\xff\xfe[\0v\0m\0", 8, UTF16},
 	{"\xfe\xff\0[\0v\0m", 8, UTF16},
 	{"[\0v\0m\0 \0a\0]\0\n\0", 14, UTF16},

@@ -353,6 +353,43 @@ static void isolated_guests_reach_the_daemon_alone(void **state _unused_)
 	fe_close(&d);
 }
 
+/* A pair that may all the same does, for as long as it may; others don't. */
+static void isolated_guests_may_talk_in_pairs(void **state _unused_)
+{
+	struct net_port_config config = fe_config(3);
+	uint8_t f[200];
+	struct fe d;
+	size_t len;
+
+	net.isolate = true;
+	memcpy(config.mac, mac_of(3), 6);
+	config.fixed_mac = true;
+	fe_open(&d, &net, &config);
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	start(&d, FE_FEATURES);
+	net_roster_talk(&net.roster, d.number, a.number, true);
+	fe_control(&a);
+	fe_control(&d);
+	len = udp_frame(f, 3, everyone, 10);
+	send_frame(&d, NULL, f, len);
+	assert_received(&a, f, len);
+	assert_nothing(&b);
+	len = udp_frame(f, 0, mac_of(3), 10);
+	send_frame(&a, NULL, f, len);
+	assert_received(&d, f, len);
+	/* Both ways it ends, too. */
+	net_roster_talk(&net.roster, a.number, d.number, false);
+	fe_control(&a);
+	fe_control(&d);
+	send_frame(&a, NULL, f, len);
+	assert_nothing(&d);
+	len = udp_frame(f, 3, everyone, 10);
+	send_frame(&d, NULL, f, len);
+	assert_nothing(&a);
+	fe_close(&d);
+}
+
 /* Until control has answered, the guest is heard by the daemon, and not told of as a stranger. */
 static void an_address_is_asked_for(void **state _unused_)
 {
@@ -423,6 +460,7 @@ int main(void)
 		T(ipv6_addresses_of_another_card_stay_its_own),
 		T(a_guest_with_the_daemons_address_is_found),
 		T(isolated_guests_reach_the_daemon_alone),
+		T(isolated_guests_may_talk_in_pairs),
 		T(an_address_is_asked_for),
 		T(many_addresses_are_asked_for_slowly),
 	};

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/route-fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define BOOT	   "0123456789abcdef"
@@ -297,6 +298,29 @@ static void isolated_guests_get_none(void **state)
 	assert_int_equal(f->vm1->guest->linked, 0);
 }
 
+static void isolated_guests_get_one_where_they_may_talk(void **state)
+{
+	static const char vms[] = "[vm vm1]\n[vm vm2]\n[vm vm3]\n";
+	struct fixture *f = *state;
+	char text[200];
+
+	snprintf(text, sizeof(text), "[network]\nisolate = yes\ntalk = vm2:vm1\n%s", vms);
+	assert_int_equal(reload_with(f, text, NULL), 0);
+	f->vm3 = vm_find(&f->rooms.vms, "vm3");
+	vm_is(f->vm3, true);
+	assert_false(sees(f->vm1, f->vm2)->isolated);
+	assert_false(sees(f->vm2, f->vm1)->isolated);
+	assert_true(sees(f->vm1, f->vm3)->isolated);
+	wants_link(f->vm1, f->vm3->number);
+	assert_int_equal(f->vm1->guest->linked, 0);
+	wants_link(f->vm1, f->vm2->number);
+	assert_int_equal(f->vm1->guest->linked, 1ull << f->vm2->number);
+	snprintf(text, sizeof(text), "[network]\nisolate = yes\ntalk = vm2:vm3\n%s", vms);
+	assert_int_equal(reload_with(f, text, NULL), 0);
+	assert_true(sees(f->vm1, f->vm2)->isolated);
+	assert_false(sees(f->vm3, f->vm2)->isolated);
+}
+
 static void the_line_to_type_is_one_that_works(void **state)
 {
 	struct fixture *f = *state;
@@ -327,6 +351,8 @@ int main(void)
 		T(guests_get_links_to_each_other),
 		cmocka_unit_test_setup_teardown(isolated_guests_get_none, set_up_isolated,
 						tear_down),
+		cmocka_unit_test_setup_teardown(isolated_guests_get_one_where_they_may_talk,
+						set_up_isolated, tear_down),
 		T(the_line_to_type_is_one_that_works),
 	};
 

@@ -16,10 +16,15 @@ static unsigned fds_of(uint32_t kind)
 	switch (kind) {
 	case VM_ASK_GIVE:
 	case VM_ASK_AGENT:
+	case VM_ASK_UPLINK:
+	case VM_ASK_TAP:
+	case VM_ASK_COUNTS:
+	case VM_ASK_NET:
 		return 1;
 	case VM_ASK_START:
 		return 2;
 	case VM_ASK_LINK:
+	case VM_ASK_NET_LINK:
 		return 3;
 	default:
 		return 0;
@@ -63,7 +68,7 @@ static int check_sound(const union vm_wire_message *m)
 
 static bool is_kind(uint32_t kind)
 {
-	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_STATS) ||
+	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_COUNTS) ||
 	       (kind >= VM_SAY_HELLO && kind < VM_WIRE_KINDS);
 }
 
@@ -107,6 +112,8 @@ static void test_each_kind(void **state)
 static void test_texts_end(void **state)
 {
 	TEXT_OF(VM_ASK_START, start.name);
+	TEXT_OF(VM_ASK_UPLINK, uplink.name);
+	TEXT_OF(VM_ASK_NET, net.name);
 	TEXT_OF(VM_ASK_GIVE, give.tag);
 	TEXT_OF(VM_ASK_GIVE, give.info.path);
 	TEXT_OF(VM_ASK_GIVE, give.info.busid);
@@ -153,6 +160,23 @@ static void test_choices_are_known(void **state)
 	CHOICE_OF(VM_SAY_TAKEN, result.closed, 1);
 	CHOICE_OF(VM_SAY_IMPORTED, imported.peer.v6, 1);
 	CHOICE_OF(VM_SAY_HOTKEY, hotkey.which, 1);
+	CHOICE_OF(VM_ASK_NET, net.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET, net.any_mac, 1);
+	CHOICE_OF(VM_ASK_NET_GONE, net_number.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET_PEER, net_port.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET_PEER, net_port.any, 1);
+	CHOICE_OF(VM_ASK_NET_PEER, net_port.has_mac, 1);
+	CHOICE_OF(VM_ASK_NET_PEER, net_port.up, 1);
+	CHOICE_OF(VM_ASK_NET_PEER_GONE, net_other.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET_LINK, net_link.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET_LINK, net_link.side, 1);
+	CHOICE_OF(VM_ASK_NET_MAC, net_mac_answer.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_ASK_NET_MAC, net_mac_answer.granted, 1);
+	CHOICE_OF(VM_SAY_NET_CARD, net_card.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_SAY_NET_CARD, net_card.up, 1);
+	CHOICE_OF(VM_SAY_NET_LINK_WANTED, net_other.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_SAY_NET_MAC_WANTED, net_mac.net, VM_WIRE_NETS - 1);
+	CHOICE_OF(VM_SAY_TAP, has_tap.has, 1);
 	/* A refusal that is none. */
 	m.refuse.status = USBIP_ST_OK;
 	assert_int_equal(check_sound(&m), -EBADMSG);

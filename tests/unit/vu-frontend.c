@@ -278,8 +278,10 @@ void fe_open_far(struct fe *fe, int sock)
 
 void fe_open(struct fe *fe, struct fe_net *net, const struct net_port_config *config)
 {
-	struct net_roster_entry entry = {
-		.address = config->address, .fixed = config->fixed_mac, .isolate = net->isolate};
+	struct net_roster_entry entry = {.address = config->address,
+					 .fixed = config->fixed_mac,
+					 .isolate = net->isolate,
+					 .any = config->any_mac};
 	struct net_port_config own = *config;
 
 	fe_open_far(fe, -1);

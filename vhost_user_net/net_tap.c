@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The uplink of a further network: a port with a tap of the host's in place of a guest's rings.
+ *
+ * What is written into a tap the host's network stack takes in as if the tap's device had received it;
+ * what the host sends by that device is read from it. Each has the virtio-net header before it, of the
+ * length that rings have (TUNSETVNETHDRSZ), so that long segments and open checksums cross as they are.
+ *
+ * The port is up while it has a tap. One whose device is gone from the host fails every call: it is let
+ * go of, and link() is told. A tap that is full, or switched off, costs the frame.
+ */
+#include "vhost_user_net/net_port_private.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define HDR sizeof(struct virtio_net_hdr)
+
+/**
+ * net_port_tap() - have an uplink's frames go to a tap, and come from there
+ * @port:	the uplink's
+ * @tap:	does not block, with virtio-net headers of 12 bytes; the port's from here on. -1: none
+ *
+ * link() is told. Who watches the descriptor, which stays open until another call of this, calls
+ * net_port_transmit() when it is readable.
+ */
+void net_port_tap(struct net_port *port, int tap)
+{
+	if (port->tap == tap)
+		return;
+	if (port->up)
+		net_port_set_up(port, false);
+	fd_close(port->tap);
+	port->tap = tap;
+	if (tap >= 0)
+		net_port_set_up(port, true);
+}
+
+/* Whether the device behind the tap is gone. The port goes down then; its descriptor stays. */
+static bool is_gone(struct net_port *port, int error)
+{
+	if (error != EBADFD && error != ENODEV && error != EBADF)
+		return false;
+	net_port_set_up(port, false);
+	return true;
+}
+
+/**
+ * net_tap_transmit() - pass on what the host has sent to an uplink
+ * @port:	the uplink's, up
+ *
+ * Return: true where there may be more.
+ */
+bool net_tap_transmit(struct net_port *port)
+{
+	ssize_t len = 0;
+	unsigned n;
+
+	for (n = 0; n < NET_BURST; n++) {
+		len = read(port->tap, port->flat, HDR + NET_FRAME_MAX);
+		if (len <= 0)
+			break;
+		port->tx_segs[0] = (struct iovec){.iov_base = port->flat, .iov_len = (size_t)len};
+		net_port_one_frame(port, (size_t)len, 1);
+	}
+	net_port_show_links(port);
+	if (len < 0 && is_gone(port, errno))
+		return false;
+	return n == NET_BURST || (len < 0 && errno == EINTR);
+}
+
+/**
+ * net_tap_place() - give the host the frame that is on its way
+ * @port:	the uplink's, with the frame judged
+ *
+ * Return: 0; NET_PLACE_FULL where the frame is lost; NET_PLACE_DOWN.
+ */
+int net_tap_place(struct net_port *port)
+{
+	struct virtio_net_hdr hdr = net_frame_header(&port->frame.offload);
+	unsigned n = 1;
+
+	/* What comes out of a link is in two pieces at the most: there is room for one more. */
+	port->out_segs[0] = (struct iovec){.iov_base = &hdr, .iov_len = sizeof(hdr)};
+	n += net_port_parts(port, port->out_segs + 1);
+	if (writev(port->tap, port->out_segs, (int)n) >= 0) {
+		port->count.rx_frames++;
+		port->count.rx_bytes += port->frame.len;
+		return 0;
+	}
+	if (is_gone(port, errno))
+		return NET_PLACE_DOWN;
+	port->count.rx_full++;
+	return NET_PLACE_FULL;
+}
