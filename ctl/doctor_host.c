@@ -115,8 +115,7 @@ static void look_at_daemons(struct looking *l)
 		closedir(dir);
 	if (n > 1)
 		found(l, "wrong", NULL,
-		      "systemctl stop usbrouted, kill those that are left, systemctl start "
-		      "usbrouted",
+		      "systemctl stop usbrouted, kill those that are left, systemctl start usbrouted",
 		      "%u daemons run (pids %s), and take devices from each other", n, pids);
 	else if (n)
 		found(l, "good", NULL, NULL, "one daemon runs (pid %s)", pids);
@@ -141,9 +140,8 @@ static void look_at_rights(struct looking *l)
 		found(l, "good", NULL, NULL, "you may change everything");
 	else
 		found(l, "good", NULL, NULL,
-		      "you may look, and change what rules give you the right to; members of the "
-		      "group "
-		      "\"" CHANGERS_GROUP "\" may change everything");
+		      "you may look, and change what rules give you the right to; members of the group \"" CHANGERS_GROUP
+		      "\" may change everything");
 }
 
 /* ------------------------------------------------------------- programs that have a device */
@@ -245,11 +243,8 @@ static void look_at_urb_memory(struct looking *l)
 
 		if (charged / 3 >= share / 4)
 			found(l, "warning", ctl_text(m, "vm"),
-			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: "
-			      "usbroutectl "
-			      "reload",
-			      "%s: its transfers take %lld of the %lld KiB that it may have of the "
-			      "kernel's memory for them",
+			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: usbroutectl reload",
+			      "%s: its transfers take %lld of the %lld KiB that it may have of the kernel's memory for them",
 			      ctl_text(m, "vm"), (long long)charged / 1024,
 			      (long long)share / 1024);
 	}

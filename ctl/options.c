@@ -73,10 +73,10 @@ static bool set_for(struct ctl *ctl, const char *text)
 		if (ctl->for_seconds >= 1 && ctl->for_seconds <= FOR_MAX)
 			return true;
 	}
-	ctl_error("usage",
-		  "--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; "
-		  "found \"%s\"",
-		  text);
+	ctl_error(
+		"usage",
+		"--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; found \"%s\"",
+		text);
 	return false;
 }
 
@@ -189,8 +189,7 @@ enum status options_parse(struct ctl *ctl, int argc, char **argv)
 		ctl_error("usage", "%s", fault.text);
 		if (fault.unknown)
 			ctl_note(
-				"a word that begins with - and is no option comes after --, as in: "
-				"usbroutectl show -- -name");
+				"a word that begins with - and is no option comes after --, as in: usbroutectl show -- -name");
 	}
 	return ctl_usage(NULL);
 }

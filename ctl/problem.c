@@ -203,9 +203,9 @@ static void no_such_vm(struct ctl *ctl, const json_t *p)
 		return;
 	}
 	if (!strcmp(vm, "host")) {
-		ctl_error("not-found",
-			  "the host is no VM: `detach` gives a device back to it, `assign DEVICE "
-			  "host` for good");
+		ctl_error(
+			"not-found",
+			"the host is no VM: `detach` gives a device back to it, `assign DEVICE host` for good");
 		if (*device)
 			try_words("", "detach", device, NULL, NULL);
 		return;

@@ -57,8 +57,7 @@ static void print_help(void)
 	     "  --version          print the version of usbroutectl\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 denied, 6 busy,\n"
-	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also "
-	     "with\n"
+	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also with\n"
 	     "--json.");
 }
 
@@ -128,8 +127,7 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 		else
 			ctl_error(
 				"usage",
-				"%s: expected nothing more after \"%s\"; found \"%s\" (words with "
-				"blanks in them stand in quotes)",
+				"%s: expected nothing more after \"%s\"; found \"%s\" (words with blanks in them stand in quotes)",
 				c->name, words[words_max - 1], words[words_max]);
 		return ctl_usage(c);
 	}
