@@ -184,9 +184,10 @@ static void agent_search(struct agent *agent)
 		agent_trouble(agent, "no interface is there that could lead to usbrouted; waiting");
 		agent->due_ns = NEVER;
 	} else {
-		agent_trouble(agent, r < 0 ? "looking for the interface has failed"
-					   : "usbrouted is not to be seen on any interface; "
-					     "waiting for it");
+		agent_trouble(
+			agent,
+			r < 0 ? "looking for the interface has failed"
+			      : "usbrouted is not to be seen on any interface; waiting for it");
 		agent_search_later(agent);
 	}
 }
@@ -427,9 +428,9 @@ int agent_init(struct agent *agent, const struct agent_options *options)
 	if (r == -ENOENT && agent_load_module(options) == 0)
 		r = vhci_init(&agent->vhci, options->sysfs, options->run);
 	if (r < 0)
-		log_warning("vhci-hcd is not there: %s; no device can be attached until it is "
-			    "(try: modprobe vhci-hcd)",
-			    errno_text(r));
+		log_warning(
+			"vhci-hcd is not there: %s; no device can be attached until it is (try: modprobe vhci-hcd)",
+			errno_text(r));
 	r = control_listen(&agent->control, options->folder);
 	if (r < 0)
 		log_warning("%s/control: %s; --let-go and --take-back won't work", options->folder,

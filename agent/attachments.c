@@ -346,11 +346,11 @@ static void look_at(struct agent *agent, struct attachment *attachment)
 		attachment->due_ns = now + LOOK_NS;
 		if (attachment->complain_ns <= now) {
 			attachment->due_ns = NEVER; /* from here on, news of it will do */
-			complain(agent, attachment,
-				 port->status == VHCI_USED
-					 ? "the guest's kernel has not configured it "
-					   "(authorized_default?)"
-					 : "the guest's kernel gets no answer from it");
+			complain(
+				agent, attachment,
+				port->status == VHCI_USED
+					? "the guest's kernel has not configured it (authorized_default?)"
+					: "the guest's kernel gets no answer from it");
 		}
 	}
 }

@@ -49,8 +49,7 @@ static void check_vhci(const struct agent_options *options)
 	}
 	if (vhci_init(&vhci, options->sysfs, options->run) < 0 || vhci_read(&vhci, status) < 0) {
 		says(false,
-		     "module vhci-hcd is not loaded (try: modprobe vhci-hcd; the kernel needs "
-		     "CONFIG_USBIP_VHCI_HCD)");
+		     "module vhci-hcd is not loaded (try: modprobe vhci-hcd; the kernel needs CONFIG_USBIP_VHCI_HCD)");
 		return;
 	}
 	says(true, "vhci-hcd is there: %s", vhci.folder);
@@ -98,12 +97,11 @@ static void check_segment(const struct agent_options *options)
 		says(false, "interfaces can't be listed: %s", errno_text(r));
 	else if (r && options->interface)
 		says(false,
-		     "interface %s is not there, or has no carrier (is it up? is usbrouted "
-		     "running on the host?)",
+		     "interface %s is not there, or has no carrier (is it up? is usbrouted running on the host?)",
 		     options->interface);
 	else if (r)
-		says(false, "no interface with usbrouted at its other end (is the card up? is "
-			    "usbrouted running on the host? else name it with --interface)");
+		says(false,
+		     "no interface with usbrouted at its other end (is the card up? is usbrouted running on the host? else name it with --interface)");
 	else
 		says(true, "interface %s", agent.segment.name);
 	if (r == 0 && answers(&agent, false))

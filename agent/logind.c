@@ -92,9 +92,9 @@ static int on_inhibited(sd_bus_message *m, void *ctx, sd_bus_error *error _unuse
 
 	if (refused) {
 		if (!l->told)
-			log_warning("logind does not wait for this program before a sleep: %s; see "
-				    "--let-go",
-				    refused->message ?: refused->name);
+			log_warning(
+				"logind does not wait for this program before a sleep: %s; see --let-go",
+				refused->message ?: refused->name);
 		l->told = true;
 		return 0;
 	}

@@ -87,11 +87,10 @@ static int run(int argc, char **argv)
 		.program = "usbroute-agent",
 		.version = USBROUTED_VERSION,
 		.begins = "usbroute-agent",
-		.usage = "usage: usbroute-agent [--interface NAME] [--address IPV4] [--check] "
-			 "[--verbose]\n"
-			 "\n"
-			 "Attaches the USB devices that usbrouted on the host routes to this "
-			 "guest.\n",
+		.usage =
+			"usage: usbroute-agent [--interface NAME] [--address IPV4] [--check] [--verbose]\n"
+			"\n"
+			"Attaches the USB devices that usbrouted on the host routes to this guest.\n",
 		.rows = rows,
 		.n = ARRAY_SIZE(rows),
 	};

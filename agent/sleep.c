@@ -43,9 +43,9 @@ static void sleep_look(struct agent *agent)
 	}
 	port = attachments_in_use(agent);
 	if (port >= 0)
-		log_warning("port %d of vhci-hcd is in use, by what usbrouted does not know; the "
-			    "kernel refuses to sleep until `usbip detach -p %d`",
-			    port, port);
+		log_warning(
+			"port %d of vhci-hcd is in use, by what usbrouted does not know; the kernel refuses to sleep until `usbip detach -p %d`",
+			port, port);
 	sleep->state = SLEEP_ASLEEP;
 	sleep->due_ns = agent_now() + NOBODY_NS;
 	logind_release(agent);

@@ -475,10 +475,10 @@ static void on_refused(int number _unused_, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
 
-	log_limited(&refused_limit, LOG_LEVEL_ERR,
-		    "system call %d was refused: it is not one that this process may make. Report "
-		    "it with the lines before it; `ausyscall %d` names it",
-		    info->si_syscall, info->si_syscall);
+	log_limited(
+		&refused_limit, LOG_LEVEL_ERR,
+		"system call %d was refused: it is not one that this process may make. Report it with the lines before it; `ausyscall %d` names it",
+		info->si_syscall, info->si_syscall);
 #if defined(__x86_64__)
 	at->uc_mcontext.gregs[REG_RAX] = -EPERM;
 #else
@@ -511,8 +511,8 @@ static int load_filter(struct filter *f)
 		return 0;
 	if (r < 0 && errno != ENOSYS && errno != EINVAL)
 		return -errno;
-	log_warning("this kernel can't filter system calls (seccomp): a process that is taken over "
-		    "may make any");
+	log_warning(
+		"this kernel can't filter system calls (seccomp): a process that is taken over may make any");
 	return 0;
 }
 #endif
@@ -535,8 +535,8 @@ int sandbox_calls(enum sandbox_stage stage)
 	int r;
 
 	if (WITH_SANITIZER) {
-		log_debug("system calls are not filtered: built with a sanitizer, which makes its "
-			  "own");
+		log_debug(
+			"system calls are not filtered: built with a sanitizer, which makes its own");
 		return 0;
 	}
 	r = refusal(stage) == SECCOMP_RET_TRAP ? hear_refusals() : 0;

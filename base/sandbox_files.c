@@ -109,9 +109,9 @@ int sandbox_files(const struct sandbox_path *paths, size_t n)
 	_cleanup_close_ int ruleset = -1;
 
 	if (version < 1) {
-		log_debug("this kernel has no Landlock (%s): which files can be opened is up to "
-			  "their modes",
-			  errno_text(errno));
+		log_debug(
+			"this kernel has no Landlock (%s): which files can be opened is up to their modes",
+			errno_text(errno));
 		return 0;
 	}
 	forbidden.files = known_rights(version);

@@ -21,9 +21,8 @@ enum text_file text_file_begins(const void *data, size_t len, const char **ret_e
 	const unsigned char *p = data;
 
 	if (len >= 3 && !memcmp(p, "\xef\xbb\xbf", 3)) {
-		*ret_expected = "text in UTF-8 without a byte-order mark; found one before the "
-				"first line: save the file without it, as sed -i "
-				"'1s/^\\xef\\xbb\\xbf//' does";
+		*ret_expected =
+			"text in UTF-8 without a byte-order mark; found one before the first line: save the file without it, as sed -i '1s/^\\xef\\xbb\\xbf//' does";
 		return TEXT_FILE_MARKED;
 	}
 	/* With a mark (FF FE or FE FF), or by the NUL in each of its characters. */
@@ -50,8 +49,7 @@ const char *text_line_fault(const char *line, size_t len)
 	for (size_t at = 0; at < len; at += n) {
 		n = utf8_next(line + at, len - at, &c);
 		if (!n)
-			return "text in UTF-8; found a byte that is none, as a letter of Latin-1 "
-			       "is: convert the file, as iconv -f LATIN1 -t UTF-8 does";
+			return "text in UTF-8; found a byte that is none, as a letter of Latin-1 is: convert the file, as iconv -f LATIN1 -t UTF-8 does";
 		if (!c)
 			return "text; found a NUL byte";
 		if ((c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0))
@@ -71,8 +69,8 @@ const char *text_line_fault(const char *line, size_t len)
  */
 const char *text_lookalike(const char *text, size_t len)
 {
-	static const char blank[] = "a blank; found a character that only looks like one, such as "
-				    "a no-break space";
+	static const char blank[] =
+		"a blank; found a character that only looks like one, such as a no-break space";
 	static const char quote[] = "\" around quoted text; found another kind of quotation mark";
 	static const struct {
 		uint32_t first, last;

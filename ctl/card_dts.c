@@ -45,8 +45,7 @@ void card_dts(FILE *f, const char *vm, const char *socket, const char *mac)
 	fprintf(f,
 		"// The card of the VM %s of usbrouted in a guest without PCI: virtio over MMIO.\n"
 		"//\n"
-		"// What QEMU is told, beside memory that is shared. The machine is virt (9.2 and "
-		"later\n"
+		"// What QEMU is told, beside memory that is shared. The machine is virt (9.2 and later\n"
 		"// want reconnect-ms=1000 in place of reconnect=1):\n"
 		"//\n"
 		"//   -object memory-backend-memfd,id=mem,size=512M,share=on\n"
@@ -63,8 +62,7 @@ void card_dts(FILE *f, const char *vm, const char *socket, const char *mac)
 	fprintf(f,
 		"bus=virtio-mmio-bus.%d\n"
 		"//\n"
-		"// QEMU gives that machine a device tree which has this node. A tree of your own "
-		"needs\n"
+		"// QEMU gives that machine a device tree which has this node. A tree of your own needs\n"
 		"// it, with the address and the interrupt that your machine has there.\n"
 		"/ {\n"
 		"\tvirtio_mmio@%x {\n"
@@ -74,10 +72,8 @@ void card_dts(FILE *f, const char *vm, const char *socket, const char *mac)
 		"\t\tdma-coherent;\n"
 		"\t};\n"
 		"};\n"
-		"// A kernel without a device tree (x86; CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y) "
-		"takes the\n"
-		"// place as a boot argument. QEMU's machine microvm adds it by itself; its first "
-		"place is\n"
+		"// A kernel without a device tree (x86; CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y) takes the\n"
+		"// place as a boot argument. QEMU's machine microvm adds it by itself; its first place is\n"
 		"// virtio-mmio-bus.0:\n"
 		"//\n"
 		"//   virtio_mmio.device=" MICROVM_PLACE "\n",

@@ -86,8 +86,7 @@ static void print_sum(const struct ctl *ctl, const json_t *devices, FILE *f)
 		waiting += strcmp(ctl_text(d, "wanted"), ctl_text(d, "actual")) != 0;
 	}
 	fprintf(f,
-		"%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show "
-		"DEVICE\n",
+		"%zu device%s, %zu attached, %zu not where wanted.  Details: usbroutectl show DEVICE\n",
 		n, n == 1 ? "" : "s", attached, waiting);
 }
 

@@ -134,10 +134,10 @@ static enum status run_helper(const struct ctl *ctl, const json_t *v)
 		helper = USBROUTED_LIBVIRT;
 	execv(helper, (char **)argv);
 	if (errno == ENOENT)
-		ctl_error("failed",
-			  "%s is not installed; by hand: put what `usbroutectl vm xml %s` "
-			  "prints into the domain",
-			  helper, ctl_text(v, "name"));
+		ctl_error(
+			"failed",
+			"%s is not installed; by hand: put what `usbroutectl vm xml %s` prints into the domain",
+			helper, ctl_text(v, "name"));
 	else
 		ctl_error("failed", "%s: %s", helper, strerror(errno));
 	return STATUS_FAILED;

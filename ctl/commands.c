@@ -30,8 +30,7 @@ const struct command ctl_commands[] = {
 	 "list the devices: which are wanted where, and where they are",
 	 "WANT is where a device should be, NOW where it is, STATE how far it has come.\n"
 	 "\n"
-	 "  --watch         again whenever something has changed; on a terminal in the same "
-	 "place\n",
+	 "  --watch         again whenever something has changed; on a terminal in the same place\n",
 	 ctl_list},
 	{"show", "DEVICE", 1, COMMAND_PRESENT, "show all about one device", DEVICE_HELP, ctl_show},
 	{"vms", "", 0, 0, "list the VMs and the devices that they have",
@@ -49,26 +48,21 @@ const struct command ctl_commands[] = {
 	 ctl_doctor, 1},
 	{"top", "[DEVICE]", 0, COMMAND_PRESENT, "show what goes through devices, every second",
 	 "URBs and bytes a second; how long half of the URBs and 99 of 100 took at most, and the\n"
-	 "longest since times are counted: from a URB's arrival to its answer, and of that with "
-	 "the\n"
-	 "device. On a terminal until it is interrupted, elsewhere of one second. Only for root "
-	 "and\n"
+	 "longest since times are counted: from a URB's arrival to its answer, and of that with the\n"
+	 "device. On a terminal until it is interrupted, elsewhere of one second. Only for root and\n"
 	 "the group \"usbrouted\".\n",
 	 ctl_top, 1},
 	{"stats", "[DEVICE] [--prometheus]", 0, COMMAND_PRESENT | COMMAND_EXPORTS,
 	 "show what has gone through devices since their VMs got them",
-	 "Columns as of top, and --json has histograms. Times are counted while somebody asks, "
-	 "and\n"
+	 "Columns as of top, and --json has histograms. Times are counted while somebody asks, and\n"
 	 "until 5 minutes later. Only for root and the group \"usbrouted\".\n"
 	 "\n"
-	 "  --prometheus   in Prometheus' text format, as the node exporter's textfile collector "
-	 "takes\n"
+	 "  --prometheus   in Prometheus' text format, as the node exporter's textfile collector takes\n"
 	 "                 it\n",
 	 ctl_stats, 1},
 	{"status", "", 0, 0, "show how the daemon is, and what should be mended", "", ctl_status},
 	{"attach",
-	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] "
-	 "[--dry-run]",
+	 "DEVICE VM [--wait S | --no-wait] [--for TIME] [--until-unplug] [--force] [--unmount] [--dry-run]",
 	 2, COMMAND_WAITS | COMMAND_UNMOUNTS | COMMAND_ENDS | COMMAND_FORCES | COMMAND_TRIES,
 	 "give a device to a VM, now and until the next attach or detach",
 	 DEVICE_HELP
@@ -100,8 +94,8 @@ const struct command ctl_commands[] = {
 	 "\n"
 	 "An assignment survives plugging, the VM's, the daemon's and the host's restart.\n"
 	 "attach and detach come before it until the host reboots, or until release.\n"
-	 "\n" WAIT_HELP "  --unmount       first unmount the device's disks, with your rights, "
-	 "never by force\n" TRY_HELP,
+	 "\n" WAIT_HELP
+	 "  --unmount       first unmount the device's disks, with your rights, never by force\n" TRY_HELP,
 	 ctl_change, .method = "Assign", .parameters = {"device", "vm"}},
 	{"unassign", "DEVICE [--dry-run]", 1, COMMAND_TRIES,
 	 "take an assignment back: rules decide, else the host has it", DEVICE_HELP, ctl_change,
@@ -133,8 +127,7 @@ const struct command ctl_commands[] = {
 	 "                  has not\n"
 	 "  --no-wait       wait for the reset only\n"
 	 "  --force         also a device whose disk the host uses\n"
-	 "  --unmount       first unmount the device's disks, with your rights, never by "
-	 "force\n" TRY_HELP,
+	 "  --unmount       first unmount the device's disks, with your rights, never by force\n" TRY_HELP,
 	 ctl_change, .method = "Reset", .parameters = {"device"}},
 	{"power", "DEVICE off|on|cycle [--wait S | --no-wait] [--force] [--unmount] [--dry-run]", 2,
 	 COMMAND_PORT | COMMAND_PRESENT | COMMAND_WAITS | COMMAND_FORCES | COMMAND_UNMOUNTS |
@@ -143,15 +136,13 @@ const struct command ctl_commands[] = {
 	 DEVICE_HELP
 	 "\n"
 	 "Only where its hub switches that port alone; exit 1 where it does not. A device whose\n"
-	 "port is off is unplugged, and listed as off; its wishes stay. cycle is off and on "
-	 "again.\n"
+	 "port is off is unplugged, and listed as off; its wishes stay. cycle is off and on again.\n"
 	 "\n"
 	 "  --wait S        on, cycle: wait up to S seconds until it is back where it is wanted;\n"
 	 "                  exit 7 where it is not\n"
 	 "  --no-wait       on, cycle: wait until the port is on, and no longer\n"
 	 "  --force         also the host's last keyboard, and a device whose disk the host uses\n"
-	 "  --unmount       first unmount the device's disks, with your rights, never by "
-	 "force\n" TRY_HELP,
+	 "  --unmount       first unmount the device's disks, with your rights, never by force\n" TRY_HELP,
 	 ctl_power, .method = "Power", .parameters = {"device", "how"}},
 	{"alias", "DEVICE NAME|none", 2, COMMAND_PRESENT, "give a device a name, for good",
 	 DEVICE_HELP "\nA device with a section in the configuration has its name from there.\n",

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "ctl/client.h"
@@ -26,6 +27,7 @@ enum status {
 
 struct ctl {
 	const char *socket;
+	const char *host; /* another machine's daemon is meant; NULL: this one's */
 	bool json;
 	bool has_wait;
 	double wait_seconds;
@@ -103,11 +105,15 @@ enum status ctl_top(struct ctl *ctl);
 void ctl_look_at_terminal(struct ctl *ctl);
 enum status ctl_usage(const struct command *c);
 
+/* remote.c */
+enum status remote_run(const struct ctl *ctl, int argc, char *const *argv);
+
 /* problem.c */
 enum status ctl_call(struct ctl *ctl, const struct client_ask *ask,
 		     struct client_answer *ret_answer);
 void ctl_error(const char *kind, const char *format, ...) _printf_(2, 3);
 void ctl_try(const char *format, ...) _printf_(1, 2);
+void ctl_put_word(FILE *f, const char *word);
 void ctl_note(const char *format, ...) _printf_(1, 2);
 
 /* print.c */

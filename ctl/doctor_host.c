@@ -115,8 +115,7 @@ static void look_at_daemons(struct looking *l)
 		closedir(dir);
 	if (n > 1)
 		found(l, "wrong", NULL,
-		      "systemctl stop usbrouted, kill those that are left, systemctl start "
-		      "usbrouted",
+		      "systemctl stop usbrouted, kill those that are left, systemctl start usbrouted",
 		      "%u daemons run (pids %s), and take devices from each other", n, pids);
 	else if (n)
 		found(l, "good", NULL, NULL, "one daemon runs (pid %s)", pids);
@@ -141,9 +140,8 @@ static void look_at_rights(struct looking *l)
 		found(l, "good", NULL, NULL, "you may change everything");
 	else
 		found(l, "good", NULL, NULL,
-		      "you may look, and change what rules give you the right to; members of the "
-		      "group "
-		      "\"" CHANGERS_GROUP "\" may change everything");
+		      "you may look, and change what rules give you the right to; members of the group \"" CHANGERS_GROUP
+		      "\" may change everything");
 }
 
 /* ------------------------------------------------------------- programs that have a device */
@@ -225,6 +223,57 @@ static void look_at_programs(struct looking *l)
 	}
 }
 
+/* ------------------------------------------------------------- AppArmor */
+
+/* A line of the kernel's log: was a VM's socket denied to its virtual machine? */
+static bool denies(const char *line, const char *socket)
+{
+	char name[4096 + 16];
+
+	snprintf(name, sizeof(name), "name=\"%.4095s\"", socket);
+	return strstr(line, "apparmor=\"DENIED\"") && strstr(line, name);
+}
+
+/* Note which VMs a record of the log is about, in @denied, one a VM. */
+static void read_record(const json_t *vms, char *record, bool *denied)
+{
+	const json_t *vm;
+	char *save = NULL;
+	size_t i;
+
+	for (char *line = strtok_r(record, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		json_array_foreach(vms, i, vm)
+			denied[i] = denied[i] || denies(line, ctl_text(vm, "socket"));
+}
+
+/* A read of the log gives one record, and nothing where there are no more. Who may not read it is told nothing. */
+static void look_at_apparmor(struct looking *l)
+{
+	_cleanup_close_ int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_free_ bool *denied = calloc(json_array_size(l->vms) + 1, sizeof(*denied));
+	char record[8192];
+	const json_t *vm;
+	size_t i;
+	ssize_t n;
+
+	if (fd < 0 || !denied)
+		return;
+	/* EPIPE: older records were overwritten meanwhile. */
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		record[n < 0 ? 0 : n] = '\0';
+		read_record(l->vms, record, denied);
+	}
+	json_array_foreach(l->vms, i, vm) {
+		if (!denied[i] || json_is_true(json_object_get(vm, "connected")))
+			continue;
+		found(l, "wrong", ctl_text(vm, "name"),
+		      "add \"/run/usbrouted/*.sock rw,\" to "
+		      "/etc/apparmor.d/local/abstractions/libvirt-qemu, and start the VM again",
+		      "%s: AppArmor has kept its virtual machine from %s, as the kernel's log says",
+		      ctl_text(vm, "name"), ctl_text(vm, "socket"));
+	}
+}
+
 /* ------------------------------------------------------------- memory that is nearly taken */
 
 /* Who may not ask is told nothing of it. */
@@ -245,11 +294,8 @@ static void look_at_urb_memory(struct looking *l)
 
 		if (charged / 3 >= share / 4)
 			found(l, "warning", ctl_text(m, "vm"),
-			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: "
-			      "usbroutectl "
-			      "reload",
-			      "%s: its transfers take %lld of the %lld KiB that it may have of the "
-			      "kernel's memory for them",
+			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: usbroutectl reload",
+			      "%s: its transfers take %lld of the %lld KiB that it may have of the kernel's memory for them",
 			      ctl_text(m, "vm"), (long long)charged / 1024,
 			      (long long)share / 1024);
 	}
@@ -359,9 +405,9 @@ static const struct {
 	const char *name;
 	void (*look)(struct looking *l);
 } checks[] = {
-	{"daemons", look_at_daemons},  {"rights", look_at_rights},
-	{"program", look_at_programs}, {"urb-memory", look_at_urb_memory},
-	{"domain", look_at_domains},
+	{"daemons", look_at_daemons},	    {"rights", look_at_rights},
+	{"program", look_at_programs},	    {"apparmor", look_at_apparmor},
+	{"urb-memory", look_at_urb_memory}, {"domain", look_at_domains},
 };
 
 /**

@@ -73,10 +73,10 @@ static bool set_for(struct ctl *ctl, const char *text)
 		if (ctl->for_seconds >= 1 && ctl->for_seconds <= FOR_MAX)
 			return true;
 	}
-	ctl_error("usage",
-		  "--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; "
-		  "found \"%s\"",
-		  text);
+	ctl_error(
+		"usage",
+		"--for: expected how long, such as 90s, 10m, 8h or 2d, a second to a year; found \"%s\"",
+		text);
 	return false;
 }
 
@@ -116,8 +116,19 @@ static bool set_socket(struct ctl *ctl, const char *text)
 	return false;
 }
 
+/* ssh would take one that begins with a dash for an option. */
+static bool set_host(struct ctl *ctl, const char *text)
+{
+	ctl->host = text;
+	if (*text && *text != '-')
+		return true;
+	ctl_error("usage", "--host: expected a machine's name after it; found \"%s\"", text);
+	return false;
+}
+
 static const struct spec specs[] = {
 	{"json", NULL, 0, set_json},
+	{"host", "a machine's name", 0, set_host},
 	{"socket", "a path", 0, set_socket},
 	{"wait", "seconds", COMMAND_WAITS, set_wait},
 	{"no-wait", NULL, COMMAND_WAITS, set_no_wait},
@@ -178,8 +189,7 @@ enum status options_parse(struct ctl *ctl, int argc, char **argv)
 		ctl_error("usage", "%s", fault.text);
 		if (fault.unknown)
 			ctl_note(
-				"a word that begins with - and is no option comes after --, as in: "
-				"usbroutectl show -- -name");
+				"a word that begins with - and is no option comes after --, as in: usbroutectl show -- -name");
 	}
 	return ctl_usage(NULL);
 }

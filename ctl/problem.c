@@ -78,8 +78,12 @@ void ctl_note(const char *format, ...)
 		fprintf(stderr, "  %s\n", clean);
 }
 
-/* Append a word as a shell takes it. */
-static void put_word(FILE *f, const char *word)
+/**
+ * ctl_put_word() - append a blank and a word as a shell takes it
+ * @f:	where to
+ * @word:	the word
+ */
+void ctl_put_word(FILE *f, const char *word)
 {
 	static const char plain[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/=+,@%-";
@@ -106,9 +110,9 @@ static void try_words(const char *before, const char *command, const char *first
 		return;
 	fprintf(f, "%susbroutectl %s", before, command);
 	if (first)
-		put_word(f, first);
+		ctl_put_word(f, first);
 	if (second)
-		put_word(f, second);
+		ctl_put_word(f, second);
 	if (option)
 		fprintf(f, " %s", option);
 	fclose(f);
@@ -199,9 +203,9 @@ static void no_such_vm(struct ctl *ctl, const json_t *p)
 		return;
 	}
 	if (!strcmp(vm, "host")) {
-		ctl_error("not-found",
-			  "the host is no VM: `detach` gives a device back to it, `assign DEVICE "
-			  "host` for good");
+		ctl_error(
+			"not-found",
+			"the host is no VM: `detach` gives a device back to it, `assign DEVICE host` for good");
 		if (*device)
 			try_words("", "detach", device, NULL, NULL);
 		return;

@@ -208,10 +208,10 @@ static enum status refuse(const struct found *f)
 		return STATUS_BUSY;
 	}
 	if (f->held[0]) {
-		ctl_error("busy",
-			  "%s, which unmounting does not change; close that first (by cryptsetup "
-			  "close, vgchange -an or mdadm --stop)",
-			  f->held);
+		ctl_error(
+			"busy",
+			"%s, which unmounting does not change; close that first (by cryptsetup close, vgchange -an or mdadm --stop)",
+			f->held);
 		return STATUS_BUSY;
 	}
 	return STATUS_DONE;

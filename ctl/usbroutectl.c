@@ -39,7 +39,7 @@ static void print_help(void)
 
 	for (const struct command *c = ctl_commands; c->name; c++)
 		width = max_t(int, width, (int)strlen(c->name) + !!*c->args + words_len(c->args));
-	puts("usage: usbroutectl [--json] [--socket PATH] COMMAND\n"
+	puts("usage: usbroutectl [--json] [--host HOST] [--socket PATH] COMMAND\n"
 	     "\n"
 	     "Commands:");
 	for (const struct command *c = ctl_commands; c->name; c++) {
@@ -51,20 +51,20 @@ static void print_help(void)
 	puts("\n"
 	     "Options:\n"
 	     "  --json             print the daemon's reply as one line of JSON\n"
+	     "  --host HOST        of another machine's daemon, by ssh: usbroutectl there does it\n"
 	     "  --socket PATH      the daemon's control socket (" DEFAULT_SOCKET ")\n"
 	     "  --help             this text; `usbroutectl COMMAND --help` about one command\n"
 	     "  --version          print the version of usbroutectl\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 denied, 6 busy,\n"
-	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also "
-	     "with\n"
+	     "7 not within the wait, 8 no daemon, 9 found by doctor. Errors go to stderr, also with\n"
 	     "--json.");
 }
 
 static void print_command_help(const struct command *c)
 {
-	printf("usage: usbroutectl [--json] [--socket PATH] %s%s%s\n\n%c%s.\n", c->name,
-	       *c->args ? " " : "", c->args, c->help[0] - 'a' + 'A', c->help + 1);
+	printf("usage: usbroutectl [--json] [--host HOST] [--socket PATH] %s%s%s\n\n%c%s.\n",
+	       c->name, *c->args ? " " : "", c->args, c->help[0] - 'a' + 'A', c->help + 1);
 	if (*c->details)
 		printf("\n%s", c->details);
 }
@@ -127,8 +127,7 @@ static enum status check_words(const struct ctl *ctl, int n, char **words)
 		else
 			ctl_error(
 				"usage",
-				"%s: expected nothing more after \"%s\"; found \"%s\" (words with "
-				"blanks in them stand in quotes)",
+				"%s: expected nothing more after \"%s\"; found \"%s\" (words with blanks in them stand in quotes)",
 				c->name, words[words_max - 1], words[words_max]);
 		return ctl_usage(c);
 	}
@@ -204,8 +203,13 @@ static enum status no_command(const struct ctl *ctl)
 static enum status run(int argc, char **argv)
 {
 	struct ctl ctl = {.socket = DEFAULT_SOCKET};
-	enum status status = options_parse(&ctl, argc, argv);
+	/* What is no option is put behind the options. */
+	_cleanup_free_ char **typed = calloc((size_t)argc + 1, sizeof(*typed));
+	enum status status;
 
+	for (int i = 0; typed && i < argc; i++)
+		typed[i] = argv[i];
+	status = options_parse(&ctl, argc, argv);
 	if (status)
 		return status;
 	if (ctl.version) {
@@ -214,6 +218,8 @@ static enum status run(int argc, char **argv)
 	}
 	if (optind == argc)
 		return no_command(&ctl);
+	if (ctl.host && !ctl.help && typed)
+		return remote_run(&ctl, argc, typed);
 	ctl.command = command_find(argv[optind]);
 	if (!ctl.command) {
 		no_such_command(argv[optind]);

@@ -59,9 +59,9 @@ static int parse_options(struct wanted *w, int argc, char **argv)
 		.usage = "usage: usbrouted [--config FILE] [--user NAME] [--check | --release]\n"
 			 "\n"
 			 "Routes USB devices into virtual machines.\n",
-		.notes = "Devices are routed with usbroutectl(1); the configuration is described "
-			 "in\n"
-			 "usbrouted.conf(5).\n",
+		.notes =
+			"Devices are routed with usbroutectl(1); the configuration is described in\n"
+			"usbrouted.conf(5).\n",
 		.rows = rows,
 		.n = ARRAY_SIZE(rows),
 	};

@@ -130,17 +130,14 @@ static void end_late(const struct left *left)
 	uint64_t until_ns = loop_now() + KILL_SECONDS * 1000000000ull;
 
 	if (left->process < 0) {
-		log_err("%s: what listens at its process's socket does not end, and is no process "
-			"of "
-			"usbrouted's; it is left alone",
+		log_err("%s: what listens at its process's socket does not end, and is no process of usbrouted's; it is left alone",
 			left->name);
 		return;
 	}
 	log_warning("%s: its process does not end when it is told to, and is killed", left->name);
 	if (syscall(SYS_pidfd_send_signal, left->process, SIGKILL, NULL, 0) < 0 ||
 	    !wait_end(left, until_ns))
-		log_err("%s: its process can't be killed; its devices can't be given back: "
-			"try: pgrep -a vm:%.12s",
+		log_err("%s: its process can't be killed; its devices can't be given back: try: pgrep -a vm:%.12s",
 			left->name, left->name);
 }
 

@@ -33,9 +33,10 @@ int rights_find_user(struct sandbox_user *ret_user, const char *name)
 	int r = sandbox_user_find(ret_user, name ? name : RIGHTS_USER);
 
 	if (r == -ENOENT && !name) {
-		log_warning("there is no user \"" RIGHTS_USER "\": running as root, without "
-			    "capabilities; try: systemd-sysusers, or useradd --system "
-			    "--user-group " RIGHTS_USER ", and start it anew");
+		log_warning(
+			"there is no user \"" RIGHTS_USER
+			"\": running as root, without capabilities; try: systemd-sysusers, or useradd --system --user-group " RIGHTS_USER
+			", and start it anew");
 		*ret_user = (struct sandbox_user){0, 0};
 		return 0;
 	}
@@ -98,8 +99,7 @@ static int give_files(int folder, const char *path, const struct sandbox_user *u
 			r = give_file(folder, e->d_name, user);
 			continue;
 		}
-		log_err("%s: expected a folder of usbrouted's own; it has \"%s\" in it, and is not "
-			"given away",
+		log_err("%s: expected a folder of usbrouted's own; it has \"%s\" in it, and is not given away",
 			path, e->d_name);
 		r = -ENOTEMPTY;
 	}
@@ -118,8 +118,7 @@ static int give_folder(int folder, const char *path, const struct sandbox_user *
 	if (geteuid() != 0 || st.st_uid == user->uid)
 		return 0;
 	if (st.st_uid != 0) {
-		log_err("%s: expected a folder of root or of user %u; found one of user %u; try: "
-			"chown -R %u:%u %s",
+		log_err("%s: expected a folder of root or of user %u; found one of user %u; try: chown -R %u:%u %s",
 			path, user->uid, st.st_uid, user->uid, user->gid, path);
 		return -EPERM;
 	}
@@ -175,9 +174,10 @@ static void check_readable(const char *config_file)
 	const char *file = config_file ? config_file : USBROUTED_CONFIG;
 
 	if (access(file, R_OK) < 0 && errno == EACCES)
-		log_warning("%s: a reload can't read it as the user that usbrouted has become; "
-			    "try: chgrp " RIGHTS_USER " %s && chmod g+r %s",
-			    file, file, file);
+		log_warning(
+			"%s: a reload can't read it as the user that usbrouted has become; try: chgrp " RIGHTS_USER
+			" %s && chmod g+r %s",
+			file, file, file);
 }
 
 /**

@@ -505,9 +505,9 @@ static void on_lost(void *ctx, const char *why)
 		log_err("control is gone before there was anything to do: %s", why);
 		c->done = true;
 	} else if (!c->ending) {
-		log_notice("%s: control has gone (%s); the guest keeps what it has, until the next "
-			   "one comes",
-			   c->guest->cfg.name, why);
+		log_notice(
+			"%s: control has gone (%s); the guest keeps what it has, until the next one comes",
+			c->guest->cfg.name, why);
 	}
 }
 

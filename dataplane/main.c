@@ -97,10 +97,10 @@ static int run(int argc, char **argv)
 		.program = "usbrouted-vm",
 		.version = USBROUTED_VERSION,
 		.begins = "usbrouted-vm",
-		.usage = "usage: usbrouted-vm NAME\n"
-			 "\n"
-			 "The process of one virtual machine, NAME. usbrouted starts it; nothing "
-			 "else can.\n",
+		.usage =
+			"usage: usbrouted-vm NAME\n"
+			"\n"
+			"The process of one virtual machine, NAME. usbrouted starts it; nothing else can.\n",
 		.word = "NAME",
 		.ret_word = &vm,
 	};

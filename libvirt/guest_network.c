@@ -72,10 +72,10 @@ int guest_network_find(struct guest_agent *agent, const char *mac,
 			found = name;
 	}
 	if (!found)
-		return guest_agent_fail(agent, -ENODEV,
-					"the guest has usbrouted's address itself, and its agent "
-					"knows no interface with the card's MAC %s",
-					mac);
+		return guest_agent_fail(
+			agent, -ENODEV,
+			"the guest has usbrouted's address itself, and its agent knows no interface with the card's MAC %s",
+			mac);
 	strcpy(ret_name, found);
 	return 0;
 }

@@ -36,16 +36,10 @@ static int run(int argc, char **argv)
 		.begins = "error[usage]",
 		.usage =
 			"usage: usbrouted-libvirt [--connect URI] [--daemon PATH]\n"
-			"       usbrouted-libvirt [--connect URI] --add DOMAIN --socket PATH "
-			"[--mac MAC] "
-			"[--apply]\n"
+			"       usbrouted-libvirt [--connect URI] --add DOMAIN --socket PATH [--mac MAC] [--apply]\n"
 			"\n"
-			"The first form is the helper of usbrouted: it tells the daemon of "
-			"libvirt's "
-			"domains, and\n"
-			"runs usbip in them for it, by QEMU's guest agent. The second puts shared "
-			"memory "
-			"and the\n"
+			"The first form is the helper of usbrouted: it tells the daemon of libvirt's domains, and\n"
+			"runs usbip in them for it, by QEMU's guest agent. The second puts shared memory and the\n"
 			"card into a domain; `usbroutectl vm add` calls it with the right words.\n",
 		.rows = rows,
 		.n = ARRAY_SIZE(rows),

@@ -136,13 +136,13 @@ static const struct {
 	bool (*item)(const struct rule_parser *p, char *item); /* may change its spelling */
 	const char *expected;
 } kinds[RULE_LISTS] = {
-	[RULE_ID] = {"id", item_id,
-		     "id=VVVV:PPPP, four hexadecimal digits each, such as id=046d:c31c, or "
-		     "id=046d:*"},
+	[RULE_ID] =
+		{"id", item_id,
+		 "id=VVVV:PPPP, four hexadecimal digits each, such as id=046d:c31c, or id=046d:*"},
 	[RULE_SERIAL] = {"serial", item_text, "a serial number after serial="},
-	[RULE_PORT] = {"port", item_port,
-		       "port=BUS-PORT, such as port=1-1.2, or port=CONTROLLER/usb2:PORT as "
-		       "`usbroutectl show` prints it, or a pattern such as port=1-1.*"},
+	[RULE_PORT] =
+		{"port", item_port,
+		 "port=BUS-PORT, such as port=1-1.2, or port=CONTROLLER/usb2:PORT as `usbroutectl show` prints it, or a pattern such as port=1-1.*"},
 	[RULE_CLASS] = {"class", item_class,
 			"class= with some of" USB_CLASS_NAMES ", separated by |"},
 	[RULE_PRODUCT] = {"product", item_text, "a product's name after product="},
@@ -195,8 +195,8 @@ static int add_vm(struct rule_parser *p, const char *name, size_t len)
 	if (len == strlen("host") && !memcmp(name, "host", len))
 		return refuse(p, "names of VMs after to; the host may have every device");
 	if (!len)
-		return refuse(p, "names of VMs separated by commas without blanks, such as "
-				 "to vm1,vm2");
+		return refuse(
+			p, "names of VMs separated by commas without blanks, such as to vm1,vm2");
 	r = list_add(vms, name, len);
 	if (r < 0)
 		return r;
@@ -204,8 +204,9 @@ static int add_vm(struct rule_parser *p, const char *name, size_t len)
 	if (!strcmp(name, "all") || !strcmp(name, "none"))
 		return refuse(p, "all or none alone, or names of VMs");
 	if (!name_valid(name) || !p->names->is_vm(p->names->ctx, name))
-		return refuse(p, "all, none, or names of VMs that have a section "
-				 "[vm NAME] after to, such as to vm1,vm2");
+		return refuse(
+			p,
+			"all, none, or names of VMs that have a section [vm NAME] after to, such as to vm1,vm2");
 	for (size_t i = 0; i + 1 < vms->n; i++)
 		if (!strcmp(vms->items[i], name))
 			return refuse(p, "each VM once after to");
@@ -306,8 +307,9 @@ static int set_option(struct rule_parser *p, const char *key, size_t len, const 
 			p->stage = STAGE_OPTIONS;
 			return options[i].set(p, value);
 		}
-	return refuse(p, "one of id= serial= port= class= product= alias= in=, `to`, or one of "
-			 "attach= join= user= group=");
+	return refuse(
+		p,
+		"one of id= serial= port= class= product= alias= in=, `to`, or one of attach= join= user= group=");
 }
 
 static int set_word(struct rule_parser *p)
@@ -341,17 +343,17 @@ static int check_rule(struct rule_parser *p)
 	if (p->stage == STAGE_VMS)
 		return refuse(p, "all, none, or names of VMs after to");
 	if (!p->has_matcher)
-		return refuse(p, "words that match the device, such as class=hid, or * for every "
-				 "device");
+		return refuse(
+			p, "words that match the device, such as class=hid, or * for every device");
 	if (rule->deny && (rule->attach || *rule->join))
 		return refuse(p, "attach= and join= in an allow only");
 	if (rights && (rule->attach || *rule->join))
-		return refuse(p,
-			      "a rule of its own for attach= and join=; one with user= or group= "
-			      "says who may route");
+		return refuse(
+			p,
+			"a rule of its own for attach= and join=; one with user= or group= says who may route");
 	if (rule->to == RULE_TO_NONE && (rule->deny || rights))
-		return refuse(p, "VMs or all after to; none is for an allow without user= and "
-				 "group=");
+		return refuse(p,
+			      "VMs or all after to; none is for an allow without user= and group=");
 	if (rule->attach == RULE_ATTACH_AUTO && rule->to != RULE_TO_LISTED)
 		return refuse(p, "the name of a VM after to, for attach=auto");
 	return 0;

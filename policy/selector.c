@@ -54,9 +54,9 @@ static int add_product(struct selector *s, const char *value, const char **ret_e
 
 static int add_port(struct selector *s, const char *value, const char **ret_expected)
 {
-	*ret_expected = s->port ? "port= only once"
-				: "port=BUS-PORT, such as port=1-1.2, or "
-				  "port=CONTROLLER/usb2:PORT as `usbroutectl show` prints it";
+	*ret_expected =
+		s->port ? "port= only once"
+			: "port=BUS-PORT, such as port=1-1.2, or port=CONTROLLER/usb2:PORT as `usbroutectl show` prints it";
 	if (s->port || (!name_is_busid(value) && !name_is_stable_port(value)))
 		return -EINVAL;
 	return store(&s->port, value);

@@ -60,9 +60,7 @@ void virt_snippet_network(FILE *f, const char *network)
 	fprintf(f,
 		"\n"
 		"<!--\n"
-		"  A card on the network %s, for a guest that is to have one there: beside the "
-		"first "
-		"one.\n"
+		"  A card on the network %s, for a guest that is to have one there: beside the first one.\n"
 		"-->\n",
 		network);
 }
@@ -78,22 +76,18 @@ void virt_snippet_both(FILE *f, const char *vm, const char *socket, const char *
 {
 	fprintf(f,
 		"<!--\n"
-		"  The two parts of a libvirt domain that make it the VM %s of usbrouted. "
-		"`usbroutectl vm add`\n"
+		"  The two parts of a libvirt domain that make it the VM %s of usbrouted. `usbroutectl vm add`\n"
 		"  puts them into a domain; by hand: `virsh edit DOMAIN`.\n"
 		"\n"
-		"  The guest's memory must be shared, because usbrouted reads and writes the "
-		"card's rings in\n"
+		"  The guest's memory must be shared, because usbrouted reads and writes the card's rings in\n"
 		"  it. This goes directly below <domain>:\n"
 		"-->\n",
 		vm);
 	fputs(VIRT_SNIPPET_MEMORY, f);
 	fputs("\n"
 	      "<!--\n"
-	      "  The card. usbrouted listens and QEMU connects, so the domain starts only while "
-	      "usbrouted\n"
-	      "  runs; after that its card comes back by itself when usbrouted was restarted. This "
-	      "goes\n"
+	      "  The card. usbrouted listens and QEMU connects, so the domain starts only while usbrouted\n"
+	      "  runs; after that its card comes back by itself when usbrouted was restarted. This goes\n"
 	      "  below <devices>:\n"
 	      "-->\n",
 	      f);

@@ -208,10 +208,10 @@ int usb_descriptor_read(const void *data, size_t len, int configuration,
 	if (configuration != USB_NO_CONFIGURATION) {
 		r = usb_descriptors_index(&d, configuration);
 		if (r < 0)
-			return fault(ret_fault,
-				     "configuration %d is active, and none of the %u that its "
-				     "descriptors hold has that number",
-				     configuration, d.n);
+			return fault(
+				ret_fault,
+				"configuration %d is active, and none of the %u that its descriptors hold has that number",
+				configuration, d.n);
 		/* What is beyond could be of any class, and is not to be guessed at. */
 		if (r && (unsigned)r + 1 == d.n && len >= USB_DESCRIPTORS_MAX)
 			return fault(ret_fault,

@@ -119,8 +119,7 @@ static void report_faults(struct net_port *port)
 		port->reported[i] = true;
 		log_limited(
 			&port->ring_limit, LOG_LEVEL_WARNING,
-			"%s: the guest's %s ring is broken: %s (index %u, address 0x%llx, length "
-			"%u, flags 0x%x); its card is down until the guest sets it up anew",
+			"%s: the guest's %s ring is broken: %s (index %u, address 0x%llx, length %u, flags 0x%x); its card is down until the guest sets it up anew",
 			port->name, i == VIRTIO_NET_RX ? "RX" : "TX", f.what, f.index,
 			(unsigned long long)f.addr, f.len, f.flags);
 	}
@@ -157,9 +156,7 @@ static void tell_unusable(struct net_port *port)
 		why = "its rings are not in the memory that it shares";
 	else if (ring[0].kick >= 0 && ring[0].placed && port->dev.features &&
 		 !vu_device_has(&port->dev, VIRTIO_F_VERSION_1))
-		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, "
-		      "or give the card disable-legacy=on (virtio over MMIO: QEMU takes -global "
-		      "virtio-mmio.force-legacy=false)";
+		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, or give the card disable-legacy=on (virtio over MMIO: QEMU takes -global virtio-mmio.force-legacy=false)";
 	if (!why)
 		return;
 	port->told_unusable = true;
@@ -341,10 +338,10 @@ int net_port_link(struct net_port *port, unsigned number, unsigned side, int mem
 		r = net_peers_open(&port->peers, number, fd, side, mine, theirs);
 	if (r < 0) {
 		waker_leave(port, number);
-		log_limited(&port->link_limit, LOG_LEVEL_WARNING,
-			    "%s: a link to another guest can't be had: %s; their cards do not "
-			    "reach each other",
-			    port->name, errno_text(r));
+		log_limited(
+			&port->link_limit, LOG_LEVEL_WARNING,
+			"%s: a link to another guest can't be had: %s; their cards do not reach each other",
+			port->name, errno_text(r));
 		return r;
 	}
 	take_fd(&theirs);
@@ -381,10 +378,10 @@ void net_port_link_broken(struct net_port *port, unsigned number)
 		return;
 	end->reported = true;
 	inet_ntop(AF_INET, &port->peers.peer[number].address, dotted, sizeof(dotted));
-	log_limited(&port->link_limit, LOG_LEVEL_WARNING,
-		    "%s: its link to the guest %s is broken: %s; the two do not reach each other "
-		    "until one of the two VMs is started anew",
-		    port->name, dotted, end->link.fault);
+	log_limited(
+		&port->link_limit, LOG_LEVEL_WARNING,
+		"%s: its link to the guest %s is broken: %s; the two do not reach each other until one of the two VMs is started anew",
+		port->name, dotted, end->link.fault);
 }
 
 /**
@@ -445,18 +442,18 @@ int net_port_message(struct net_port *port)
 			return NET_PORT_CLOSED;
 		if (r < 0) {
 			if (port->dev.refused)
-				log_limited(&port->limit, LOG_LEVEL_WARNING,
-					    "%s: connection closed: vhost-user message %s (%u) "
-					    "refused: %s",
-					    port->name, vu_device_request_name(port->dev.request),
-					    port->dev.request, port->dev.refused);
+				log_limited(
+					&port->limit, LOG_LEVEL_WARNING,
+					"%s: connection closed: vhost-user message %s (%u) refused: %s",
+					port->name, vu_device_request_name(port->dev.request),
+					port->dev.request, port->dev.refused);
 			return r;
 		}
 	}
-	log_limited(&port->limit, LOG_LEVEL_WARNING,
-		    "%s: connection closed: more vhost-user messages at once than any front-end "
-		    "sends",
-		    port->name);
+	log_limited(
+		&port->limit, LOG_LEVEL_WARNING,
+		"%s: connection closed: more vhost-user messages at once than any front-end sends",
+		port->name);
 	return -EOVERFLOW;
 }
 

@@ -44,10 +44,10 @@ static void say_use(const struct disk_tree *tree, const struct disk_node *disk, 
 	if (disk_uses(tree, mountinfo, swaps, take_first, &first))
 		snprintf(text, size, "in use on the host: %s", first.text);
 	else
-		snprintf(text, size,
-			 "in use on the host: %s has been claimed by a program, or in another "
-			 "namespace",
-			 disk->name);
+		snprintf(
+			text, size,
+			"in use on the host: %s has been claimed by a program, or in another namespace",
+			disk->name);
 	if (mountinfo)
 		fclose(mountinfo);
 	if (swaps)

@@ -47,8 +47,7 @@ static int open_program(void)
 
 	if (n < 0) {
 		r = -errno;
-		log_err("the folder of usbrouted can't be found by /proc/self/exe: %s; is /proc "
-			"mounted?",
+		log_err("the folder of usbrouted can't be found by /proc/self/exe: %s; is /proc mounted?",
 			errno_text(r));
 		return r;
 	}
@@ -61,9 +60,7 @@ static int open_program(void)
 	else if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
 		r = -EACCES;
 	if (r < 0) {
-		log_err("%s, the program of each VM's process, can't be run: %s; install usbrouted "
-			"whole, "
-			"with this program beside it",
+		log_err("%s, the program of each VM's process, can't be run: %s; install usbrouted whole, with this program beside it",
 			path, errno_text(r));
 		return r;
 	}
@@ -202,8 +199,9 @@ static void choose_user(struct starter_process *s)
 	if (geteuid() != 0)
 		return;
 	if (!starter_vm_user(&s->user))
-		log_warning("there is no user \"" VM_USER "\": the VMs' processes are user 65534; "
-			    "try: systemd-sysusers, or useradd --system " VM_USER);
+		log_warning(
+			"there is no user \"" VM_USER
+			"\": the VMs' processes are user 65534; try: systemd-sysusers, or useradd --system " VM_USER);
 }
 
 /*

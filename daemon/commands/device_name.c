@@ -50,10 +50,10 @@ int device_give_name(struct commands *commands, struct device *device, bool by_p
 	if (name && name_is_taken(device, name, error, size))
 		return NAME_TAKEN;
 	if (!name && device_bears_section(device)) {
-		snprintf(error, size,
-			 "the configuration calls it %s, and no command takes that name away: "
-			 "[device %s]",
-			 facts.alias, facts.alias);
+		snprintf(
+			error, size,
+			"the configuration calls it %s, and no command takes that name away: [device %s]",
+			facts.alias, facts.alias);
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");
@@ -99,10 +99,10 @@ int device_forget_name(struct commands *commands, const char *name, char *error,
 	int r;
 
 	if (!wish_find_target(&commands->books->now.list[WISHES_NAMES], name)) {
-		snprintf(error, size,
-			 "the configuration has that name, and no command takes it away: "
-			 "[device %s]",
-			 name);
+		snprintf(
+			error, size,
+			"the configuration has that name, and no command takes it away: [device %s]",
+			name);
 		return NAME_TAKEN;
 	}
 	snprintf(error, size, "out of memory");

@@ -36,10 +36,10 @@ static void compare(struct config_errors *errors, const char *file, const struct
 				  "%s: [network] address: expected no change; it needs a restart",
 				  file);
 	if (old->isolate != new->isolate)
-		config_errors_add(errors,
-				  "%s: [network] isolate: expected %s, as it is now; a "
-				  "change needs a restart",
-				  file, old->isolate ? "yes" : "no");
+		config_errors_add(
+			errors,
+			"%s: [network] isolate: expected %s, as it is now; a change needs a restart",
+			file, old->isolate ? "yes" : "no");
 }
 
 /**

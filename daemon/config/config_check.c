@@ -28,8 +28,7 @@ static void check_vm_address(struct config_parser *p, const struct config_vm *vm
 	else if ((a & mask) != (own & mask) || !(a & ~mask) || (a & ~mask) == ~mask)
 		config_complain_at(
 			p, vm->address_line, section, "address",
-			"an address of a guest in %s/%u, the subnet of [network] address; found "
-			"%s",
+			"an address of a guest in %s/%u, the subnet of [network] address; found %s",
 			subnet, p->config->prefix, text);
 }
 
@@ -180,8 +179,7 @@ static void check_runtime_directory(struct config_parser *p)
 	if (p->runtime_line && strlen(p->config->runtime_directory) + 1 + longest > room)
 		config_complain_at(
 			p, p->runtime_line, "daemon", "runtime-directory",
-			"a path of at most %zu bytes, so that the names of the VMs' sockets fit; "
-			"found %zu",
+			"a path of at most %zu bytes, so that the names of the VMs' sockets fit; found %zu",
 			room - 1 - longest, strlen(p->config->runtime_directory));
 }
 

@@ -143,8 +143,7 @@ static bool begin_named(struct config_parser *p, unsigned s, const char *name)
 			p, NULL, "a %s's name of 1 to 31 of A-Z a-z 0-9 _ -, %s", named[s].what,
 			named[s].valid == name_valid
 				? "and none of host next prev all none control"
-				: "none of host next prev all none control, and not the form "
-				  "of a port such as 1-1");
+				: "none of host next prev all none control, and not the form of a port such as 1-1");
 		return false;
 	}
 	if (other) {

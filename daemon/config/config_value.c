@@ -121,11 +121,10 @@ void config_set_network_address(struct config_parser *p, const struct config_lin
 	if (parse_network_address(l->words, &p->config->address, &p->config->prefix))
 		return;
 	p->address_refused = true;
-	config_complain(p, l->key,
-			"the daemon's IPv4 address in its subnet with a prefix length from 8 to "
-			"30, such as "
-			"10.77.0.1/24; found \"%s\"",
-			config_found(buf, l->words));
+	config_complain(
+		p, l->key,
+		"the daemon's IPv4 address in its subnet with a prefix length from 8 to 30, such as 10.77.0.1/24; found \"%s\"",
+		config_found(buf, l->words));
 }
 
 static void set_bool(struct config_parser *p, const struct config_line *l, bool *slot)
@@ -178,10 +177,10 @@ void config_set_uplink(struct config_parser *p, const struct config_line *l)
 	    interface_valid(l->words + sizeof(kind) - 1))
 		strcpy(p->network->tap, l->words + sizeof(kind) - 1);
 	else
-		config_complain(p, l->key,
-				"an existing tap of the host, such as tap:tap-lan, or none; found "
-				"\"%s\"",
-				config_found(buf, l->words));
+		config_complain(
+			p, l->key,
+			"an existing tap of the host, such as tap:tap-lan, or none; found \"%s\"",
+			config_found(buf, l->words));
 }
 
 /* Return: whether @word is two names of VMs with a colon between them. */
@@ -218,10 +217,10 @@ void config_set_talk(struct config_parser *p, const struct config_line *l)
 	}
 	for (size_t i = 0; i < l->n_words; i++, word = config_line_next_word(word)) {
 		if (!parse_talk(word, &c->talks[c->n_talks])) {
-			config_complain(p, l->key,
-					"pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found "
-					"\"%s\"",
-					config_found(buf, word));
+			config_complain(
+				p, l->key,
+				"pairs of VMs, such as talk = vm1:vm2 vm2:vm3; found \"%s\"",
+				config_found(buf, word));
 			return;
 		}
 		c->n_talks++;
@@ -280,8 +279,7 @@ void config_set_vm_mac(struct config_parser *p, const struct config_line *l)
 	if (!memcmp(p->vm->mac, own_card, sizeof(own_card))) {
 		config_complain(
 			p, l->key,
-			"a MAC address of its own, such as 52:54:00:77:00:0b; found that of "
-			"usbrouted's card");
+			"a MAC address of its own, such as 52:54:00:77:00:0b; found that of usbrouted's card");
 		return;
 	}
 	p->vm->has_mac = true;
@@ -358,10 +356,10 @@ void config_set_domain(struct config_parser *p, const struct config_line *l)
 	if (n && n <= CONFIG_DOMAIN_MAX && !strchr(name, '/'))
 		set_text(p, &p->vm->domain, name);
 	else
-		config_complain(p, l->key,
-				"the name of a libvirt domain, at most %u bytes without /; found "
-				"\"%s\"",
-				CONFIG_DOMAIN_MAX, config_found(buf, name));
+		config_complain(
+			p, l->key,
+			"the name of a libvirt domain, at most %u bytes without /; found \"%s\"",
+			CONFIG_DOMAIN_MAX, config_found(buf, name));
 }
 
 void config_set_members(struct config_parser *p, const struct config_line *l)
@@ -381,10 +379,10 @@ void config_set_members(struct config_parser *p, const struct config_line *l)
 	}
 	for (size_t i = 0; i < l->n_words; i++, word = config_line_next_word(word)) {
 		if (!name_valid_alias(word)) {
-			config_complain(p, l->key,
-					"names of devices, such as devices = keyboard mouse; found "
-					"\"%s\"",
-					config_found(buf, word));
+			config_complain(
+				p, l->key,
+				"names of devices, such as devices = keyboard mouse; found \"%s\"",
+				config_found(buf, word));
 			return;
 		}
 		for (size_t k = 0; k < g->n_devices; k++)

@@ -63,9 +63,9 @@ static uint32_t look_up(void *ctx _unused_, const struct rule *rule, bool group,
 		return pw->pw_uid;
 	if (gr)
 		return gr->gr_gid;
-	log_warning("%s:%u: there is no %s \"%s\"; the rule gives nobody of that name a right "
-		    "before the next reload",
-		    rule->file, rule->line, group ? "group" : "user", name);
+	log_warning(
+		"%s:%u: there is no %s \"%s\"; the rule gives nobody of that name a right before the next reload",
+		rule->file, rule->line, group ? "group" : "user", name);
 	return RULE_ID_UNKNOWN;
 }
 

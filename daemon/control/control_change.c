@@ -283,10 +283,10 @@ bool control_may_route(struct control_caller *caller, const struct route_subject
 		return true;
 	log_limited(control_log_limit(caller), LOG_LEVEL_NOTICE, "%s may not do that%s%s",
 		    control_who(caller), *by ? ": " : "", by);
-	snprintf(text, sizeof(text),
-		 "your user: only root, members of the group \"usbrouted\" and those whom a rule "
-		 "names may%s%s",
-		 *by ? "; " : "", by);
+	snprintf(
+		text, sizeof(text),
+		"your user: only root, members of the group \"usbrouted\" and those whom a rule names may%s%s",
+		*by ? "; " : "", by);
 	control_error(caller, "Denied", json_pack("{s:o}", "by", json_text(text)));
 	return false;
 }

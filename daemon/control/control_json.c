@@ -190,8 +190,7 @@ json_t *json_device(const struct device *d)
 	snprintf(id, sizeof(id), "%04x:%04x", d->id_vendor, d->id_product);
 	state = route_shown(d, reason, sizeof(reason));
 	device = json_pack(
-		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:b, s:s, s:s, s:o, s:s, "
-		"s:s, s:o}",
+		"{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:b, s:s, s:s, s:o, s:s, s:s, s:o}",
 		"alias", json_text(device_alias(d)), "id", id, "serial",
 		json_device_text(d->serial), "port", d->busid, "stable_port", d->stable_port,
 		"busid", d->busid, "manufacturer", json_device_text(d->manufacturer), "product",
@@ -213,15 +212,14 @@ static json_t *json_unplugged(const char *alias, const char *id, json_t *groups,
 			      const struct route_want *want, const char *reason,
 			      const char *wish_on)
 {
-	return json_pack("{s:o, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, "
-			 "s:s, s:n, s:s, s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
-			 "alias", json_text(alias), "id", id, "serial", "port", "", "stable_port",
-			 "", "busid", "", "manufacturer", "product", "speed", "full", "classes",
-			 "classes_by", "groups", groups, "reserved", 0, "wanted", want->target,
-			 "wanted_by", wanted_by_name(want->by), "rule", "actual", "host", "state",
-			 device_state_name(DEVICE_PENDING), "reason", json_text(reason),
-			 "seconds_left", "until_unplug", 0, "named_by", "unnamed_because",
-			 "wish_on", json_text(wish_on));
+	return json_pack(
+		"{s:o, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, s:s, s:n, s:s, s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
+		"alias", json_text(alias), "id", id, "serial", "port", "", "stable_port", "",
+		"busid", "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
+		"groups", groups, "reserved", 0, "wanted", want->target, "wanted_by",
+		wanted_by_name(want->by), "rule", "actual", "host", "state",
+		device_state_name(DEVICE_PENDING), "reason", json_text(reason), "seconds_left",
+		"until_unplug", 0, "named_by", "unnamed_because", "wish_on", json_text(wish_on));
 }
 
 /**

@@ -135,10 +135,10 @@ static void answer_at_once(struct control_caller *caller, const char *key, const
 		control_reply(caller, reply);
 		return;
 	}
-	snprintf(reason, sizeof(reason),
-		 "%zu %s do not fit in one message of 64 KiB: call with \"more\": true, and each "
-		 "comes in a reply of its own",
-		 json_array_size(list), what);
+	snprintf(
+		reason, sizeof(reason),
+		"%zu %s do not fit in one message of 64 KiB: call with \"more\": true, and each comes in a reply of its own",
+		json_array_size(list), what);
 	json_decref(reply);
 	control_error(caller, "Failed", json_pack("{s:s}", "reason", reason));
 }

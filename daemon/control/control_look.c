@@ -66,9 +66,7 @@ static void warn_of_lost_names(const struct control_rooms *rooms, struct warning
 				     w->name, lists[i].what, w->target, why);
 			else
 				warn(warnings,
-				     "%s %s %s, but no [device] section and no `usbroutectl "
-				     "alias` gives any device that name; usbroutectl unassign %s "
-				     "forgets it",
+				     "%s %s %s, but no [device] section and no `usbroutectl alias` gives any device that name; usbroutectl unassign %s forgets it",
 				     w->name, lists[i].what, w->target, w->name);
 		}
 }

@@ -81,8 +81,8 @@ void control_invalid_device(struct control_caller *caller, const char *text, con
 	}
 	/* A selector's reader knows of no names. */
 	if (!strchr(text, '='))
-		expected = "an alias, a group, an id such as 046d:c31c, or one of serial= port= "
-			   "class= product=";
+		expected =
+			"an alias, a group, an id such as 046d:c31c, or one of serial= port= class= product=";
 	control_error(caller, "InvalidParameter",
 		      json_pack("{s:s, s:o, s:o}", "parameter", "device", "expected",
 				json_text(expected), "near",

@@ -100,15 +100,12 @@ static void look_at_socket_group(struct doctor *d)
 		found(d, GOOD, NULL, NULL, "the group \"%s\" may open the VMs' sockets", group);
 		return;
 	}
-	snprintf(mend, sizeof(mend),
-		 "groupadd --system %s, or name QEMU's group by socket-group; then: systemctl "
-		 "restart "
-		 "usbrouted",
-		 group);
+	snprintf(
+		mend, sizeof(mend),
+		"groupadd --system %s, or name QEMU's group by socket-group; then: systemctl restart usbrouted",
+		group);
 	found(d, WRONG, NULL, mend,
-	      "there is no group \"%s\" ([daemon] socket-group), so that only root may open the "
-	      "VMs' "
-	      "sockets",
+	      "there is no group \"%s\" ([daemon] socket-group), so that only root may open the VMs' sockets",
 	      group);
 }
 
@@ -135,11 +132,10 @@ static void look_at_usb_memory(struct doctor *d)
 		      limit ? "" : " (no limit)");
 		return;
 	}
-	snprintf(mend, sizeof(mend),
-		 "echo %u > /sys/module/usbcore/parameters/usbfs_memory_mb, then: usbroutectl "
-		 "reload; for "
-		 "good: usbcore.usbfs_memory_mb=%u on the kernel's command line",
-		 wanted, wanted);
+	snprintf(
+		mend, sizeof(mend),
+		"echo %u > /sys/module/usbcore/parameters/usbfs_memory_mb, then: usbroutectl reload; for good: usbcore.usbfs_memory_mb=%u on the kernel's command line",
+		wanted, wanted);
 	found(d, WARNING, NULL, mend, "usbfs_memory_mb is %u, which is little %s", limit, why);
 }
 
@@ -157,9 +153,7 @@ static void look_at_flapping(struct doctor *d)
 		if (n < PORT_FLAPS_MANY || told)
 			continue;
 		found(d, WARNING, port,
-		      "try another cable and another port, and a hub with a power supply of its "
-		      "own; "
-		      "dmesg says what the kernel saw",
+		      "try another cable and another port, and a hub with a power supply of its own; dmesg says what the kernel saw",
 		      "port %s: its device was unplugged %u times within %u minutes", port, n,
 		      PORT_FLAPS_SECONDS / 60);
 	}
@@ -238,13 +232,8 @@ static void look_at_memory(struct doctor *d, struct vm *vm)
 	if (vm->connected || !has_front_end(vm))
 		return;
 	found(d, WARNING, vm->name,
-	      "give it shared memory: <memoryBacking><source type='memfd'/><access "
-	      "mode='shared'/></memoryBacking>, or -object memory-backend-memfd,share=on,…; "
-	      "usbroutectl vm "
-	      "add DOMAIN --apply does the first",
-	      "%s: its virtual machine is connected, and its card has not come up: its memory is "
-	      "not "
-	      "shared, or its guest has not started the card's driver yet",
+	      "give it shared memory: <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>, or -object memory-backend-memfd,share=on,…; usbroutectl vm add DOMAIN --apply does the first",
+	      "%s: its virtual machine is connected, and its card has not come up: its memory is not shared, or its guest has not started the card's driver yet",
 	      vm->name);
 }
 
@@ -256,13 +245,11 @@ static void look_at_agent(struct doctor *d, struct vm *vm)
 	if (!vm->connected)
 		return;
 	if (!version) {
-		snprintf(mend, sizeof(mend),
-			 "install usbroute-agent in the guest, or qemu-guest-agent there and "
-			 "usbrouted-libvirt here");
+		snprintf(
+			mend, sizeof(mend),
+			"install usbroute-agent in the guest, or qemu-guest-agent there and usbrouted-libvirt here");
 		found(d, WARNING, vm->name, mend,
-		      "%s: no agent is in its guest, or none gets through: each device has to be "
-		      "imported "
-		      "there by hand",
+		      "%s: no agent is in its guest, or none gets through: each device has to be imported there by hand",
 		      vm->name);
 	} else if (*version >= '0' && *version <= '9' &&
 		   strverscmp(version, USBROUTED_VERSION) < 0) {
@@ -283,11 +270,8 @@ static void look_at_vhci(struct doctor *d, struct vm *vm)
 		return;
 	if (!ports.high && ports.super <= 0)
 		found(d, WRONG, vm->name,
-		      "in the guest: modprobe vhci-hcd; `usbip port` there shows what takes its "
-		      "ports",
-		      "%s: its guest has no free port: vhci-hcd is not loaded there, or all its "
-		      "ports are "
-		      "taken",
+		      "in the guest: modprobe vhci-hcd; `usbip port` there shows what takes its ports",
+		      "%s: its guest has no free port: vhci-hcd is not loaded there, or all its ports are taken",
 		      vm->name);
 	else if (!ports.high || !ports.super)
 		found(d, WARNING, vm->name, "in the guest: `usbip port` shows what takes its ports",
@@ -305,9 +289,7 @@ static void look_at_mac(struct doctor *d, struct vm *vm)
 
 	if (vm->has_foreign && vm_card_warning(vm, 0, text, sizeof(text)))
 		found(d, WRONG, vm->name,
-		      "give each card an address of its own, and the same in [vm] mac = as in the "
-		      "VM's "
-		      "definition",
+		      "give each card an address of its own, and the same in [vm] mac = as in the VM's definition",
 		      "%s", text);
 }
 
@@ -329,9 +311,7 @@ static void look_at_import(struct doctor *d, struct vm *vm)
 
 		if (r.at == vm && r.exported && !r.session && *r.guest_text)
 			found(d, WRONG, vm->name,
-			      "what its guest lets out to the address of usbrouted, TCP ports 3240 "
-			      "and "
-			      "3241: a firewall there must allow both",
+			      "what its guest lets out to the address of usbrouted, TCP ports 3240 and 3241: a firewall there must allow both",
 			      "%s: it is offered to %s, which can't get it: %s", device->tag,
 			      vm->name, r.guest_text);
 	}
@@ -380,10 +360,10 @@ static void look_at_autosuspend(struct doctor *d, const struct device *device)
 	read_attribute(device, "power/control", control);
 	if (strcmp(control, "auto") != 0)
 		return;
-	snprintf(mend, sizeof(mend),
-		 "echo on > /sys/bus/usb/devices/%s/power/control; for good: 70-usbrouted.rules in "
-		 "/lib/udev/rules.d",
-		 device->busid);
+	snprintf(
+		mend, sizeof(mend),
+		"echo on > /sys/bus/usb/devices/%s/power/control; for good: 70-usbrouted.rules in /lib/udev/rules.d",
+		device->busid);
 	found(d, WARNING, device_word(device), mend,
 	      "%s: it may be suspended between two guests, and come back reset", device->tag);
 }

@@ -57,20 +57,20 @@ void device_why_ambiguous(const struct device *device, char *text, size_t size)
 	const struct bearer *b = bearers_find(&device->devices->names.bearers, name);
 
 	if (other)
-		snprintf(text, size,
-			 "[device %s] matches it, but %s is the one in port %s; make match "
-			 "narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
-			 name, name, other->busid, device->busid);
+		snprintf(
+			text, size,
+			"[device %s] matches it, but %s is the one in port %s; make match narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
+			name, name, other->busid, device->busid);
 	else if (b && b->until && matched_by(device->devices, device->section) == 1)
-		snprintf(text, size,
-			 "[device %s] matches it, but %s was another one, which has just gone; it "
-			 "becomes %s if that one does not come back",
-			 name, name, name);
+		snprintf(
+			text, size,
+			"[device %s] matches it, but %s was another one, which has just gone; it becomes %s if that one does not come back",
+			name, name, name);
 	else
-		snprintf(text, size,
-			 "[device %s] matches several devices, and none of them was %s before; "
-			 "make match narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
-			 name, name, device->busid);
+		snprintf(
+			text, size,
+			"[device %s] matches several devices, and none of them was %s before; make match narrower (serial=, port=), or: usbroutectl alias port=%s NAME",
+			name, name, device->busid);
 }
 
 /**
@@ -148,10 +148,10 @@ bool device_name_why_absent(const struct devices *devices, const char *name, cha
 	else if (waits)
 		snprintf(text, size, "%s was another device, which has just gone", name);
 	else if (n > 1)
-		snprintf(text, size,
-			 "[device %s] matches %zu devices, and none of them was %s before; make "
-			 "match narrower (serial=, port=)",
-			 name, n, name);
+		snprintf(
+			text, size,
+			"[device %s] matches %zu devices, and none of them was %s before; make match narrower (serial=, port=)",
+			name, n, name);
 	else if (d && section)
 		snprintf(text, size,
 			 "[device %s] matches the one in port %s, but [device %s] does so before",

@@ -77,8 +77,7 @@ static void bearers_save(struct devices *devices)
 	if (r == 0)
 		r = state_file_write(path, text, len);
 	if (r < 0)
-		log_err("%s can't be written: %s; which of several devices has a name may be "
-			"another one after the next start",
+		log_err("%s can't be written: %s; which of several devices has a name may be another one after the next start",
 			path, errno_text(r));
 }
 
@@ -365,9 +364,9 @@ static void book_follow(struct devices *devices)
 	else if (wish_book_commit(devices->books, &next, error, sizeof(error)) < 0)
 		log_err("%s", error);
 	else if (ended)
-		log_notice("%u wishes have ended: their devices were unplugged while the daemon "
-			   "was down",
-			   ended);
+		log_notice(
+			"%u wishes have ended: their devices were unplugged while the daemon was down",
+			ended);
 }
 
 static void take_names(struct naming *naming)

@@ -140,10 +140,10 @@ static uint32_t wire_speed(unsigned long megabits, const char *text)
 /* What is wrong with a device's descriptors is the device's, its cable's or its port's. */
 static void say_broken(struct device *d, const char *why)
 {
-	snprintf(d->broken, sizeof(d->broken),
-		 "%s; plug it in again, with another cable or into another port, and where that "
-		 "does not help report it with what `lsusb -v -s %u:%u` prints",
-		 why, d->busnum, d->devnum);
+	snprintf(
+		d->broken, sizeof(d->broken),
+		"%s; plug it in again, with another cable or into another port, and where that does not help report it with what `lsusb -v -s %u:%u` prints",
+		why, d->busnum, d->devnum);
 }
 
 static int read_descriptors(struct device *d, const struct device_seen *seen)
@@ -171,10 +171,9 @@ static int read_descriptors(struct device *d, const struct device_seen *seen)
 static void say_unread(struct device *d)
 {
 	d->unread = true;
-	snprintf(d->broken, sizeof(d->broken),
-		 "the kernel does not tell what it is: another program, or the kernel itself, has "
-		 "it in its hands, a reset for example; it is used as soon as that has ended, and "
-		 "where it does not end, plug it in again");
+	snprintf(
+		d->broken, sizeof(d->broken),
+		"the kernel does not tell what it is: another program, or the kernel itself, has it in its hands, a reset for example; it is used as soon as that has ended, and where it does not end, plug it in again");
 }
 
 /**

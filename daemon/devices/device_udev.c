@@ -50,8 +50,7 @@ static const char *never_routed(struct udev_device *u)
 	if (strstr(udev_device_get_syspath(u), "/vhci_hcd"))
 		return "it came here over USB/IP, and what did is never routed";
 	if (device_attr_number(u, "bDeviceClass", 16) == USB_CLASS_CODE_HUB)
-		return "it is a hub, and hubs are never routed; name a device that is plugged into "
-		       "it";
+		return "it is a hub, and hubs are never routed; name a device that is plugged into it";
 	return NULL;
 }
 

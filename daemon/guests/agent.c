@@ -300,11 +300,11 @@ static void agent_sleeps(struct agent *agent, bool asleep)
 	if (agent->vm->asleep == asleep)
 		return;
 	agent->vm->asleep = asleep;
-	log_limited(&agent->vm->limit, LOG_LEVEL_INFO,
-		    asleep ? "%s: its guest goes to sleep, and lets go of its devices until it is "
-			     "awake"
-			   : "%s: its guest is awake",
-		    agent->vm->name);
+	log_limited(
+		&agent->vm->limit, LOG_LEVEL_INFO,
+		asleep ? "%s: its guest goes to sleep, and lets go of its devices until it is awake"
+		       : "%s: its guest is awake",
+		agent->vm->name);
 }
 
 /* How the guest fares with a device; of one that is not routed to it, it may say what it likes. */

@@ -297,26 +297,24 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
 		return false;
 	if (!d && vm->domain) {
 		if (link->sock < 0)
-			snprintf(buf, size,
-				 "%s: nothing is known of its domain \"%s\", for usbrouted-libvirt "
-				 "is "
-				 "not there; try: systemctl start usbrouted-libvirt",
-				 vm->name, name);
+			snprintf(
+				buf, size,
+				"%s: nothing is known of its domain \"%s\", for usbrouted-libvirt is not there; try: systemctl start usbrouted-libvirt",
+				vm->name, name);
 		else if (!link->libvirt)
-			snprintf(buf, size,
-				 "%s: nothing is known of its domain \"%s\", for libvirt can't be "
-				 "reached",
-				 vm->name, name);
+			snprintf(
+				buf, size,
+				"%s: nothing is known of its domain \"%s\", for libvirt can't be reached",
+				vm->name, name);
 		else
 			snprintf(buf, size, "%s: libvirt has no domain \"%s\"", vm->name, name);
 	} else if (d && d->state == VIRT_CRASHED) {
 		snprintf(buf, size, "%s: its domain \"%s\" has crashed", vm->name, name);
 	} else if (d && d->state == VIRT_RUNNING && !vm->connected) {
-		snprintf(buf, size,
-			 "%s: its domain \"%s\" runs, and its card is not connected; try: "
-			 "usbroutectl "
-			 "vm add \"%s\"",
-			 vm->name, name, name);
+		snprintf(
+			buf, size,
+			"%s: its domain \"%s\" runs, and its card is not connected; try: usbroutectl vm add \"%s\"",
+			vm->name, name, name);
 	}
 	return *buf;
 }

@@ -188,9 +188,9 @@ void old_sessions_lost(struct routing *routing, struct vm *vm, const struct gues
 		old_session_free(oldest);
 	s = calloc(1, sizeof(*s));
 	if (!s) {
-		log_warning("%s: no memory for a connection of its process, which has died; its "
-			    "guest may keep a device that is dead",
-			    vm->name);
+		log_warning(
+			"%s: no memory for a connection of its process, which has died; its guest may keep a device that is dead",
+			vm->name);
 		return;
 	}
 	snprintf(s->vm, sizeof(s->vm), "%s", vm->name);
@@ -217,9 +217,9 @@ void old_sessions_hang_up(struct routing *routing, struct vm *vm)
 		if (strcmp(s->vm, vm->name) || (s->told_ns && s->told_to == vm->process.stood_ns))
 			continue;
 		if (guest_hang_up(vm->guest, &s->peer) < 0) {
-			log_warning("%s: no memory to tell its guest that a connection of the last "
-				    "process is dead; it may keep a device that is dead",
-				    vm->name);
+			log_warning(
+				"%s: no memory to tell its guest that a connection of the last process is dead; it may keep a device that is dead",
+				vm->name);
 			continue;
 		}
 		s->dead = told = true;

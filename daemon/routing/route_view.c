@@ -111,8 +111,7 @@ static enum device_state host_state(const struct device *device, const struct ro
 	}
 	if (vm && vm->connected)
 		snprintf(reason, size,
-			 "it is the host's last keyboard, which no rule takes; see "
-			 "--force");
+			 "it is the host's last keyboard, which no rule takes; see --force");
 	else
 		snprintf(reason, size, vm ? "%s is not connected" : "%s is not configured",
 			 want->target);
@@ -161,10 +160,10 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 	switch (route.state) {
 	case ROUTE_HOST:
 		if (route_stranger(device)) {
-			snprintf(reason, size,
-				 "%s has it from another version of usbrouted, and keeps it until "
-				 "%s is started again",
-				 device->route->before.vm, device->route->before.vm);
+			snprintf(
+				reason, size,
+				"%s has it from another version of usbrouted, and keeps it until %s is started again",
+				device->route->before.vm, device->route->before.vm);
 			return DEVICE_CLAIMED;
 		}
 		return host_state(device, &want, reason, size);

@@ -56,8 +56,7 @@ static int tell_link(void *ctx, unsigned low, unsigned high)
 	int r = net_link_make_ends(ends);
 
 	if (r < 0) {
-		log_err("%s and %s: no link between them on the network %s: %s; they do not reach "
-			"each other there",
+		log_err("%s and %s: no link between them on the network %s: %s; they do not reach each other there",
 			n->ports[low]->process_name, n->ports[high]->process_name, n->name,
 			errno_text(r));
 		return r;

@@ -34,10 +34,10 @@ static void tap_later(struct network *n, int r, const char *text)
 	snprintf(why, sizeof(why), "%s: %s", text, errno_text(r));
 	/* It is tried again and again, and said once. */
 	if (strcmp(why, n->no_tap) != 0)
-		log_limited(&n->limit, LOG_LEVEL_WARNING,
-			    "network %s: its uplink %s can't be had: %s; its guests reach each "
-			    "other only, until it can",
-			    n->name, n->tap, why);
+		log_limited(
+			&n->limit, LOG_LEVEL_WARNING,
+			"network %s: its uplink %s can't be had: %s; its guests reach each other only, until it can",
+			n->name, n->tap, why);
 	memcpy(n->no_tap, why, sizeof(n->no_tap));
 	loop_watch_time(n->vms->core->loop, &n->tap_again, TAP_AGAIN_SECONDS * 1000000000ull,
 			tap_again, n);

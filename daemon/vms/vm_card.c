@@ -191,30 +191,25 @@ static void foreign_text(const struct vm *vm, char *text, size_t size)
 
 	mac_text(vm->foreign, mac);
 	if (!memcmp(vm->foreign, own_card, 6))
-		snprintf(text, size,
-			 "%s: its guest sends from %s, which is usbrouted's own card: nothing that "
-			 "it "
-			 "sends goes anywhere; give its card another address",
-			 vm->name, mac);
+		snprintf(
+			text, size,
+			"%s: its guest sends from %s, which is usbrouted's own card: nothing that it sends goes anywhere; give its card another address",
+			vm->name, mac);
 	else if (owner)
-		snprintf(text, size,
-			 "%s: its guest sends from %s, which is the card of %s: it reaches "
-			 "usbrouted, "
-			 "and no other guest; give one of the two cards another address",
-			 vm->name, mac, owner->name);
+		snprintf(
+			text, size,
+			"%s: its guest sends from %s, which is the card of %s: it reaches usbrouted, and no other guest; give one of the two cards another address",
+			vm->name, mac, owner->name);
 	else if (vm->has_fixed_mac)
-		snprintf(text, size,
-			 "%s: its guest sends from %s, and [vm %s] says mac = %s: it reaches "
-			 "usbrouted, and no other guest; change the one or the other, or take mac "
-			 "out "
-			 "of the configuration",
-			 vm->name, mac, vm->name, mac_text(vm->fixed_mac, own));
+		snprintf(
+			text, size,
+			"%s: its guest sends from %s, and [vm %s] says mac = %s: it reaches usbrouted, and no other guest; change the one or the other, or take mac out of the configuration",
+			vm->name, mac, vm->name, mac_text(vm->fixed_mac, own));
 	else
-		snprintf(text, size,
-			 "%s: its guest sends from %s, which is another card's: it reaches "
-			 "usbrouted, "
-			 "and no other guest; give its card another address",
-			 vm->name, mac);
+		snprintf(
+			text, size,
+			"%s: its guest sends from %s, which is another card's: it reaches usbrouted, and no other guest; give its card another address",
+			vm->name, mac);
 }
 
 /**
@@ -237,11 +232,10 @@ bool vm_card_warning(const struct vm *vm, unsigned i, char *text, size_t size)
 	if (!vm->has_daemon || i)
 		return false;
 	inet_ntop(AF_INET, &vm->vms->core->config->address, address, sizeof(address));
-	snprintf(text, size,
-		 "%s: its guest has usbrouted's address %s itself, and does not reach usbrouted by "
-		 "it; fe80::1 leads there, or give [network] address another one and restart "
-		 "usbrouted",
-		 vm->name, address);
+	snprintf(
+		text, size,
+		"%s: its guest has usbrouted's address %s itself, and does not reach usbrouted by it; fe80::1 leads there, or give [network] address another one and restart usbrouted",
+		vm->name, address);
 	return true;
 }
 

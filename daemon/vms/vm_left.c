@@ -95,8 +95,7 @@ static void can_not_be_ended(void *ctx, int res _unused_)
 {
 	struct vm_left *l = ctx;
 
-	log_err("%s: is in no configuration, and its process can't be ended: it keeps what it "
-		"holds; try: pgrep -a vm:%.12s",
+	log_err("%s: is in no configuration, and its process can't be ended: it keeps what it holds; try: pgrep -a vm:%.12s",
 		l->name, l->name);
 	left_over(l);
 }

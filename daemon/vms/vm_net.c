@@ -53,8 +53,7 @@ static int vm_net_link(void *ctx, unsigned low, unsigned high)
 	int r = net_link_make_ends(ends);
 
 	if (r < 0) {
-		log_err("%s and %s: no link between them: %s; the two guests do not reach each "
-			"other",
+		log_err("%s and %s: no link between them: %s; the two guests do not reach each other",
 			vms->ports[low]->name, vms->ports[high]->name, errno_text(r));
 		return r;
 	}

@@ -171,13 +171,12 @@ bool vm_nic_warning(const struct vm *vm, const struct network *n, char *text, si
 		if (n->ports[i] && n->ports[i] != vm && !n->ports[i]->uplink_of &&
 		    !memcmp(net_roster_mac(&n->roster, i), m, 6))
 			owner = n->ports[i]->name;
-	snprintf(text, size,
-		 "%s: its guest sends from %02x:%02x:%02x:%02x:%02x:%02x on the network %s, which "
-		 "is "
-		 "%s%s: these frames go nowhere; give one of the two another address%s",
-		 vm->name, m[0], m[1], m[2], m[3], m[4], m[5], n->name,
-		 *owner ? "the card of " : "not its card's", owner,
-		 vm->any_mac ? "" : ", or say trust-mac = yes where this guest bridges");
+	snprintf(
+		text, size,
+		"%s: its guest sends from %02x:%02x:%02x:%02x:%02x:%02x on the network %s, which is %s%s: these frames go nowhere; give one of the two another address%s",
+		vm->name, m[0], m[1], m[2], m[3], m[4], m[5], n->name,
+		*owner ? "the card of " : "not its card's", owner,
+		vm->any_mac ? "" : ", or say trust-mac = yes where this guest bridges");
 	return true;
 }
 
@@ -231,9 +230,9 @@ void vm_nics_stand(struct vm *vm)
 		vm_nic_stand(vm->vms->networks[i], vm);
 	}
 	if (any && !guest_knows_nets(vm->guest))
-		log_warning("%s: its process is of an older version, and has no cards on further "
-			    "networks until its virtual machine is started again",
-			    vm->name);
+		log_warning(
+			"%s: its process is of an older version, and has no cards on further networks until its virtual machine is started again",
+			vm->name);
 	guest_nets_told(vm->guest);
 }
 

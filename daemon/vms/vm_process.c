@@ -201,8 +201,7 @@ static const char *leave_alone(struct guest *guest)
 	if (r < 0)
 		return "no room to watch for its virtual machine";
 	log_warning(
-		"%s: its process is of a version that this usbrouted does not speak: it keeps what "
-		"it has, and gets nothing else, until its virtual machine is started again",
+		"%s: its process is of a version that this usbrouted does not speak: it keeps what it has, and gets nothing else, until its virtual machine is started again",
 		guest->cfg.name);
 	if (guest->process->strange)
 		guest->process->strange(guest->ctx);

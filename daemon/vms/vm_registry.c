@@ -204,9 +204,9 @@ void vms_find_group(struct vms *vms)
 
 	vms->socket_group = group ? group->gr_gid : (gid_t)-1;
 	if (!group && vms->core->config->n_vms)
-		log_warning("[daemon] socket-group: there is no group \"%s\"; only root can open "
-			    "the VMs' sockets",
-			    name);
+		log_warning(
+			"[daemon] socket-group: there is no group \"%s\"; only root can open the VMs' sockets",
+			name);
 }
 
 /**
@@ -367,10 +367,9 @@ void vms_share_memory(struct vms *vms)
 	unsigned n = (unsigned)vms->core->config->n_vms, limit = usb_memory_read_limit();
 
 	if (limit && limit < usb_memory_wanted_mb(n))
-		log_warning("usbfs_memory_mb is %u, which is too little for %u VMs: a guest can "
-			    "take what another's keyboard needs; write %u to "
-			    "/sys/module/usbcore/parameters/usbfs_memory_mb and reload",
-			    limit, n, usb_memory_wanted_mb(n));
+		log_warning(
+			"usbfs_memory_mb is %u, which is too little for %u VMs: a guest can take what another's keyboard needs; write %u to /sys/module/usbcore/parameters/usbfs_memory_mb and reload",
+			limit, n, usb_memory_wanted_mb(n));
 	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 

@@ -204,6 +204,24 @@ class Doctor(process.Process):
         self.assertEqual(self.ctl("attach", "1-1", "vm1", "--no-wait")[0], 0)
         self.assertRegex(self.doctor(prefix=prefix, env=env)["program"], r"another program has it open: sleep \(pid \d+\)")
 
+    def test_a_socket_that_apparmor_denies(self):
+        self.start("[vm vm1]\n[vm vm2]\n")
+        # A /dev whose log of the kernel is this one.
+        dev = self.folder / "dev"
+        (dev / "shm").mkdir(parents=True)
+        line = ('6,1,2,-;audit: type=1400 audit(1.2:3): apparmor="{}" operation="connect" class="file" profile="libvirt-1" '
+                'name="{}" pid=7 comm="qemu-system-x86" requested_mask="wr" denied_mask="wr"\n')
+        script = ('mount --bind /dev/shm "$1/shm"\n'
+                  'for n in null urandom; do : >"$1/$n"; mount --bind /dev/$n "$1/$n"; done\n'
+                  'mount --rbind "$1" /dev\n'
+                  'shift; exec "$@"\n')
+        prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "sh", "-c", script, "sh", dev]
+        run = self.folder / "run"
+        (dev / "kmsg").write_text(line.format("ALLOWED", run / "vm1.sock") + line.format("DENIED", "/etc/passwd"))
+        self.assertNotIn("apparmor", self.doctor(prefix=prefix))
+        (dev / "kmsg").write_text(line.format("DENIED", run / "vm2.sock"))
+        self.assertIn("vm2: AppArmor has kept its virtual machine from", self.doctor(prefix=prefix)["apparmor"])
+
     @unittest.skipIf(LIBVIRT == "-", "built without libvirt")
     def test_a_domain_without_shared_memory_or_without_the_card(self):
         shared = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"

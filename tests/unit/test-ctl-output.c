@@ -30,7 +30,8 @@ static void test_every_command_has_help(void **state)
 		assert_string_equal(err, "");
 		if (i < ARRAY_SIZE(names)) {
 			snprintf(line, sizeof(line),
-				 "usage: usbroutectl [--json] [--socket PATH] %s", names[i]);
+				 "usage: usbroutectl [--json] [--host HOST] [--socket PATH] %s",
+				 names[i]);
 			assert_memory_equal(out, line, strlen(line));
 		}
 	}

@@ -220,6 +220,72 @@ class Client(unittest.TestCase):
             checks = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "urb-memory"]
             self.assertEqual([c["about"] for c in checks], ["vm1"] if found else [], done.stdout)
 
+    def test_another_machine(self):
+        """--host: the words arrive there as they were typed, through the shell there, and the exit status comes back."""
+        (self.folder / "usbroutectl").symlink_to(pathlib.Path(CTL).resolve())
+        ssh = self.folder / "ssh"
+        ssh.write_text(f'''#!/bin/sh
+printf '%s\\n' "$@" >{self.folder}/typed
+while [ "$1" != -- ]; do shift; done
+case $2 in gone) exit 255 ;; bare) exit 127 ;; esac
+shift 2
+PATH={self.folder}:$PATH exec sh -c "$*"
+''')
+        ssh.chmod(0o755)
+
+        def run(answer, *words):
+            daemon = Daemon(self.folder, answer)
+            done = subprocess.run([pathlib.Path(CTL).resolve(), *(str(daemon.path) if w is None else w for w in words)], timeout=60,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  env={"PATH": f"{self.folder}:/usr/bin:/bin"})
+            daemon.close()
+            return done, daemon.calls
+
+        device = "it's $HOME; \"two\" `words` * \\"
+        for host in ["--host", "desk"], ["--host=root@desk"]:
+            done, calls = run(reply(True), "show", *host, "--socket", None, device)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual([c["parameters"] for c in calls], [{"device": device}])
+            typed = (self.folder / "typed").read_text().splitlines()
+            self.assertEqual(typed[:6], ["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "--", host[-1].removeprefix("--host=")])
+        # Behind -- a word is a word.
+        done, calls = run(reply(True), "--host", "desk", "--socket", None, "show", "--", "--host")
+        self.assertEqual([c["parameters"] for c in calls], [{"device": "--host"}])
+        for name, status in EXITS.items():
+            error = {"error": f"{INTERFACE.name}.{name}", "parameters": INTERFACE.sample(INTERFACE.errors[name], True)}
+            done, _ = run(lambda call, error=error: error, "--host", "desk", "--socket", None, "attach", "keyboard", "vm1")
+            self.assertEqual(done.returncode, status, (name, done.stderr))
+        for host, status, said in (("gone", 8, "error[no-daemon]: gone: ssh could not reach it"), ("bare", 1, "bare: there is no usbroutectl"),
+                                   ("-oProxyCommand=x", 2, "--host: expected a machine's name"), ("", 2, "--host: expected")):
+            done, calls = run(reply(True), "--host", host, "list")
+            self.assertEqual((done.returncode, calls), (status, []), done.stderr)
+            self.assertIn(said, done.stderr)
+
+    def test_prometheus_reads_it(self):
+        """By the parser of Prometheus' own client, of Debian's Python: names that have to be escaped, and whole histograms."""
+        bounds = [1, 2, 3, 4, 5, 6, 7, 8]
+        times = {"count": 6, "sum_us": 21, "p50_us": 3, "p99_us": 8, "most_us": 7, "classes": [1, 0, 2, 0, 0, 0, 0, 3]}
+        nasty = 'a"b\\c\nd'
+        stats = {**INTERFACE.sample(("name", "Stats"), True), "urbs": 7, "errors": 1, "answer": times, "device": times}
+        answers = {"stats": [{**stats, "alias": nasty}, {**stats, "alias": None, "port": "1-2", "device": {**times, "count": 0, "classes": []}}],
+                   "stats_left_out": 0, "class_bounds_us": bounds, "memory": [{"vm": "vm1", "charged": 4096, "share": 1 << 20}]}
+        done, _ = self.run_ctl(lambda call: {"parameters": answers}, ["stats", "--prometheus"])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        script = ("import json, sys\nfrom prometheus_client.parser import text_string_to_metric_families as read\n"
+                  "print(json.dumps([[f.name, f.type, [[s.name, s.labels, s.value] for s in f.samples]] for f in read(sys.stdin.read())]))")
+        read = subprocess.run(["/usr/bin/python3", "-c", script], input=done.stdout, capture_output=True, text=True, timeout=60)
+        self.assertEqual(read.returncode, 0, read.stderr)
+        families = {name: (kind, samples) for name, kind, samples in json.loads(read.stdout)}
+        kind, samples = families["usbrouted_device_urbs"]
+        self.assertEqual(kind, "counter")
+        self.assertEqual([(labels["device"], value) for _, labels, value in samples], [(nasty, 7), ("1-2", 7)])
+        kind, samples = families["usbrouted_device_answer_seconds"]
+        self.assertEqual(kind, "histogram")
+        first = [(name.rpartition("_")[2], labels.get("le"), value) for name, labels, value in samples if labels["device"] == nasty]
+        self.assertEqual(first, [("bucket", "0.000004", 3), ("bucket", "0.000008", 6), ("bucket", "+Inf", 6), ("sum", None, 0.000021),
+                                 ("count", None, 6)])
+        self.assertEqual(families["usbrouted_vm_usb_memory_bytes"][1], [["usbrouted_vm_usb_memory_bytes", {"vm": "vm1"}, 4096]])
+
     def test_errors(self):
         self.assertEqual(set(EXITS), set(INTERFACE.errors))
         for name, status in EXITS.items():

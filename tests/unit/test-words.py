@@ -16,7 +16,7 @@ SOURCE, PROGRAMS = pathlib.Path(sys.argv[1]), {pathlib.Path(p).name: p for p in 
 OPTION = re.compile(r"--[a-z][a-z-]+")
 # Of other programs, named on that page.
 OTHERS = {"usbrouted": {"--force", "--unmount"}, "usbrouted-vm": {"--release"}}
-EVERYWHERE = {"--json", "--socket", "--help", "--version"}
+EVERYWHERE = {"--json", "--host", "--socket", "--help", "--version"}
 
 
 def says(*words, **options):
