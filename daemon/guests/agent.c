@@ -292,7 +292,7 @@ static void agent_lets_go(struct agent *agent, struct device *d)
 	log_limited(&agent->vm->limit, LOG_LEVEL_NOTICE,
 		    "%s: let go of in %s by somebody there; it stays routed to %s", d->tag,
 		    agent->vm->name, agent->vm->name);
-	route_guest_lets_go(d, agent->boot);
+	route_guest_lets_go(d, agent->vm, agent->boot);
 }
 
 static void agent_sleeps(struct agent *agent, bool asleep)
@@ -316,12 +316,12 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 		return;
 	switch (m->verb) {
 	case AGENT_TRYING:
-		route_guest_says(d, false, "");
+		route_guest_says(d, agent->vm, false, "");
 		break;
 	case AGENT_HAS:
 		/* Without a session it has something else there. */
 		if (route_is_taken(d))
-			route_guest_says(d, true, "");
+			route_guest_says(d, agent->vm, true, "");
 		break;
 	case AGENT_LETGO:
 		agent_lets_go(agent, d);
@@ -329,10 +329,10 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 	case AGENT_FAILED:
 		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", agent->vm->name,
 			    d->tag, m->text);
-		route_guest_says(d, false, m->text);
+		route_guest_says(d, agent->vm, false, m->text);
 		break;
 	default:
-		route_guest_says(d, false, "the guest's kernel has let go of it");
+		route_guest_says(d, agent->vm, false, "the guest's kernel has let go of it");
 		break;
 	}
 }
@@ -439,7 +439,7 @@ static void agent_readable(void *ctx, int res _unused_)
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
-			route_guest_says(d, false, "");
+			route_guest_says(d, vm, false, "");
 	}
 }
 

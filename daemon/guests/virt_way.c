@@ -178,7 +178,7 @@ static void ask_failed(struct virt_ask *ask, const char *text)
 	loop_cancel(vm->vms->core->loop, &ask->timer);
 	loop_watch_time(vm->vms->core->loop, &ask->timer,
 			(RETRY_SECONDS * NS_PER_SECOND) << doublings, ask_again, ask);
-	route_guest_says(d, false, text);
+	route_guest_says(d, vm, false, text);
 }
 
 /* It was attached. Its session is known here a little later than there, or has ended since. */
@@ -188,7 +188,7 @@ static void ask_check_session(struct virt_ask *ask, struct device *d)
 		loop_cancel(d->devices->core->loop, &ask->timer);
 		ask->had = true;
 		if (!route_status(d).guest_has)
-			route_guest_says(d, true, "");
+			route_guest_says(d, ask->vm, true, "");
 	} else if (ask->had && !route_status(d).importing) {
 		/*
 		 * The guest has let go of it, or its card was away for a while and it has not heard
@@ -197,7 +197,7 @@ static void ask_check_session(struct virt_ask *ask, struct device *d)
 		 */
 		ask->state = ASK_LEAVING;
 		ask_say(ask, VIRT_DETACH);
-		route_guest_says(d, false, "the guest has let go of it");
+		route_guest_says(d, ask->vm, false, "the guest has let go of it");
 	}
 }
 

@@ -115,8 +115,8 @@ typedef void (*route_reset_done)(void *ctx, struct device *device, int r, const 
 
 int route_reset(struct device *device, bool force, route_reset_done done, void *ctx,
 		const char **ret_text);
-void route_guest_says(struct device *device, bool has, const char *text);
-void route_guest_lets_go(struct device *device, const char *boot);
+void route_guest_says(struct device *device, const struct vm *vm, bool has, const char *text);
+void route_guest_lets_go(struct device *device, const struct vm *vm, const char *boot);
 void route_give_again(struct device *device);
 
 struct urb_stats;

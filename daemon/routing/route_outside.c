@@ -111,12 +111,13 @@ void route_review(struct device *device)
 /**
  * route_guest_says() - something in the guest tells how it goes with a device there
  * @device:	the device
+ * @vm:		the VM that it is in
  * @has:	its kernel has it
  * @text:	where it hasn't: why, for a person; it goes on trying
  */
-void route_guest_says(struct device *device, bool has, const char *text)
+void route_guest_says(struct device *device, const struct vm *vm, bool has, const char *text)
 {
-	struct placement *placement = placement_first(device);
+	struct placement *placement = placement_in(device, vm);
 
 	if (!placement)
 		return;
@@ -129,15 +130,16 @@ void route_guest_says(struct device *device, bool has, const char *text)
 /**
  * route_guest_lets_go() - somebody in the guest has detached a device
  * @device:	exported to that guest, and kept so
+ * @vm:		the VM that it is in
  * @boot:	which boot of the guest that was in
  *
  * Until a command names the device, or it is imported again by hand, it is not told to the guest's
  * agent.
  */
-void route_guest_lets_go(struct device *device, const char *boot)
+void route_guest_lets_go(struct device *device, const struct vm *vm, const char *boot)
 {
 	struct route *route = device->route;
-	struct placement *placement = placement_first(device);
+	struct placement *placement = placement_in(device, vm);
 
 	if (!placement)
 		return;
