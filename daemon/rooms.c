@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who hears of what; see rooms.h. What happens is an event, and the table of listeners below says who hears of it, and in
- * which order those of one turn are told (core/events.h). Beside it, a room asks upwards where it needs an answer at once,
- * or makes and frees something that the room above keeps with an object: those calls are the tables of questions.
+ * Who hears of what; see rooms.h. What happens is an event. The table of listeners below says who
+ * hears of it, and in which order those of one turn are told (core/events.h). Beside it, a room
+ * asks upwards if it needs an answer at once, or if the room above keeps something with an object
+ * that is made or freed: those calls are the tables of questions.
  */
 #include "daemon/rooms.h"
 
@@ -57,7 +58,7 @@ static void on_review_named(void *ctx, void *device)
 	route_calls_named(&rooms->commands, device);
 }
 
-/* What nobody may wish any more is not wished when its route is looked at. */
+/* A wish that its user may not have any more is gone before the route is looked at. */
 static void on_review_judge(void *ctx, void *device)
 {
 	struct rooms *rooms = ctx;
@@ -161,7 +162,7 @@ static void on_vm_stands(void *ctx, void *vm)
 {
 	struct rooms *rooms = ctx;
 
-	/* A list of what is not known yet would be a short one. */
+	/* Before that not all is known, and the list would be too short. */
 	if (rooms->core.ready && !rooms->core.stopping)
 		agents_ready(vm);
 }
@@ -212,9 +213,10 @@ static void on_vms_ended(void *ctx, void *none _unused_)
 }
 
 /*
- * Row by row, so that a device that has taken another one's place is told after that one has gone; who may not wish is
- * found before routes follow; a guest is told what is exported to it when all else is done; and control is ready only when
- * all devices that are there have been heard of.
+ * Row by row, so that a device that has taken another one's place is told after that one has gone;
+ * wishes that may not stand are found before routes follow; a guest is told what is exported to it
+ * when all else is done; and control is ready only when all devices that are there have been heard
+ * of.
  */
 static const struct event_listener listeners[] = {
 	{EVENT_DEVICE_REMOVED, on_unplugged_told},
@@ -332,7 +334,7 @@ void rooms_init(struct rooms *rooms, const struct rooms_ops *ops, void *ctx)
 /**
  * rooms_turn() - a turn of the loop, and then what it has brought about is told
  * @rooms:	them
- * @wait:	wait for something to come, where nothing is left to be told; else only look
+ * @wait:	wait for something to come, unless something is left to be told; else only look
  *
  * Return: as loop_turn().
  */

@@ -19,7 +19,10 @@ struct rooms_ops {
 	void (*known)(void *ctx);
 	/* At control's end: one more of the VMs' processes has ended. */
 	void (*ended)(void *ctx);
-	/* What listeners outside are told of, who change nothing; NULL: there are none. A device's, before commands hear of it. */
+	/*
+	 * For listeners outside that change nothing; NULL: there are none. A device's event comes
+	 * before commands hear of it.
+	 */
 	void (*moved)(void *ctx, const struct device *device);
 	void (*removed)(void *ctx, const struct device *device);
 	void (*link)(void *ctx, const struct vm *vm, bool up);

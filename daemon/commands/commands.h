@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is done because somebody says so: commands that move devices (route_call.c), jobs on ports (port_job.c), hot keys,
- * names, another configuration.
+ * What somebody's word starts: commands that move devices (route_call.c), jobs on ports
+ * (port_job.c), hot keys, names, another configuration.
  *
- * A command that moves a device is a transaction: its wish is written before anything is done, and where the device
- * can't be had for the new guest, wish and device go back to where they were. Control thread only.
+ * A command that moves a device is a transaction: its wish is written before anything is done, and
+ * if the new guest can't have the device, wish and device go back to where they were. Control
+ * thread only.
  */
 #pragma once
 
@@ -56,8 +57,8 @@ struct route_subject {
 	char alias[32];	       /* "" where it has none */
 	enum device_by by;     /* how it was named */
 	/*
-	 * Without a device and a name: what something was said of that is not there. Such a one
-	 * is only taken back. Else "".
+	 * Without a device and a name: what a wish for a device that is not there hangs on. It can
+	 * only be taken back. Else "".
 	 */
 	char wish_on[WISH_TEXT_MAX];
 };
@@ -74,7 +75,10 @@ struct route_ask {
 	double for_seconds;  /* attach: how long; 0: without an end */
 	bool until_unplug;   /* attach: ends with the unplugging */
 	char who[64];	     /* for the log: "uid 0 (pid 123)" */
-	/* Whose right to this a rule gives, for the length of the call; NULL: who may do all. */
+	/*
+	 * The caller whose right comes from a rule, for the length of the call; NULL: one who may
+	 * do all.
+	 */
 	const struct policy_caller *caller;
 };
 

@@ -29,12 +29,12 @@ static bool name_is_taken(const struct device *d, const char *name, char *error,
  * device_give_name() - call a device by a name from now on, whoever had it before
  * @commands:	the commands
  * @device:	the device
- * @by_port:	what is plugged into its port is meant, whatever that is
+ * @by_port:	whatever is plugged into its port is meant
  * @name:	a valid alias; NULL: it has none any more
  * @error:	where it can't be done: why, for a person
  * @size:	room there
  *
- * What was wished for that name means this device then, and is followed at once.
+ * Wishes for that name then mean this device, and are followed at once.
  *
  * Return: 0 once it is on the disk, NAME_TAKEN, or a negative errno; but for 0 nothing has changed.
  */
@@ -61,11 +61,11 @@ int device_give_name(struct commands *commands, struct device *device, bool by_p
 	if (r < 0)
 		return r;
 	names = &next.list[WISHES_NAMES];
-	/* The one that it has; it may have been given to the device in another port. */
+	/* The name that it has; it may have been given to the device in another port. */
 	if (facts.alias)
 		wish_forget_target(names, facts.alias);
 	if (name) {
-		/* A name is one device's: it goes over from the one that had it. */
+		/* Only one device has a name: take it from the one that had it. */
 		wish_forget_target(names, name);
 		r = wish_append(names, &facts, by_port, serial_lasting(&facts) != NULL, name);
 	}
@@ -85,7 +85,7 @@ int device_give_name(struct commands *commands, struct device *device, bool by_p
 
 /**
  * device_forget_name() - take away a name that a command gave to a device that is not there
- * @commands:	the daemon
+ * @commands:	the commands
  * @name:	the name
  * @error:	where it can't be done: why, for a person
  * @size:	room there

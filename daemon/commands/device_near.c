@@ -11,7 +11,7 @@
 
 #define TEXT_MAX 256
 
-/* What was found so far, by nearness: one who is nearer comes before. */
+/* What was found so far, the nearest first. */
 struct search {
 	struct commands *commands;
 	const char *text;  /* all that was typed */
@@ -147,7 +147,7 @@ static void look_at_classes(struct search *s)
 	}
 }
 
-/* What a device goes by: its name by command, its serial, its port, its id. */
+/* What names a device: its name by command, its serial, its port, its id. */
 static void look_at_marks(struct search *s, const struct device *d)
 {
 	bool bare = !*s->key;
@@ -183,7 +183,7 @@ static void look_at_marks(struct search *s, const struct device *d)
 	}
 }
 
-/* "hid.keyboard" to who says "keyboard". */
+/* "keyboard" means "hid.keyboard". */
 static bool has_class(const struct device *d, const char *word)
 {
 	for (unsigned c = 0; c < USB_CLASSES; c++) {
@@ -196,7 +196,7 @@ static bool has_class(const struct device *d, const char *word)
 	return false;
 }
 
-/* What a device says of itself, and what it is, to who has no name for it. */
+/* What a device says of itself, and what it is, for a person who knows no name for it. */
 static void look_at_words(struct search *s, const struct device *d)
 {
 	bool bare = !*s->key;

@@ -11,12 +11,12 @@
 #include "daemon/commands/subjects.h"
 
 /*
- * Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. What is
- * moved is logged by route_command(). Control's thread alone.
+ * For lines about hot keys that change nothing: a keyboard may lie, and strike a thousand times a
+ * second. route_command() logs what is moved. Control thread only.
  */
 static struct log_limit limit;
 
-/* Nobody waits for the answer but the log. */
+/* The answer goes only to the log. */
 static void command_done(void *ctx _unused_, const struct route_result *result)
 {
 	if (result->outcome != ROUTE_DONE)
@@ -24,13 +24,13 @@ static void command_done(void *ctx _unused_, const struct route_result *result)
 			    result->text);
 }
 
-/* Those that are wanted at the host already are on their way. */
+/* Devices that are wanted at the host are already on their way. */
 static bool is_wanted_elsewhere(const struct device *device)
 {
 	return strcmp(route_wanted(device).target, "host") != 0;
 }
 
-/* All that types and points; and where the chord was struck, whatever it calls itself. */
+/* All keyboards and pointers, and the device on which the chord was struck, whatever it is. */
 static bool is_meant(const struct device *device, const struct device *keyboard)
 {
 	const usb_class_set meant = 1u << USB_CLASS_HID_KEYBOARD | 1u << USB_CLASS_HID_MOUSE;
@@ -41,11 +41,11 @@ static bool is_meant(const struct device *device, const struct device *keyboard)
 static void panic(struct commands *commands, const struct device *keyboard, const char *who)
 {
 	struct route_subject taken[ROUTE_SUBJECTS_MAX] = {0}, reserved[ROUTE_SUBJECTS_MAX] = {0};
-	/* The wish stands whatever comes. */
+	/* The wish stands in any case. */
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = taken, .has_wait = true};
 	struct route_ask free = {.verb = ROUTE_UNRESERVE, .subjects = reserved, .has_wait = true};
 
-	/* The one in hand first: there may be more than a command can name. */
+	/* The struck one comes first: there may be more than a command can name. */
 	for (unsigned pass = 0; pass < 2; pass++)
 		list_for_each(it, &commands->devices->all) {
 			struct device *device = list_entry(it, struct device, link);
@@ -59,7 +59,7 @@ static void panic(struct commands *commands, const struct device *keyboard, cons
 		}
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
 	memcpy(free.who, ask.who, sizeof(free.who));
-	/* To the host means to be typed with there: what was reserved is so no longer. */
+	/* They are to be used at the host: so reservations end. */
 	if (free.n_subjects)
 		route_command(commands, &free, command_done, NULL, NULL);
 	if (ask.n_subjects)

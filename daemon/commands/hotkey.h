@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hot keys: what is struck on a keyboard that a guest has, and meant for the daemon.
+ * Hot keys: chords that are struck on a keyboard in a guest, and meant for the daemon.
  *
- * The guest's thread sees the chord in the keyboard's reports (usb/hid_input.h) and posts which
- * one it was; what it does is decided here, in the control thread.
+ * The VM's process sees the chord in the keyboard's reports (usb/hid_input.h) and tells which one
+ * it was. What it does is decided here.
  */
 #pragma once
 

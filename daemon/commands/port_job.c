@@ -15,9 +15,9 @@
 #define NS_PER_SECOND 1000000000ull
 /* How long something may take to come back, and then to be where it is wanted. */
 #define WAIT_SECONDS 10
-/* What the kernel may take for a reset or a switch before nobody waits for it any longer. */
+/* How long the kernel may take for a reset or a switch; then nobody waits any longer. */
 #define KERNEL_SECONDS 40
-/* How long a port is dark: what a device has in its capacitors must be gone. */
+/* How long a port stays off: a device's capacitors must be empty. */
 #define DARK_SECONDS 2
 
 enum stage {
@@ -120,7 +120,7 @@ static void job_end(struct port_job *job, enum route_outcome outcome, const char
 	free(job);
 }
 
-/* What the broker could not do; of what is in use on the host its words say it all. */
+/* What the broker could not do; its text is complete if the host uses the device. */
 static void job_refused(struct port_job *job, int r, const char *text)
 {
 	enum route_outcome outcome = r == -EBUSY   ? ROUTE_BUSY
@@ -176,7 +176,7 @@ static void job_switched_on(struct broker_request *req, int r, int *fds _unused_
 {
 	struct port_job *job = container_of(req, struct port_job, req);
 
-	/* A port that is there no more is off no more. */
+	/* A port that has gone is not off any more. */
 	if (r == 0 || r == -ENODEV)
 		port_off_forget(job->commands->devices, job->busid);
 	if (r < 0) {
@@ -235,7 +235,7 @@ static void job_switch_off(struct port_job *job, const struct device *device)
 	}
 }
 
-/* Its caller has waited long enough; what the kernel is at, it will end. */
+/* Its caller has waited long enough; the kernel goes on. */
 static void job_stuck(struct port_job *job)
 {
 	port_job_done done = job->done;
@@ -387,7 +387,7 @@ void port_jobs_check(struct commands *commands)
 
 /**
  * port_jobs_changed() - something has happened that a job may wait for
- * @commands:	the daemon
+ * @commands:	the commands
  */
 void port_jobs_changed(struct commands *commands)
 {
@@ -443,7 +443,7 @@ static enum route_outcome forbidden(const struct commands *commands, const struc
 	return ROUTE_DONE;
 }
 
-/* Where there is nothing to do, or only to say; false where there is. */
+/* Answer where there is nothing to do, or only something to say; false if there is. */
 static bool idle(const struct port_ask *ask, char *text, size_t size)
 {
 	static const char *const would[] = {
@@ -497,7 +497,7 @@ static void job_begin_reset(struct port_job *job)
 
 /**
  * port_command() - reset a device, or switch its port, and hear how it went
- * @commands:	the daemon
+ * @commands:	the commands
  * @ask:	what, of which device, how long to wait, and who says so
  * @done:	called once with @ctx, perhaps before this returns
  * @ret_job:	set to the job until it ends; stays where it is meanwhile
@@ -558,7 +558,7 @@ void port_job_forget(struct port_job *job)
 
 /**
  * port_jobs_started() - switch on what the last run of the daemon did not get to
- * @commands:	the daemon, ready
+ * @commands:	the commands, ready
  */
 void port_jobs_started(struct commands *commands)
 {
@@ -574,7 +574,7 @@ void port_jobs_started(struct commands *commands)
 
 /**
  * port_jobs_end() - the daemon ends
- * @commands:	the daemon; what is switched off stays so
+ * @commands:	the commands; what is switched off stays so
  */
 void port_jobs_end(struct commands *commands)
 {

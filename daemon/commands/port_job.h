@@ -30,7 +30,7 @@ struct port_ask {
 	struct device *device; /* plugged in, or switched off (port_off.h) */
 	bool force;	       /* also the host's last keyboard, and a disk in use */
 	bool dry_run;
-	bool has_wait; /* else: PORT_WAIT_SECONDS */
+	bool has_wait; /* else: WAIT_SECONDS of port_job.c */
 	double wait_seconds;
 	char who[64];
 };

@@ -3,8 +3,8 @@
  * Another configuration while the daemon runs: read whole, checked whole, and then put in place of
  * the old one; or refused, and nothing has changed.
  *
- * VMs, devices, groups, hot keys and rules may come, go and change. What was made at the start with
- * rights that were dropped since needs a restart: [daemon], and [network].
+ * VMs, devices, groups, hot keys and rules may come, go and change. [daemon] and [network] need a
+ * restart: they were set up with rights that were dropped since.
  */
 #include <build_info.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ static void compare(struct config_errors *errors, const char *file, const struct
 
 /**
  * commands_reload() - read the configuration and the policy anew
- * @commands:	the daemon, ready
+ * @commands:	the commands, ready
  * @errors:	what is wrong with them; zero at first, to be freed with config_errors_deinit()
  *
  * Return: 0; or CONFIG_BAD or a negative errno, and nothing has changed.
@@ -74,7 +74,9 @@ int commands_reload(struct commands *commands, struct config_errors *errors)
 	/* From here on nothing can fail. */
 	policy_free(commands->core->policy);
 	commands->core->policy = policy;
-	/* Nobody holds on to the old tree but the devices, who get their names from the new one. */
+	/*
+	 * Only the devices still point into the old tree; they get their sections from the new one.
+	 */
 	config_free(commands->core->config);
 	commands->core->config = config;
 	commands->core->runtime_directory = config->runtime_directory;

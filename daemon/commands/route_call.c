@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands: from what is asked to the answer. What they write down is in route_change.c, and how it
- * goes with each device of theirs in route_member.c.
+ * Commands: from the request to the answer. route_change.c has what they write down, route_member.c
+ * how each of their devices fares.
  *
- * A command is about one device or several, all or none of them: what forbids it is found before
- * anything is written; then all its wishes are written at once; where one of the devices can't be
- * had, all go back to where they were. It is answered once: when all are where they should be, when
- * the wait is over, when one can't be had, or when a newer command on one of the devices overtakes
- * it.
+ * A command is about one device or several, and moves all or none of them. What forbids it is found
+ * before anything is written; then all its wishes are written at once; if one of the devices can't
+ * be had, all go back to where they were. It is answered once: when all are where they should be,
+ * when the wait is over, when one can't be had, or when a newer command on one of the devices
+ * overtakes it.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -287,7 +287,7 @@ static void call_say_only(const struct route_call *call, char *text, size_t size
 	}
 }
 
-/* Who has it, and be it on its way out of there. */
+/* The VM that has the device, even if it is on its way out of there. */
 static void member_is_from(struct call_member *m)
 {
 	struct route_status route = {.at = NULL};
@@ -313,7 +313,7 @@ static int call_new(struct route_call **ret_call, struct commands *commands,
 	wish_book_init(&call->before);
 	wish_book_init(&call->undo);
 	list_init(&call->link);
-	/* Undoing is about all devices, until it is known which. */
+	/* An undo is about all devices, until it is known which. */
 	call->members = calloc(ROUTE_SUBJECTS_MAX, sizeof(*call->members));
 	r = !call->members ? -ENOMEM : ask->n_subjects > ROUTE_SUBJECTS_MAX ? -E2BIG : 0;
 	if (r < 0) {
@@ -395,7 +395,7 @@ static void refuse(const struct route_ask *ask, route_done done, void *ctx,
 
 /**
  * route_command() - change what is said of devices, and hear how it went
- * @commands:	the daemon
+ * @commands:	the commands
  * @ask:	what, of which devices, how long to wait, and who says so
  * @done:	called once with @ctx, perhaps before this returns
  * @ret_call:	set to the waiting command until it ends; stays where it is meanwhile. NULL: it is

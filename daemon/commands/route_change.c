@@ -65,9 +65,9 @@ static int list_restore(struct wishes *wishes, const struct wishes *before,
 }
 
 /*
- * A device that was named by its port, back to the host: what was wished for the port is forgotten,
- * and the next device there is not held. Where something else would have this one elsewhere, the
- * wish is about the device.
+ * A device that was named by its port goes back to the host: the wish for the port is forgotten,
+ * and the next device there is not held. If something else wants this one elsewhere, the wish is
+ * about the device.
  */
 static int detach_from_port(struct wish_book *next, const struct route_subject *s)
 {
@@ -81,8 +81,8 @@ static int detach_from_port(struct wish_book *next, const struct route_subject *
 }
 
 /*
- * What something was said of that is not there, back to the host: that is forgotten. Where it is
- * assigned elsewhere, it stays with the host when it comes.
+ * A device that is not there goes back to the host: what was said of it is forgotten. If it is
+ * assigned elsewhere, it is to stay with the host when it comes.
  */
 static int detach_what_is_lost(struct wish_book *next, const struct route_subject *s)
 {
@@ -231,7 +231,7 @@ int route_change_commit(struct route_call *call, struct wish_book *next, char *e
 	return r;
 }
 
-/* What was said of a command's devices, and of no others, as before it. */
+/* Restore what was said of a command's devices, and of no others. */
 static int book_restore(struct wish_book *book, const struct route_call *call)
 {
 	int r = 0;
@@ -243,7 +243,7 @@ static int book_restore(struct wish_book *book, const struct route_call *call)
 	return r;
 }
 
-/* What failed is not the last change that was made, and nothing that undo brings back. */
+/* A command that failed is not the last change, and undo does not bring it back. */
 static void undo_restore(struct route_call *call)
 {
 	struct commands *commands = call->commands;
@@ -263,7 +263,7 @@ static void undo_restore(struct route_call *call)
  * route_change_roll_back() - a command can't be carried out: its devices are wanted as before
  * @call:	the command
  *
- * Only what was said of its own devices goes back: others may have been said things of meanwhile.
+ * Only the wishes for its own devices go back: others may have changed meanwhile.
  */
 void route_change_roll_back(struct route_call *call)
 {

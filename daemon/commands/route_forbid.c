@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a command is refused for at once: the policy, a broken device, the host's last keyboard.
- * Changes nothing. What it finds out of each device is kept with the command, and holds when it is carried out.
+ * Why a command is refused at once: the policy, a broken device, the host's last keyboard. Changes
+ * nothing. What it finds out of each device is kept with the command, and holds when it is carried
+ * out.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 #include "daemon/commands/route_call.h"
 
 /*
- * Whether the host would lose its last keyboard by what nobody has consented to. Those that leave
- * anyhow, with consent or already on their way, count as gone.
+ * Whether the host would lose its last keyboard without consent. Devices that leave anyhow, with
+ * consent or already on their way, count as gone.
  */
 static bool call_takes_last_keyboard(const struct route_call *call)
 {

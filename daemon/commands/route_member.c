@@ -66,7 +66,7 @@ static double ms_between(uint64_t from, uint64_t to)
 	return to > from ? (double)(to - from) / 1e6 : 0;
 }
 
-/* From where to where; what was let go of in a guest never left it. */
+/* From where to where; a device that was let go of in a guest never left it. */
 static void member_way(const struct call_member *m, char *way, size_t size)
 {
 	if (strcmp(m->from, m->to))
@@ -238,7 +238,7 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 	}
 }
 
-/* Reserved from now on, or no longer; where it is wanted is no matter of this command's. */
+/* Reserved from now on, or no longer; this command does not change where it is wanted. */
 static void member_check_reserved(struct route_call *call, struct call_member *m)
 {
 	bool reserve = call->ask.verb == ROUTE_RESERVE;
@@ -370,7 +370,10 @@ bool route_member_settled(const struct commands *commands, const struct device *
 	case ROUTE_HOST:
 		return true;
 	case ROUTE_HELD:
-		/* Nor does its guest take it while it sleeps, or when somebody there has let go of it. */
+		/*
+		 * Its guest does not take it while it sleeps, or if somebody there has let go of
+		 * it.
+		 */
 		if (!route_exported_to(device, route.at) || route.let_go.vm[0] || route.at->asleep)
 			return true;
 		if (routing->ops->takes(routing->ctx, route.at))

@@ -2,8 +2,8 @@
 /*
  * The next VM: where `switch DEVICE next` and the hot key take devices.
  *
- * The ring is that of the VMs in the order of the configuration, of which those count that are
- * connected and may have all of the devices. The host is none of them: it has a word of its own.
+ * The ring has the VMs in the configuration's order that are connected and may have all of the
+ * devices. The host is not in it: it has a word of its own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,10 @@
 #include "daemon/commands/commands.h"
 #include "daemon/commands/subjects.h"
 
-/* Of lines that change nothing: a keyboard may lie, and strike a thousand times a second. */
+/*
+ * For lines about switches that change nothing: a keyboard may lie, and strike a thousand times a
+ * second.
+ */
 static struct log_limit limit;
 
 /* The VM that devices are at, or else on their way to: the first one's that has any. */
@@ -48,7 +51,7 @@ static bool ring_has(struct commands *commands, const struct vm *vm,
 
 /**
  * route_next_vm() - the VM that comes after the one that devices are in
- * @commands:	the daemon
+ * @commands:	the commands
  * @subjects:	the devices
  * @n:		how many
  * @backwards:	the one before instead
@@ -70,7 +73,7 @@ struct vm *route_next_vm(struct commands *commands, const struct route_subject *
 			return NULL; /* there are none */
 		if (ring_has(commands, list_entry(it, struct vm, link), subjects, n))
 			return list_entry(it, struct vm, link);
-		/* All round: from a VM back at it, from the host at the other end. */
+		/* Go round once: from a VM back to it, from the host to the other end. */
 	} while (begin ? it != &begin->link
 		       : it != (backwards ? commands->vms->all.next : commands->vms->all.prev));
 	return NULL;
@@ -85,7 +88,7 @@ static void switched(void *ctx _unused_, const struct route_result *result)
 
 /**
  * route_switch_next() - take a device, and what is in a group with it, to the next VM
- * @commands:	the daemon
+ * @commands:	the commands
  * @device:	the device
  * @who:	who says so, for the log
  */
@@ -103,7 +106,7 @@ void route_switch_next(struct commands *commands, struct device *device, const c
 			    "%s: no VM is connected that may have it next", device->tag);
 		return;
 	}
-	/* Who has it in the hand says so. */
+	/* The person who asks has the device in hand. */
 	ask.force = true;
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
 	route_command(commands, &ask, switched, NULL, NULL);

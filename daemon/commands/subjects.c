@@ -37,8 +37,8 @@ struct route_subject subject_of(struct device *device)
 }
 
 /**
- * subject_of_lost_name() - a name of which something was said, and which no device has any more
- * @commands:	the daemon
+ * subject_of_lost_name() - a name that wishes are for, and that no device has any more
+ * @commands:	the commands
  * @text:	what means no device and no group
  * @subject:	gets it, so that what was said can be taken back
  *
@@ -77,8 +77,8 @@ static size_t collect_lost(const struct wishes *wishes, const struct selector *s
 }
 
 /**
- * subjects_of_lost_wishes() - what something was said of without a name, and that is not there
- * @commands:	the daemon
+ * subjects_of_lost_wishes() - wishes without a name, for devices that are not there
+ * @commands:	the commands
  * @selector:	what means no present device; a port in its stable spelling
  * @subjects:	get it, so that what was said can be taken back
  *
@@ -143,7 +143,7 @@ static size_t joined(const struct device *device, const char *names[JOINED_MAX])
 
 /**
  * subjects_of_group() - who is in a group
- * @commands:	the daemon
+ * @commands:	the commands
  * @name:	the group's name
  * @subjects:	its members
  * @ret_n:	how many

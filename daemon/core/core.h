@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every room of control works with: the loop, the configuration and the policy that hold now, and how far
- * control's life has come. Made once, by daemon.c; control's thread only.
+ * What every room of control works with: the loop, the configuration and the policy in force, and
+ * whether control is starting, ready or stopping. daemon.c makes it once. Control thread only.
  *
  *   starting --all is known that was there--> ready --asked to stop--> stopping
  */

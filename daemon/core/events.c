@@ -43,7 +43,7 @@ void events_raise(struct events *events, struct event_source *source, void *of, 
 }
 
 /**
- * events_raise_whole() - something has happened that is no single object's
+ * events_raise_whole() - something has happened that belongs to no single object
  * @events:	where it is told
  * @event:	what
  */
@@ -72,7 +72,7 @@ bool events_pending(const struct events *events)
 	return !list_empty(&events->raised);
 }
 
-/* Tell one row's listener of all in the batch. Each may free its own object, and raise what it likes. */
+/* Tell one row's listener of all in the batch. It may free the object, and raise anything. */
 static void tell_row(struct events *events, struct list *batch, const struct event_listener *row)
 {
 	struct list left = LIST_INIT(left);

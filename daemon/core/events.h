@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens, on its way up. Calls go down from room to room; what a room sees happen it raises as an event, and goes on.
- * Who listens is told once a turn of the loop, after all that has come in that turn was handled and before the loop waits
- * again (events_tell()): so nobody is called from within what he has called himself.
+ * What happens, on its way up. Calls go down from room to room. A room that sees something happen
+ * raises an event, and goes on. Listeners are told once a turn of the loop, when all that came in
+ * that turn was handled, and before the loop waits again (events_tell()). So nobody is called from
+ * within a call of its own.
  *
- * An event is a value: what has happened, and to which object. Raised again in the same turn it is the same event. What
- * exactly has come of it, the listener reads from the object, as it is by then.
+ * An event is a value: what has happened, and to which object. If it is raised again in the same
+ * turn, it is the same event. The listener reads from the object how it stands by then.
  *
- * Who listens is one table (daemon/rooms.c). A turn's events are told row by row of that table, whatever the order in
- * which they were raised; of one row, in the order in which their objects raised something first. What listeners raise is
- * told in the next turn, which then does not wait.
+ * One table says who listens (daemon/rooms.c). A turn's events are told row by row of that table,
+ * in whatever order they were raised; within a row, in the order in which their objects first
+ * raised something. What listeners raise is told in the next turn, which then does not wait.
  *
  * No event outlives its object: it is a bit in the object's struct event_source, and goes with event_source_forget(). An
  * object that others may still have to hear of (a device that was unplugged, a VM that has left) is taken out of its list,
@@ -28,22 +29,22 @@ enum event {
 	/* Of a device. */
 	EVENT_DEVICE_REMOVED, /* it was unplugged, and is in no list any more */
 	EVENT_DEVICE_ADDED,   /* it is listed */
-	EVENT_DEVICE_REVIEW,  /* it, or what is said of it, is known otherwise than before */
-	EVENT_ROUTE_MOVED,    /* it is a step further, or somebody has told how it goes */
+	EVENT_DEVICE_REVIEW,  /* something else is known of it, or said of it */
+	EVENT_ROUTE_MOVED,    /* it is a step further, or something was told about it */
 	EVENT_HOTKEY_NEXT,    /* the chord was struck on it */
 	EVENT_HOTKEY_PANIC,
 	/* Of a VM. */
 	EVENT_VM_LEFT,	  /* it is out of the configuration */
 	EVENT_VM_GONE,	  /* and so is its process: it is in no list any more */
 	EVENT_VM_GOES_ON, /* its process has outlived the last control, and its connections live */
-	EVENT_VM_KNOWN,	  /* it is known what the last control has left in its process */
+	EVENT_VM_KNOWN,	  /* what the last control has left in its process is known */
 	EVENT_VM_DOWN,	  /* its card has gone down, and may be up again */
 	EVENT_VM_UP,	  /* its card has come up, and may be down again */
 	EVENT_VM_STANDS,  /* its process stands */
 	EVENT_VM_AGENT_ASKED,  /* an agent in it wants to be let in */
 	EVENT_EXPORTS_CHANGED, /* what is exported to it, or a session there, may have changed */
 	/* Of the whole. */
-	EVENT_SAID_CHANGED, /* what is said of devices means others by now */
+	EVENT_SAID_CHANGED, /* wishes now mean other devices */
 	EVENT_JOBS_CHANGED, /* something has happened that a job on a port may wait for */
 	EVENT_KNOWN_MORE,   /* more is known of what was there at the start */
 	EVENT_VMS_ENDED,    /* at control's end: one more process has ended */

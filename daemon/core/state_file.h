@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Small files that must survive: read whole, with a bound; written whole or not at all (written
- * aside, fsync, rename, fsync of the folder), so that what was acknowledged is not lost.
+ * aside, fsync, rename, fsync of the folder), so that nothing is lost that was acknowledged.
  */
 #pragma once
 

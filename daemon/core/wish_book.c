@@ -110,7 +110,7 @@ void wish_books_deinit(struct wish_books *books)
 /* ------------------------------------------------------------- time */
 
 /**
- * wish_book_now() - the time by which wishes end: seconds that go on while the daemon restarts, and
+ * wish_book_now() - the time by which wishes end: seconds that go on while control restarts, and
  * begin anew with the host, as the file does
  */
 uint64_t wish_book_now(void)
@@ -135,7 +135,7 @@ static void book_expire(void *ctx, int res _unused_)
 	}
 	r = wish_book_commit(books, &next, error, sizeof(error));
 	if (r < 0) {
-		/* It is over all the same; the file says when, so that a restart sees it too. */
+		/* It has ended all the same; the file says when, so that a restart sees it, too. */
 		log_err("%s", error);
 		wishes_expire(&books->now.list[WISHES_COMMANDS], wish_book_now());
 		core_basis_changed(books->core);
@@ -152,7 +152,7 @@ static void book_arm(struct wish_books *books)
 	loop_cancel(books->core->loop, &books->end);
 	if (!at || books->core->stopping)
 		return;
-	/* A file may say any end; what is beyond the clock's is never. */
+	/* A file may name any end; one beyond the clock's range never comes. */
 	at = min_t(uint64_t, at, UINT64_MAX / NS_PER_SECOND) * NS_PER_SECOND;
 	loop_watch_time(books->core->loop, &books->end, at > now ? at - now : 1, book_expire,
 			books);
@@ -183,7 +183,7 @@ static int list_load(struct wish_books *books, unsigned which)
 
 /**
  * wish_book_load() - read what was said before this start
- * @books:	the daemon, with an empty book
+ * @books:	the books, with an empty book
  *
  * Return: 0, or a negative errno and it was logged.
  */

@@ -7,9 +7,9 @@
  *   reserved     reserve             <state-directory>/reserved      for good
  *   names        alias               <state-directory>/names         for good
  *
- * A change is made to a copy, and becomes what holds once all files that it changes are on the
- * disk; where one can't be written, those before it are put back and nothing has changed. The book
- * before the last change is kept for `undo`. Control thread only.
+ * A change is made to a copy, which is in force once all files that it changes are on the disk. If
+ * one can't be written, those before it are put back, and nothing has changed. The book before the
+ * last change is kept for `undo`. Control thread only.
  */
 #pragma once
 

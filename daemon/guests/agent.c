@@ -20,7 +20,7 @@
 /* Connections are taken one by one, so far apart. */
 #define ACCEPT_PAUSE_NS (50ull * 1000 * 1000)
 #define NO_ROOM_SECONDS 1 /* without a free descriptor */
-/* A guest with all ports busy says some 100 lines at once, and then nothing for hours. */
+/* A guest whose ports are all busy says some 100 lines at once, and then nothing for hours. */
 #define LINES_AT_ONCE  512
 #define LINES_A_SECOND 32
 #define NS_PER_SECOND  1000000000ull
@@ -59,7 +59,7 @@ static void agent_free(struct agent *agent)
 	while ((l = list_pop(&agent->told)))
 		free(list_entry(l, struct told, link));
 	agent_line_deinit(&agent->line);
-	/* A daemon that stops leaves it to the next one. */
+	/* A control that stops leaves it to the next one. */
 	if (!agent->vm->vms->core->stopping)
 		guest_agent_end(agent->vm->guest, agent->number);
 	free(agent);
@@ -179,7 +179,7 @@ static const char *name_of(const struct device *d)
 	return device_alias(d) ? device_alias(d) : "";
 }
 
-/* To an agent that has it already, this is no more than what it is called by now. */
+/* An agent that has it already hears only the device's new name by this. */
 static void agent_say_route(struct agent *agent, const struct device *d, struct told *told)
 {
 	struct agent_message m = {
@@ -211,7 +211,7 @@ static void agent_tell(struct agent *agent, const struct device *d)
 	agent_say_route(agent, d, told);
 }
 
-/* What it was told and what is so: say the difference, what is over first. */
+/* Say what is different from what it was told; first what has ended. */
 static void agent_changed(struct vm *vm)
 {
 	struct agent *agent = vm->side->agents.there;
@@ -279,7 +279,7 @@ static void agent_greet(struct agent *agent, const struct agent_message *hello)
 	agent_list(agent);
 }
 
-/* Somebody there has detached it: the agent has forgotten it, and so it was never told. */
+/* Somebody there has detached it: the agent has forgotten it, so it counts as not told. */
 static void agent_lets_go(struct agent *agent, struct device *d)
 {
 	struct told *told = agent_told(agent, d);
@@ -292,7 +292,7 @@ static void agent_lets_go(struct agent *agent, struct device *d)
 	log_limited(&agent->vm->limit, LOG_LEVEL_NOTICE,
 		    "%s: let go of in %s by somebody there; it stays routed to %s", d->tag,
 		    agent->vm->name, agent->vm->name);
-	route_guest_lets_go(d, agent->boot);
+	route_guest_lets_go(d, agent->vm, agent->boot);
 }
 
 static void agent_sleeps(struct agent *agent, bool asleep)
@@ -307,7 +307,9 @@ static void agent_sleeps(struct agent *agent, bool asleep)
 		agent->vm->name);
 }
 
-/* How the guest fares with a device; of one that is not routed to it, it may say what it likes. */
+/*
+ * How the guest fares with a device. What it says of a device that is not routed to it is ignored.
+ */
 static void agent_reports(struct agent *agent, const struct agent_message *m)
 {
 	struct device *d = exported_device(agent->vm, m->busid);
@@ -316,12 +318,12 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 		return;
 	switch (m->verb) {
 	case AGENT_TRYING:
-		route_guest_says(d, false, "");
+		route_guest_says(d, agent->vm, false, "");
 		break;
 	case AGENT_HAS:
 		/* Without a session it has something else there. */
 		if (route_is_taken(d))
-			route_guest_says(d, true, "");
+			route_guest_says(d, agent->vm, true, "");
 		break;
 	case AGENT_LETGO:
 		agent_lets_go(agent, d);
@@ -329,10 +331,10 @@ static void agent_reports(struct agent *agent, const struct agent_message *m)
 	case AGENT_FAILED:
 		log_limited(&agent->vm->limit, LOG_LEVEL_WARNING, "%s: %s: %s", agent->vm->name,
 			    d->tag, m->text);
-		route_guest_says(d, false, m->text);
+		route_guest_says(d, agent->vm, false, m->text);
 		break;
 	default:
-		route_guest_says(d, false, "the guest's kernel has let go of it");
+		route_guest_says(d, agent->vm, false, "the guest's kernel has let go of it");
 		break;
 	}
 }
@@ -390,7 +392,7 @@ static int agent_hears(struct agent *agent, const struct agent_message *m)
 	}
 }
 
-/* Each line costs its part of a second; so many may be owed. */
+/* Each line costs a part of a second, and a bounded number of lines may be said in advance. */
 static bool agent_pays(struct agent *agent)
 {
 	const uint64_t price = NS_PER_SECOND / LINES_A_SECOND;
@@ -434,12 +436,12 @@ static void agent_readable(void *ctx, int res _unused_)
 	agent_close(agent, why);
 	if (!was_there)
 		return;
-	/* Who waits for it waits in vain. */
+	/* Whoever waits for its answer waits in vain. */
 	list_for_each(it, &vm->side->guests->devices->all) {
 		struct device *d = list_entry(it, struct device, link);
 
 		if (route_exported_to(d, vm))
-			route_guest_says(d, false, "");
+			route_guest_says(d, vm, false, "");
 	}
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The daemon's end of a guest's usbroute-agent: who has connected, what it was told, what it says.
- * Its connection ends in its VM's thread, which relays it to a socket that is made here.
+ * Its connection ends in its VM's process, which relays it to a socket that is made here.
  *
  * A connection is greeting (it has 5 s to say HELLO; a newer one takes the place of an older one)
- * -> the VM's agent (a newer one takes its place, too: the older one may be half dead) -> gone.
- * Silence is not death: a paused guest keeps its agent, and hears what is new when it goes on.
+ * -> the VM's agent (a newer one takes its place, too: the older one may be half dead) -> gone. A
+ * silent agent is not a dead one: a paused guest keeps its agent, and hears what is new when it
+ * goes on.
  *
  * A card that goes down may be a guest that has ended, or one that was only stopped for a while
  * (QEMU stops its rings then). So its agent is *doubted*, as if it were not there; when the card is
@@ -21,7 +22,7 @@
  * is routed to it. That list must be whole, or it would let go of what is missing: so agents are let in
  * when it is known what their VM has (agents_ready()).
  *
- * Hostile bytes cost this connection and no more; lines have a rate, connections too. Control
+ * Hostile bytes cost only this connection. Lines have a rate, and so have connections. Control
  * thread only.
  */
 #pragma once

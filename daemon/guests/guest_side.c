@@ -66,7 +66,7 @@ static const struct guest_way *way_of(const struct vm *vm)
 }
 
 /**
- * guest_side_tell() - tell a VM's thread, and what is in its guest, what is exported to it by now
+ * guest_side_tell() - tell a VM's process, and what is in its guest, what is exported to it now
  * @vm:		the VM
  */
 void guest_side_tell(struct vm *vm)

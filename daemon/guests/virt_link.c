@@ -324,7 +324,7 @@ bool virt_warning(const struct vm *vm, char *buf, size_t size)
 /**
  * virt_link_new() - make the helper's socket; nobody is served yet
  * @ret_link:	the link
- * @guests:	the daemon
+ * @guests:	the ways to the guests' insides
  *
  * Return: 0, or a negative errno and it was logged.
  */

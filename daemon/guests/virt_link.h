@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The daemon's end of usbrouted-libvirt: the socket `<runtime-directory>/libvirt`, its one client,
- * and what that client has told of libvirt's domains. Nothing here waits for it. Without it all is
- * as if there were no libvirt.
+ * and what that client has told of libvirt's domains. Nothing here waits for the client. Without it
+ * everything works as without libvirt.
  *
  * Only root, the daemon's own user and the group "usbrouted" may be the client, because it says
  * which guests can be reached. A second client is sent away while the first is there. When the

@@ -13,7 +13,7 @@
 #define RETRY_DOUBLINGS 5 /* up to 64 s */
 /* Longer than the helper lets a guest take. */
 #define ANSWER_SECONDS 120
-/* From the guest's word that it has a device until its session is known here. */
+/* How long after the guest has said that it has a device its session may become known here. */
 #define SESSION_SECONDS 5
 
 enum virt_ask_state { ASK_ASKED, ASK_FAILED, ASK_DONE, ASK_LEAVING };
@@ -121,7 +121,7 @@ static struct virt_ask *ask_begin(struct vm *vm, const struct device *d)
 	return ask;
 }
 
-/* By its port: what was there before has to leave first, whatever it was. */
+/* Found by its port: whatever was there before has to leave first. */
 static struct virt_ask *ask_find(const struct vm *vm, const struct device *d)
 {
 	list_for_each(it, &vm->side->guests->virt->asks) {
@@ -133,7 +133,7 @@ static struct virt_ask *ask_find(const struct vm *vm, const struct device *d)
 	return NULL;
 }
 
-/* A device is no longer exported to the VM: where it may have it, it is to let go of it. */
+/* A device is no longer exported to the VM: if the guest may have it, it has to let go of it. */
 static void ask_leave(struct virt_ask *ask)
 {
 	if (ask->state == ASK_FAILED) {
@@ -145,7 +145,7 @@ static void ask_leave(struct virt_ask *ask)
 	/* While it is being attached: when that has ended. */
 }
 
-/* Where nobody was quicker meanwhile, by another way. */
+/* Unless somebody was quicker meanwhile, in another way. */
 static void ask_again(void *ctx, int res _unused_)
 {
 	struct virt_ask *ask = ctx;
@@ -178,17 +178,17 @@ static void ask_failed(struct virt_ask *ask, const char *text)
 	loop_cancel(vm->vms->core->loop, &ask->timer);
 	loop_watch_time(vm->vms->core->loop, &ask->timer,
 			(RETRY_SECONDS * NS_PER_SECOND) << doublings, ask_again, ask);
-	route_guest_says(d, false, text);
+	route_guest_says(d, vm, false, text);
 }
 
-/* It was attached. Its session is known here a little later than there, or has ended since. */
+/* It was attached. Its session becomes known here a little later than there, or has ended since. */
 static void ask_check_session(struct virt_ask *ask, struct device *d)
 {
 	if (route_status(d).session) {
 		loop_cancel(d->devices->core->loop, &ask->timer);
 		ask->had = true;
 		if (!route_status(d).guest_has)
-			route_guest_says(d, true, "");
+			route_guest_says(d, ask->vm, true, "");
 	} else if (ask->had && !route_status(d).importing) {
 		/*
 		 * The guest has let go of it, or its card was away for a while and it has not heard
@@ -197,7 +197,7 @@ static void ask_check_session(struct virt_ask *ask, struct device *d)
 		 */
 		ask->state = ASK_LEAVING;
 		ask_say(ask, VIRT_DETACH);
-		route_guest_says(d, false, "the guest has let go of it");
+		route_guest_says(d, ask->vm, false, "the guest has let go of it");
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list of claimed devices, kept in the runtime directory: so that a start after a crash knows
+ * The list of claimed devices, kept in the runtime directory. From it a start after a crash knows
  * which devices the host's drivers don't have, and `usbrouted --release` which ones to give back.
  *
  * One device a line: busid, bus number, device number, vendor, product; VM and boot of the guest in

@@ -10,13 +10,13 @@
 #include "daemon/routing/route_private.h"
 
 /**
- * exports_tell() - tell a VM's thread what its guest sees by now
+ * exports_tell() - tell a VM's process what its guest sees now
  * @routing:	the routing
  * @vm:		the VM
  */
 void exports_tell(struct routing *routing, struct vm *vm)
 {
-	/* At the daemon's end threads end one by one. */
+	/* When control ends, processes end one by one. */
 	if (!vm->guest || vm->vms->core->stopping)
 		return;
 	list_for_each(it, &routing->devices->all) {

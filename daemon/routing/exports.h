@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a guest sees exported, and who in it gets what he asks for. A VM's thread answers lists by
- * itself, by what it is told here; each import it asks for.
+ * What a guest sees exported, and which client in it gets what it asks for. A VM's process answers
+ * lists by itself, from what it is told here; it asks about each import.
  *
  * Control thread only.
  */

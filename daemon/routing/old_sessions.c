@@ -69,7 +69,7 @@ static int line_read(const char *line, struct old_session *s)
 
 /**
  * old_sessions_load() - read what connections the last daemon had
- * @routing:	the daemon
+ * @routing:	the routing
  *
  * Without the file, or with one that says nothing, there were none.
  */
@@ -143,7 +143,7 @@ static void forget_told(struct routing *routing)
 
 /**
  * old_sessions_save() - write down what connections there are
- * @routing:	the daemon
+ * @routing:	the routing
  *
  * A failure is logged and costs nothing now.
  */
@@ -247,7 +247,7 @@ void old_sessions_forget(struct routing *routing, struct vm *vm)
 
 /**
  * old_sessions_free() - forget them
- * @routing:	the daemon
+ * @routing:	the routing
  */
 void old_sessions_free(struct routing *routing)
 {

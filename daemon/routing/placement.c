@@ -45,7 +45,7 @@ struct placement *placement_free(struct placement *placement)
 
 /**
  * placement_move() - another VM gets a device, which stays claimed
- * @placement:	the placement, of which no thread has anything
+ * @placement:	the placement, of which no process has anything
  * @vm:		the VM
  * @role:	what for
  */
@@ -104,7 +104,7 @@ void placement_held(struct placement *placement)
 }
 
 /**
- * placement_take() - have a VM's thread hand a device back
+ * placement_take() - have a VM's process hand a device back
  * @placement:	HELD, GIVING or RESETTING; a failure of it was written down before
  * @close_it:	close it, else hand it over claimed where that is possible
  */
@@ -116,8 +116,9 @@ void placement_take(struct placement *placement, bool close_it)
 }
 
 /**
- * placement_forget() - have nothing more to do with what a VM's thread has of a device
- * @placement:	the placement; what the thread has is told to be taken, and frees itself
+ * placement_forget() - let go of what a VM's process has of a device
+ * @placement:	the placement; the process is told to give the device up, and what it has frees
+ *		itself
  */
 void placement_forget(struct placement *placement)
 {

@@ -31,8 +31,8 @@ struct placement {
 	enum placement_role role;
 	enum placement_state state;
 	struct guest_device *gd;
-	bool told_exported;	 /* HELD: what its thread was told */
-	bool importing, session; /* handed to the thread with a client; the client has it */
+	bool told_exported;	 /* HELD: what its process was told */
+	bool importing, session; /* handed to the process with a client; the client has it */
 	bool guest_has;		 /* and its kernel has set the device's configuration */
 	char guest_text[120];	 /* else, why it has not, where it says so */
 	struct guest_peer peer;	 /* session: the client's connection */

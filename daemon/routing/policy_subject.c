@@ -90,7 +90,7 @@ static usb_class_set classes_of(int class)
  * @name:	its name
  * @alias:	the [device] section that gave it that, or NULL
  *
- * Of it is known what `match` says; what it is in truth is asked again once it is there.
+ * Only what `match` says is known of it; the policy is asked again once the device is there.
  */
 void policy_subject_absent(struct policy_subject *subject, const struct config *config,
 			   const char *name, const struct config_device *alias)

@@ -31,7 +31,7 @@
 
 #define NS_PER_SECOND	  1000000000ull
 #define RETRY_MAX_SECONDS 60
-/* How often it is looked whether the host has another keyboard by now. */
+/* How often to check whether the host has another keyboard. */
 #define SPARED_SECONDS 10
 
 /**
@@ -100,11 +100,11 @@ static void route_fail(struct device *device, int r, const char *reason)
 		snprintf(route->reason, sizeof(route->reason), "%s",
 			 reason && *reason ? reason : errno_text(r));
 	seconds = min_t(unsigned, seconds, RETRY_MAX_SECONDS);
-	/* Of what was unplugged the hotplug event tells, in a moment. */
+	/* If it was unplugged, the hotplug event tells that in a moment. */
 	if (r != -ENODEV)
 		log_warning("%s: %s", device->tag, route->reason);
 	claims_save(device->route->routing);
-	/* Who hears of it may have wished it there, and take that back: then nothing is tried again. */
+	/* A listener may have wished it there, and take that back: then nothing is tried again. */
 	device_raise(device, EVENT_ROUTE_MOVED);
 	loop_watch_time(device->devices->core->loop, &route->retry, seconds * NS_PER_SECOND,
 			route_retry, device);
@@ -195,7 +195,7 @@ static void route_stuck(void *ctx, const char *what)
 	vm_maybe_gone(from);
 }
 
-/* Its thread gets what was made for it. */
+/* Its process gets what was made for it. */
 static void route_give(struct placement *placement)
 {
 	struct route *route = placement->device->route;
@@ -205,12 +205,12 @@ static void route_give(struct placement *placement)
 	placement->told_exported = false;
 	placement->device->ours = true;
 	route->before = (struct route_before){0};
-	/* Before the process has it: whoever comes after us must know by which number. */
+	/* This comes before the process has it: the next control must know by which number. */
 	claims_save(route->routing);
 	guest_give(placement->vm->guest, placement->gd);
 }
 
-/* Claimed and at rest. No thread has it, and one must, even if only to close it. */
+/* Claimed and at rest. No process has it, and one must, even if only to close it. */
 static void route_hand_over(struct placement *placement)
 {
 	struct device *device = placement->device;
@@ -266,7 +266,7 @@ static void route_hotkey(void *ctx, enum hotkey which)
 		     which == HOTKEY_PANIC ? EVENT_HOTKEY_PANIC : EVENT_HOTKEY_NEXT);
 }
 
-/* What only shows when a device is claimed may forbid what it was claimed for. */
+/* What a claim shows of the device may forbid what it was claimed for. */
 static void route_hid(void *ctx, const struct hid_found *found)
 {
 	struct device *device = ((struct placement *)ctx)->device;
@@ -333,7 +333,7 @@ static void route_node_opened(struct broker_request *req, int r, int fds[2], con
 	fd_close(fds[0]);
 	fd_close(fds[1]);
 	if (r < 0) {
-		/* Of what is in use on the host the broker's words say it all. */
+		/* If the host uses it, the broker's text says it all. */
 		snprintf(reason, sizeof(reason), "%s%s%s", text, r == -EBUSY ? "" : ": ",
 			 r == -EBUSY ? "" : errno_text(r));
 		route_fail(device, r, reason);
@@ -352,7 +352,10 @@ static void route_open(struct device *device)
 
 	device->route->state = ROUTE_OPENING;
 	device->route->failure = 0;
-	/* Before the host's driver is taken off it: whoever comes after a crash must know. */
+	/*
+	 * This comes before the host's driver is taken off it: the next control must know after a
+	 * crash.
+	 */
 	r = claims_save(device->route->routing);
 	if (r == 0)
 		r = broker_open(device->route->routing->broker, &device->route->req, &identity,
@@ -393,8 +396,7 @@ static void route_rebind(struct device *device)
 		route_fail(device, r, "asking the broker for its drivers");
 }
 
-/* Another keyboard's input node comes after the device's event, and with no event of its own here.
- */
+/* Another keyboard's input node comes after its device's event, and nothing tells of it here. */
 static void route_look_again(struct device *device)
 {
 	if (!loop_watching(&device->route->retry))
@@ -402,17 +404,16 @@ static void route_look_again(struct device *device)
 				SPARED_SECONDS * NS_PER_SECOND, route_retry, device);
 }
 
-/* Nothing of the device is in a VM: where it should be, and may be, it is opened. */
+/* The device is in no VM: if it should and may be in one, it is opened. */
 static void route_leave_host(struct device *device, const struct route_aim *aim)
 {
 	/* Until that process has ended, nobody else could claim it. */
 	if (route_stranger(device))
 		return;
 	/*
-	 * A device stays with the host until its VM is there for the first time, or nobody
-	 * could type the command that starts it; once claimed it stays so while the VM is
-	 * away, or what is typed meanwhile would go to the host's console. What is reserved
-	 * is never the host's.
+	 * A device stays with the host until its VM is there for the first time: else nobody could
+	 * type the command that starts it. Once claimed it stays so while the VM is away: else what
+	 * is typed meanwhile would go to the host's console. A reserved device is never the host's.
 	 */
 	if (aim->vm && (aim->role == PLACEMENT_KEPT || aim->vm->connected || device->ours ||
 			route_reserved(device)))
@@ -423,7 +424,7 @@ static void route_leave_host(struct device *device, const struct route_aim *aim)
 		route_look_again(device);
 }
 
-/* One of the VMs that it is in: it stays there, for what it should, or leaves. */
+/* One of the VMs that it is in: it stays there in the role that it should have, or leaves. */
 static void route_step(struct placement *placement, const struct route_aim *aim)
 {
 	bool stays = aim->vm == placement->vm;
@@ -490,8 +491,8 @@ static enum placement_state state_of(const struct guest_held *held)
 }
 
 /*
- * Its process may have been taken over by its guest: that it holds the device counts only where we
- * have written down that it was given it. What it says of the session concerns that guest alone.
+ * The guest may have taken its process over: that the process holds the device counts only if we
+ * have written down that it was given it. What it says of the session concerns only that guest.
  */
 static void route_take_up(struct device *device, struct vm *vm)
 {
@@ -527,7 +528,9 @@ static void route_take_up(struct device *device, struct vm *vm)
 		if (placement->state == PLACEMENT_HELD)
 			placement_take(placement, true);
 	}
-	/* Whoever calls looks at all anew: another device that is not taken up yet must not be opened. */
+	/*
+	 * The caller looks at all devices again: one that is not taken up yet must not be opened.
+	 */
 	device_hid_add(device, &held.hid);
 	device->judge = true;
 }
@@ -541,7 +544,7 @@ static void route_take_up(struct device *device, struct vm *vm)
  */
 void routes_take_up(struct routing *routing, struct vm *vm)
 {
-	/* Of what a stranger has nobody can say more than what was written down. */
+	/* Of a stranger's devices only what was written down is known. */
 	if (vm->process.strange)
 		return;
 	list_for_each(it, &routing->devices->all) {

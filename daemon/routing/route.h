@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where each device should be, where it is, and the way from the one to the other.
+ * Where each device should be, where it is, and how it gets there.
  *
  * *Wanted* is decided from the wishes and the policy, once after each change of what it hangs on (struct
  * route_decision); *actual* is the route's state. route_reconcile() takes the one next step that leads from actual to wanted, if none is
@@ -50,11 +50,11 @@ void routing_init(struct routing *routing, struct devices *devices, struct vms *
 enum route_state {
 	ROUTE_HOST,	 /* the host's drivers have it */
 	ROUTE_OPENING,	 /* the broker opens it */
-	ROUTE_GIVING,	 /* a guest's thread claims it */
-	ROUTE_HELD,	 /* a guest's thread has it, claimed: exported, where its VM is connected */
-	ROUTE_TAKING,	 /* its session ends, and the thread hands it back or closes it */
+	ROUTE_GIVING,	 /* its VM's process claims it */
+	ROUTE_HELD,	 /* a VM's process has it, claimed; exported if its VM is connected */
+	ROUTE_TAKING,	 /* its session ends, and the process closes it */
 	ROUTE_REBINDING, /* the host's drivers probe it */
-	ROUTE_RESETTING, /* its thread, or where it has none the broker, resets it */
+	ROUTE_RESETTING, /* its process, or without one the broker, resets it */
 	ROUTE_FAILED,	 /* could not be had; tried again later */
 };
 
@@ -73,10 +73,10 @@ struct route_before {
 	uint32_t number;
 };
 
-/* Where a device is, for who only looks. Its texts are good until the loop goes on. */
+/* Where a device is, for readers. Its texts are good until the loop goes on. */
 struct route_status {
 	enum route_state state;
-	struct vm *at; /* whose thread has it, or is to have it */
+	struct vm *at; /* whose process has it, or is to have it */
 	bool exported; /* @at may import it; else it is only kept from the host */
 	bool importing, session, guest_has;
 	int failure; /* the errno of the last one */
@@ -115,8 +115,8 @@ typedef void (*route_reset_done)(void *ctx, struct device *device, int r, const 
 
 int route_reset(struct device *device, bool force, route_reset_done done, void *ctx,
 		const char **ret_text);
-void route_guest_says(struct device *device, bool has, const char *text);
-void route_guest_lets_go(struct device *device, const char *boot);
+void route_guest_says(struct device *device, const struct vm *vm, bool has, const char *text);
+void route_guest_lets_go(struct device *device, const struct vm *vm, const char *boot);
 void route_give_again(struct device *device);
 
 struct urb_stats;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whose thread a device should be in now: what is wanted (route_want.c), as far as policy, the
- * host's last keyboard and the VMs that are there let it. Changes nothing.
+ * Whose process a device should be in now: where it is wanted (route_want.c), as far as policy, the
+ * host's last keyboard and the VMs allow it. Changes nothing.
  */
 #include <string.h>
 
@@ -9,8 +9,8 @@
 #include "daemon/routing/route_private.h"
 
 /**
- * route_leaving() - the devices that the host is just losing: it may still seem to have them
- * @routing:	the daemon
+ * route_leaving() - the devices that the host is just losing, though it may still seem to have them
+ * @routing:	the routing
  * @paths:	gets their folders in sysfs
  *
  * Return: how many.
@@ -49,7 +49,10 @@ static bool spares(const struct device *device, const struct route_want *want)
 	       !route_consents(device, want->target) && is_last_keyboard(device);
 }
 
-/* Kept from the host's drivers it has to be in some thread: where it is, else in the first. */
+/*
+ * A device that is kept from the host's drivers has to be in some process: in the one that has it,
+ * else in the first VM's.
+ */
 static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 {
 	const struct placement *first = placement_first(device);
@@ -69,7 +72,7 @@ static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 }
 
 /**
- * route_aim() - whose thread should have a device
+ * route_aim() - whose process should have a device
  * @device:	the device
  */
 struct route_aim route_aim(const struct device *device)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens to devices from outside: they come and go, their VMs do, a client imports one, its
- * guest tells, the daemon starts and ends. Each is written down and followed by route_reconcile().
+ * What happens to devices from outside: devices and VMs come and go, a client imports a device, a
+ * guest tells something, control starts and ends. Each is written into the route, and
+ * route_reconcile() follows.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 /**
  * routes_load() - read what was wished, and what was claimed, before this start
- * @routing:	the daemon
+ * @routing:	the routing
  *
  * Return: 0, or a negative errno and it was logged.
  */
@@ -42,8 +43,8 @@ int routes_load(struct routing *routing)
 }
 
 /**
- * routes_started() - all VMs' threads stand: begin
- * @routing:	the daemon, ready
+ * routes_started() - all VMs' processes are known: begin
+ * @routing:	the routing, ready
  */
 void routes_started(struct routing *routing)
 {
@@ -64,7 +65,7 @@ void routes_started(struct routing *routing)
 
 /**
  * routes_stop() - the daemon ends: no more steps, and nobody waits any longer
- * @routing:	the daemon, stopping
+ * @routing:	the routing, stopping
  */
 void routes_stop(struct routing *routing)
 {
@@ -78,7 +79,7 @@ void routes_stop(struct routing *routing)
 
 /**
  * routes_review() - what is said of devices means others by now
- * @routing:	the daemon
+ * @routing:	the routing
  */
 void routes_review(struct routing *routing)
 {
@@ -111,12 +112,13 @@ void route_review(struct device *device)
 /**
  * route_guest_says() - something in the guest tells how it goes with a device there
  * @device:	the device
+ * @vm:		the VM that it is in
  * @has:	its kernel has it
  * @text:	where it hasn't: why, for a person; it goes on trying
  */
-void route_guest_says(struct device *device, bool has, const char *text)
+void route_guest_says(struct device *device, const struct vm *vm, bool has, const char *text)
 {
-	struct placement *placement = placement_first(device);
+	struct placement *placement = placement_in(device, vm);
 
 	if (!placement)
 		return;
@@ -129,15 +131,16 @@ void route_guest_says(struct device *device, bool has, const char *text)
 /**
  * route_guest_lets_go() - somebody in the guest has detached a device
  * @device:	exported to that guest, and kept so
+ * @vm:		the VM that it is in
  * @boot:	which boot of the guest that was in
  *
  * Until a command names the device, or it is imported again by hand, it is not told to the guest's
  * agent.
  */
-void route_guest_lets_go(struct device *device, const char *boot)
+void route_guest_lets_go(struct device *device, const struct vm *vm, const char *boot)
 {
 	struct route *route = device->route;
-	struct placement *placement = placement_first(device);
+	struct placement *placement = placement_in(device, vm);
 
 	if (!placement)
 		return;
@@ -200,8 +203,8 @@ void route_added(struct device *device)
 }
 
 /*
- * What was wished until the unplugging has ended. At the daemon's own end nothing was unplugged, and what leaves
- * because its port was switched off comes back with another number.
+ * End the wishes that end with the unplugging. When control ends, nothing was unplugged; and a
+ * device that leaves because its port was switched off comes back with another number.
  */
 static void route_forget_until_unplug(struct device *device)
 {
@@ -234,7 +237,10 @@ static void route_leave_vms(struct route *route)
 		if (placement->gd && vm->guest) {
 			placement_forget(placement);
 		} else {
-			/* We end, and have left its process, which has the device and goes on. */
+			/*
+			 * Control ends, and has left the process, which keeps the device and goes
+			 * on.
+			 */
 			if (placement->gd)
 				guest_device_free(placement->gd);
 			placement_free(placement);

@@ -38,7 +38,7 @@ struct route_aim {
 	struct vm *vm; /* NULL: the host's drivers should have it */
 	enum placement_role role;
 	bool spared; /* a rule would take it, and it is the host's last keyboard */
-	bool coming; /* its VM has no thread yet: what is ours stays so until then */
+	bool coming; /* its VM has no process yet: until then a device that is ours stays so */
 };
 
 const struct route_decision *route_decision(const struct device *device);

@@ -5,10 +5,10 @@
  *   HELD ----> RESETTING ----> HELD              by its thread: the session ends, worker resets
  *   HOST, FAILED ----> RESETTING ----> HOST      by the broker
  *
- * What USB/IP has no word for is a reset: a guest that kept its session would go on with drivers
- * that have set the device up once (a serial line's speed, a card's filter, a keyboard's lights),
- * and a device that has forgotten all of it. So the session ends, and the guest imports the device
- * anew; its drivers begin from the start. Route and wishes stay.
+ * USB/IP has no message for a reset. A guest that kept its session would go on with drivers that
+ * have set the device up once (a serial line's speed, a card's filter, a keyboard's lights), and a
+ * device that has forgotten all of it. So the session ends, and the guest imports the device again;
+ * its drivers begin from the start. Route and wishes stay.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void tell_end(struct device *device, int r, const char *reason)
 }
 
 /**
- * route_was_reset() - a guest's thread has reset a device, or could not
+ * route_was_reset() - a VM's process has reset a device, or could not
  * @ctx:	the device
  * @r:		0 or a negative errno; -ENODEV: it has gone, or came back as another one
  * @reason:	what went wrong
@@ -59,7 +59,7 @@ static void broker_was_reset(struct broker_request *req, int r, int *fds _unused
 	struct device *device = container_of(req, struct route, req)->device;
 	char reason[200];
 
-	/* Of what is in use on the host the broker's words say it all. */
+	/* If the host uses it, the broker's text says it all. */
 	snprintf(reason, sizeof(reason), "%s%s%s", text, r == -EBUSY || r == 0 ? "" : ": ",
 		 r == -EBUSY || r == 0 ? "" : errno_text(r));
 	if (r == 0)

@@ -118,7 +118,9 @@ static enum device_state host_state(const struct device *device, const struct ro
 	return DEVICE_PENDING;
 }
 
-/* What its guest's agent has said of why the guest does not have it, where that is as it should be. */
+/*
+ * What its guest's agent has said about why the guest does not have it, if that is as it should be.
+ */
 static bool guest_reason(const struct device *device, char *reason, size_t size)
 {
 	const struct route_status route = route_status(device);

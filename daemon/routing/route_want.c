@@ -71,7 +71,7 @@ static void decide_by_rule(struct route_decision *decision, const struct device 
 		memcpy(decision->by, want->rule, sizeof(decision->by));
 		return;
 	}
-	/* Of a rule that says never there is nothing to tell. */
+	/* A rule that says never is not told. */
 	if (!want->target[0])
 		want->rule[0] = 0;
 	strcpy(want->target, "host");
@@ -168,7 +168,7 @@ bool route_permits(const struct device *device, const char *vm, char *by, size_t
 
 /**
  * route_permits_absent() - the same of a device that is known by its alias, and not plugged in
- * @routing:	the daemon
+ * @routing:	the routing
  * @alias:	its name
  * @vm:		the VM's name
  * @by:		what decides; may be NULL
@@ -192,8 +192,8 @@ bool route_permits_absent(const struct routing *routing, const char *alias, cons
  * @by:		where not: what decides, for a person
  * @size:	room there
  *
- * Only those are asked about to whom a rule gave the right: who may do all goes on to. To bring a
- * device home does nobody harm.
+ * Only wishes whose user had the right from a rule are asked about: who may do all still may.
+ * Bringing a device back to the host harms nobody.
  */
 bool route_asker_may(const struct device *device, char *by, size_t size)
 {
@@ -226,7 +226,7 @@ bool route_consents(const struct device *device, const char *vm)
 }
 
 /**
- * route_wanted() - where a device should be, whether that can be or not
+ * route_wanted() - where a device should be, whether it can be there or not
  * @device:	the device
  */
 struct route_want route_wanted(const struct device *device)
@@ -260,11 +260,11 @@ struct route_want route_wanted_on(const struct wish_book *book, const char *wish
 
 /**
  * route_wanted_absent() - the same of a device that is known by its alias, and not plugged in
- * @routing:	the daemon
+ * @routing:	the routing
  * @alias:	its name
  *
- * Which wish it really is shows when it is plugged in, and rules are asked then: this is for
- * telling people.
+ * The device shows which wish it really is when it is plugged in, and rules are asked then: this is
+ * only for people.
  */
 struct route_want route_wanted_absent(const struct routing *routing, const char *alias)
 {

@@ -64,14 +64,15 @@ bool route_exported_to(const struct device *device, const struct vm *to)
 	return exported[device - devices];
 }
 
-void route_guest_says(struct device *device, bool has, const char *text)
+void route_guest_says(struct device *device, const struct vm *of _unused_, bool has,
+		      const char *text)
 {
 	promise(exported[device - devices]);
 	promise(!has || route_of(device)->session || route_of(device)->importing);
 	promise(strlen(text) < AGENT_TEXT_SIZE);
 }
 
-void route_guest_lets_go(struct device *device, const char *boot)
+void route_guest_lets_go(struct device *device, const struct vm *of _unused_, const char *boot)
 {
 	promise(exported[device - devices] && *boot && strlen(boot) < AGENT_BOOT_SIZE);
 	route_of(device)->session = false;

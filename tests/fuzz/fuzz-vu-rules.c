@@ -16,6 +16,26 @@ static const struct net_rules rules = {
 	.daemon = {10, 77, 0, 1},
 };
 
+/* On a further network: where it is from counts, and what is found lies within it. */
+static void judge_plain(struct net_frame *f, const struct virtio_net_hdr *hdr, const uint8_t *head)
+{
+	static const struct net_rules plain = {.plain = true};
+	enum net_verdict v = net_rules_judge(&plain, head, f->head_len, f->len, &f->headers);
+
+	promise((v == NET_REFUSE) == ((head[6] & 1) || !memcmp(head + 6, "\0\0\0\0\0\0", 6)));
+	promise(v != NET_DHCP);
+	if (v == NET_REFUSE)
+		return;
+	promise(f->headers.l3 <= f->head_len && f->headers.l4 <= f->head_len);
+	promise(f->headers.ip_end <= f->len && !f->headers.source6 && !f->headers.target6);
+	if (net_frame_offload(f, hdr, UINT64_MAX))
+		return;
+	if (f->offload.csum)
+		promise((size_t)f->offload.csum_start + f->offload.csum_offset + 2 <= f->len);
+	if (f->offload.gso)
+		promise(f->offload.hdr_len <= f->head_len && f->offload.hdr_len <= f->len);
+}
+
 /* Input: the virtio-net header, then the frame. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!head)
 		return 0;
 	memcpy(head, f.head, f.head_len);
+	judge_plain(&f, &hdr, head);
 	v = net_rules_judge(&rules, head, f.head_len, f.len, &f.headers);
 	free(head);
 	promise((v == NET_REFUSE) == (f.headers.reason != NULL));

@@ -60,13 +60,14 @@ struct route_status route_status(const struct device *device)
 	return *route_of(device);
 }
 
-void route_guest_says(struct device *device, bool has, const char *text)
+void route_guest_says(struct device *device, const struct vm *vm _unused_, bool has,
+		      const char *text)
 {
 	snprintf(now->said, sizeof(now->said), "%s %s %s", device->busid, has ? "has" : "not",
 		 text);
 }
 
-void route_guest_lets_go(struct device *device, const char *boot)
+void route_guest_lets_go(struct device *device, const struct vm *vm _unused_, const char *boot)
 {
 	snprintf(now->said, sizeof(now->said), "%s let go in %s", device->busid, boot);
 	snprintf(route_of(device)->let_go.vm, sizeof(route_of(device)->let_go.vm), "vm1");

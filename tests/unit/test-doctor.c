@@ -123,7 +123,7 @@ static void a_device_that_a_guest_can_not_get(void **state)
 
 	in_vm1(f);
 	assert_null(found("import", "vm1", NULL));
-	route_guest_says(f->keyboard, false, "connecting to 10.77.0.1 took too long");
+	route_guest_says(f->keyboard, f->vm1, false, "connecting to 10.77.0.1 took too long");
 	assert_found("import", "vm1", "connecting to 10.77.0.1 took too long");
 	assert_null(found("import", "vm1", "vm2"));
 	imports(f->keyboard, f->vm1);

@@ -350,6 +350,13 @@ static void grant(struct rig *rig, uint32_t net, const uint8_t mac[6])
 	assert_memory_equal(hears(rig, VM_SAY_NET_CARD).net_card.mac, mac, 6);
 }
 
+static void end_with_guest(struct rig *rig)
+{
+	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_END});
+	hears(rig, VM_SAY_ENDED);
+	end(rig);
+}
+
 /* Whatever numbers the next control has for the networks, the cards are the same. */
 static void cards_are_known_by_their_networks(void **state)
 {
@@ -378,7 +385,7 @@ static void cards_are_known_by_their_networks(void **state)
 	asks(rig, &(struct vm_wire_net_number){.kind = VM_ASK_NET_GONE, .net = 1});
 	assert_memory_equal(tell_net(rig, 1, "lan", false).mac, none, 6);
 	hears_nothing(rig);
-	end(rig);
+	end_with_guest(rig);
 }
 
 static void all_numbers_may_change(void **state)
@@ -405,7 +412,7 @@ static void all_numbers_may_change(void **state)
 		snprintf(name, sizeof(name), "n%u", was);
 		assert_int_equal(tell_net(rig, i, name, false).mac[5], was);
 	}
-	end(rig);
+	end_with_guest(rig);
 }
 
 int main(void)

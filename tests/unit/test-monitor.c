@@ -108,7 +108,7 @@ static void what_a_device_goes_through_is_told_in_order(void **state)
 	assert_true(json_is_number(json_object_get(last, "daemon_ms")));
 	assert_true(json_is_number(json_object_get(last, "import_ms")));
 	assert_true(json_is_null(json_object_get(last, "guest_ms")));
-	route_guest_says(f->keyboard, true, "");
+	route_guest_says(f->keyboard, f->vm1, true, "");
 	turn_ends();
 	assert_heard("ready keyboard vm1; ");
 	assert_true(json_is_number(json_object_get(last, "guest_ms")));

@@ -57,6 +57,10 @@ static void each_has_it_for_its_own(void **state)
 	assert_true(thread_of(f->keyboard)->exported);
 	assert_false(second->gd->exported);
 	assert_int_equal(route_import(f->keyboard, f->vm2, 9), -ENODEV);
+	/* What one guest says is not said of the other. */
+	route_guest_says(f->keyboard, f->vm2, false, "no free port");
+	assert_string_equal(second->guest_text, "no free port");
+	assert_string_equal(placement_first(f->keyboard)->guest_text, "");
 	imports(f->keyboard, f->vm1);
 	assert_false(second->session);
 	assert_stands(f->keyboard, "vm1", "vm1", "attached");

@@ -97,7 +97,7 @@ static void a_reset_waits_until_the_guest_has_it_again(void **state)
 	node_opens(f->keyboard, 0);
 	claimed(f->keyboard, 0, NULL);
 	imports(f->keyboard, f->vm1);
-	route_guest_says(f->keyboard, true, "");
+	route_guest_says(f->keyboard, f->vm1, true, "");
 	port(f, PORT_RESET, f->keyboard);
 	was_reset(f->keyboard, 0, "");
 	turn_ends();
@@ -105,7 +105,7 @@ static void a_reset_waits_until_the_guest_has_it_again(void **state)
 	imports(f->keyboard, f->vm1);
 	turn_ends();
 	assert_int_equal(f->answers, 0);
-	route_guest_says(f->keyboard, true, "");
+	route_guest_says(f->keyboard, f->vm1, true, "");
 	answered(f, ROUTE_DONE, "keyboard: reset; it is at vm1");
 
 	port_with(f, (struct port_ask){.verb = PORT_RESET, .has_wait = true, .wait_seconds = 0.01},

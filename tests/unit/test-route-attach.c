@@ -206,7 +206,7 @@ static void a_guest_with_an_agent_is_waited_for_and_the_time_is_told(void **stat
 	settle(f);
 	imports(f->keyboard, f->vm1);
 	assert_int_equal(f->answers, 0); /* its kernel has not enumerated it yet */
-	route_guest_says(f->keyboard, true, "");
+	route_guest_says(f->keyboard, f->vm1, true, "");
 	assert_answer(f, ROUTE_DONE, "keyboard: host -> vm1 in ");
 	assert_non_null(strstr(f->text, " ms (daemon "));
 	assert_true(f->times.total >= f->times.guest);
@@ -223,7 +223,7 @@ static void an_agent_that_does_not_get_it_within_the_wait_leaves_the_wish(void *
 	has_agent(f->vm1);
 	command(f, f->vm1, 0.01);
 	settle(f);
-	route_guest_says(f->keyboard, false, "no free port");
+	route_guest_says(f->keyboard, f->vm1, false, "no free port");
 	while (!f->answers)
 		rooms_turn(&f->rooms, true);
 	assert_answer(f, ROUTE_PENDING,

@@ -24,7 +24,7 @@ static void let_go(struct fixture *f)
 {
 	in_vm1(f);
 	imports(f->keyboard, f->vm1);
-	route_guest_lets_go(f->keyboard, BOOT);
+	route_guest_lets_go(f->keyboard, f->vm1, BOOT);
 	thread_of(f->keyboard)->events->session_ended(thread_of(f->keyboard)->ctx, 0, "");
 }
 
@@ -48,7 +48,7 @@ static void let_go_lasts_until_the_next_command(void **state)
 	assert_int_equal(f->answers, 0);
 	assert_string_equal(f->keyboard->route->let_go.vm, "");
 	imports(f->keyboard, f->vm1);
-	route_guest_says(f->keyboard, true, "");
+	route_guest_says(f->keyboard, f->vm1, true, "");
 	assert_answer(f, ROUTE_DONE, "keyboard: given to vm1 again in ");
 	f->takes = NULL;
 }

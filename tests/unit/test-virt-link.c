@@ -58,7 +58,7 @@ struct route_status route_status(const struct device *dev)
 	return route;
 }
 
-void route_guest_says(struct device *dev, bool has, const char *text)
+void route_guest_says(struct device *dev, const struct vm *vm _unused_, bool has, const char *text)
 {
 	route.guest_has = has;
 	snprintf(guest_text, sizeof(guest_text), "%s", has ? "" : text);
