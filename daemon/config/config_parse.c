@@ -41,7 +41,7 @@ static size_t add_vm(struct config_parser *p, const char *name)
 	return ++p->config->n_vms;
 }
 
-/* The three kinds of named sections are alike but for their types; what follows is the table's. */
+/* The kinds of named sections are alike except for their types; what follows is the table's. */
 
 static unsigned device_line(const struct config *config, const char *name)
 {
