@@ -182,6 +182,20 @@ static bool has_open(const char *pid, const char *node)
 	return has;
 }
 
+/* Whether a process is one of usbrouted's: by its program, since a VM's process bears the VM's name. */
+static bool is_ours(const char *pid)
+{
+	char path[300], target[4096];
+	const char *slash;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/exe", pid);
+	n = readlink(path, target, sizeof(target) - 1);
+	target[n < 0 ? 0 : n] = '\0';
+	slash = strrchr(target, '/');
+	return slash && !strncmp(slash + 1, PROGRAM, strlen(PROGRAM));
+}
+
 /* Programs beside ours that have a device's node open. */
 static void programs_of(const char *node, char *text, size_t size)
 {
@@ -192,7 +206,7 @@ static void programs_of(const char *node, char *text, size_t size)
 	*text = '\0';
 	while (dir && (e = readdir(dir))) {
 		if (!is_pid(e->d_name) || !has_open(e->d_name, node) ||
-		    !program_of(e->d_name, name) || !strncmp(name, PROGRAM, strlen(PROGRAM)))
+		    !program_of(e->d_name, name) || is_ours(e->d_name))
 			continue;
 		snprintf(text + strlen(text), size - strlen(text), "%s%s (pid %.10s)",
 			 *text ? ", " : "", name, e->d_name);

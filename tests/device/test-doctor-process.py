@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -195,14 +196,19 @@ class Doctor(process.Process):
         script = ('mount --bind /dev/shm "$1/shm"\n'
                   'for n in null urandom; do : >"$1/$n"; mount --bind /dev/$n "$1/$n"; done\n'
                   'mount --rbind "$1" /dev\n'
-                  'sleep 1000 9</dev/bus/usb/001/002 & held=$!\n'
+                  '"$2" 1000 9</dev/bus/usb/001/002 & held=$!\n'
                   'until [ "$(readlink /proc/$held/exe)" != "$(readlink /proc/$$/exe)" ]; do sleep 0.05; done\n'
-                  'shift; "$@"; status=$?; kill $held; exit $status\n')
+                  'shift 2; "$@"; status=$?; kill $held; exit $status\n')
         prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "sh", "-c", script, "sh", dev]
         env = {**os.environ, **process.PRELOAD, "UMOCKDEV_DIR": self.host.folder}
-        self.assertNotIn("program", self.doctor(prefix=prefix, env=env))
+        # A VM's process has another name than its program, and has it open by right.
+        ours = self.folder / "vm:vm1"
+        shutil.copy(shutil.which("sleep"), self.folder / "usbrouted-vm")
+        ours.symlink_to("usbrouted-vm")
+        self.assertNotIn("program", self.doctor(prefix=[*prefix, "sleep"], env=env))
         self.assertEqual(self.ctl("attach", "1-1", "vm1", "--no-wait")[0], 0)
-        self.assertRegex(self.doctor(prefix=prefix, env=env)["program"], r"another program has it open: sleep \(pid \d+\)")
+        self.assertNotIn("program", self.doctor(prefix=[*prefix, ours], env=env))
+        self.assertRegex(self.doctor(prefix=[*prefix, "sleep"], env=env)["program"], r"another program has it open: sleep \(pid \d+\)")
 
     def test_a_socket_that_apparmor_denies(self):
         self.start("[vm vm1]\n[vm vm2]\n")

@@ -44,9 +44,8 @@ def events_and_stats(lab):
     check(all(ready[part] is not None and 0 <= ready[part] <= ready["milliseconds"]
               for part in ("daemon_ms", "import_ms", "guest_ms")), f"times: {ready}")
 
-    # Nobody has looked, so that times are not known; what has gone through is.
     (before,) = lab.daemon.json("stats keyboard")["stats"]
-    check(before["urbs"] > 0 and before["in_bytes"] > 0 and before["answer"]["count"] == 0, f"stats: {before}")
+    check(before["urbs"] > 0 and before["in_bytes"] > 0, f"stats: {before}")
     lab.key(events)
     (after,) = lab.daemon.json("stats keyboard")["stats"]
     # A press and a release, each a report of a URB; polls go on after them.
