@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How long it took; see urb_stats.h. */
+/* How long URBs took; see urb_stats.h. */
 #include "base/urb_stats.h"
 
 #include "base/mem.h"

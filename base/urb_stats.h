@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What has gone through a device, and how long it took: plain numbers, which the session counts, the line to control carries
- * and people read.
+ * What has gone through a device, and how long it took: plain numbers. The session counts them, the
+ * line to control carries them, people read them.
  *
  * How long is a histogram over microseconds, four classes for each doubling: a class's bounds lie within a quarter of each
  * other, so that a quantile is off by no more. Times beyond the last class are counted in it.

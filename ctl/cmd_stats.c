@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `top` and `stats`: what goes through devices, and how long it takes. `top` shows what was between two looks, `stats` all
- * since a VM got the device, also in Prometheus' text format.
+ * `top` and `stats`: what goes through devices, and how long it takes. `top` shows what came
+ * between two looks, `stats` everything since a VM got the device, also in Prometheus' text format.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +23,10 @@ static json_int_t number(const json_t *object, const char *key)
 
 /* ------------------------------------------------------------- between two looks */
 
-/* The same device in another reply: it has gone from its VM and come back where its numbers are less. */
+/*
+ * The same device in another reply. If its numbers are smaller there, it has left its VM and come
+ * back.
+ */
 static const json_t *same_in(const json_t *stats, const json_t *s)
 {
 	const json_t *other;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is looked at with the caller's own rights; see doctor_host.h. A check is a row of the table below. Each adds to a
- * list of what io.usbrouted calls Check. What the caller may not see is left out, and it is said so.
+ * Checks with the caller's own rights; see doctor_host.h. A check is a row of the table below. Each
+ * adds to a list of what io.usbrouted calls Check. It leaves out what the caller may not see, and
+ * says so.
  */
 #include "ctl/doctor_host.h"
 
@@ -246,7 +247,10 @@ static void read_record(const json_t *vms, char *record, bool *denied)
 			denied[i] = denied[i] || denies(line, ctl_text(vm, "socket"));
 }
 
-/* A read of the log gives one record, and nothing where there are no more. Who may not read it is told nothing. */
+/*
+ * A read of the log gives one record, and nothing at its end. A caller that may not read it is told
+ * nothing.
+ */
 static void look_at_apparmor(struct looking *l)
 {
 	_cleanup_close_ int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -276,7 +280,7 @@ static void look_at_apparmor(struct looking *l)
 
 /* ------------------------------------------------------------- memory that is nearly taken */
 
-/* Who may not ask is told nothing of it. */
+/* A caller that may not ask is told nothing of it. */
 static void look_at_urb_memory(struct looking *l)
 {
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};

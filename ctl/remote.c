@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `--host HOST`: the same words on another machine, by ssh(1). The usbroutectl there does all of it, with the rights of the
- * user who logs in, on that machine's files; here is nothing but its output and its exit status.
+ * `--host HOST`: the same words on another machine, by ssh(1). The usbroutectl there does all of
+ * it, with the rights of the user who logs in, on that machine's files; this one only passes on its
+ * output and its exit status.
  *
- * On a terminal there is one on the other side, too, so that a list is as wide as this one, and is drawn in its place. Where
- * standard input is none, ssh asks no questions.
+ * On a terminal, the other side gets a terminal, too, so that a list is as wide as this one, and is
+ * drawn in its place. If standard input is no terminal, ssh asks no questions.
  */
 #include <errno.h>
 #include <signal.h>

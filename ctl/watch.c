@@ -37,7 +37,7 @@ int watch_stop_signals(void)
  * watch_end() - end the output of a command that goes on
  * @status:	how it ended
  *
- * Whoever has enough closes the pipe: that is no error, and nobody reads what is left.
+ * A reader that has enough closes the pipe: that is no error, and nobody reads the rest.
  *
  * Return: @status.
  */

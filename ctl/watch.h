@@ -2,8 +2,8 @@
 /*
  * Commands that go on until the user has enough: `events`, `list --watch`, `top`.
  *
- * SIGINT and SIGTERM end them, and so does that nobody reads what they print any more. Each of these is an end as it
- * should be: the status is 0.
+ * SIGINT and SIGTERM end them, and so does a closed pipe. Each of these is an orderly end: the
+ * status is 0.
  */
 #pragma once
 

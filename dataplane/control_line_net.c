@@ -41,7 +41,7 @@ static void say_port(struct control_net *n)
 	struct vm_wire_has_tap tap = {.kind = VM_SAY_TAP};
 	struct lan_port_state state;
 
-	/* It is still being made, or nobody is to hear of it. */
+	/* It is still being made, or control does not know of it. */
 	if (!n->port || !n->told || !n->of->informed)
 		return;
 	lan_port_state(n->port, &state);
@@ -85,7 +85,7 @@ static void on_link_wanted(void *ctx, unsigned number)
 	struct vm_wire_net_other m = {
 		.kind = VM_SAY_NET_LINK_WANTED, .net = n->net, .number = number};
 
-	/* A control that comes tells of all ports anew, and then they are wanted anew. */
+	/* A new control tells of all ports, and then the links are asked for again. */
 	if (n->told && n->of->informed)
 		control_line_say(n->of, &m);
 }

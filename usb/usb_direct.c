@@ -132,14 +132,7 @@ static void stop(struct usb_backend *backend)
 
 const struct usb_backend_ops usb_backend_direct = {
 	.name = "usbfs",
-	.read = usb_usbfs_read,
-	.control = usb_usbfs_control,
-	.claim = usb_usbfs_claim,
-	.release = usb_usbfs_release,
-	.set_configuration = usb_usbfs_set_configuration,
-	.reset = usb_usbfs_reset,
-	.set_interface = usb_usbfs_set_interface,
-	.clear_halt = usb_usbfs_clear_halt,
+	USB_USBFS_CALLS,
 	.start = start,
 	.stop = stop,
 	.submit = submit,

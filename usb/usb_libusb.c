@@ -275,14 +275,7 @@ static int start(struct usb_backend *backend, const char **ret_reason)
 
 const struct usb_backend_ops usb_backend_libusb = {
 	.name = "libusb",
-	.read = usb_usbfs_read,
-	.control = usb_usbfs_control,
-	.claim = usb_usbfs_claim,
-	.release = usb_usbfs_release,
-	.set_configuration = usb_usbfs_set_configuration,
-	.reset = usb_usbfs_reset,
-	.set_interface = usb_usbfs_set_interface,
-	.clear_halt = usb_usbfs_clear_halt,
+	USB_USBFS_CALLS,
 	.start = start,
 	.stop = stop,
 	.submit = submit,

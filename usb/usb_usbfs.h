@@ -19,3 +19,10 @@ int usb_usbfs_set_configuration(struct usb_backend *backend, int value);
 int usb_usbfs_reset(struct usb_backend *backend);
 int usb_usbfs_set_interface(struct usb_backend *backend, uint8_t interface, uint8_t alternate);
 int usb_usbfs_clear_halt(struct usb_backend *backend, uint8_t endpoint);
+
+/* What the back-ends on such a node have in common, in their struct usb_backend_ops. */
+#define USB_USBFS_CALLS                                                                 \
+	.read = usb_usbfs_read, .control = usb_usbfs_control, .claim = usb_usbfs_claim, \
+	.release = usb_usbfs_release, .set_configuration = usb_usbfs_set_configuration, \
+	.reset = usb_usbfs_reset, .set_interface = usb_usbfs_set_interface,             \
+	.clear_halt = usb_usbfs_clear_halt

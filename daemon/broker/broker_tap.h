@@ -2,9 +2,9 @@
 /*
  * The tap of a network's uplink, as the broker opens it.
  *
- * An existing one, by its name. None is made: that takes a capability which the broker has not, and who
- * may attach to one that is there is its owner's to say (`ip tuntap add … user root`). Its frames have a
- * virtio-net header of 12 bytes, and may be long segments with open checksums.
+ * It opens an existing tap by its name, and makes none: making one takes a capability that the
+ * broker does not have, and a tap's owner says who may attach to it (`ip tuntap add … user root`).
+ * Its frames have a virtio-net header of 12 bytes, and may be long segments with open checksums.
  */
 #pragma once
 

@@ -41,6 +41,8 @@ static size_t add_vm(struct config_parser *p, const char *name)
 	return ++p->config->n_vms;
 }
 
+/* The kinds of named sections are alike except for their types; what follows is the table's. */
+
 static unsigned device_line(const struct config *config, const char *name)
 {
 	const struct config_device *device = config_find_device(config, name);

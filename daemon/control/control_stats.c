@@ -2,7 +2,8 @@
 /*
  * Stats: what goes through devices, and how long it takes.
  *
- * For those alone who may change everything: how often a keyboard is asked and answers tells when somebody types.
+ * Only for callers that may change everything: how often a keyboard answers tells when somebody
+ * types.
  */
 #include <string.h>
 

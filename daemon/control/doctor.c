@@ -3,7 +3,8 @@
  * Doctor: what goes wrong in practice, each with what mends it. A check is a row of the table below: its name, and what
  * it looks at: the host, a VM, or a device. It changes nothing, and tells nothing that List and Vms do not tell everybody.
  *
- * What takes the caller's own rights (other users' programs, libvirt's domains) is usbroutectl's to look at.
+ * usbroutectl itself checks what takes the caller's own rights (other users' programs, libvirt's
+ * domains).
  */
 #include <limits.h>
 #include <stdarg.h>
@@ -109,7 +110,7 @@ static void look_at_socket_group(struct doctor *d)
 	      group);
 }
 
-/* What moves sound or pictures takes much of it. */
+/* Devices that move sound or pictures take much of it. */
 static bool streams(const struct device *device)
 {
 	return device->classes & (1u << USB_CLASS_AUDIO | 1u << USB_CLASS_VIDEO);

@@ -2,8 +2,9 @@
 /*
  * Events for those who listen; see monitor.h.
  *
- * An event is what differs between a device as it was told of last (struct seen) and as it is. The first listener has all
- * devices seen as they are; when the last one has gone, all is forgotten.
+ * An event is the difference between a device as it was told of last (struct seen) and as it is.
+ * When the first listener comes, all devices count as seen as they are; when the last one has gone,
+ * all is forgotten.
  */
 #include "daemon/control/monitor.h"
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define PORT_FLAPS_KEPT	   64
-#define PORT_FLAPS_SECONDS 300 /* who looks at how often, looks at these */
+#define PORT_FLAPS_SECONDS 300 /* the time over which unpluggings are counted */
 #define PORT_FLAPS_MANY	   4   /* so often within that time nobody unplugs by hand */
 
 struct port_flaps {

@@ -92,7 +92,7 @@ static struct network *network_of(const struct vm *vm, unsigned net)
 	return n && vm->nics[net].entered ? n : NULL;
 }
 
-/* What has left is said of once more, maybe. */
+/* A port that has left may be told of once more. */
 static void on_card(void *ctx, unsigned net, const struct guest_card *card)
 {
 	struct vm *vm = ctx;
@@ -141,7 +141,7 @@ const struct guest_net_events network_events = {
 
 /**
  * network_find() - the network with a name
- * @vms:	the daemon
+ * @vms:	the VMs
  * @name:	the name
  *
  * Return: the network, or NULL.
@@ -156,7 +156,7 @@ struct network *network_find(struct vms *vms, const char *name)
 
 /**
  * networks_have_process() - whether a door's name is that of a configured network's uplink
- * @vms:	the daemon
+ * @vms:	the VMs
  * @name:	as of vm_door_is()
  */
 bool networks_have_process(struct vms *vms, const char *name)
@@ -236,7 +236,7 @@ static void forget_sockets(const struct vms *vms)
 
 /**
  * networks_make() - make the configured networks, on which nobody is yet
- * @vms:	the daemon, which begins; the sockets of all cards there are made anew
+ * @vms:	the VMs; control begins, and the sockets of all cards are made anew
  */
 void networks_make(struct vms *vms)
 {
@@ -247,7 +247,7 @@ void networks_make(struct vms *vms)
 
 /**
  * networks_change() - bring the networks to what the configuration says by now
- * @vms:	the daemon, with its new configuration and its VMs
+ * @vms:	the VMs, as the new configuration has them
  *
  * One with another uplink goes and comes again, and its cards with it.
  */
@@ -274,7 +274,7 @@ void networks_change(struct vms *vms)
 
 /**
  * networks_free() - forget the networks, whose VMs are freed
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void networks_free(struct vms *vms)
 {

@@ -32,7 +32,7 @@ static void tap_later(struct network *n, int r, const char *text)
 	char why[sizeof(n->no_tap)];
 
 	snprintf(why, sizeof(why), "%s: %s", text, errno_text(r));
-	/* It is tried again and again, and said once. */
+	/* It is tried again and again, and logged once. */
 	if (strcmp(why, n->no_tap) != 0)
 		log_limited(
 			&n->limit, LOG_LEVEL_WARNING,
@@ -243,7 +243,7 @@ void network_uplink_end(struct network *n)
 
 /**
  * network_uplinks_start() - start those that are not
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void network_uplinks_start(struct vms *vms)
 {
@@ -254,7 +254,7 @@ void network_uplinks_start(struct vms *vms)
 
 /**
  * network_uplinks_stop() - have all of them end; EVENT_VMS_ENDED tells of each
- * @vms:	the daemon, which stops
+ * @vms:	the VMs; control is stopping
  */
 void network_uplinks_stop(struct vms *vms)
 {
@@ -274,7 +274,7 @@ void network_uplinks_stop(struct vms *vms)
 
 /**
  * network_uplinks_leave() - let go of their processes, which go on without this control
- * @vms:	the daemon, stopping
+ * @vms:	the VMs; control is stopping
  */
 void network_uplinks_leave(struct vms *vms)
 {
@@ -291,7 +291,7 @@ void network_uplinks_leave(struct vms *vms)
 
 /**
  * network_uplinks_free() - forget them
- * @vms:	the daemon; their processes have ended, or go on
+ * @vms:	the VMs; their processes have ended, or go on
  */
 void network_uplinks_free(struct vms *vms)
 {

@@ -129,7 +129,7 @@ void vm_cards_stop(struct vms *vms)
 
 /**
  * vm_cards_save_soon() - what is known of cards has changed
- * @vms:	the daemon
+ * @vms:	the VMs
  */
 void vm_cards_save_soon(struct vms *vms)
 {

@@ -106,7 +106,7 @@ static void talk(struct vm *vm)
 
 /**
  * vms_net_talk() - have those pairs of guests reach each other that the configuration names
- * @vms:	the daemon, with the configuration that holds
+ * @vms:	the VMs, with the configuration that holds
  */
 void vms_net_talk(struct vms *vms)
 {

@@ -81,7 +81,7 @@ static void nic_close(struct network *n, struct vm *vm)
 
 	if (nic->socket < 0)
 		return;
-	/* The name may be another one's by now, or the process goes on with the socket. */
+	/* Another VM may have the name by now, or the process goes on with the socket. */
 	if (!vm->leaving && !vm->left)
 		unlink(state_file_path(path, sizeof(path), n->vms->core->config->runtime_directory,
 				       file_name(n, vm, file)));
@@ -132,11 +132,11 @@ void vm_nic_is(struct network *n, struct vm *vm, const struct guest_card *card)
 	bool other = memcmp(nic->foreign, card->foreign, sizeof(nic->foreign)) != 0;
 	char text[512];
 
-	/* What it was granted may not have been written down before the last control ended. */
+	/* The last control may have ended before it had written down what it granted. */
 	if (memcmp(card->mac, none, 6) && memcmp(card->mac, nic->mac, 6))
 		net_roster_mac_wanted(&n->roster, nic->number, card->mac);
 	memcpy(nic->foreign, card->foreign, sizeof(nic->foreign));
-	/* What comes and goes again and again is said once. */
+	/* A fault that comes and goes is logged once. */
 	if (other && memcmp(nic->told_foreign, nic->foreign, 6) &&
 	    vm_nic_warning(vm, n, text, sizeof(text))) {
 		memcpy(nic->told_foreign, nic->foreign, 6);
@@ -271,7 +271,7 @@ void vm_nics_lost(struct vm *vm)
 
 /**
  * vm_nic_loaded() - which MAC a VM's card on a network had, as it was written down
- * @vms:	the daemon, with its VMs and networks
+ * @vms:	the VMs and their networks
  * @name:	"VM.NETWORK"
  * @mac:	the MAC
  *

@@ -2,8 +2,8 @@
 /*
  * Further networks, as control speaks of them to a VM's process or to an uplink's; see vm_process.h.
  *
- * A process that does not stand yet is told nothing: whoever hears that it stands tells it of all. One of
- * an older version knows no further networks, and is told nothing either.
+ * A process that does not stand yet is told nothing: when it stands, it is told of all. One of an
+ * older version knows no further networks, and is told nothing either.
  */
 #include <stdio.h>
 #include <string.h>

@@ -75,7 +75,7 @@ const struct vm *vm_stranger(const struct vms *vms, const char *name)
 
 /**
  * vm_listen() - listen where a VM's QEMU will connect
- * @vms:	the daemon, which knows whose sockets are
+ * @vms:	the VMs, which knows whose sockets are
  * @file:	the socket's name in the runtime directory
  *
  * Return: the listener; or a negative errno and it was logged.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What has gone through the devices of all VMs: asked of their processes in rounds, one at a time. Who asks while a round
- * is under way hears its end. A process that does not answer in time holds up nobody, and is asked again when it has.
+ * What has gone through the devices of all VMs: asked of their processes in rounds, one at a time.
+ * A caller that asks during a round hears of its end. A process that does not answer in time holds
+ * up nobody, and is asked again once it has.
  *
  * Times are counted by the processes while somebody looks: from the first round until nobody has asked for a while.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What was read of any file of bearers is written and read again without loss, and whoever is there,
- * at most one of them bears each name.
+ * at most one of them bears each name. The first half is as fuzz-wish.c, for another type.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -77,6 +77,22 @@ static void test_bare(void **state)
 	domain_edit_deinit(&edit);
 }
 
+/* The domain of the guide for a MaaXBoard ($GUIDE_DOMAIN) lacks nothing. */
+static void test_guide(void **state)
+{
+	static const struct domain_card vm1 = {.socket = SOCKET, .mac = "52:54:00:77:00:0b"};
+	struct domain_edit edit;
+	char xml[8192] = "";
+	FILE *f = fopen(getenv("GUIDE_DOMAIN"), "re");
+
+	assert_non_null(f);
+	assert_in_range(fread(xml, 1, sizeof(xml) - 1, f), 1, sizeof(xml) - 2);
+	fclose(f);
+	assert_int_equal(domain_xml_edit(&edit, xml, &vm1), DOMAIN_XML_COMPLETE);
+	assert_string_equal(edit.diff, "");
+	domain_edit_deinit(&edit);
+}
+
 static void test_memory(void **state)
 {
 	static const struct {
@@ -548,6 +564,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bare),
+		cmocka_unit_test(test_guide),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_card),
 		cmocka_unit_test(test_keeps_what_is_not_ours),

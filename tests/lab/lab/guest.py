@@ -12,6 +12,8 @@ from .qmp import Qmp
 
 UP_SECONDS = 300
 MEMORY = 192
+CARD_BUS, LAB_BUS = MACHINE.mmio_buses
+MODERN = ["-global", "virtio-mmio.force-legacy=false"]      # QEMU's own choice is virtio 0.9
 SOCKETS = "/run/usbrouted"
 
 
@@ -21,14 +23,19 @@ def reconnect(version=None):
 
 
 class Guest:
-    """vm1 = Guest(board, "vm1"); vm1.start(); vm1.wait_up(); vm1.text("uname -a")"""
+    """vm1 = Guest(board, "vm1"); vm1.start(); vm1.wait_up(); vm1.text("uname -a")
 
-    def __init__(self, board, name, card=True, extra=()):
+    mmio=True: its card and the lab's own devices are virtio over MMIO, and it has no PCI device. line="qemu-system-…": somebody
+    else's command line, to which nothing is added but the lab's agent and monitor."""
+
+    def __init__(self, board, name, card=True, extra=(), mmio=False, line=None):
         self.board = board
         self.name = name
         self.card = card
         self.up_seconds = None
         self._extra = list(extra)
+        self._mmio = mmio
+        self._line = line
         self._folder = f"/run/lab/{name}"
         self._qemu = None
         self._channel = None
@@ -49,26 +56,37 @@ class Guest:
         return f"10.77.0.{10 + self.number}"
 
     def _command(self):
+        if self._line:
+            return f"{self._line} {shlex.join(self._lab_words())}"
         kernel = self.board.kernel
         words = [
             MACHINE.qemu, "-accel", "kvm", "-cpu", MACHINE.guest_cpu, "-m", f"{MEMORY}",
             "-object", f"memory-backend-memfd,id=mem,size={MEMORY}M,share=on",
-            "-machine", MACHINE.guest_machine,
+            "-machine", MACHINE.mmio_machine if self._mmio else MACHINE.guest_machine,
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", str(kernel.image), "-initrd", str(initramfs.guest(kernel)),
             "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=4 mitigations=off nokaslr preempt=full lab.name={self.name}",
             "-serial", "stdio",
-            "-qmp", f"unix:{self._folder}/monitor,server=on,wait=off",
-            "-chardev", f"socket,id=agent,path={self._folder}/agent,server=on,wait=off",
-            "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=lab.agent",
         ]
+        if self._mmio:
+            words += MODERN
+        words += self._lab_words()
         if self.card:
             words += [
                 "-chardev", f"socket,id=card,path={SOCKETS}/{self.name}.sock,{reconnect(self.board.qemu_version())}",
                 "-netdev", "vhost-user,id=net,chardev=card",
-                "-device", f"virtio-net-pci,netdev=net,mac={self.mac},romfile=",
+                "-device", (f"virtio-net-device,netdev=net,mac={self.mac},bus=virtio-mmio-bus.{CARD_BUS}" if self._mmio else
+                            f"virtio-net-pci,netdev=net,mac={self.mac},romfile="),
             ]
         return shlex.join(words + self._extra)
+
+    def _lab_words(self):
+        return [
+            "-qmp", f"unix:{self._folder}/monitor,server=on,wait=off",
+            "-chardev", f"socket,id=agent,path={self._folder}/agent,server=on,wait=off",
+            "-device", f"virtio-serial-device,bus=virtio-mmio-bus.{LAB_BUS}" if self._mmio else "virtio-serial-pci",
+            "-device", "virtserialport,chardev=agent,name=lab.agent",
+        ]
 
     # Power
 

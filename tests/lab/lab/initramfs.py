@@ -13,7 +13,7 @@ from .machine import MACHINE
 
 BUSYBOX = "bin/busybox"          # in the machine's root
 BOARD_FIRST = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
-GUEST_LOAD = ["virtio_pci", "virtio_console", "virtio_net", "vhci-hcd", "evdev", "usbhid",
+GUEST_LOAD = ["virtio_pci", "virtio_mmio", "virtio_console", "virtio_net", "vhci-hcd", "evdev", "usbhid",
               "hid-generic", "usb-storage", "uas", "sd_mod"]
 # There when asked for: modprobe in the guest finds them.
 GUEST_MORE = ["usbtest", "ext4", "crc32c_generic", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_ncm",

@@ -15,7 +15,7 @@ import os
 import re
 import time
 
-from . import LabError, paths
+from . import LabError, machine, paths
 from .board import Board, Events
 from .daemon import ADDRESS, DEFAULT_CONFIG, STATE, Daemon
 from .gadget import Gadget, prepare
@@ -39,9 +39,11 @@ class Failed(Exception):
     """What a scenario asserts does not hold."""
 
 
-def scenario(name, quick=True, seconds=SCENARIO_SECONDS, own_board=False):
+def scenario(name, quick=True, seconds=SCENARIO_SECONDS, own_board=False, machines=tuple(machine.MACHINES)):
+    """machines: on which kinds of board there is such a scenario."""
     def register(does):
-        SCENARIOS.append(Scenario(name, does, quick, seconds, own_board))
+        if machine.NAME in machines:
+            SCENARIOS.append(Scenario(name, does, quick, seconds, own_board))
         return does
     return register
 
