@@ -3,8 +3,8 @@
  * Another configuration while the daemon runs: read whole, checked whole, and then put in place of
  * the old one; or refused, and nothing has changed.
  *
- * VMs, devices, groups, hot keys and rules may come, go and change. [daemon] and [network] need a
- * restart: they were set up with rights that were dropped since.
+ * VMs, devices, groups, hot keys and rules may come, go and change. [daemon] needs a restart, and so
+ * do address and isolate in [network]: they were set up with rights that were dropped since.
  */
 #include <build_info.h>
 #include <stdio.h>

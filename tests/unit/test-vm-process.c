@@ -241,6 +241,45 @@ static void test_an_agent(void **state)
 	rig_free(rig);
 }
 
+/* What has gone through a device is told when it is asked, and once. */
+static void test_stats(void **state)
+{
+	struct vm_wire_stats stats = {.kind = VM_SAY_STATS, .urbs = 3, .in_bytes = 40};
+	const struct vm_wire_stats_all all = {
+		.kind = VM_SAY_STATS_ALL, .memory = 4096, .memory_share = 8192};
+	struct rig *rig = rig_begun();
+	struct urb_stats told;
+	struct dev d;
+
+	stats.device = device_opened(rig, &d).device;
+	assert_false(guest_device_stats(d.gd, &told));
+	assert_true(guest_ask_stats(rig->guest, true));
+	assert_int_equal(hears(rig, VM_ASK_STATS).ask_stats.timed, 1);
+	assert_false(guest_ask_stats(rig->guest, true));
+	says(rig, &stats);
+	says(rig, &all);
+	assert_true(guest_device_stats(d.gd, &told));
+	assert_int_equal(told.urbs, 3);
+	assert_int_equal(told.in_bytes, 40);
+	assert_int_equal(guest_memory(rig->guest).charged, 4096);
+	assert_int_equal(guest_memory(rig->guest).share, 8192);
+	/* One that dies owes nothing any more. */
+	assert_true(guest_ask_stats(rig->guest, false));
+	assert_int_equal(hears(rig, VM_ASK_STATS).ask_stats.timed, 0);
+	dies(rig);
+	assert_false(guest_ask_stats(rig->guest, true));
+	connects(rig);
+	begins(rig);
+	assert_true(guest_ask_stats(rig->guest, true));
+	hears(rig, VM_ASK_STATS);
+	says(rig, &all);
+	assert_int_equal(rig->n_lost, 1);
+	/* One that tells what nobody has asked has lost its line. */
+	says(rig, &all);
+	assert_int_equal(rig->n_lost, 2);
+	rig_free(rig);
+}
+
 /* One that says what answers nothing has lost its line, and what it had. */
 static void test_taken_over(void **state)
 {
@@ -359,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_an_end),
 		cmocka_unit_test(test_an_end_without_a_process),
 		cmocka_unit_test(test_an_agent),
+		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_a_process_that_goes_on_is_killed),
 		cmocka_unit_test(test_a_process_that_ends),
