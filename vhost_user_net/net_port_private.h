@@ -55,10 +55,11 @@ struct net_port {
 	uint64_t wanted;    /* control was asked for it, and has not answered */
 	uint64_t denied;    /* control has denied it, as the others stand now */
 	uint64_t asks_from; /* questions are put off until this lies a while back; ns, monotonic */
-	uint64_t asked_at;  /* when the last question was put */
-	uint64_t foreign;   /* what the guest sends from and may not have */
-	unsigned own_again; /* frames from its own since */
-	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
+	uint64_t floods_from; /* net_transmit.c: as asks_from, of frames to all */
+	uint64_t asked_at;    /* when the last question was put */
+	uint64_t foreign;     /* what the guest sends from and may not have */
+	unsigned own_again;   /* frames from its own since */
+	bool has_daemon;      /* the guest has the daemon's IPv4 address itself */
 	struct net_dhcp dhcp;
 	struct net_port_counters count;
 

@@ -6,6 +6,7 @@
 #include "vhost_user_net/net_port_private.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "vhost_user_net/net_spec.h"
 
@@ -104,6 +105,25 @@ static void forward_confined(struct net_port *port)
 		refused(port, "source address is another card's");
 }
 
+/* A frame to all is copied for each: a port may send so many at once, and so many a second. */
+#define FLOOD_BURST 2048u
+#define FLOOD_NS    (1000000000ull / 2048)
+
+static bool may_flood(struct net_port *port)
+{
+	struct timespec ts;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	now = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	if (now - port->floods_from >= FLOOD_BURST * FLOOD_NS)
+		port->floods_from = now - FLOOD_BURST * FLOOD_NS;
+	if (now - port->floods_from < FLOOD_NS)
+		return false;
+	port->floods_from += FLOOD_NS;
+	return true;
+}
+
 static void forward(struct net_port *port)
 {
 	const uint8_t *dst = port->frame.head;
@@ -115,7 +135,10 @@ static void forward(struct net_port *port)
 		return;
 	}
 	if (dst[0] & 1) {
-		to_others(port, ALL);
+		if (may_flood(port))
+			to_others(port, ALL);
+		else
+			refused(port, "more frames to all than a port may send");
 		if (!port->plain)
 			net_daemon_frame(port);
 		return;

@@ -2,10 +2,14 @@
 /* Further networks, and who is on them; see network.h. */
 #include "daemon/vms/network.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/core/state_file.h"
 #include "daemon/vms/vm_private.h"
 #include "daemon/vms/vm_process.h"
 
@@ -205,12 +209,38 @@ static bool is_as_configured(const struct network *n, const struct config *confi
 	return c && !strcmp(c->tap, n->tap);
 }
 
+/* Return: whether a file is the socket of a card, by its name: VM.NETWORK.sock. */
+static bool is_cards_socket(const char *file)
+{
+	static const char ending[] = ".sock";
+	size_t n = strlen(file), end = sizeof(ending) - 1;
+	const char *dot = strchr(file, '.');
+
+	return n > end && !strcmp(file + n - end, ending) && dot && dot < file + n - end;
+}
+
+/* Networks may have left the configuration while there was no control: nobody listens at these any more. */
+static void forget_sockets(const struct vms *vms)
+{
+	const char *folder = vms->core->config->runtime_directory;
+	DIR *dir = opendir(folder);
+	char path[PATH_MAX];
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (is_cards_socket(e->d_name))
+			unlink(state_file_path(path, sizeof(path), folder, e->d_name));
+	if (dir)
+		closedir(dir);
+}
+
 /**
  * networks_make() - make the configured networks, on which nobody is yet
- * @vms:	the VMs; control begins
+ * @vms:	the VMs; control begins, and the sockets of all cards are made anew
  */
 void networks_make(struct vms *vms)
 {
+	forget_sockets(vms);
 	list_for_each(it, &vms->core->config->networks)
 		network_new(vms, list_entry(it, struct config_network, link));
 }

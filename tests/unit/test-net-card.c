@@ -353,6 +353,34 @@ static void isolated_guests_reach_the_daemon_alone(void **state _unused_)
 	fe_close(&d);
 }
 
+/* More of them than a port may send reach the daemon, and nobody else; frames to one are not held up. */
+static void frames_to_all_are_bounded(void **state _unused_)
+{
+	uint8_t f[200];
+	size_t len;
+
+	start(&a, FE_FEATURES);
+	start(&b, FE_FEATURES);
+	len = udp_frame(f, 1, everyone, 10);
+	send_frame(&b, NULL, f, len);
+	len = udp_frame(f, 0, everyone, 10);
+	for (unsigned n = 0; !counters(&a).tx_refused; n++) {
+		assert_true(n < 200000);
+		send_frame(&a, NULL, f, len);
+		assert_int_equal(fe_daemon_gets(&a, &hdr, buf, sizeof(buf)), len);
+		while (fe_rx(&b, &hdr, buf, sizeof(buf)))
+			;
+	}
+	assert_true(counters(&a).tx_frames >= 2048);
+	len = udp_frame(f, 0, mac_of(1), 10);
+	send_frame(&a, NULL, f, len);
+	assert_received(&b, f, len);
+	/* It costs the port that sends, and no other. */
+	len = udp_frame(f, 1, everyone, 10);
+	send_frame(&b, NULL, f, len);
+	assert_received(&a, f, len);
+}
+
 /* A pair that may all the same does, for as long as it may; others don't. */
 static void isolated_guests_may_talk_in_pairs(void **state _unused_)
 {
@@ -460,6 +488,7 @@ int main(void)
 		T(ipv6_addresses_of_another_card_stay_its_own),
 		T(a_guest_with_the_daemons_address_is_found),
 		T(isolated_guests_reach_the_daemon_alone),
+		T(frames_to_all_are_bounded),
 		T(isolated_guests_may_talk_in_pairs),
 		T(an_address_is_asked_for),
 		T(many_addresses_are_asked_for_slowly),

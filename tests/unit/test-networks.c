@@ -161,6 +161,23 @@ static void a_mac_outlives_the_daemon(void **state)
 	assert_true(f->vm2->guest->denied);
 }
 
+/* A network has left the configuration while there was no daemon. */
+static void sockets_that_are_left_go(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/run/vm1.left.sock", f->folder);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fclose(file);
+	begin_anew(f);
+	started(f);
+	assert_false(file_is(f, "vm1.left.sock"));
+	assert_true(file_is(f, "vm1.lan.sock") && file_is(f, "vm1.sock"));
+}
+
 static void a_reload_brings_and_takes_networks(void **state)
 {
 	struct fixture *f = *state;
@@ -214,9 +231,13 @@ static void a_lost_process_is_told_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		N(every_vm_has_a_card_on_each), N(networks_are_apart),
-		N(the_uplink_gets_its_tap),	N(a_clash_is_said),
-		N(a_mac_outlives_the_daemon),	N(a_reload_brings_and_takes_networks),
+		N(every_vm_has_a_card_on_each),
+		N(networks_are_apart),
+		N(the_uplink_gets_its_tap),
+		N(a_clash_is_said),
+		N(a_mac_outlives_the_daemon),
+		N(sockets_that_are_left_go),
+		N(a_reload_brings_and_takes_networks),
 		N(a_lost_process_is_told_anew),
 	};
 

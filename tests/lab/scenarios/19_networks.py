@@ -71,7 +71,7 @@ def _cross(lab, what, source, server, target, url, counter):
     before = int(target(counter))
     source(f"busybox httpd -p {server}:5000 -h /tmp")
     target(f"busybox wget -q -O /tmp/got http://{url}:5000/sent")
-    source("busybox killall httpd busybox 2>/dev/null; rm /tmp/sent")
+    source('kill $(pgrep -f "[h]ttpd -p"); rm /tmp/sent')
     have = target("sha256sum /tmp/got; rm /tmp/got").split()[0]
     check(have == wanted, f"{what}: other bytes came than were sent")
     came = int(target(counter)) - before
