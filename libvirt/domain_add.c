@@ -152,7 +152,7 @@ static int add_running(struct adding *a, const char *card)
 		       virt_error_text(), restart);
 	} else {
 		/* Seen with libvirt 9.0 and QEMU 7.2, although the XML has a <reconnect>. */
-		printf("%s: the card was plugged in; until the domain is next shut down and started, it does not come back when usbrouted is restarted\n",
+		printf("%s: the card was plugged in; until the domain is next shut down and started, it does not come back once usbrouted was stopped\n",
 		       name);
 	}
 	return ADD_DONE;
