@@ -614,12 +614,16 @@ static bool run_case(const struct kase *k, uint64_t megabytes)
 
 /* ------------------------------------------------------------- a connection of a dead process */
 
+/* Its connect() has come back: a reset before that would be connect()'s. */
+static atomic_bool idle_connected;
+
 /* It says nothing, and waits. */
 static void *idle_client(void *arg)
 {
 	int s = connect_to(us.kase->v6, PORT, 0), r = -1;
 	char byte;
 
+	atomic_store(&idle_connected, s >= 0);
 	if (s < 0)
 		client_fail("connect");
 	else if (recv(s, &byte, 1, 0) >= 0 || errno != ECONNRESET)
@@ -666,9 +670,11 @@ static bool run_dead(bool v6)
 	set_up_tap();
 	client_fault[0] = '\0';
 	atomic_store(&client_result, 1);
+	atomic_store(&idle_connected, false);
 	if (pthread_create(&thread, NULL, idle_client, NULL))
 		die("pthread_create");
-	while (!us.c && now_ns() < until && atomic_load(&client_result) == 1)
+	while ((!us.c || !atomic_load(&idle_connected)) && now_ns() < until &&
+	       atomic_load(&client_result) == 1)
 		turn();
 	if (us.c)
 		tcp_peer(us.c, &peer);
