@@ -115,6 +115,12 @@ static void process_stands(struct vm *vm)
 	net_roster_started(&n->roster, n->uplink_number);
 }
 
+static void forget_tap(struct network *n)
+{
+	loop_cancel(n->vms->core->loop, &n->tap_again);
+	broker_forget(n->vms->broker, &n->tap_asked);
+}
+
 static void process_lost(struct vm *vm)
 {
 	struct network *n = vm->uplink_of;
@@ -122,8 +128,7 @@ static void process_lost(struct vm *vm)
 	if (!n)
 		return;
 	n->has_tap = false;
-	loop_cancel(vm->vms->core->loop, &n->tap_again);
-	broker_forget(vm->vms->broker, &n->tap_asked);
+	forget_tap(n);
 	net_roster_ended(&n->roster, n->uplink_number);
 }
 
@@ -261,7 +266,7 @@ void network_uplinks_stop(struct vms *vms)
 	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
 		struct network *n = vms->networks[i];
 
-		if (!n || !n->uplink)
+		if (!n || !n->uplink || !n->uplink->guest)
 			continue;
 		process_lost(n->uplink);
 		n->uplink->ending = true;
@@ -283,7 +288,8 @@ void network_uplinks_leave(struct vms *vms)
 
 		if (!n || !n->uplink)
 			continue;
-		process_lost(n->uplink);
+		/* Nobody is told anything: all goes on as it is. */
+		forget_tap(n);
 		n->uplink->left = true;
 		n->uplink->guest = guest_free(n->uplink->guest);
 	}

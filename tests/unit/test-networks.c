@@ -161,6 +161,21 @@ static void a_mac_outlives_the_daemon(void **state)
 	assert_true(f->vm2->guest->denied);
 }
 
+/* Where control ends alone, guests keep their way out. */
+static void control_leaves_all_as_it_is(void **state)
+{
+	struct fixture *f = *state;
+	unsigned number = network_find(&f->rooms.vms, "lan")->uplink_number;
+
+	card_is(f->vm1, 0, true, NULL);
+	tap_is("lan", true);
+	f->vm1->guest->process->nets->link_wanted(f->vm1, 0, number);
+	assert_int_equal(f->vm1->guest->nets[0].linked, 1ull << number);
+	network_uplinks_leave(&f->rooms.vms);
+	assert_int_equal(f->vm1->guest->nets[0].linked, 1ull << number);
+	assert_true(f->vm1->guest->nets[0].peers[number].up);
+}
+
 /* A network has left the configuration while there was no daemon. */
 static void sockets_that_are_left_go(void **state)
 {
@@ -231,13 +246,10 @@ static void a_lost_process_is_told_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		N(every_vm_has_a_card_on_each),
-		N(networks_are_apart),
-		N(the_uplink_gets_its_tap),
-		N(a_clash_is_said),
-		N(a_mac_outlives_the_daemon),
-		N(sockets_that_are_left_go),
-		N(a_reload_brings_and_takes_networks),
+		N(every_vm_has_a_card_on_each), N(networks_are_apart),
+		N(the_uplink_gets_its_tap),	N(a_clash_is_said),
+		N(a_mac_outlives_the_daemon),	N(control_leaves_all_as_it_is),
+		N(sockets_that_are_left_go),	N(a_reload_brings_and_takes_networks),
 		N(a_lost_process_is_told_anew),
 	};
 
