@@ -27,8 +27,6 @@ class Amd64:
     console = "ttyS0"
     kvm_modules = ["kvm_amd", "kvm_intel"]
     guest_machine = "q35,memory-backend=mem,i8042=off,smbus=off,sata=off,hpet=off"
-    mmio_machine = "microvm,memory-backend=mem,acpi=on"
-    mmio_buses = 1, 0           # of guests whose devices are virtio over MMIO: the card's place, the lab's
     # Emulated SVM lets a guest's XSETBV through unseen, so KVM's idea of its XSAVE state is wrong.
     guest_cpu = "host,-xsave"
     root = pathlib.Path("/")    # where its programs and libraries are
@@ -49,8 +47,6 @@ class Arm64:
     kvm_modules = []
     guest_machine = "virt,gic-version=host,memory-backend=mem"
     guest_cpu = "host"
-    mmio_machine = guest_machine
-    mmio_buses = 31, 30
 
     @property
     def root(self):

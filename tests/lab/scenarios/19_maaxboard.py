@@ -103,7 +103,7 @@ def guide_maaxboard(lab):
             lab.board.guests[guest.name] = guest
 
 
-@scenario("card-over-mmio", quick=False)
+@scenario("card-over-mmio", quick=False, machines=[machine.ARM64])
 def card_over_mmio(lab):
     """The main job over virtio's other transport."""
     _main_job(lab, Guest(lab.board, "vm3", mmio=True))
