@@ -185,6 +185,24 @@ const struct config_vm *config_find_vm(const struct config *config, const char *
 }
 
 /**
+ * config_may_talk() - whether two VMs reach each other though guests are isolated
+ * @config:	the configuration
+ * @a:		one VM's name
+ * @b:		the other's, in any order
+ */
+bool config_may_talk(const struct config *config, const char *a, const char *b)
+{
+	for (size_t i = 0; i < config->n_talks; i++) {
+		const struct config_talk *t = &config->talks[i];
+
+		if ((!strcmp(t->vms[0], a) && !strcmp(t->vms[1], b)) ||
+		    (!strcmp(t->vms[0], b) && !strcmp(t->vms[1], a)))
+			return true;
+	}
+	return false;
+}
+
+/**
  * config_find_device() - the device with an alias
  * @config:	the configuration
  * @name:	the alias

@@ -104,6 +104,7 @@ struct config *config_free(struct config *config);
 void config_errors_add(struct config_errors *errors, const char *format, ...) _printf_(2, 3);
 void config_errors_deinit(struct config_errors *errors);
 const struct config_vm *config_find_vm(const struct config *config, const char *name);
+bool config_may_talk(const struct config *config, const char *a, const char *b);
 const struct config_device *config_find_device(const struct config *config, const char *name);
 const struct config_network *config_find_network(const struct config *config, const char *name);
 const struct config_group *config_find_group(const struct config *config, const char *name);

@@ -78,18 +78,6 @@ void vm_net_init(struct vms *vms)
 	net_roster_init(&vms->roster, &vm_net_ops, vms);
 }
 
-static bool may_talk(const struct config *config, const char *a, const char *b)
-{
-	for (size_t i = 0; i < config->n_talks; i++) {
-		const struct config_talk *t = &config->talks[i];
-
-		if ((!strcmp(t->vms[0], a) && !strcmp(t->vms[1], b)) ||
-		    (!strcmp(t->vms[0], b) && !strcmp(t->vms[1], a)))
-			return true;
-	}
-	return false;
-}
-
 static void talk(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
@@ -98,9 +86,10 @@ static void talk(struct vm *vm)
 		const struct vm *other = vms->ports[i];
 
 		if (other && other != vm)
-			net_roster_talk(&vms->roster, vm->number, i,
-					!vm->leaving && !other->leaving &&
-						may_talk(vms->core->config, vm->name, other->name));
+			net_roster_talk(
+				&vms->roster, vm->number, i,
+				!vm->leaving && !other->leaving &&
+					config_may_talk(vms->core->config, vm->name, other->name));
 	}
 }
 
