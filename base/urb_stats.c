@@ -65,8 +65,8 @@ uint64_t latency_count(const struct latency *latency)
  * @latency:	the histogram
  * @permille:	how many of a thousand
  *
- * Return: microseconds, the end of the class that the last of them is in, and never more than the longest took; 0: none
- * was counted.
+ * Return: microseconds: the end of the class that the last of them is in, and never more than the
+ * longest took; 0: none was counted.
  */
 uint64_t latency_quantile(const struct latency *latency, unsigned permille)
 {

@@ -3,8 +3,9 @@
  * What has gone through a device, and how long it took: plain numbers. The session counts them, the
  * line to control carries them, people read them.
  *
- * How long is a histogram over microseconds, four classes for each doubling: a class's bounds lie within a quarter of each
- * other, so that a quantile is off by no more. Times beyond the last class are counted in it.
+ * Times are counted in a histogram over microseconds, with four classes for each doubling. A class's
+ * bounds lie within a quarter of each other, so a quantile is off by no more. Times beyond the last
+ * class are counted in it.
  */
 #pragma once
 
@@ -24,8 +25,8 @@ struct urb_stats {
 	uint64_t urbs,
 		errors; /* answered; of these with an error that is not the client's own unlink */
 	uint64_t in_bytes, out_bytes;
-	bool timed;	       /* the two below are counted: whoever looks has said so */
-	struct latency answer; /* from all of a SUBMIT to its answer */
+	bool timed;	       /* somebody looks: the two below are counted */
+	struct latency answer; /* from a SUBMIT's last byte to its answer */
 	struct latency
 		device; /* of that, with the device; a poll lasts until the device has something */
 };

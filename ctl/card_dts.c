@@ -5,7 +5,7 @@
 /*
  * QEMU's machine `virt` has 32 places for virtio over MMIO (hw/arm/virt.c: VIRT_MMIO, a15irqmap,
  * create_virtio_devices()), of 0x200 bytes from 0x0a000000 on, with SPIs from 16 on. Bus 31 is the
- * last one, which is where QEMU puts the first device that names no bus.
+ * last one: QEMU puts the first device that names no bus there.
  */
 #define PLACE	      31
 #define PLACE_SIZE    0x200
@@ -16,11 +16,11 @@
 #define MICROVM_PLACE "512@0xfeb00000:5"
 
 /*
- * virtio-mmio.force-legacy is on where QEMU is told nothing (7.2 and 10.0, hw/virtio/virtio-mmio.c), and
- * an interface older than virtio 1.0 is none that usbrouted serves.
+ * QEMU's default of virtio-mmio.force-legacy is on (7.2 and 10.0, hw/virtio/virtio-mmio.c). usbrouted
+ * serves no interface older than virtio 1.0.
  */
 
-/* A value in an option of QEMU's, where a comma ends it unless it is doubled. */
+/* In an option of QEMU's a comma ends a value. A doubled one is part of it. */
 static void put_value(FILE *f, const char *text)
 {
 	for (; *text; text++) {
@@ -37,8 +37,8 @@ static void put_value(FILE *f, const char *text)
  * @socket:	its socket
  * @mac:	its card's address; NULL: QEMU makes one
  *
- * It is a source that dtc takes behind another one. The node is Linux's binding virtio/mmio.yaml, with
- * an interrupt of the GIC's binding: an SPI, at a rising edge.
+ * The text is a source that dtc takes behind another one. The node follows Linux's binding
+ * virtio/mmio.yaml. Its interrupt follows the GIC's binding: an SPI, at a rising edge.
  */
 void card_dts(FILE *f, const char *vm, const char *socket, const char *mac)
 {

@@ -27,9 +27,10 @@ struct client_ask {
 	double timeout_seconds;			   /* for all of it; INFINITY: none */
 	void (*tick)(void *ctx, unsigned seconds); /* once a second while waiting; may be NULL */
 	/*
-	 * Where there is one, replies are not put together, and each is shown to it as it comes; after those that are
-	 * there, settled() is called, and may be NULL. The call ends as CLIENT_STOPPED where one of them says false,
-	 * when @stop is readable, or when nobody reads @reader any more.
+	 * With each(), replies are not put together: each() gets every reply as it comes. settled(),
+	 * which may be NULL, is called when no more are there for now. The call ends as
+	 * CLIENT_STOPPED when one of the two says false, when @stop is readable, or when nobody
+	 * reads @reader any more.
 	 */
 	bool (*each)(void *ctx, const json_t *parameters);
 	bool (*settled)(void *ctx);

@@ -44,7 +44,10 @@ static json_int_t class_at(const json_t *times, size_t i)
 	return json_integer_value(json_array_get(json_object_get(times, "classes"), i));
 }
 
-/* How long so many of a thousand took at most, of those that came between @before and @now; -1: there were none. */
+/*
+ * How long so many of a thousand took at most, of the URBs that were answered between @before and
+ * @now; -1: there were none.
+ */
 static json_int_t quantile_between(const json_t *before, const json_t *now, const json_t *bounds,
 				   unsigned permille)
 {
@@ -86,7 +89,7 @@ static void us_text(json_int_t us, char text[32])
 		snprintf(text, 32, "%lld s", (long long)us / 1000000);
 }
 
-/* @seconds: between the two; 0: all, since it was there. */
+/* @seconds: between @before and @s; 0: all since the VM got the device. */
 static int add_stats(struct table *t, const json_t *before, const json_t *s, const json_t *bounds,
 		     double seconds)
 {
@@ -225,7 +228,7 @@ static void put_bucket(const char *name, const json_t *s, const char *le, json_i
 	printf(",le=\"%s\"} %lld\n", le, (long long)n);
 }
 
-/* Every fourth bound: a doubling each. */
+/* Of the bounds every fourth one is printed: each is twice the one before. */
 static void put_histogram(const char *name, const json_t *s, const json_t *times,
 			  const json_t *bounds)
 {
@@ -334,7 +337,7 @@ static double now_seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Until the next look. Return: whether there is to be one. */
+/* Wait for the next look. Return: whether there is to be one. */
 static bool rest(int stop)
 {
 	struct pollfd p[] = {{.fd = stop, .events = POLLIN}, {.fd = STDOUT_FILENO}};

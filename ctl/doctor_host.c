@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks with the caller's own rights; see doctor_host.h. A check is a row of the table below. Each
- * adds to a list of what io.usbrouted calls Check. It leaves out what the caller may not see, and
- * says so.
+ * Checks with the caller's own rights; see doctor_host.h. A check is a row of the table below. It
+ * adds what it finds to a list, as the type Check of io.usbrouted. It leaves out what the caller
+ * may not see.
  */
 #include "ctl/doctor_host.h"
 
@@ -182,7 +182,10 @@ static bool has_open(const char *pid, const char *node)
 	return has;
 }
 
-/* Whether a process is one of usbrouted's: by its program, since a VM's process bears the VM's name. */
+/*
+ * Whether a process is one of usbrouted's. The file of its program tells: the name of a VM's process
+ * is the VM's.
+ */
 static bool is_ours(const char *pid)
 {
 	char path[300], target[4096];
@@ -196,7 +199,7 @@ static bool is_ours(const char *pid)
 	return slash && !strncmp(slash + 1, PROGRAM, strlen(PROGRAM));
 }
 
-/* Programs beside ours that have a device's node open. */
+/* Which programs have a device's node open, apart from ours. */
 static void programs_of(const char *node, char *text, size_t size)
 {
 	DIR *dir = opendir("/proc");
@@ -240,7 +243,7 @@ static void look_at_programs(struct looking *l)
 
 /* ------------------------------------------------------------- AppArmor */
 
-/* A line of the kernel's log: was a VM's socket denied to its virtual machine? */
+/* Whether a line of the kernel's log says that AppArmor has denied a VM's socket. */
 static bool denies(const char *line, const char *socket)
 {
 	char name[4096 + 16];
@@ -249,7 +252,7 @@ static bool denies(const char *line, const char *socket)
 	return strstr(line, "apparmor=\"DENIED\"") && strstr(line, name);
 }
 
-/* Note which VMs a record of the log is about, in @denied, one a VM. */
+/* Note in @denied, which has a place for each VM, whose sockets a record says were denied. */
 static void read_record(const json_t *vms, char *record, bool *denied)
 {
 	const json_t *vm;
@@ -262,8 +265,8 @@ static void read_record(const json_t *vms, char *record, bool *denied)
 }
 
 /*
- * A read of the log gives one record, and nothing at its end. A caller that may not read it is told
- * nothing.
+ * Each read of the log gives one record; at the log's end it gives none. A caller that may not read
+ * the log is told nothing.
  */
 static void look_at_apparmor(struct looking *l)
 {
@@ -294,7 +297,7 @@ static void look_at_apparmor(struct looking *l)
 
 /* ------------------------------------------------------------- memory that is nearly taken */
 
-/* A caller that may not ask is told nothing of it. */
+/* A caller that may not ask for Stats is told nothing. */
 static void look_at_urb_memory(struct looking *l)
 {
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
@@ -433,7 +436,7 @@ static const struct {
  * @ctl:	the run; its first word is the VM that it is about, or NULL
  * @vms:	as Vms tells them; NULL: there is no daemon
  * @devices:	as List tells them; NULL: there is no daemon
- * @checks:	gets what was found
+ * @checks_list:	gets what was found
  */
 void doctor_host(const struct ctl *ctl, const json_t *vms, const json_t *devices,
 		 json_t *checks_list)

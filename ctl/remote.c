@@ -21,7 +21,7 @@
 #define SSH_FAILED    255 /* ssh(1): an error of its own */
 #define NOT_INSTALLED 127 /* the shell there */
 
-/* The words but for --host and what follows it, as the shell there takes them. NULL: no memory. */
+/* All words but --host and its value, quoted for the shell there. NULL: no memory. */
 static char *words_of(int argc, char *const *argv)
 {
 	bool options = true;
@@ -89,7 +89,7 @@ enum status remote_run(const struct ctl *ctl, int argc, char *const *argv)
 	pid = fork();
 	if (!pid)
 		be_ssh(ctl, line);
-	/* What is typed to end it is for the one that does the work. */
+	/* Ctrl-C is for ssh, which gets it, too; this process waits for its exit status. */
 	signal(SIGINT, SIG_IGN);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
 		ctl_error("failed", "%s: ssh has not ended as it should", ctl->host);

@@ -14,9 +14,9 @@
 #include "base/log.h"
 
 /**
- * watch_stop_signals() - have the signals that end a command told by a descriptor
+ * watch_stop_signals() - get a descriptor that tells of the signals which end a command
  *
- * Return: the descriptor; -1, and it has been said why.
+ * Return: the descriptor; -1, and an error was printed.
  */
 int watch_stop_signals(void)
 {
@@ -37,7 +37,7 @@ int watch_stop_signals(void)
  * watch_end() - end the output of a command that goes on
  * @status:	how it ended
  *
- * A reader that has enough closes the pipe: that is no error, and nobody reads the rest.
+ * A reader that has enough closes the pipe: that is no error, and the rest is thrown away.
  *
  * Return: @status.
  */
@@ -52,7 +52,7 @@ enum status watch_end(enum status status)
 /**
  * watch_draw() - print what is so now
  * @ctl:	the run, which knows the terminal
- * @drawing:	what was drawn before, and is drawn over; elsewhere than on a terminal it stays
+ * @drawing:	what was drawn before. On a terminal it is drawn over, elsewhere it stays
  * @text:	lines; changed
  *
  * What does not fit on the terminal is cut: it would scroll, and could not be drawn over.
@@ -80,13 +80,13 @@ void watch_draw(const struct ctl *ctl, struct watch_drawing *drawing, char *text
 }
 
 /**
- * watch_events() - have each event shown to a function until the user has enough
+ * watch_events() - pass each event to a function until the user has enough
  * @ctl:	the run
  * @each:	gets the parameters of each reply of Monitor; false: enough
  * @settled:	called when all that is there was shown; false: enough; or NULL
  * @ctx:	passed to them
  *
- * Return: the exit status; what went wrong has been said.
+ * Return: the exit status; an error was printed.
  */
 enum status watch_events(struct ctl *ctl, bool (*each)(void *ctx, const json_t *event),
 			 bool (*settled)(void *ctx), void *ctx)

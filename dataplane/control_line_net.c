@@ -2,10 +2,12 @@
 /*
  * Further networks, as control speaks of them; see control_line.h.
  *
- * A process with a guest has a card on each network that it was told of; an uplink's process has its
- * port, on network 0. Control calls a network by a number, which is another control's other number: so
- * a card is known by its network's name, and the next control says NET of each anew. What it has not
- * said by NETS_TOLD is in no configuration any more.
+ * A VM's process has a card on each network that it was told of. An uplink's process has its port, on
+ * network 0.
+ *
+ * Control calls a network by a number. The next control may call it by another one. So a card is known
+ * by its network's name, and each control says NET of each network anew. A network that it has not
+ * said by NETS_TOLD is in no configuration any more: its card is closed.
  */
 #include "dataplane/control_line_private.h"
 
@@ -129,7 +131,7 @@ static int net_new(struct control_net **ret_net, struct control_line *c, const c
 	return 0;
 }
 
-/* What the last control knew of other ports has other numbers now. */
+/* Forget what the last control said of other ports: they have other numbers now. */
 static void forget_peers(struct control_net *n)
 {
 	for (unsigned i = 0; i < NET_PORTS; i++)
@@ -138,7 +140,7 @@ static void forget_peers(struct control_net *n)
 
 /* ------------------------------------------------------------- what control asks */
 
-/* The card on the network of this name comes to stand at its new number. */
+/* Put the card on the network of this name to its new number. NULL: there is none yet. */
 static struct control_net *move_to(struct control_line *c, unsigned net, const char *name)
 {
 	struct control_net *there;
@@ -159,7 +161,10 @@ static struct control_net *move_to(struct control_line *c, unsigned net, const c
 	return NULL;
 }
 
-/* Its number is another card's now, which it may get another one for later. */
+/*
+ * Free a number for another card. The card that has it, if this control has not told of it yet, is put
+ * elsewhere: control may still tell of it.
+ */
 static void make_room(struct control_line *c, unsigned net)
 {
 	struct control_net *n = c->nets[net];
@@ -202,7 +207,7 @@ const char *control_line_net(struct control_line *c, const union vm_wire_message
 		fd_close(fds[0]);
 		return "it tells of a network twice";
 	}
-	/* Of another kind by now: its virtual machine connects anew. */
+	/* Its trust-mac has changed: the card is made anew, and its virtual machine connects again. */
 	if (n && n->any_mac != ask->any_mac)
 		n = c->nets[ask->net] = net_free(n);
 	if (!n) {
@@ -247,7 +252,7 @@ const char *control_line_nets_told(struct control_line *c, const union vm_wire_m
 	return NULL;
 }
 
-/* Of a card that could not be made nothing is heard: what is said of it is passed over. */
+/* What control says of a card that could not be made is passed over. */
 const char *control_line_net_peer(struct control_line *c, const union vm_wire_message *m,
 				  int *fds _unused_)
 {
@@ -374,7 +379,7 @@ const char *control_line_counts(struct control_line *c, const union vm_wire_mess
 		return "it gives memory that is none for numbers of ports";
 	net_counts_close(c->counts);
 	c->counts = counts;
-	/* All are written where they differ from what is in a new one. */
+	/* A new memory is all zero: all other numbers are written at the next count. */
 	memset(c->counted, 0, sizeof(c->counted));
 	return NULL;
 }

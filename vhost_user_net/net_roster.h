@@ -6,8 +6,8 @@
  * A port is entered when its VM is configured, and keeps its number, its MAC and its address until
  * it leaves, also while its process or its card is down. A configured MAC is its port's whatever
  * others have; else a port has the one that its guest asked for last, if no other port has it.
- * Every port is told of all others. Of ports that are isolated, pairs may reach each other all
- * the same.
+ * Every port is told of all others. Two isolated ports may reach each other all the same, where
+ * net_roster_talk() says so.
  *
  * A port is *there* while it has a process (or thread) that can be told. A link is made when one of
  * the two asks for it, both are there and up, and they are not isolated from each other.
@@ -31,7 +31,7 @@ struct net_roster_ops {
 
 struct net_roster_port {
 	bool entered, there, fixed, isolate;
-	uint64_t talk; /* a bit a number: with whom it may all the same */
+	uint64_t talk; /* a bit a number: whom it reaches though it is isolated */
 	struct net_peer peer;
 	uint64_t links; /* a bit a number */
 };

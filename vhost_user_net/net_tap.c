@@ -2,12 +2,13 @@
 /*
  * The uplink of a further network: a port with a tap of the host's in place of a guest's rings.
  *
- * What is written into a tap the host's network stack takes in as if the tap's device had received it;
- * what the host sends by that device is read from it. Each has the virtio-net header before it, of the
- * length that rings have (TUNSETVNETHDRSZ), so that long segments and open checksums cross as they are.
+ * The host's network stack takes what is written into a tap as if the tap's device had received it.
+ * What the host sends by that device is read from the tap. A virtio-net header stands before each
+ * frame, of the length that rings have (TUNSETVNETHDRSZ), so that long segments and open checksums
+ * cross as they are.
  *
- * The port is up while it has a tap. One whose device is gone from the host fails every call: it is let
- * go of, and link() is told. A tap that is full, or switched off, costs the frame.
+ * The port is up while it has a tap. When the tap's device is gone from the host, every call fails: the
+ * port goes down, and link() is told. When a tap is full, or switched off, the frame is lost.
  */
 #include "vhost_user_net/net_port_private.h"
 
@@ -24,7 +25,7 @@
  * @port:	the uplink's
  * @tap:	does not block, with virtio-net headers of 12 bytes; the port's from here on. -1: none
  *
- * link() is told. Who watches the descriptor, which stays open until another call of this, calls
+ * link() is told. The descriptor stays open until the next call of this. Whoever watches it calls
  * net_port_transmit() when it is readable.
  */
 void net_port_tap(struct net_port *port, int tap)

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Connections of a process that has died, in which the guest may still believe. Its kernel waits for
- * bytes on such a one for ever, for it sends none itself. So it is *hung up*:
+ * Connections of a process that has died. The guest may still believe in them: its kernel sends
+ * nothing on such a connection, and waits for bytes for ever. So each is *hung up*:
  *
  *   a SYN between the same two ends          a guest that knows nothing of the connection resets it
  *   <- an acknowledgement                    one that believes in it says so, with its numbers
  *   the reset that stands at these numbers   and the connection is over
  *
  * RFC 9293, 3.5.1 and 3.10.7.4; RFC 5961, 4.2. Linux answers one such SYN of a connection in half a
- * second (net/ipv4/tcp_input.c, tcp_oow_rate_limited()), and a guest may have no address yet, or drop
- * what it has no memory for. So the SYN comes again after 1, 2, 4 … 60 s, until the guest resets or
- * opens the connection anew, TCP_DEAD_TRIES times at the most. That many lie in the ring of a guest that
- * is paused, and it answers when it goes on: the reset itself needs no record (tcp.c, refuse()).
+ * second (net/ipv4/tcp_input.c, tcp_oow_rate_limited()). A guest may have no address yet, or no memory
+ * for the SYN. So the SYN comes again after 1, 2, 4 … 60 s, TCP_DEAD_TRIES times at the most, until the
+ * guest resets the connection or opens it anew. In the ring of a paused guest all these SYNs lie; it
+ * answers when it goes on. By then there may be no record; the reset needs none (tcp.c, refuse()).
  *
  * A guest that opens a connection between the same two ends has given up the old one. Its SYN may have
- * crossed ours: ours then opens the connection, by the number and the options that it had (RFC 9293, 3.5,
- * figure 8).
+ * crossed ours. Ours then opens the connection, with the number and the options that it had (RFC 9293,
+ * 3.5, figure 8).
  *
- * Guests lie: a record costs TCP_DEAD_TRIES frames, whatever is answered, and there are TCP_DEADS of them.
+ * Guests lie: whatever is answered, a record costs TCP_DEAD_TRIES frames at the most. There are
+ * TCP_DEADS records.
  */
 #include <string.h>
 
@@ -62,12 +63,12 @@ static struct tcp_dead *make_room(struct tcp *tcp)
 }
 
 /**
- * tcp_hang_up() - tell the guest that a connection which nobody here knows any more is dead
+ * tcp_hang_up() - tell the guest that a connection is dead, which nobody here knows any more
  * @tcp:	the guest's
  * @peer:	between whom it was
  *
- * It is told by tcp_flush(), and once it is known which card to tell it to (tcp_set_card()). What is
- * known here by then is left alone.
+ * tcp_flush() tells it, once the guest's card is known (tcp_set_card()). A connection that is known here
+ * by then is left alone.
  */
 void tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer)
 {
@@ -84,7 +85,7 @@ void tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer)
 }
 
 /**
- * tcp_set_card() - whom frames of no connection go to
+ * tcp_set_card() - the card that frames of no connection go to
  * @tcp:	the guest's
  * @mac:	its card's address; all zero: it is not known
  */
@@ -99,7 +100,7 @@ void tcp_set_card(struct tcp *tcp, const uint8_t mac[6])
 }
 
 /**
- * tcp_dead_again() - the guest's card is up again: whom it did not answer it is told anew
+ * tcp_dead_again() - the guest's card is up again: what it has not answered is told anew
  * @tcp:	the guest's
  */
 void tcp_dead_again(struct tcp *tcp)
@@ -125,7 +126,7 @@ static bool try(struct tcp *tcp, struct tcp_dead *d)
 		.csum = tcp->csum,
 	};
 
-	/* By now it is one that is known. */
+	/* A connection between these two ends is known by now; or all tries are used up. */
 	if (tcp_table_find(tcp, &d->path) || d->tries == TCP_DEAD_TRIES)
 		return true;
 	memcpy(d->path.mac, tcp->card, sizeof(d->path.mac));
@@ -196,7 +197,7 @@ void tcp_dead_arrived(struct tcp *tcp, const struct tcp_segment *s)
  * tcp_dead_opens() - the guest opens a connection
  * @tcp:	the guest's
  * @path:	between whom
- * @iss:	the first number of ours; where a SYN of ours is under way, changed to that one's
+ * @iss:	our first number; where a SYN of ours is under way, changed to the SYN's
  */
 void tcp_dead_opens(struct tcp *tcp, const struct tcp_path *path, uint32_t *iss)
 {

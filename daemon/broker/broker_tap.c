@@ -28,7 +28,7 @@ bool broker_tap_sound(const char name[BROKER_BUSID_SIZE])
 {
 	size_t n = strnlen(name, BROKER_BUSID_SIZE);
 
-	/* As the kernel's dev_valid_name(), and no "%", which it would fill in. */
+	/* The rules of the kernel's dev_valid_name(); and no "%", which the kernel would fill in. */
 	if (!n || n >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
 		return false;
 	for (size_t i = 0; i < n; i++)
@@ -93,7 +93,7 @@ int broker_tap_open(const char *name, int *ret_fd, char *text, size_t size)
 	_cleanup_close_ int fd = -1;
 	int header = HEADER, r;
 
-	/* Without this a tap would be made, where the kernel lets us. */
+	/* TUNSETIFF makes a tap that is not there yet, where the kernel lets the broker. */
 	if (!(tun_flags(name) & IFF_TAP))
 		return say(text, size, why_not_attached(-ENODEV), -ENODEV);
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -102,7 +102,7 @@ int broker_tap_open(const char *name, int *ret_fd, char *text, size_t size)
 	memcpy(ifr.ifr_name, name, strnlen(name, sizeof(ifr.ifr_name) - 1));
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
 		r = -errno;
-		/* Gone meanwhile, and we may make none. */
+		/* It has gone meanwhile, and the broker may make none. */
 		if (!(tun_flags(name) & IFF_TAP))
 			r = -ENODEV;
 		return say(text, size, why_not_attached(r), r);

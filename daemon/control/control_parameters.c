@@ -93,7 +93,7 @@ static bool known(const struct control_parameter *parameters, const char *name)
  *
  * null stands for a parameter that is left out.
  *
- * Return: whether.
+ * Return: whether it has.
  */
 bool control_check_parameters(struct control_caller *caller, const struct varlink_call *call,
 			      const struct control_parameter *parameters)

@@ -20,7 +20,7 @@ struct looking {
 	uint64_t only; /* the number of the device that was asked about; 0: all */
 };
 
-/* Up to the last class in which there is something. */
+/* The classes up to the last one that is not empty. */
 static json_t *json_classes(const struct latency *l)
 {
 	json_t *list = json_array();
@@ -123,7 +123,7 @@ static void method_stats(struct control_caller *caller, const struct varlink_cal
 
 	if (text && !control_device_parameter(caller, text, &d))
 		return;
-	/* A name whose device is not there has none. */
+	/* Nothing goes through a device that is not plugged in. */
 	if (text && !d) {
 		control_no_device(caller, text);
 		return;

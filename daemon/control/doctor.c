@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Doctor: what goes wrong in practice, each with what mends it. A check is a row of the table below: its name, and what
- * it looks at: the host, a VM, or a device. It changes nothing, and tells nothing that List and Vms do not tell everybody.
+ * Doctor: what goes wrong in practice, each with what mends it. A check is a row of the table below:
+ * its name, and a function that looks at the host, at a VM or at a device. A check changes nothing.
+ * It tells nothing that List and Vms do not tell everybody.
  *
  * usbroutectl itself checks what takes the caller's own rights (other users' programs, libvirt's
  * domains).
@@ -110,7 +111,7 @@ static void look_at_socket_group(struct doctor *d)
 	      group);
 }
 
-/* Devices that move sound or pictures take much of it. */
+/* Devices that move sound or pictures take much of the kernel's memory for transfers. */
 static bool streams(const struct device *device)
 {
 	return device->classes & (1u << USB_CLASS_AUDIO | 1u << USB_CLASS_VIDEO);
@@ -337,7 +338,7 @@ static void look_at_state(struct doctor *d, const struct device *device)
 	      device_state_name(state), reason);
 }
 
-/* A line of a file of sysfs that takes no lock of the device; "" where there is none. */
+/* The line in a file of sysfs whose reading takes no lock of the device; "": there is none. */
 static void read_attribute(const struct device *device, const char *name, char text[32])
 {
 	char path[PATH_MAX];
@@ -373,7 +374,10 @@ static void look_at_hub(struct doctor *d, const struct device *device)
 {
 	char speed[32];
 
-	/* A root hub is never so slow, but with a controller of USB 1.1, where it is no hub's fault. */
+	/*
+	 * Devices at a root hub are passed over. A root hub is so slow only where its controller is
+	 * of USB 1.1, and no other hub would help.
+	 */
 	if (!strchr(device->busid, '.'))
 		return;
 	read_attribute(device, "../speed", speed);

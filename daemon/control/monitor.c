@@ -3,8 +3,8 @@
  * Events for those who listen; see monitor.h.
  *
  * An event is the difference between a device as it was told of last (struct seen) and as it is.
- * When the first listener comes, all devices count as seen as they are; when the last one has gone,
- * all is forgotten.
+ * When the first listener comes, all devices count as told of: it hears of what changes from then
+ * on. When the last listener has gone, all is forgotten.
  */
 #include "daemon/control/monitor.h"
 
@@ -50,7 +50,7 @@ struct seen {
 /* One event, on its way to JSON. */
 struct news {
 	const char *kind;
-	const struct device *device; /* NULL: @name has what is known of it, or it is about none */
+	const struct device *device; /* NULL: only @name is known, or it is about none */
 	const char *name, *vm, *from, *wanted_by, *reason;
 	const struct route_times *times; /* NULL: none */
 };
@@ -140,7 +140,7 @@ static void hearer_free(void *ctx)
 
 	list_remove(&h->link);
 	free(h);
-	/* What is seen may be in use: it goes when it is asked for next. */
+	/* A caller may be using m->seen: heard() frees it the next time. */
 	if (list_empty(&m->hearers))
 		forget_events(m);
 }
@@ -206,7 +206,7 @@ static struct seen *seen_new(struct monitor *m, const struct device *d)
 	return s;
 }
 
-/* What is new is written over what was. Return: whether it differs. */
+/* Write @now over @old. Return: whether they differed. */
 static bool take_text(char *old, size_t size, const char *now)
 {
 	if (!strcmp(old, now))
@@ -265,7 +265,7 @@ static void look_at_place(struct monitor *m, struct seen *s, const struct device
 	if (take_text(s->in, sizeof(s->in), r.at->name)) {
 		struct route_times first = times;
 
-		/* Whether its guest has set it up is told by the next event. */
+		/* The event "ready" tells when its guest has set it up. */
 		first.guest = -1;
 		first.total = ms_between(s->since_ns, r.session_ns);
 		post(m,
@@ -280,7 +280,7 @@ static void look_at_place(struct monitor *m, struct seen *s, const struct device
 
 static void look_at_state(struct monitor *m, struct seen *s, const struct device *d)
 {
-	/* Of those that a person has to do something about. */
+	/* Only states that a person has to do something about are told. */
 	static const char *const kinds[DEVICE_STATES] = {
 		[DEVICE_FAILED] = "failed",
 		[DEVICE_BROKEN] = "failed",
@@ -330,7 +330,7 @@ void monitor_moved(struct monitor *monitor, const struct device *device)
 /**
  * monitor_removed() - a device was unplugged
  * @monitor:	who tells it
- * @device:	the device, with its name yet
+ * @device:	the device, which still has its name
  */
 void monitor_removed(struct monitor *monitor, const struct device *device)
 {
@@ -358,7 +358,7 @@ void monitor_vm_link(struct monitor *monitor, const struct vm *vm, bool up)
 {
 	if (!heard(monitor))
 		return;
-	/* Before it was up, no device could come to it. */
+	/* No device could come to it before: their time begins now. */
 	list_for_each(it, &monitor->seen) {
 		struct seen *s = list_entry(it, struct seen, link);
 
@@ -372,7 +372,7 @@ void monitor_vm_link(struct monitor *monitor, const struct vm *vm, bool up)
  * monitor_refused() - a command was refused, and all is as before
  * @monitor:	who tells it
  * @device:	what it was about; NULL: it is not plugged in, or is a group
- * @name:	else what it was called
+ * @name:	what the caller called it; said where @device is NULL
  * @vm:		where it should have gone
  * @reason:	why not
  */
@@ -389,7 +389,7 @@ void monitor_refused(struct monitor *monitor, const struct device *device, const
 
 /* ------------------------------------------------------------- its life */
 
-/* The first that listens hears of what changes from now on. */
+/* All devices count as told of, before the first listener comes. */
 static void see_all(struct monitor *m)
 {
 	list_for_each(it, &m->devices->all) {

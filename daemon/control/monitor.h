@@ -2,10 +2,11 @@
 /*
  * What happens to devices and VMs, told to whoever listens: the method Monitor.
  *
- * Nobody is waited for: each event is kept once, at most MONITOR_EVENTS of them, and a listener
- * that is so many behind is dropped. While nobody listens nothing is kept and nothing is compared.
- * Control thread only; nothing here changes a device or a VM, so that it may be told of them from
- * anywhere in a route's steps.
+ * Nobody is waited for. Each event is kept once, at most MONITOR_EVENTS of them. A listener that is
+ * further behind than that is dropped. While nobody listens, nothing is kept and nothing is compared.
+ *
+ * Nothing here changes a device or a VM. So these functions may be called anywhere in a route's
+ * steps. Control thread only.
  */
 #pragma once
 

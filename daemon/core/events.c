@@ -91,7 +91,7 @@ static void tell_row(struct events *events, struct list *batch, const struct eve
 
 /**
  * events_tell() - tell all that was raised up to now
- * @events:	them; the end of a turn of the loop, or nothing else is going on
+ * @events:	them; called at the end of a turn of the loop, or while nothing else is going on
  *
  * What is raised meanwhile is left for the next time: see events_pending().
  */

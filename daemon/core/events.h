@@ -12,9 +12,10 @@
  * in whatever order they were raised; within a row, in the order in which their objects first
  * raised something. What listeners raise is told in the next turn, which then does not wait.
  *
- * No event outlives its object: it is a bit in the object's struct event_source, and goes with event_source_forget(). An
- * object that others may still have to hear of (a device that was unplugged, a VM that has left) is taken out of its list,
- * raises its last event, and is freed by the last row for that event. Nothing is allocated: raising can't fail.
+ * No event outlives its object: it is a bit in the object's struct event_source, and goes with
+ * event_source_forget(). Others may still have to hear of an object that goes (a device that was
+ * unplugged, a VM that has left). Such an object is taken out of its list and raises its last event.
+ * The last row for that event frees it. Nothing is allocated: raising can't fail.
  *
  * Control thread only.
  */

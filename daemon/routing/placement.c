@@ -31,7 +31,8 @@ struct placement *placement_new(struct device *device, struct vm *vm, enum place
 
 /**
  * placement_free() - a device is not in a VM any more
- * @placement:	the placement; its guest_device is somebody else's or none's. vm_maybe_gone() of its VM is to follow
+ * @placement:	the placement; its guest_device is somebody else's, or there is none. The caller
+ *		calls vm_maybe_gone() for its VM next
  *
  * Return: NULL.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device in a VM: the VM's process has it, or is to have it. A route has one for each VM that its device is in.
+ * A placement is a device in a VM: the VM's process has it, or is to have it. A route has one
+ * placement for each VM that its device is in.
  *
  *            give             opened                   reset
  *   (made) ------> GIVING ------------> HELD <----------------> RESETTING
@@ -8,8 +9,9 @@
  *                     '-------------> TAKING <----------------------'
  *                                         | taken: closed, and freed; or handed over to another VM: GIVING
  *
- * Invariants: its VM counts it (vm->n_devices) as long as it is there; a VM has one of a device at most. Today a device is in
- * one VM at a time: route_aim() names one. Routing's own; others are told by route_status(), of the first.
+ * Invariants: the VM counts the placement (vm->n_devices) as long as it exists. A VM has at most one
+ * of a device. Today a device is in one VM at a time: route_aim() names one. Only routing knows
+ * placements; others learn of a device's first one by route_status().
  */
 #pragma once
 

@@ -15,13 +15,13 @@
 
 /* ------------------------------------------------------------- what the roster tells whom */
 
-/* The process of a port; NULL: it has ended, and so does the daemon. */
+/* The process of a port; NULL: it has ended, because the daemon ends. */
 static struct guest *guest_at(const struct network *n, unsigned number)
 {
 	return n->ports[number] ? n->ports[number]->guest : NULL;
 }
 
-/* What the process of a port calls the network: an uplink's has no other one. */
+/* The number by which the process of a port knows the network; an uplink's knows one only, as 0. */
 static unsigned called(const struct network *n, unsigned number)
 {
 	return n->ports[number]->uplink_of ? 0 : n->net;
@@ -92,7 +92,7 @@ static struct network *network_of(const struct vm *vm, unsigned net)
 	return n && vm->nics[net].entered ? n : NULL;
 }
 
-/* A port that has left may be told of once more. */
+/* What a process says of a port that has left is passed over. */
 static void on_card(void *ctx, unsigned net, const struct guest_card *card)
 {
 	struct vm *vm = ctx;
@@ -249,7 +249,7 @@ void networks_make(struct vms *vms)
  * networks_change() - bring the networks to what the configuration says by now
  * @vms:	the VMs, as the new configuration has them
  *
- * One with another uplink goes and comes again, and its cards with it.
+ * A network whose uplink is another one by now is removed and made anew, and its cards with it.
  */
 void networks_change(struct vms *vms)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Further networks: each a switch of its own, apart from the private segment, on which every VM has a
- * card; and, where it is configured, an uplink, whose process has a tap of the host's. Control only.
+ * Further networks. Each is a switch of its own, apart from the private segment, and every VM has a
+ * card on it. A network may have an uplink: a process that has a tap of the host's. Control only.
  *
- * A card's MAC is the first that its guest sends from, and then its VM's, as on the private segment
- * (vhost_user_net/net_roster.h). Frames cross by links of pairs; none comes this way.
+ * A card's MAC is the first that its guest sends from. It stays its VM's, as on the private segment
+ * (vhost_user_net/net_roster.h). Frames cross by links between pairs of ports; control sees none.
  *
  *   network: configured -> its VMs' cards are entered -> … -> out of the configuration: all cards closed
  *   uplink:  its process is asked for -> stands -> has no tap: the broker opens it -> has it -> … -> has
@@ -21,9 +21,9 @@ struct network {
 	char name[32];
 	char tap[16]; /* "": guests only */
 	struct net_roster roster;
-	struct vm *ports[NET_PORTS]; /* whose number is whose */
+	struct vm *ports[NET_PORTS]; /* by number; the uplink's process, too */
 
-	struct vm *uplink; /* its process; NULL: there is none */
+	struct vm *uplink; /* the uplink's process; NULL: there is none */
 	unsigned uplink_number;
 	bool has_tap;
 	char no_tap[160]; /* why it has none, while it is known */

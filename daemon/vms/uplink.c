@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The process of a network's uplink; see network.h. It is started, started again and taken up as a VM's
- * process is (vm_run.c), by the name NETWORK.uplink, and has a port of the network in place of a guest.
+ * process is (vm_run.c). Its name is NETWORK.uplink. It has a port of the network, and no guest.
  *
- * One whose network has left the configuration ends in vms->uplinks_ending; one of the same name waits
- * for that, as it would find the old one's door.
+ * When its network leaves the configuration, the process ends in vms->uplinks_ending. A new one of the
+ * same name waits for that, as it would find the old one's door.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void tap_later(struct network *n, int r, const char *text)
 	char why[sizeof(n->no_tap)];
 
 	snprintf(why, sizeof(why), "%s: %s", text, errno_text(r));
-	/* It is tried again and again, and logged once. */
+	/* The same reason is logged once, though it is tried again and again. */
 	if (strcmp(why, n->no_tap) != 0)
 		log_limited(
 			&n->limit, LOG_LEVEL_WARNING,
@@ -50,7 +50,7 @@ static void tap_opened(struct broker_request *req, int r, int *fds, const char *
 	if (r < 0)
 		tap_later(n, r, text);
 	else
-		/* A process that has gone meanwhile is followed by one that asks anew. */
+		/* If the process has gone meanwhile, the next one asks anew. */
 		guest_tap(n->uplink->guest, fds[0]);
 }
 
@@ -164,7 +164,7 @@ static void no_link(void *ctx _unused_, const struct guest_card *card _unused_)
 {
 }
 
-/* All else is a guest's, and lost is who says it. */
+/* All other events are a guest's. An uplink's process that tells of one is given up as lost. */
 static const struct guest_events events = {.link = no_link, .ended = uplink_ended};
 
 static bool one_is_ending(const struct vms *vms, const char *name)
@@ -247,7 +247,7 @@ void network_uplink_end(struct network *n)
 /* ------------------------------------------------------------- all of them */
 
 /**
- * network_uplinks_start() - start those that are not
+ * network_uplinks_start() - start those that are not started yet
  * @vms:	the VMs
  */
 void network_uplinks_start(struct vms *vms)

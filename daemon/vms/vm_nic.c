@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A VM's cards on further networks; see network.h. What a guest's process says of them is hostile.
+ * A VM's cards on further networks; see network.h. What a VM's process says of them is hostile.
  */
 #include <errno.h>
 #include <limits.h>

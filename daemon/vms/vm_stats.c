@@ -4,14 +4,16 @@
  * A caller that asks during a round hears of its end. A process that does not answer in time holds
  * up nobody, and is asked again once it has.
  *
- * Times are counted by the processes while somebody looks: from the first round until nobody has asked for a while.
+ * The processes count times while somebody looks: from the first round until nobody has asked for
+ * UNTIMED_NS.
  */
 #include <errno.h>
 
 #include "daemon/vms/vm_private.h"
 #include "daemon/vms/vm_process.h"
 
-#define ROUND_NS 1000000000ull /* what has not come by then is as it was told last */
+/* A process that has not answered by then counts with its last numbers. */
+#define ROUND_NS 1000000000ull
 #define UNTIMED_NS \
 	(300 * 1000000000ull) /* longer than a collector of metrics waits between two looks */
 
@@ -61,8 +63,8 @@ static void nobody_looks(void *ctx, int res _unused_)
 /**
  * vms_ask_stats() - have all processes tell what has gone through their devices
  * @vms:	the VMs
- * @wait:	done() is called when they have, or have not in time: on a later turn of the loop; list_remove() takes
- *		that back
+ * @wait:	done() is called on a later turn of the loop, when they have told or the time is over;
+ *		list_remove() takes that back
  *
  * Return: 0 or a negative errno.
  */
