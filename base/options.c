@@ -197,7 +197,8 @@ int options_read(const struct options *options, int argc, char **argv)
 	size_t n = options->n;
 
 	assert(n + 2 <= OPTIONS_MAX);
-	memcpy(rows, options->rows, n * sizeof(*rows));
+	for (size_t i = 0; i < n; i++)
+		rows[i] = options->rows[i];
 	rows[n++] = (struct option_row){"version", .help = "print the version", .flag = &version};
 	rows[n++] = (struct option_row){"help", .help = "print this", .flag = &help};
 	switch (options_scan(rows, n, argc, argv, &given, &fault)) {
