@@ -5,8 +5,8 @@
  *   asks -> (waits for a control that knows what there is) -> told -> answered
  *             `--late--> refused           ^------ control has gone --'
  *
- * A control that goes takes nobody's question along: the next one, which is there in a moment where
- * usbrouted is restarted, is asked again.
+ * When control goes, no question is lost: the next control is asked again. After a restart of usbrouted
+ * it is there in a moment.
  */
 #include "dataplane/control_line_private.h"
 
@@ -99,7 +99,7 @@ void control_line_clients_ask(struct control_line *c)
 }
 
 /**
- * control_line_clients_left() - control has gone: what it was asked, the next one is asked
+ * control_line_clients_left() - control has gone: the next one is asked the same again
  * @c:		the line
  */
 void control_line_clients_left(struct control_line *c)

@@ -7,8 +7,8 @@
  * its source addresses, what is left to do with it. The judged copy is what is passed on. The rest
  * is copied from the link once, and not trusted.
  *
- * A frame for which the guest has no buffers stays in its link until it has: then the link fills up,
- * and its writer drops.
+ * A frame for which the guest has no buffers stays in its link until it has some. The link may fill up
+ * meanwhile; its writer then drops frames.
  */
 #include "vhost_user_net/net_port_private.h"
 

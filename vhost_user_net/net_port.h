@@ -19,9 +19,9 @@
  * Control tells a port of the others (net_peers.h), and whose MAC is whose (net_roster.h).
  *
  * A port of a *further network* ("plain") is the same without the daemon: nothing is answered, any
- * protocol passes, and from a guest its own MAC counts alone. A frame for a MAC that no card of the
- * network has goes to the ports that have others behind them ("any"): the network's uplink, and guests
- * that bridge. The uplink's port has a tap of the host's in place of rings (net_tap.c).
+ * protocol passes, and of what a guest sends only the source MAC is checked. A frame for a MAC that no
+ * card of the network has goes to the ports that have others behind them ("any"): the network's uplink,
+ * and guests that bridge. The uplink's port has a tap of the host's in place of rings (net_tap.c).
  */
 #pragma once
 

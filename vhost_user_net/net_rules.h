@@ -6,8 +6,8 @@
  * the segment can pose as the daemon, or as another card. A frame whose headers can't be read to
  * their end within the copy is refused, so that only judged bytes are passed on.
  *
- * On a further network ("plain") a frame may be of any protocol, and say anything: only whose card it
- * comes from counts. What is found of its headers says where a checksum may go, and no more.
+ * On a further network ("plain") a frame may be of any protocol, and say anything: the port checks its
+ * source MAC, and nothing else. What is found of its headers says where a checksum may go, and no more.
  */
 #pragma once
 

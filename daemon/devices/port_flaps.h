@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ports whose device comes and goes: the last unpluggings, with their times. A loose plug, a cable or a hub that browns
- * out looks so. Control thread only.
+ * Ports whose device comes and goes: the last unpluggings, with their times. That is what a loose plug,
+ * a bad cable or a hub without enough power looks like. Control thread only.
  */
 #pragma once
 

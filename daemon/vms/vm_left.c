@@ -56,7 +56,7 @@ static void left_free(struct vm_left *l)
 	free(l);
 }
 
-/* A reload may have brought a VM of this name meanwhile, whose files they are then. */
+/* A reload may have brought a VM of this name meanwhile: the files are that VM's then. */
 static void forget_files(const struct vm_left *l)
 {
 	struct vms *vms = l->of->vms;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A further network: what comes out of the uplink's tap may be anything, and so may what a guest there
- * sends. Beside it a card that takes no offloads, and one that bridges.
+ * A further network. What comes out of the uplink's tap may be anything, and so may what a guest there
+ * sends. On the network there are also a card that takes no offloads, and one that bridges.
  *
- * Whatever reaches a card, or the tap, is a frame; it is not from a card's address unless that card has sent
- * it; and what is left to do with it lies within it.
+ * What reaches a card, or the tap, is a frame. Its source is a card's address only if that card has sent
+ * it. What is left to do with it lies within it.
  *
  * Input: steps, each a byte that says what, and what it needs.
  */

@@ -162,7 +162,10 @@ static void what_has_gone_is_not_told_of(void **state)
 	thing_free(b);
 }
 
-/* The last row for its last event frees it: those before have heard of it, and what it raised beside is told first or never. */
+/*
+ * The last row for its last event frees it. The rows before have heard of it. What else it raised is
+ * told before that, or never.
+ */
 static void an_object_is_freed_by_the_last_who_hears_of_it(void **state)
 {
 	struct thing *a = thing_new('a'), *b = thing_new('b');
