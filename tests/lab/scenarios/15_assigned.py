@@ -92,22 +92,31 @@ def after_guest_restart(lab):
         desk.back(came=["vm1"])
 
 
-def daemon_again(lab, end, times):
+def daemon_again(lab, end, times, noticed):
     desk = Desk(lab)
     for _ in range(times):
+        at = {name: len(events.seen) for name, events in desk.events.items()}
         end()
         lab.daemon.start()
-        desk.back(went=PLACES.values())
+        if noticed:
+            desk.back(went=PLACES.values())
+            continue
+        desk.back(came=())
+        for name, events in desk.events.items():
+            news = [line for line in events.seen[at[name]:] if line.startswith("device")]
+            check(not news, f"{name} has noticed it: {news}")
 
 
 @scenario("assigned-after-daemon-restart-10", quick=False, seconds=3600)
 def after_daemon_restart(lab):
-    daemon_again(lab, lab.daemon.stop, max(1, ROUNDS // 2))
+    """The VMs' processes end with it."""
+    daemon_again(lab, lab.daemon.stop, max(1, ROUNDS // 2), noticed=True)
 
 
 @scenario("assigned-after-daemon-kill-10", quick=False, seconds=3600)
 def after_daemon_kill(lab):
-    daemon_again(lab, lab.daemon.kill, max(1, ROUNDS // 2))
+    """The next one takes up what is there."""
+    daemon_again(lab, lab.daemon.kill, max(1, ROUNDS // 2), noticed=False)
 
 
 @scenario("assigned-after-board-reboot", quick=False, seconds=1800)
