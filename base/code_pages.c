@@ -46,11 +46,11 @@ static int give_back(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /**
- * code_pages_give_back() - let go of the pages that only the start has touched
+ * code_pages_give_back() - let go of the pages that only the start, or a rare call, has touched
  *
- * Call it once a process has started. What the process runs from then on comes back from the file,
- * or from the kernel's copy of it, when it is touched. A debugger's breakpoints in these pages are
- * lost.
+ * Call it once a process has started, and after what it seldom does. What the process runs from
+ * then on comes back from the file, or from the kernel's copy of it, when it is touched. A
+ * debugger's breakpoints in these pages are lost.
  */
 void code_pages_give_back(void)
 {

@@ -117,6 +117,8 @@ static void *broker_slow(void *arg)
 	_cleanup_free_ struct broker_ask *ask = arg;
 
 	slow_verbs[ask->verb](ask);
+	/* What a request runs, seldom runs again soon. */
+	code_pages_give_back();
 	return NULL;
 }
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/code_pages.h"
 #include "base/fd.h"
 #include "base/listener.h"
 #include "base/log.h"
@@ -42,6 +43,9 @@
 #define CHANGERS_GROUP	    "usbrouted"
 #define SOCKET_NAME	    "control"
 
+/* Between two times that it gives code pages back. */
+#define REST_NS 100000000ull
+
 struct control_socket {
 	const struct control_rooms *rooms;
 	int listener;
@@ -49,6 +53,7 @@ struct control_socket {
 	struct list callers;	/* who was served last comes last */
 	gid_t changers;		/* the group that may change things, or -1 */
 	struct log_limit limit; /* of lines that callers without rights can trigger */
+	uint64_t rested_ns;	/* when it last gave code pages back */
 };
 
 struct control_caller {
@@ -85,6 +90,20 @@ static void caller_end_series(struct control_caller *caller)
 	caller->series = NULL;
 }
 
+/*
+ * A call runs code that nothing else does, jansson's for one: what it has touched is let go of, or
+ * it would stay for as long as control runs. Whoever comes and goes all the time costs no more.
+ */
+static void control_rest(struct control_socket *control)
+{
+	uint64_t now = loop_now();
+
+	if (now - control->rested_ns < REST_NS)
+		return;
+	control->rested_ns = now;
+	code_pages_give_back();
+}
+
 static void caller_free(struct control_caller *caller)
 {
 	struct control_socket *control = caller->control;
@@ -100,6 +119,7 @@ static void caller_free(struct control_caller *caller)
 	free(caller->answer);
 	free(caller->gids);
 	free(caller);
+	control_rest(control);
 }
 
 /* ------------------------------------------------------------- answering */
