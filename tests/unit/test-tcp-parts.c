@@ -286,7 +286,9 @@ static int take_up(const struct tcp_state *s, uint32_t len)
 		struct tcp_state again;
 
 		assert_int_equal(tcp_export(c, &again), 0);
-		assert_memory_equal(&again, s, sizeof(again));
+		/* What follows is padding, which nobody sets. */
+		assert_memory_equal(
+			&again, s, offsetof(struct tcp_state, reserved2) + sizeof(again.reserved2));
 		assert_int_equal(tcp_import(tcp, s, list, 0, NULL, MS, &c),
 				 s->queued ? -EINVAL : -EEXIST);
 	}
