@@ -199,6 +199,14 @@ static bool is_ours(const char *pid)
 	return slash && !strncmp(slash + 1, PROGRAM, strlen(PROGRAM));
 }
 
+/* Whether the run is about a VM: about all of them where it names none. */
+static bool is_about(const struct looking *l, const char *vm)
+{
+	const char *only = l->ctl->args[0];
+
+	return !only || !strcmp(only, vm);
+}
+
 /* Which programs have a device's node open, apart from ours. */
 static void programs_of(const char *node, char *text, size_t size)
 {
@@ -229,8 +237,9 @@ static void look_at_programs(struct looking *l)
 		const char *port = ctl_text(d, "port"), *alias = ctl_text(d, "alias");
 		const char *word = *alias ? alias : port;
 
-		if (!strcmp(ctl_text(d, "wanted"), "host") || !*port ||
-		    !read_number(port, "busnum", &bus) || !read_number(port, "devnum", &dev))
+		if (!strcmp(ctl_text(d, "wanted"), "host") || !is_about(l, ctl_text(d, "wanted")) ||
+		    !*port || !read_number(port, "busnum", &bus) ||
+		    !read_number(port, "devnum", &dev))
 			continue;
 		snprintf(node, sizeof(node), "/dev/bus/usb/%03u/%03u", bus, dev);
 		programs_of(node, programs, sizeof(programs));
@@ -285,7 +294,8 @@ static void look_at_apparmor(struct looking *l)
 		read_record(l->vms, record, denied);
 	}
 	json_array_foreach(l->vms, i, vm) {
-		if (!denied[i] || json_is_true(json_object_get(vm, "connected")))
+		if (!denied[i] || !is_about(l, ctl_text(vm, "name")) ||
+		    json_is_true(json_object_get(vm, "connected")))
 			continue;
 		found(l, "wrong", ctl_text(vm, "name"),
 		      "add \"/run/usbrouted/*.sock rw,\" to "
@@ -313,7 +323,7 @@ static void look_at_urb_memory(struct looking *l)
 		json_int_t charged = json_integer_value(json_object_get(m, "charged")),
 			   share = json_integer_value(json_object_get(m, "share"));
 
-		if (charged / 3 >= share / 4)
+		if (is_about(l, ctl_text(m, "vm")) && charged / 3 >= share / 4)
 			found(l, "warning", ctl_text(m, "vm"),
 			      "echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb, then: usbroutectl reload",
 			      "%s: its transfers take %lld of the %lld KiB that it may have of the kernel's memory for them",
@@ -408,14 +418,13 @@ static void look_at_domain(struct looking *l, const json_t *vm)
 
 static void look_at_domains(struct looking *l)
 {
-	const char *only = l->ctl->args[0];
 	const json_t *vm;
 	size_t i;
 
 	json_array_foreach(l->vms, i, vm) {
 		bool known = *ctl_text(vm, "domain") || *ctl_text(vm, "domain_state");
 
-		if (known && (!only || !strcmp(only, ctl_text(vm, "name"))))
+		if (known && is_about(l, ctl_text(vm, "name")))
 			look_at_domain(l, vm);
 	}
 }

@@ -187,7 +187,7 @@ class Doctor(process.Process):
 
     def test_a_device_that_a_program_has(self):
         self.host.add("1-1", serial="1")
-        self.start()
+        self.start("[vm vm1]\n[vm vm2]\n")
         # A /dev in which the node is, and a program that has it open, as one that drives the device by usbfs.
         dev = self.folder / "dev"
         (dev / "bus/usb/001").mkdir(parents=True)
@@ -209,6 +209,8 @@ class Doctor(process.Process):
         self.assertEqual(self.ctl("attach", "1-1", "vm1", "--no-wait")[0], 0)
         self.assertNotIn("program", self.doctor(prefix=[*prefix, ours], env=env))
         self.assertRegex(self.doctor(prefix=[*prefix, "sleep"], env=env)["program"], r"another program has it open: sleep \(pid \d+\)")
+        self.assertIn("program", self.doctor("vm1", prefix=[*prefix, "sleep"], env=env))
+        self.assertNotIn("program", self.doctor("vm2", prefix=[*prefix, "sleep"], env=env))
 
     def test_a_socket_that_apparmor_denies(self):
         self.start("[vm vm1]\n[vm vm2]\n")
@@ -227,6 +229,8 @@ class Doctor(process.Process):
         self.assertNotIn("apparmor", self.doctor(prefix=prefix))
         (dev / "kmsg").write_text(line.format("DENIED", run / "vm2.sock"))
         self.assertIn("vm2: AppArmor has kept its virtual machine from", self.doctor(prefix=prefix)["apparmor"])
+        self.assertIn("apparmor", self.doctor("vm2", prefix=prefix))
+        self.assertNotIn("apparmor", self.doctor("vm1", prefix=prefix))
 
     @unittest.skipIf(LIBVIRT == "-", "built without libvirt")
     def test_a_domain_without_shared_memory_or_without_the_card(self):
