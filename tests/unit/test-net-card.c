@@ -4,6 +4,16 @@
 
 #include <string.h>
 
+/* A third card, whose address is configured. */
+static void open_third(struct fe *d)
+{
+	struct net_port_config config = fe_config(3);
+
+	memcpy(config.mac, mac_of(3), 6);
+	config.fixed_mac = true;
+	fe_open(d, &net, &config);
+}
+
 static void frames_find_their_card(void **state _unused_)
 {
 	uint8_t f[2000];
@@ -183,7 +193,6 @@ static void what_is_no_guests_address_is_never_taken(void **state _unused_)
 static void a_configured_address_is_its_ports(void **state _unused_)
 {
 	static const uint8_t other[6] = {2, 0, 0, 0, 7, 7};
-	struct net_port_config config = fe_config(3);
 	uint8_t f[200];
 	size_t len = frame_from(f, 1, mac_of(3), everyone);
 	struct fe d;
@@ -192,9 +201,7 @@ static void a_configured_address_is_its_ports(void **state _unused_)
 	start(&b, FE_FEATURES);
 	send_frame(&b, NULL, f, len);
 	assert_received(&a, f, len);
-	memcpy(config.mac, mac_of(3), 6);
-	config.fixed_mac = true;
-	fe_open(&d, &net, &config);
+	open_third(&d);
 	assert_confined(&b, mac_of(3), 1);
 	start(&d, FE_FEATURES);
 	assert_int_equal(d.macs, 0);
@@ -327,15 +334,12 @@ static void a_guest_with_the_daemons_address_is_found(void **state _unused_)
 
 static void isolated_guests_reach_the_daemon_alone(void **state _unused_)
 {
-	struct net_port_config config = fe_config(3);
 	uint8_t f[200];
 	struct fe d;
 	size_t len;
 
 	net.isolate = true;
-	memcpy(config.mac, mac_of(3), 6);
-	config.fixed_mac = true;
-	fe_open(&d, &net, &config);
+	open_third(&d);
 	start(&a, FE_FEATURES);
 	start(&d, FE_FEATURES);
 	assert_int_equal(d.macs, 0);
@@ -384,15 +388,12 @@ static void frames_to_all_are_bounded(void **state _unused_)
 /* A pair that may all the same does, for as long as it may; others don't. */
 static void isolated_guests_may_talk_in_pairs(void **state _unused_)
 {
-	struct net_port_config config = fe_config(3);
 	uint8_t f[200];
 	struct fe d;
 	size_t len;
 
 	net.isolate = true;
-	memcpy(config.mac, mac_of(3), 6);
-	config.fixed_mac = true;
-	fe_open(&d, &net, &config);
+	open_third(&d);
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES);
 	start(&d, FE_FEATURES);
