@@ -57,20 +57,23 @@ static bool is_gone(struct net_port *port, int error)
  */
 bool net_tap_transmit(struct net_port *port)
 {
-	ssize_t len = 0;
+	int error = 0;
 	unsigned n;
 
 	for (n = 0; n < NET_BURST; n++) {
-		len = read(port->tap, port->flat, HDR + NET_FRAME_MAX);
-		if (len <= 0)
+		ssize_t len = read(port->tap, port->flat, HDR + NET_FRAME_MAX);
+
+		if (len <= 0) {
+			error = len < 0 ? errno : 0;
 			break;
+		}
 		port->tx_segs[0] = (struct iovec){.iov_base = port->flat, .iov_len = (size_t)len};
 		net_port_one_frame(port, (size_t)len, 1);
 	}
 	net_port_show_links(port);
-	if (len < 0 && is_gone(port, errno))
+	if (is_gone(port, error))
 		return false;
-	return n == NET_BURST || (len < 0 && errno == EINTR);
+	return n == NET_BURST || error == EINTR;
 }
 
 /**
