@@ -37,8 +37,10 @@ bool net_port_rx_shown(struct net_port *port)
 	if (!rx->running)
 		return !rx->q.fault.what;
 	vu_vring_publish(&rx->q);
-	if (vu_memory_lost(&port->dev.mem))
-		vu_device_break(&port->dev, VIRTIO_NET_RX, "the guest's memory was cut off");
+	if (vu_device_lost(&port->dev))
+		vu_device_break(
+			&port->dev, VIRTIO_NET_RX,
+			"the guest's memory, or the log of what is written there, was cut off");
 	else if (rx->q.fault.what)
 		vu_device_break(&port->dev, VIRTIO_NET_RX, NULL);
 	return rx->running;
@@ -189,7 +191,7 @@ int net_port_new(struct net_port **ret_port, const struct net_port_config *confi
 {
 	static const struct vu_device_ops device_ops = {.watch_kick = on_watch_kick};
 	struct net_port *port;
-	int r = vu_memory_guard();
+	int r = vu_map_guard();
 
 	if (r < 0)
 		return r;
@@ -566,8 +568,10 @@ int net_port_check(struct net_port *port)
 		const struct vu_ring *ring = &port->dev.ring[i];
 
 		/* Zeros in the place of the ring look like other faults. */
-		if (vu_memory_lost(&port->dev.mem) && (ring->running || ring->q.fault.what))
-			vu_device_break(&port->dev, i, "the guest's memory was cut off");
+		if (vu_device_lost(&port->dev) && (ring->running || ring->q.fault.what))
+			vu_device_break(
+				&port->dev, i,
+				"the guest's memory, or the log of what is written there, was cut off");
 		else if (ring->q.fault.what)
 			vu_device_break(&port->dev, i, NULL);
 	}

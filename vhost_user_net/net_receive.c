@@ -97,6 +97,8 @@ static void fill(struct net_port *port, const struct room *room, const struct ne
 			size_t n = min_t(size_t, left, seg->iov_len - at);
 
 			memcpy((uint8_t *)seg->iov_base + at, from, n);
+			vu_vring_wrote(&port->dev.ring[VIRTIO_NET_RX].q,
+				       (uint8_t *)seg->iov_base + at, n);
 			from += n;
 			left -= n;
 			at += n;

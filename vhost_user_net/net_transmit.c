@@ -260,7 +260,7 @@ bool net_port_transmit(struct net_port *port)
 	net_port_show_links(port);
 	if (r >= 0)
 		vu_vring_publish(q);
-	if (!net_port_rx_shown(port) || r < 0 || vu_memory_lost(&port->dev.mem)) {
+	if (!net_port_rx_shown(port) || r < 0 || vu_device_lost(&port->dev)) {
 		net_port_check(port);
 		return false;
 	}

@@ -29,6 +29,7 @@ enum vhost_user_request {
 	VHOST_USER_SET_OWNER = 3,
 	VHOST_USER_RESET_OWNER = 4,
 	VHOST_USER_SET_MEM_TABLE = 5,
+	VHOST_USER_SET_LOG_BASE = 6,
 	VHOST_USER_SET_VRING_NUM = 8,
 	VHOST_USER_SET_VRING_ADDR = 9,
 	VHOST_USER_SET_VRING_BASE = 10,
@@ -49,9 +50,13 @@ enum vhost_user_request {
 	VHOST_USER_REQUESTS,
 };
 
-/* The feature bit by which protocol features exist at all, and those, by number. */
-#define VHOST_USER_F_PROTOCOL_FEATURES		  30
+/* Feature bits of the protocol's own: what is written is logged; protocol features exist at all. */
+#define VHOST_F_LOG_ALL		       26
+#define VHOST_USER_F_PROTOCOL_FEATURES 30
+
+/* "Protocol features", by number */
 #define VHOST_USER_PROTOCOL_F_MQ		  0
+#define VHOST_USER_PROTOCOL_F_LOG_SHMFD		  1
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK		  3
 #define VHOST_USER_PROTOCOL_F_RESET_DEVICE	  13
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
@@ -74,6 +79,9 @@ struct vhost_vring_addr {
 	uint64_t log_guest_addr;
 };
 static_assert(sizeof(struct vhost_vring_addr) == 40, "vring address");
+
+/* Of its flags */
+#define VHOST_VRING_F_LOG 1u
 
 /* "Memory region description" */
 struct vhost_user_memory_region {
@@ -100,6 +108,13 @@ struct vhost_user_single_memory_region {
 	struct vhost_user_memory_region region;
 };
 static_assert(sizeof(struct vhost_user_single_memory_region) == 40, "single memory region");
+
+/* "Log description" */
+struct vhost_user_log {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+};
+static_assert(sizeof(struct vhost_user_log) == 16, "log");
 
 /* The u64 of SET_VRING_KICK, _CALL and _ERR */
 #define VHOST_USER_VRING_IDX_MASK  0xffu

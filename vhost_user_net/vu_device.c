@@ -12,16 +12,17 @@
 
 #define BIT(n) (1ull << (n))
 
-#define FEATURES                                                                                   \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |         \
-	 BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                       \
-	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |     \
-	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
-	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
+#define FEATURES                                                                                  \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |        \
+	 BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES) |                             \
+	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |    \
+	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
+	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |                            \
+	 BIT(VIRTIO_NET_F_GUEST_ECN))
 
-#define PROTOCOL_FEATURES                                                       \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
-	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                              \
+#define PROTOCOL_FEATURES                                                                 \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |           \
+	 BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 /*
@@ -74,24 +75,35 @@ static void pause_all(struct vu_device *dev)
 		ring_pause(&dev->ring[i]);
 }
 
+static bool logs(const struct vu_device *dev)
+{
+	return vu_device_has(dev, VHOST_F_LOG_ALL);
+}
+
 /* Start what is ready, stop what is not. */
 static void settle(struct vu_device *dev)
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
 		struct vu_ring *ring = &dev->ring[i];
 		bool ready = ring->num && ring->placed && ring->enabled && ring->kick >= 0 &&
-			     vu_device_has(dev, VIRTIO_F_VERSION_1) && dev->mem.n;
+			     vu_device_has(dev, VIRTIO_F_VERSION_1) && dev->mem.n &&
+			     (!logs(dev) || dev->log.pages);
+		struct vu_vring_log log = {.log = logs(dev) ? &dev->log : NULL,
+					   .used = ring->logs_used,
+					   .used_gpa = ring->used_gpa};
 
 		ring->unmapped = false;
+		vu_vring_log_to(&ring->q, &log);
 		if (ready == ring->running || ring->q.fault.what)
 			continue;
 		if (!ready) {
 			ring_pause(ring);
 			continue;
 		}
-		ring->running = vu_vring_start(&ring->q, &dev->mem, &ring->place, ring->num,
-					       vu_device_has(dev, VIRTIO_F_EVENT_IDX),
-					       vu_device_has(dev, VIRTIO_F_INDIRECT_DESC)) == 0;
+		ring->running =
+			vu_vring_start(&ring->q, &dev->mem, &ring->place, ring->num,
+				       vu_device_has(dev, VIRTIO_F_EVENT_IDX),
+				       vu_device_has(dev, VIRTIO_F_INDIRECT_DESC), &log) == 0;
 		ring->unmapped = !ring->running;
 		if (ring->running && ring->q.last_avail != ring->base)
 			log_debug("ring %u: told to go on at %u, going on at the used index %u", i,
@@ -112,8 +124,9 @@ static int set_features(struct vu_device *dev)
 		return refuse(dev, -EOPNOTSUPP, "features that were not offered");
 	if (x == dev->features)
 		return DONE;
-	/* Rings are set up by the features; so they start again with the new ones. */
-	pause_all(dev);
+	/* Rings are set up by the features, but for logging; so they start again with the new ones. */
+	if ((x ^ dev->features) != BIT(VHOST_F_LOG_ALL))
+		pause_all(dev);
 	dev->features = x;
 	if (!(x & BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
@@ -198,6 +211,30 @@ static int get_max_mem_slots(struct vu_device *dev)
 	return reply_u64(dev, VU_REGIONS);
 }
 
+static int set_log_base(struct vu_device *dev)
+{
+	const struct vhost_user_log *log = &dev->msg.payload.log;
+	int r;
+
+	if (dev->msg.n_fds != 1)
+		return refuse(dev, -EPROTO, "log without a descriptor");
+	r = vu_log_set(&dev->log, dev->msg.fds[0], log->mmap_offset, log->mmap_size);
+	switch (r) {
+	case 0:
+		/* It is always answered, and not only where the front-end asks for that. */
+		return reply_u64(dev, 0);
+	case -EINVAL:
+		return refuse(dev, r, "a log of no length, or larger than its file");
+	case -E2BIG:
+		return refuse(dev, r, "a log for more memory than any guest has");
+	case -EMEDIUMTYPE:
+		return refuse(dev, r,
+			      "a log that is neither a memfd nor a file on tmpfs or hugetlbfs");
+	default:
+		return refuse(dev, r, "a log that can't be mapped");
+	}
+}
+
 /* The ring that a request is about, or NULL. The whole index is compared, not its low bits. */
 static struct vu_ring *ring_of(struct vu_device *dev, uint64_t index)
 {
@@ -226,15 +263,22 @@ static int set_vring_addr(struct vu_device *dev)
 {
 	const struct vhost_vring_addr *a = &dev->msg.payload.addr;
 	struct vu_ring *ring = ring_of(dev, a->index);
+	struct vu_vring_place place;
 
 	if (!ring)
 		return -EINVAL;
 	if (a->desc_user_addr % VIRTQ_DESC_ALIGN || a->avail_user_addr % VIRTQ_AVAIL_ALIGN ||
 	    a->used_user_addr % VIRTQ_USED_ALIGN)
 		return refuse(dev, -EINVAL, "a ring's address is misaligned");
-	ring_pause(ring);
-	ring->place = (struct vu_vring_place){
+	ring->logs_used = a->flags & VHOST_VRING_F_LOG;
+	ring->used_gpa = a->log_guest_addr;
+	place = (struct vu_vring_place){
 		.desc = a->desc_user_addr, .avail = a->avail_user_addr, .used = a->used_user_addr};
+	/* Told to log from now on, and nothing else. */
+	if (ring->placed && !memcmp(&place, &ring->place, sizeof(place)))
+		return DONE;
+	ring_pause(ring);
+	ring->place = place;
 	ring->placed = true;
 	return DONE;
 }
@@ -395,6 +439,8 @@ static const struct request {
 	REQUEST(SET_OWNER, 0, 0, 0, -1, set_owner),
 	REQUEST(RESET_OWNER, 0, 0, 0, -1, reset_device),
 	MEMORY(SET_MEM_TABLE, 8 + 32, SIZE_OF(memory), VU_MESSAGE_FDS, -1, set_mem_table),
+	REQUEST(SET_LOG_BASE, SIZE_OF(log), SIZE_OF(log), 1, VHOST_USER_PROTOCOL_F_LOG_SHMFD,
+		set_log_base),
 	REQUEST(SET_VRING_NUM, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_num),
 	REQUEST(SET_VRING_ADDR, SIZE_OF(addr), SIZE_OF(addr), 0, -1, set_vring_addr),
 	REQUEST(SET_VRING_BASE, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_base),
@@ -514,6 +560,7 @@ int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void 
 	dev->sock = -1;
 	vu_message_init(&dev->msg);
 	vu_memory_init(&dev->mem);
+	vu_log_init(&dev->log);
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
 		dev->ring[i].kick = -1;
 	r = bell_init(&dev->probe);
@@ -558,6 +605,7 @@ void vu_device_disconnect(struct vu_device *dev)
 	dev->status = 0;
 	dev->sock = -1;
 	vu_memory_clear(&dev->mem);
+	vu_log_clear(&dev->log);
 	vu_message_clear(&dev->msg);
 }
 

@@ -14,6 +14,10 @@
  * connection ends.
  *
  * The memory changes while the rings are paused.
+ *
+ * What is written into the guest's memory is logged while VHOST_F_LOG_ALL is agreed on (vu_log.h). A ring
+ * is not ready then until there is a log: QEMU sets cards up that are started during a migration in this
+ * order (hw/virtio/vhost.c, vhost_dev_start()).
  */
 #pragma once
 
@@ -35,6 +39,8 @@ struct vu_ring {
 	uint16_t base; /* as told, or where it stood when it was stopped */
 	bool placed;
 	struct vu_vring_place place;
+	bool logs_used; /* writes into its used ring are logged, and it counts as lying at: */
+	uint64_t used_gpa;
 	bool enabled;
 	int kick;	  /* -1: none */
 	struct bell call; /* its driver's interrupt */
@@ -55,6 +61,7 @@ struct vu_device {
 	uint64_t features, protocol_features;
 	uint8_t status;
 	struct vu_memory mem;
+	struct vu_log log;
 	struct vu_ring ring[VIRTIO_NET_RINGS];
 	struct bell probe;   /* for the question what a descriptor is */
 	const char *refused; /* why the last message was refused, for the owner's log line */
@@ -71,6 +78,12 @@ void vu_device_disconnect(struct vu_device *dev);
 int vu_device_message(struct vu_device *dev);
 void vu_device_break(struct vu_device *dev, unsigned ring, const char *what);
 const char *vu_device_request_name(uint32_t request);
+
+/* A file that the front-end shares was cut off, and zeros stand in its place. */
+static inline bool vu_device_lost(struct vu_device *dev)
+{
+	return vu_memory_lost(&dev->mem) || vu_log_lost(&dev->log);
+}
 
 static inline bool vu_device_has(const struct vu_device *dev, unsigned feature)
 {

@@ -4,16 +4,16 @@
  * address that a peer named to bytes that may be touched.
  *
  * Invariants: regions never overlap in guest-physical addresses; each lies wholly in its file at
- * the time of mapping. A file that is cut off later costs only its own memory: see
- * vu_memory_guard(). Readers may be several threads; adding and removing needs all of them kept
- * out.
+ * the time of mapping. A file that is cut off later costs only its own memory: see vu_map.h.
+ * Readers may be several threads; adding and removing needs all of them kept out.
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "vhost_user_net/vu_map.h"
 
 struct vhost_user_memory_region;
 
@@ -22,9 +22,7 @@ struct vhost_user_memory_region;
 struct vu_region {
 	uint64_t gpa, uva, size; /* size > 0; neither gpa + size nor uva + size wraps */
 	uint8_t *host;		 /* where gpa lies here */
-	void *map;
-	size_t map_len;
-	unsigned guard; /* its place in the table of vu_memory_guard() */
+	struct vu_map map;
 };
 
 struct vu_memory {
@@ -38,8 +36,6 @@ struct vu_memory_hint {
 	unsigned region;
 };
 
-int vu_memory_guard(void);
-
 void vu_memory_init(struct vu_memory *m);
 void vu_memory_clear(struct vu_memory *m);
 int vu_memory_add(struct vu_memory *m, const struct vhost_user_memory_region *region, int fd);
@@ -51,6 +47,8 @@ void *vu_memory_at(const struct vu_memory *m, struct vu_memory_hint *hint, uint6
 void *vu_memory_at_user(const struct vu_memory *m, uint64_t uva, size_t len, size_t align);
 bool vu_memory_read(const struct vu_memory *m, struct vu_memory_hint *hint, uint64_t gpa,
 		    void *data, size_t len);
+bool vu_memory_find(const struct vu_memory *m, struct vu_memory_hint *hint, const void *host,
+		    uint64_t *ret_gpa);
 
 static inline bool vu_memory_lost(struct vu_memory *m)
 {

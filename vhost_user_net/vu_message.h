@@ -20,6 +20,7 @@ union vu_payload {
 	struct vhost_vring_addr addr;
 	struct vhost_user_memory memory;
 	struct vhost_user_single_memory_region single;
+	struct vhost_user_log log;
 };
 
 struct vu_message {

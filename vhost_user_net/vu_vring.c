@@ -38,6 +38,19 @@ static void store(uint8_t *p, uint16_t x)
 	__atomic_store_n((uint16_t *)(void *)p, htole16(x), __ATOMIC_RELAXED);
 }
 
+/* Where it is logged, of the used ring: some bytes were written. */
+static void wrote_used(struct vu_vring *v, size_t at, size_t len)
+{
+	if (v->log.log && v->log.used)
+		vu_log_write(v->log.log, v->log.used_gpa + at, len);
+}
+
+static void store_used(struct vu_vring *v, size_t at, uint16_t x)
+{
+	store(v->used + at, x);
+	wrote_used(v, at, sizeof(x));
+}
+
 /* C, D */
 static void fence_notify(void)
 {
@@ -56,9 +69,10 @@ static uint8_t *used_event(const struct vu_vring *v)
 	return v->avail + VIRTQ_AVAIL_RING + 2 * v->num;
 }
 
-static uint8_t *avail_event(const struct vu_vring *v)
+/* In the used ring. */
+static size_t avail_event(const struct vu_vring *v)
 {
-	return v->used + VIRTQ_USED_RING + sizeof(struct virtq_used_elem) * v->num;
+	return VIRTQ_USED_RING + sizeof(struct virtq_used_elem) * v->num;
 }
 
 static int fault(struct vu_vring *v, const char *what, unsigned index, const struct virtq_desc *d)
@@ -80,6 +94,7 @@ static int fault(struct vu_vring *v, const char *what, unsigned index, const str
  * @num:	entries, unchecked
  * @event_idx:	VIRTIO_F_RING_EVENT_IDX was agreed on
  * @indirect:	VIRTIO_F_RING_INDIRECT_DESC was agreed on
+ * @log:	where writes are logged; copied
  *
  * The position is used->idx: this device never keeps a buffer between bursts, so all entries before
  * it are finished, and all after it are not, whoever served the ring before and however he ended.
@@ -92,12 +107,13 @@ static int fault(struct vu_vring *v, const char *what, unsigned index, const str
  * misaligned.
  */
 int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect)
+		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect,
+		   const struct vu_vring_log *log)
 {
 	size_t event = event_idx ? 2 : 0;
 
 	*v = (struct vu_vring){
-		.mem = mem, .num = num, .event_idx = event_idx, .indirect = indirect};
+		.mem = mem, .num = num, .event_idx = event_idx, .indirect = indirect, .log = *log};
 	if (num == 0 || num > VU_VRING_MAX || (num & (num - 1)))
 		return -EINVAL;
 	v->avail = vu_memory_at_user(mem, place->avail, VIRTQ_AVAIL_RING + 2 * num + event,
@@ -114,8 +130,8 @@ int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
 	v->used_idx = v->last_avail = v->avail_seen = v->signalled = load(v->used + VIRTQ_USED_IDX);
 	v->signal_due = true;
 	if (event_idx)
-		store(avail_event(v), (uint16_t)(v->last_avail - 1));
-	store(v->used + VIRTQ_USED_FLAGS, (uint16_t)(event_idx ? 0 : VIRTQ_USED_F_NO_NOTIFY));
+		store_used(v, avail_event(v), (uint16_t)(v->last_avail - 1));
+	store_used(v, VIRTQ_USED_FLAGS, (uint16_t)(event_idx ? 0 : VIRTQ_USED_F_NO_NOTIFY));
 	v->kicks_off = true;
 	return 0;
 }
@@ -128,6 +144,30 @@ void vu_vring_stop(struct vu_vring *v)
 {
 	v->desc = v->avail = v->used = NULL;
 	v->mem = NULL;
+}
+
+/**
+ * vu_vring_log_to() - log what is written elsewhere from here on, or not at all
+ * @v:		the ring, started or not
+ * @log:	copied
+ */
+void vu_vring_log_to(struct vu_vring *v, const struct vu_vring_log *log)
+{
+	v->log = *log;
+}
+
+/**
+ * vu_vring_log_buffer() - what vu_vring_wrote() does where writes are logged
+ * @v:		the ring
+ * @bytes:	in a buffer of it, as vu_vring_peek() showed it
+ * @len:	how many
+ */
+void vu_vring_log_buffer(struct vu_vring *v, const void *bytes, size_t len)
+{
+	uint64_t gpa;
+
+	if (v->mem && vu_memory_find(v->mem, &v->log_hint, bytes, &gpa))
+		vu_log_write(v->log.log, gpa, len);
 }
 
 static bool refresh(struct vu_vring *v)
@@ -290,9 +330,11 @@ void vu_vring_take(struct vu_vring *v, unsigned n)
 void vu_vring_push(struct vu_vring *v, uint16_t head, uint32_t len)
 {
 	struct virtq_used_elem e = {.id = le32_of(head), .len = le32_of(len)};
-	unsigned at = (uint16_t)(v->used_idx + v->pushed++) & (v->num - 1);
+	unsigned slot = (uint16_t)(v->used_idx + v->pushed++) & (v->num - 1);
+	size_t at = VIRTQ_USED_RING + sizeof(e) * slot;
 
-	memcpy(v->used + VIRTQ_USED_RING + sizeof(e) * at, &e, sizeof(e));
+	memcpy(v->used + at, &e, sizeof(e));
+	wrote_used(v, at, sizeof(e));
 }
 
 /**
@@ -306,6 +348,7 @@ void vu_vring_publish(struct vu_vring *v)
 	v->used_idx = (uint16_t)(v->used_idx + v->pushed);
 	v->pushed = 0;
 	store_release(v->used + VIRTQ_USED_IDX, v->used_idx);
+	wrote_used(v, VIRTQ_USED_IDX, sizeof(v->used_idx));
 }
 
 /* Whether the driver wants to be told that used_idx went from @old to @new: 2.7.10 of virtio 1.2. */
@@ -372,7 +415,7 @@ void vu_vring_kicks_off(struct vu_vring *v)
 		return;
 	v->kicks_off = true;
 	if (!v->event_idx)
-		store(v->used + VIRTQ_USED_FLAGS, VIRTQ_USED_F_NO_NOTIFY);
+		store_used(v, VIRTQ_USED_FLAGS, VIRTQ_USED_F_NO_NOTIFY);
 }
 
 /**
@@ -389,9 +432,9 @@ bool vu_vring_kicks_on(struct vu_vring *v, unsigned n)
 		return false;
 	v->kicks_off = false;
 	if (v->event_idx)
-		store(avail_event(v), (uint16_t)(v->last_avail + n - 1));
+		store_used(v, avail_event(v), (uint16_t)(v->last_avail + n - 1));
 	else
-		store(v->used + VIRTQ_USED_FLAGS, 0);
+		store_used(v, VIRTQ_USED_FLAGS, 0);
 	fence_notify(); /* D */
 	return !refresh(v) || (uint16_t)(v->avail_seen - v->last_avail) >= n;
 }

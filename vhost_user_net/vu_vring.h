@@ -6,6 +6,9 @@
  * (push) and shown to the driver (publish); then the driver is told if it wants to be (signal).
  * Nothing stays under way between calls of the owner: between bursts, what was taken was published.
  *
+ * Where what is written is logged (vu_log.h), the ring logs its own parts, and its user says which bytes
+ * of buffers it has written (vu_vring_wrote()).
+ *
  * All that the driver writes is read once, into locals, and checked there. A ring that breaks the
  * rules is marked broken, with what was wrong, and yields nothing from then on; its owner reports
  * it. A ring is used by one thread at a time; the owner sees to it.
@@ -16,6 +19,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vhost_user_net/vu_log.h"
 #include "vhost_user_net/vu_memory.h"
 
 #define VU_VRING_MAX 1024
@@ -31,9 +35,17 @@ struct vu_vring_fault {
 	uint32_t len;
 };
 
+/* Where writes are logged. */
+struct vu_vring_log {
+	struct vu_log *log; /* NULL: nowhere */
+	bool used;	    /* those into the used ring are, too */
+	uint64_t used_gpa;  /* and it counts as lying there */
+};
+
 struct vu_vring {
 	const struct vu_memory *mem;
-	struct vu_memory_hint hint, table_hint;
+	struct vu_memory_hint hint, table_hint, log_hint;
+	struct vu_vring_log log;
 	uint8_t *desc, *avail, *used; /* NULL: not started */
 	unsigned num;
 	bool event_idx, indirect;
@@ -61,8 +73,10 @@ struct vu_vring_place {
 };
 
 int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect);
+		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect,
+		   const struct vu_vring_log *log);
 void vu_vring_stop(struct vu_vring *v);
+void vu_vring_log_to(struct vu_vring *v, const struct vu_vring_log *log);
 
 unsigned vu_vring_available(struct vu_vring *v);
 int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iovec *segs,
@@ -75,6 +89,15 @@ bool vu_vring_awaits_signal(struct vu_vring *v);
 bool vu_vring_wants_signal(struct vu_vring *v);
 void vu_vring_kicks_off(struct vu_vring *v);
 bool vu_vring_kicks_on(struct vu_vring *v, unsigned n);
+
+void vu_vring_log_buffer(struct vu_vring *v, const void *bytes, size_t len);
+
+/* Bytes of a buffer were written: some that lie in one piece. */
+static inline void vu_vring_wrote(struct vu_vring *v, const void *bytes, size_t len)
+{
+	if (v->log.log)
+		vu_vring_log_buffer(v, bytes, len);
+}
 
 /* Published, and the driver wasn't thought of yet. */
 static inline unsigned vu_vring_unsignalled(const struct vu_vring *v)

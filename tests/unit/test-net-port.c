@@ -685,7 +685,7 @@ int main(void)
 		T(any_other_bus_error_is_fatal),
 	};
 
-	if (vu_memory_guard() < 0 || sigaction(SIGBUS, NULL, &guard) < 0)
+	if (vu_map_guard() < 0 || sigaction(SIGBUS, NULL, &guard) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

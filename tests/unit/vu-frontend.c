@@ -424,15 +424,21 @@ void fe_set_memory(struct fe *fe)
 	fe_send(fe, VHOST_USER_SET_MEM_TABLE, VHOST_USER_VERSION, &m, 8 + 2 * 32, fds, 2);
 }
 
-void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base)
+/* Where a ring lies, in the front-end's own address space. */
+struct vhost_vring_addr fe_ring_at(unsigned ring)
 {
-	struct fe_ring *r = &fe->ring[ring];
-	struct vhost_vring_addr addr = {
+	return (struct vhost_vring_addr){
 		.index = ring,
 		.desc_user_addr = FE_UVA + RING_AT(ring),
 		.avail_user_addr = FE_UVA + RING_AT(ring) + AVAIL,
 		.used_user_addr = FE_UVA + RING_AT(ring) + USED,
 	};
+}
+
+void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base)
+{
+	struct fe_ring *r = &fe->ring[ring];
+	struct vhost_vring_addr addr = fe_ring_at(ring);
 
 	r->num = num;
 	if (r->kick < 0)

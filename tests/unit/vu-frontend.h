@@ -97,6 +97,7 @@ uint64_t fe_reply(struct fe *fe, uint32_t request);
 
 void fe_set_features(struct fe *fe, uint64_t features);
 void fe_set_memory(struct fe *fe);
+struct vhost_vring_addr fe_ring_at(unsigned ring);
 void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base);
 void fe_start(struct fe *fe, uint64_t features, unsigned num);
 
