@@ -23,25 +23,13 @@
 #include "base/mem.h"
 #include "vhost_user_net/net_rules.h"
 #include "vhost_user_net/net_spec.h"
+#include "vhost_user_net/shared_word.h"
 #include "vhost_user_net/vu_memory.h"
 
 /* After so many bytes the other side is shown them, so that it begins while more is written. */
 #define SHOW_AT (32u << 10)
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-/* C */
-static void fence(void)
-{
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-	atomic_thread_fence(memory_order_seq_cst);
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic pop
-#endif
-}
 
 static int fault(struct net_link *link, const char *what)
 {
@@ -174,7 +162,7 @@ static bool has_room(struct net_link *link, uint32_t size)
 
 	if (size <= NET_LINK_RING - used)
 		return true;
-	link->head_seen = atomic_load_explicit(&link->out->head, memory_order_acquire); /* B */
+	link->head_seen = shared_u32_acquire(&link->out->head); /* B */
 	used = link->tail - link->head_seen;
 	if (used > NET_LINK_RING) {
 		fault(link, "the reader is ahead of what was written");
@@ -237,7 +225,7 @@ void net_link_show(struct net_link *link)
 		return;
 	link->shown = link->tail;
 	link->looked = false;
-	atomic_store_explicit(&link->out->tail, link->tail, memory_order_release); /* A */
+	shared_u32_release(&link->out->tail, link->tail); /* A */
 }
 
 /**
@@ -254,8 +242,8 @@ bool net_link_wakes(struct net_link *link)
 	if (link->looked || !link->memory)
 		return false;
 	link->looked = true;
-	fence(); /* C */
-	asleep = atomic_load_explicit(&link->out->asleep, memory_order_relaxed);
+	shared_fence(); /* C */
+	asleep = shared_u32(&link->out->asleep);
 	if (!asleep || asleep == link->woken)
 		return false;
 	link->woken = asleep;
@@ -266,7 +254,7 @@ bool net_link_wakes(struct net_link *link)
 
 static bool look(struct net_link *link)
 {
-	uint32_t tail = atomic_load_explicit(&link->in->tail, memory_order_acquire); /* A */
+	uint32_t tail = shared_u32_acquire(&link->in->tail); /* A */
 	uint32_t left = tail - link->head;
 
 	if (left > NET_LINK_RING || left % NET_LINK_ALIGN) {
@@ -296,7 +284,7 @@ int net_link_peek(struct net_link *link, struct net_link_frame *ret_frame)
 		return link->fault ? -EPROTO : 0;
 	if (link->asleep) {
 		link->asleep = false;
-		atomic_store_explicit(&link->in->asleep, 0, memory_order_relaxed);
+		shared_u32_set(&link->in->asleep, 0);
 	}
 	memcpy(&record, link->in_bytes + at, sizeof(record));
 	vu_read_once();
@@ -327,7 +315,7 @@ void net_link_take(struct net_link *link)
 {
 	link->head += link->peeked;
 	link->peeked = 0;
-	atomic_store_explicit(&link->in->head, link->head, memory_order_release); /* B */
+	shared_u32_release(&link->in->head, link->head); /* B */
 }
 
 /**
@@ -343,8 +331,8 @@ bool net_link_sleep(struct net_link *link)
 	if (++link->sleeps == 0)
 		link->sleeps = 1;
 	link->asleep = true;
-	atomic_store_explicit(&link->in->asleep, link->sleeps, memory_order_relaxed);
-	fence(); /* C */
+	shared_u32_set(&link->in->asleep, link->sleeps);
+	shared_fence(); /* C */
 	return look(link);
 }
 

@@ -14,29 +14,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vhost_user_net/shared_word.h"
 #include "vhost_user_net/virtio_spec.h"
-
-/* A */
-static uint16_t load_acquire(const uint8_t *p)
-{
-	return le16toh(__atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE));
-}
-
-static uint16_t load(const uint8_t *p)
-{
-	return le16toh(__atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED));
-}
-
-/* B */
-static void store_release(uint8_t *p, uint16_t x)
-{
-	__atomic_store_n((uint16_t *)(void *)p, htole16(x), __ATOMIC_RELEASE);
-}
-
-static void store(uint8_t *p, uint16_t x)
-{
-	__atomic_store_n((uint16_t *)(void *)p, htole16(x), __ATOMIC_RELAXED);
-}
 
 /* Where it is logged, of the used ring: some bytes were written. */
 static void wrote_used(struct vu_vring *v, size_t at, size_t len)
@@ -47,21 +26,8 @@ static void wrote_used(struct vu_vring *v, size_t at, size_t len)
 
 static void store_used(struct vu_vring *v, size_t at, uint16_t x)
 {
-	store(v->used + at, x);
+	shared_le16_set(v->used + at, x);
 	wrote_used(v, at, sizeof(x));
-}
-
-/* C, D */
-static void fence_notify(void)
-{
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic pop
-#endif
 }
 
 static uint8_t *used_event(const struct vu_vring *v)
@@ -127,7 +93,8 @@ int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
 		vu_vring_stop(v);
 		return -EFAULT;
 	}
-	v->used_idx = v->last_avail = v->avail_seen = v->signalled = load(v->used + VIRTQ_USED_IDX);
+	v->used_idx = v->last_avail = v->avail_seen = v->signalled =
+		shared_le16(v->used + VIRTQ_USED_IDX);
 	v->signal_due = true;
 	if (event_idx)
 		store_used(v, avail_event(v), (uint16_t)(v->last_avail - 1));
@@ -172,7 +139,7 @@ void vu_vring_log_buffer(struct vu_vring *v, const void *bytes, size_t len)
 
 static bool refresh(struct vu_vring *v)
 {
-	uint16_t idx = load_acquire(v->avail + VIRTQ_AVAIL_IDX);
+	uint16_t idx = shared_le16_acquire(v->avail + VIRTQ_AVAIL_IDX); /* A */
 
 	if ((uint16_t)(idx - v->last_avail) > v->num) {
 		fault(v, "avail index is ahead by more than the ring", idx, NULL);
@@ -303,7 +270,7 @@ int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iove
 		if ((uint16_t)(v->avail_seen - v->last_avail) <= ahead)
 			return 0;
 	}
-	head = load(v->avail + VIRTQ_AVAIL_RING + 2 * (at & (v->num - 1)));
+	head = shared_le16(v->avail + VIRTQ_AVAIL_RING + 2 * (at & (v->num - 1)));
 	if (head >= v->num)
 		return fault(v, "head is outside of the table", head, NULL);
 	*ret_chain = (struct vu_chain){.head = (uint16_t)head};
@@ -347,18 +314,18 @@ void vu_vring_publish(struct vu_vring *v)
 		return;
 	v->used_idx = (uint16_t)(v->used_idx + v->pushed);
 	v->pushed = 0;
-	store_release(v->used + VIRTQ_USED_IDX, v->used_idx);
+	shared_le16_release(v->used + VIRTQ_USED_IDX, v->used_idx); /* B */
 	wrote_used(v, VIRTQ_USED_IDX, sizeof(v->used_idx));
 }
 
 /* Whether the driver wants to be told that used_idx went from @old to @new: 2.7.10 of virtio 1.2. */
 static bool wants(const struct vu_vring *v, uint16_t old, uint16_t new)
 {
-	fence_notify(); /* C */
+	shared_fence(); /* C */
 	if (v->event_idx)
 		/* The event lies among what was published, over the wrap-around too. */
-		return (uint16_t)(new - load(used_event(v)) - 1) < (uint16_t)(new - old);
-	return !(load(v->avail + VIRTQ_AVAIL_FLAGS) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+		return (uint16_t)(new - shared_le16(used_event(v)) - 1) < (uint16_t)(new - old);
+	return !(shared_le16(v->avail + VIRTQ_AVAIL_FLAGS) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 }
 
 /**
@@ -435,6 +402,6 @@ bool vu_vring_kicks_on(struct vu_vring *v, unsigned n)
 		store_used(v, avail_event(v), (uint16_t)(v->last_avail + n - 1));
 	else
 		store_used(v, VIRTQ_USED_FLAGS, 0);
-	fence_notify(); /* D */
+	shared_fence(); /* D */
 	return !refresh(v) || (uint16_t)(v->avail_seen - v->last_avail) >= n;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """On x86-64: that all programs compile for arm64, which many hosts are, and that the sandbox's lists of system calls hold
-there, too, where a dozen calls have other names. usage: test-arm64.py BUILD"""
+there, too, where a dozen calls have other names, and that the rings have their barriers. usage: test-arm64.py BUILD"""
 
 import concurrent.futures
 import json
@@ -80,23 +80,61 @@ class Lists(unittest.TestCase):
             self.assertEqual(machine["set_mempolicy_home_node"], self.last)
 
 
+def compile_commands():
+    """One of each file of the programs: it may be in several."""
+    commands = [command for command in json.loads((BUILD / "compile_commands.json").read_text())
+                if not os.path.relpath(os.path.join(command["directory"], command["file"]), REPO).startswith("tests/")]
+    return {os.path.relpath(os.path.join(c["directory"], c["file"]), REPO): c for c in commands}
+
+
+def compiled(command, *more):
+    words = [word for word in shlex.split(command["command"])
+             if re.match(r"-[ID]|-std=", word) and not word.startswith("-D_FORTIFY_SOURCE")]
+    return subprocess.run([*CLANG, *words, *more, command["file"]], cwd=command["directory"], capture_output=True, text=True)
+
+
 class Compiled(unittest.TestCase):
     def test_all_programs(self):
-        commands = [command for command in json.loads((BUILD / "compile_commands.json").read_text())
-                    if not os.path.relpath(os.path.join(command["directory"], command["file"]), REPO).startswith("tests/")]
-        # One of each: a file may be in several programs.
-        commands = {os.path.join(c["directory"], c["file"]): c for c in commands}.values()
+        commands = compile_commands().values()
         self.assertGreater(len(commands), 100)
 
         def compile_one(command):
-            words = [word for word in shlex.split(command["command"])
-                     if re.match(r"-[ID]|-std=", word) and not word.startswith("-D_FORTIFY_SOURCE")]
-            return subprocess.run([*CLANG, *words, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-command-line-argument",
-                                   command["file"]], cwd=command["directory"], capture_output=True, text=True).stderr
+            return compiled(command, "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-command-line-argument").stderr
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             errors = "".join(pool.map(compile_one, commands))
         self.assertEqual(errors, "", errors[:4000])
+
+
+# What must stand between the words that a ring's two sides share, function by function: a word with acquire or release,
+# or the full fence (vhost_user_net/shared_word.h).
+BARRIERS = {
+    "vhost_user_net/vu_vring.c": {
+        "vu_vring_available": ["ldarh"], "vu_vring_peek": ["ldarh"], "vu_vring_publish": ["stlrh"],
+        "vu_vring_wants_signal": ["dmb\tish"], "vu_vring_awaits_signal": ["dmb\tish"],
+        "vu_vring_kicks_on": ["dmb\tish", "ldarh"]},
+    "vhost_user_net/net_link.c": {
+        "net_link_send": ["ldar"], "net_link_show": ["stlr"], "net_link_wakes": ["dmb\tish"], "net_link_peek": ["ldar"],
+        "net_link_take": ["stlr"], "net_link_sleep": ["dmb\tish", "ldar"]},
+}
+
+
+class Barriers(unittest.TestCase):
+    def test_each_is_there_and_in_order(self):
+        commands = compile_commands()
+        for file, functions in BARRIERS.items():
+            done = compiled(commands[file], "-O2", "-S", "-o", "-")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            # Calls of the file's own functions are followed where the compiler did not put them in line.
+            bodies = dict(re.findall(r"^(\w+):.*?\n(.*?)^\.Lfunc_end", done.stdout, re.M | re.S))
+
+            def body(name, bodies=bodies):
+                return re.sub(r"\tbl\t(\w+)", lambda call: bodies.get(call[1], call[0]), bodies[name])
+
+            for name, wanted in functions.items():
+                found = re.findall(r"^\t(dmb\tish(?=$|\s)|ldarh?|stlrh?)(?=\s|$)", body(name), re.M)
+                rest = iter(found)
+                self.assertTrue(all(one in rest for one in wanted), f"{file}: {name}() has {found}, and needs {wanted}")
 
 
 if __name__ == "__main__":
