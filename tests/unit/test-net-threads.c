@@ -20,6 +20,7 @@
 
 static struct fe_net net;
 static atomic_bool over;
+static atomic_bool heard[2]; /* a frame of the other one's */
 
 struct guest {
 	struct fe fe;
@@ -69,6 +70,8 @@ static void read_frames(struct guest *g)
 		    (len > 38 && f[len - 1] != (uint8_t)count))
 			g->bad++;
 		g->last = count;
+		if (g->n < 2)
+			atomic_store(&heard[g->n], true);
 	}
 }
 
@@ -92,12 +95,14 @@ static void turn(struct guest *g)
 	read_frames(g);
 }
 
+/* At least so many, and until each has heard the other: a link may be there late. */
 static void *talk(void *ctx)
 {
 	struct guest *g = ctx;
 	uint8_t f[2000];
 
-	for (uint32_t i = 1; i <= FRAMES; i++) {
+	for (uint32_t i = 1; i <= FRAMES || !atomic_load(&heard[0]) || !atomic_load(&heard[1]);
+	     i++) {
 		size_t len = make_frame(g, f, i);
 
 		fe_tx(&g->fe, NULL, f, len);
@@ -174,7 +179,7 @@ static void guests_talk_while_another_makes_trouble(void **state _unused_)
 		print_message("%u: sent %u, the other received %u, dropped %u\n", i, g[i].sent,
 			      g[!i].received, (unsigned)c.tx_full);
 		assert_int_equal(g[i].bad, 0);
-		assert_int_equal(c.tx_frames, FRAMES);
+		assert_int_equal(c.tx_frames, g[i].sent);
 		assert_true(g[!i].received > 0);
 		assert_true(net_port_up(g[i].fe.port));
 	}
