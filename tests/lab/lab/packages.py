@@ -18,7 +18,9 @@ import subprocess
 
 from . import LabError, bare, paths, sources
 
-NAMES = ("usbrouted", "usbrouted-libvirt", "usbroute-agent", "usbroute-agent-static", "usbrouted-doc")
+NAMES = ("usbrouted", "usbrouted-libvirt", "usbrouted-cockpit", "usbroute-agent", "usbroute-agent-static", "usbrouted-doc")
+# Those that are the same file for every architecture.
+INDEPENDENT = {"usbrouted-cockpit", "usbrouted-doc"}
 SOURCE = "/src/usbrouted"
 APT = "apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0"
 BUILDERS = "build-essential lintian fakeroot"
