@@ -2,7 +2,7 @@
 /* A guest's network as QEMU's guest agent tells it. */
 #pragma once
 
-#include "libvirt/guest_agent.h"
+#include "qemu_agent/guest_agent.h"
 
 #define GUEST_INTERFACE_MAX 15 /* bytes of a name; Linux's IFNAMSIZ with its NUL is 16 */
 

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "libvirt/guest_exec.h"
+#include "qemu_agent/guest_exec.h"
 
 int guest_usbip_attach(struct guest_agent *agent, const char *address, const char *busid);
 int guest_usbip_detach(struct guest_agent *agent, const char *busid);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "libvirt/guest_agent.h"
+#include "qemu_agent/guest_agent.h"
 
 #define GUEST_EXEC_ARGS_MAX   8
 #define GUEST_EXEC_OUTPUT_MAX 16384 /* bytes kept of stdout, and of stderr */

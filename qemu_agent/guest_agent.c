@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One command to QEMU's guest agent; see guest_agent.h. Source: QEMU Guest Agent Protocol Reference.
  */
-#include "libvirt/guest_agent.h"
+#include "qemu_agent/guest_agent.h"
 
 #include <errno.h>
 #include <stdarg.h>

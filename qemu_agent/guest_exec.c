@@ -1,49 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* guest-exec and guest-exec-status; see guest_exec.h. Source: QEMU Guest Agent Protocol Reference.
  */
-#include "libvirt/guest_exec.h"
+#include "qemu_agent/guest_exec.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "qemu_agent/base64.h"
 
 #define LOOK_FIRST_MS 50
 #define LOOK_LAST_MS  400
 
-static int base64_value(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(digits, c) : NULL;
-
-	return p ? (int)(p - digits) : -1;
-}
-
-/* What a program has written; bytes that are no text become spaces, what is too much is left out.
- */
+/* What a program has written; a NUL becomes a space, what is too much is left out. */
 static void decode(const json_t *data, char buf[GUEST_EXEC_OUTPUT_MAX + 1])
 {
 	const char *text = json_string_value(data);
-	unsigned bits = 0, have = 0;
-	size_t n = 0;
+	size_t n = text ? base64_decode(text, buf, GUEST_EXEC_OUTPUT_MAX) : 0;
 
-	for (; text && *text && n < GUEST_EXEC_OUTPUT_MAX; text++) {
-		int v = base64_value(*text);
-
-		if (v < 0)
-			break;
-		bits = bits << 6 | (unsigned)v;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			buf[n] = (char)(bits >> have);
-			if (!buf[n])
-				buf[n] = ' ';
-			n++;
-		}
-	}
 	buf[n] = '\0';
+	for (char *p = buf; (p = memchr(p, '\0', (size_t)(buf + n - p))); p++)
+		*p = ' ';
 }
 
 static int begin(struct guest_agent *agent, const char *const *argv, json_int_t *ret_pid)
