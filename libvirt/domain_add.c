@@ -6,62 +6,30 @@
  */
 #include "libvirt/domain_add.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "libvirt/domain_open.h"
 #include "libvirt/virt_error.h"
 
 struct adding {
 	const struct domain_add *ask;
-	virConnectPtr conn;
-	virDomainPtr domain;
+	struct domain_open o;
 	bool running, persistent;
 };
 
-static int fail(int status, const char *kind, const char *format, ...) _printf_(3, 4);
-
-static int fail(int status, const char *kind, const char *format, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, "error[%s]: ", kind);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	putc('\n', stderr);
-	return status;
-}
-
-static int fail_libvirt(const struct adding *a, const char *what)
-{
-	int code = virt_error_code();
-	bool denied = code == VIR_ERR_AUTH_FAILED || code == VIR_ERR_AUTH_UNAVAILABLE ||
-		      code == VIR_ERR_AUTH_CANCELLED || code == VIR_ERR_ACCESS_DENIED ||
-		      code == VIR_ERR_OPERATION_DENIED;
-
-	if (code == VIR_ERR_NO_DOMAIN)
-		return fail(ADD_NOT_FOUND, "not-found", "libvirt at %s has no domain \"%s\"",
-			    a->ask->uri, a->ask->domain);
-	return fail(denied ? ADD_DENIED : ADD_FAILED, denied ? "denied" : "failed", "%s: %s: %s",
-		    a->ask->domain, what, virt_error_text());
-}
-
 static int open_domain(struct adding *a)
 {
-	a->conn = a->ask->apply ? virConnectOpen(a->ask->uri) : virConnectOpenReadOnly(a->ask->uri);
-	if (!a->conn)
-		return fail_libvirt(a, "connecting to libvirt");
-	a->domain = virDomainLookupByName(a->conn, a->ask->domain);
-	if (!a->domain)
-		return fail_libvirt(a, "finding it");
-	a->running = virDomainIsActive(a->domain) == 1;
-	a->persistent = virDomainIsPersistent(a->domain) == 1;
-	return ADD_DONE;
+	int status = domain_open(&a->o, a->ask->apply);
+
+	if (status)
+		return status;
+	a->running = virDomainIsActive(a->o.domain) == 1;
+	a->persistent = virDomainIsPersistent(a->o.domain) == 1;
+	return DOMAIN_DONE;
 }
 
 static int get_edit(struct adding *a, unsigned flags, struct domain_edit *ret_edit)
@@ -72,14 +40,14 @@ static int get_edit(struct adding *a, unsigned flags, struct domain_edit *ret_ed
 	/* The XML is written back, so it needs the passwords of displays. A reader gets none. */
 	if (a->ask->apply)
 		flags |= VIR_DOMAIN_XML_SECURE;
-	xml = virDomainGetXMLDesc(a->domain, flags);
+	xml = virDomainGetXMLDesc(a->o.domain, flags);
 	if (!xml)
-		return fail_libvirt(a, "reading its XML");
+		return domain_fail_libvirt(&a->o, "reading its XML");
 	r = domain_xml_edit(ret_edit, xml, &a->ask->card);
 	if (r < 0)
-		return fail(ADD_FAILED, "failed", "%s: its XML can't be edited: %s", a->ask->domain,
-			    errno_text(r));
-	return ADD_DONE;
+		return domain_fail(DOMAIN_FAILED, "failed", "%s: its XML can't be edited: %s",
+				   a->ask->domain, errno_text(r));
+	return DOMAIN_DONE;
 }
 
 static bool complete(const struct domain_edit *edit)
@@ -97,7 +65,7 @@ static int add_persistent(struct adding *a, char **ret_card)
 
 	if (!a->persistent) {
 		printf("%s: it is transient: it has no configuration to put anything into\n", name);
-		return ADD_DONE;
+		return DOMAIN_DONE;
 	}
 	status = get_edit(a, VIR_DOMAIN_XML_INACTIVE, &edit);
 	if (status)
@@ -105,21 +73,21 @@ static int add_persistent(struct adding *a, char **ret_card)
 	if (complete(&edit)) {
 		printf("%s: its configuration has all that is needed\n", name);
 		*ret_card = take_ptr(edit.card);
-		return ADD_DONE;
+		return DOMAIN_DONE;
 	}
 	printf("%s: %s in its configuration:\n%s", name,
 	       a->ask->apply ? "changed" : "to be changed", edit.diff);
 	if (!a->ask->apply)
-		return ADD_DONE;
+		return DOMAIN_DONE;
 	fflush(stdout);
-	defined = virDomainDefineXML(a->conn, edit.xml);
+	defined = virDomainDefineXML(a->o.conn, edit.xml);
 	if (!defined)
-		return fail_libvirt(a, "defining it; nothing was changed");
+		return domain_fail_libvirt(&a->o, "defining it; nothing was changed");
 	virDomainFree(defined);
 	/* libvirt has completed it: a card that is plugged in now gets the same address. */
 	domain_edit_deinit(&edit);
 	status = get_edit(a, VIR_DOMAIN_XML_INACTIVE, &edit);
-	if (status == ADD_DONE)
+	if (status == DOMAIN_DONE)
 		*ret_card = take_ptr(edit.card);
 	return status;
 }
@@ -133,7 +101,7 @@ static int add_running(struct adding *a, const char *card)
 
 	if (!a->running) {
 		printf("%s: it is not running; it has the card when it is started\n", name);
-		return ADD_DONE;
+		return DOMAIN_DONE;
 	}
 	status = get_edit(a, 0, &edit);
 	if (status)
@@ -146,7 +114,7 @@ static int add_running(struct adding *a, const char *card)
 		printf("%s: it runs with the card\n", name);
 	} else if (!a->ask->apply) {
 		printf("%s: the card can be plugged in while it runs\n", name);
-	} else if (virDomainAttachDeviceFlags(a->domain, card ? card : edit.card,
+	} else if (virDomainAttachDeviceFlags(a->o.domain, card ? card : edit.card,
 					      VIR_DOMAIN_AFFECT_LIVE) < 0) {
 		printf("%s: the card can't be plugged in while it runs (%s): %s\n", name,
 		       virt_error_text(), restart);
@@ -155,11 +123,7 @@ static int add_running(struct adding *a, const char *card)
 		printf("%s: the card was plugged in; until the domain is next shut down and started, it does not come back once usbrouted was stopped\n",
 		       name);
 	}
-	return ADD_DONE;
-}
-
-static void no_print(void *ctx, virErrorPtr error)
-{
+	return DOMAIN_DONE;
 }
 
 /**
@@ -172,21 +136,14 @@ static void no_print(void *ctx, virErrorPtr error)
  */
 int domain_add(const struct domain_add *ask)
 {
-	struct adding a = {.ask = ask};
+	struct adding a = {.ask = ask, .o = {.uri = ask->uri, .name = ask->domain}};
 	_cleanup_free_ char *card = NULL;
-	int status;
+	int status = open_domain(&a);
 
-	virSetErrorFunc(NULL, no_print);
-	if (virInitialize() < 0)
-		return fail(ADD_FAILED, "failed", "libvirt can't be used");
-	status = open_domain(&a);
-	if (status == ADD_DONE)
+	if (status == DOMAIN_DONE)
 		status = add_persistent(&a, &card);
-	if (status == ADD_DONE)
+	if (status == DOMAIN_DONE)
 		status = add_running(&a, card);
-	if (a.domain)
-		virDomainFree(a.domain);
-	if (a.conn)
-		virConnectClose(a.conn);
+	domain_close(&a.o);
 	return status;
 }

@@ -9,9 +9,6 @@
 
 #include "libvirt/domain_xml.h"
 
-/* Exit statuses, usbroutectl's. */
-enum { ADD_DONE = 0, ADD_FAILED = 1, ADD_NOT_FOUND = 3, ADD_DENIED = 5 };
-
 struct domain_add {
 	const char *uri, *domain;
 	struct domain_card card;
