@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What makes a virtual machine a VM: `vm xml` prints what a domain of libvirt needs, `vm dts` what a
- * guest without PCI needs, `vm add` has usbrouted-libvirt put it into a domain. This program knows
- * nothing of libvirt. It runs usbrouted-libvirt, with the caller's rights, and ends with its exit
- * status.
+ * guest without PCI needs, `vm add` has usbrouted-libvirt put it into a domain, `vm agent` puts
+ * usbroute-agent into a guest (cmd_agent.c). This program knows nothing of libvirt. It runs
+ * usbrouted-libvirt, with the caller's rights, and ends with its exit status.
  */
 #include "ctl/ctl.h"
 
@@ -17,6 +17,8 @@
 #include "base/output.h"
 #include "protocol/virt_snippet.h"
 #include "ctl/card_dts.h"
+#include "ctl/cmd_agent.h"
+#include "ctl/options.h"
 #include "ctl/text.h"
 
 /* For tests, and for a helper that is not installed. */
@@ -54,7 +56,7 @@ static const json_t *named_vm(const struct ctl *ctl, const json_t *vms)
 	return v;
 }
 
-static enum status print_xml(const struct ctl *ctl, const json_t *vms)
+static enum status print_xml(struct ctl *ctl, const json_t *vms)
 {
 	const json_t *v = named_vm(ctl, vms), *card;
 	size_t i;
@@ -71,7 +73,7 @@ static enum status print_xml(const struct ctl *ctl, const json_t *vms)
 	return STATUS_DONE;
 }
 
-static enum status print_dts(const struct ctl *ctl, const json_t *vms)
+static enum status print_dts(struct ctl *ctl, const json_t *vms)
 {
 	const json_t *v = named_vm(ctl, vms);
 
@@ -143,7 +145,7 @@ static enum status run_helper(const struct ctl *ctl, const json_t *v)
 	return STATUS_FAILED;
 }
 
-static enum status add(const struct ctl *ctl, const json_t *vms)
+static enum status add(struct ctl *ctl, const json_t *vms)
 {
 	const json_t *v = find_vm(vms, ctl->args[1], true);
 
@@ -154,8 +156,22 @@ static enum status add(const struct ctl *ctl, const json_t *vms)
 	return STATUS_NOT_FOUND;
 }
 
+static enum status agent(struct ctl *ctl, const json_t *vms)
+{
+	const json_t *v = named_vm(ctl, vms);
+
+	return v ? ctl_vm_agent(ctl, v) : STATUS_NOT_FOUND;
+}
+
+static bool takes(const char *const *taken, const char *option)
+{
+	while (*taken && strcmp(*taken, option))
+		taken++;
+	return *taken;
+}
+
 /**
- * ctl_vm() - `vm xml VM`, `vm dts VM`, `vm add DOMAIN`: what makes a virtual machine a VM
+ * ctl_vm() - `vm xml VM`, `vm dts VM`, `vm add DOMAIN`, `vm agent VM`: what makes a virtual machine a VM
  * @ctl:	the run
  *
  * Return: the exit status.
@@ -164,9 +180,15 @@ enum status ctl_vm(struct ctl *ctl)
 {
 	static const struct {
 		const char *word;
-		enum status (*run)(const struct ctl *ctl, const json_t *vms);
-		bool applies;
-	} words[] = {{"xml", print_xml, false}, {"dts", print_dts, false}, {"add", add, true}};
+		enum status (*run)(struct ctl *ctl, const json_t *vms);
+		const char *options[6];
+	} words[] = {{"xml", print_xml, {NULL}},
+		     {"dts", print_dts, {NULL}},
+		     {"add", add, {"apply", "connect"}},
+		     {"agent", agent, {"connect", "guest-agent", "file", "script", "cloud-init"}}};
+	/* What one word takes, and another does not. */
+	static const char *const options[] = {"apply", "connect", "guest-agent",
+					      "file",  "script",  "cloud-init"};
 	_cleanup_(client_answer_deinit) struct client_answer answer = {0};
 	enum status status;
 	size_t i;
@@ -174,16 +196,17 @@ enum status ctl_vm(struct ctl *ctl)
 	for (i = 0; i < ARRAY_SIZE(words) && strcmp(ctl->args[0], words[i].word); i++)
 		continue;
 	if (i == ARRAY_SIZE(words)) {
-		ctl_error("usage", "vm: expected xml, dts or add after it; found \"%s\"",
+		ctl_error("usage", "vm: expected xml, dts, add or agent after it; found \"%s\"",
 			  ctl->args[0]);
 		ctl_try("usbroutectl vm --help");
 		return STATUS_USAGE;
 	}
-	if (!words[i].applies && (ctl->apply || ctl->connect)) {
-		ctl_error("usage", "vm %s: it does not take %s", words[i].word,
-			  ctl->apply ? "--apply" : "--connect");
-		return STATUS_USAGE;
-	}
+	for (size_t o = 0; o < ARRAY_SIZE(options); o++)
+		if (options_given(ctl, options[o]) && !takes(words[i].options, options[o])) {
+			ctl_error("usage", "vm %s: it does not take --%s", words[i].word,
+				  options[o]);
+			return STATUS_USAGE;
+		}
 	if (ctl->json) {
 		ctl_error("usage", "vm: it does not take --json; try usbroutectl --json vms");
 		return STATUS_USAGE;

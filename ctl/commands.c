@@ -162,16 +162,25 @@ const struct command ctl_commands[] = {
 	 "  --devices SET  try it with the devices in SET, which `usbroutectl --json list`\n"
 	 "                 has printed, in place of those that are present\n",
 	 ctl_policy},
-	{"vm", "xml VM | dts VM | add DOMAIN [--apply] [--connect URI]", 2, COMMAND_APPLIES,
-	 "make a virtual machine a VM that can have devices",
+	{"vm",
+	 "xml VM | dts VM | add DOMAIN [--apply] [--connect URI] | agent VM [--connect URI] [--guest-agent PATH] [--file PATH] [--script] [--cloud-init]",
+	 2, COMMAND_APPLIES | COMMAND_INSTALLS, "make a virtual machine a VM that can have devices",
 	 "vm xml VM prints what a libvirt domain needs, to be put into it by `virsh edit`. vm dts\n"
 	 "VM prints what a guest without PCI needs: a node of a device tree, and what QEMU is\n"
 	 "told. vm add DOMAIN says what the domain lacks; with --apply it puts it in, and plugs\n"
 	 "the card in where the domain runs and its memory is shared. DOMAIN's VM is the one in\n"
 	 "the configuration that has its name, or names it by `domain =`.\n"
 	 "\n"
-	 "  --apply        do it\n"
-	 "  --connect URI  libvirt's connection (qemu:///system)\n",
+	 "vm agent VM puts usbroute-agent into VM's guest, which runs, by QEMU's guest agent. It says\n"
+	 "what it did, and how to undo it. A guest without QEMU's guest agent takes what --script or\n"
+	 "--cloud-init prints.\n"
+	 "\n"
+	 "  --apply             do it\n"
+	 "  --connect URI       libvirt's connection (qemu:///system)\n"
+	 "  --guest-agent PATH  without libvirt: the socket that QEMU was given for its guest agent\n"
+	 "  --file PATH         another usbroute-agent than the package usbroute-agent-static has\n"
+	 "  --script            print a script that does it in the guest where root runs it\n"
+	 "  --cloud-init        print it as user data of cloud-init, for a new guest\n",
 	 ctl_vm},
 	{"help", "[COMMAND]", 0, 0, "say how commands are typed, or about one: what it does", "",
 	 ctl_help, 2},

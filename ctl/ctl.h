@@ -37,11 +37,14 @@ struct ctl {
 	bool watch;	 /* list: again when something has changed */
 	bool prometheus; /* stats: in that format */
 	bool help, version;
-	unsigned given;	     /* which options; options.c */
-	const char *devices; /* --devices; NULL: not given */
-	bool unmount;	     /* the device's disks, before anything else */
-	bool apply;	     /* vm add: do it */
-	const char *connect; /* vm add: libvirt's connection, or NULL */
+	unsigned given;		 /* which options; options.c */
+	const char *devices;	 /* --devices; NULL: not given */
+	bool unmount;		 /* the device's disks, before anything else */
+	bool apply;		 /* vm add: do it */
+	bool script, cloud_init; /* vm agent: print it so */
+	const char *guest_agent; /* vm agent: the socket of QEMU's guest agent; NULL: by libvirt */
+	const char *file;	 /* vm agent: which program; NULL: the installed one */
+	const char *connect;	 /* vm add: libvirt's connection, or NULL */
 	const struct command *command;
 	char **args; /* the command's own words; NULL for an optional one that was not given */
 	bool colours, progress;
@@ -63,6 +66,7 @@ enum {
 	COMMAND_WATCHES = 1024,
 	COMMAND_CONNECTS = 2048,
 	COMMAND_EXPORTS = 4096,
+	COMMAND_INSTALLS = 8192,
 };
 
 struct command {

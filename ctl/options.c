@@ -102,10 +102,14 @@ SETS_FLAG(off)
 SETS_FLAG(watch)
 SETS_FLAG(prometheus)
 SETS_FLAG(apply)
+SETS_FLAG(script)
+SETS_FLAG(cloud_init)
 SETS_FLAG(help)
 SETS_FLAG(version)
 SETS_TEXT(devices)
 SETS_TEXT(connect)
+SETS_TEXT(guest_agent)
+SETS_TEXT(file)
 
 static bool set_socket(struct ctl *ctl, const char *text)
 {
@@ -143,6 +147,10 @@ static const struct spec specs[] = {
 	{"devices", "a path", COMMAND_TESTS, set_devices},
 	{"apply", NULL, COMMAND_APPLIES, set_apply},
 	{"connect", "libvirt's address", COMMAND_APPLIES | COMMAND_CONNECTS, set_connect},
+	{"guest-agent", "a socket's path", COMMAND_INSTALLS, set_guest_agent},
+	{"file", "a program's path", COMMAND_INSTALLS, set_file},
+	{"script", NULL, COMMAND_INSTALLS, set_script},
+	{"cloud-init", NULL, COMMAND_INSTALLS, set_cloud_init},
 	{"help", NULL, 0, set_help},
 	{"version", NULL, 0, set_version},
 };
@@ -210,4 +218,17 @@ enum status options_check(const struct ctl *ctl)
 			return ctl_usage(ctl->command);
 		}
 	return STATUS_DONE;
+}
+
+/**
+ * options_given() - whether an option was given
+ * @ctl:	the run
+ * @name:	the option, without its dashes
+ */
+bool options_given(const struct ctl *ctl, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+		if (!strcmp(specs[i].name, name))
+			return ctl->given >> i & 1;
+	return false;
 }

@@ -9,3 +9,4 @@
 
 enum status options_parse(struct ctl *ctl, int argc, char **argv);
 enum status options_check(const struct ctl *ctl);
+bool options_given(const struct ctl *ctl, const char *name);

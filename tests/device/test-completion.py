@@ -73,7 +73,7 @@ class Shells(process.Process):
         self.assertEqual(offered(socket + "detach keyboard "), set())
         self.assertLessEqual({"--for", "--dry-run", "--until-unplug"}, offered(socket + "detach --"))
         self.assertNotIn("--unmount", offered(socket + "detach --"))
-        self.assertEqual(offered("usbroutectl vm "), {"xml", "dts", "add"})
+        self.assertEqual(offered("usbroutectl vm "), {"xml", "dts", "add", "agent"})
         (self.shells / "a.rules").touch()
         self.assertIn(f"{self.shells}/a.rules", offered(f"usbroutectl policy test {self.shells}/a"))
         # No daemon: nothing is offered, and nothing is said.

@@ -19,7 +19,7 @@ import unittest
 SOURCE, CTL = pathlib.Path(sys.argv[1]), sys.argv[2]
 TEXT = re.sub(r"(?m)^#.*$", "", (SOURCE / "configs" / "io.usbrouted.varlink").read_text())
 SAMPLES = {"bool": True, "int": 1, "float": 1.5, "string": "text"}
-ARGUMENTS = {"S": "3", "TIME": "10m", "SET": "set.json", "URI": "qemu:///system"}
+ARGUMENTS = {"S": "3", "TIME": "10m", "SET": "set.json", "URI": "qemu:///system", "PATH": "/nowhere"}
 # What each word of the help is typed as.
 WORDS = {"DEVICE": "keyboard", "VM": "vm1", "NAME": "stick", "FILE": "a.rules", "DOMAIN": "vm1", "COMMAND": "list"}
 EXITS = {"NoSuchDevice": 3, "NoSuchVm": 3, "Ambiguous": 4, "Denied": 5, "Busy": 6, "Pending": 7, "Superseded": 1, "Failed": 1}

@@ -149,10 +149,10 @@ class Libvirt:
     def virsh(self, words):
         return self.board.text(f"virsh -q -c qemu:///system {words}")
 
-    def ctl(self, words):
+    def ctl(self, words, timeout=120):
         """usbroutectl with the helper that was built; its output."""
         helper = shlex.quote(str(paths.LIBVIRT))
-        rc, out, err = self.board.run(f"USBROUTED_LIBVIRT={helper} {self.daemon.command(words)}", timeout=120)
+        rc, out, err = self.board.run(f"USBROUTED_LIBVIRT={helper} {self.daemon.command(words)}", timeout=timeout)
         if rc:
             raise LabError(f"usbroutectl {words}: {rc}: {(err + out).decode(errors='replace').strip()}")
         return out.decode()

@@ -68,6 +68,23 @@ def libvirt_domains(lab):
         daemon.start()
 
 
+def _agent_put_in(lab, virt, domain):
+    """`vm agent` puts usbroute-agent into a running guest, and the guest's devices come by it from then on."""
+    domain.run("mv /usr/sbin/usbroute-agent /tmp/lab-agent", check=True)     # the lab's own copy
+    said = virt.ctl(f"vm agent {domain.name} --file {paths.AGENT}", timeout=300)
+    check("written and read back" in said and "usbrouted hears it" in said, f"vm agent says {said!r}")
+    check(virt.vm(domain.name)["agent"][0].isdigit(), f"the agent is {virt.vm(domain.name)['agent']}")
+    domain.run("cmp /tmp/lab-agent /usr/local/sbin/usbroute-agent", check=True)
+    _attached(lab, virt, domain)
+    lab.daemon.ctl_ok("detach keyboard")
+    lab.daemon.wait_device("keyboard", state="present", actual="host")
+    # Taken out as it says.
+    domain.run(said.split("to undo it, as root in the guest: ")[1].splitlines()[0], check=True)
+    virt.wait_vm(domain.name, agent="QEMU guest agent")
+    domain.run("mv /tmp/lab-agent /usr/sbin/usbroute-agent", check=True)
+    lab.say("usbroute-agent put in, and taken out")
+
+
 def _domains(lab, virt):
     daemon = lab.daemon
     one, two = _defined(lab, virt)
@@ -83,6 +100,7 @@ def _domains(lab, virt):
     in_one.wait(["device", "*", "remove"])
     daemon.ctl_ok("detach keyboard")
     daemon.wait_device("keyboard", state="present", actual="host")
+    _agent_put_in(lab, virt, two)
     in_one = _attached(lab, virt, one)
     lab.say("keyboard in both, by QEMU's guest agent")
 
