@@ -25,7 +25,7 @@ def module(name, path):
 
 
 process = module("process", HERE.with_name("test-control-process.py"))
-hostile = module("hostile", FRONTEND)
+raw = module("raw_frontend", FRONTEND)
 DOMAIN = """<domain type='test'><name>{name}</name><memory>65536</memory><vcpu>1</vcpu><os><type>hvm</type></os>
 {more}</domain>"""
 
@@ -103,7 +103,7 @@ class Doctor(process.Process):
 
     def test_memory_that_is_not_shared(self):
         self.start()
-        front = hostile.Frontend(str(self.folder / "run" / "vm1.sock"))
+        front = raw.Frontend(str(self.folder / "run" / "vm1.sock"))
         front.features()
         front.alive()
         self.assertIn("memory is not shared", self.doctor()["memory"])
@@ -113,7 +113,7 @@ class Doctor(process.Process):
     def guest(self, config):
         """A guest whose card is up, with whatever is wrong in it."""
         self.start(config)
-        front = hostile.Frontend(str(self.folder / "run" / "vm1.sock"))
+        front = raw.Frontend(str(self.folder / "run" / "vm1.sock"))
         self.addCleanup(front.close)
         front.start()
         self.wait(lambda: self.call("Vms")[0]["parameters"]["vms"][0]["connected"])
@@ -125,9 +125,9 @@ class Doctor(process.Process):
         # Who has 10.77.0.1? as somebody asks who has no address yet.
         arp = bytes.fromhex("0001080006040001") + mac + bytes(4) + bytes(6) + bytes((10, 77, 0, 1))
         frame = bytes(12) + b"\xff" * 6 + mac + b"\x08\x06" + arp + bytes(18)
-        front.mem[hostile.BUFFERS:hostile.BUFFERS + len(frame)] = frame
-        front.desc(hostile.TX, 0, hostile.GPA + hostile.BUFFERS, len(frame))
-        front.post(hostile.TX, 0)
+        front.mem[raw.BUFFERS:raw.BUFFERS + len(frame)] = frame
+        front.desc(raw.TX, 0, raw.GPA + raw.BUFFERS, len(frame))
+        front.post(raw.TX, 0)
 
     def test_no_agent(self):
         self.guest("[vm vm1]\n")

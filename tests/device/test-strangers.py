@@ -24,9 +24,9 @@ daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
 Daemon, SECONDS = daemon_process.Daemon, daemon_process.SECONDS
 spec = importlib.util.spec_from_file_location(
-    "hostile_frontend", pathlib.Path(__file__).parent.parent / "lab" / "hostile_frontend.py")
-hostile = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hostile)
+    "raw_frontend", pathlib.Path(__file__).parent.parent / "lab" / "raw_frontend.py")
+raw = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(raw)
 
 LINGER_SECONDS = 1000   # far beyond any patience here: a close that waits is seen, not timed
 LIST = b'{"method":"io.usbrouted.List"}\0'
@@ -287,18 +287,18 @@ class Strangers(unittest.TestCase):
     # What a virtual machine's front-end hands over
 
     def frontend(self, vm="vm1"):
-        one = hostile.Frontend(str(self.daemon.run / f"{vm}.sock"))
+        one = raw.Frontend(str(self.daemon.run / f"{vm}.sock"))
         self.addCleanup(one.sock.close)
         return one
 
     def given_away(self, frontend, request, fd):
         """A message with a descriptor that does not belong there ends the connection."""
         payload = struct.pack("<Q", 1)
-        if request == hostile.SET_MEM_TABLE:
-            payload = struct.pack("<IIQQQQ", 1, 0, hostile.GPA, 4096, hostile.UVA, 0)
+        if request == raw.SET_MEM_TABLE:
+            payload = struct.pack("<IIQQQQ", 1, 0, raw.GPA, 4096, raw.UVA, 0)
         try:
             frontend.send(request, payload, [fd])
-        except hostile.Gone:
+        except raw.Gone:
             pass
 
     def ends(self, frontend):
@@ -308,7 +308,7 @@ class Strangers(unittest.TestCase):
         except ConnectionError:
             pass
 
-    REQUESTS = hostile.SET_KICK, hostile.SET_CALL, 14, hostile.SET_MEM_TABLE, hostile.GET_FEATURES
+    REQUESTS = raw.SET_KICK, raw.SET_CALL, 14, raw.SET_MEM_TABLE, raw.GET_FEATURES
 
     def test_front_end_hands_over_what_is_none(self):
         """A socket that lingers, a full pipe, a device, a file on a disk: the connection ends, nobody waits."""
@@ -397,21 +397,21 @@ class Strangers(unittest.TestCase):
         size, frontend = 16 << 20, self.frontend()
         os.ftruncate(frontend.memfd, size)
         frontend.features()
-        frontend.memory(((hostile.GPA, size, hostile.UVA, 0),))
-        frontend.ring(hostile.RX)
-        frontend.ring(hostile.TX)
-        first = hostile.SIZE // 4096
+        frontend.memory(((raw.GPA, size, raw.UVA, 0),))
+        frontend.ring(raw.RX)
+        frontend.ring(raw.TX)
+        first = raw.SIZE // 4096
         for number, page in enumerate(range(first, size // 4096), 1):
-            frontend.desc(hostile.TX, number % 128, hostile.GPA + page * 4096, 60)
-            frontend.post(hostile.TX, number % 128)
-            while frontend.used(hostile.TX) != number:
+            frontend.desc(raw.TX, number % 128, raw.GPA + page * 4096, 60)
+            frontend.post(raw.TX, number % 128)
+            while frontend.used(raw.TX) != number:
                 self.assertTrue(frontend.alive())
         # Older kernels count a page a little later.
         self.assertGreater(self.shared_memory(), size // 2)
         self.assertLessEqual(self.shared_memory(), size)
         frontend.sock.close()
         self.frontend().alive()     # it is served when the other one has gone
-        self.assertLess(self.shared_memory(), hostile.SIZE)
+        self.assertLess(self.shared_memory(), raw.SIZE)
         self.stops()
 
     def shared_memory(self):
@@ -447,16 +447,16 @@ class Strangers(unittest.TestCase):
         neighbour.start()
         for one in neighbour, frontend:
             for number in range(1, 100):
-                one.desc(hostile.TX, 0, *one.frame())
-                one.post(hostile.TX, 0)
-                while one.used(hostile.TX) != number:
+                one.desc(raw.TX, 0, *one.frame())
+                one.post(raw.TX, 0)
+                while one.used(raw.TX) != number:
                     self.assertTrue(one.alive())
         # The counters stay full. The next one there is interrupted all the same.
         frontend.sock.close()
         after = self.frontend()
         after.start()
-        after.desc(hostile.TX, 0, *after.frame())
-        after.post(hostile.TX, 0)
+        after.desc(raw.TX, 0, *after.frame())
+        after.post(raw.TX, 0)
         told = select.select([after.fds[2]], [], [], SECONDS)[0]
         self.assertTrue(told)
         self.answers()

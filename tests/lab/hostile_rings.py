@@ -1,0 +1,403 @@
+"""Hostile cases: what stands in rings, what is asked to be done with frames, and how a connection lives."""
+
+import os
+import random
+import socket
+import struct
+import threading
+
+from hostile_case import BROKEN, CLOSED, GONE, KEPT, PASSES, Group, many, taken
+from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, MAC, NEXT, NUM, RX, SET_KICK, SIZE,
+                          TX, UVA, WRITE, Frontend)
+
+rings, offloads, life = (Group(name) for name in ("rings", "offloads", "life"))
+BUFFER = GPA + BUFFERS
+TABLE = BUFFERS + 0x20000
+HEADER = 12     # bytes of virtio-net's
+
+
+# What is in the rings: it costs the ring, until it is set up anew
+
+def in_ring(f, prepare):
+    f.start()
+    prepare(f)
+    f.alive()
+
+
+def _chain(*descriptors, ring=TX):
+    def prepare(f):
+        f.frame()
+        for index, one in enumerate(descriptors):
+            f.desc(ring, index, *one)
+        f.post(ring, 0)
+    return prepare
+
+
+def _table(table, length=None, at=TABLE, flags=INDIRECT):
+    """A chain in a table, whose length may be said to be another one."""
+    def prepare(f):
+        f.frame()
+        for index, one in enumerate(table):
+            f.mem[at + index * 16:at + index * 16 + 16] = struct.pack("<QIHH", *one)
+        f.desc(TX, 0, GPA + at, len(table) * 16 if length is None else length, flags, 1)
+        f.post(TX, 0)
+    return prepare
+
+
+def pieces(*lengths, first=0, flags=0):
+    """The frame in pieces, as a chain."""
+    chain, at = [], BUFFER
+    for number, length in enumerate(lengths, first + 1):
+        last = number - first == len(lengths)
+        chain.append((at, length, flags if last else flags | NEXT, 0 if last else number))
+        at += length
+    return chain
+
+
+rings.table("broken", BROKEN, (
+    ("head-256", lambda f: f.post(TX, 256)),
+    ("head-65535", lambda f: f.post(TX, 65535)),
+    ("index-leaps", lambda f: f.index(TX, 40000)),
+    ("index-leaps-by-one-too-many", lambda f: f.index(TX, NUM + 1)),
+    ("index-goes-back", lambda f: f.index(TX, 65535)),
+    ("loop", _chain((BUFFER, 60, NEXT, 1), (BUFFER, 60, NEXT, 0))),
+    ("self-loop", _chain((BUFFER, 60, NEXT, 0))),
+    ("loop-of-all", lambda f: ([f.desc(TX, n, BUFFER, 1, NEXT, (n + 1) % NUM) for n in range(NUM)], f.post(TX, 0))),
+    ("next-outside", _chain((BUFFER, 60, NEXT, 256))),
+    ("next-65535", _chain((BUFFER, 60, NEXT, 65535))),
+    ("wrong-direction", _chain((BUFFER, 2048, WRITE, 0))),
+    ("wrong-direction-behind", _chain((BUFFER, 12, NEXT, 1), (BUFFER, 60, WRITE, 0))),
+    ("address-0", _chain((0, 60, 0, 0))),
+    ("address-end", _chain(((1 << 64) - 8, 60, 0, 0))),
+    ("address-half-outside", _chain((GPA + SIZE - 8, 60, 0, 0))),
+    ("address-before", _chain((GPA - 8, 60, 0, 0))),
+    ("length-0", _chain((BUFFER, 0, 0, 0))),
+    ("length-0-behind", _chain((BUFFER, 12, NEXT, 1), (BUFFER, 0, 0, 0))),
+    ("length-4-gib", _chain((BUFFER, 0xffffffff, 0, 0))),
+    ("table-of-nothing", _table(())),
+    ("table-of-odd-length", _table(((BUFFER, 60, 0, 0),), 17)),
+    ("table-of-a-byte", _table(((BUFFER, 60, 0, 0),), 1)),
+    ("table-in-a-table", _table(((BUFFER, 16, INDIRECT, 0),))),
+    ("table-with-a-next", _table(((BUFFER, 60, 0, 0),), flags=INDIRECT | NEXT)),
+    ("table-loops", _table(((BUFFER, 60, NEXT, 0),))),
+    ("table-next-outside", _table(((BUFFER, 60, NEXT, 1),))),
+    ("table-longer-than-the-ring", _table(pieces(*[1] * (NUM + 1)))),
+    ("table-outside", lambda f: (f.desc(TX, 0, GPA + SIZE, 16, INDIRECT), f.post(TX, 0))),
+    ("table-half-outside", _table(((BUFFER, 60, NEXT, 1),), 32, at=SIZE - 16)),
+    ("table-at-the-end-of-addresses", lambda f: (f.desc(TX, 0, (1 << 64) - 16, 32, INDIRECT), f.post(TX, 0))),
+), in_ring)
+
+
+# Rings that are right, if odd: the ring goes on
+
+rings.table("taken", PASSES, (
+    ("header-alone", _chain((BUFFER, HEADER, 0, 0))),
+    ("header-cut", _chain((BUFFER, 5, 0, 0))),
+    ("header-less-a-byte", _chain((BUFFER, HEADER - 1, 0, 0))),
+    ("header-and-a-byte", _chain((BUFFER, HEADER + 1, 0, 0))),
+    ("header-in-two", _chain(*pieces(5, len(FRAME) - 5))),
+    ("header-in-twelve", _chain(*pieces(*[1] * HEADER, len(FRAME) - HEADER))),
+    ("a-byte-each", _chain(*pieces(*[1] * len(FRAME)))),
+    ("a-byte-each-in-a-table", _table(pieces(*[1] * len(FRAME)))),
+    ("as-long-as-the-ring", _chain(*pieces(*[1] * NUM))),
+    ("table-as-long-as-the-ring", _table(pieces(*[1] * NUM))),
+    ("same-head-twice", lambda f: (_chain((BUFFER, 72, 0, 0))(f), f.post(TX, 0, 0, 0))),
+    ("too-long-for-a-frame", _chain((GPA, SIZE, 0, 0))),
+    # Only what is read of a table counts.
+    ("table-of-4-gib", _table(((BUFFER, 60, 0, 0),), 0xfffffff0)),
+), in_ring)
+
+
+def _of_two_regions(gap):
+    """Memory of two regions, side by side or with nothing between them."""
+    def start(f):
+        half = BUFFERS + 40
+        f.features()
+        f.memory(((GPA, half, UVA, 0), (GPA + half + gap, SIZE - half - gap, UVA + half + gap, half + gap)))
+        f.ring(RX)
+        f.ring(TX)
+        f.stands()
+    return start
+
+
+def over_a_border(f, gap, prepare):
+    _of_two_regions(gap)(f)
+    prepare(f)
+    f.alive()
+
+
+rings.table("over", PASSES, (
+    ("a-border", 0, _chain((BUFFER, 72, 0, 0))),
+    ("a-border-with-a-table", 0, _table(((BUFFER, 72, 0, 0), (0, 0, 0, 0)), 32, at=BUFFERS + 40 - 8)),
+), over_a_border)
+rings.table("over", BROKEN, (
+    ("a-gap", 4096, _chain((BUFFER, 72, 0, 0))),
+    ("a-gap-with-a-table", 4096, lambda f: (f.desc(TX, 0, BUFFER + 40 - 8, 32, INDIRECT), f.post(TX, 0))),
+), over_a_border)
+
+
+# What the guest posts to receive into; an answer of the daemon finds it
+
+def solicitation():
+    """For the daemon's IPv6 address, from an address of the link."""
+    source, target = bytes.fromhex("fe80") + bytes(13) + b"\x0d", bytes.fromhex("fe80") + bytes(13) + b"\x01"
+    to = bytes.fromhex("ff02") + bytes(9) + b"\x01\xff" + target[13:]
+    icmp = struct.pack(">BBHI", 135, 0, 0, 0) + target + b"\1\1" + MAC
+    words = source + to + struct.pack(">II", len(icmp), 58) + icmp
+    total = sum(struct.unpack(f">{len(words) // 2}H", words))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    icmp = icmp[:2] + struct.pack(">H", ~total & 0xffff) + icmp[4:]
+    return (b"\x33\x33\xff" + target[13:] + MAC + b"\x86\xdd" + struct.pack(">IHBB", 6 << 28, len(icmp), 58, 255) + source + to
+            + icmp)
+
+
+def _asks(f, count=1):
+    frame = bytes(HEADER) + solicitation()
+    f.mem[BUFFERS:BUFFERS + len(frame)] = frame
+    f.desc(TX, 200, BUFFER, len(frame))
+    f.post(TX, *[200] * count)
+
+
+def receives(f, heads, *descriptor):
+    f.start()
+    f.desc(RX, 0, *descriptor)
+    f.post(RX, *[0] * heads)
+    _asks(f)
+    f.alive()
+
+
+rings.table("receive-buffers", BROKEN, (
+    ("read-only", 1, BUFFER + 4096, 2048, 0),
+    ("4-gib", 1, BUFFER, 0xffffffff, WRITE),
+    ("of-nothing", 1, BUFFER, 0, WRITE),
+    ("outside", 1, GPA + SIZE, 2048, WRITE),
+    ("that-loop", 1, BUFFER, 1, WRITE | NEXT, 0),
+), receives)
+rings.table("receive-buffers", PASSES, (
+    ("of-one-byte", NUM - 1, BUFFER + 4096, 1, WRITE),
+    ("too-few", 1, BUFFER + 4096, 20, WRITE),
+    # The answer is written over the frames, over the rings, and is theirs to lose.
+    ("over-the-frames", 1, BUFFER, 2048, WRITE),
+), receives)
+
+
+@rings.case(BROKEN)
+def receive_index_leaps(f):
+    f.start()
+    f.index(RX, 40000)
+    _asks(f)
+
+
+# Frames that are none, or want something odd, in rings that are right: the frame is lost, the ring goes on
+
+def header(flags=0, gso=0, length=0, size=0, start=0, offset=0, buffers=0):
+    return struct.pack("<BBHHHHH", flags, gso, length, size, start, offset, buffers)
+
+
+def udp(source=MAC, payload=bytes(64)):
+    """Over IPv6 to all, from an address of the link."""
+    ip = struct.pack(">IHBB", 6 << 28, 8 + len(payload), 17, 64) + bytes.fromhex("fe80") + bytes(13) + b"\x0d"
+    return (b"\xff" * 6 + source + b"\x86\xdd" + ip + bytes.fromhex("fe80") + bytes(13) + b"\x0c" +
+            struct.pack(">HHHH", 7, 7, 8 + len(payload), 0) + payload)
+
+
+def _frame(data):
+    def prepare(f):
+        f.mem[BUFFERS:BUFFERS + len(data)] = data
+        f.desc(TX, 0, BUFFER, len(data))
+        f.post(TX, 0)
+    return prepare
+
+
+def each(f, headers):
+    for one in headers:
+        _frame(one + udp())(f)
+        taken(f)
+
+
+IP6, UDP6 = 14, 54
+KINDS = range(200)
+offloads.table("frame", PASSES, (
+    ("of-nothing", _frame(bytes(HEADER))),
+    ("of-noise", _frame(bytes(HEADER) + os.urandom(1500))),
+    ("noise-with-a-header", _frame(os.urandom(1512))),
+    ("segments-of-0", _frame(header(1, 1, 54, 0, 34, 16) + FRAME[HEADER:])),
+    ("segments-not-agreed-on", _frame(header(1, 1, 54, 1460, 34, 16) + FRAME[HEADER:])),
+    ("segments-without-a-checksum", _frame(header(0, 4, 54, 1460) + udp())),
+    ("segments-of-an-unknown-kind", _frame(header(1, 77, 54, 1460, 34, 16) + FRAME[HEADER:])),
+    ("segments-of-every-kind", lambda f: each(f, [header(1, kind, 62, 1, UDP6, 6) for kind in KINDS])),
+    ("header-longer-than-the-frame", _frame(header(length=65535) + udp())),
+    ("buffers-65535", _frame(header(buffers=65535) + udp())),
+    ("flags-of-every-kind", lambda f: each(f, [header(flags) for flags in KINDS])),
+    ("checksum-outside", _frame(header(1, start=65000, offset=65000) + udp())),
+    ("checksum-wraps", _frame(header(1, start=65535, offset=2) + udp())),
+    ("checksum-half-outside", _frame(header(1, start=UDP6, offset=8 + 64 - 1) + udp())),
+    ("checksum-into-the-mac", _frame(header(1, start=0, offset=6) + udp())),
+    ("checksum-into-the-address", _frame(header(1, start=IP6, offset=8) + udp())),
+    ("checksum-not-agreed-on", _frame(header(1, start=UDP6, offset=6) + udp())),
+), in_ring)
+
+def with_offloads(f, *headers):
+    offered = struct.unpack("<Q", f.ask(GET_FEATURES))[0]
+    f.features(offered & (FEATURES | 0x3fff))
+    f.memory()
+    f.ring(RX)
+    f.ring(TX)
+    f.stands()
+    each(f, headers)
+
+
+offloads.table("agreed", PASSES, (
+    ("checksum-outside", header(1, start=65000, offset=65000)),
+    ("checksum-wraps", header(1, start=65535, offset=65535)),
+    ("checksum-half-outside", header(1, start=UDP6, offset=8 + 64 - 1)),
+    ("checksum-into-the-mac", header(1, start=0, offset=6)),
+    ("checksum-into-the-address", header(1, start=IP6, offset=8)),
+    ("checksum-into-the-port", header(1, start=UDP6, offset=0)),
+    ("segments-of-0", header(1, 4, UDP6 + 8, 0, UDP6, 6)),
+    ("segments-of-no-tcp", header(1, 4, UDP6 + 8, 100, UDP6, 6)),
+    ("segments-of-another-ip", header(1, 1, UDP6 + 8, 100, UDP6, 6)),
+    ("segments-of-every-kind", *[header(1, kind, UDP6 + 8, 100, UDP6, 6) for kind in KINDS]),
+    ("anything", *[random.Random(number).randbytes(HEADER) for number in KINDS]),
+), with_offloads)
+
+
+@offloads.case(PASSES)
+def rewritten_while_it_is_read(f):
+    """The sender's address is another card's in one moment, and its own in the next; whoever gets it asks which it was."""
+    f.start()
+    own, others = bytes(HEADER) + udp(), bytes(HEADER) + udp(source=bytes.fromhex("52540077000b"))
+    f.mem[BUFFERS:BUFFERS + len(own)] = own
+    f.desc(TX, 0, BUFFER, len(own))
+    over = threading.Event()
+
+    def rewrite():
+        while not over.is_set():
+            f.mem[BUFFERS:BUFFERS + len(own)] = others
+            f.mem[BUFFERS:BUFFERS + len(own)] = own
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        for _ in range(many(400)):
+            f.post(TX, *[0] * 10)
+            taken(f)
+    finally:
+        over.set()
+        thread.join()
+
+
+# How a connection lives
+
+def _steps(count):
+    def leave(f):
+        steps = [f.features, f.memory, lambda: f.ring(RX), lambda: f.ring(TX, kick=False, enable=False),
+                 lambda: f.ring(TX), lambda: (f.desc(TX, 0, *f.frame()), f.post(TX, 0)),
+                 lambda: f.send(GET_BASE, struct.pack("<II", TX, 0))]
+        for step in steps[:count]:
+            step()
+    return leave
+
+
+for _count in range(8):
+    life.cases.append((f"leaves-after-step-{_count}", GONE, _steps(_count)))
+
+
+@life.case(GONE)
+def comes_a_thousand_times(f):
+    path = f.sock.getpeername()
+    f.sock.close()
+    for number in range(many(1000)):
+        one = Frontend(path)
+        try:
+            one.start() if number % 10 == 0 else one.alive()
+        finally:
+            one.close()
+
+
+@life.case(PASSES)
+def stopped_while_busy(f):
+    """GET_VRING_BASE amid frames, and on from there, again and again."""
+    f.start()
+    f.desc(TX, 0, *f.frame())
+    for _ in range(many(200)):
+        f.post(TX, *[0] * 40)
+        base = struct.unpack("<II", f.ask(GET_BASE, struct.pack("<II", TX, 0)))[1]
+        kick = f.keep(os.eventfd(1, os.EFD_NONBLOCK))
+        f.kicks[TX] = kick
+        if (f.avail[TX] - base & 0xffff) > 40:
+            raise AssertionError(f"the ring was stopped at {base}, and {f.avail[TX]} were posted")
+        f.send(SET_KICK, struct.pack("<Q", TX), [kick])
+        taken(f)
+
+
+@life.case(KEPT)
+def second_front_end(f):
+    """Who connects while another one is served may wait, and has no part in what that one has."""
+    f.start()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.connect(f.sock.getpeername())
+        second.sendall(struct.pack("<III", 1, 1, 0))
+        for _ in range(20):
+            f.desc(TX, 0, *f.frame())
+            f.post(TX, 0)
+            taken(f)
+
+
+@life.case(KEPT)
+def a_hundred_front_ends(f):
+    f.start()
+    others = []
+    try:
+        for _ in range(100):
+            one = socket.socket(socket.AF_UNIX)
+            one.setblocking(False)
+            others.append(one)
+            one.connect(f.sock.getpeername())
+    except BlockingIOError:
+        pass
+    finally:
+        f.desc(TX, 0, *f.frame())
+        f.post(TX, 0)
+        taken(f)
+        for one in others:
+            one.close()
+
+
+@life.case(PASSES)
+def drains_nothing(f):
+    """Others send to it all the time: it posts four buffers, and never again."""
+    f.start()
+    f.desc(RX, 0, BUFFER + 8192, 2048, WRITE)
+    f.post(RX, 0, 0, 0, 0)
+    for _ in range(50):
+        f.desc(TX, 0, *f.frame())
+        f.post(TX, 0)
+        f.alive()
+
+
+@life.case(CLOSED)
+def messages_without_an_end(f):
+    while True:
+        f.send(3)
+
+
+@life.case(PASSES)
+def kicks_without_an_end(f):
+    f.start()
+    for _ in range(many(20000)):
+        os.eventfd_write(f.kicks[TX], 1)
+        os.eventfd_write(f.kicks[RX], 1)
+
+
+@life.case(PASSES)
+def frames_without_an_end(f):
+    """To nobody, as others need not have room for so many."""
+    f.start()
+    data = bytes(HEADER) + bytes.fromhex("525400770099") + udp()[6:]
+    f.mem[BUFFERS:BUFFERS + len(data)] = data
+    f.desc(TX, 0, BUFFER, len(data))
+    for _ in range(many(300)):
+        f.post(TX, *[0] * NUM)
+        taken(f)
