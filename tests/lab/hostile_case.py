@@ -6,11 +6,13 @@ connects anew. GONE: the front-end has left by itself."""
 
 import os
 import struct
+import time
 
 from raw_frontend import GET_BASE, RX, TX, Gone
 
 CLOSED, KEPT, PASSES, BROKEN, DOWN, GONE = "closed", "kept", "passes", "broken", "down", "gone"
 GROUPS = {}
+SECONDS = 60    # far beyond any patience
 HURRY = int(os.environ.get("HOSTILE_HURRY", "1"))
 
 
@@ -72,8 +74,11 @@ def run(f, comes_to, does, connected=None):
             taken(f)
             good_frame(f)
         elif connected and comes_to in (BROKEN, DOWN):
+            end = time.monotonic() + SECONDS
             while connected():
                 f.alive()
+                if time.monotonic() > end:
+                    return KEPT
         if comes_to == BROKEN and connected:
             heals(f)
     except (Gone, BrokenPipeError):

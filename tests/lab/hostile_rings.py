@@ -6,11 +6,11 @@ import socket
 import struct
 import threading
 
-from hostile_case import BROKEN, CLOSED, GONE, KEPT, PASSES, Group, many, taken
-from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, MAC, NEXT, NUM, RX, SET_KICK, SIZE,
-                          TX, UVA, WRITE, Frontend)
+from hostile_case import BROKEN, CLOSED, DOWN, GONE, KEPT, PASSES, Group, many, taken
+from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, LOG_ALL, LOG_SHMFD, MAC, NEXT, NUM,
+                          RX, SET_KICK, SET_LOG, SIZE, TX, UVA, WRITE, Frontend)
 
-rings, offloads, life = (Group(name) for name in ("rings", "offloads", "life"))
+rings, offloads, life, logs = (Group(name) for name in ("rings", "offloads", "life", "memory"))
 BUFFER = GPA + BUFFERS
 TABLE = BUFFERS + 0x20000
 HEADER = 12     # bytes of virtio-net's
@@ -180,6 +180,61 @@ rings.table("receive-buffers", PASSES, (
     # The answer is written over the frames, over the rings, and is theirs to lose.
     ("over-the-frames", 1, BUFFER, 2048, WRITE),
 ), receives)
+
+
+# A log of what is written into the guest
+
+LOG_SIZE = 0x10000      # reaches as far as the memory
+
+
+def with_a_log(f, size=LOG_SIZE, offset=0, file=LOG_SIZE, make=None):
+    log = f.keep(make() if make else os.memfd_create("log"))
+    if not make:
+        os.ftruncate(log, file)
+    f.features(FEATURES | LOG_ALL)
+    f.protocol(LOG_SHMFD)
+    f.memory()
+    f.ask(SET_LOG, struct.pack("<QQ", size, offset), [log])
+    f.ring(RX)
+    f.ring(TX)
+    f.stands()
+    return log
+
+
+def asks_with_a_buffer(f):
+    f.desc(RX, 0, BUFFER + 4096, 2048, WRITE)
+    f.post(RX, 0)
+    _asks(f)
+
+
+logs.table("log", CLOSED, (
+    ("of-nothing", dict(size=0)),
+    ("past-its-file", dict(size=LOG_SIZE + 1)),
+    ("of-64-bits", dict(size=(1 << 64) - 1)),
+    ("offset-past-its-file", dict(offset=LOG_SIZE)),
+    ("offset-wraps", dict(offset=(1 << 64) - 4096)),
+    ("of-terabytes", dict(size=1 << 46, file=1 << 46)),
+    ("is-an-eventfd", dict(make=lambda: os.eventfd(0))),
+    ("is-a-device", dict(make=lambda: os.open("/dev/zero", os.O_RDWR))),
+), lambda f, how: with_a_log(f, **how))
+logs.table("log", PASSES, (
+    ("shorter-than-the-memory", dict(size=16)),
+    ("less-by-a-byte", dict(size=0x8000 + 4)),
+), lambda f, how: (with_a_log(f, **how), asks_with_a_buffer(f)))
+
+
+@logs.case(CLOSED)
+def log_without_a_descriptor(f):
+    f.features(FEATURES | LOG_ALL)
+    f.protocol(LOG_SHMFD)
+    f.ask(SET_LOG, struct.pack("<QQ", LOG_SIZE, 0))
+
+
+@logs.case(DOWN)
+def log_cut_off_while_running(f):
+    log = with_a_log(f)
+    os.ftruncate(log, 0)
+    asks_with_a_buffer(f)
 
 
 @rings.case(BROKEN)

@@ -8,11 +8,12 @@ import select
 import socket
 import struct
 
-GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 1, 2, 3, 5
+GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_LOG = 1, 2, 3, 5, 6
 SET_NUM, SET_ADDR, SET_BASE, GET_BASE, SET_KICK, SET_CALL, SET_ERR = 8, 9, 10, 11, 12, 13, 14
 GET_PROTOCOL, SET_PROTOCOL, SET_ENABLE, ADD_REGION, REMOVE_REGION = 15, 16, 18, 37, 38
 WANTS_REPLY = 9         # a header's flags: version 1, NEED_REPLY
-REPLY_ACK, MEM_SLOTS = 1 << 3, 1 << 15
+LOG_SHMFD, REPLY_ACK, MEM_SLOTS = 1 << 1, 1 << 3, 1 << 15
+LOG_ALL = 1 << 26
 FEATURES = 1 << 32 | 1 << 30 | 1 << 28 | 1 << 15
 SIZE = 1 << 20
 GPA, UVA = 0x40000000, 0x7f1200000000
@@ -64,8 +65,8 @@ class Frontend:
             data += got
         return data
 
-    def ask(self, request, payload=b""):
-        self.send(request, payload)
+    def ask(self, request, payload=b"", fds=()):
+        self.send(request, payload, fds)
         _, _, size = struct.unpack("<III", self.receive(12))
         return self.receive(size)
 
