@@ -231,12 +231,21 @@ static void rooms_link(void *ctx, const struct vm *vm, bool up)
 	monitor_vm_link(daemon->control_rooms.monitor, vm, up);
 }
 
+static void rooms_refused(void *ctx, const struct device *device, const char *vm,
+			  const char *reason)
+{
+	struct daemon *daemon = ctx;
+
+	monitor_refused(daemon->control_rooms.monitor, device, NULL, vm, reason);
+}
+
 static const struct rooms_ops rooms_ops = {
 	.known = rooms_known,
 	.ended = rooms_ended,
 	.moved = rooms_moved,
 	.removed = rooms_removed,
 	.link = rooms_link,
+	.refused = rooms_refused,
 };
 
 static void daemon_init(struct daemon *daemon)

@@ -294,6 +294,17 @@ static bool guest_takes(void *ctx _unused_, const struct vm *vm)
 	return guest_side_takes(vm);
 }
 
+static void on_hotkey_refused(void *ctx, const struct device *device, const char *vm,
+			      const char *reason)
+{
+	struct rooms *rooms = ctx;
+
+	if (rooms->ops->refused)
+		rooms->ops->refused(rooms->ctx, device, vm, reason);
+}
+
+static const struct commands_ops commands_ops = {.refused = on_hotkey_refused};
+
 static const struct routing_ops routing_ops = {.takes = guest_takes};
 
 /**
@@ -327,7 +338,7 @@ void rooms_init(struct rooms *rooms, const struct rooms_ops *ops, void *ctx)
 	devices_init(&rooms->devices, &rooms->core, &rooms->books);
 	vms_init(&rooms->vms, &rooms->core, &vms_ops, rooms);
 	routing_init(&rooms->routing, &rooms->devices, &rooms->vms, &routing_ops, rooms);
-	commands_init(&rooms->commands, &rooms->routing);
+	commands_init(&rooms->commands, &rooms->routing, &commands_ops, rooms);
 	guests_init(&rooms->guests, &rooms->routing);
 }
 

@@ -26,6 +26,8 @@ struct rooms_ops {
 	void (*moved)(void *ctx, const struct device *device);
 	void (*removed)(void *ctx, const struct device *device);
 	void (*link)(void *ctx, const struct vm *vm, bool up);
+	/* A hot key was struck in vain. */
+	void (*refused)(void *ctx, const struct device *device, const char *vm, const char *reason);
 };
 
 struct rooms {

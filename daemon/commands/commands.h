@@ -17,6 +17,12 @@ struct config_errors;
 struct policy_caller;
 struct route_call;
 
+/* Who hears of what nobody waits for an answer to. */
+struct commands_ops {
+	/* A hot key's command was refused. @vm: where to, NULL: to the next one. @reason is lent. */
+	void (*refused)(void *ctx, const struct device *device, const char *vm, const char *reason);
+};
+
 struct commands {
 	struct core *core;
 	struct wish_books *books;
@@ -25,9 +31,12 @@ struct commands {
 	struct routing *routing;
 	struct list calls;     /* of struct route_call: commands that wait */
 	struct list port_jobs; /* of struct port_job: resets, and ports' power */
+	const struct commands_ops *ops;
+	void *ops_ctx;
 };
 
-void commands_init(struct commands *commands, struct routing *routing);
+void commands_init(struct commands *commands, struct routing *routing,
+		   const struct commands_ops *ops, void *ctx);
 void commands_started(struct commands *commands);
 void commands_stop(struct commands *commands);
 

@@ -16,12 +16,27 @@
  */
 static struct log_limit limit;
 
-/* The answer goes only to the log. */
-static void command_done(void *ctx _unused_, const struct route_result *result)
+/* The answer goes to the log, and to who listens. */
+static void command_done(void *ctx, const struct route_result *result)
 {
-	if (result->outcome != ROUTE_DONE)
-		log_limited(&limit, LOG_LEVEL_WARNING, "the hot key could not do all: %s",
-			    result->text);
+	if (result->outcome == ROUTE_DONE)
+		return;
+	log_limited(&limit, LOG_LEVEL_WARNING, "the hot key could not do all: %s", result->text);
+	hotkey_refused(ctx, result, "host");
+}
+
+/**
+ * hotkey_refused() - whoever listens hears that a hot key's command was refused
+ * @commands:	the commands
+ * @result:	how the command ended; told is what was refused, not what is still on its way
+ * @vm:		where its devices were to go; NULL: to the next VM
+ */
+void hotkey_refused(struct commands *commands, const struct route_result *result, const char *vm)
+{
+	const struct device *device = result->n_subjects ? result->subjects[0].device : NULL;
+
+	if (device && (result->outcome == ROUTE_DENIED || result->outcome == ROUTE_BUSY))
+		commands->ops->refused(commands->ops_ctx, device, vm, result->text);
 }
 
 /* Devices that are wanted at the host are already on their way. */
@@ -61,9 +76,9 @@ static void panic(struct commands *commands, const struct device *keyboard, cons
 	memcpy(free.who, ask.who, sizeof(free.who));
 	/* They are to be used at the host: so reservations end. */
 	if (free.n_subjects)
-		route_command(commands, &free, command_done, NULL, NULL);
+		route_command(commands, &free, command_done, commands, NULL);
 	if (ask.n_subjects)
-		route_command(commands, &ask, command_done, NULL, NULL);
+		route_command(commands, &ask, command_done, commands, NULL);
 }
 
 /**

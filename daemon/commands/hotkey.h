@@ -11,5 +11,7 @@
 
 struct commands;
 struct device;
+struct route_result;
 
 void hotkey_struck(struct commands *commands, struct device *keyboard, enum hotkey which);
+void hotkey_refused(struct commands *commands, const struct route_result *result, const char *vm);

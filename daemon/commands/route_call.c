@@ -29,14 +29,19 @@
  * commands_init() - nobody has said anything yet
  * @commands:	the commands
  * @routing:	what they change
+ * @ops:	who hears of refusals
+ * @ctx:	what with
  */
-void commands_init(struct commands *commands, struct routing *routing)
+void commands_init(struct commands *commands, struct routing *routing,
+		   const struct commands_ops *ops, void *ctx)
 {
 	*commands = (struct commands){.core = routing->core,
 				      .books = routing->books,
 				      .devices = routing->devices,
 				      .vms = routing->vms,
-				      .routing = routing};
+				      .routing = routing,
+				      .ops = ops,
+				      .ops_ctx = ctx};
 	list_init(&commands->calls);
 	list_init(&commands->port_jobs);
 }

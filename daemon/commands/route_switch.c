@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/hotkey.h"
 #include "daemon/commands/subjects.h"
 
 /*
@@ -79,11 +80,13 @@ struct vm *route_next_vm(struct commands *commands, const struct route_subject *
 	return NULL;
 }
 
-static void switched(void *ctx _unused_, const struct route_result *result)
+static void switched(void *ctx, const struct route_result *result)
 {
-	if (result->outcome != ROUTE_DONE)
-		log_limited(&limit, LOG_LEVEL_WARNING, "the hot key's switch did not come off: %s",
-			    result->text);
+	if (result->outcome == ROUTE_DONE)
+		return;
+	log_limited(&limit, LOG_LEVEL_WARNING, "the hot key's switch did not come off: %s",
+		    result->text);
+	hotkey_refused(ctx, result, NULL);
 }
 
 /**
@@ -94,6 +97,7 @@ static void switched(void *ctx _unused_, const struct route_result *result)
  */
 void route_switch_next(struct commands *commands, struct device *device, const char *who)
 {
+	static const char nowhere[] = "no VM is connected that may have it next";
 	struct route_subject subjects[ROUTE_SUBJECTS_MAX] = {subject_of(device)};
 	struct route_ask ask = {.verb = ROUTE_ATTACH, .subjects = subjects, .n_subjects = 1};
 	char group[32];
@@ -102,12 +106,12 @@ void route_switch_next(struct commands *commands, struct device *device, const c
 		subjects_of_group(commands, group, subjects, &ask.n_subjects);
 	ask.vm = route_next_vm(commands, subjects, ask.n_subjects, false);
 	if (!ask.vm) {
-		log_limited(&limit, LOG_LEVEL_NOTICE,
-			    "%s: no VM is connected that may have it next", device->tag);
+		log_limited(&limit, LOG_LEVEL_NOTICE, "%s: %s", device->tag, nowhere);
+		commands->ops->refused(commands->ops_ctx, device, NULL, nowhere);
 		return;
 	}
 	/* The person who asks has the device in hand. */
 	ask.force = true;
 	snprintf(ask.who, sizeof(ask.who), "%s", who);
-	route_command(commands, &ask, switched, NULL, NULL);
+	route_command(commands, &ask, switched, commands, NULL);
 }

@@ -33,7 +33,12 @@ static void link_changed(const struct vm *vm, bool up)
 	monitor_vm_link(monitor, vm, up);
 }
 
-static const struct fixture_ears ears = {moved, removed, link_changed};
+static void refused(const struct device *device, const char *vm, const char *reason)
+{
+	monitor_refused(monitor, device, NULL, vm, reason);
+}
+
+static const struct fixture_ears ears = {moved, removed, link_changed, refused};
 
 /* Callers may listen to what happens to the fixture's devices, as daemon.c has it. */
 void control_monitor_begin(struct fixture *f)

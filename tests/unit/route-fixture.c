@@ -345,12 +345,20 @@ static void rooms_link(void *ctx _unused_, const struct vm *vm, bool up)
 		fixture_ears->link(vm, up);
 }
 
+static void rooms_refused(void *ctx _unused_, const struct device *device, const char *vm,
+			  const char *reason)
+{
+	if (fixture_ears)
+		fixture_ears->refused(device, vm, reason);
+}
+
 static const struct rooms_ops rooms_ops = {
 	.known = rooms_tell,
 	.ended = rooms_tell,
 	.moved = rooms_moved,
 	.removed = rooms_removed,
 	.link = rooms_link,
+	.refused = rooms_refused,
 };
 
 static void begin(struct fixture *f)

@@ -74,6 +74,7 @@ struct fixture_ears {
 	void (*moved)(const struct device *device);
 	void (*removed)(const struct device *device);
 	void (*link)(const struct vm *vm, bool up);
+	void (*refused)(const struct device *device, const char *vm, const char *reason);
 };
 
 extern const struct fixture_ears *fixture_ears; /* NULL: nobody */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "daemon/commands/hotkey.h"
 #include "daemon/control/monitor.h"
 #include "tests/unit/control-script.h"
 
@@ -181,6 +182,23 @@ static void why_not_is_told(void **state)
 	assert_true(route_status(d).state == ROUTE_HOST);
 }
 
+static void a_hot_key_in_vain_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct device *d = plug_at(f, "1-2", 0x2222, "P", 0);
+
+	vm_is(f->vm1, false);
+	listen_now(&listener);
+	/* vm2 is there, and may not have it. */
+	hotkey_struck(&f->rooms.commands, d, HOTKEY_NEXT);
+	assert_heard("refused private -; ");
+	assert_string_equal(text_of(last, "reason"), "no VM is connected that may have it next");
+	/* One that is possible is told of as any other command. */
+	hotkey_struck(&f->rooms.commands, f->keyboard, HOTKEY_NEXT);
+	turn_ends();
+	assert_heard("wanted keyboard vm2; ");
+}
+
 static void who_does_not_read_is_dropped_and_holds_up_nobody(void **state)
 {
 	struct fixture *f = *state;
@@ -237,6 +255,7 @@ int main(void)
 		M(a_move_is_told_of_by_both_its_ends),
 		M(vms_come_and_go),
 		M(why_not_is_told),
+		M(a_hot_key_in_vain_is_told),
 		M(who_does_not_read_is_dropped_and_holds_up_nobody),
 		M(nothing_is_kept_while_nobody_listens),
 		M(without_more_there_is_one_reply),
