@@ -23,6 +23,9 @@
 #include "daemon/broker/broker_tap.h"
 #include "base/sandbox.h"
 
+/* With pages of 64 KiB one of them guards it, and arm64's least is 128 KiB. */
+#define SLOW_STACK (256 * 1024)
+
 static int broker_fd; /* the line; one thread reads it, packets are sent whole by any */
 
 static void broker_reply(const struct broker_ask *ask, int r, const int *fds, unsigned n_fds,
@@ -152,7 +155,7 @@ static void broker_in_thread(const struct broker_ask *ask)
 	*copy = *ask;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 128 * 1024);
+	pthread_attr_setstacksize(&attr, SLOW_STACK);
 	r = pthread_create(&thread, &attr, broker_slow, copy);
 	pthread_attr_destroy(&attr);
 	if (r) {
