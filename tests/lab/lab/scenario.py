@@ -155,11 +155,12 @@ class Lab:
         for name in self.board.plugged():
             if name != "keyboard":
                 self.board.unplug(name)
-        if self._gadgets:       # a wish outlasts its device, and the next gadget has the same name
-            self.daemon.ctl("detach gadget")
         for gadget in self._gadgets:
             gadget.remove()
         self._gadgets = []
+        # A wish outlasts its device, and the next one may have the same name.
+        names = " ".join(re.findall(r"^\[device (\S+)\]", self.daemon.config, re.M))
+        self.board.run(f"cd {STATE}; for name in {names}; do grep -qsw $name * && {self.daemon.command('unassign $name')}; done")
         self.guests_up()
         self.daemon.wait_device("keyboard", state="present", actual="host")
 
