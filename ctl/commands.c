@@ -149,6 +149,10 @@ const struct command ctl_commands[] = {
 	 ctl_alias},
 	{"reload", "", 0, 0, "have the daemon read its configuration and rules anew",
 	 "It takes them whole, or not at all and says what is wrong.\n", ctl_reload},
+	{"restart-vm", "VM", 1, 0, "end a VM's own process, and have another one in its place",
+	 "The virtual machine goes on: its card reconnects once, and its devices come back. It is\n"
+	 "for a process of an older version after an upgrade, or one that does not work any more.\n",
+	 ctl_change, .method = "RestartVm", .parameters = {"vm"}},
 	{"why", "DEVICE [VM]", 1, 0, "say why a device is where it is, and which VMs may have it",
 	 DEVICE_HELP "\n"
 		     "Without VM: about the one where it is wanted, else about all. A > marks the\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The methods about the daemon itself: names for devices, and the configuration. */
+/* The methods about the daemon itself: names for devices, the configuration, VMs' own processes. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,11 +114,72 @@ static void method_reload(struct control_caller *caller, const struct varlink_ca
 	config_errors_deinit(&errors);
 }
 
+/* ------------------------------------------------------------- a VM's process */
+
+struct restart {
+	struct control_caller *caller;
+	struct vm_anew anew;
+	char vm[32];
+};
+
+static void restarted(void *ctx, int r)
+{
+	struct restart *s = ctx;
+
+	char text[128];
+
+	if (r == 0) {
+		snprintf(text, sizeof(text),
+			 "%s: it has another process; its card and its devices come back", s->vm);
+		control_reply(s->caller, json_pack("{s:o}", "message", json_lines(text)));
+	} else if (r == -ESHUTDOWN) {
+		failed(s->caller, "%s: it left the configuration meanwhile", s->vm);
+	} else {
+		failed(s->caller, "%s: its next process does not stand; the log says why", s->vm);
+	}
+	free(s);
+}
+
+static void restart_cancel(void *what)
+{
+	struct restart *s = what;
+
+	vm_anew_forget(&s->anew);
+	free(s);
+}
+
+static void method_restart_vm(struct control_caller *caller, const struct varlink_call *call)
+{
+	const char *name = control_text(call, "vm");
+	struct vm *vm = vm_find(control_rooms(caller)->vms, name);
+	struct restart *s;
+
+	if (!vm) {
+		control_no_vm(caller, name);
+		return;
+	}
+	s = calloc(1, sizeof(*s));
+	if (s) {
+		s->caller = caller;
+		s->anew = (struct vm_anew){.done = restarted, .ctx = s};
+		snprintf(s->vm, sizeof(s->vm), "%s", vm->name);
+		log_notice("%s: another process in place of its own, says %s", vm->name,
+			   control_who(caller));
+		if (vm_anew(vm, &s->anew) == 0) {
+			control_wait(caller, s, restart_cancel);
+			return;
+		}
+		free(s);
+	}
+	failed(caller, "no memory");
+}
+
 const struct control_method control_admin_methods[] = {
 	{"SetAlias",
 	 CONTROL_ALL,
 	 method_set_alias,
 	 {{"device", CONTROL_TEXT}, {"alias", CONTROL_ALIAS, true}}},
 	{"Reload", CONTROL_ALL, method_reload, {}},
+	{"RestartVm", CONTROL_ALL, method_restart_vm, {{"vm", CONTROL_TEXT}}},
 	{},
 };

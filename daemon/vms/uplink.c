@@ -204,6 +204,7 @@ void network_uplink_start(struct network *n)
 	r = vm ? 0 : -ENOMEM;
 	if (r == 0) {
 		list_init(&vm->link);
+		list_init(&vm->anews);
 		vm->vms = vms;
 		vm->uplink_of = n;
 		vm->run = &run_ops;

@@ -120,6 +120,7 @@ struct vm {
 		bool old;	 /* it is the last control's, and not known yet what it has */
 		bool strange;	 /* it is, of a version that we do not speak */
 	} process;		 /* vm_run.c */
+	struct list anews;	 /* of struct vm_anew: who waits for its next process */
 	bool stats_due;		 /* its process is to answer in this round */
 	int socket;		 /* <vm>.sock, until the guest has it */
 	bool asleep;		 /* its agent has said so; its card may be down meanwhile */
@@ -134,6 +135,18 @@ struct vms_stats_wait {
 	void (*done)(void *ctx);
 	void *ctx;
 };
+
+/* Who wants another process for a VM, and waits until that stands; in the VM's list until done(). */
+struct vm_anew {
+	struct list link;
+	struct loop *loop;
+	struct loop_watch late;
+	void (*done)(void *ctx, int r);
+	void *ctx;
+};
+
+int vm_anew(struct vm *vm, struct vm_anew *anew);
+void vm_anew_forget(struct vm_anew *anew);
 
 int vms_ask_stats(struct vms *vms, struct vms_stats_wait *wait);
 

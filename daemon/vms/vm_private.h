@@ -40,6 +40,7 @@ void vm_net_link_wanted(void *ctx, unsigned number);
 extern const struct guest_net_events network_events;
 void vms_stats_stop(struct vms *vms);
 void vm_stats_told(struct vm *vm);
+void vm_anew_end(struct vm *vm, int r);
 
 void vms_start_waiting(struct vms *vms);
 void vms_share_memory(struct vms *vms);

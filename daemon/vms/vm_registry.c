@@ -122,6 +122,7 @@ void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
+	vm_anew_end(vm, -ESHUTDOWN);
 	vm_net_leave(vm);
 	vm_nics_leave(vm);
 	net_counts_close(vm->counts);
@@ -166,6 +167,7 @@ int vm_new(struct vm **ret_vm, struct vms *vms, const struct config_vm *c)
 	if (!vm)
 		return -ENOMEM;
 	list_init(&vm->link);
+	list_init(&vm->anews);
 	vm->domain = c->domain ? strdup(c->domain) : NULL;
 	if (c->domain && !vm->domain) {
 		free(vm);

@@ -125,6 +125,7 @@ static void vm_stands(void *ctx)
 	vm->run->stands(vm);
 	vm_is_known(vm);
 	run_raise(vm, EVENT_VM_STANDS);
+	vm_anew_end(vm, 0);
 }
 
 /* It is another user's: that is the starter's to do. */

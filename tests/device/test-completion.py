@@ -54,7 +54,7 @@ class Shells(process.Process):
 
     def commands(self):
         helped = subprocess.run([process.CTL, "--help"], capture_output=True, text=True, check=True).stdout
-        return set(re.findall(r"^  ([a-z]+)\b", helped.split("Commands:")[1].split("Options:")[0], re.M))
+        return set(re.findall(r"^  ([a-z][a-z-]+)\b", helped.split("Commands:")[1].split("Options:")[0], re.M))
 
     @unittest.skipUnless(shutil.which("fish"), "no fish here")
     def test_fish(self):

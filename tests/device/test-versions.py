@@ -87,6 +87,23 @@ class Versions(unittest.TestCase):
         self.assertTrue(self.daemon.serves("vm1"))
         self.assertEqual(self.daemon.stop()[0], 0)
 
+    def test_another_one_on_command(self):
+        """restart-vm replaces a process of this version, of the one before, and one that shares none."""
+        for first, now in ("now", "now"), ("before", "now"), ("now", "stranger"):
+            with self.subTest((first, now)):
+                process = self.first(first)
+                if now != first:
+                    self.daemon.stop(signal.SIGTERM)
+                    self.start(now)
+                    self.assertFalse(has_ended(process))
+                status, out, err = self.daemon.ctl("restart-vm", "vm1")
+                self.assertEqual((status, out), (0, '{"message":"vm1: it has another process; its card and its devices come back"}\n'), err)
+                self.assertTrue(has_ended(process))
+                self.assertNotEqual(self.daemon.vm_process("vm1"), process)
+                self.assertTrue(self.daemon.serves("vm1"))
+                self.assertEqual(self.daemon.ctl("restart-vm", "vm9")[0], 3)
+                self.assertEqual(self.daemon.stop()[0], 0)
+
     def test_a_stranger_ends_with_the_daemon_and_with_its_vm(self):
         process = self.first("now")
         self.daemon.stop(signal.SIGTERM)

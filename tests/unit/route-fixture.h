@@ -23,6 +23,7 @@ struct guest {
 	const struct guest_events *events;
 	void *ctx;
 	bool told_to_end;
+	bool gone; /* its process has died, and no other one is there yet */
 	struct list link;
 	/* Its card: whom it was told of, the end of a link to each, and its MAC. */
 	uint8_t mac[6];

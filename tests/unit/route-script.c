@@ -187,11 +187,17 @@ void guest_connect(struct guest *guest, int line, int process _unused_,
 {
 	close(line);
 	guest->process = events;
+	guest->gone = false;
 	events->stands(guest->ctx);
 }
 
-void guest_disconnect(struct guest *guest _unused_, const char *why _unused_)
+/* It has ended at once. */
+void guest_disconnect(struct guest *guest, const char *why)
 {
+	if (!guest->gone) {
+		guest->gone = true;
+		guest->process->lost(guest->ctx, why);
+	}
 }
 
 void guest_set_next(struct guest *guest _unused_, int listener)

@@ -46,6 +46,41 @@ static void a_dry_run_tells_of_its_devices(void **state)
 	control_caller_gone(&root);
 }
 
+/* The answer comes when the next process stands. */
+static void a_vm_gets_another_process(void **state)
+{
+	struct fixture *f = *state;
+	struct vm *vm1 = f->vm1;
+	uint64_t stood_ns = vm1->process.stood_ns;
+	struct control_caller other = {.facts = {.has_all_rights = true}};
+	json_t *parameters = json_pack("{s:s}", "vm", "vm1");
+
+	assert_true(stood_ns > 0);
+	assert_null(answer_to("io.usbrouted.RestartVm", json_pack("{s:s}", "vm", "vm1")));
+	assert_int_equal(vm1->process.stood_ns, 0);
+	/* Two who want it get the same one; one who goes is answered nothing. */
+	control_call(&other, &(struct varlink_call){.method = (char *)"io.usbrouted.RestartVm",
+						    .parameters = parameters});
+	json_decref(parameters);
+	assert_false(root.answered);
+	control_caller_gone(&other);
+	while (!root.answered)
+		assert_true(loop_turn(f->rooms.core.loop, true) >= 0);
+	turn_ends();
+	assert_true(root.answered);
+	assert_false(other.answered);
+	assert_true(vm1->process.stood_ns > stood_ns);
+	assert_non_null(strstr(json_string_value(json_object_get(
+				       json_object_get(root.said, "parameters"), "message")),
+			       "vm1: it has another process"));
+	assert_true(list_empty(&vm1->anews));
+	control_caller_gone(&root);
+	answer_to("io.usbrouted.RestartVm", json_pack("{s:s}", "vm", "vm9"));
+	assert_true(root.answered);
+	assert_string_equal(json_string_value(json_object_get(root.said, "error")), "NoSuchVm");
+	control_caller_gone(&root);
+}
+
 static void an_answer_comes_later(void **state)
 {
 	struct fixture *f = *state;
@@ -150,6 +185,7 @@ static void every_method_answers_as_it_is_described(void **state)
 		{"Power", "{\"device\":\"keyboard\",\"how\":\"off\",\"dry_run\":true}"},
 		{"SetAlias", "{\"device\":\"1-3\",\"alias\":\"stick\"}"},
 		{"Reload", "{}"},
+		{"RestartVm", "{\"vm\":\"vm1\"}"},
 		{"Why", "{\"device\":\"keyboard\",\"vm\":null}"},
 		{"TestPolicy", "{\"text\":\"deny * to vm1\",\"file\":\"a.rules\"}"},
 		{"Monitor", "{}"},
@@ -186,6 +222,7 @@ int main(void)
 		T(the_rows_are_what_the_interface_describes),
 		T(the_states_are_those_that_the_interface_describes),
 		T(a_dry_run_tells_of_its_devices),
+		T(a_vm_gets_another_process),
 		T(an_answer_comes_later),
 		T(what_is_never_routed_is_told_why),
 	};

@@ -152,7 +152,7 @@ def typed(word):
 def lines():
     """Each command line that the help shows, without and with each of its options."""
     listed = subprocess.run([CTL, "--help"], capture_output=True, text=True, check=True).stdout
-    for command in re.findall(r"^  ([a-z]+)\b", listed.split("Commands:")[1].split("Options:")[0], re.M):
+    for command in re.findall(r"^  ([a-z][a-z-]+)\b", listed.split("Commands:")[1].split("Options:")[0], re.M):
         usage = subprocess.run([CTL, "help", command], capture_output=True, text=True, check=True).stdout
         usage = usage.splitlines()[0].split(f" {command}", 1)[1]
         # "xml VM | add DOMAIN [--apply]": ways of their own.

@@ -27,7 +27,7 @@ def ctl_help():
     """Of each command its help."""
     ctl = PROGRAMS["usbroutectl"]
     listed = says(ctl, "--help").split("Commands:")[1].split("Options:")[0]
-    return {c: says(ctl, "help", c) for c in re.findall(r"^  ([a-z]+)\b", listed, re.M)}
+    return {c: says(ctl, "help", c) for c in re.findall(r"^  ([a-z][a-z-]+)\b", listed, re.M)}
 
 
 def page(name):
