@@ -104,11 +104,18 @@ export function vmAgent(vm) {
 	return vm.connected ? "no agent: devices are taken by hand there" : "";
 }
 
-/** Why the daemon can't be reached: { title, text }. `problem` is Cockpit's word. */
+/* cockpit-bridge of Cockpit 287 (in C) has a word for each; that of 337 (in Python, channels/stream.py) says "terminated", and why. */
+function problemOf(problem, message) {
+	const number = problem === "terminated" && /^\[Errno (\d+)\]/.exec(message || "");
+
+	return number ? { 2: "not-found", 13: "access-denied" }[number[1]] || "no answer" : problem;
+}
+
+/** Why the daemon can't be reached: { title, text }. `problem` and `message` are Cockpit's words. */
 export function problemWords(problem, socket, message) {
 	const path = plain(socket);
 
-	switch (problem) {
+	switch (problemOf(problem, message)) {
 	case "not-found":
 		return { title: "usbrouted is not running",
 			text: `Nothing listens at ${path}. Start it: systemctl start usbrouted. This page goes on by itself.` };
@@ -128,7 +135,7 @@ export function problemWords(problem, socket, message) {
 			text: `What listens at ${path} said something that can't be read: ${plain(message)}. Look at who listens there.` };
 	default:
 		return { title: "usbrouted does not answer",
-			text: `The connection to ${path} ended${problem ? ` (${plain(problem)})` : ""}. This page tries again by itself.` };
+			text: `The connection to ${path} ended${problem ? ` (${plain(message || problem)})` : ""}. This page tries again by itself.` };
 	}
 }
 

@@ -19,7 +19,7 @@ sys.dont_write_bytecode = True
 spec = importlib.util.spec_from_file_location("process", pathlib.Path(__file__).with_name("test-control-process.py"))
 process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(process)
-spec = importlib.util.spec_from_file_location("frontend", pathlib.Path(__file__).parent.with_name("lab") / "hostile_frontend.py")
+spec = importlib.util.spec_from_file_location("frontend", pathlib.Path(__file__).parent.with_name("lab") / "raw_frontend.py")
 frontend = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(frontend)
 

@@ -234,7 +234,12 @@ tests["each end of a connection has its words"] = () => {
 		const said = words.problemWords(problem, "/run/x", "y");
 		equal(Boolean(said.title && said.text), true);
 	}
-	equal(words.problemWords("not-found", "/run/x").title, "usbrouted is not running");
+	const title = (problem, message) => words.problemWords(problem, "/run/x", message).title;
+	equal(title("not-found"), "usbrouted is not running");
+	equal(title("terminated", "[Errno 2] No such file or directory"), "usbrouted is not running");
+	equal(title("terminated", "[Errno 13] Permission denied"), "You have no access to usbrouted");
+	equal(title("terminated", "[Errno 11] Try again"), "usbrouted does not answer");
+	equal(title("terminated"), "Cockpit is not connected to this machine");
 };
 
 /* ---- state.js */
