@@ -145,6 +145,10 @@ static void whole_pages_of_code_are_given_back(void **state _unused_)
 
 int main(void)
 {
+	/* Where they are that large, the other tests show it. */
+	if (__real_sysconf(_SC_PAGESIZE) >= PAGE)
+		return 77;
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(memory_is_mapped_from_whole_pages, set_up),
 		cmocka_unit_test_setup(links_are_mapped_from_whole_pages, set_up),
