@@ -38,13 +38,17 @@ static void a_pc_s_port_is_named_by_its_controller(void **state)
 	g_free(keyboard);
 }
 
-static void a_board_s_port_is_named_by_what_survives(void **state)
+/* @glue: the chip has a node of its own around the controller, as i.MX 8M Plus has. */
+static void expect_board_s_port(struct board *b, bool glue)
 {
-	struct board *b = *state;
-	char *soc =
-		umockdev_testbed_add_device(b->bed, "platform", "38100000.usb", NULL, NULL, NULL);
-	char *xhci =
-		umockdev_testbed_add_device(b->bed, "platform", "xhci-hcd.1.auto", soc, NULL, NULL);
+	char *soc = umockdev_testbed_add_device(b->bed, "platform", "soc@0", NULL, NULL, NULL);
+	char *around = glue ? umockdev_testbed_add_device(b->bed, "platform", "32f10100.usb", soc,
+							  NULL, NULL)
+			    : g_strdup(soc);
+	char *dwc3 =
+		umockdev_testbed_add_device(b->bed, "platform", "38100000.usb", around, NULL, NULL);
+	char *xhci = umockdev_testbed_add_device(b->bed, "platform", "xhci-hcd.1.auto", dwc3, NULL,
+						 NULL);
 	char *root = add_device(b, xhci, "usb2", "09", "5000", "1", NULL, 0);
 	char *disk = add_device(b, root, "2-1", "00", "5000", "2", keyboard_descriptors,
 				sizeof(keyboard_descriptors));
@@ -55,9 +59,21 @@ static void a_board_s_port_is_named_by_what_survives(void **state)
 	assert_string_equal(d->stable_port, "38100000.usb/usb3:1");
 	assert_int_equal(d->info.speed, 5);
 	g_free(soc);
+	g_free(around);
+	g_free(dwc3);
 	g_free(xhci);
 	g_free(root);
 	g_free(disk);
+}
+
+static void a_board_s_port_is_named_by_what_survives(void **state)
+{
+	expect_board_s_port(*state, false);
+}
+
+static void a_node_around_a_controller_changes_no_name(void **state)
+{
+	expect_board_s_port(*state, true);
 }
 
 static void what_comes_over_vhci_is_not_listed(void **state)
@@ -419,6 +435,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_pc_s_port_is_named_by_its_controller),
 		T(a_board_s_port_is_named_by_what_survives),
+		T(a_node_around_a_controller_changes_no_name),
 		T(a_device_that_moves_is_never_there_twice),
 		T(what_comes_over_vhci_is_not_listed),
 		T(broken_descriptors_are_told_of_and_nothing_else_suffers),
