@@ -79,4 +79,4 @@ def measured_five_devices(lab):
     lab.vm2.run("dd if=/dev/sda of=/dev/null bs=64k count=128", check=True)
     total = _memory(lab)
     lab.say(f"all processes with two guests, a VM that is away, and five attached devices: {total / 1024:.1f} MiB")
-    check(total <= 16 * 1024, f"expected at most 16 MiB, found {total} KiB")
+    check(total <= 12 * 1024, f"expected at most 12 MiB, found {total} KiB")
