@@ -556,7 +556,7 @@ void route_calls_removed(struct commands *commands, struct device *device)
 }
 
 /**
- * route_calls_vm_left() - a VM is out of the configuration: nobody waits for it any longer
+ * route_calls_vm_left() - a VM leaves: nobody waits for it any longer
  * @commands:	the commands
  * @vm:		the VM
  */
@@ -569,8 +569,8 @@ void route_calls_vm_left(struct commands *commands, struct vm *vm)
 		for (size_t i = 0; i < call->n_members; i++)
 			about = about || call->members[i].vm == vm;
 		if (about)
-			call_end(call, ROUTE_NOT_DONE,
-				 "%s is out of the configuration; the wish stands", vm->name);
+			call_end(call, ROUTE_NOT_DONE, "%s: %s; the wish stands", vm->name,
+				 vm_why_left(vm));
 	}
 }
 

@@ -189,11 +189,14 @@ static struct network *network_new(struct vms *vms, const struct config_network 
 	return n;
 }
 
-static void network_remove(struct network *n)
+static void network_remove(struct network *n, bool comes_again)
 {
 	struct list *const lists[] = {&n->vms->all, &n->vms->leaving, &n->vms->gone};
 
-	log_notice("network %s: out of the configuration", n->name);
+	if (comes_again)
+		log_notice("network %s: its uplink is another one: its cards begin anew", n->name);
+	else
+		log_notice("network %s: it is out of the configuration", n->name);
 	network_uplink_end(n);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i])
@@ -202,11 +205,29 @@ static void network_remove(struct network *n)
 	free(n);
 }
 
-static bool is_as_configured(const struct network *n, const struct config *config)
+/* Take away what is not in the configuration, or there with another uplink. */
+static void remove_others(struct vms *vms)
 {
-	const struct config_network *c = config_find_network(config, n->name);
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		struct network *n = vms->networks[i];
+		const struct config_network *c =
+			n ? config_find_network(vms->core->config, n->name) : NULL;
 
-	return c && !strcmp(c->tap, n->tap);
+		if (n && (!c || strcmp(c->tap, n->tap) != 0))
+			network_remove(n, c);
+	}
+}
+
+/* Its VMs get their cards, where they have none yet. */
+static void enter_all(struct network *n)
+{
+	list_for_each(it, &n->vms->all) {
+		struct vm *vm = list_entry(it, struct vm, link);
+
+		if (vm->started && !vm->nics[n->net].entered && vm_nic_enter(n, vm) == 0 &&
+		    vm->process.stood_ns)
+			vm_nic_stand(n, vm);
+	}
 }
 
 /* Return: whether a file is the socket of a card, by its name: VM.NETWORK.sock. */
@@ -249,25 +270,21 @@ void networks_make(struct vms *vms)
  * networks_change() - bring the networks to what the configuration says by now
  * @vms:	the VMs, as the new configuration has them
  *
- * A network whose uplink is another one by now is removed and made anew, and its cards with it.
+ * A network whose uplink is another one by now is removed and made anew, and its cards with it. A card that
+ * could not be had is tried again.
  */
 void networks_change(struct vms *vms)
 {
-	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++)
-		if (vms->networks[i] && !is_as_configured(vms->networks[i], vms->core->config))
-			network_remove(vms->networks[i]);
+	remove_others(vms);
 	list_for_each(it, &vms->core->config->networks) {
 		const struct config_network *c = list_entry(it, struct config_network, link);
-		struct network *n = network_find(vms, c->name) ? NULL : network_new(vms, c);
+		struct network *n = network_find(vms, c->name);
 
 		if (!n)
+			n = network_new(vms, c);
+		if (!n)
 			continue;
-		list_for_each(v, &vms->all) {
-			struct vm *vm = list_entry(v, struct vm, link);
-
-			if (vm->started && vm_nic_enter(n, vm) == 0 && vm->process.stood_ns)
-				vm_nic_stand(n, vm);
-		}
+		enter_all(n);
 		network_uplink_start(n);
 	}
 }

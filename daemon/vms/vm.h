@@ -75,11 +75,12 @@ struct vm_run_ops {
 
 /* A VM's card on a further network (vm_nic.c). */
 struct vm_nic {
-	bool entered;			     /* it has a number there */
-	bool up;			     /* a virtual machine has it */
-	unsigned number;		     /* its port's */
-	int socket;			     /* VM.NETWORK.sock, or -1 */
-	uint8_t mac[6];			     /* that its guest has taken; zeros: none */
+	bool entered;	 /* it has a number there */
+	int missing;	 /* why it has none: a negative errno; 0: it has one, or is to get one */
+	bool up;	 /* a virtual machine has it */
+	unsigned number; /* its port's */
+	int socket;	 /* VM.NETWORK.sock, or -1 */
+	uint8_t mac[6];	 /* that its guest has taken; zeros: none */
 	uint8_t foreign[6], told_foreign[6]; /* as in struct guest_card */
 };
 
@@ -104,8 +105,9 @@ struct vm {
 	uint8_t card_mac[6]; /* its card's, as its process told last */
 	unsigned number;
 	bool leaving, ending; /* out of the configuration; its process was told to end */
-	bool left;	      /* control ends, and its process goes on */
-	unsigned n_devices;   /* that its process has, or is to have */
+	bool replaced; /* it leaves, as another configuration has it otherwise: it comes again */
+	bool left;     /* control ends, and its process goes on */
+	unsigned n_devices; /* that its process has, or is to have */
 	struct net_counts
 		*counts; /* its process's, of what goes through its ports; NULL: none yet */
 	bool any_mac;	 /* on further networks: it may send from others' MACs, too */
@@ -168,6 +170,7 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 void vms_change(struct vms *vms, const struct vm_list *next);
 void vm_maybe_gone(struct vm *vm);
 void vm_gone(struct vm *vm);
+const char *vm_why_left(const struct vm *vm);
 
 static inline void vm_raise(struct vm *vm, enum event event)
 {

@@ -63,14 +63,27 @@ void vm_gone(struct vm *vm)
 		vms_start_waiting(vms);
 }
 
+/**
+ * vm_why_left() - why a VM leaves
+ * @vm:		the VM
+ *
+ * Return: for a person, behind the VM's name.
+ */
+const char *vm_why_left(const struct vm *vm)
+{
+	return vm->replaced ? "its section of the configuration has changed"
+			    : "it is out of the configuration";
+}
+
 /* Its devices go where they are wanted now; the name of its socket is free at once. */
 static void vm_leave(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
 
-	log_notice("%s: out of the configuration", vm->name);
+	log_notice("%s: %s%s", vm->name, vm_why_left(vm),
+		   vm->replaced ? ": it begins anew, and its devices come back to it" : "");
 	list_remove(&vm->link);
-	vm_silence(vm, "its VM is out of the configuration");
+	vm_silence(vm, vm_why_left(vm));
 	vm_raise(vm, EVENT_VM_LEFT);
 	vm->connected = false;
 	vm_close(vm);
@@ -202,6 +215,14 @@ int vms_prepare(struct vms *vms, const struct config *config, struct vm_list *re
 	return 0;
 }
 
+static bool has_name(const struct vm_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcmp(list->at[i]->name, name))
+			return true;
+	return false;
+}
+
 /**
  * vms_change() - bring the VMs to what the configuration says by now
  * @vms:	the VMs; the new configuration is in force
@@ -219,9 +240,13 @@ void vms_change(struct vms *vms, const struct vm_list *next)
 		list_remove(&next->at[i]->link);
 		list_append(&stay, &next->at[i]->link);
 	}
-	/* The VMs that are left are not in the new configuration. */
-	while ((l = list_first(&vms->all)))
-		vm_leave(list_entry(l, struct vm, link));
+	/* The VMs that are left are not in the new configuration, or otherwise. */
+	while ((l = list_first(&vms->all))) {
+		struct vm *vm = list_entry(l, struct vm, link);
+
+		vm->replaced = has_name(next, vm->name);
+		vm_leave(vm);
+	}
 	while ((l = list_pop(&stay)))
 		list_append(&vms->all, l);
 	vms_share_memory(vms);

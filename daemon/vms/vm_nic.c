@@ -41,16 +41,20 @@ int vm_nic_enter(struct network *n, struct vm *vm)
 
 	if (nic->socket < 0)
 		nic->socket = vm_listen(n->vms, file_name(n, vm, file));
-	if (nic->socket < 0)
+	if (nic->socket < 0) {
+		nic->missing = nic->socket;
 		return nic->socket;
+	}
 	memcpy(entry.mac, nic->mac, sizeof(entry.mac));
 	r = net_roster_enter(&n->roster, &entry, &nic->number);
 	if (r < 0) {
 		log_err("%s: its card can't be joined to the network %s: %s", vm->name, n->name,
 			errno_text(r));
+		nic->missing = r;
 		return r;
 	}
 	nic->entered = true;
+	nic->missing = 0;
 	n->ports[nic->number] = vm;
 	memcpy(nic->mac, net_roster_mac(&n->roster, nic->number), sizeof(nic->mac));
 	return 0;
@@ -165,6 +169,13 @@ bool vm_nic_warning(const struct vm *vm, const struct network *n, char *text, si
 	const uint8_t *m = nic->foreign;
 	const char *owner = "";
 
+	if (nic->missing) {
+		snprintf(
+			text, size,
+			"%s: its card on the network %s can't be had: %s; usbroutectl reload tries it again",
+			vm->name, n->name, errno_text(nic->missing));
+		return true;
+	}
 	if (!nic->entered || !memcmp(m, none, 6))
 		return false;
 	for (unsigned i = 0; i < NET_PORTS; i++)

@@ -303,7 +303,7 @@ static void vm_ended(void *ctx)
 		vms->n_ending--;
 		events_raise_whole(&vms->core->events, EVENT_VMS_ENDED);
 	} else if (vm->leaving) {
-		log_info("%s: out of the configuration, and gone", vm->name);
+		log_info("%s: %s, and its process has ended", vm->name, vm_why_left(vm));
 		vm_stranger_ended(vm);
 		vm_close(vm);
 		vm_leave_list(vm);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char two_networks[] = "[vm vm1]\n[vm vm2]\ntrust-mac = yes\n"
@@ -221,6 +222,35 @@ static void a_reload_brings_and_takes_networks(void **state)
 	assert_false(file_is(f, "vm3.third.sock"));
 }
 
+static bool card_warned(struct fixture *f, const char *words)
+{
+	char text[512];
+
+	return vm_nic_warning(f->vm1, network_find(&f->rooms.vms, "inner"), text, sizeof(text)) &&
+	       strstr(text, words);
+}
+
+/* Something stands where a card's socket is to be. It is said, until another reload has made the socket. */
+static void a_socket_that_cannot_be_made_is_said(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	assert_int_equal(reload_with(f, "[vm vm1]\n[vm vm2]\n", NULL), 0);
+	snprintf(path, sizeof(path), "%s/run/vm1.inner.sock", f->folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(reload_with(f, "[vm vm1]\n[vm vm2]\n[network inner]\n", NULL), 0);
+	assert_true(card_warned(f, "vm1: its card on the network inner can't be had: "));
+	assert_false(vm_nic_warning(f->vm2, network_find(&f->rooms.vms, "inner"), path, 0));
+	assert_false(f->vm1->nics[0].entered);
+	snprintf(path, sizeof(path), "%s/run/vm1.inner.sock", f->folder);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(reload_with(f, "[vm vm1]\n[vm vm2]\n[network inner]\n", NULL), 0);
+	assert_false(card_warned(f, ""));
+	assert_true(f->vm1->nics[0].entered && f->vm1->guest->nets[0].told);
+	assert_true(file_is(f, "vm1.inner.sock"));
+}
+
 static void a_lost_process_is_told_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -246,10 +276,15 @@ static void a_lost_process_is_told_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		N(every_vm_has_a_card_on_each), N(networks_are_apart),
-		N(the_uplink_gets_its_tap),	N(a_clash_is_said),
-		N(a_mac_outlives_the_daemon),	N(control_leaves_all_as_it_is),
-		N(sockets_that_are_left_go),	N(a_reload_brings_and_takes_networks),
+		N(every_vm_has_a_card_on_each),
+		N(networks_are_apart),
+		N(the_uplink_gets_its_tap),
+		N(a_clash_is_said),
+		N(a_mac_outlives_the_daemon),
+		N(control_leaves_all_as_it_is),
+		N(sockets_that_are_left_go),
+		N(a_reload_brings_and_takes_networks),
+		N(a_socket_that_cannot_be_made_is_said),
 		N(a_lost_process_is_told_anew),
 	};
 

@@ -306,7 +306,7 @@ static void a_command_that_waits_for_a_vm_that_leaves_is_answered(void **state)
 	settle(f);
 	assert_int_equal(f->answers, 0);
 	assert_int_equal(reload_with(f, without_vm1, NULL), 0);
-	assert_answer(f, ROUTE_NOT_DONE, "vm1 is out of the configuration; the wish stands");
+	assert_answer(f, ROUTE_NOT_DONE, "vm1: it is out of the configuration; the wish stands");
 	assert_true(list_empty(&f->rooms.commands.calls));
 	settle(f);
 	assert_true(vm_ends(f, "vm1"));
