@@ -355,6 +355,35 @@ static void duration_words(long long seconds, char *buf, size_t size)
 		snprintf(buf, size, "%lld s", seconds);
 }
 
+static long long counted(const json_t *counters, const char *key)
+{
+	return json_integer_value(json_object_get(counters, key));
+}
+
+/* A further network, a line each. What its uplink has sent came from outside. */
+static void print_network(const json_t *network)
+{
+	const json_t *counters = json_object_get(network, "counters");
+	const char *uplink = ctl_text(network, "uplink");
+	char line[512];
+
+	if (!*uplink)
+		snprintf(line, sizeof(line), "network   %s: guests only",
+			 ctl_text(network, "name"));
+	else
+		snprintf(line, sizeof(line),
+			 "network   %s: uplink %s %s, %lld frames in, %lld out, %lld dropped",
+			 ctl_text(network, "name"), uplink,
+			 json_is_true(json_object_get(network, "connected")) ? "up" : "off",
+			 counted(counters, "sent_frames"), counted(counters, "received_frames"),
+			 counted(counters, "dropped_refused") +
+				 counted(counters, "dropped_nowhere") +
+				 counted(counters, "dropped_link_full") +
+				 counted(counters, "dropped_no_buffers") +
+				 counted(counters, "dropped_from_others"));
+	ctl_print_clean(line);
+}
+
 /**
  * ctl_status() - `status`: the daemon itself
  * @ctl:	the run
@@ -367,6 +396,7 @@ enum status ctl_status(struct ctl *ctl)
 	enum status status =
 		ctl_call(ctl, &(struct client_ask){.method = "io.usbrouted.Status"}, &answer);
 	const json_t *warnings = json_object_get(answer.parameters, "warnings"), *w;
+	const json_t *networks = json_object_get(answer.parameters, "networks"), *n;
 	char up[64], version[128];
 	size_t i;
 
@@ -382,6 +412,8 @@ enum status ctl_status(struct ctl *ctl)
 	printf("devices   %lld\nVMs       %lld\n",
 	       json_integer_value(json_object_get(answer.parameters, "devices")),
 	       json_integer_value(json_object_get(answer.parameters, "vms")));
+	json_array_foreach(networks, i, n)
+		print_network(n);
 	if (!json_array_size(warnings))
 		puts("warnings  none");
 	json_array_foreach(warnings, i, w) {

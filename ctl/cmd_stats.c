@@ -295,6 +295,56 @@ static void put_memory(const json_t *memory)
 	}
 }
 
+/* A counter of networks that have an uplink, by kinds. */
+static void put_network_counter(const json_t *networks, const char *name, const char *help,
+				const char *label, const char *const kinds[][2])
+{
+	const json_t *n;
+	size_t i;
+
+	put_head(name, "counter", help);
+	json_array_foreach(networks, i, n) {
+		const json_t *counters = json_object_get(n, "counters");
+
+		for (size_t k = 0; json_is_object(counters) && kinds[k][0]; k++) {
+			printf("%s{", name);
+			put_label("network", ctl_text(n, "name"), false);
+			put_label(label, kinds[k][0], true);
+			printf("} %lld\n", (long long)number(counters, kinds[k][1]));
+		}
+	}
+}
+
+/* What has gone through uplinks. What an uplink has sent came from outside. */
+static void put_networks(const json_t *networks)
+{
+	static const char *const frames[][2] = {
+		{"in", "sent_frames"}, {"out", "received_frames"}, {NULL, NULL}};
+	static const char *const bytes[][2] = {
+		{"in", "sent_bytes"}, {"out", "received_bytes"}, {NULL, NULL}};
+	static const char *const drops[][2] = {
+		{"refused", "dropped_refused"},		{"nowhere", "dropped_nowhere"},
+		{"link_full", "dropped_link_full"},	{"no_buffers", "dropped_no_buffers"},
+		{"from_others", "dropped_from_others"}, {NULL, NULL}};
+	const json_t *n;
+	size_t i;
+
+	put_head("usbrouted_network_uplink_up", "gauge", "Whether a network's uplink has its tap.");
+	json_array_foreach(networks, i, n) {
+		if (!json_is_object(json_object_get(n, "counters")))
+			continue;
+		fputs("usbrouted_network_uplink_up{", stdout);
+		put_label("network", ctl_text(n, "name"), true);
+		printf("} %d\n", json_is_true(json_object_get(n, "connected")));
+	}
+	put_network_counter(networks, "usbrouted_network_uplink_frames_total",
+			    "Frames that went through a network's uplink.", "direction", frames);
+	put_network_counter(networks, "usbrouted_network_uplink_bytes_total", "Bytes of them.",
+			    "direction", bytes);
+	put_network_counter(networks, "usbrouted_network_uplink_dropped_total",
+			    "Frames that a network's uplink has dropped.", "reason", drops);
+}
+
 /* ------------------------------------------------------------- commands */
 
 static enum status ask(struct ctl *ctl, struct client_answer *ret_answer)
@@ -326,6 +376,7 @@ enum status ctl_stats(struct ctl *ctl)
 	put_counters(json_object_get(answer.parameters, "stats"));
 	put_histograms(answer.parameters);
 	put_memory(json_object_get(answer.parameters, "memory"));
+	put_networks(json_object_get(answer.parameters, "networks"));
 	return STATUS_DONE;
 }
 

@@ -293,6 +293,28 @@ static json_t *counters_of(const struct vm *vm, unsigned port)
 			 number(n.rx_refused));
 }
 
+/**
+ * json_networks() - the further networks, as []Network
+ * @vms:	the VMs, whose they are
+ */
+json_t *json_networks(const struct vms *vms)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < CONFIG_NETWORKS_MAX; i++) {
+		const struct network *n = vms->networks[i];
+
+		if (!n)
+			continue;
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:o, s:b, s:o}", "name", n->name, "uplink",
+				  json_text(*n->tap ? n->tap : NULL), "connected", n->has_tap,
+				  "counters", n->uplink ? counters_of(n->uplink, 0) : json_null()));
+	}
+	return list;
+}
+
 /* As []Card; what is wrong with them goes to @warnings. */
 static json_t *cards_of(const struct vm *vm, json_t *warnings)
 {
@@ -305,7 +327,11 @@ static json_t *cards_of(const struct vm *vm, json_t *warnings)
 		const struct vm_nic *nic = &vm->nics[i];
 		char mac[18], socket[PATH_MAX], name[80], warning[512];
 
-		if (!n || !nic->entered)
+		if (!n)
+			continue;
+		if (vm_nic_warning(vm, n, warning, sizeof(warning)))
+			json_array_append_new(warnings, json_text(warning));
+		if (!nic->entered)
 			continue;
 		snprintf(name, sizeof(name), "%.31s.%.31s.sock", vm->name, n->name);
 		state_file_path(socket, sizeof(socket), folder, name);
@@ -316,8 +342,6 @@ static json_t *cards_of(const struct vm *vm, json_t *warnings)
 				  json_text(memcmp(nic->mac, none, 6) ? mac_text(nic->mac, mac)
 								      : NULL),
 				  "socket", json_text(socket), "counters", counters_of(vm, 1 + i)));
-		if (vm_nic_warning(vm, n, warning, sizeof(warning)))
-			json_array_append_new(warnings, json_text(warning));
 	}
 	return cards;
 }

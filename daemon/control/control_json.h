@@ -21,3 +21,4 @@ json_t *json_device(const struct device *device);
 json_t *json_absent(const struct control_rooms *rooms, const char *alias);
 json_t *json_lost(const struct control_rooms *rooms, const char *wish_on);
 json_t *json_vm(const struct control_rooms *rooms, struct vm *vm);
+json_t *json_networks(const struct vms *vms);

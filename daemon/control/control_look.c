@@ -98,7 +98,8 @@ static bool wants_unknown_vm(const struct control_rooms *rooms, const struct dev
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
 {
 	const struct control_rooms *rooms = control_rooms(caller);
-	struct warnings warnings = {.room = JSON_LIST_MAX};
+	json_t *networks = json_networks(rooms->vms);
+	struct warnings warnings = {.room = JSON_LIST_MAX - json_size(networks)};
 	int devices = 0, vms = 0;
 
 	warnings.list = json_array();
@@ -132,10 +133,11 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 			json_sprintf("%u more, for which there was no room: see usbroutectl list",
 				     warnings.left_out));
 	control_reply(caller,
-		      json_pack("{s:s, s:I, s:i, s:i, s:o}", "version", USBROUTED_VERSION,
+		      json_pack("{s:s, s:I, s:i, s:i, s:o, s:o}", "version", USBROUTED_VERSION,
 				"uptime_seconds",
 				(json_int_t)((loop_now() - rooms->core->started_ns) / 1000000000u),
-				"devices", devices, "vms", vms, "warnings", warnings.list));
+				"devices", devices, "vms", vms, "warnings", warnings.list,
+				"networks", networks));
 }
 
 const struct control_method control_look_methods[] = {

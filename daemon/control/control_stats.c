@@ -85,7 +85,8 @@ static json_t *json_memory(const struct vms *vms)
 static json_t *stats_reply(const struct control_rooms *rooms, uint64_t only)
 {
 	json_t *stats = json_array(), *bounds = json_bounds(), *memory = json_memory(rooms->vms);
-	size_t room = JSON_LIST_MAX - json_size(bounds) - json_size(memory);
+	json_t *networks = json_networks(rooms->vms);
+	size_t room = JSON_LIST_MAX - json_size(bounds) - json_size(memory) - json_size(networks);
 	struct urb_stats s;
 	unsigned left_out = 0;
 
@@ -95,8 +96,9 @@ static json_t *stats_reply(const struct control_rooms *rooms, uint64_t only)
 		if ((!only || only == d->number) && route_stats(d, &s))
 			left_out += !json_append_within(stats, json_stats(d, &s), &room);
 	}
-	return json_pack("{s:o, s:i, s:o, s:o}", "stats", stats, "stats_left_out", (int)left_out,
-			 "class_bounds_us", bounds, "memory", memory);
+	return json_pack("{s:o, s:i, s:o, s:o, s:o}", "stats", stats, "stats_left_out",
+			 (int)left_out, "class_bounds_us", bounds, "memory", memory, "networks",
+			 networks);
 }
 
 static void told(void *ctx)

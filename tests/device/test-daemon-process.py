@@ -233,6 +233,26 @@ class Process(unittest.TestCase):
         self.assertEqual(status, 0, errors)
         self.assertFalse((daemon.run / "vm1.sock").exists())
 
+    def test_reload_says_what_becomes_of_whom(self):
+        """A VM with another MAC and a network with another uplink begin anew; only what is left out is out."""
+        daemon = self.daemon
+        mac = "mac = 52:54:00:77:00:0{}\n"
+        daemon.configure(f"[vm vm1]\n{mac.format(1)}[vm vm2]\n[vm vm3]\n[network lan]\n[network inner]\n")
+        daemon.start()
+        daemon.configure(f"[vm vm1]\n{mac.format(2)}[vm vm2]\n[network lan]\nuplink = tap:no-such-tap\n")
+        self.assertEqual(daemon.ctl("reload")[0], 0)
+        daemon.until(lambda: daemon.serves("vm1"))
+        daemon.until(lambda: not (daemon.run / "vm3.sock").exists())
+        status = json.loads(daemon.ctl("status")[1])
+        self.assertEqual([(n["name"], n["uplink"], n["connected"]) for n in status["networks"]], [("lan", "no-such-tap", False)])
+        self.assertEqual(status["networks"][0]["counters"]["sent_frames"], 0)
+        _, errors = daemon.stop()
+        said = errors.splitlines()
+        self.assertIn("vm1: its section of the configuration has changed: it begins anew, and its devices come back to it", said)
+        self.assertIn("network lan: its uplink is another one: its cards begin anew", said)
+        self.assertEqual([line for line in said if "out of the configuration" in line and "ended" not in line],
+                         ["vm3: it is out of the configuration", "network inner: it is out of the configuration"])
+
     def test_reload_is_whole_or_not_at_all(self):
         daemon = self.daemon.start()
         rules = daemon.folder / "policy.d"

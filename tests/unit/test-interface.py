@@ -267,8 +267,12 @@ PATH={self.folder}:$PATH exec sh -c "$*"
         times = {"count": 6, "sum_us": 21, "p50_us": 3, "p99_us": 8, "most_us": 7, "classes": [1, 0, 2, 0, 0, 0, 0, 3]}
         nasty = 'a"b\\c\nd'
         stats = {**INTERFACE.sample(("name", "Stats"), True), "urbs": 7, "errors": 1, "answer": times, "device": times}
+        names = [name for name in INTERFACE.sample(("name", "Counters"), True)]
+        counters = {name: number for number, name in enumerate(names)}
         answers = {"stats": [{**stats, "alias": nasty}, {**stats, "alias": None, "port": "1-2", "device": {**times, "count": 0, "classes": []}}],
-                   "stats_left_out": 0, "class_bounds_us": bounds, "memory": [{"vm": "vm1", "charged": 4096, "share": 1 << 20}]}
+                   "stats_left_out": 0, "class_bounds_us": bounds, "memory": [{"vm": "vm1", "charged": 4096, "share": 1 << 20}],
+                   "networks": [{"name": "lan", "uplink": "tap0", "connected": True, "counters": counters},
+                                {"name": "inner", "uplink": None, "connected": False, "counters": None}]}
         done, _ = self.run_ctl(lambda call: {"parameters": answers}, ["stats", "--prometheus"])
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         script = ("import json, sys\nfrom prometheus_client.parser import text_string_to_metric_families as read\n"
@@ -285,6 +289,14 @@ PATH={self.folder}:$PATH exec sh -c "$*"
         self.assertEqual(first, [("bucket", "0.000004", 3), ("bucket", "0.000008", 6), ("bucket", "+Inf", 6), ("sum", None, 0.000021),
                                  ("count", None, 6)])
         self.assertEqual(families["usbrouted_vm_usb_memory_bytes"][1], [["usbrouted_vm_usb_memory_bytes", {"vm": "vm1"}, 4096]])
+        self.assertEqual(families["usbrouted_network_uplink_up"][1], [["usbrouted_network_uplink_up", {"network": "lan"}, 1]])
+        for family, label, keys in (("frames", "direction", {"in": "sent_frames", "out": "received_frames"}),
+                                    ("bytes", "direction", {"in": "sent_bytes", "out": "received_bytes"}),
+                                    ("dropped", "reason", {name[8:]: name for name in names if name.startswith("dropped_")})):
+            kind, samples = families[f"usbrouted_network_uplink_{family}"]
+            self.assertEqual(kind, "counter")
+            self.assertEqual({labels[label]: (labels["network"], value) for _, labels, value in samples},
+                             {word: ("lan", counters[key]) for word, key in keys.items()})
 
     def test_errors(self):
         self.assertEqual(set(EXITS), set(INTERFACE.errors))
