@@ -7,4 +7,5 @@
 
 #include <stdio.h>
 
-void card_dts(FILE *f, const char *vm, const char *socket, const char *mac);
+void card_dts(FILE *f, unsigned card, const char *vm, const char *network, const char *socket,
+	      const char *mac);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/output.h"
@@ -77,10 +78,16 @@ static enum status print_dts(struct ctl *ctl, const json_t *vms)
 {
 	const json_t *v = named_vm(ctl, vms);
 
+	const json_t *card;
+	size_t i;
+
 	if (!v)
 		return STATUS_NOT_FOUND;
-	card_dts(stdout, ctl_text(v, "name"), ctl_text(v, "socket"),
+	card_dts(stdout, 0, ctl_text(v, "name"), NULL, ctl_text(v, "socket"),
 		 null_if_empty(ctl_text(v, "mac")));
+	json_array_foreach(json_object_get(v, "cards"), i, card)
+		card_dts(stdout, (unsigned)i + 1, ctl_text(v, "name"), ctl_text(card, "network"),
+			 ctl_text(card, "socket"), null_if_empty(ctl_text(card, "mac")));
 	return STATUS_DONE;
 }
 
@@ -112,11 +119,12 @@ static void tell_section(const char *domain)
 	}
 }
 
-static enum status run_helper(const struct ctl *ctl, const json_t *v)
+/* The program in this one's place, for one card: a VM's own, or one on a further network. */
+_Noreturn static void become_helper(const struct ctl *ctl, const char *vm, const json_t *card)
 {
-	const char *helper = getenv(HELPER_VARIABLE), *mac = ctl_text(v, "mac");
+	const char *helper = getenv(HELPER_VARIABLE), *mac = ctl_text(card, "mac");
 	const char *argv[12] = {"usbrouted-libvirt", "--add", ctl->args[1], "--socket",
-				ctl_text(v, "socket")};
+				ctl_text(card, "socket")};
 	size_t n = 5;
 
 	if (*mac) {
@@ -129,9 +137,6 @@ static enum status run_helper(const struct ctl *ctl, const json_t *v)
 	}
 	if (ctl->apply)
 		argv[n++] = "--apply";
-	if (output_end("error[failed]", 0))
-		return STATUS_FAILED;
-	output_deinit();
 	if (!helper || !*helper)
 		helper = USBROUTED_LIBVIRT;
 	execv(helper, (char **)argv);
@@ -139,10 +144,44 @@ static enum status run_helper(const struct ctl *ctl, const json_t *v)
 		ctl_error(
 			"failed",
 			"%s is not installed; by hand: put what `usbroutectl vm xml %s` prints into the domain",
-			helper, ctl_text(v, "name"));
+			helper, vm);
 	else
 		ctl_error("failed", "%s: %s", helper, strerror(errno));
-	return STATUS_FAILED;
+	_exit(STATUS_FAILED);
+}
+
+/* Return: the program's exit status, after its end. */
+static enum status run_helper(const struct ctl *ctl, const char *vm, const json_t *card)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		become_helper(ctl, vm, card);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
+		ctl_error("failed", "%s: usbrouted-libvirt did not end by itself", vm);
+		return STATUS_FAILED;
+	}
+	return (enum status)WEXITSTATUS(status);
+}
+
+/* One card after the other: the domain is completed with the first that it lacks, then with the next. */
+static enum status add_cards(struct ctl *ctl, const json_t *v)
+{
+	const json_t *cards = json_object_get(v, "cards"), *card = v;
+	const char *vm = ctl_text(v, "name");
+	enum status status;
+
+	if (output_end("error[failed]", 0))
+		return STATUS_FAILED;
+	output_deinit();
+	for (size_t i = 0; i < json_array_size(cards); i++) {
+		status = run_helper(ctl, vm, card);
+		if (status)
+			return status;
+		card = json_array_get(cards, i);
+	}
+	become_helper(ctl, vm, card);
 }
 
 static enum status add(struct ctl *ctl, const json_t *vms)
@@ -150,7 +189,7 @@ static enum status add(struct ctl *ctl, const json_t *vms)
 	const json_t *v = find_vm(vms, ctl->args[1], true);
 
 	if (v)
-		return run_helper(ctl, v);
+		return add_cards(ctl, v);
 	ctl_error("not-found", "the domain \"%s\" is no VM of the configuration", ctl->args[1]);
 	tell_section(ctl->args[1]);
 	return STATUS_NOT_FOUND;

@@ -30,6 +30,12 @@
 	"\"socket\":\"/run/usbrouted/vm1.sock\"},{\"name\":\"vm2\",\"mac\":null,\"domain\":\"win " \
 	"10\","                                                                                    \
 	"\"socket\":\"/run/usbrouted/vm2.sock\"}]}}"
+/* One with a card on a further network. */
+#define VM_WITH_CARDS                                                                         \
+	"{\"parameters\":{\"vms\":[{\"name\":\"vm1\",\"socket\":\"/run/usbrouted/vm1.sock\"," \
+	"\"cards\":[{\"network\":\"lan\",\"socket\":\"/run/usbrouted/vm1.lan.sock\","         \
+	"\"mac\":\"52:54:00:78:00:0b\"},{\"network\":\"inner\",\"socket\":"                   \
+	"\"/run/usbrouted/vm1.inner.sock\",\"mac\":null}]}]}}"
 #define ERROR(name, parameters) \
 	"{\"error\":\"io.usbrouted." name "\",\"parameters\":" parameters "}"
 #define CALL(method, parameters) \

@@ -36,6 +36,27 @@
 	"//\n"                                                                                     \
 	"//   virtio_mmio.device=512@0xfeb00000:5\n"
 
+/* A card on a further network: at the next place. */
+#define NEXT_DTS(network, socket, mac, bus, address, spi, place, argument)                      \
+	"// Its card on the network " network ":\n"                                             \
+	"//\n"                                                                                  \
+	"//   -chardev socket,id=card-" network ",path=" socket ",reconnect=1\n"                \
+	"//   -netdev vhost-user,id=net-" network ",chardev=card-" network "\n"                 \
+	"//   -device virtio-net-device,netdev=net-" network "," mac "bus=virtio-mmio-bus." bus \
+	"\n"                                                                                    \
+	"//\n"                                                                                  \
+	"/ {\n"                                                                                 \
+	"\tvirtio_mmio@" address " {\n"                                                         \
+	"\t\tcompatible = \"virtio,mmio\";\n"                                                   \
+	"\t\treg = <0x0 0x0" address " 0x0 0x200>;\n"                                           \
+	"\t\tinterrupts = <0 " spi " 1>;\n"                                                     \
+	"\t\tdma-coherent;\n"                                                                   \
+	"\t};\n"                                                                                \
+	"};\n"                                                                                  \
+	"// On microvm it is virtio-mmio-bus." place ":\n"                                      \
+	"//\n"                                                                                  \
+	"//   virtio_mmio.device=" argument "\n"
+
 #define ATTACH_K1 CALL("Attach", "{\"device\":\"keyboard\",\"vm\":\"vm1\"}")
 
 static const struct {
@@ -166,6 +187,23 @@ static const struct {
 	 "VMs       2\n"
 	 "warning   one?\n"
 	 "warning   two\n",
+	 ""},
+	{{"status"},
+	 CALL("Status", "{}"),
+	 "{\"parameters\":{\"version\":\"1.2\",\"uptime_seconds\":1,\"devices\":0,\"vms\":2,"
+	 "\"warnings\":[],\"networks\":[{\"name\":\"lan\",\"uplink\":\"tap\\u0007\","
+	 "\"connected\":true,\"counters\":{\"sent_frames\":5,\"received_frames\":7,"
+	 "\"dropped_refused\":1,\"dropped_nowhere\":2,\"dropped_link_full\":3,"
+	 "\"dropped_no_buffers\":4,\"dropped_from_others\":5}},{\"name\":\"b\",\"uplink\":"
+	 "\"tap1\",\"connected\":false,\"counters\":{}},{\"name\":\"inner\",\"uplink\":null}]}}",
+	 0,
+	 "usbrouted 1.2, up 1 s\n"
+	 "devices   0\n"
+	 "VMs       2\n"
+	 "network   lan: uplink tap? up, 5 frames in, 7 out, 15 dropped\n"
+	 "network   b: uplink tap1 off, 0 frames in, 0 out, 0 dropped\n"
+	 "network   inner: guests only\n"
+	 "warnings  none\n",
 	 ""},
 	{{"attach", "keyboard", "vm1"},
 	 ATTACH_K1,
@@ -363,6 +401,16 @@ static const struct {
 	 0,
 	 CARD_DTS("vm1", "/run/a,,b/vm1.sock", ""),
 	 ""},
+	{{"vm", "dts", "vm1"},
+	 MORE("Vms"),
+	 VM_WITH_CARDS,
+	 0,
+	 CARD_DTS("vm1", "/run/usbrouted/vm1.sock", "")
+		 NEXT_DTS("lan", "/run/usbrouted/vm1.lan.sock", "mac=52:54:00:78:00:0b,", "30",
+			  "a003c00", "46", "1", "512@0xfeb00200:6")
+			 NEXT_DTS("inner", "/run/usbrouted/vm1.inner.sock", "", "29", "a003a00",
+				  "45", "2", "512@0xfeb00400:7"),
+	 ""},
 	{{"vm", "dts", "vm3"},
 	 MORE("Vms"),
 	 VMS,
@@ -392,6 +440,14 @@ static const struct {
 	 VMS,
 	 0,
 	 "--add win 10 --socket /run/usbrouted/vm2.sock --connect test:///default --apply\n",
+	 ""},
+	{{"vm", "add", "vm1", "--apply"},
+	 MORE("Vms"),
+	 VM_WITH_CARDS,
+	 0,
+	 "--add vm1 --socket /run/usbrouted/vm1.sock --apply\n"
+	 "--add vm1 --socket /run/usbrouted/vm1.lan.sock --mac 52:54:00:78:00:0b --apply\n"
+	 "--add vm1 --socket /run/usbrouted/vm1.inner.sock --apply\n",
 	 ""},
 	/* Its name is the domain's only where it gives none. */
 	{{"vm", "add", "vm2"},
