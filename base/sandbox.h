@@ -11,7 +11,8 @@
  *      has their lists in its own.
  *   6. vm-start: a VM's own process before it serves; may read files, make its ring.
  *   7. vm: the same while it serves; no file, no socket, no process, no ring; usbfs by a descriptor.
- *   8. libvirt: the helper beside control, as its unit starts it; Unix sockets to libvirt and to control.
+ *   8. lan: the LAN export's process while it serves, in place of vm: no ring and no socket pair either.
+ *   9. libvirt: the helper beside control, as its unit starts it; Unix sockets to libvirt and to control.
  *
  * A stage is made of four parts, in this order, each for good and each kept by children:
  * sandbox_become() (whose ids), sandbox_keep_caps() (capabilities), sandbox_files() (Landlock: which
@@ -36,6 +37,7 @@ enum sandbox_stage {
 	SANDBOX_STARTER,
 	SANDBOX_VM_START,
 	SANDBOX_VM,
+	SANDBOX_LAN,
 	SANDBOX_LIBVIRT,
 	SANDBOX_STAGES
 };
@@ -66,4 +68,5 @@ int sandbox_user_find(struct sandbox_user *ret_user, const char *name);
 int sandbox_become(const struct sandbox_user *user, const gid_t *groups, size_t n_groups);
 int sandbox_keep_caps(uint64_t keep);
 int sandbox_files(const struct sandbox_path *paths, size_t n);
+int sandbox_files_and_listen(const struct sandbox_path *paths, size_t n);
 int sandbox_calls(enum sandbox_stage stage);

@@ -44,8 +44,9 @@
 #define T   (1u << SANDBOX_STARTER)
 #define S   (1u << SANDBOX_VM_START)
 #define V   (1u << SANDBOX_VM)
+#define N   (1u << SANDBOX_LAN)
 #define L   (1u << SANDBOX_LIBVIRT)
-#define ALL (B | X | C | T | S | V | L)
+#define ALL (B | X | C | T | S | V | N | L)
 
 /* ------------------------------------------------------------- arguments */
 
@@ -72,6 +73,8 @@ struct argument {
 	.values = (const uint32_t[]){__VA_ARGS__}, .n = ARRAY_SIZE(((uint32_t[]){__VA_ARGS__}))
 
 static const struct argument unix_only = {ONE_OF, 0, VALUES(AF_UNIX)};
+/* What listens for the LAN export. */
+static const struct argument tcp_only = {ONE_OF, 0, VALUES(AF_INET, AF_INET6)};
 static const struct argument no_code = {WITHOUT, 2, VALUES(PROT_EXEC)};
 /* Newer libc blocks signals while it forks, so that a refusal would end the process there and not here. */
 static const struct argument thread_only = {WITH, 0, VALUES(CLONE_THREAD), .fatal = true};
@@ -114,7 +117,7 @@ struct call {
  * rows of the processes that it starts (may_make()): if these differ, the widest stands first.
  */
 static const struct call calls[] = {
-	{__NR_ioctl, S | V, &usbfs_only},
+	{__NR_ioctl, S | V | N, &usbfs_only},
 	{__NR_ioctl, B},
 
 	/* The starter runs a program, which loads its libraries and shuts itself in. */
@@ -143,14 +146,14 @@ static const struct call calls[] = {
 #endif
 
 	/* A thread at work. */
-	{__NR_io_uring_enter, C | S | V},
+	{__NR_io_uring_enter, C | S | V | N},
 	{__NR_read, ALL},
 	{__NR_write, ALL},
-	{__NR_readv, C | S | V | L},
-	{__NR_writev, C | S | V | L},
+	{__NR_readv, C | S | V | N | L},
+	{__NR_writev, C | S | V | N | L},
 	{__NR_close, ALL},
 	{__NR_fcntl, ALL, &plain_fcntl},
-	{__NR_lseek, B | C | S | V | L},
+	{__NR_lseek, B | C | S | V | N | L},
 	{__NR_futex, ALL},
 	{__NR_ppoll, ALL},
 	{__NR_clock_gettime, ALL},
@@ -177,22 +180,22 @@ static const struct call calls[] = {
 	{__NR_mmap, ALL, &no_code},
 	{__NR_mprotect, ALL, &no_code},
 	{__NR_munmap, ALL},
-	{__NR_mremap, B | C | S | V | L},
+	{__NR_mremap, B | C | S | V | N | L},
 	{__NR_madvise, ALL},
 
 	/* Threads: for calls that block, and a guest's. Arenas of malloc() ask how many CPUs there are. */
-	{__NR_clone, B | C | S | V, &thread_only},
+	{__NR_clone, B | C | S | V | N, &thread_only},
 	{__NR_clone, L, &no_child},
 	{__NR_set_robust_list, ALL},
 	{__NR_rseq, ALL},
 	{__NR_sched_yield, ALL},
-	{__NR_sched_getaffinity, B | C | S | V | L},
-	{__NR_sched_setscheduler, S | V},
-	{__NR_sched_get_priority_min, S | V},
-	{__NR_prlimit64, S | V, &own_limits},
-	{__NR_sysinfo, B | C | S | V | L},
+	{__NR_sched_getaffinity, B | C | S | V | N | L},
+	{__NR_sched_setscheduler, S | V | N},
+	{__NR_sched_get_priority_min, S | V | N},
+	{__NR_prlimit64, S | V | N, &own_limits},
+	{__NR_sysinfo, B | C | S | V | N | L},
 	{__NR_prctl, T | S},
-	{__NR_prctl, B | X | C | V | L, &name_only},
+	{__NR_prctl, B | X | C | V | N | L, &name_only},
 
 	/* What descriptors tell, and pass on. */
 	{__NR_fstat, ALL},
@@ -201,16 +204,16 @@ static const struct call calls[] = {
 	{__NR_sendmsg, ALL},
 	{__NR_recvfrom, ALL},
 	{__NR_sendto, ALL},
-	{__NR_accept4, C | S | V},
-	{__NR_shutdown, X | C | S | V | L},
-	{__NR_getsockopt, C | S | V | L},
-	{__NR_setsockopt, C | S | V | L},
-	{__NR_getpeername, C | S | V | L},
-	{__NR_getsockname, C | S | V | L},
-	{__NR_pipe2, B | X | C | S | V | L},
-	{__NR_eventfd2, C | S | V | L},
-	{__NR_timerfd_create, S | V},
-	{__NR_timerfd_settime, S | V},
+	{__NR_accept4, C | S | V | N},
+	{__NR_shutdown, X | C | S | V | N | L},
+	{__NR_getsockopt, C | S | V | N | L},
+	{__NR_setsockopt, B | C | S | V | N | L},
+	{__NR_getpeername, C | S | V | N | L},
+	{__NR_getsockname, C | S | V | N | L},
+	{__NR_pipe2, B | X | C | S | V | N | L},
+	{__NR_eventfd2, C | S | V | N | L},
+	{__NR_timerfd_create, S | V | N},
+	{__NR_timerfd_settime, S | V | N},
 	{__NR_memfd_create, C | S},
 	{__NR_ftruncate, C | S},
 
@@ -219,9 +222,10 @@ static const struct call calls[] = {
 
 	/* Sockets of its own. */
 	{__NR_socket, C | L, &unix_only},
+	{__NR_socket, B, &tcp_only},
 	{__NR_socketpair, C | S | V, &unix_only},
-	{__NR_bind, C},
-	{__NR_listen, C | S | V},
+	{__NR_bind, B | C},
+	{__NR_listen, B | C | S | V | N},
 	{__NR_connect, C | L},
 
 	/* Rings: a guest's, and its bells' (bell.h), one for each link, too. Control's stands by then. */
@@ -230,18 +234,18 @@ static const struct call calls[] = {
 
 	/* Files. Landlock and their modes say which ones. */
 	{__NR_openat, B | C | S | L},
-	{__NR_openat, V, &in_vain},
+	{__NR_openat, V | N, &in_vain},
 	{__NR_newfstatat, B | C | S | L},
 	{__NR_statx, B | C | S | L},
 	{__NR_readlinkat, B | C | S | L},
-	{__NR_readlinkat, V, &in_vain},
+	{__NR_readlinkat, V | N, &in_vain},
 	{__NR_faccessat, B | C | S | L},
 	{__NR_faccessat2, B | C | S | L},
 	{__NR_getdents64, B | C | S | L},
 	{__NR_getcwd, B | C | S | L},
-	{__NR_pread64, B | C | S | V | L},
+	{__NR_pread64, B | C | S | V | N | L},
 	{__NR_statfs, B | C | S | L},
-	{__NR_statfs, V, &in_vain},
+	{__NR_statfs, V | N, &in_vain},
 	{__NR_unlinkat, C},
 	{__NR_mkdirat, C},
 	{__NR_renameat, C},
@@ -260,7 +264,7 @@ static const struct call calls[] = {
 	{__NR_dup3, X},
 	{__NR_close_range, X},
 
-	{__NR_uname, C | S | V | L},
+	{__NR_uname, C | S | V | N | L},
 	/* A VM's process is then in the next stage. */
 	{__NR_seccomp, S},
 
@@ -274,7 +278,7 @@ static const struct call calls[] = {
 	{__NR_lstat, B | C | S | L},
 	{__NR_access, B | C | S | L},
 	{__NR_readlink, B | C | S | L},
-	{__NR_readlink, V, &in_vain},
+	{__NR_readlink, V | N, &in_vain},
 	{__NR_unlink, C},
 	{__NR_mkdir, C},
 	{__NR_rename, C},

@@ -40,8 +40,9 @@ enum {
 	OF_FILES = MAY_EXECUTE | MAY_WRITE_FILE | MAY_READ_FILE | MAY_TRUNCATE | MAY_CALL_DEVICE,
 };
 
-#define TCP_BIND_AND_CONNECT 3
-#define SCOPE_SIGNALS	     2
+#define TCP_BIND      1
+#define TCP_CONNECT   2
+#define SCOPE_SIGNALS 2
 
 /* The kernel's: what is forbidden unless a rule allows it. */
 struct ruleset {
@@ -92,17 +93,7 @@ static int allow(int ruleset, const struct sandbox_path *p, uint64_t known)
 	return syscall(SYS_landlock_add_rule, ruleset, RULE_BENEATH, &rule, 0) < 0 ? -errno : 0;
 }
 
-/**
- * sandbox_files() - allow only some files to be opened from now on
- * @paths:	which, and what for
- * @n:		how many; 0: none at all
- *
- * For a process with one thread. What is open stays open. With version 4 of the kernel's part TCP
- * is forbidden, too, and with version 6 signals reach only the process itself and its children.
- *
- * Return: 0, also where the kernel has no Landlock; or a negative errno.
- */
-int sandbox_files(const struct sandbox_path *paths, size_t n)
+static int restrict_to(const struct sandbox_path *paths, size_t n, uint64_t tcp)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, ASK_VERSION);
 	struct ruleset forbidden = {0};
@@ -115,7 +106,7 @@ int sandbox_files(const struct sandbox_path *paths, size_t n)
 		return 0;
 	}
 	forbidden.files = known_rights(version);
-	forbidden.network = version >= 4 ? TCP_BIND_AND_CONNECT : 0;
+	forbidden.network = version >= 4 ? tcp : 0;
 	forbidden.scoped = version >= 6 ? SCOPE_SIGNALS : 0;
 	/* Words that an older kernel does not know are zero, which it accepts. */
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &forbidden, sizeof(forbidden), 0);
@@ -131,4 +122,29 @@ int sandbox_files(const struct sandbox_path *paths, size_t n)
 	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+/**
+ * sandbox_files() - allow only some files to be opened from now on
+ * @paths:	which, and what for
+ * @n:		how many; 0: none at all
+ *
+ * For a process with one thread. What is open stays open. With version 4 of the kernel's part TCP
+ * is forbidden, too, and with version 6 signals reach only the process itself and its children.
+ *
+ * Return: 0, also where the kernel has no Landlock; or a negative errno.
+ */
+int sandbox_files(const struct sandbox_path *paths, size_t n)
+{
+	return restrict_to(paths, n, TCP_BIND | TCP_CONNECT);
+}
+
+/**
+ * sandbox_files_and_listen() - the same for a process that makes TCP sockets which listen
+ * @paths:	as of sandbox_files()
+ * @n:		as of sandbox_files()
+ */
+int sandbox_files_and_listen(const struct sandbox_path *paths, size_t n)
+{
+	return restrict_to(paths, n, TCP_CONNECT);
 }

@@ -3,6 +3,8 @@
 #include "base/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,4 +37,56 @@ void service_notify(const char *state)
 	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
 		log_warning("NOTIFY_SOCKET: %s", errno_text(errno));
+}
+
+#define FIRST_PASSED 3
+
+static int number_of(int sock, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(sock, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+/* Whether it listens for TCP connections. */
+static bool listens_tcp(int sock)
+{
+	int domain = number_of(sock, SO_DOMAIN);
+
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       number_of(sock, SO_TYPE) == SOCK_STREAM && number_of(sock, SO_ACCEPTCONN) == 1;
+}
+
+/**
+ * service_take_sockets() - take the TCP sockets that whoever started this has handed over
+ * @fds:	gets them; they do not block
+ * @max:	room there; others are closed, and that is logged
+ *
+ * To be called once, before any descriptor is opened and any thread started.
+ *
+ * Return: how many.
+ */
+size_t service_take_sockets(int *fds, size_t max)
+{
+	const char *pid = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
+	long n = pid && n_text && strtol(pid, NULL, 10) == getpid() ? strtol(n_text, NULL, 10) : 0;
+	size_t taken = 0;
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	for (int fd = FIRST_PASSED; fd < FIRST_PASSED + n; fd++) {
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			break;
+		if (taken < max && listens_tcp(fd) && fcntl(fd, F_SETFL, O_NONBLOCK) == 0) {
+			fds[taken++] = fd;
+			continue;
+		}
+		log_warning(
+			"descriptor %d, passed by whoever started this, is not used: expected at most %zu TCP sockets that listen",
+			fd, max);
+		close(fd);
+	}
+	return taken;
 }

@@ -13,6 +13,8 @@
 #include "base/socket_stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -246,8 +248,14 @@ static void set_room(void *connection, size_t room)
 		arm(s);
 }
 
+/* The kernel asks within a second, and has a reset for an answer where the other end was started anew. */
 static void probe(void *connection)
 {
+	struct socket_stream *s = connection;
+	int second = 1;
+
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &second, sizeof(second));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &second, sizeof(second));
 }
 
 static void shut(void *connection)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A stream socket of the kernel's, as a stream (stream.h). What is sent is given back when the kernel has
- * it. stream_probe() does nothing: keeping alive is the socket's own.
+ * it. stream_probe() makes a TCP connection that is kept alive (SO_KEEPALIVE) be asked within a second.
  */
 #pragma once
 

@@ -18,6 +18,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/socket_stream.h"
+#include "dataplane/guest_lan.h"
 #include "dataplane/guest_private.h"
 #include "vhost_user_net/tcp.h"
 
@@ -45,7 +47,7 @@ static void client_free(struct client *c)
  */
 struct client *client_find(struct guest *guest, uint32_t id)
 {
-	struct client *c = &guest->clients[id % GUEST_CLIENTS];
+	struct client *c = &guest->clients[id % CLIENTS_MAX];
 
 	if (c->id != id)
 		return NULL;
@@ -115,7 +117,8 @@ static void client_list(struct client *c)
 		list_for_each(it, &c->guest->devices) {
 			struct guest_device *gd = list_entry(it, struct guest_device, link);
 
-			if (gd->exported && gd->state == GD_IDLE && !gd->taking && !gd->gone)
+			if (gd->exported && gd->state == GD_IDLE && !gd->taking && !gd->gone &&
+			    (!c->guest->cfg.lan || guest_lan_may(gd, &c->peer)))
 				infos[n++] = &gd->info;
 		}
 		len = usbip_op_devlist_size(infos, n);
@@ -166,7 +169,7 @@ static void client_refuse_delivered(struct letter *letter)
  */
 void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
 {
-	struct client *c = &guest->clients[client % GUEST_CLIENTS];
+	struct client *c = &guest->clients[client % CLIENTS_MAX];
 
 	c->status = status;
 	loop_post(guest->loop, &c->told, client_refuse_delivered);
@@ -207,7 +210,7 @@ static void client_probe_delivered(struct letter *letter)
  */
 void guest_probe(struct guest *guest, struct guest_device *gd, uint32_t client)
 {
-	struct client *c = &guest->clients[client % GUEST_CLIENTS];
+	struct client *c = &guest->clients[client % CLIENTS_MAX];
 
 	c->holding = gd;
 	loop_post(guest->loop, &c->told, client_probe_delivered);
@@ -304,20 +307,32 @@ static const struct stream_ops client_stream_ops = {
 	.closed = client_closed,
 };
 
+static unsigned clients_of(const struct guest *guest)
+{
+	return guest->cfg.lan ? LAN_CLIENTS : GUEST_CLIENTS;
+}
+
 static struct client *client_slot(struct guest *guest)
 {
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
+	for (unsigned i = 0; i < clients_of(guest); i++) {
 		struct client *c = &guest->clients[i];
 
 		if (c->state != CLIENT_NONE)
 			continue;
 		/* A slot's numbers: its index, and a higher number each time. */
 		*c = (struct client){.guest = guest,
-				     .id = c->guest ? c->id + GUEST_CLIENTS : GUEST_CLIENTS + i,
+				     .id = c->guest ? c->id + CLIENTS_MAX : CLIENTS_MAX + i,
 				     .want = 8};
 		return c;
 	}
 	return NULL;
+}
+
+static int client_begin(struct client *c)
+{
+	c->state = CLIENT_ASKING;
+	return loop_watch_time(c->guest->loop, &c->timer, CLIENT_SECONDS * NS_PER_SECOND,
+			       client_late, c);
 }
 
 /**
@@ -336,11 +351,32 @@ void client_accept(struct guest *guest, struct tcp_connection *tcp)
 		tcp_abort(tcp);
 		return;
 	}
-	c->state = CLIENT_ASKING;
 	tcp_stream_begin(&c->stream, &client_stream_ops, tcp);
-	if (loop_watch_time(guest->loop, &c->timer, CLIENT_SECONDS * NS_PER_SECOND, client_late,
-			    c) < 0)
+	tcp_stream_peer(&c->stream, &c->peer);
+	if (client_begin(c) < 0)
 		client_free(c);
+}
+
+/**
+ * client_accept_socket() - somebody has connected to a socket of the kernel's
+ * @guest:	the LAN export's
+ * @sock:	connected, does not block; the client's where this succeeds
+ * @peer:	its other end
+ *
+ * Return: 0; -EBUSY: there are as many clients as there may be; or another negative errno.
+ */
+int client_accept_socket(struct guest *guest, int sock, const struct guest_peer *peer)
+{
+	struct client *c = client_slot(guest);
+	int r;
+
+	if (!c)
+		return -EBUSY;
+	c->peer = *peer;
+	r = socket_stream_begin(&c->stream, &client_stream_ops, guest->loop, sock);
+	if (r == 0 && client_begin(c) < 0)
+		client_free(c);
+	return r;
 }
 
 /**
@@ -349,7 +385,7 @@ void client_accept(struct guest *guest, struct tcp_connection *tcp)
  */
 void clients_end(struct guest *guest)
 {
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++) {
+	for (unsigned i = 0; i < clients_of(guest); i++) {
 		struct client *c = &guest->clients[i];
 
 		if (c->state == CLIENT_NONE || c->state == CLIENT_ASKED_GONE)

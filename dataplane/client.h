@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * USB/IP clients in a guest that have not imported anything: each is accepted, its request is read,
- * and it is answered. What a guest sees exported is answered here; control says whether it gets a
- * device. With the device, its connection becomes a session's.
+ * USB/IP clients in a guest, or on the LAN, that have not imported anything: each is accepted, its
+ * request is read, and it is answered. What it sees exported is answered here; control says whether
+ * it gets a device. With the device, its connection becomes a session's.
  *
- * At most 8 of a guest's may be at it at a time; each has 5 s to say what it wants, and 5 s to take
- * the answer.
+ * At most 8 of a guest's may be at it at a time, and 32 of the LAN's (guest_lan.h); each has 5 s to say
+ * what it wants, and 5 s to take the answer.
  */
 #pragma once
 
@@ -14,10 +14,13 @@
 
 #include "base/loop.h"
 #include "base/mailbox.h"
+#include "dataplane/guest.h"
 #include "dataplane/tcp_stream.h"
 #include "usbip/usbip_op.h"
 
 #define GUEST_CLIENTS  8
+#define LAN_CLIENTS    32
+#define CLIENTS_MAX    32 /* of either */
 #define CLIENT_REQUEST 40 /* bytes of the longest request */
 
 struct guest;
@@ -35,6 +38,7 @@ enum client_state {
 
 struct client {
 	struct guest *guest;
+	struct guest_peer peer; /* its end */
 	struct stream stream;
 	enum client_state state;
 	uint32_t id; /* no other has it, for a long time */
@@ -55,6 +59,7 @@ struct client {
 };
 
 void client_accept(struct guest *guest, struct tcp_connection *tcp);
+int client_accept_socket(struct guest *guest, int sock, const struct guest_peer *peer);
 struct client *client_find(struct guest *guest, uint32_t id);
 void client_refuse(struct client *client, enum usbip_op_status status);
 void client_imported(struct client *client);

@@ -140,7 +140,7 @@ static bool serves_it(const struct control_line *c, const struct guest_config *c
 {
 	const struct guest_config *mine = &c->guest->cfg;
 
-	return !strcmp(config->name, mine->name) &&
+	return !mine->lan && !strcmp(config->name, mine->name) &&
 	       config->address.s_addr == mine->address.s_addr &&
 	       config->daemon.s_addr == mine->daemon.s_addr && config->prefix == mine->prefix &&
 	       !memcmp(config->mac, mine->mac, sizeof(mine->mac));
@@ -212,7 +212,7 @@ static const char *ask_start(struct control_line *c, const union vm_wire_message
 	struct guest_config config = config_of(&m->start);
 	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
 
-	if (c->uplink)
+	if (c->uplink || c->for_lan)
 		answer.r = -EEXIST;
 	else if (!c->ending)
 		answer.r = c->guest ? serve_on(c, &config, fds) : begin(c, &config, fds);
@@ -230,7 +230,9 @@ static const char *ask_uplink(struct control_line *c, const union vm_wire_messag
 	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
 	bool serves = c->guest || c->uplink;
 
-	if (!c->ending)
+	if (c->for_lan)
+		answer.r = -EEXIST;
+	else if (!c->ending)
 		answer.r = control_line_be_uplink(c, m->uplink.name);
 	if (answer.r == 0)
 		answer.r = wait_for_next(c, take_fd(&fds[0]));
@@ -245,6 +247,63 @@ static const char *ask_uplink(struct control_line *c, const union vm_wire_messag
 	}
 	if (c->uplink)
 		control_line_say_tap(c);
+	return NULL;
+}
+
+/* Be the LAN export's, or go on so: all but its sockets stays, and those are handed over anew. */
+static int be_lan(struct control_line *c, const struct guest_config *config, int *next)
+{
+	int r = wait_for_next(c, take_fd(next));
+
+	if (r < 0 || !c->guest)
+		return r < 0 ? r : guest_begin(&c->guest, config, c->loop, &guest_events, c);
+	/* The next control makes sockets for the same addresses. */
+	guest_lan_deaf(c->guest);
+	guest_set_hotkeys(c->guest, &config->hotkeys);
+	guest_set_memory(c->guest, &config->memory);
+	return 0;
+}
+
+static const char *ask_lan(struct control_line *c, const union vm_wire_message *m, int *fds)
+{
+	struct guest_config config = {.name = "lan.export",
+				      .lan = true,
+				      .hotkeys = m->lan.hotkeys,
+				      .memory = m->lan.memory,
+				      .listener = -1};
+	struct vm_wire_started answer = {.kind = VM_SAY_STARTED, .r = -ESHUTDOWN};
+	bool serves = c->guest || c->uplink;
+
+	if (!c->for_lan)
+		answer.r = -EEXIST;
+	else if (!c->ending)
+		answer.r = be_lan(c, &config, &fds[0]);
+	if (answer.r < 0 && answer.r != -EEXIST)
+		log_err("%s: its process can't %s: %s", config.name, serves ? "go on" : "begin",
+			errno_text(answer.r));
+	fd_close(fds[0]);
+	if (!serves) {
+		c->informed = true;
+		c->done = answer.r < 0;
+	}
+	control_line_say(c, &answer);
+	return NULL;
+}
+
+static const char *ask_lan_listen(struct control_line *c, const union vm_wire_message *m _unused_,
+				  int *fds)
+{
+	if (c->ending)
+		fd_close(fds[0]);
+	else
+		guest_lan_listen(c->guest, fds[0]);
+	return NULL;
+}
+
+static const char *ask_lan_deaf(struct control_line *c, const union vm_wire_message *m _unused_,
+				int *fds _unused_)
+{
+	guest_lan_deaf(c->guest);
 	return NULL;
 }
 
@@ -290,7 +349,8 @@ static const char *ask_held(struct control_line *c, const union vm_wire_message 
 			    int *fds _unused_)
 {
 	if (c->guest) {
-		say_card(c);
+		if (!c->guest->cfg.lan)
+			say_card(c);
 		control_line_say_held(c);
 	}
 	control_line_say(c, &(struct vm_wire_plain){.kind = VM_SAY_HELD_ALL});
@@ -406,8 +466,8 @@ static const char *ask_mac(struct control_line *c, const union vm_wire_message *
 	return NULL;
 }
 
-/* Whom it may be said to: the others are of a guest's process. */
-enum whom { GUEST, ANYBODY, UPLINK_TOO };
+/* Whom it may be said to: a process with a guest; the LAN export's; one with devices, which is either … */
+enum whom { GUEST, LAN, DEVICES, ANYBODY, UPLINK_TOO };
 
 static const struct {
 	ask_fn fn;
@@ -415,17 +475,17 @@ static const struct {
 } asks[VM_WIRE_KINDS] = {
 	[VM_ASK_HELLO] = {ask_hello, ANYBODY},
 	[VM_ASK_START] = {ask_start, ANYBODY},
-	[VM_ASK_HOTKEYS] = {ask_hotkeys},
-	[VM_ASK_MEMORY] = {ask_memory},
+	[VM_ASK_HOTKEYS] = {ask_hotkeys, DEVICES},
+	[VM_ASK_MEMORY] = {ask_memory, DEVICES},
 	[VM_ASK_END] = {ask_end, UPLINK_TOO},
 	[VM_ASK_HELD] = {ask_held, UPLINK_TOO},
-	[VM_ASK_GIVE] = {control_line_give},
-	[VM_ASK_TAKE] = {control_line_take},
-	[VM_ASK_RESET] = {control_line_reset},
-	[VM_ASK_EXPORT] = {control_line_export},
-	[VM_ASK_IMPORT] = {control_line_import},
-	[VM_ASK_REFUSE] = {ask_refuse},
-	[VM_ASK_PROBE] = {control_line_probe},
+	[VM_ASK_GIVE] = {control_line_give, DEVICES},
+	[VM_ASK_TAKE] = {control_line_take, DEVICES},
+	[VM_ASK_RESET] = {control_line_reset, DEVICES},
+	[VM_ASK_EXPORT] = {control_line_export, DEVICES},
+	[VM_ASK_IMPORT] = {control_line_import, DEVICES},
+	[VM_ASK_REFUSE] = {ask_refuse, DEVICES},
+	[VM_ASK_PROBE] = {control_line_probe, DEVICES},
 	[VM_ASK_HANG_UP] = {ask_hang_up},
 	[VM_ASK_AGENT] = {ask_agent},
 	[VM_ASK_PEER] = {ask_peer},
@@ -433,7 +493,7 @@ static const struct {
 	[VM_ASK_LINK] = {ask_link},
 	[VM_ASK_MAC] = {ask_mac},
 	[VM_ASK_AGENT_END] = {ask_agent_end},
-	[VM_ASK_STATS] = {ask_stats},
+	[VM_ASK_STATS] = {ask_stats, DEVICES},
 	[VM_ASK_UPLINK] = {ask_uplink, ANYBODY},
 	[VM_ASK_TAP] = {control_line_tap, UPLINK_TOO},
 	[VM_ASK_NET] = {control_line_net},
@@ -444,6 +504,10 @@ static const struct {
 	[VM_ASK_NET_LINK] = {control_line_net_link, UPLINK_TOO},
 	[VM_ASK_NET_MAC] = {control_line_net_mac, UPLINK_TOO},
 	[VM_ASK_COUNTS] = {control_line_counts, UPLINK_TOO},
+	[VM_ASK_LAN] = {ask_lan, ANYBODY},
+	[VM_ASK_LAN_LISTEN] = {ask_lan_listen, LAN},
+	[VM_ASK_LAN_DEAF] = {ask_lan_deaf, LAN},
+	[VM_ASK_LAN_MAY] = {control_line_may, LAN},
 };
 
 static bool may_hear(const struct control_line *c, uint32_t kind)
@@ -453,10 +517,14 @@ static bool may_hear(const struct control_line *c, uint32_t kind)
 		return true;
 	case UPLINK_TOO:
 		return c->guest || c->uplink;
+	case DEVICES:
+		return c->guest;
+	case LAN:
+		return c->guest && c->guest->cfg.lan;
 	case GUEST:
 		break;
 	}
-	return c->guest;
+	return c->guest && !c->guest->cfg.lan;
 }
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds)
@@ -470,7 +538,7 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	else if (m->kind != VM_ASK_HELLO && m->kind != VM_ASK_END && !c->greeted)
 		fault = "it has not said HELLO in a version that this process speaks";
 	else if (!may_hear(c, m->kind))
-		fault = "it asks for something before START, or of an uplink";
+		fault = "it asks for something before START, or of an uplink, or of a LAN export";
 	else
 		return asks[m->kind].fn(c, m, fds);
 	for (unsigned i = 0; i < VM_WIRE_FDS; i++)
@@ -506,7 +574,7 @@ static void on_lost(void *ctx, const char *why)
 		c->done = true;
 	} else if (!c->ending) {
 		log_notice(
-			"%s: control has gone (%s); the guest keeps what it has, until the next one comes",
+			"%s: control has gone (%s); what is imported stays so, until the next one comes",
 			c->guest->cfg.name, why);
 	}
 }
@@ -539,10 +607,11 @@ static void next_connected(void *ctx, int res _unused_)
  * @ret_line:	the line
  * @loop:	the calling thread's
  * @sock:	connected to control; the line's where this succeeds
+ * @for_lan:	be the LAN export's, and nothing else
  *
  * Return: 0 or a negative errno.
  */
-int control_line_new(struct control_line **ret_line, struct loop *loop, int sock)
+int control_line_new(struct control_line **ret_line, struct loop *loop, int sock, bool for_lan)
 {
 	struct control_line *c = calloc(1, sizeof(*c));
 	int r;
@@ -550,6 +619,7 @@ int control_line_new(struct control_line **ret_line, struct loop *loop, int sock
 	if (!c)
 		return -ENOMEM;
 	c->loop = loop;
+	c->for_lan = for_lan;
 	c->doors[0].fd = c->doors[1].fd = -1;
 	list_init(&c->devices);
 	r = vm_line_open(&c->line, loop, sock, VM_WIRE_VM, &line_ops, c);

@@ -6,6 +6,8 @@
  * States: greeting (nothing is taken but HELLO) -> idle (HELLO was said; no START yet) -> serving ->
  * ending (END was asked, or there is no guest to be) -> done.
  *
+ * A process of the LAN export's gets LAN in place of START, and has clients on the LAN in place of a guest.
+ *
  * Control may go at any time. A process that serves goes on, and the next control connects to the
  * listener that START brought. A process that does not serve ends.
  */
@@ -16,6 +18,6 @@
 struct control_line;
 struct loop;
 
-int control_line_new(struct control_line **ret_line, struct loop *loop, int sock);
+int control_line_new(struct control_line **ret_line, struct loop *loop, int sock, bool for_lan);
 struct control_line *control_line_free(struct control_line *line);
 bool control_line_serve(struct control_line *line, bool *more);

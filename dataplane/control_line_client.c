@@ -31,7 +31,7 @@ static void asked_over(struct control_line *c, struct asked *a)
  */
 uint32_t control_line_answered(struct control_line *c, uint32_t client)
 {
-	struct asked *a = &c->asked[client % GUEST_CLIENTS];
+	struct asked *a = &c->asked[client % CLIENTS_MAX];
 
 	if (!client || a->client != client || !a->told)
 		return 0;
@@ -57,11 +57,27 @@ static void asked_waits(struct control_line *c, struct asked *a)
 	loop_watch_time(c->loop, &a->late, WAIT_SECONDS * 1000000000ull, asked_late, a);
 }
 
+static void tell_of_lan(struct control_line *c, struct asked *a)
+{
+	struct vm_wire_lan_asked m = {.kind = VM_SAY_LAN_ASKED,
+				      .client = a->client,
+				      .peer = {.v6 = a->peer.v6, .port = a->peer.port}};
+
+	memcpy(m.busid, a->busid, sizeof(m.busid));
+	memcpy(m.peer.address, a->peer.address, sizeof(m.peer.address));
+	control_line_say(c, &m);
+}
+
 static void asked_tell(struct control_line *c, struct asked *a)
 {
 	struct vm_wire_import_asked m = {.kind = VM_SAY_IMPORT_ASKED, .client = a->client};
 
 	loop_cancel(c->loop, &a->late);
+	if (c->guest->cfg.lan) {
+		a->told = true;
+		tell_of_lan(c, a);
+		return;
+	}
 	memcpy(m.busid, a->busid, sizeof(m.busid));
 	a->told = true;
 	control_line_say(c, &m);
@@ -76,10 +92,11 @@ static void asked_tell(struct control_line *c, struct asked *a)
 void control_line_import_asked(void *ctx, uint32_t client, const char *busid)
 {
 	struct control_line *c = ctx;
-	struct asked *a = &c->asked[client % GUEST_CLIENTS];
+	struct asked *a = &c->asked[client % CLIENTS_MAX];
 
 	loop_cancel(c->loop, &a->late);
-	*a = (struct asked){.of = c, .client = client};
+	*a = (struct asked){
+		.of = c, .client = client, .peer = c->guest->clients[client % CLIENTS_MAX].peer};
 	snprintf(a->busid, sizeof(a->busid), "%.*s", (int)sizeof(a->busid) - 1, busid);
 	if (c->informed)
 		asked_tell(c, a);
@@ -93,7 +110,7 @@ void control_line_import_asked(void *ctx, uint32_t client, const char *busid)
  */
 void control_line_clients_ask(struct control_line *c)
 {
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		if (c->asked[i].client && !c->asked[i].told)
 			asked_tell(c, &c->asked[i]);
 }
@@ -104,7 +121,7 @@ void control_line_clients_ask(struct control_line *c)
  */
 void control_line_clients_left(struct control_line *c)
 {
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		if (c->asked[i].client && c->asked[i].told)
 			asked_waits(c, &c->asked[i]);
 }
@@ -115,6 +132,6 @@ void control_line_clients_left(struct control_line *c)
  */
 void control_line_clients_free(struct control_line *c)
 {
-	for (unsigned i = 0; i < GUEST_CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		asked_over(c, &c->asked[i]);
 }

@@ -341,6 +341,27 @@ const char *control_line_export(struct control_line *c, const union vm_wire_mess
 }
 
 /**
+ * control_line_may() - say who may have a device over the LAN
+ * @c:		the line
+ * @m:		the message, in its kind's form
+ * @fds:	its descriptors; taken
+ *
+ * Return: NULL, or what control may not ask.
+ */
+const char *control_line_may(struct control_line *c, const union vm_wire_message *m,
+			     int *fds _unused_)
+{
+	struct held *h = held_find(c, m->lan_may.device);
+
+	if (c->ending)
+		return NULL;
+	if (!h || h->held & VM_HELD_TAKING)
+		return "it says who may have a device that is not here";
+	guest_lan_set_may(h->gd, m->lan_may.to, m->lan_may.n);
+	return NULL;
+}
+
+/**
  * control_line_import() - let a client have a device
  * @c:		the line
  * @m:		the message, in its kind's form

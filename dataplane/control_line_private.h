@@ -5,6 +5,7 @@
 
 #include "base/listener.h"
 #include "dataplane/control_line.h"
+#include "dataplane/guest_lan.h"
 #include "dataplane/guest_private.h"
 #include "protocol/vm_line.h"
 #include "vhost_user_net/net_counts.h"
@@ -25,7 +26,8 @@ struct control_line {
 	struct guest *guest;
 	struct control_net *nets[VM_WIRE_NETS]; /* by control's numbers */
 	struct control_net *uplink;		/* of them; NULL: it has a guest, or nothing yet */
-	struct net_counts *counts;		/* where control looks; or NULL */
+	bool for_lan;		   /* it was started to be the LAN export's, and can be no other */
+	struct net_counts *counts; /* where control looks; or NULL */
 	struct net_port_counters counted[NET_COUNTS_PORTS]; /* as they are there */
 	struct list devices;				    /* of struct held */
 	struct guest_card card;				    /* as last told */
@@ -35,7 +37,8 @@ struct control_line {
 		bool told;	 /* control was asked; else it waits for one */
 		char busid[USBIP_BUSID_SIZE];
 		struct loop_watch late;
-	} asked[GUEST_CLIENTS];
+		struct guest_peer peer; /* of the LAN's */
+	} asked[CLIENTS_MAX];
 	bool mac_waits; /* control is to say whose it is */
 	uint8_t mac_wanted[6];
 	bool agent_waits, agent_asked; /* for a socket; this control owes it */
@@ -68,6 +71,7 @@ const char *control_line_take(struct control_line *c, const union vm_wire_messag
 const char *control_line_reset(struct control_line *c, const union vm_wire_message *m, int *fds);
 const char *control_line_export(struct control_line *c, const union vm_wire_message *m, int *fds);
 const char *control_line_import(struct control_line *c, const union vm_wire_message *m, int *fds);
+const char *control_line_may(struct control_line *c, const union vm_wire_message *m, int *fds);
 const char *control_line_probe(struct control_line *c, const union vm_wire_message *m, int *fds);
 
 const char *control_line_net(struct control_line *c, const union vm_wire_message *m, int *fds);

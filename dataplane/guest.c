@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/stranger.h"
+#include "dataplane/guest_lan.h"
 #include "dataplane/guest_private.h"
 #include "dataplane/guest_service.h"
 #include "dataplane/usher_say.h"
@@ -317,6 +318,11 @@ static int guest_set_up(struct guest *guest)
 		r = loop_new(&guest->loop);
 	if (r < 0)
 		return r;
+	/* A client lives as long as its connection does. */
+	if (guest->cfg.lan) {
+		guest->link_up = true;
+		return guest_lan_init(guest);
+	}
 	r = guest_net_init(guest);
 	if (r < 0)
 		return r;
@@ -374,6 +380,8 @@ static void guest_stop_delivered(struct letter *letter)
 
 	guest->stopping = true;
 	listener_stop(&guest->door);
+	if (guest->lan)
+		guest_lan_deaf(guest);
 	guest_services_stop(guest);
 	guest_devices_stop(guest);
 }
@@ -411,6 +419,7 @@ static void guest_close_up(struct guest *guest)
 		guest_disconnect(guest);
 	}
 	guest_net_deinit(guest);
+	guest_lan_deinit(guest);
 	for (unsigned i = 0; i < ARRAY_SIZE(guest->kick_watch); i++)
 		loop_cancel(guest->loop, &guest->kick_watch[i]);
 	loop_cancel(guest->loop, &guest->signal_timer);
@@ -463,6 +472,7 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 static void guest_drop(struct guest *guest)
 {
 	guest_net_deinit(guest);
+	guest_lan_deinit(guest);
 	net_port_free(guest->port);
 	if (guest->loop != guest->control)
 		loop_free(guest->loop);

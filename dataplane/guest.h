@@ -44,6 +44,7 @@ struct usbip_session;
 struct guest_config {
 	char name[48];
 	bool uplink; /* control's: the process is a network's uplink, and has no guest; see vm_process.h */
+	bool lan; /* it is the LAN export's: no card, and clients by sockets; see guest_lan.h */
 	struct in_addr address, daemon;
 	unsigned prefix;
 	uint8_t mac[6];	       /* of its card, where it is configured; else all zero, and then: */
@@ -76,6 +77,9 @@ struct guest_events {
 	 * guest_refuse() or guest_probe(). @client: its number, for these.
 	 */
 	void (*import_asked)(void *ctx, uint32_t client, const char *busid);
+	/* Control only: the same of a client on the LAN. */
+	void (*lan_asked)(void *ctx, uint32_t client, const char *busid,
+			  const struct guest_peer *peer);
 	/* The guest's agent has connected, or is there after guest_agents_left(): guest_agent() once. */
 	void (*agent_asked)(void *ctx);
 	void (*ended)(void *ctx); /* the thread has let go of everything */

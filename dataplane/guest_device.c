@@ -356,7 +356,8 @@ static void gd_give_delivered(struct letter *letter)
 	usb_device_charge_to(gd->usb, &gd->guest->memory);
 	usb_device_watch_for(gd->usb, &gd->guest->cfg.hotkeys);
 	/* By the time somebody is told how to import it, the answer has come. */
-	net_port_probe(gd->guest->port);
+	if (gd->guest->port)
+		net_port_probe(gd->guest->port);
 	if (gd->opened) {
 		gd_opened(gd, 0, NULL);
 	} else {
@@ -536,6 +537,7 @@ struct guest_device *guest_device_free(struct guest_device *gd)
 		return NULL;
 	usb_device_free(gd->usb);
 	pthread_mutex_destroy(&gd->ev_hid.lock);
+	free(gd->to);
 	free(gd);
 	return NULL;
 }

@@ -253,7 +253,7 @@ static void set_timer(struct guest *guest)
  */
 void guest_net_flush(struct guest *guest)
 {
-	if (!guest->link_up)
+	if (!guest->link_up || !guest->net.tcp)
 		return;
 	tcp_flush(guest->net.tcp, guest->now);
 	set_timer(guest);

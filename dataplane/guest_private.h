@@ -89,7 +89,8 @@ struct guest {
 	/* Connections to the daemon. */
 	uint64_t now; /* of this turn, ns */
 	struct guest_net net;
-	struct client clients[GUEST_CLIENTS];
+	struct client clients[CLIENTS_MAX];
+	struct guest_lan *lan; /* the LAN export's; else NULL */
 	struct agent_relays relays;
 
 	/* USB. */
@@ -181,10 +182,12 @@ struct guest_device {
 	uint8_t import_reply[USBIP_OP_IMPORT_REPLY_SIZE];
 	struct stream_buffer reply_buffer;
 	struct loop_watch memory_timer;
-	bool held;		/* the session keeps what it may not act on */
-	bool resumed;		/* … and may now */
-	uint64_t memory_seen;	/* guest->memory.n_freed, when it was tried last */
-	bool exported;		/* the guest sees it */
+	bool held;	      /* the session keeps what it may not act on */
+	bool resumed;	      /* … and may now */
+	uint64_t memory_seen; /* guest->memory.n_freed, when it was tried last */
+	bool exported;	      /* the guest sees it */
+	struct ip_prefix *to; /* who may have it over the LAN */
+	size_t n_to;
 	struct urb_stats stats; /* since it was given */
 	int end_result;
 	struct log_limit limit; /* of what its clients do wrong */

@@ -125,7 +125,7 @@ static int gd_session_begin(struct guest_device *gd, struct client *client)
 	gd->stats.timed = gd->guest->timed;
 	usbip_session_set_stats(gd->session, &gd->stats);
 	stream_move(&gd->stream, &gd_stream_ops, &client->stream);
-	tcp_stream_peer(&gd->stream, &gd->ev_peer);
+	gd->ev_peer = client->peer;
 	if (client->probes)
 		log_info("%s: %s: the old connection was dead", gd->guest->cfg.name, gd->name);
 	client_imported(client);

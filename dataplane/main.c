@@ -62,7 +62,7 @@ static bool is_line(int fd)
 	       domain == AF_UNIX;
 }
 
-static int serve(void)
+static int serve(bool lan)
 {
 	struct control_line *line;
 	struct loop *loop;
@@ -76,9 +76,9 @@ static int serve(void)
 	usb_device_use(backends);
 	r = usb_device_library_init();
 	if (r == 0)
-		r = control_line_new(&line, loop, LINE_FD);
+		r = control_line_new(&line, loop, LINE_FD, lan);
 	if (r == 0)
-		r = sandbox_calls(SANDBOX_VM);
+		r = sandbox_calls(lan ? SANDBOX_LAN : SANDBOX_VM);
 	if (r < 0) {
 		log_err("starting: %s", errno_text(r));
 		return EXIT_CANNOT;
@@ -93,14 +93,20 @@ static int serve(void)
 static int run(int argc, char **argv)
 {
 	const char *vm = NULL;
+	bool lan = false;
+	const struct option_row rows[] = {
+		{"lan", .help = "the LAN export's process, and no virtual machine's", .flag = &lan},
+	};
 	const struct options options = {
 		.program = "usbrouted-vm",
 		.version = USBROUTED_VERSION,
 		.begins = "usbrouted-vm",
 		.usage =
-			"usage: usbrouted-vm NAME\n"
+			"usage: usbrouted-vm [--lan] NAME\n"
 			"\n"
 			"The process of one virtual machine, NAME. usbrouted starts it; nothing else can.\n",
+		.rows = rows,
+		.n = ARRAY_SIZE(rows),
 		.word = "NAME",
 		.ret_word = &vm,
 	};
@@ -132,7 +138,7 @@ static int run(int argc, char **argv)
 	r = sandbox_calls(SANDBOX_VM_START);
 	if (r < 0)
 		log_warning("%s: its process may make every system call: %s", vm, errno_text(r));
-	return serve();
+	return serve(lan);
 }
 
 int main(int argc, char **argv)

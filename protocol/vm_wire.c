@@ -106,6 +106,11 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 		SHAPE("NET_MAC", ASK, vm_wire_net_mac_answer, 0, NET(vm_wire_net_mac_answer),
 		      WORD(vm_wire_net_mac_answer, granted, 0, 2)),
 	[VM_ASK_COUNTS] = SHAPE("COUNTS", ASK, vm_wire_plain, 1),
+	[VM_ASK_LAN] = SHAPE("LAN", ASK, vm_wire_lan, 1),
+	[VM_ASK_LAN_LISTEN] = SHAPE("LAN_LISTEN", ASK, vm_wire_plain, 1),
+	[VM_ASK_LAN_DEAF] = SHAPE("LAN_DEAF", ASK, vm_wire_plain, 0),
+	[VM_ASK_LAN_MAY] = SHAPE("LAN_MAY", ASK, vm_wire_lan_may, 0,
+				 WORD(vm_wire_lan_may, n, 0, VM_WIRE_PREFIXES + 1)),
 
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
@@ -149,6 +154,9 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_NET_MAC_WANTED] =
 		SHAPE("NET_MAC_WANTED", SAY, vm_wire_net_mac, 0, NET(vm_wire_net_mac)),
 	[VM_SAY_TAP] = SHAPE("TAP", SAY, vm_wire_has_tap, 0, WORD(vm_wire_has_tap, has, 0, 2)),
+	[VM_SAY_LAN_ASKED] =
+		SHAPE("LAN_ASKED", SAY, vm_wire_lan_asked, 0, TEXT(vm_wire_lan_asked, busid),
+		      BYTE(vm_wire_lan_asked, peer.v6, 2)),
 };
 
 /*
@@ -180,6 +188,11 @@ static const struct {
 	{VM_SAY_NET_LINK_WANTED, 4},
 	{VM_SAY_NET_MAC_WANTED, 4},
 	{VM_SAY_TAP, 4},
+	{VM_ASK_LAN, 5},
+	{VM_ASK_LAN_LISTEN, 5},
+	{VM_ASK_LAN_DEAF, 5},
+	{VM_ASK_LAN_MAY, 5},
+	{VM_SAY_LAN_ASKED, 5},
 };
 
 static_assert(sizeof(struct usb_device_info) == 408, "as it goes over the line");
@@ -192,6 +205,9 @@ static_assert(sizeof(struct vm_wire_start) == 96 && sizeof(struct vm_wire_held_d
 		      sizeof(struct vm_wire_net_card) == 24,
 	      "without holes that have no name");
 static_assert(sizeof(struct vm_wire_stats) == 840, "as it goes over the line");
+static_assert(sizeof(struct vm_wire_lan) == 40 && sizeof(struct vm_wire_lan_may) == 588 &&
+		      sizeof(struct vm_wire_lan_asked) == 60,
+	      "without holes that have no name");
 
 /* Outcomes are calls': 0 or a negative errno. */
 static bool is_result(uint32_t kind)

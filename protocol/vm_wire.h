@@ -19,13 +19,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ip.h"
 #include "base/urb_stats.h"
 #include "usb/hid_chord.h"
 #include "usb/hid_found.h"
 #include "usb/usb_memory.h"
 #include "usbip/usbip_op.h"
 
-#define VM_WIRE_VERSION 4
+#define VM_WIRE_VERSION 5
 #define VM_WIRE_LEAST	1 /* the oldest that is still understood */
 
 /* The same, of this build: what is said and agreed on. */
@@ -35,8 +36,9 @@ extern const uint32_t vm_wire_version, vm_wire_least;
 #define VM_WIRE_TAG_SIZE     72
 #define VM_WIRE_REASON_SIZE  128
 #define VM_WIRE_PROGRAM_SIZE 32
-#define VM_WIRE_FDS	     3 /* the most that one message brings */
-#define VM_WIRE_NETS	     8 /* further networks that a process may have a port of */
+#define VM_WIRE_FDS	     3	/* the most that one message brings */
+#define VM_WIRE_NETS	     8	/* further networks that a process may have a port of */
+#define VM_WIRE_PREFIXES     32 /* who may have a device over the LAN */
 
 enum vm_wire_kind {
 	/* From control: what it asks. */
@@ -72,6 +74,11 @@ enum vm_wire_kind {
 	VM_ASK_NET_LINK,
 	VM_ASK_NET_MAC,
 	VM_ASK_COUNTS,
+	/* From version 5 on, about the LAN export. */
+	VM_ASK_LAN,
+	VM_ASK_LAN_LISTEN,
+	VM_ASK_LAN_DEAF,
+	VM_ASK_LAN_MAY,
 
 	/* From the VM's process: what it says. */
 	VM_SAY_HELLO = 65,
@@ -102,6 +109,8 @@ enum vm_wire_kind {
 	VM_SAY_NET_LINK_WANTED,
 	VM_SAY_NET_MAC_WANTED,
 	VM_SAY_TAP,
+	/* From version 5 on. */
+	VM_SAY_LAN_ASKED,
 	VM_WIRE_KINDS
 };
 
@@ -143,7 +152,7 @@ enum vm_wire_held {
 
 /* ------------------------------------------------------------- messages */
 
-/* END, HELD (asked), TAP and COUNTS (one descriptor each), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
+/* END, HELD (asked), TAP, COUNTS and LAN_LISTEN (one descriptor each), NETS_TOLD, LAN_DEAF; ENDED, HELD_ALL, AGENT_ASKED. */
 struct vm_wire_plain {
 	uint32_t kind;
 };
@@ -422,6 +431,29 @@ struct vm_wire_has_tap {
 	uint32_t has; /* 0 or 1 */
 };
 
+/* In place of START: be the LAN export's. One descriptor: the listener for the next control. */
+struct vm_wire_lan {
+	uint32_t kind, unused;
+	struct hid_chords hotkeys;
+	struct usb_memory_share memory;
+};
+
+/* Who may see and import a device over the LAN. */
+struct vm_wire_lan_may {
+	uint32_t kind;
+	uint32_t device;
+	uint32_t n; /* of @to */
+	struct ip_prefix to[VM_WIRE_PREFIXES];
+};
+
+/* As IMPORT_ASKED, with who asks. */
+struct vm_wire_lan_asked {
+	uint32_t kind;
+	uint32_t client;
+	char busid[USBIP_BUSID_SIZE]; /* or an alias */
+	struct vm_wire_peer peer;
+};
+
 /* Any of them. */
 union vm_wire_message {
 	uint32_t kind;
@@ -464,6 +496,9 @@ union vm_wire_message {
 	struct vm_wire_net_mac net_mac;
 	struct vm_wire_net_card net_card;
 	struct vm_wire_has_tap has_tap;
+	struct vm_wire_lan lan;
+	struct vm_wire_lan_may lan_may;
+	struct vm_wire_lan_asked lan_asked;
 };
 
 /* Outcomes of vm_wire_check(). */

@@ -154,6 +154,20 @@ int broker_tap(struct broker *broker, struct broker_request *req, const char *na
 }
 
 /**
+ * broker_listen() - have a TCP socket made that listens; as broker_open()
+ *
+ * @at: where. The answer is -EADDRINUSE where another program listens there.
+ */
+int broker_listen(struct broker *broker, struct broker_request *req, const struct ip_endpoint *at,
+		  broker_done done)
+{
+	struct broker_ask ask = {.verb = BROKER_LISTEN, .at = {.v6 = at->v6, .port = at->port}};
+
+	memcpy(ask.at.address, at->address, sizeof(ask.at.address));
+	return broker_send(broker, req, &ask, done);
+}
+
+/**
  * broker_forget() - let go of a request whose object is about to be freed
  * @broker:	the line, or NULL
  * @req:	answered, under way, or never sent (zeroed)

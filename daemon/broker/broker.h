@@ -17,6 +17,8 @@
  *
  * TAP: attach to the tap that is a network's uplink; see broker_tap.h.
  *
+ * LISTEN: make a TCP socket that listens at one address, for the LAN export; see broker_listen.h.
+ *
  * Requests are answered in any order. All may take seconds in the kernel, so each runs in a thread
  * of the broker's. In control a request is embedded in its object, and its answer is a callback:
  * nobody waits.
@@ -31,6 +33,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ip.h"
 #include "base/loop.h"
 #include "daemon/broker/helper_line.h"
 
@@ -51,7 +54,7 @@ struct broker_request;
  * typedef broker_done - an answer has come
  * @req:	the request, free to be used again
  * @r:		0 or a negative errno
- * @fds:	BROKER_FDS of them. TAP: the tap. OPEN: the node, and a guard where it has disks: while that is open, nobody mounts them
+ * @fds:	BROKER_FDS of them. TAP: the tap. LISTEN: the socket. OPEN: the node, and a guard where it has disks: while that is open, nobody mounts them
  *		(broker_disk.h). The callee's; -1: there is none
  * @text:	what went wrong, for a person; "" on success
  */
@@ -79,4 +82,6 @@ int broker_power_on(struct broker *broker, struct broker_request *req, const cha
 		    broker_done done);
 int broker_tap(struct broker *broker, struct broker_request *req, const char *name,
 	       broker_done done);
+int broker_listen(struct broker *broker, struct broker_request *req, const struct ip_endpoint *at,
+		  broker_done done);
 void broker_forget(struct broker *broker, struct broker_request *req);

@@ -14,11 +14,21 @@ enum broker_verb {
 	BROKER_RESET,
 	BROKER_POWER_OFF,
 	BROKER_POWER_ON,
-	BROKER_TAP, /* the tap's name in place of a device's */
+	BROKER_TAP,    /* the tap's name in place of a device's */
+	BROKER_LISTEN, /* an address alone */
+};
+
+/* As struct ip_endpoint. */
+struct broker_address {
+	uint8_t v6; /* 0 or 1 */
+	uint8_t unused;
+	uint16_t port; /* not 0 */
+	uint8_t address[16];
 };
 
 struct broker_ask {
 	uint32_t id, verb;
 	uint8_t force; /* RESET, POWER_OFF: 1: also a disk in use; 0. A bool that is neither is none. */
 	struct broker_device device;
+	struct broker_address at; /* LISTEN */
 };

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "daemon/broker/broker_device.h"
 #include "daemon/broker/broker_line.h"
+#include "daemon/broker/broker_listen.h"
 #include "daemon/broker/broker_port.h"
 #include "daemon/broker/broker_tap.h"
 #include "base/sandbox.h"
@@ -108,11 +109,24 @@ static void broker_open_tap(const struct broker_ask *ask)
 	broker_reply(ask, r, &tap, r < 0 ? 0 : 1, text);
 }
 
+static void broker_make_listener(const struct broker_ask *ask)
+{
+	struct ip_endpoint at = {.v6 = ask->at.v6 == 1, .port = ask->at.port};
+	_cleanup_close_ int sock = -1;
+	char text[160] = "";
+	int r;
+
+	memcpy(at.address, ask->at.address, sizeof(at.address));
+	r = broker_listen_at(&at, &sock, text, sizeof(text));
+	broker_reply(ask, r, &sock, r < 0 ? 0 : 1, text);
+}
+
 /* What may take seconds in the kernel. */
 static void (*const slow_verbs[])(const struct broker_ask *ask) = {
-	[BROKER_OPEN] = broker_open_device,   [BROKER_REBIND] = broker_rebind_device,
-	[BROKER_RESET] = broker_reset_device, [BROKER_POWER_OFF] = broker_switch_off,
-	[BROKER_POWER_ON] = broker_switch_on, [BROKER_TAP] = broker_open_tap,
+	[BROKER_OPEN] = broker_open_device,	[BROKER_REBIND] = broker_rebind_device,
+	[BROKER_RESET] = broker_reset_device,	[BROKER_POWER_OFF] = broker_switch_off,
+	[BROKER_POWER_ON] = broker_switch_on,	[BROKER_TAP] = broker_open_tap,
+	[BROKER_LISTEN] = broker_make_listener,
 };
 
 static void *broker_slow(void *arg)
@@ -130,6 +144,8 @@ static bool names_device(const struct broker_ask *ask)
 {
 	if (ask->force > 1)
 		return false;
+	if (ask->verb == BROKER_LISTEN)
+		return ask->at.v6 <= 1 && ask->at.port != 0;
 	if (ask->verb == BROKER_TAP)
 		return broker_tap_sound(ask->device.busid);
 	return ask->verb == BROKER_POWER_ON ? broker_busid_sound(ask->device.busid)
@@ -181,6 +197,7 @@ static void broker_serve(void)
 		case BROKER_POWER_OFF:
 		case BROKER_POWER_ON:
 		case BROKER_TAP:
+		case BROKER_LISTEN:
 			broker_in_thread(&ask);
 			break;
 		default:
@@ -198,8 +215,8 @@ static void broker_ready(int r, const char *text)
 }
 
 /*
- * It needs sysfs, nodes of USB devices, of disks and of taps, and the files that tell mounts. It stays root,
- * but may do nothing else. A program that it started afterwards would keep these bounds, and could
+ * It needs sysfs, nodes of USB devices, of disks and of taps, and the files that tell mounts; and sockets
+ * that listen, but none that connect. It stays root, but may do nothing else. A program that it started afterwards would keep these bounds, and could
  * not even be loaded: so the starter has to be forked before.
  */
 static int broker_give_up(void)
@@ -214,7 +231,7 @@ static int broker_give_up(void)
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0)
-		r = sandbox_files(paths, ARRAY_SIZE(paths));
+		r = sandbox_files_and_listen(paths, ARRAY_SIZE(paths));
 	return r == 0 ? sandbox_calls(SANDBOX_BROKER) : r;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The starter: a process that starts the VMs' processes, and control's end of the line to it.
  *
- * It is forked beside the broker, before anything else. It runs `usbrouted-vm NAME`, found in
+ * It is forked beside the broker, before anything else. It runs `usbrouted-vm NAME` (`--lan` for the LAN export), found in
  * usbrouted's own folder, with one end of a new line as descriptor 3, and hands out the other end.
  * The broker can't do that: what confines the broker would confine its children, too, and they have
  * to shut themselves in differently (dataplane/enclose.h).
@@ -19,6 +19,8 @@
 #include "daemon/broker/helper_line.h"
 
 #define STARTER_NAME_SIZE 48
+/* The LAN export's process; no VM and no uplink is called so. */
+#define STARTER_LAN "lan.export"
 
 struct sandbox_user;
 struct starter;

@@ -82,6 +82,8 @@ static _Noreturn void become_program(const struct starter_process *s, int line, 
 {
 	/* A name may begin like an option. */
 	char *const argv[] = {(char *)PROGRAM, (char *)"--", (char *)name, NULL};
+	char *const lan_argv[] = {(char *)PROGRAM, (char *)"--lan", (char *)"--", (char *)name,
+				  NULL};
 	char *const env[] = {(char *)(s->journal[0] ? s->journal : NULL), NULL};
 	int line_copy = fcntl(line, F_DUPFD_CLOEXEC, 10);
 	int program_copy = fcntl(s->program, F_DUPFD_CLOEXEC, 10);
@@ -102,7 +104,8 @@ static _Noreturn void become_program(const struct starter_process *s, int line, 
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	syscall(SYS_execveat, PROGRAM_FD, "", argv, env, AT_EMPTY_PATH);
+	syscall(SYS_execveat, PROGRAM_FD, "", strcmp(name, STARTER_LAN) ? argv : lan_argv, env,
+		AT_EMPTY_PATH);
 	_exit(127);
 }
 

@@ -47,6 +47,12 @@ struct config *config_free(struct config *config)
 	}
 	while ((l = list_pop(&config->networks)))
 		free(list_entry(l, struct config_network, link));
+	while ((l = list_pop(&config->exports))) {
+		struct config_export *e = list_entry(l, struct config_export, link);
+
+		free(e->to);
+		free(e);
+	}
 	free(config->runtime_directory);
 	free(config->state_directory);
 	free(config->socket_group);
@@ -79,6 +85,7 @@ int config_new_default(struct config **ret_config)
 	list_init(&c->devices);
 	list_init(&c->groups);
 	list_init(&c->networks);
+	list_init(&c->exports);
 	r = config_set_defaults(c);
 	if (r == 0)
 		*ret_config = take_ptr(c);
@@ -252,6 +259,24 @@ const struct config_group *config_find_group(const struct config *config, const 
 
 		if (!strcmp(g->name, name))
 			return g;
+	}
+	return NULL;
+}
+
+/**
+ * config_find_export() - the export with a name
+ * @config:	the configuration
+ * @name:	the device's alias, or the group's
+ *
+ * Return: the export, owned by the configuration, or NULL.
+ */
+const struct config_export *config_find_export(const struct config *config, const char *name)
+{
+	list_for_each(it, &config->exports) {
+		const struct config_export *e = list_entry(it, struct config_export, link);
+
+		if (!strcmp(e->name, name))
+			return e;
 	}
 	return NULL;
 }

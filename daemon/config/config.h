@@ -10,21 +10,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ip.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "daemon/config/config_line.h"
 #include "policy/selector.h"
 #include "usb/hid_chord.h"
 
-#define CONFIG_FILE_MAX	    (1024 * 1024)
-#define CONFIG_VMS_MAX	    60
-#define CONFIG_DEVICES_MAX  1024
-#define CONFIG_GROUPS_MAX   256
-#define CONFIG_MEMBERS_MAX  64
-#define CONFIG_TALKS_MAX    1024
-#define CONFIG_NETWORKS_MAX 8
-#define CONFIG_DOMAIN_MAX   127
-#define CONFIG_ERRORS_MAX   50
+#define CONFIG_FILE_MAX	     (1024 * 1024)
+#define CONFIG_VMS_MAX	     60
+#define CONFIG_DEVICES_MAX   1024
+#define CONFIG_GROUPS_MAX    256
+#define CONFIG_MEMBERS_MAX   64
+#define CONFIG_TALKS_MAX     1024
+#define CONFIG_NETWORKS_MAX  8
+#define CONFIG_DOMAIN_MAX    127
+#define CONFIG_LISTENS_MAX   8
+#define CONFIG_EXPORTS_MAX   256
+#define CONFIG_EXPORT_TO_MAX 32
+#define CONFIG_EXPORT_PORT   3240
+#define CONFIG_ERRORS_MAX    50
 
 /* Outcome of config_parse() and config_load(): refused, and the errors say why. */
 enum { CONFIG_BAD = 1 };
@@ -68,6 +73,15 @@ struct config_group {
 	unsigned line;
 };
 
+/* A device or a group that machines elsewhere may import, over [lan-export]. */
+struct config_export {
+	struct list link;
+	char name[32];	      /* the device's alias, or the group's */
+	struct ip_prefix *to; /* who may */
+	size_t n_to;
+	unsigned line;
+};
+
 /* Two VMs that reach each other though guests are isolated. */
 struct config_talk {
 	char vms[2][32];
@@ -85,7 +99,11 @@ struct config {
 	struct list devices;	   /* of struct config_device, in the file's order */
 	struct list groups;	   /* of struct config_group, in the file's order */
 	struct list networks;	   /* of struct config_network, in the file's order */
-	size_t n_vms, n_devices, n_groups, n_networks;
+	struct list exports;	   /* of struct config_export, in the file's order */
+	size_t n_vms, n_devices, n_groups, n_networks, n_exports;
+	bool lan_export; /* there is such a section: without it no export counts */
+	struct ip_endpoint listens[CONFIG_LISTENS_MAX]; /* where the daemon listens for it */
+	size_t n_listens; /* 0: at the sockets that systemd has passed */
 };
 
 /* Errors, each a line "FILE:LINE: [section] key: expected …", newline after each. */
@@ -108,3 +126,4 @@ bool config_may_talk(const struct config *config, const char *a, const char *b);
 const struct config_device *config_find_device(const struct config *config, const char *name);
 const struct config_network *config_find_network(const struct config *config, const char *name);
 const struct config_group *config_find_group(const struct config *config, const char *name);
+const struct config_export *config_find_export(const struct config *config, const char *name);

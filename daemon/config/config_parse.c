@@ -104,6 +104,26 @@ static size_t add_network(struct config_parser *p, const char *name)
 	return ++p->config->n_networks;
 }
 
+static unsigned export_line(const struct config *config, const char *name)
+{
+	const struct config_export *export = config_find_export(config, name);
+
+	return export ? export->line : 0;
+}
+
+static size_t add_export(struct config_parser *p, const char *name)
+{
+	struct config_export *export = calloc(1, sizeof(*export));
+
+	if (!export)
+		return 0;
+	strcpy(export->name, name);
+	export->line = p->line;
+	list_append(&p->config->exports, &export->link);
+	p->export = export;
+	return ++p->config->n_exports;
+}
+
 static const struct {
 	const char *what;
 	bool (*valid)(const char *name);
@@ -117,6 +137,8 @@ static const struct {
 			    CONFIG_DEVICES_MAX},
 	[SECTION_GROUP] = {"group", name_valid_alias, group_line, add_group, CONFIG_GROUPS_MAX},
 	[SECTION_LAN] = {"network", name_valid, network_line, add_network, CONFIG_NETWORKS_MAX},
+	[SECTION_EXPORT] = {"LAN export", name_valid_alias, export_line, add_export,
+			    CONFIG_EXPORTS_MAX},
 };
 
 static size_t how_many(const struct config *c, unsigned s)
@@ -128,12 +150,14 @@ static size_t how_many(const struct config *c, unsigned s)
 		return c->n_devices;
 	case SECTION_LAN:
 		return c->n_networks;
+	case SECTION_EXPORT:
+		return c->n_exports;
 	default:
 		return c->n_groups;
 	}
 }
 
-/* A new [vm …], [device …], [group …] or [network …] in the tree; false where it was refused. */
+/* A new [vm …], [device …], [group …], [network …] or [export …] in the tree; false where it was refused. */
 static bool begin_named(struct config_parser *p, unsigned s, const char *name)
 {
 	const struct config *c = p->config;
@@ -225,6 +249,7 @@ static void begin_section(struct config_parser *p, const char *text)
 		return;
 	p->section_lines[s] = p->line;
 	p->section = (enum config_section)s;
+	p->config->lan_export = p->config->lan_export || s == SECTION_LAN_EXPORT;
 }
 
 static void set_key(struct config_parser *p, const struct config_line *l)

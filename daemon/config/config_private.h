@@ -21,6 +21,8 @@ enum config_section {
 	SECTION_VM,
 	SECTION_DEVICE,
 	SECTION_GROUP,
+	SECTION_LAN_EXPORT,
+	SECTION_EXPORT,
 	SECTION_HOTKEY,
 	SECTIONS
 };
@@ -40,6 +42,7 @@ struct config_parser {
 	struct config_device *device;	     /* of [device …] */
 	struct config_group *group;	     /* of [group …] */
 	struct config_network *network;	     /* of [network NAME] */
+	struct config_export *export;	     /* of [export …] */
 	unsigned key_lines[CONFIG_KEYS_MAX]; /* where each key of this section was given */
 
 	unsigned section_lines[SECTIONS]; /* where [daemon] and [network] began */
@@ -103,6 +106,8 @@ void config_set_match(struct config_parser *p, const struct config_line *l);
 void config_set_vms(struct config_parser *p, const struct config_line *l);
 void config_set_domain(struct config_parser *p, const struct config_line *l);
 void config_set_members(struct config_parser *p, const struct config_line *l);
+void config_set_listen(struct config_parser *p, const struct config_line *l);
+void config_set_to(struct config_parser *p, const struct config_line *l);
 void config_set_hotkey_panic(struct config_parser *p, const struct config_line *l);
 void config_set_hotkey_next(struct config_parser *p, const struct config_line *l);
 

@@ -18,7 +18,7 @@
 
 #define SECTION_LIST                                                                           \
 	"one of [daemon], [network], [network NAME], [vm NAME], [device NAME], [group NAME], " \
-	"[hotkey]"
+	"[lan-export], [export NAME], [hotkey]"
 
 static const struct {
 	const char *text, *errors;
@@ -77,8 +77,23 @@ static const struct {
 	 "f:2: [network] adress: expected one of the keys address, isolate, talk\n"},
 	{"[network]\nisolate = no\n\nisolate = no\n",
 	 "f:4: [network] isolate: expected the key once; line 2 has it too\n"},
-	/* Words of later issues are unknown. */
-	{"[lan-export]\n", "f:1: [lan-export]: expected " SECTION_LIST "\n"},
+	{"[lan-export]\n[lan-export]\n",
+	 "f:2: [lan-export]: expected each section once; line 1 begins it too\n"},
+	{"[lan-export x]\n", "f:1: [lan-export x]: expected " SECTION_LIST "\n"},
+	{"[lan-export]\nto = ::1\n", "f:2: [lan-export] to: expected one of the keys listen\n"},
+	{"[export]\n", "f:1: [export]: expected a name, such as [export keyboard]\n"},
+	{"[export 1-1]\nto = ::1\n",
+	 "f:1: [export 1-1]: expected a LAN export's name of 1 to 31 of A-Z a-z 0-9 _ -, none of "
+	 "host next prev all none control, and not the form of a port such as 1-1\n"},
+	{"[export a]\n", "f:1: [export a] to: expected who may have it, such as to = "
+			 "192.168.1.0/24; found no such line\n"},
+	{"[export a]\nto = ::1\n[export a]\nto = ::1\n",
+	 "f:3: [export a]: expected each LAN export once; line 1 has it too\n"},
+	{"[lan-export]\nlisten = 10.0.0.1 10.0.0.1:3240\n",
+	 "f:2: [lan-export] listen: expected each address once; found 10.0.0.1:3240 twice\n"},
+	{"[lan-export]\nlisten = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 "
+	 "1.1.1.9\n",
+	 "f:2: [lan-export] listen: expected at most 8 addresses\n"},
 	{"[group desk]\n", "f:1: [group desk] devices: expected who is in the group, such as "
 			   "devices = keyboard mouse; found no such line\n"},
 	{"[group host]\ndevices = a\n",
@@ -263,6 +278,49 @@ static const char *const bad_macs[] = {
 	"\"52:54:00:77:00: b\"",
 };
 
+static const char *const bad_listens[] = {
+	"10.0.0.1:0",
+	"10.0.0.1:65536",
+	"10.0.0.1:",
+	"10.0.0.1:+1",
+	"10.0.0.1:03240",
+	"10.0.0",
+	":3240",
+	"::1",
+	"[::1",
+	"[::1]x",
+	"[10.0.0.1]",
+	"[::1]:",
+	"[fe80::1]:3240",
+	"224.0.0.1",
+	"[ff02::1]:3240",
+	"localhost:1",
+	"10.0.0.1:3240/24",
+};
+static const char *const bad_tos[] = {
+	"10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1",  "2001:db8::1/32",
+	"::/129",      "lan",	      "10.0.0",	   "10.0.0.0/024", "10.0.0.1:3240",
+};
+
+static void test_bad_lan_values(void **state)
+{
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad_listens) + ARRAY_SIZE(bad_tos); i++) {
+		_cleanup_(config_errors_deinit) struct config_errors errors = {0};
+		struct config *c = NULL;
+
+		if (i < ARRAY_SIZE(bad_listens))
+			snprintf(text, sizeof(text), "[lan-export]\nlisten = %s\n", bad_listens[i]);
+		else
+			snprintf(text, sizeof(text), "[export a]\nto = %s\n",
+				 bad_tos[i - ARRAY_SIZE(bad_listens)]);
+		if (config_parse(&c, "f", text, strlen(text), &errors) != CONFIG_BAD ||
+		    errors.n != 1 || !strstr(errors.text, "; found \""))
+			fail_msg("%s: %s", text, errors.text);
+	}
+}
+
 static void test_bad_values(void **state)
 {
 	char text[128];
@@ -307,6 +365,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->n_devices, 0);
 	assert_memory_equal(c->hotkeys.at[HOTKEY_PANIC].keys, "\xe0\xe4\x29\0\0\0\0", 8);
 	assert_int_equal(c->hotkeys.at[HOTKEY_NEXT].keys[0], 0);
+	assert_false(c->lan_export);
 	config_free(c);
 }
 
@@ -338,10 +397,15 @@ static void test_everything(void **state)
 				 "match = \"class=hid.mouse\" serial=a#b;c\r\n"
 				 "[group desk]\r\n"
 				 "devices = keyboard given-later any\r\n"
+				 "[lan-export]\r\n"
+				 "listen = 192.168.1.10 0.0.0.0:13240 [2001:db8::1] [::]:1\r\n"
+				 "[export desk]\r\n"
+				 "to = 192.168.1.0/24 192.168.2.7 2001:db8::/32 ::/0\r\n"
 				 "[hotkey]\r\n"
 				 "panic = no\r\n"
 				 "next = leftmeta+F12+RIGHTALT+0+z+Up+ScrollLock+f1\r\n");
 	const struct config_device *d;
+	const struct config_export *e;
 	const struct config_group *g;
 	const struct config_vm *vm;
 
@@ -384,6 +448,20 @@ static void test_everything(void **state)
 	assert_int_equal(g->n_devices, 3);
 	assert_string_equal(g->devices[1], "given-later");
 	assert_null(config_find_group(c, "keyboard"));
+	assert_true(c->lan_export);
+	assert_int_equal(c->n_listens, 4);
+	assert_true(!c->listens[0].v6 && c->listens[0].port == 3240);
+	assert_memory_equal(c->listens[0].address, "\xc0\xa8\x01\x0a", 4);
+	assert_int_equal(c->listens[1].port, 13240);
+	assert_true(c->listens[2].v6 && c->listens[2].port == 3240);
+	assert_int_equal(c->listens[3].port, 1);
+	e = config_find_export(c, "desk");
+	assert_int_equal(e->n_to, 4);
+	assert_true(!e->to[0].v6 && e->to[0].bits == 24);
+	assert_int_equal(e->to[1].bits, 32);
+	assert_true(e->to[2].v6 && e->to[2].bits == 32);
+	assert_int_equal(e->to[3].bits, 0);
+	assert_null(config_find_export(c, "keyboard"));
 	assert_int_equal(c->hotkeys.at[HOTKEY_PANIC].keys[0], 0);
 	assert_memory_equal(c->hotkeys.at[HOTKEY_NEXT].keys, "\xe3\x45\xe6\x27\x1d\x52\x47\x3a", 8);
 	config_free(c);
@@ -677,6 +755,7 @@ int main(void)
 		cmocka_unit_test(test_shipped_defaults),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_lan_values),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_everything),
 		cmocka_unit_test(test_bounds),

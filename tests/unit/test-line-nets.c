@@ -9,146 +9,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/loop.h"
 #include "base/mem.h"
-#include "dataplane/control_line.h"
-#include "protocol/vm_wire.h"
+#include "tests/unit/line-rig.h"
 #include "vhost_user_net/net_counts.h"
 #include "vhost_user_net/net_link.h"
 #include "vhost_user_net/net_peers.h"
 
 static const uint8_t one[6] = {2, 0, 0, 0, 0, 1}, other[6] = {2, 0, 0, 0, 0, 2};
-
-struct rig {
-	struct loop *loop;
-	struct control_line *line;
-	int control; /* the scripted one's end */
-	char door[108];
-	bool serves;
-};
-
-static void turns(struct rig *rig)
-{
-	bool more = true;
-
-	/* The loop would wait: there is always a turn to make. */
-	for (unsigned i = 0; i < 30 && rig->serves; i++) {
-		more = true;
-		rig->serves = control_line_serve(rig->line, &more);
-	}
-}
-
-static void asks_with(struct rig *rig, const void *message, const int *fds, unsigned n)
-{
-	uint32_t kind;
-
-	memcpy(&kind, message, sizeof(kind));
-	assert_int_equal(fd_send(rig->control, message, vm_wire_size(kind), fds, n), 0);
-	turns(rig);
-}
-
-static void asks(struct rig *rig, const void *message)
-{
-	asks_with(rig, message, NULL, 0);
-}
-
-static union vm_wire_message hears(struct rig *rig, uint32_t kind)
-{
-	union vm_wire_message m;
-	const char *fault;
-	ssize_t len;
-
-	memset(&m, 0, sizeof(m));
-	turns(rig);
-	len = recv(rig->control, &m, sizeof(m), MSG_DONTWAIT);
-	assert_true(len > 0);
-	assert_int_equal(m.kind, kind);
-	assert_int_equal(vm_wire_check(&m, (size_t)len, 0, VM_WIRE_VM, &fault), 0);
-	return m;
-}
-
-static void hears_nothing(struct rig *rig)
-{
-	char byte;
-
-	turns(rig);
-	assert_true(recv(rig->control, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN);
-}
-
-static void line_is_over(struct rig *rig)
-{
-	union vm_wire_message m;
-
-	turns(rig);
-	while (recv(rig->control, &m, sizeof(m), MSG_DONTWAIT) > 0)
-		;
-	assert_int_equal(recv(rig->control, &m, sizeof(m), MSG_DONTWAIT), 0);
-}
-
-static int listens(struct rig *rig, const char *name)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/test-line-%d-%s", getpid(),
-		 name);
-	snprintf(rig->door, sizeof(rig->door), "%s", address.sun_path);
-	unlink(address.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fd, 4), 0);
-	return fd;
-}
-
-static void greet(struct rig *rig, bool serves)
-{
-	struct vm_wire_hello hello = vm_wire_hello(VM_ASK_HELLO, false);
-
-	asks(rig, &hello);
-	assert_int_equal(hears(rig, VM_SAY_HELLO).hello.serves, serves);
-	hears(rig, VM_SAY_PROGRAM);
-}
-
-static struct rig *begin(void)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(loop_new(&rig->loop), 0);
-	assert_int_equal(control_line_new(&rig->line, rig->loop, pair[0]), 0);
-	rig->control = pair[1];
-	rig->serves = true;
-	greet(rig, false);
-	return rig;
-}
-
-static void end(struct rig *rig)
-{
-	control_line_free(rig->line);
-	loop_free(rig->loop);
-	close(rig->control);
-	unlink(rig->door);
-	free(rig);
-}
-
-/* The last control dies, and another one comes by the door. */
-static void next_control(struct rig *rig)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	close(rig->control);
-	turns(rig);
-	assert_true(rig->serves);
-	rig->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	memcpy(address.sun_path, rig->door, sizeof(address.sun_path));
-	assert_int_equal(connect(rig->control, (struct sockaddr *)&address, sizeof(address)), 0);
-	turns(rig);
-	greet(rig, true);
-}
 
 static int be_uplink(struct rig *rig, const char *name)
 {
@@ -207,7 +77,7 @@ static void an_uplink_passes_frames(void **state)
 {
 	static const uint8_t far[6] = {0x52, 0x54, 0, 9, 9, 9};
 	struct virtio_net_hdr none = {0};
-	struct rig *rig = begin();
+	struct rig *rig = begin_line(false);
 	struct net_link_frame in;
 	struct net_link link;
 	uint8_t f[60], got[100];
@@ -271,7 +141,7 @@ static void an_uplink_passes_frames(void **state)
 	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_END});
 	hears(rig, VM_SAY_ENDED);
 	assert_false(rig->serves);
-	end(rig);
+	end_line(rig);
 }
 
 static void an_uplink_hears_of_no_guest(void **state)
@@ -281,13 +151,13 @@ static void an_uplink_hears_of_no_guest(void **state)
 					 VM_ASK_NETS_TOLD};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		struct rig *rig = begin();
+		struct rig *rig = begin_line(false);
 		union vm_wire_message m = {.kind = kinds[i]};
 
 		assert_int_equal(be_uplink(rig, "lan"), 0);
 		asks(rig, &m);
 		line_is_over(rig);
-		end(rig);
+		end_line(rig);
 	}
 }
 
@@ -303,12 +173,12 @@ static void what_can_not_be_ends_the_line(void **state)
 	int fds[3] = {0, 0, 0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct rig *rig = begin();
+		struct rig *rig = begin_line(false);
 
 		assert_int_equal(be_uplink(rig, "lan"), 0);
 		asks_with(rig, bad[i], fds, n_fds[i]);
 		line_is_over(rig);
-		end(rig);
+		end_line(rig);
 	}
 }
 
@@ -354,14 +224,14 @@ static void end_with_guest(struct rig *rig)
 {
 	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_END});
 	hears(rig, VM_SAY_ENDED);
-	end(rig);
+	end_line(rig);
 }
 
 /* Whatever numbers the next control has for the networks, the cards are the same. */
 static void cards_are_known_by_their_networks(void **state)
 {
 	static const uint8_t none[6];
-	struct rig *rig = begin();
+	struct rig *rig = begin_line(false);
 
 	start(rig);
 	tell_net(rig, 0, "lan", false);
@@ -390,7 +260,7 @@ static void cards_are_known_by_their_networks(void **state)
 
 static void all_numbers_may_change(void **state)
 {
-	struct rig *rig = begin();
+	struct rig *rig = begin_line(false);
 	char name[8];
 
 	start(rig);

@@ -78,6 +78,11 @@ static int try_network(void)
 	return outcome(socket(AF_NETLINK, SOCK_RAW, 0));
 }
 
+static int try_tcp_socket(void)
+{
+	return outcome(socket(AF_INET6, SOCK_STREAM, 0));
+}
+
 static int try_exec(void)
 {
 	char *const words[] = {NULL};
@@ -236,38 +241,39 @@ static int try_clone3(void)
 static const struct {
 	const char *name;
 	int (*does)(void);
-	/* broker, closer, control, starter, vm-start, vm, libvirt */
+	/* broker, closer, control, starter, vm-start, vm, lan, libvirt */
 	char expected[SANDBOX_STAGES + 1];
 } tries[] = {
-	{"waits", try_wait, "+++++++"},
-	{"receives a descriptor", try_receive, "+++++++"},
-	{"starts a thread", try_thread, "+++++++"},
-	{"names itself", try_name, "+++++++"},
-	{"maps a guest's memory", try_guest_memory, "+++++++"},
-	{"submits to usbfs", try_usbfs, "+X-+++-"},
-	{"makes a timer", try_timer, "-X-+++-"},
-	{"accepts a connection", try_accept, "-X++++-"},
-	{"opens a file", try_open, "+X+++q+"},
-	{"looks at a path", try_stat, "+X+++-+"},
-	{"removes a file", try_remove, "-X+e---"},
-	{"makes a Unix socket", try_unix_socket, "-X+e--+"},
-	{"makes another socket", try_network, "-X-e---"},
-	{"makes a ring", try_ring, "-+-+++-"},
-	{"forks", try_fork, "X+X+XXe"},
-	{"maps code", try_new_code, "-X-+---"},
-	{"makes memory code", try_make_code, "-X-+---"},
-	{"has usbfs send signals", try_usbfs_signal, "+X-e---"},
-	{"types at a terminal", try_terminal, "+X-e---"},
-	{"lets itself be read", try_be_dumped, "-X-++--"},
-	{"signals another's thread", try_signal_thread, "-X-+---"},
-	{"signals another", try_signal, "X+X+XXX"},
-	{"runs a program", try_exec, "XXXXXXX"},
-	{"changes its user", try_setuid, "XXXXXXX"},
-	{"makes a namespace", try_namespace, "XXXeXXX"},
-	{"traces", try_trace, "XXXXXXX"},
-	{"loads a program into the kernel", try_bpf, "XXXXXXX"},
-	{"makes a call newer than the list", try_newer, "0000000"},
-	{"clones by the newer call", try_clone3, "0000000"},
+	{"waits", try_wait, "++++++++"},
+	{"receives a descriptor", try_receive, "++++++++"},
+	{"starts a thread", try_thread, "++++++++"},
+	{"names itself", try_name, "++++++++"},
+	{"maps a guest's memory", try_guest_memory, "++++++++"},
+	{"submits to usbfs", try_usbfs, "+X-++++-"},
+	{"makes a timer", try_timer, "-X-++++-"},
+	{"accepts a connection", try_accept, "-X+++++-"},
+	{"opens a file", try_open, "+X+++qq+"},
+	{"looks at a path", try_stat, "+X+++--+"},
+	{"removes a file", try_remove, "-X+e----"},
+	{"makes a Unix socket", try_unix_socket, "-X+e---+"},
+	{"makes a TCP socket", try_tcp_socket, "+X-e----"},
+	{"makes another socket", try_network, "-X-e----"},
+	{"makes a ring", try_ring, "-+-+++--"},
+	{"forks", try_fork, "X+X+XXXe"},
+	{"maps code", try_new_code, "-X-+----"},
+	{"makes memory code", try_make_code, "-X-+----"},
+	{"has usbfs send signals", try_usbfs_signal, "+X-e----"},
+	{"types at a terminal", try_terminal, "+X-e----"},
+	{"lets itself be read", try_be_dumped, "-X-++---"},
+	{"signals another's thread", try_signal_thread, "-X-+----"},
+	{"signals another", try_signal, "X+X+XXXX"},
+	{"runs a program", try_exec, "XXXXXXXX"},
+	{"changes its user", try_setuid, "XXXXXXXX"},
+	{"makes a namespace", try_namespace, "XXXeXXXX"},
+	{"traces", try_trace, "XXXXXXXX"},
+	{"loads a program into the kernel", try_bpf, "XXXXXXXX"},
+	{"makes a call newer than the list", try_newer, "00000000"},
+	{"clones by the newer call", try_clone3, "00000000"},
 };
 
 /* A child in a stage; what it wrote to stderr, and how it ended. */

@@ -20,6 +20,8 @@ static unsigned fds_of(uint32_t kind)
 	case VM_ASK_TAP:
 	case VM_ASK_COUNTS:
 	case VM_ASK_NET:
+	case VM_ASK_LAN:
+	case VM_ASK_LAN_LISTEN:
 		return 1;
 	case VM_ASK_START:
 		return 2;
@@ -68,7 +70,7 @@ static int check_sound(const union vm_wire_message *m)
 
 static bool is_kind(uint32_t kind)
 {
-	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_COUNTS) ||
+	return (kind >= VM_ASK_HELLO && kind <= VM_ASK_LAN_MAY) ||
 	       (kind >= VM_SAY_HELLO && kind < VM_WIRE_KINDS);
 }
 
