@@ -13,6 +13,7 @@
 #include "protocol/device_state.h"
 
 #define DEVICE_TEXT_MAX 1024
+#define IP_LIST_MAX	(32 * 44) /* 32 networks */
 
 /* A device in words: who made it and what it is, or what kind of thing it is. */
 static void device_words(const json_t *d, char *buf, size_t size)
@@ -201,7 +202,7 @@ static void end_text(const json_t *d, char *text, size_t size)
 static int add_device_rows(struct table *t, const json_t *d)
 {
 	const char *state = ctl_text(d, "state");
-	char wanted[128], classes[128], by[256], groups[256], end[64];
+	char wanted[128], classes[128], by[256], groups[256], end[64], lan[IP_LIST_MAX];
 	int r = 0;
 
 	ctl_words(json_object_get(d, "groups"), " ", groups, sizeof(groups));
@@ -232,6 +233,8 @@ static int add_device_rows(struct table *t, const json_t *d)
 	r |= add_row(t, "rule", ctl_text(d, "rule"), COLOUR_NONE);
 	r |= add_row(t, "ends", end, COLOUR_NONE);
 	r |= add_row(t, "now", ctl_text(d, "actual"), COLOUR_NONE);
+	ctl_words(json_object_get(d, "lan_to"), " ", lan, sizeof(lan));
+	r |= add_row(t, "LAN export", lan, COLOUR_NONE);
 	r |= add_row(t, "state", state, state_colour(state));
 	r |= add_row(t, "reason", ctl_text(d, "reason"), COLOUR_NONE);
 	if (strcmp(ctl_text(d, "reason"), ctl_text(d, "unnamed_because")))

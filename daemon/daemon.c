@@ -395,11 +395,13 @@ static void explain_no_loop(int r)
  * @broker_line:	of broker_start(); taken
  * @starter_line:	of starter_start(); taken
  * @user:		whose the process becomes, where it is root's
+ * @passed:		sockets for the LAN export; taken
  *
  * Return: the process's exit status.
  */
 int daemon_run(struct config *config, struct policy *policy, const char *config_file,
-	       int broker_line, int starter_line, const struct sandbox_user *user)
+	       int broker_line, int starter_line, const struct sandbox_user *user,
+	       const struct daemon_passed *passed)
 {
 	struct daemon daemon = {.lock = -1, .signals = -1};
 	_cleanup_close_ int line = broker_line, start_line = starter_line;
@@ -413,6 +415,8 @@ int daemon_run(struct config *config, struct policy *policy, const char *config_
 					  .state_directory = config->state_directory,
 					  .started_ns = loop_now()};
 	daemon_init(&daemon);
+	memcpy(daemon.rooms.vms.passed, passed->fds, sizeof(passed->fds));
+	daemon.rooms.vms.n_passed = passed->n;
 	/* Blocked before any thread is there, so that signals come by the descriptor alone. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/output.h"
+#include "base/service.h"
 #include "base/stranger.h"
 #include "daemon/broker/broker.h"
 #include "daemon/config/config.h"
@@ -106,6 +107,7 @@ static int run(int argc, char **argv)
 {
 	struct wanted o = {0};
 	struct sandbox_user user = {0};
+	struct daemon_passed passed = {.n = 0};
 	struct config *config = NULL;
 	struct policy *policy = NULL;
 	char error[256];
@@ -132,6 +134,7 @@ static int run(int argc, char **argv)
 		config_free(config);
 		return EXIT_CANNOT;
 	}
+	passed.n = service_take_sockets(passed.fds, ARRAY_SIZE(passed.fds));
 	raise_descriptors();
 	mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	mallopt(M_TRIM_THRESHOLD, GIVEN_BACK);
@@ -151,7 +154,7 @@ static int run(int argc, char **argv)
 	r = strangers_start(&user);
 	if (r < 0)
 		log_warning("no process that closes strangers' descriptors: %s", errno_text(r));
-	return daemon_run(config, policy, o.config, line, starter_line, &user);
+	return daemon_run(config, policy, o.config, line, starter_line, &user, &passed);
 }
 
 int main(int argc, char **argv)

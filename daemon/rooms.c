@@ -140,8 +140,10 @@ static void on_vm_down(void *ctx, void *vm)
 {
 	struct rooms *rooms = ctx;
 
-	link_told(rooms, vm, false);
-	agents_card(vm, false);
+	if (!((struct vm *)vm)->is_lan) {
+		link_told(rooms, vm, false);
+		agents_card(vm, false);
+	}
 	route_vm_changed(&rooms->routing, vm);
 }
 
@@ -152,9 +154,11 @@ static void on_vm_up(void *ctx, void *of)
 
 	if (!vm->connected || rooms->core.stopping)
 		return;
-	link_told(rooms, vm, true);
-	old_sessions_hang_up(&rooms->routing, vm);
-	agents_card(vm, true);
+	if (!vm->is_lan) {
+		link_told(rooms, vm, true);
+		old_sessions_hang_up(&rooms->routing, vm);
+		agents_card(vm, true);
+	}
 	route_vm_changed(&rooms->routing, vm);
 }
 
@@ -163,7 +167,7 @@ static void on_vm_stands(void *ctx, void *vm)
 	struct rooms *rooms = ctx;
 
 	/* Before that not all is known, and the list would be too short. */
-	if (rooms->core.ready && !rooms->core.stopping)
+	if (rooms->core.ready && !rooms->core.stopping && !((struct vm *)vm)->is_lan)
 		agents_ready(vm);
 }
 
@@ -172,9 +176,15 @@ static void on_agent_asked(void *ctx _unused_, void *vm)
 	agent_asked(vm);
 }
 
-static void on_exports_changed(void *ctx _unused_, void *vm)
+static void on_exports_changed(void *ctx, void *of)
 {
-	guest_side_tell(vm);
+	struct rooms *rooms = ctx;
+	struct vm *vm = of;
+
+	if (vm->is_lan)
+		exports_tell(&rooms->routing, vm);
+	else
+		guest_side_tell(vm);
 }
 
 static void on_vm_gone(void *ctx _unused_, void *vm)
@@ -274,6 +284,14 @@ static void on_import_asked(void *ctx, struct vm *vm, uint32_t client, const cha
 	exports_import_asked(&rooms->routing, vm, client, busid);
 }
 
+static void on_lan_asked(void *ctx, struct vm *vm, uint32_t client, const char *busid,
+			 const struct guest_peer *peer)
+{
+	struct rooms *rooms = ctx;
+
+	exports_lan_asked(&rooms->routing, vm, client, busid, peer);
+}
+
 static void on_connection_lost(void *ctx, struct vm *vm, const struct guest_peer *peer)
 {
 	struct rooms *rooms = ctx;
@@ -286,6 +304,7 @@ static const struct vms_ops vms_ops = {
 	.freed = on_vm_freed,
 	.silenced = on_vm_silenced,
 	.import_asked = on_import_asked,
+	.lan_asked = on_lan_asked,
 	.connection_lost = on_connection_lost,
 };
 

@@ -81,6 +81,7 @@ int commands_reload(struct commands *commands, struct config_errors *errors)
 	commands->core->config = config;
 	commands->core->runtime_directory = config->runtime_directory;
 	commands->core->state_directory = config->state_directory;
+	core_basis_changed(commands->core);
 	devices_find_sections(commands->devices);
 	devices_name_anew(commands->devices);
 	list_for_each(it, &commands->vms->all) {

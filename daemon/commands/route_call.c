@@ -300,7 +300,9 @@ static void member_is_from(struct call_member *m)
 	if (m->subject.device)
 		route = route_status(m->subject.device);
 	snprintf(m->from, sizeof(m->from), "%s",
-		 route.at && route.exported ? route.at->name : "host");
+		 !route.at || !route.exported ? "host"
+		 : route.at->is_lan	      ? "the LAN"
+					      : route.at->name);
 }
 
 static int call_new(struct route_call **ret_call, struct commands *commands,

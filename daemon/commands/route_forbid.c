@@ -51,6 +51,24 @@ static bool member_may(struct route_call *call, struct call_member *m, const str
 	return m->decision.may;
 }
 
+/* Whether a machine elsewhere would lose a device that it has, and nobody has said that it may. */
+static bool call_takes_from_lan(const struct route_call *call, char *text, size_t size)
+{
+	for (size_t i = 0; i < call->n_members; i++) {
+		const struct device *d = call->members[i].subject.device;
+		char by[ROUTE_LAN_TEXT];
+
+		if (!d || !route_lan_by(d, by))
+			continue;
+		snprintf(
+			text, size,
+			"%s%s%s has it, over the LAN; `usbroutectl attach --force` takes it from there",
+			call->n_members > 1 ? d->tag : "", call->n_members > 1 ? ": " : "", by);
+		return true;
+	}
+	return false;
+}
+
 /**
  * route_call_forbidden() - what forbids a command, before anything is done
  * @call:	the command; is told what was decided of its devices
@@ -82,6 +100,8 @@ enum route_outcome route_call_forbidden(struct route_call *call, const struct wi
 			return ROUTE_NOT_DONE;
 		}
 	}
+	if (!ask->force && call_takes_from_lan(call, text, size))
+		return ROUTE_BUSY;
 	/* An assignment is consent. */
 	if (ask->verb == ROUTE_ATTACH && !ask->force && call_takes_last_keyboard(call)) {
 		snprintf(text, size, "it is the host's last keyboard");

@@ -176,6 +176,26 @@ static bool is_at_rest(const struct device *d)
 	return state == ROUTE_HOST || state == ROUTE_HELD;
 }
 
+/* Where nobody has said anything of a device that is exported, it is offered to the LAN. */
+static bool is_offered(const struct device *d)
+{
+	struct route_status route = route_status(d);
+
+	return route.state == ROUTE_HELD && route.exported && route.at->is_lan;
+}
+
+static void member_check_lan(struct route_call *call, struct call_member *m)
+{
+	const char *name = route_member_name(m);
+
+	if (is_offered(m->subject.device))
+		route_member_arrive(
+			m, m->moved ? "%s: %s -> the LAN" : "%s: already offered over the LAN",
+			name, m->from);
+	else if (call->ask.has_wait && call->ask.wait_seconds <= 0)
+		route_member_arrive(m, "pending: %s is on its way to the LAN", name);
+}
+
 /* Claimed, and only kept from the host. */
 static bool is_kept(const struct device *d)
 {
@@ -218,6 +238,8 @@ static void member_check_host(struct route_call *call, struct call_member *m)
 
 	if (!d) {
 		member_absent_for_host(m, call);
+	} else if (route_for_lan(d)) {
+		member_check_lan(call, m);
 	} else if (route_reserved(d) && is_kept(d)) {
 		route_member_arrive(m, "%s: kept for the guests; the host's drivers don't have it",
 				    name);
@@ -252,7 +274,7 @@ static void member_check_reserved(struct route_call *call, struct call_member *m
 		route_member_arrive(m, "%s: not reserved any more", name);
 	else if (reserve && route_status(d).state == ROUTE_HELD && route_status(d).exported)
 		route_member_arrive(m, "%s: reserved; it is claimed for %s", name,
-				    route_status(d).at->name);
+				    is_offered(d) ? "the LAN" : route_status(d).at->name);
 	else if (!m->vm || is_at_rest(d))
 		member_check_host(call, m);
 }
@@ -312,6 +334,8 @@ static bool member_is_there(const struct call_member *m)
 	if (!d)
 		return false;
 	route = route_status(d);
+	if (!strcmp(m->to, "host") && route_for_lan(d))
+		return is_offered(d);
 	if (!strcmp(m->to, "host"))
 		return route_reserved(d) ? is_kept(d) : route.state == ROUTE_HOST && !d->ours;
 	return route.state == ROUTE_HELD && route.at == m->vm && route.exported &&
@@ -370,6 +394,8 @@ bool route_member_settled(const struct commands *commands, const struct device *
 	case ROUTE_HOST:
 		return true;
 	case ROUTE_HELD:
+		if (is_offered(device))
+			return true;
 		/*
 		 * Its guest does not take it while it sleeps, or if somebody there has let go of
 		 * it.

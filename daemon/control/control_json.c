@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/utf8.h"
 
 #include "daemon/commands/device_near.h"
@@ -176,6 +177,20 @@ static void json_add_origin(json_t *device, const struct device *d, const struct
 	json_object_set_new(device, "unnamed_because", json_text(why[0] ? why : NULL));
 }
 
+/* Who may have it over the LAN, where it is offered; and who has it. */
+static void json_add_lan(json_t *device, const struct device *d)
+{
+	struct ip_prefix to[ROUTE_LAN_TO];
+	size_t n = route_for_lan(d) ? route_lan_to(d, to) : 0;
+	json_t *list = n ? json_array() : json_null();
+	char text[IP_TEXT_SIZE], by[ROUTE_LAN_TEXT];
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(ip_prefix_text(&to[i], text)));
+	json_object_set_new(device, "lan_to", list);
+	json_object_set_new(device, "lan_by", json_text(d->route ? route_lan_by(d, by) : NULL));
+}
+
 /**
  * json_device() - a device that is plugged in, as type Device
  * @d:	the device
@@ -203,6 +218,7 @@ json_t *json_device(const struct device *d)
 		json_object_set_new(device, "classes_by", json_classes_by(d));
 		json_add_end(device, d);
 		json_add_origin(device, d, &want);
+		json_add_lan(device, d);
 	}
 	return device;
 }
@@ -213,13 +229,14 @@ static json_t *json_unplugged(const char *alias, const char *id, json_t *groups,
 			      const char *wish_on)
 {
 	return json_pack(
-		"{s:o, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, s:s, s:n, s:s, s:s, s:o, s:n, s:b, s:n, s:n, s:o}",
+		"{s:o, s:s, s:n, s:s, s:s, s:s, s:n, s:n, s:s, s:[], s:[], s:o, s:b, s:s, s:s, s:n, s:s, s:s, s:o, s:n, s:b, s:n, s:n, s:o, s:n, s:n}",
 		"alias", json_text(alias), "id", id, "serial", "port", "", "stable_port", "",
 		"busid", "", "manufacturer", "product", "speed", "full", "classes", "classes_by",
 		"groups", groups, "reserved", 0, "wanted", want->target, "wanted_by",
 		wanted_by_name(want->by), "rule", "actual", "host", "state",
 		device_state_name(DEVICE_PENDING), "reason", json_text(reason), "seconds_left",
-		"until_unplug", 0, "named_by", "unnamed_because", "wish_on", json_text(wish_on));
+		"until_unplug", 0, "named_by", "unnamed_because", "wish_on", json_text(wish_on),
+		"lan_to", "lan_by");
 }
 
 /**

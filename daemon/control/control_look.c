@@ -11,6 +11,7 @@
 #include "daemon/devices/port_off.h"
 #include "daemon/commands/commands.h"
 #include "daemon/guests/virt_link.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/network.h"
 
 static void method_show(struct control_caller *caller, const struct varlink_call *call)
@@ -123,6 +124,12 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 			warn(&warnings, "%s", text);
 	}
 	warn_of_networks(rooms, &warnings);
+	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++) {
+		char text[512];
+
+		if (lan_warning(rooms->vms, i, text, sizeof(text)))
+			warn(&warnings, "%s", text);
+	}
 	warn_of_lost_names(rooms, &warnings);
 	if (!vms)
 		warn(&warnings,

@@ -124,7 +124,8 @@ static void sessions_print(FILE *f, const void *ctx)
 		list_for_each(at, &d->route->placements) {
 			const struct placement *p = list_entry(at, struct placement, link);
 
-			if (p->session)
+			/* The kernel closes a dead process's connections, and tells a machine on the LAN. */
+			if (p->session && !p->vm->is_lan)
 				print_one(f, p->vm->name, &p->peer, false);
 		}
 	}

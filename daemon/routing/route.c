@@ -133,7 +133,9 @@ static void route_opened(void *ctx, int r, const char *reason)
 	route->reason[0] = 0;
 	placement_held(placement);
 	log_info("%s: claimed for %s", device->tag,
-		 placement->role == PLACEMENT_GUEST ? placement->vm->name : "whoever gets it next");
+		 placement->role == PLACEMENT_KEPT ? "whoever gets it next"
+		 : placement->vm->is_lan	   ? "the LAN"
+						   : placement->vm->name);
 	route_reconcile(device);
 }
 
@@ -147,6 +149,12 @@ static void route_imported(void *ctx, int r, const struct guest_peer *peer)
 	if (r == 0) {
 		placement->peer = *peer;
 		old_sessions_save(placement->device->route->routing);
+	}
+	if (r == 0 && placement->vm->is_lan) {
+		char by[ROUTE_LAN_TEXT];
+
+		log_notice("%s: %s has it, over the LAN", placement->device->tag,
+			   route_lan_by(placement->device, by));
 	}
 	route_reconcile(placement->device);
 }
@@ -432,6 +440,14 @@ static void route_step(struct placement *placement, const struct route_aim *aim)
 	vm_raise(placement->vm, EVENT_EXPORTS_CHANGED);
 	if (placement->state != PLACEMENT_HELD)
 		return;
+	if (stays && placement->vm->is_lan && placement->session &&
+	    !route_lan_may(placement->device, &placement->peer)) {
+		route_lan_leaves(placement, aim);
+		placement_take(placement, true);
+		return;
+	}
+	if (!stays && placement->vm->is_lan)
+		route_lan_leaves(placement, aim);
 	if (!stays || (placement->role == PLACEMENT_GUEST && aim->role == PLACEMENT_KEPT)) {
 		/* Handed over claimed, where another VM gets it. */
 		placement_take(placement,

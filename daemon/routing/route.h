@@ -144,6 +144,7 @@ struct route_decision {
 	struct route_want want;
 	bool reserved; /* it is kept from the host's drivers */
 	bool may;      /* policy and configuration let @want.target have it */
+	bool lan;      /* nobody has said anything, and an [export] section names it */
 	char by[256];  /* what lets it, or does not; "" where nobody had to be asked */
 };
 
@@ -169,6 +170,16 @@ void route_wish_changed(struct device *device);
 size_t route_leaving(const struct routing *routing, const char *paths[ROUTE_SUBJECTS_MAX]);
 const char *route_import_line(const struct device *device, const struct vm *vm, char *text,
 			      size_t size);
+
+/* Over the LAN (route_lan.c). */
+struct guest_peer;
+struct ip_prefix;
+#define ROUTE_LAN_TO   32
+#define ROUTE_LAN_TEXT 46
+size_t route_lan_to(const struct device *device, struct ip_prefix to[ROUTE_LAN_TO]);
+bool route_lan_may(const struct device *device, const struct guest_peer *peer);
+bool route_for_lan(const struct device *device);
+const char *route_lan_by(const struct device *device, char text[ROUTE_LAN_TEXT]);
 
 /* For people. */
 const char *route_actual(const struct device *device);

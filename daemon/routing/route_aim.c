@@ -7,6 +7,7 @@
 
 #include "daemon/devices/host_inputs.h"
 #include "daemon/routing/route_private.h"
+#include "daemon/vms/lan.h"
 
 /**
  * route_leaving() - the devices that the host is just losing, though it may still seem to have them
@@ -58,7 +59,7 @@ static void aim_at_keeper(const struct device *device, struct route_aim *aim)
 	const struct placement *first = placement_first(device);
 
 	aim->role = PLACEMENT_KEPT;
-	if (first && !first->vm->leaving && first->vm->guest) {
+	if (first && !first->vm->leaving && !first->vm->is_lan && first->vm->guest) {
 		aim->vm = first->vm;
 		return;
 	}
@@ -91,6 +92,12 @@ struct route_aim route_aim(const struct device *device)
 	if (aim.vm && !aim.vm->guest) {
 		aim.vm = NULL;
 		aim.coming = true;
+	}
+	if (!aim.vm && decision->lan) {
+		aim.vm = lan_vm(device->route->routing->vms);
+		aim.coming = aim.coming || (aim.vm && !aim.vm->guest);
+		if (aim.vm && !aim.vm->guest)
+			aim.vm = NULL;
 	}
 	if (!aim.vm && decision->reserved)
 		aim_at_keeper(device, &aim);

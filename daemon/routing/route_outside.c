@@ -15,6 +15,7 @@
 #include "daemon/routing/route.h"
 #include "daemon/routing/route_private.h"
 #include "daemon/devices/twins.h"
+#include "daemon/vms/lan.h"
 
 /**
  * routes_load() - read what was wished, and what was claimed, before this start
@@ -52,11 +53,14 @@ void routes_started(struct routing *routing)
 	claims_clear(&routing->claimed_before);
 	list_for_each(it, &routing->vms->all)
 		routes_take_up(routing, list_entry(it, struct vm, link));
+	if (lan_vm(routing->vms))
+		routes_take_up(routing, lan_vm(routing->vms));
 	/* Those whose VM is gone were closed when its process ended. */
 	list_for_each(it, &routing->devices->all) {
 		struct route *route = list_entry(it, struct device, link)->route;
 
-		if (!vm_find(routing->vms, route->before.vm))
+		if (!vm_find(routing->vms, route->before.vm) &&
+		    !lan_has_process(routing->vms, route->before.vm))
 			route->before = (struct route_before){0};
 	}
 	devices_name_anew(routing->devices);

@@ -41,6 +41,8 @@ struct route_aim {
 	bool coming; /* its VM has no process yet: until then a device that is ours stays so */
 };
 
+void route_lan_words(const struct device *device, char *text, size_t size);
+void route_lan_leaves(const struct placement *placement, const struct route_aim *aim);
 const struct route_decision *route_decision(const struct device *device);
 struct route_aim route_aim(const struct device *device);
 enum route_state route_state(const struct route *route);

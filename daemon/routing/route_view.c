@@ -62,14 +62,16 @@ bool route_stats(const struct device *device, struct urb_stats *ret_stats)
  * @device:	the device
  *
  * Return: the name of the VM that it is exported to or attached in, else "host": also where it is
- * claimed for a VM that is away.
+ * claimed for a VM that is away, or offered to the LAN, or a machine there has it.
  */
 const char *route_actual(const struct device *device)
 {
 	const struct route_status route = route_status(device);
 
-	return route.state == ROUTE_HELD && route.exported && route.at->connected ? route.at->name
-										  : "host";
+	return route.state == ROUTE_HELD && route.exported && route.at->connected &&
+			       !route.at->is_lan
+		       ? route.at->name
+		       : "host";
 }
 
 /**
@@ -135,6 +137,23 @@ static bool guest_reason(const struct device *device, char *reason, size_t size)
 	return *reason;
 }
 
+static enum device_state lan_state(const struct device *device, const struct route_status *route,
+				   char *reason, size_t size)
+{
+	char by[ROUTE_LAN_TEXT];
+
+	if (route_lan_by(device, by)) {
+		snprintf(reason, size, "%s has it, over the LAN", by);
+		return DEVICE_ATTACHED;
+	}
+	if (!route->at->connected) {
+		snprintf(reason, size, "the LAN export's process is not there yet");
+		return DEVICE_CLAIMED;
+	}
+	route_lan_words(device, reason, size);
+	return DEVICE_EXPORTED;
+}
+
 /**
  * route_shown() - a device's state, as people see it
  * @device:	the device
@@ -156,6 +175,8 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 		snprintf(reason, size, "%s", device->broken);
 		return DEVICE_BROKEN;
 	}
+	if (route.state == ROUTE_HELD && route.exported && route.at->is_lan)
+		return lan_state(device, &route, reason, size);
 	if (route.state == ROUTE_HELD && route.exported && !route.session &&
 	    guest_reason(device, reason, size))
 		return route.at->connected ? DEVICE_EXPORTED : DEVICE_CLAIMED;

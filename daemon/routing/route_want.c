@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/mem.h"
 #include "daemon/routing/policy_subject.h"
 #include "daemon/routing/route_private.h"
@@ -106,6 +107,11 @@ struct route_decision route_decide(const struct device *device, const struct wis
 		return decision;
 	}
 	decide_by_rule(&decision, device);
+	if (want->by == WANTED_BY_DEFAULT) {
+		struct ip_prefix to[ROUTE_LAN_TO];
+
+		decision.lan = route_lan_to(device, to) > 0;
+	}
 	return decision;
 }
 

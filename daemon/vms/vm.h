@@ -19,6 +19,7 @@
 
 struct broker;
 struct guest_side;
+struct lan;
 struct network;
 struct vm;
 struct vms;
@@ -35,9 +36,14 @@ struct vms_ops {
 	void (*silenced)(void *ctx, struct vm *vm, const char *why);
 	/* A client in it asks for a device: each is answered by guest_import(), guest_probe() or guest_refuse(). */
 	void (*import_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid);
+	/* The same of a client on the LAN; @vm: where devices are that are exported to it. */
+	void (*lan_asked)(void *ctx, struct vm *vm, uint32_t client, const char *busid,
+			  const struct guest_peer *peer);
 	/* Its process has died, and a client of its guest had this connection. */
 	void (*connection_lost)(void *ctx, struct vm *vm, const struct guest_peer *peer);
 };
+
+#define VMS_PASSED_MAX 8
 
 struct vms {
 	struct core *core;
@@ -53,7 +59,10 @@ struct vms {
 	struct network
 		*networks[CONFIG_NETWORKS_MAX]; /* further ones, each at its number; or NULL */
 	struct list uplinks_ending;		/* of struct vm: processes of uplinks (uplink.c) */
-	gid_t socket_group;			/* whose the VMs' sockets are, or -1 */
+	struct lan *lan;			/* the LAN export (lan.h); NULL: there is none */
+	int passed[VMS_PASSED_MAX]; /* sockets that listen for it, as systemd passed them */
+	size_t n_passed;
+	gid_t socket_group;	      /* whose the VMs' sockets are, or -1 */
 	struct loop_watch cards_save; /* vm_card.c: what is known of cards is written soon */
 	unsigned n_ending;	      /* processes that have not ended */
 	struct {
@@ -90,6 +99,7 @@ struct vm {
 	struct vms *vms;
 	const struct vm_run_ops *run;
 	struct network *uplink_of; /* it is no VM: its process is a network's uplink (uplink.c) */
+	bool is_lan;		   /* nor is this one: its process is the LAN export's (lan.h) */
 	char name[32];
 	char process_name[48];	/* the same; of an uplink NETWORK.uplink */
 	char *domain;		/* libvirt's name for it; NULL: the same */

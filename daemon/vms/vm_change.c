@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
@@ -252,6 +253,7 @@ void vms_change(struct vms *vms, const struct vm_list *next)
 	vms_share_memory(vms);
 	vms_net_talk(vms);
 	networks_change(vms);
+	lan_change(vms);
 	vms_start_waiting(vms);
 	list_for_each_safe(it, &vms->leaving)
 		vm_maybe_gone(list_entry(it, struct vm, link));

@@ -20,6 +20,7 @@
 #include "base/stranger.h"
 #include "daemon/broker/starter.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
@@ -63,10 +64,11 @@ static void forget_files(const struct vm_left *l)
 	const char *folder = vms->core->config->runtime_directory;
 	char path[PATH_MAX], name[64];
 
-	if (vm_find(vms, l->name) || networks_have_process(vms, l->name))
+	if (vm_find(vms, l->name) || networks_have_process(vms, l->name) ||
+	    lan_has_process(vms, l->name))
 		return;
 	vm_door_forget(folder, l->name);
-	/* An uplink has no socket. */
+	/* An uplink has no socket, nor has the LAN export. */
 	if (strchr(l->name, '.'))
 		return;
 	snprintf(name, sizeof(name), "%s.sock", l->name);
@@ -171,7 +173,7 @@ struct vms_left *vms_left_end(struct vms *vms, void (*ended)(void *ctx), void *c
 		list_init(&left->all);
 		while ((e = readdir(dir)))
 			if (vm_door_is(e->d_name, name) && !vm_find(vms, name) &&
-			    !networks_have_process(vms, name))
+			    !networks_have_process(vms, name) && !lan_has_process(vms, name))
 				end_one(left, name);
 	}
 	if (dir)

@@ -44,3 +44,4 @@ void vm_anew_end(struct vm *vm, int r);
 
 void vms_start_waiting(struct vms *vms);
 void vms_share_memory(struct vms *vms);
+struct usb_memory_share vms_memory_share(const struct vms *vms);

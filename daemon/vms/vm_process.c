@@ -47,6 +47,10 @@ static void tell_start(struct guest *guest)
 		tell_uplink(guest);
 		return;
 	}
+	if (cfg->lan) {
+		vm_process_tell_lan(guest);
+		return;
+	}
 	snprintf(m.name, sizeof(m.name), "%.31s", cfg->name);
 	memcpy(m.address, &cfg->address, sizeof(m.address));
 	memcpy(m.daemon, &cfg->daemon, sizeof(m.daemon));
@@ -353,6 +357,7 @@ static const say_fn says[VM_WIRE_KINDS] = {
 	[VM_SAY_IMPORT_ASKED] = said_import_asked,
 	[VM_SAY_AGENT_ASKED] = said_agent_asked,
 	[VM_SAY_STATS_ALL] = said_stats_all,
+	[VM_SAY_LAN_ASKED] = vm_process_lan_asked,
 };
 
 /* An uplink has none, and says nothing of one. */
@@ -361,6 +366,12 @@ static bool is_about_guest(uint32_t kind)
 	return kind == VM_SAY_CARD || kind == VM_SAY_HELD || kind == VM_SAY_MAC_WANTED ||
 	       kind == VM_SAY_LINK_WANTED || kind == VM_SAY_IMPORT_ASKED ||
 	       kind == VM_SAY_AGENT_ASKED || kind == VM_SAY_STATS_ALL;
+}
+
+/* The LAN export has no guest, and says nothing of one. */
+static bool is_about_card(uint32_t kind)
+{
+	return is_about_guest(kind) && kind != VM_SAY_HELD && kind != VM_SAY_STATS_ALL;
 }
 
 static const char *on_message(void *ctx, const union vm_wire_message *m, int *fds _unused_)
@@ -376,6 +387,8 @@ static const char *on_message(void *ctx, const union vm_wire_message *m, int *fd
 	fault = vm_process_net_says(guest, m, &known);
 	if (known)
 		return fault;
+	if (guest->cfg.lan && is_about_card(m->kind))
+		return NOT_ASKED;
 	if (says[m->kind] && !(guest->cfg.uplink && is_about_guest(m->kind)))
 		return says[m->kind](guest, m);
 	return guest->cfg.uplink ? NOT_ASKED : vm_process_device_says(guest, m);

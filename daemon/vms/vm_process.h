@@ -16,6 +16,9 @@
  * A network's uplink is such a process without a guest (guest_config's uplink): it gets UPLINK in place
  * of START, and none of what is about a guest.
  *
+ * The LAN export's process (guest_config's lan) gets LAN in place of START. It has devices as a guest's, and tells of
+ * clients on the LAN.
+ *
  * A line may also lead to a process that the last control has left behind. It is taken up as it is:
  * it gets START, too, tells what it holds (HELD), and stands. Its devices are nobody's until
  * guest_device_take_up(); guest_take_rest() takes the others away. A process that serves something
@@ -24,6 +27,7 @@
  */
 #pragma once
 
+#include "base/ip.h"
 #include "base/urb_stats.h"
 #include "dataplane/guest.h"
 #include "usb/hid_found.h"
@@ -93,6 +97,10 @@ void guest_net_link(struct guest *guest, unsigned net, unsigned number, unsigned
 void guest_net_mac(struct guest *guest, unsigned net, const uint8_t mac[6], bool granted);
 void guest_tap(struct guest *guest, int tap);
 void guest_counts(struct guest *guest, int memory);
+
+void guest_listen(struct guest *guest, int sock);
+void guest_deaf(struct guest *guest);
+void guest_may(struct guest *guest, struct guest_device *gd, const struct ip_prefix *to, size_t n);
 
 /* How much of the kernel's memory for URBs a guest has taken, as its process told last. */
 struct guest_memory {

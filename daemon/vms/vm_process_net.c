@@ -198,7 +198,7 @@ const char *vm_process_net_says(struct guest *guest, const union vm_wire_message
 	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
 		if (says[i].kind != m->kind)
 			continue;
-		if (!guest->process->nets || guest->state != GUEST_STANDS ||
+		if (!guest->process->nets || guest->state != GUEST_STANDS || guest->cfg.lan ||
 		    (!says[i].both && says[i].uplinks != guest->cfg.uplink))
 			return NOT_ASKED;
 		says[i].fn(guest, m);

@@ -86,4 +86,6 @@ void vm_process_devices_lost(struct guest *guest, const char *why);
 void vm_process_devices_free(struct guest *guest);
 const char *vm_process_net_says(struct guest *guest, const union vm_wire_message *m,
 				bool *ret_known);
+void vm_process_tell_lan(struct guest *guest);
+const char *vm_process_lan_asked(struct guest *guest, const union vm_wire_message *m);
 const char *vm_process_device_says(struct guest *guest, const union vm_wire_message *m);

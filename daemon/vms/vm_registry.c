@@ -19,6 +19,7 @@
 #include "base/stranger.h"
 #include "base/unix_socket.h"
 #include "daemon/core/state_file.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_private.h"
 
@@ -341,10 +342,19 @@ static const struct guest_events vm_events = {
 	.link_wanted = vm_net_link_wanted,
 };
 
-/* Each guest's share of the kernel's memory for URBs. */
-static struct usb_memory_share vms_memory_share(const struct vms *vms)
+/* How many processes have devices. */
+static unsigned sharers(const struct vms *vms)
 {
-	return usb_memory_share(usb_memory_read_limit(), (unsigned)vms->core->config->n_vms);
+	return (unsigned)vms->core->config->n_vms + vms->core->config->lan_export;
+}
+
+/**
+ * vms_memory_share() - the share of the kernel's memory for URBs that each guest has, and the LAN export
+ * @vms:	the VMs
+ */
+struct usb_memory_share vms_memory_share(const struct vms *vms)
+{
+	return usb_memory_share(usb_memory_read_limit(), sharers(vms));
 }
 
 /**
@@ -356,7 +366,7 @@ static struct usb_memory_share vms_memory_share(const struct vms *vms)
 void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_wanted)
 {
 	*ret_limit = usb_memory_read_limit();
-	*ret_wanted = usb_memory_wanted_mb((unsigned)vms->core->config->n_vms);
+	*ret_wanted = usb_memory_wanted_mb(sharers(vms));
 }
 
 /**
@@ -366,7 +376,8 @@ void vms_memory_limit(const struct vms *vms, unsigned *ret_limit, unsigned *ret_
 void vms_share_memory(struct vms *vms)
 {
 	struct usb_memory_share share = vms_memory_share(vms);
-	unsigned n = (unsigned)vms->core->config->n_vms, limit = usb_memory_read_limit();
+	unsigned n = sharers(vms), limit = usb_memory_read_limit();
+	struct vm *lan = lan_vm(vms);
 
 	if (limit && limit < usb_memory_wanted_mb(n))
 		log_warning(
@@ -378,6 +389,8 @@ void vms_share_memory(struct vms *vms)
 		if (vm->guest)
 			guest_set_memory(vm->guest, &share);
 	}
+	if (lan && lan->guest)
+		guest_set_memory(lan->guest, &share);
 }
 
 /**
@@ -437,7 +450,7 @@ int vms_start(struct vms *vms)
 			return r;
 	}
 	network_uplinks_start(vms);
-	return 0;
+	return lan_start(vms);
 }
 
 /**
@@ -451,6 +464,7 @@ void vms_stop(struct vms *vms)
 	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	network_uplinks_stop(vms);
+	lan_stop(vms);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each(it, lists[i]) {
 			struct vm *vm = list_entry(it, struct vm, link);
@@ -476,6 +490,7 @@ void vms_leave(struct vms *vms)
 	vms_stats_stop(vms);
 	vm_cards_stop(vms);
 	network_uplinks_leave(vms);
+	lan_leave(vms);
 	list_for_each(it, &vms->all) {
 		struct vm *vm = list_entry(it, struct vm, link);
 
@@ -504,4 +519,5 @@ void vms_free(struct vms *vms)
 				vm_free(vm);
 		}
 	networks_free(vms);
+	lan_free(vms);
 }

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/vm_door.h"
 #include "daemon/vms/vm_private.h"
 #include "daemon/vms/vm_process.h"
@@ -277,5 +278,5 @@ bool vms_known(const struct vms *vms)
 	list_for_each(it, &vms->all)
 		if (list_entry(it, struct vm, link)->process.old)
 			return false;
-	return true;
+	return lan_known(vms);
 }

@@ -29,9 +29,10 @@ LIBVIRT = sys.argv[5:6]
 # Not the VMs' processes' user where there is none of theirs (65534).
 USER = pwd.getpwnam("daemon")
 
-PROCESSES = ["broker", "starter", "closer", "control", "VM", "VM's closer", "usher"] + ["libvirt"] * len(LIBVIRT)
+PROCESSES = ["broker", "starter", "closer", "control", "VM", "VM's closer", "usher", "LAN"] + ["libvirt"] * len(LIBVIRT)
 # A VM's closer is in the same stage as control's.
 TRIED = [kind for kind in PROCESSES if kind != "VM's closer"]
+LAN = "[lan-export]\nlisten = 127.77.0.1:3240\n"
 VMS = 24    # one is ended by each try that ends it
 CAPS = {1: "DAC_OVERRIDE", 6: "SETGID", 7: "SETUID"}
 NEEDED = sum(1 << cap for cap in (*CAPS, 19, 21))       # SYS_PTRACE, to be inside; SYS_ADMIN, to enclose
@@ -189,7 +190,7 @@ class Table(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
         self.addCleanup(Daemon.end_running)
         self.addCleanup(lambda: pathlib.Path("/dev/intruder").unlink(missing_ok=True))
-        self.daemon = Daemon(self.folder.name, "[vm v0]\n")
+        self.daemon = Daemon(self.folder.name, "[vm v0]\n" + LAN)
         self.daemon.words = ["--user", "daemon"]
         elsewhere = pathlib.Path(self.folder.name) / "elsewhere"
         elsewhere.mkdir()
@@ -224,6 +225,8 @@ class Table(unittest.TestCase):
         if kind in ("broker", "starter", "closer"):
             return self.child(control, {"broker": "usbrouted-brk", "starter": "usbrouted-start", "closer": "usbrouted-close"}[kind],
                               1)
+        if kind == "LAN":
+            return self.child(self.child(control, "usbrouted-start", 1), "vm:lan.export", 3)
         vm = self.child(self.child(control, "usbrouted-start", 1), f"vm:v{self.vm}", 3)
         if kind == "VM":
             return vm
@@ -339,7 +342,7 @@ class Table(unittest.TestCase):
             elif r > 2 and words[0] in (257, 41, 425):
                 inside.call(3, r)
         inside.close() if inside else None
-        if kind in ("control", "VM", "usher"):
+        if kind in ("control", "VM", "usher", "LAN"):
             inside = Inside(self.find(kind))
             found[RING_TRY] = self.outcome(inside.ring_opens_file(), None)
             # It waits for what its ring will not tell any more.
@@ -381,12 +384,13 @@ class Table(unittest.TestCase):
 
     def test_what_they_can_do(self):
         self.daemon.start()
-        found = {kind: self.try_all(kind) for kind in TRIED[:4]}
+        found = {kind: self.try_all(kind) for kind in (*TRIED[:4], "LAN")}
         Daemon.end_running()
         self.daemon.process.stderr.close()
         self.daemon.configure("".join(f"[vm v{i}]\n" for i in range(VMS)))
         self.daemon.start()
-        found |= {kind: self.try_all(kind) for kind in TRIED[4:]}
+        found |= {kind: self.try_all(kind) for kind in TRIED[4:] if kind != "LAN"}
+        found = {kind: found[kind] for kind in TRIED}
         without = not has_landlock()
         self.compare("tries to", found, lambda name, kind: without and kind in BY_LANDLOCK and name in FILES)
 

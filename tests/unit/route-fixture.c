@@ -451,6 +451,12 @@ static void end(struct fixture *f)
 	vms_end(&f->rooms.vms.leaving);
 	vms_end(&f->rooms.vms.uplinks_ending);
 	uplinks_end(&f->rooms.vms);
+	if (lan_vm(&f->rooms.vms)) {
+		struct vm *lan = lan_vm(&f->rooms.vms);
+
+		lan->guest = guest_free(lan->guest);
+		vm_run_ended(lan);
+	}
 	vms_free(&f->rooms.vms);
 	assert_int_equal(threads(), 0);
 	wish_books_deinit(&f->rooms.books);

@@ -12,7 +12,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/ip.h"
 #include "daemon/rooms.h"
+#include "daemon/vms/lan.h"
 #include "daemon/vms/network.h"
 #include "daemon/vms/vm_process.h"
 #include "daemon/routing/route_private.h"
@@ -43,6 +45,8 @@ struct guest {
 	const struct guest_process_events *process;
 	bool nets_told;
 	unsigned n_taps;
+	unsigned n_sockets;	      /* the LAN export's: at which it listens */
+	unsigned n_refused, n_probed; /* clients on the LAN */
 	char name[48];
 };
 
@@ -51,7 +55,9 @@ struct guest_device {
 	void *ctx;
 	struct guest *in;
 	bool taking, close_it, opened, resetting;
-	bool exported; /* as its thread was told */
+	bool exported;			   /* as its thread was told */
+	struct ip_prefix to[ROUTE_LAN_TO]; /* and who may have it over the LAN */
+	size_t n_to;
 };
 
 struct fixture {
@@ -122,6 +128,8 @@ bool asks_power(bool on);
 extern bool was_forced; /* the last of these two */
 void tap_opens(int r, const char *text);
 bool asks_tap(void);
+unsigned asks_to_listen(void);
+void listens(int r, const char *text);
 struct guest *uplink_of(const char *network);
 struct broker_request *open_asked(struct device *d);
 void node_opens(struct device *d, int r);

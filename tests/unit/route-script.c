@@ -19,7 +19,7 @@
 
 /* ------------------------------------------------------------- the broker */
 
-enum { OPENS, REBINDS, RESETS, OFFS, ONS, TAPS, KINDS };
+enum { OPENS, REBINDS, RESETS, OFFS, ONS, TAPS, LISTENS, KINDS };
 
 #define ASKED_MAX 64
 
@@ -114,6 +114,34 @@ void tap_opens(int r, const char *text)
 
 	assert_non_null(req);
 	asked[TAPS][0] = NULL;
+	req->done(req, r, fds, text);
+}
+
+int broker_listen(struct broker *broker _unused_, struct broker_request *req,
+		  const struct ip_endpoint *at, broker_done done)
+{
+	assert_true(at->port);
+	return ask(LISTENS, req, done);
+}
+
+unsigned asks_to_listen(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ASKED_MAX; i++)
+		n += asked[LISTENS][i] != NULL;
+	return n;
+}
+
+/* The broker answers the first. */
+void listens(int r, const char *text)
+{
+	int fds[] = {r < 0 ? -1 : eventfd(0, EFD_CLOEXEC), -1};
+	struct broker_request *req = NULL;
+
+	for (unsigned i = 0; i < ASKED_MAX && !req; i++)
+		req = take_ptr(asked[LISTENS][i]);
+	assert_non_null(req);
 	req->done(req, r, fds, text);
 }
 
@@ -326,6 +354,27 @@ void guest_tap(struct guest *guest, int tap)
 	guest->n_taps++;
 }
 
+void guest_listen(struct guest *guest, int sock)
+{
+	assert_true(guest->vm->is_lan && sock >= 0);
+	guest->n_sockets++;
+}
+
+void guest_deaf(struct guest *guest)
+{
+	assert_true(guest->vm->is_lan);
+	guest->n_sockets = 0;
+}
+
+void guest_may(struct guest *guest, struct guest_device *gd, const struct ip_prefix *to, size_t n)
+{
+	assert_true(guest->vm->is_lan);
+	assert_ptr_equal(gd->in, guest);
+	assert_true(n <= ARRAY_SIZE(gd->to));
+	memcpy(gd->to, to, n * sizeof(*to));
+	gd->n_to = n;
+}
+
 void guest_set_hotkeys(struct guest *guest, const struct hid_chords *hotkeys)
 {
 	assert_non_null(guest);
@@ -443,12 +492,16 @@ void guest_import(struct guest *guest, struct guest_device *gd, uint32_t client)
 /* Nobody in these guests asks, and no agent is there. */
 void guest_refuse(struct guest *guest, uint32_t client, enum usbip_op_status status)
 {
-	fail_msg("%s: client %u is refused: %d", guest->vm->name, client, status);
+	if (!guest->vm->is_lan || status != USBIP_ST_NODEV)
+		fail_msg("%s: client %u is refused: %d", guest->vm->name, client, status);
+	guest->n_refused++;
 }
 
 void guest_probe(struct guest *guest, struct guest_device *gd _unused_, uint32_t client)
 {
-	fail_msg("%s: client %u has it probed", guest->vm->name, client);
+	if (!guest->vm->is_lan)
+		fail_msg("%s: client %u has it probed", guest->vm->name, client);
+	guest->n_probed++;
 }
 
 void guest_agent(struct guest *guest, uint32_t number, int sock _unused_)

@@ -15,7 +15,8 @@ import unittest
 SOURCE, PROGRAMS = pathlib.Path(sys.argv[1]), {pathlib.Path(p).name: p for p in sys.argv[2:]}
 OPTION = re.compile(r"--[a-z][a-z-]+")
 # Of other programs, named on that page.
-OTHERS = {"usbrouted": {"--force", "--unmount"}, "usbrouted-vm": {"--release"}}
+OTHERS = {"usbrouted": {"--force", "--unmount", "--lan", "--now", "--tcp-port", "--privileged", "--pid", "--backend", "--address"},
+          "usbrouted-vm": {"--release"}}
 EVERYWHERE = {"--json", "--host", "--socket", "--help", "--version"}
 
 
