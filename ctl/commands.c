@@ -20,9 +20,9 @@
 	"  --wait S        wait up to S seconds until the guest has it; exit 7 where it has not\n" \
 	"  --no-wait       do not wait\n"
 #define TRY_HELP "  --dry-run       only say what would be done\n"
-#define FORCE_HELP                                                                        \
-	"  --force         also the host's last keyboard\n"                               \
-	"  --unmount       first unmount the device's disks, with your rights, never by " \
+#define FORCE_HELP                                                                             \
+	"  --force         also the host's last keyboard, and what a machine on the LAN has\n" \
+	"  --unmount       first unmount the device's disks, with your rights, never by "      \
 	"force\n" TRY_HELP
 
 const struct command ctl_commands[] = {

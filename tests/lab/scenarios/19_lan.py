@@ -23,7 +23,8 @@ for one in server:{SERVER} stranger:{STRANGER}; do
 name=${{one%%:*}} && ip netns add $name && ip link add x-$name type veth peer name eth0 netns $name &&
 ip link set x-$name master br-exp up && ip netns exec $name ip link set lo up &&
 ip netns exec $name ip addr add ${{one#*:}}/24 dev eth0 && ip netns exec $name ip link set eth0 up || exit 1; done"""
-AWAY = "ip netns del server; ip netns del stranger; ip link del br-exp; ip link del wg0; true"
+# A process that is still in a namespace keeps it, and its end of the pair.
+AWAY = "ip link del x-server; ip link del x-stranger; ip netns del server; ip netns del stranger; ip link del br-exp; ip link del wg0; true"
 # Connections that say nothing, kept open.
 SILENT = """
 import socket, sys, time
