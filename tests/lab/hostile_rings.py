@@ -8,7 +8,7 @@ import threading
 
 from hostile_case import BROKEN, CLOSED, DOWN, GONE, KEPT, PASSES, Group, many, taken
 from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, LOG_ALL, LOG_SHMFD, MAC, NEXT, NUM,
-                          RX, SET_KICK, SET_LOG, SIZE, TX, UVA, WRITE, Frontend)
+                          RX, SET_KICK, SET_LOG, SET_OWNER, SIZE, TX, UVA, WRITE, Frontend, Gone)
 
 rings, offloads, life, logs = (Group(name) for name in ("rings", "offloads", "life", "memory"))
 BUFFER = GPA + BUFFERS
@@ -432,10 +432,15 @@ def drains_nothing(f):
         f.alive()
 
 
-@life.case(CLOSED)
-def messages_without_an_end(f):
-    while True:
-        f.send(3)
+@life.case(GONE)
+def messages_in_masses(f):
+    """They are served as fast as they come, or too many at once end the connection: that hangs on who is faster."""
+    try:
+        for _ in range(many(1000)):
+            f.raw(struct.pack("<III", SET_OWNER, 1, 0) * 1000)
+        f.alive()
+    except Gone:
+        pass
 
 
 @life.case(PASSES)
