@@ -77,32 +77,44 @@ class Packages:
 
     def debs(self):
         """The folder with the packages of the checkout as it is; built where they are not."""
-        digest, names = hashlib.sha256(), source_files()
-        for name in names:
-            digest.update(name.encode() + b"\0" + (paths.REPO / name).read_bytes())
+        digest = self._digest()
         folder = self.folder / "debs"
         stamp = folder / "source"
-        if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        if stamp.exists() and stamp.read_text() == digest:
             return folder
         root = self.root("build", BUILDERS)
-        self._build(root, names, folder)
+        self._build(root, source_files(), folder)
         self._next(root, folder)
-        stamp.write_text(digest.hexdigest())
+        stamp.write_text(digest)
         return folder
 
     def cross(self, architecture):
-        """The packages of another architecture, built by this one's compiler; the folder with them."""
-        root, folder = self.root(f"cross-{architecture}", f"{BUILDERS} crossbuild-essential-{architecture}"), self.folder / f"debs-{architecture}"
+        """The packages of another architecture, built by this one's compiler, with lintian; the folder with them."""
+        digest, folder = self._digest(), self.folder / f"debs-{architecture}"
+        stamp = folder / "source"
+        if stamp.exists() and stamp.read_text() == digest:
+            return folder
+        root = self.root(f"cross-{architecture}", f"{BUILDERS} crossbuild-essential-{architecture}")
         log = self.folder / f"cross-{architecture}.log"
         log.unlink(missing_ok=True)
         self._source(root, source_files())
         self.run(root, f"dpkg --add-architecture {architecture}; apt-get -q update; cd {SOURCE}; {APT} build-dep -a {architecture} ./", log)
         self.run(root, f"cd {SOURCE}; DEB_BUILD_OPTIONS=noautodbgsym nice -n 19 dpkg-buildpackage -a{architecture} -us -uc -B", log)
+        self.run(root, f"cd /src; lintian --allow-root --fail-on error,warning --info *_{architecture}.changes", log)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for deb in (root / "src").glob(f"*_{architecture}.deb"):
             shutil.copy(deb, folder)
+        stamp.write_text(digest)
         return folder
+
+    @staticmethod
+    def _digest():
+        """Of all that the packages are made of."""
+        digest = hashlib.sha256()
+        for name in source_files():
+            digest.update(name.encode() + b"\0" + (paths.REPO / name).read_bytes())
+        return digest.hexdigest()
 
     @staticmethod
     def _source(root, names):
