@@ -19,7 +19,7 @@ libumockdev-dev libvirt-dev libxml2-dev libgcc-s1 libgcc-12-dev|libgcc-14-dev
 libusb-1.0-0 libudev1 liburing2 libjansson4 libsystemd0
 base-files base-passwd bash dash coreutils mawk sed grep findutils util-linux mount kmod udev usbutils hostname tar gzip
 hwdata usb.ids qemu-system-arm iproute2 procps strace ethtool e2fsprogs python3 iperf3 alsa-utils
-device-tree-compiler
+device-tree-compiler systemd-standalone-sysusers
 usbip busybox-static
 """.split()
 GROUPS = ("kvm", "render", "sgx")       # udev's rules name them

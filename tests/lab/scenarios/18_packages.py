@@ -1,13 +1,15 @@
 """The packages on a host of either release, under systemd: installed, used, restarted, upgraded and removed while a key is held."""
 
 import functools
+import pathlib
 import re
 
 from lab import machine, paths, sources
 from lab.agent import wait_agent
+from lab.daemon import ADDRESS
 from lab.guest import Guest
 from lab.installed import ETC, Installed, boot, files
-from lab.packages import NEXT
+from lab.packages import NEXT, Packages
 from lab.scenario import KEYS, check, scenario
 
 LINE = "usbip attach -r 10.77.0.1 -b keyboard"
@@ -22,6 +24,8 @@ vms = vm1 vm2
 """
 # What `systemd-analyze security` may say at most, in tenths.
 MOST_EXPOSED = 30
+# A build's folder as the lab knows it, of what is installed.
+INSTALLED = pathlib.Path("/run/lab/installed")
 NODE = "/dev/bus/usb/$(cat {0}/busnum | xargs printf %03d)/$(cat {0}/devnum | xargs printf %03d)"
 KEYBOARD = "$(dirname $(grep -l 'QEMU USB Keyboard' /sys/bus/usb/devices/*/product | head -n 1))"
 
@@ -176,6 +180,38 @@ def _removed(lab, daemon, events):
     left = lab.board.run(f"ls -d {ETC} /var/lib/usbrouted /run/usbrouted").out.decode()
     check(not left, f"left after purge: {left}")
     check(not daemon.failed_units(), f"units failed: {daemon.failed_units()}")
+
+
+@scenario("packages-arm64", quick=False, seconds=3600, machines=[machine.ARM64])
+def packages_arm64(lab):
+    """The packages for arm64, put in by dpkg on this board, which has no systemd: users, programs, and the main job by them."""
+    folder = Packages(sources.own_release()).cross(machine.ARM64)
+    debs = files(folder, ["usbrouted", "usbrouted-libvirt", "usbroute-agent-static"])
+    lab.say("packages: " + " ".join(sorted(deb.name for deb in folder.glob("*.deb"))))
+    lab.daemon.stop()
+    # What they depend on is unpacked on this board, and dpkg has not heard of it. Two programs that it asks for are not.
+    lab.board.run(f"dpkg --force-depends,bad-path -i {' '.join(map(str, debs))}", check=True, timeout=600)
+    own, lab.daemon.build = lab.daemon.build, INSTALLED
+    try:
+        for word in ("usbrouted --version", "usbroutectl --version", "usbrouted --check"):
+            lab.say(f"{word}: {lab.board.text(word)}")
+        users = lab.board.text("getent passwd usbrouted usbrouted-vm").splitlines()
+        check(len(users) == 2, f"the users are {users}")
+        lab.board.run(f"mkdir -p {INSTALLED}/daemon && ln -sf /usr/sbin/usbrouted {INSTALLED}/daemon/", check=True)
+        lab.daemon.start()
+        programs = {lab.board.text(f"readlink /proc/{pid}/exe") for pid in lab.daemon.processes()}
+        check({"/usr/sbin/usbrouted", "/usr/sbin/usbrouted-vm"} <= programs <= {"/usr/sbin/usbrouted", "/usr/sbin/usbrouted-vm", "/usr/sbin/usbrouted-libvirt"},
+              f"what runs is {sorted(programs)}")
+        for guest in (lab.vm1, lab.vm2):
+            guest.wait_ping(ADDRESS)
+            lab.key(lab.keyboard_in(guest))
+        lab.daemon.ctl_ok("detach keyboard")
+    finally:
+        lab.daemon.stop()
+        lab.daemon.build = own
+        lab.board.run("dpkg --force-depends,bad-path --purge usbrouted usbrouted-libvirt usbroute-agent-static", check=True, timeout=600)
+        lab.daemon.start()
+    check(lab.board.run("[ ! -e /usr/sbin/usbrouted ] && [ ! -e /usr/sbin/usbrouted-vm ]").rc == 0, "programs are left after the purge")
 
 
 # They are this machine's own.
