@@ -614,6 +614,7 @@ struct guest *guest_free(struct guest *guest)
 {
 	if (!guest)
 		return NULL;
+	guest_lan_deinit(guest);
 	if (guest->loop != guest->control) {
 		pthread_join(guest->thread, NULL);
 		loop_free(guest->loop);
