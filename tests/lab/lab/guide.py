@@ -7,6 +7,9 @@ A fenced block says in its first line what it is and who runs it:
     ```sh starts vm1        the command line of that guest's QEMU, on the board
     ```ini board FILE       what that file on the board has in it
     ```sh untried           nobody
+    ```sh builds            whoever makes the packages (lab/packages.py)
+    ```keys                 chords that are struck on the keyboard, a line each
+    ```text said            what the block before it has to print; numbers may differ
 """
 
 import collections
@@ -15,8 +18,8 @@ import re
 from . import LabError
 
 Block = collections.namedtuple("Block", "line does whom text")
-KINDS = (r"sh (board)", r"sh in (\w+)", r"sh starts (\w+)", r"ini board (/\S+)", r"sh (untried)")
-DOES = ("board", "in", "starts", "file", "untried")
+KINDS = (r"sh (board)", r"sh in (\w+)", r"sh starts (\w+)", r"ini board (/\S+)", r"sh (untried)", r"sh (builds)", r"(keys)", r"text (said)")
+DOES = ("board", "in", "starts", "file", "untried", "builds", "keys", "said")
 
 
 def blocks(file):
