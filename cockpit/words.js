@@ -67,7 +67,15 @@ export function standing(device) {
 
 	if (!reason && device.seconds_left)
 		reason = `for ${duration(device.seconds_left)} more`;
-	return { tone, text: words(device), reason };
+	return { tone, text: overLan(device) || words(device), reason };
+}
+
+/* A machine on the LAN that has it, or may have it; "" where none may now. Its actual place is the host meanwhile. */
+function overLan(device) {
+	if (device.lan_by)
+		return `with ${plain(device.lan_by)}, over the LAN`;
+	return device.lan_to && device.state === "exported"
+		? `offered over the LAN to ${device.lan_to.slice(0, 8).map(to => plain(to)).join(", ")}` : "";
 }
 
 export function duration(seconds) {
@@ -78,7 +86,7 @@ export function duration(seconds) {
 
 /** Whether a device is on its way: it will change, perhaps without an event. */
 export function isUnsettled(device) {
-	return ["claimed", "exported", "draining"].includes(device.state) || Boolean(device.seconds_left);
+	return ["claimed", "exported", "draining"].includes(device.state) && !device.lan_to || Boolean(device.seconds_left);
 }
 
 export function isMisplaced(device) {

@@ -170,6 +170,15 @@ tests["every state of the interface has words, and an unknown one is shown as it
 	equal(words.standing(device({ state: "attached", actual: "vm1", seconds_left: 300 })).reason, "for 5 min more");
 };
 
+tests["who has it over the LAN, or may"] = () => {
+	const lan = more => device({ lan_to: ["192.168.1.0/24", "10.0.0.7"], state: "exported", ...more });
+
+	equal(words.standing(lan({})).text, "offered over the LAN to 192.168.1.0/24, 10.0.0.7");
+	equal(words.standing(lan({ state: "attached", lan_by: "10.0.0.7" })), { tone: "good", text: "with 10.0.0.7, over the LAN", reason: "" });
+	equal(words.standing(lan({ state: "present" })).text, "with this host");
+	equal([words.isUnsettled(lan({})), words.isMisplaced(lan({}))], [false, false]);
+};
+
 tests["how a VM stands"] = () => {
 	const vm = more => words.vmStanding({ connected: false, asleep: false, domain_state: null, ...more });
 
