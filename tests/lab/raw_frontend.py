@@ -34,8 +34,9 @@ class Frontend:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
+        # Those who came before may fill the listener's queue: it is waited for, which a socket with a time limit does not do.
         self.sock.connect(path)
+        self.sock.settimeout(30)
         self.memfd = os.memfd_create("hostile")
         os.ftruncate(self.memfd, SIZE)
         self.mem = mmap.mmap(self.memfd, SIZE)
