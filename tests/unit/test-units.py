@@ -27,6 +27,30 @@ class Units(unittest.TestCase):
                                        "--no-pager", unit], capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
 
+    @staticmethod
+    def calls_in(words):
+        """System calls that these words name, which may be systemd's sets of them."""
+        calls, left = set(), words.split()
+        while left:
+            word = left.pop()
+            if not word.startswith("@"):
+                calls.add(word)
+                continue
+            said = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", word], capture_output=True, text=True, check=True)
+            left += [line.strip() for line in said.stdout.splitlines()[1:] if line.strip() and line.strip()[0] != "#"]
+        return calls
+
+    def test_programs_may_confine_themselves(self):
+        """They do so after their start, when the unit's filter is there already."""
+        for name in ("usbrouted.service", "usbrouted-libvirt.service"):
+            if not (UNITS / name).exists():
+                continue
+            may = set()
+            for words in re.findall(r"^SystemCallFilter=(.*)$", (UNITS / name).read_text(), re.M):
+                may = may - self.calls_in(words[1:]) if words.startswith("~") else may | self.calls_in(words)
+            for call in ("seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "prctl"):
+                self.assertIn(call, may, f"{name} takes it from its program")
+
     def test_users_are_made(self):
         made = {line.split()[1] for line in SYSUSERS.read_text().splitlines() if line.startswith("u ")}
         for path in UNITS.glob("*.service"):
