@@ -264,7 +264,7 @@ static void tell_undo(const struct installing *i)
 	printf("%s: to undo it, as root in the guest: %s\n", i->vm,
 	       i->package   ? "systemctl disable --now usbroute-agent"
 	       : i->systemd ? AGENT_UNDO
-			    : "pkill usbroute-agent; rm " AGENT_PROGRAM);
+			    : "kill $(pidof usbroute-agent); rm " AGENT_PROGRAM);
 }
 
 /* What was written before it failed; that it can't be removed is no further fault. */
