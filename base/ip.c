@@ -46,7 +46,7 @@ static int parse_address(const char *text, size_t len, bool *ret_v6, uint8_t ret
 static bool is_network(const uint8_t *address, unsigned bits, unsigned len)
 {
 	for (unsigned i = bits / 8; i < len; i++) {
-		uint8_t mask = i == bits / 8 ? (uint8_t)(0xff >> bits % 8) : 0xff;
+		uint8_t mask = (uint8_t)(i == bits / 8 ? 0xff >> bits % 8 : 0xff);
 
 		if (address[i] & mask)
 			return false;

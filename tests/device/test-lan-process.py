@@ -177,6 +177,7 @@ class LanExport(unittest.TestCase):
         Daemon.running = self.daemon.process = subprocess.Popen(
             ["sh", "-c", script, DAEMON, self.daemon.config], pass_fds=[passed.fileno()], stderr=subprocess.PIPE,
             env={**os.environ, "NOTIFY_SOCKET": str(path)})
+        self.daemon.process.args = [DAEMON, "--config", self.daemon.config]     # of what the shell becomes
         while b"READY=1" not in notify.recv(4096):
             pass
         notify.close()

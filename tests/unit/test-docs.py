@@ -9,7 +9,8 @@ import subprocess
 import sys
 import unittest
 
-SOURCE, CTL = pathlib.Path(sys.argv[1]), sys.argv[2]
+# From where meson runs it, the program's path is a relative one.
+SOURCE, CTL = pathlib.Path(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "tests" / "lab"))
 from lab import LabError, guide  # noqa: E402
