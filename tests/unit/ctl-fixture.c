@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/test-ctl-XXXXXX";
@@ -155,4 +156,44 @@ int teardown(void **state)
 	daemon_end();
 	unlink(helper_path);
 	return rmdir(directory);
+}
+
+/* The version stands for itself. */
+static void hide_version(char *text)
+{
+	char *v = strstr(text, "usbroutectl ");
+	size_t n;
+
+	if (!v || v != text)
+		return;
+	v += strlen("usbroutectl ");
+	n = strcspn(v, "\n");
+	if (n >= strlen("VERSION"))
+		return;
+	memmove(v + strlen("VERSION"), v + n, strlen(v + n) + 1);
+	memcpy(v, "VERSION", strlen("VERSION"));
+}
+
+/* Run it in each of these ways. */
+void run_each(const struct ctl_run *runs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char out[8192], err[8192];
+		int out_fd, err_fd, status;
+		pid_t pid = start(runs[i].args, &out_fd, &err_fd);
+
+		if (runs[i].call)
+			serve(runs[i].call, runs[i].reply);
+		read_all(out_fd, out, sizeof(out));
+		read_all(err_fd, err, sizeof(err));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		hide_version(out);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != runs[i].status ||
+		    strcmp(out, runs[i].out) || strncmp(err, runs[i].err, strlen(runs[i].err)) ||
+		    (!*runs[i].err && *err))
+			fail_msg("run %zu, %s %s: status %#x\n%s---\n%s", i,
+				 runs[i].args[0] ? runs[i].args[0] : "",
+				 runs[i].args[0] && runs[i].args[1] ? runs[i].args[1] : "", status,
+				 out, err);
+	}
 }

@@ -42,6 +42,15 @@
 	"{\"method\":\"io.usbrouted." method "\",\"parameters\":" parameters "}"
 #define MORE(method) "{\"method\":\"io.usbrouted." method "\",\"parameters\":{},\"more\":true}"
 
+/* One run of it. */
+struct ctl_run {
+	const char *args[8];
+	const char *call;  /* NULL: it does not even connect */
+	const char *reply; /* NULL: the connection is closed */
+	int status;
+	const char *out, *err; /* err: how it begins */
+};
+
 extern char socket_path[64], helper_path[64];
 extern char snippet[4096];
 
@@ -50,6 +59,7 @@ pid_t start(const char *const *args, int *ret_out, int *ret_err);
 void serve_begin(const char *call);
 void serve_end(const char *reply);
 void serve(const char *call, const char *reply);
+void run_each(const struct ctl_run *runs, size_t n);
 void read_all(int fd, char *text, size_t size);
 int daemon_begin(const char *folder);
 void daemon_end(void);
