@@ -123,9 +123,22 @@ static bool listens(const struct tcp *tcp, uint16_t port)
 	return false;
 }
 
+/* RFC 9293, 3.10.7.2. A SYN with a FIN opens nothing. */
+static bool opens(const struct tcp *tcp, const struct tcp_segment *s)
+{
+	return (s->flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN &&
+	       listens(tcp, s->path.port);
+}
+
 /*
- * TIME-WAIT, RFC 9293, 3.10.7.4, with RFC 1337: a reset does not end it. A SYN beyond all that was
- * ever sent opens a new connection. Return: whether the segment was dealt with.
+ * TIME-WAIT, RFC 9293, 3.10.7.4, with RFC 1337: a reset does not end it. Return: whether the segment
+ * was dealt with.
+ *
+ * A SYN opens a new connection, whatever its number is. The RFC takes only one beyond all that was ever
+ * sent, since an old SYN may come late. Here none can: a guest's ring keeps the order, so that what came
+ * before the FIN was read before it. And a good guest's number may seem lower: Linux counts 64 ns (6.1,
+ * net/core/secure_seq.c, seq_scale()), so that half of all numbers have passed after 137 s, which is less
+ * than TIME-WAIT lasts. A guest that takes the same port again then waited for TIME-WAIT's end.
  */
 static bool waits(struct tcp *tcp, const struct tcp_segment *s)
 {
@@ -136,7 +149,7 @@ static bool waits(struct tcp *tcp, const struct tcp_segment *s)
 		return false;
 	if (s->flags & TCP_RST)
 		return true;
-	if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && seq_after(s->seq, w->rcv_nxt)) {
+	if (opens(tcp, s)) {
 		w->until = 0;
 		return false;
 	}
@@ -149,13 +162,6 @@ static bool waits(struct tcp *tcp, const struct tcp_segment *s)
 	said.ack = w->rcv_nxt;
 	tcp_send_reply(tcp, &s->path, &said);
 	return true;
-}
-
-/* RFC 9293, 3.10.7.2. A SYN with a FIN opens nothing. */
-static bool opens(const struct tcp *tcp, const struct tcp_segment *s)
-{
-	return (s->flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN &&
-	       listens(tcp, s->path.port);
 }
 
 /**
