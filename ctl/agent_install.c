@@ -72,18 +72,6 @@ static void show_no_more(const struct installing *i)
 		fputs("\r\033[K", stderr);
 }
 
-/* The last line that says something. */
-static const char *last_line(char *text)
-{
-	size_t len = strlen(text);
-	char *start;
-
-	while (len && strchr(" \n\r\t", text[len - 1]))
-		text[--len] = '\0';
-	start = strrchr(text, '\n');
-	return start ? start + 1 : text;
-}
-
 /* A program in the guest, which must succeed. @what: to do what, for the error. */
 static enum status run(const struct installing *i, const char *const *argv, const char *what)
 {
@@ -94,9 +82,9 @@ static enum status run(const struct installing *i, const char *const *argv, cons
 		return failed(i, what);
 	if (!i->end->status)
 		return STATUS_DONE;
-	said = last_line(i->end->err);
+	said = guest_exec_last_line(i->end->err);
 	ctl_error("failed", "%s: %s: it ended with %d in the guest: %s", i->vm, what,
-		  i->end->status, *said ? said : last_line(i->end->out));
+		  i->end->status, *said ? said : guest_exec_last_line(i->end->out));
 	return STATUS_FAILED;
 }
 
@@ -124,7 +112,7 @@ static enum status ask_machine(struct installing *i)
 
 	if (status)
 		return status;
-	snprintf(i->machine, sizeof(i->machine), "%s", last_line(i->end->out));
+	snprintf(i->machine, sizeof(i->machine), "%s", guest_exec_last_line(i->end->out));
 	snprintf(i->os, sizeof(i->os), "a guest");
 	return STATUS_DONE;
 }
@@ -184,7 +172,7 @@ static enum status compare_one(struct installing *i, const char *path, const voi
 /* The word behind the program's name, in what `--version` prints. */
 static void take_version(const struct installing *i)
 {
-	_cleanup_free_ char *line = text_clean(last_line(i->end->out), false);
+	_cleanup_free_ char *line = text_clean(guest_exec_last_line(i->end->out), false);
 	const char *word = line ? strrchr(line, ' ') : NULL;
 
 	snprintf(i->version, AGENT_VERSION_SIZE, "%s", word ? word + 1 : "");

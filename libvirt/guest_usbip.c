@@ -35,24 +35,12 @@ static int run_usbip(struct guest_agent *agent, const char *const *words, struct
 	return guest_exec(agent, argv, USBIP_MS, ret);
 }
 
-/* The last line that says something. */
-static const char *last_line(char *text)
-{
-	size_t len = strlen(text);
-	char *start;
-
-	while (len && strchr(" \n\r\t", text[len - 1]))
-		text[--len] = '\0';
-	start = strrchr(text, '\n');
-	return start ? start + 1 : text;
-}
-
 static int refused(struct guest_agent *agent, struct guest_exec *end)
 {
-	const char *line = last_line(end->err);
+	const char *line = guest_exec_last_line(end->err);
 
 	snprintf(agent->error, sizeof(agent->error), "in the guest, usbip ended with %d: %.150s",
-		 end->status, *line ? line : last_line(end->out));
+		 end->status, *line ? line : guest_exec_last_line(end->out));
 	return -EREMOTEIO;
 }
 

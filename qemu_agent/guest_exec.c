@@ -91,3 +91,20 @@ int guest_exec(struct guest_agent *agent, const char *const *argv, unsigned time
 	}
 	return r;
 }
+
+/**
+ * guest_exec_last_line() - the last line that says something
+ * @text:	a program's output; what is blank at its end is cut off
+ *
+ * Return: the line, within @text; empty where nothing says anything.
+ */
+const char *guest_exec_last_line(char *text)
+{
+	size_t len = strlen(text);
+	char *start;
+
+	while (len && strchr(" \n\r\t", text[len - 1]))
+		text[--len] = '\0';
+	start = strrchr(text, '\n');
+	return start ? start + 1 : text;
+}

@@ -18,3 +18,4 @@ struct guest_exec {
 
 int guest_exec(struct guest_agent *agent, const char *const *argv, unsigned timeout_ms,
 	       struct guest_exec *ret);
+const char *guest_exec_last_line(char *text);

@@ -68,12 +68,7 @@
 
 static char folder[] = "/tmp/test-ctl-policy-XXXXXX";
 
-static const struct {
-	const char *args[8];
-	const char *call, *reply; /* NULL: it does not even connect */
-	int status;
-	const char *out, *err; /* err: how it begins */
-} runs[] = {
+static const struct ctl_run runs[] = {
 	{{"why", "keyboard"},
 	 CALL("Why", "{\"device\":\"keyboard\"}"),
 	 WHY(VERDICT_VM2, RULES, "0"),
@@ -267,23 +262,7 @@ static const struct {
 
 static void test_runs(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
-		char out[8192], err[8192];
-		int out_fd, err_fd, status;
-		pid_t pid = start(runs[i].args, &out_fd, &err_fd);
-
-		if (runs[i].call)
-			serve(runs[i].call, runs[i].reply);
-		read_all(out_fd, out, sizeof(out));
-		read_all(err_fd, err, sizeof(err));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (!WIFEXITED(status) || WEXITSTATUS(status) != runs[i].status)
-			fail_msg("%s %s, the %zuth: status %x\n%s", runs[i].args[0],
-				 runs[i].args[1] ? runs[i].args[1] : "", i, status, err);
-		assert_string_equal(out, runs[i].out);
-		if (strncmp(err, runs[i].err, strlen(runs[i].err)) || (!*runs[i].err && *err))
-			fail_msg("%s, the %zuth: %s", runs[i].args[0], i, err);
-	}
+	run_each(runs, ARRAY_SIZE(runs));
 }
 
 static void run_in_terminal(const char *const *args, const char *call, const char *reply,
