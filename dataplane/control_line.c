@@ -250,15 +250,16 @@ static const char *ask_uplink(struct control_line *c, const union vm_wire_messag
 	return NULL;
 }
 
-/* Be the LAN export's, or go on so: all but its sockets stays, and those are handed over anew. */
+/*
+ * Be the LAN export's, or go on so. The next control makes sockets for the same addresses. It has the ones
+ * that there are closed when it has those: until then, who connects comes here.
+ */
 static int be_lan(struct control_line *c, const struct guest_config *config, int *next)
 {
 	int r = wait_for_next(c, take_fd(next));
 
 	if (r < 0 || !c->guest)
 		return r < 0 ? r : guest_begin(&c->guest, config, c->loop, &guest_events, c);
-	/* The next control makes sockets for the same addresses. */
-	guest_lan_deaf(c->guest);
 	guest_set_hotkeys(c->guest, &config->hotkeys);
 	guest_set_memory(c->guest, &config->memory);
 	return 0;

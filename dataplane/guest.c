@@ -381,7 +381,7 @@ static void guest_stop_delivered(struct letter *letter)
 	guest->stopping = true;
 	listener_stop(&guest->door);
 	if (guest->lan)
-		guest_lan_deaf(guest);
+		guest_lan_close(guest);
 	guest_services_stop(guest);
 	guest_devices_stop(guest);
 }

@@ -19,6 +19,8 @@
 #define LISTENERS 16
 #define A_PEER	  4
 #define STRANGERS 8
+/* As many as the kernel lets wait at a socket; see broker_listen.c. */
+#define BACKLOG 64
 
 #define IDLE_SECONDS  10
 #define AGAIN_SECONDS 5
@@ -59,7 +61,7 @@ void guest_lan_deinit(struct guest *guest)
 {
 	if (!guest->lan)
 		return;
-	guest_lan_deaf(guest);
+	guest_lan_close(guest);
 	free(take_ptr(guest->lan));
 }
 
@@ -157,19 +159,15 @@ static void hang_up(struct guest *guest, int sock, const struct ip_endpoint *who
 	fd_close(sock);
 }
 
-static void on_connected(void *ctx, int res _unused_)
+static void has_connected(struct guest *guest, int sock)
 {
-	struct lan_listener *l = ctx;
-	struct guest *guest = l->guest;
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
 	struct ip_endpoint who = {0};
 	struct guest_peer peer = {0};
 	const char *why;
-	int sock = listener_accept(&l->listener, guest->cfg.name), r;
+	int r;
 
-	if (sock < 0)
-		return;
 	if (getpeername(sock, (struct sockaddr *)&address, &len) < 0 ||
 	    ip_endpoint_from(&address, &who) < 0) {
 		/* It has gone already. */
@@ -188,6 +186,27 @@ static void on_connected(void *ctx, int res _unused_)
 	}
 	if (why)
 		hang_up(guest, sock, &who, why);
+}
+
+static void on_connected(void *ctx, int res _unused_)
+{
+	struct lan_listener *l = ctx;
+	int sock = listener_accept(&l->listener, l->guest->cfg.name);
+
+	if (sock >= 0)
+		has_connected(l->guest, sock);
+}
+
+/* Who waits at a socket that is closed would be reset. */
+static void take_who_waits(struct lan_listener *l)
+{
+	for (unsigned i = 0; i < BACKLOG; i++) {
+		int sock = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (sock < 0)
+			return;
+		has_connected(l->guest, sock);
+	}
 }
 
 /* ------------------------------------------------------------- where */
@@ -214,10 +233,22 @@ void guest_lan_listen(struct guest *guest, int sock)
 }
 
 /**
- * guest_lan_deaf() - take no more connections
- * @guest:	the LAN export's; its thread. Those that there are stay
+ * guest_lan_deaf() - take who waits at the sockets, and close these
+ * @guest:	the LAN export's; its thread. Connections that there are stay
  */
 void guest_lan_deaf(struct guest *guest)
+{
+	for (unsigned i = 0; i < LISTENERS; i++)
+		if (guest->lan->at[i].fd >= 0)
+			take_who_waits(&guest->lan->at[i]);
+	guest_lan_close(guest);
+}
+
+/**
+ * guest_lan_close() - take no more connections
+ * @guest:	the LAN export's; its thread. Those that there are stay
+ */
+void guest_lan_close(struct guest *guest)
 {
 	for (unsigned i = 0; i < LISTENERS; i++) {
 		struct lan_listener *l = &guest->lan->at[i];

@@ -62,7 +62,12 @@ int broker_listen_at(const struct ip_endpoint *at, int *ret_fd, char *text, size
 
 	if (sock < 0)
 		return say(text, size, "making a socket");
-	if (set(sock, SOL_SOCKET, SO_REUSEADDR) < 0 ||
+	/*
+	 * A process that outlived the last control listens at the same address until this socket is with it, so that
+	 * nobody is refused in between. SO_REUSEPORT lets them share it: sockets of the same user, which is root's
+	 * (socket(7)). To all others the address is taken.
+	 */
+	if (set(sock, SOL_SOCKET, SO_REUSEADDR) < 0 || set(sock, SOL_SOCKET, SO_REUSEPORT) < 0 ||
 	    set(sock, at->v6 ? IPPROTO_IPV6 : IPPROTO_IP, at->v6 ? IPV6_FREEBIND : IP_FREEBIND) <
 		    0 ||
 	    (at->v6 && set(sock, IPPROTO_IPV6, IPV6_V6ONLY) < 0))

@@ -28,10 +28,12 @@ struct lan_listener {
 struct lan {
 	struct vm vm;
 	struct lan_listener at[CONFIG_LISTENS_MAX];
+	bool told; /* its process has all sockets that there are, and no others */
 	struct log_limit limit;
 };
 
 static void ask_for(struct lan_listener *l);
+static void tell_when_had(struct lan *lan);
 
 /* ------------------------------------------------------------- sockets */
 
@@ -63,13 +65,15 @@ static void listens(struct broker_request *req, int r, int *fds, const char *tex
 	l->waits = false;
 	if (r < 0) {
 		ask_later(l, r, text);
+		tell_when_had(l->lan);
 		return;
 	}
 	l->fd = fds[0];
 	l->why[0] = 0;
 	log_info("LAN export: listening at %s", ip_endpoint_text(&l->at, at));
-	if (l->lan->vm.connected)
+	if (l->lan->told)
 		guest_listen(l->lan->vm.guest, l->fd);
+	tell_when_had(l->lan);
 }
 
 static void ask_for(struct lan_listener *l)
@@ -99,6 +103,7 @@ static void tell_all(struct lan *lan)
 {
 	struct vms *vms = lan->vm.vms;
 
+	lan->told = true;
 	guest_deaf(lan->vm.guest);
 	if (!vms->core->config->n_listens)
 		for (size_t i = 0; i < vms->n_passed; i++)
@@ -106,6 +111,20 @@ static void tell_all(struct lan *lan)
 	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++)
 		if (lan->at[i].lan && lan->at[i].fd >= 0)
 			guest_listen(lan->vm.guest, lan->at[i].fd);
+}
+
+/*
+ * A process that has outlived the last control still listens at the sockets of that one. It goes on so until the broker
+ * has answered for each address: nobody is refused meanwhile.
+ */
+static void tell_when_had(struct lan *lan)
+{
+	bool waits = false;
+
+	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++)
+		waits |= lan->at[i].lan && lan->at[i].waits;
+	if (lan->vm.connected && !lan->told && !waits)
+		tell_all(lan);
 }
 
 static bool is_configured(const struct config *config, const struct ip_endpoint *at)
@@ -140,7 +159,7 @@ static void set_listeners(struct lan *lan)
 	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++)
 		if (lan->at[i].lan && !is_configured(config, &lan->at[i].at))
 			forget(&lan->at[i]);
-	if (lan->vm.connected)
+	if (lan->told)
 		tell_all(lan);
 	for (size_t i = 0; i < config->n_listens; i++) {
 		struct lan_listener *l = has(lan, &config->listens[i]) ? NULL : free_one(lan);
@@ -148,9 +167,7 @@ static void set_listeners(struct lan *lan)
 		if (!l)
 			continue;
 		*l = (struct lan_listener){.lan = lan, .at = config->listens[i], .fd = -1};
-		/* Until the last control's process is known, it may still listen there. */
-		if (!lan->vm.process.old)
-			ask_for(l);
+		ask_for(l);
 	}
 }
 
@@ -161,13 +178,8 @@ static void process_stands(struct vm *vm)
 	struct lan *lan = container_of(vm, struct lan, vm);
 
 	vm->connected = true;
-	tell_all(lan);
-	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++) {
-		struct lan_listener *l = &lan->at[i];
-
-		if (l->lan && l->fd < 0 && !l->waits)
-			ask_for(l);
-	}
+	lan->told = false;
+	tell_when_had(lan);
 	vm_raise(vm, EVENT_VM_UP);
 }
 
@@ -176,6 +188,7 @@ static void process_lost(struct vm *vm)
 	if (!vm->connected)
 		return;
 	vm->connected = false;
+	container_of(vm, struct lan, vm)->told = false;
 	vm_raise(vm, EVENT_VM_DOWN);
 }
 

@@ -73,7 +73,7 @@ static int makes_listener(void)
 }
 
 /* From 127.0.0.@last. */
-static int connects(struct rig *rig, uint16_t port, uint8_t last)
+static int waits_at(uint16_t port, uint8_t last)
 {
 	struct sockaddr_in from = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(0x7f000000u | last)},
@@ -84,6 +84,13 @@ static int connects(struct rig *rig, uint16_t port, uint8_t last)
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static int connects(struct rig *rig, uint16_t port, uint8_t last)
+{
+	int fd = waits_at(port, last);
+
 	turns(rig);
 	return fd;
 }
@@ -115,11 +122,10 @@ static uint32_t word(const uint8_t *at)
 }
 
 /* How many devices this client sees. */
-static uint32_t sees(struct rig *rig, uint16_t port, uint8_t last)
+static uint32_t listed(struct rig *rig, int sock)
 {
 	static const uint8_t devlist[8] = {0x01, 0x11, 0x80, 0x05};
 	uint8_t answer[12];
-	int sock = connects(rig, port, last);
 
 	assert_int_equal(send(sock, devlist, sizeof(devlist), 0), sizeof(devlist));
 	assert_int_equal(gets(rig, sock, answer, sizeof(answer)), sizeof(answer));
@@ -127,6 +133,11 @@ static uint32_t sees(struct rig *rig, uint16_t port, uint8_t last)
 	assert_int_equal(word(answer + 4), 0);
 	close(sock);
 	return word(answer + 8);
+}
+
+static uint32_t sees(struct rig *rig, uint16_t port, uint8_t last)
+{
+	return listed(rig, connects(rig, port, last));
 }
 
 static int asks_import(struct rig *rig, uint16_t port, uint8_t last, const char *name)
@@ -375,20 +386,38 @@ static void it_outlives_control(void **state)
 	says_may_import(rig, m.lan_asked.client);
 	assert_int_equal(status_of(rig, sock), 0);
 	next_control(rig);
-	/* The next control brings the sockets anew. */
+	/* The next control brings the sockets anew; until then, who connects is served. */
 	assert_int_equal(be_lan(rig), 0);
-	assert_true(is_refused(rig, port));
+	assert_int_equal(sees(rig, port, 7), 0);
 	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_HELD});
 	m = hears(rig, VM_SAY_HELD);
 	assert_int_equal(m.held.device, DEVICE);
 	assert_true(m.held.held & VM_HELD_SESSION);
 	assert_memory_equal(m.held.peer.address, "\x7f\0\0\7", 4);
 	awaits(rig, VM_SAY_HELD_ALL);
+	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
+	assert_true(is_refused(rig, port));
 	next = listens_tcp(rig);
 	assert_int_equal(sees(rig, next, 7), 0);
 	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
 	assert_true(is_refused(rig, next));
 	close(sock);
+	done(rig);
+}
+
+/* A socket that is closed resets who waits there: they are taken first. */
+static void who_waits_is_taken(void **state)
+{
+	uint16_t port;
+	struct rig *rig = begin_lan(&port);
+	int socks[7];
+
+	for (uint8_t i = 0; i < ARRAY_SIZE(socks); i++)
+		socks[i] = waits_at(port, (uint8_t)(i + 2));
+	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
+	assert_true(is_refused(rig, port));
+	for (uint8_t i = 0; i < ARRAY_SIZE(socks); i++)
+		assert_int_equal(listed(rig, socks[i]), i + 2 == 7);
 	done(rig);
 }
 
@@ -429,6 +458,7 @@ int main(void)
 		cmocka_unit_test(all_together_are_bounded),
 		cmocka_unit_test(garbage_ends_its_connection),
 		cmocka_unit_test(it_outlives_control),
+		cmocka_unit_test(who_waits_is_taken),
 		cmocka_unit_test(it_is_nothing_else),
 	};
 
