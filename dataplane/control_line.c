@@ -301,10 +301,10 @@ static const char *ask_lan_listen(struct control_line *c, const union vm_wire_me
 	return NULL;
 }
 
-static const char *ask_lan_deaf(struct control_line *c, const union vm_wire_message *m _unused_,
+static const char *ask_lan_deaf(struct control_line *c, const union vm_wire_message *m,
 				int *fds _unused_)
 {
-	guest_lan_deaf(c->guest);
+	guest_lan_deaf(c->guest, m->number.number);
 	return NULL;
 }
 

@@ -29,11 +29,13 @@
 struct lan_listener {
 	struct guest *guest;
 	struct listener listener;
-	int fd; /* -1: free */
+	int fd;		 /* -1: free */
+	uint64_t number; /* how many were given until then */
 };
 
 struct guest_lan {
 	struct lan_listener at[LISTENERS];
+	uint64_t n_given;
 	struct log_limit limit; /* of connections that were hung up on */
 };
 
@@ -211,6 +213,28 @@ static void take_who_waits(struct lan_listener *l)
 
 /* ------------------------------------------------------------- where */
 
+static void close_listener(struct lan_listener *l)
+{
+	listener_stop(&l->listener);
+	l->fd = fd_close(l->fd);
+}
+
+/* A free one; else the oldest, which is free then. */
+static struct lan_listener *room(struct guest_lan *lan)
+{
+	struct lan_listener *oldest = &lan->at[0];
+
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		if (lan->at[i].fd < 0)
+			return &lan->at[i];
+		if (lan->at[i].number < oldest->number)
+			oldest = &lan->at[i];
+	}
+	take_who_waits(oldest);
+	close_listener(oldest);
+	return oldest;
+}
+
 /**
  * guest_lan_listen() - take connections at one more socket
  * @guest:	the LAN export's; its thread
@@ -218,30 +242,32 @@ static void take_who_waits(struct lan_listener *l)
  */
 void guest_lan_listen(struct guest *guest, int sock)
 {
-	for (unsigned i = 0; i < LISTENERS; i++) {
-		struct lan_listener *l = &guest->lan->at[i];
+	struct lan_listener *l = room(guest->lan);
 
-		if (l->fd >= 0)
-			continue;
-		if (listener_start(&l->listener, guest->loop, sock, on_connected, l) < 0)
-			break;
-		l->fd = sock;
+	if (listener_start(&l->listener, guest->loop, sock, on_connected, l) < 0) {
+		log_err("%s: no room to listen at one more socket", guest->cfg.name);
+		fd_close(sock);
 		return;
 	}
-	log_err("%s: no room to listen at one more socket", guest->cfg.name);
-	fd_close(sock);
+	l->fd = sock;
+	l->number = ++guest->lan->n_given;
 }
 
 /**
- * guest_lan_deaf() - take who waits at the sockets, and close these
+ * guest_lan_deaf() - take who waits at sockets, and close these
  * @guest:	the LAN export's; its thread. Connections that there are stay
+ * @n_kept:	so many sockets that were given last stay
  */
-void guest_lan_deaf(struct guest *guest)
+void guest_lan_deaf(struct guest *guest, unsigned n_kept)
 {
-	for (unsigned i = 0; i < LISTENERS; i++)
-		if (guest->lan->at[i].fd >= 0)
-			take_who_waits(&guest->lan->at[i]);
-	guest_lan_close(guest);
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		struct lan_listener *l = &guest->lan->at[i];
+
+		if (l->fd < 0 || guest->lan->n_given - l->number < n_kept)
+			continue;
+		take_who_waits(l);
+		close_listener(l);
+	}
 }
 
 /**
@@ -250,12 +276,7 @@ void guest_lan_deaf(struct guest *guest)
  */
 void guest_lan_close(struct guest *guest)
 {
-	for (unsigned i = 0; i < LISTENERS; i++) {
-		struct lan_listener *l = &guest->lan->at[i];
-
-		if (l->fd < 0)
-			continue;
-		listener_stop(&l->listener);
-		l->fd = fd_close(l->fd);
-	}
+	for (unsigned i = 0; i < LISTENERS; i++)
+		if (guest->lan->at[i].fd >= 0)
+			close_listener(&guest->lan->at[i]);
 }

@@ -26,7 +26,7 @@ struct ip_prefix;
 int guest_lan_init(struct guest *guest);
 void guest_lan_deinit(struct guest *guest);
 void guest_lan_listen(struct guest *guest, int sock);
-void guest_lan_deaf(struct guest *guest);
+void guest_lan_deaf(struct guest *guest, unsigned n_kept);
 void guest_lan_close(struct guest *guest);
 void guest_lan_set_may(struct guest_device *gd, const struct ip_prefix *to, size_t n);
 bool guest_lan_may(const struct guest_device *gd, const struct guest_peer *peer);

@@ -108,7 +108,7 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_ASK_COUNTS] = SHAPE("COUNTS", ASK, vm_wire_plain, 1),
 	[VM_ASK_LAN] = SHAPE("LAN", ASK, vm_wire_lan, 1),
 	[VM_ASK_LAN_LISTEN] = SHAPE("LAN_LISTEN", ASK, vm_wire_plain, 1),
-	[VM_ASK_LAN_DEAF] = SHAPE("LAN_DEAF", ASK, vm_wire_plain, 0),
+	[VM_ASK_LAN_DEAF] = SHAPE("LAN_DEAF", ASK, vm_wire_number, 0),
 	[VM_ASK_LAN_MAY] = SHAPE("LAN_MAY", ASK, vm_wire_lan_may, 0,
 				 WORD(vm_wire_lan_may, n, 0, VM_WIRE_PREFIXES + 1)),
 

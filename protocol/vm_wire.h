@@ -152,7 +152,7 @@ enum vm_wire_held {
 
 /* ------------------------------------------------------------- messages */
 
-/* END, HELD (asked), TAP, COUNTS and LAN_LISTEN (one descriptor each), NETS_TOLD, LAN_DEAF; ENDED, HELD_ALL, AGENT_ASKED. */
+/* END, HELD (asked), TAP, COUNTS and LAN_LISTEN (one descriptor each), NETS_TOLD; ENDED, HELD_ALL, AGENT_ASKED. */
 struct vm_wire_plain {
 	uint32_t kind;
 };
@@ -236,7 +236,7 @@ struct vm_wire_port {
 	uint8_t unused_too[2];
 };
 
-/* PEER_GONE, AGENT (one descriptor: a socket), AGENT_END; LINK_WANTED. */
+/* PEER_GONE, AGENT (one descriptor: a socket), AGENT_END, LAN_DEAF (how many sockets stay); LINK_WANTED. */
 struct vm_wire_number {
 	uint32_t kind;
 	uint32_t number;

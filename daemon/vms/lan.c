@@ -98,19 +98,22 @@ static void forget(struct lan_listener *l)
 	l->lan = NULL;
 }
 
-/* The process listens where it should, and nowhere else. */
+/* The process listens where it should, then nowhere else: in between this control may be killed. */
 static void tell_all(struct lan *lan)
 {
 	struct vms *vms = lan->vm.vms;
+	unsigned n = 0;
 
 	lan->told = true;
-	guest_deaf(lan->vm.guest);
 	if (!vms->core->config->n_listens)
-		for (size_t i = 0; i < vms->n_passed; i++)
-			guest_listen(lan->vm.guest, vms->passed[i]);
+		for (; n < vms->n_passed; n++)
+			guest_listen(lan->vm.guest, vms->passed[n]);
 	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++)
-		if (lan->at[i].lan && lan->at[i].fd >= 0)
+		if (lan->at[i].lan && lan->at[i].fd >= 0) {
 			guest_listen(lan->vm.guest, lan->at[i].fd);
+			n++;
+		}
+	guest_deaf(lan->vm.guest, n);
 }
 
 /*
@@ -178,8 +181,10 @@ static void process_stands(struct vm *vm)
 	struct lan *lan = container_of(vm, struct lan, vm);
 
 	vm->connected = true;
-	lan->told = false;
-	tell_when_had(lan);
+	if (vm->process.old)
+		tell_when_had(lan);
+	else
+		tell_all(lan);
 	vm_raise(vm, EVENT_VM_UP);
 }
 
@@ -337,7 +342,7 @@ void lan_change(struct vms *vms)
 		return;
 	}
 	log_notice("LAN export: out of the configuration");
-	guest_deaf(lan->vm.guest);
+	guest_deaf(lan->vm.guest, 0);
 	lan->vm.leaving = true;
 	vm_maybe_gone(&lan->vm);
 }

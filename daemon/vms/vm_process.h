@@ -99,7 +99,7 @@ void guest_tap(struct guest *guest, int tap);
 void guest_counts(struct guest *guest, int memory);
 
 void guest_listen(struct guest *guest, int sock);
-void guest_deaf(struct guest *guest);
+void guest_deaf(struct guest *guest, unsigned n_kept);
 void guest_may(struct guest *guest, struct guest_device *gd, const struct ip_prefix *to, size_t n);
 
 /* How much of the kernel's memory for URBs a guest has taken, as its process told last. */

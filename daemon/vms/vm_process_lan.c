@@ -35,13 +35,15 @@ void guest_listen(struct guest *guest, int sock)
 }
 
 /**
- * guest_deaf() - have the LAN export's process close the sockets at which it listens
+ * guest_deaf() - have the LAN export's process close sockets at which it listens
  * @guest:	it; who is connected stays so
+ * @n_kept:	so many that it was given last stay
  */
-void guest_deaf(struct guest *guest)
+void guest_deaf(struct guest *guest, unsigned n_kept)
 {
 	if (hears(guest))
-		vm_process_tell(guest, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
+		vm_process_tell(
+			guest, &(struct vm_wire_number){.kind = VM_ASK_LAN_DEAF, .number = n_kept});
 }
 
 /**

@@ -125,7 +125,9 @@ class LanExport(unittest.TestCase):
         self.assertEqual(faults, [])
 
     def opened(self):
+        """Who connects is answered: the process has its sockets, not control alone."""
         Daemon.until(lambda: is_open(self.port))
+        n_listed(self.port)
 
     def test_it_answers(self):
         self.daemon.start()

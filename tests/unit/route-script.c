@@ -360,10 +360,10 @@ void guest_listen(struct guest *guest, int sock)
 	guest->n_sockets++;
 }
 
-void guest_deaf(struct guest *guest)
+void guest_deaf(struct guest *guest, unsigned n_kept)
 {
-	assert_true(guest->vm->is_lan);
-	guest->n_sockets = 0;
+	assert_true(guest->vm->is_lan && guest->n_sockets >= n_kept);
+	guest->n_sockets = n_kept;
 }
 
 void guest_may(struct guest *guest, struct guest_device *gd, const struct ip_prefix *to, size_t n)

@@ -395,11 +395,11 @@ static void it_outlives_control(void **state)
 	assert_true(m.held.held & VM_HELD_SESSION);
 	assert_memory_equal(m.held.peer.address, "\x7f\0\0\7", 4);
 	awaits(rig, VM_SAY_HELD_ALL);
-	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
-	assert_true(is_refused(rig, port));
 	next = listens_tcp(rig);
+	asks(rig, &(struct vm_wire_number){.kind = VM_ASK_LAN_DEAF, .number = 1});
+	assert_true(is_refused(rig, port));
 	assert_int_equal(sees(rig, next, 7), 0);
-	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
+	asks(rig, &(struct vm_wire_number){.kind = VM_ASK_LAN_DEAF});
 	assert_true(is_refused(rig, next));
 	close(sock);
 	done(rig);
@@ -414,10 +414,25 @@ static void who_waits_is_taken(void **state)
 
 	for (uint8_t i = 0; i < ARRAY_SIZE(socks); i++)
 		socks[i] = waits_at(port, (uint8_t)(i + 2));
-	asks(rig, &(struct vm_wire_plain){.kind = VM_ASK_LAN_DEAF});
+	asks(rig, &(struct vm_wire_number){.kind = VM_ASK_LAN_DEAF});
 	assert_true(is_refused(rig, port));
 	for (uint8_t i = 0; i < ARRAY_SIZE(socks); i++)
 		assert_int_equal(listed(rig, socks[i]), i + 2 == 7);
+	done(rig);
+}
+
+/* Controls may be killed, each when it has given its sockets and not yet had the old ones closed. */
+static void old_sockets_are_bounded(void **state)
+{
+	uint16_t port, next = 0;
+	struct rig *rig = begin_lan(&port);
+
+	for (unsigned i = 0; i < 40; i++)
+		next = listens_tcp(rig);
+	assert_true(is_refused(rig, port));
+	assert_int_equal(sees(rig, next, 7), 1);
+	asks(rig, &(struct vm_wire_number){.kind = VM_ASK_LAN_DEAF, .number = ~0u});
+	assert_int_equal(sees(rig, next, 7), 1);
 	done(rig);
 }
 
@@ -459,6 +474,7 @@ int main(void)
 		cmocka_unit_test(garbage_ends_its_connection),
 		cmocka_unit_test(it_outlives_control),
 		cmocka_unit_test(who_waits_is_taken),
+		cmocka_unit_test(old_sockets_are_bounded),
 		cmocka_unit_test(it_is_nothing_else),
 	};
 
