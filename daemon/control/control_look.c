@@ -96,6 +96,14 @@ static bool wants_unknown_vm(const struct control_rooms *rooms, const struct dev
 	return strcmp(want.target, "host") && !vm_find(rooms->vms, want.target);
 }
 
+static void warn_of_lan_export(const struct control_rooms *rooms, struct warnings *warnings)
+{
+	char text[512];
+
+	for (unsigned i = 0; lan_warning(rooms->vms, i, text, sizeof(text)); i++)
+		warn(warnings, "%s", text);
+}
+
 static void method_status(struct control_caller *caller, const struct varlink_call *call)
 {
 	const struct control_rooms *rooms = control_rooms(caller);
@@ -124,12 +132,7 @@ static void method_status(struct control_caller *caller, const struct varlink_ca
 			warn(&warnings, "%s", text);
 	}
 	warn_of_networks(rooms, &warnings);
-	for (unsigned i = 0; i < CONFIG_LISTENS_MAX; i++) {
-		char text[512];
-
-		if (lan_warning(rooms->vms, i, text, sizeof(text)))
-			warn(&warnings, "%s", text);
-	}
+	warn_of_lan_export(rooms, &warnings);
 	warn_of_lost_names(rooms, &warnings);
 	if (!vms)
 		warn(&warnings,

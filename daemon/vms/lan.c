@@ -255,19 +255,53 @@ static const struct guest_events events = {
 /* ------------------------------------------------------------- come and go */
 
 /* An export without the section is a mistake, or switched off. */
-static void say_what_is_missing(const struct vms *vms)
+static bool lacks_section(const struct vms *vms, char *text, size_t size)
 {
 	const struct config *config = vms->core->config;
 
-	if (config->n_exports && !config->lan_export)
-		log_warning("[export %s]: there is no [lan-export] section, so nothing is exported",
-			    list_entry(config->exports.next, struct config_export, link)->name);
-	if (vms->n_passed && !config->lan_export)
-		log_warning(
-			"systemd has passed sockets to listen at; without a [lan-export] section nobody takes connections there");
-	if (config->lan_export && !config->n_listens && !vms->n_passed)
-		log_warning(
-			"[lan-export]: there is no `listen`, and systemd has passed no socket, so nobody can connect; try: systemctl enable --now usbrouted-lan.socket, before usbrouted is started");
+	if (!config->n_exports || config->lan_export)
+		return false;
+	snprintf(text, size,
+		 "[export %s]: there is no [lan-export] section, so nothing is exported",
+		 list_entry(config->exports.next, struct config_export, link)->name);
+	return true;
+}
+
+static bool sockets_are_unused(const struct vms *vms, char *text, size_t size)
+{
+	if (!vms->n_passed || vms->core->config->lan_export)
+		return false;
+	snprintf(
+		text, size,
+		"systemd has passed sockets to listen at; without a [lan-export] section nobody takes connections there");
+	return true;
+}
+
+static bool lacks_sockets(const struct vms *vms, char *text, size_t size)
+{
+	const struct config *config = vms->core->config;
+
+	if (!config->lan_export || config->n_listens || vms->n_passed)
+		return false;
+	snprintf(
+		text, size,
+		"[lan-export]: there is no `listen`, and systemd has passed no socket, so nobody can connect; try: systemctl enable --now usbrouted-lan.socket, before usbrouted is started");
+	return true;
+}
+
+static bool (*const lacks[])(const struct vms *vms, char *text, size_t size) = {
+	lacks_section,
+	sockets_are_unused,
+	lacks_sockets,
+};
+
+static void say_what_is_missing(const struct vms *vms)
+{
+	char text[300];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lacks); i++)
+		if (lacks[i](vms, text, sizeof(text)))
+			log_warning("%s", text);
 }
 
 /**
@@ -434,6 +468,9 @@ bool lan_warning(const struct vms *vms, unsigned i, char *text, size_t size)
 	const struct lan *lan = vms->lan;
 	char at[IP_TEXT_SIZE];
 
+	for (unsigned k = 0; k < ARRAY_SIZE(lacks); k++)
+		if (lacks[k](vms, text, size) && !i--)
+			return true;
 	for (unsigned k = 0; lan && k < CONFIG_LISTENS_MAX; k++) {
 		const struct lan_listener *l = &lan->at[k];
 

@@ -147,17 +147,20 @@ class LanExport(unittest.TestCase):
         self.daemon.start()
         self.assertIsNone(process_of("vm:lan.export"))
         self.assertFalse(is_open(self.port))
+        missing = "[export keyboard]: there is no [lan-export] section, so nothing is exported"
+        self.assertEqual(self.warnings(), [missing])
         # By a reload it comes, and goes.
         self.daemon.configure(self.config(f"listen = 127.0.0.1:{self.port}"))
         self.assertEqual(self.ctl("reload").returncode, 0)
         self.opened()
         self.assertEqual(n_listed(self.port), 0)
+        self.assertEqual(self.warnings(), [])
         self.daemon.configure("[vm vm1]\n")
         self.assertEqual(self.ctl("reload").returncode, 0)
         Daemon.until(lambda: not is_open(self.port))
         Daemon.until(lambda: not (self.daemon.run / "lan.export.line").exists())
         _, errors = self.daemon.stop()
-        self.assertIn("[export keyboard]: there is no [lan-export] section, so nothing is exported", errors)
+        self.assertIn(missing, errors)
 
     def test_it_goes_on_without_control(self):
         with open(self.daemon.folder / "log", "w") as log:
