@@ -115,6 +115,16 @@ static void guest_signal_time(void *ctx, int res _unused_)
 	net_port_signal(guest->port);
 }
 
+static void guest_tell_goes_on(struct guest *guest)
+{
+	if (guest->left_at)
+		log_limited(&guest->limit, LOG_LEVEL_INFO,
+			    "%s: its guest goes on where it was, after %llu ms without its card",
+			    guest->cfg.name,
+			    (unsigned long long)(loop_now() - guest->left_at) / 1000000);
+	guest->left_at = 0;
+}
+
 /*
  * A broken ring takes the card down, too. The connection stays: QEMU would come back at once with the
  * same ring, for ever; the guest's reset mends it.
@@ -130,12 +140,20 @@ static void guest_link_changed(void *ctx, bool up, unsigned takes)
 	atomic_store(&guest->foreign_word, 0);
 	guest_net_link(guest, up, takes);
 	guest->tx_ready = guest->links_ready = up;
-	if (up) {
-		guest_tell_link(guest, word | LINK_UP);
-		return;
-	}
-	guest_services_card_down(guest);
-	guest_tell_link(guest, word & ~LINK_UP);
+	if (up)
+		guest_tell_goes_on(guest);
+	else
+		guest->left_at = loop_now();
+	guest_tell_link(guest, up ? word | LINK_UP : word & ~LINK_UP);
+}
+
+/* Whoever comes next knows nothing of what this guest had imported. */
+static void guest_gone(void *ctx)
+{
+	struct guest *guest = ctx;
+
+	guest->left_at = 0;
+	guest_services_gone(guest);
 }
 
 /**
@@ -185,6 +203,7 @@ static void guest_interrupt(void *ctx, struct bell *bell)
 static const struct net_port_ops guest_port_ops = {
 	.watch_kick = guest_watch_kick,
 	.link = guest_link_changed,
+	.gone = guest_gone,
 	.daemon = guest_daemon,
 	.mac_wanted = guest_mac_wanted,
 	.link_wanted = guest_link_wanted,

@@ -128,10 +128,10 @@ static void hang_up(struct guest *guest, const struct tcp_peer *peer)
 }
 
 /**
- * guest_net_cut() - the card is down, and a connection with it
+ * guest_net_cut() - end a connection while the card is down
  * @guest:	whose
  * @stream:	the connection, or none; none afterwards. The guest hears of it when the card is up
- *		again, if it is the same one then
+ *		again, if it believes in it then
  */
 void guest_net_cut(struct guest *guest, struct stream *stream)
 {
@@ -191,8 +191,8 @@ int guest_hang_up(struct guest *guest, const struct guest_peer *peer)
  * @up:		it went up
  * @takes:	what its driver takes, NET_TAKES_*
  *
- * Connections stay: their users end those that are over. The guest may just have been stopped for a
- * while; if it is another one, its kernel answers with a reset.
+ * Connections stay, and begin to count time anew: the guest has stood still. Their users end those of a
+ * guest that is gone.
  */
 void guest_net_link(struct guest *guest, bool up, unsigned takes)
 {
@@ -201,6 +201,7 @@ void guest_net_link(struct guest *guest, bool up, unsigned takes)
 	tcp_set_offloads(guest->net.tcp, takes & NET_TAKES_CSUM, takes & NET_TAKES_TSO4,
 			 takes & NET_TAKES_TSO6);
 	tcp_set_card(guest->net.tcp, guest->mac);
+	tcp_go_on(guest->net.tcp, loop_now());
 	tcp_dead_again(guest->net.tcp);
 }
 

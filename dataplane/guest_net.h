@@ -2,8 +2,9 @@
 /*
  * The daemon's end of a guest's segment: TCP, whose connections go to services (guest_service.h).
  *
- * A connection may end with the card (a guest counts as alive while its rings run), or with a
- * process that dies. The guest's kernel may still take it for alive, and would keep a dead device
+ * A connection outlives the card's being down, if the same guest goes on afterwards: one that was
+ * paused, saved or moved (vhost_user_net/net_port.h). It ends where the guest is gone, or with a process that
+ * dies. The guest's kernel may still take it for alive, and would keep a dead device
  * for ever. So such connections are *hung up* when the card is up again: the guest is told that
  * they are dead (vhost_user_net/tcp_dead.c).
  */

@@ -84,6 +84,8 @@ struct guest {
 	bool links_ready; /* links may have frames, and the RX ring room */
 	struct guest_link_watch link_watch[NET_PORTS];
 	bool link_up;
+	uint64_t
+		left_at; /* when its guest left its rings in order, ns; 0: it has not, or it is gone */
 	uint8_t mac[6]; /* the card's, as last known; all zero: not yet */
 
 	/* Connections to the daemon. */

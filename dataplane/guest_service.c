@@ -10,12 +10,12 @@
 struct guest_service {
 	uint16_t port;
 	void (*accept)(struct guest *guest, struct tcp_connection *c);
-	void (*card_down)(struct guest *guest); /* NULL: its connections outlive the card */
-	void (*stop)(struct guest *guest);	/* the process ends; no connection is accepted */
+	void (*gone)(struct guest *guest); /* NULL: its connections outlive the guest */
+	void (*stop)(struct guest *guest); /* the process ends; no connection is accepted */
 };
 
-/* A guest counts as alive while its rings run: its sessions end here, not with TCP. */
-static void usbip_card_down(struct guest *guest)
+/* A guest is gone when its card says so: its sessions end here, not with TCP. */
+static void usbip_gone(struct guest *guest)
 {
 	guest_sessions_close(guest, "the guest has gone");
 	clients_end(guest);
@@ -23,7 +23,7 @@ static void usbip_card_down(struct guest *guest)
 
 /* Sessions are the devices', and end with these (guest_devices_stop()). */
 static const struct guest_service services[] = {
-	{USBIP_PORT, client_accept, usbip_card_down, clients_end},
+	{USBIP_PORT, client_accept, usbip_gone, clients_end},
 	{AGENT_PORT, agent_relay_accept, NULL, agent_relays_end},
 };
 
@@ -63,14 +63,14 @@ void guest_services_accept(struct guest *guest, struct tcp_connection *c)
 }
 
 /**
- * guest_services_card_down() - a guest's card is down: end what ends with it
+ * guest_services_gone() - a guest is gone: end what ends with it
  * @guest:	whose
  */
-void guest_services_card_down(struct guest *guest)
+void guest_services_gone(struct guest *guest)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		if (services[i].card_down)
-			services[i].card_down(guest);
+		if (services[i].gone)
+			services[i].gone(guest);
 }
 
 /**

@@ -16,5 +16,5 @@ struct tcp_connection;
 
 int guest_services_listen(struct tcp *tcp);
 void guest_services_accept(struct guest *guest, struct tcp_connection *c);
-void guest_services_card_down(struct guest *guest);
+void guest_services_gone(struct guest *guest);
 void guest_services_stop(struct guest *guest);

@@ -96,6 +96,10 @@ static void on_link(void *ctx, bool up, unsigned takes _unused_)
 	port->events->changed(port->ctx, &port->state);
 }
 
+static void on_gone(void *ctx _unused_)
+{
+}
+
 static void on_daemon(void *ctx _unused_, const struct net_frame *frame _unused_)
 {
 }
@@ -159,6 +163,7 @@ static void on_interrupt(void *ctx, struct bell *bell)
 static const struct net_port_ops port_ops = {
 	.watch_kick = watch_kick,
 	.link = on_link,
+	.gone = on_gone,
 	.daemon = on_daemon,
 	.mac_wanted = on_mac_wanted,
 	.link_wanted = on_link_wanted,

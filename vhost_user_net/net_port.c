@@ -88,6 +88,33 @@ static void skip_links(struct net_port *port)
 	}
 }
 
+static uint16_t stands_at(const struct vu_ring *ring)
+{
+	return ring->running ? ring->q.last_avail : ring->base;
+}
+
+static void guest_leaves(struct net_port *port)
+{
+	port->left = true;
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		port->left_at[i] = stands_at(&port->dev.ring[i]);
+}
+
+static void guest_gone(struct net_port *port)
+{
+	if (port->left)
+		port->ops->gone(port->ctx);
+	port->left = false;
+}
+
+static bool goes_on(const struct net_port *port)
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		if (stands_at(&port->dev.ring[i]) != port->left_at[i])
+			return false;
+	return true;
+}
+
 /**
  * net_port_set_up() - a port's card goes up or down
  * @port:	the port
@@ -95,6 +122,12 @@ static void skip_links(struct net_port *port)
  */
 void net_port_set_up(struct net_port *port, bool up)
 {
+	if (port->uplink)
+		port->left = false;
+	else if (!up)
+		guest_leaves(port);
+	else if (!goes_on(port))
+		guest_gone(port);
 	port->up = up;
 	port->foreign = 0;
 	port->has_daemon = false;
@@ -141,6 +174,8 @@ static void follow(struct net_port *port)
 		net_port_set_up(port, false);
 	if (up != port->up)
 		net_port_set_up(port, up);
+	if (rx->q.fault.what || tx->q.fault.what)
+		guest_gone(port);
 }
 
 /*
@@ -465,11 +500,15 @@ int net_port_message(struct net_port *port)
  */
 void net_port_disconnect(struct net_port *port)
 {
+	bool in_order = !port->up;
+
 	/* Other guests are to see what they got from this one. */
 	net_port_flush(port);
 	net_port_signal(port);
 	vu_device_disconnect(&port->dev);
 	follow(port);
+	if (!in_order)
+		guest_gone(port);
 }
 
 /**

@@ -10,6 +10,13 @@
  * States: down (no rings, or stopped) -> up (both rings set up, enabled, with a kick) -> down …; a
  * broken ring stays broken until the guest sets the rings up anew.
  *
+ * A front-end stops the rings in order when its guest is paused, saved or moved, and also when the guest
+ * resets its card or is switched off: which of them can't be told. So the port remembers where the rings
+ * stood. If they go on from there, over this connection or another one, the guest's memory is as it was,
+ * and it is the *same guest*: nothing has happened to it. If they begin elsewhere, it is another one, or an
+ * older state of the same, and gone() comes first. It comes at once where the rings were not stopped in
+ * order: the front-end has died, or a ring is broken.
+ *
  * A frame's way out: net_port_transmit() takes bursts from the TX ring. Each frame's headers are
  * copied once, and judged by the port's rules on that copy. The copy is what is passed on: to the
  * DHCP server, to the daemon (ARP, neighbour discovery and echo are answered here), into links. The
@@ -67,6 +74,11 @@ struct net_port_ops {
 	void (*watch_kick)(void *ctx, unsigned ring, int fd);
 	/* The card went up or down; on up, @takes is what net_port_send() may be given. */
 	void (*link)(void *ctx, bool up, unsigned takes);
+	/*
+	 * The guest that had the card is not there any more: whoever comes next is another one. The card
+	 * is down; link() follows if it goes up.
+	 */
+	void (*gone)(void *ctx);
 	/* A frame for the daemon, judged, from net_port_transmit(); not to be looked at afterwards.
 	 * It may call net_port_send(). Not of a plain port. */
 	void (*daemon)(void *ctx, const struct net_frame *frame);

@@ -35,6 +35,8 @@ struct net_port {
 	unsigned takes;			 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
 	bool told_unusable;
+	bool left; /* a guest has left its rings in order: at */
+	uint16_t left_at[VIRTIO_NET_RINGS];
 	struct log_limit limit;	     /* of what its front-end sends */
 	struct log_limit ring_limit; /* of what the guest's driver does */
 	struct log_limit link_limit; /* of links, which the other guest may break, too */

@@ -150,6 +150,7 @@ bool tcp_flush(struct tcp *tcp, uint64_t now);
 uint64_t tcp_deadline(struct tcp *tcp);
 void tcp_drop_all(struct tcp *tcp);
 void tcp_set_card(struct tcp *tcp, const uint8_t mac[6]);
+void tcp_go_on(struct tcp *tcp, uint64_t now);
 void tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer);
 void tcp_dead_again(struct tcp *tcp);
 void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);

@@ -68,6 +68,27 @@ static void run_one(struct tcp_connection *c)
 }
 
 /**
+ * tcp_go_on() - the guest has stood still, and goes on
+ * @tcp:	the guest's
+ * @now:	ns
+ *
+ * What was under way is waited for from now on, and tells nothing about the way there and back.
+ */
+void tcp_go_on(struct tcp *tcp, uint64_t now)
+{
+	tcp->now = now;
+	for (unsigned i = 0; i < TCP_CONNECTIONS; i++) {
+		struct tcp_connection *c = &tcp->slot[i];
+
+		if (c->state == TCP_STATE_CLOSED)
+			continue;
+		c->timed_at = 0;
+		if (c->retransmit_at != TCP_NEVER)
+			tcp_timer_retransmit(c);
+	}
+}
+
+/**
  * tcp_timer_first() - find which deadline is the first
  * @tcp:	the guest's
  *

@@ -199,7 +199,8 @@ enum device_state route_shown(const struct device *device, char *reason, size_t 
 			snprintf(reason, size, "it is reserved");
 			return DEVICE_CLAIMED;
 		}
-		if (route.session)
+		/* A guest that is paused, or saved, keeps its session, and may never come back. */
+		if (route.session && route.at->connected)
 			return DEVICE_ATTACHED;
 		if (route.at->connected) {
 			snprintf(reason, size, "%s", route.guest_text);

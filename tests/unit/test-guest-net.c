@@ -95,15 +95,21 @@ static void until(struct rig *rig, const unsigned *count, unsigned n)
 
 /* ------------------------------------------------------------- the guest */
 
-static void boots(struct rig *rig)
+static int connects_to(struct rig *rig)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	unsigned ups = rig->ups;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", rig->path);
 	assert_int_equal(connect(sock, (struct sockaddr *)&address, sizeof(address)), 0);
-	fe_open_far(&rig->fe, sock);
+	return sock;
+}
+
+static void boots(struct rig *rig)
+{
+	unsigned ups = rig->ups;
+
+	fe_open_far(&rig->fe, connects_to(rig));
 	fe_start(&rig->fe, FE_FEATURES, 256);
 	fe_rx_fill(&rig->fe, 256, 2048);
 	eventfd_write(rig->fe.ring[VIRTIO_NET_RX].kick, 1);
@@ -421,6 +427,94 @@ static void the_agents_connection_outlives_the_card(void **state)
 	close(sock);
 }
 
+static void stops(struct rig *rig, uint16_t base[VIRTIO_NET_RINGS])
+{
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		base[i] = fe_stop_ring(&rig->fe, i);
+}
+
+static void goes_on(struct rig *rig, const uint16_t base[VIRTIO_NET_RINGS])
+{
+	unsigned ups = rig->ups;
+
+	fe_go_on(&rig->fe, base);
+	until(rig, &rig->ups, ups + 1);
+}
+
+static void a_clients_connection_outlives_a_pause(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+	uint16_t base[VIRTIO_NET_RINGS];
+
+	sends(rig, &e, ask_list, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		stops(rig, base);
+		goes_on(rig, base);
+	}
+	sends(rig, &e, ask_list + 1, 7);
+	assert_int_equal(hears(rig, &e).len, 12);
+}
+
+static void connects_anew(struct rig *rig)
+{
+	close(rig->fe.sock);
+	rig->fe.sock = connects_to(rig);
+}
+
+/* Saved to a file and restored, by another front-end. */
+static void so_it_does_over_another_front_end(void **state)
+{
+	struct rig *rig = *state;
+	struct end e = connects(rig, 40000, USBIP_PORT);
+	uint16_t base[VIRTIO_NET_RINGS];
+
+	sends(rig, &e, ask_list, 1);
+	stops(rig, base);
+	connects_anew(rig);
+	goes_on(rig, base);
+	sends(rig, &e, ask_list + 1, 7);
+	assert_int_equal(hears(rig, &e).len, 12);
+}
+
+static void is_dead(struct rig *rig, struct end *e)
+{
+	struct seen s;
+
+	sends(rig, e, ask_list + 1, 7);
+	do
+		assert_true(comes(rig, &s, PATIENCE_MS));
+	while (!(s.flags & TCP_RST));
+	assert_int_equal(s.to, e->from);
+}
+
+/* Neither an older state of the guest, nor one whose front-end has died. */
+static void it_does_not_outlive_its_guest(void **state)
+{
+	static uint8_t before[FE_SIZE];
+	struct rig *rig = *state;
+	uint16_t base[VIRTIO_NET_RINGS], later[VIRTIO_NET_RINGS];
+	struct fe_ring rings[VIRTIO_NET_RINGS];
+	struct end e = connects(rig, 40000, USBIP_PORT), old = e;
+
+	stops(rig, base);
+	memcpy(before, rig->fe.mem, sizeof(before));
+	memcpy(rings, rig->fe.ring, sizeof(rings));
+	goes_on(rig, base);
+	sends(rig, &e, ask_list, 1);
+	stops(rig, later);
+	memcpy(rig->fe.mem, before, sizeof(before));
+	memcpy(rig->fe.ring, rings, sizeof(rings));
+	goes_on(rig, base);
+	is_dead(rig, &old);
+
+	e = connects(rig, 40001, USBIP_PORT);
+	sends(rig, &e, ask_list, 1);
+	connects_anew(rig);
+	goes_on(rig, (uint16_t[]){fe_used_idx(&rig->fe, 0), fe_used_idx(&rig->fe, 1)});
+	is_dead(rig, &e);
+}
+
 static void speaks(struct rig *rig, struct end *e, const char *text)
 {
 	sends(rig, e, text, strlen(text));
@@ -680,6 +774,9 @@ int main(void)
 		T(other_ports_are_closed),
 		T(the_agent_is_relayed_both_ways),
 		T(the_agents_connection_outlives_the_card),
+		T(a_clients_connection_outlives_a_pause),
+		T(so_it_does_over_another_front_end),
+		T(it_does_not_outlive_its_guest),
 		T(the_agents_connection_outlives_control),
 		T(an_end_that_was_said_holds),
 		T(an_end_that_was_said_holds_for_every_line),

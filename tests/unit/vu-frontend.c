@@ -176,6 +176,11 @@ static void on_link(void *ctx, bool up, unsigned takes)
 	control_all(fe->net);
 }
 
+static void on_gone(void *ctx)
+{
+	((struct fe *)ctx)->gones++;
+}
+
 static void on_mac_wanted(void *ctx, const uint8_t mac[6])
 {
 	struct fe *fe = ctx;
@@ -235,6 +240,7 @@ static void on_daemon(void *ctx, const struct net_frame *frame)
 static const struct net_port_ops ops = {
 	.watch_kick = on_watch_kick,
 	.link = on_link,
+	.gone = on_gone,
 	.daemon = on_daemon,
 	.mac_wanted = on_mac_wanted,
 	.link_wanted = on_link_wanted,
@@ -465,6 +471,31 @@ void fe_start(struct fe *fe, uint64_t features, unsigned num)
 	fe_set_memory(fe);
 	fe_set_ring(fe, VIRTIO_NET_RX, num, 0);
 	fe_set_ring(fe, VIRTIO_NET_TX, num, 0);
+	MUST(fe_message(fe) == 0);
+}
+
+/* Return: where it stands. */
+uint16_t fe_stop_ring(struct fe *fe, unsigned ring)
+{
+	struct {
+		struct vhost_user_header h;
+		struct vhost_vring_state s;
+	} m;
+
+	fe_send_state(fe, VHOST_USER_GET_VRING_BASE, ring, 0);
+	MUST(fe_message(fe) == 0);
+	MUST(recv(fe->sock, &m, sizeof(m), 0) == sizeof(m));
+	MUST(m.h.request == VHOST_USER_GET_VRING_BASE && m.s.index == ring);
+	return (uint16_t)m.s.num;
+}
+
+/* The guest goes on with its memory as it is: over the same connection, or a new one. */
+void fe_go_on(struct fe *fe, const uint16_t base[VIRTIO_NET_RINGS])
+{
+	fe_set_features(fe, fe->features);
+	fe_set_memory(fe);
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
+		fe_set_ring(fe, i, fe->ring[i].num, base[i]);
 	MUST(fe_message(fe) == 0);
 }
 

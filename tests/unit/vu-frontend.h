@@ -69,7 +69,7 @@ struct fe {
 	unsigned rx_size;
 
 	/* What the port asked for; macs: how often it was granted another one, which is in mac. */
-	unsigned ups, downs, macs, takes, macs_wanted, links_wanted;
+	unsigned ups, downs, gones, macs, takes, macs_wanted, links_wanted;
 	uint8_t mac[6];
 	unsigned foreigns; /* how often told; whether, and which MAC the guest may not have */
 	bool is_foreign, has_daemon;
@@ -100,6 +100,8 @@ void fe_set_memory(struct fe *fe);
 struct vhost_vring_addr fe_ring_at(unsigned ring);
 void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base);
 void fe_start(struct fe *fe, uint64_t features, unsigned num);
+uint16_t fe_stop_ring(struct fe *fe, unsigned ring);
+void fe_go_on(struct fe *fe, const uint16_t base[VIRTIO_NET_RINGS]);
 
 uint8_t *fe_at(struct fe *fe, uint64_t gpa);
 void fe_put_desc(struct fe *fe, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
