@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -24,7 +23,6 @@
 #include "dataplane/guest_lan.h"
 #include "dataplane/guest_private.h"
 #include "dataplane/guest_service.h"
-#include "dataplane/usher_say.h"
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
@@ -32,9 +30,6 @@
 
 /* How late a guest may be told that its frames were sent. */
 #define SIGNAL_LATEST_NS 10000000ull
-
-static void guest_disconnect(struct guest *guest);
-static void guest_accept(void *ctx, int res);
 
 /* ------------------------------------------------------------- letters to control */
 
@@ -213,68 +208,6 @@ static const struct net_port_ops guest_port_ops = {
 	.interrupt = guest_interrupt,
 };
 
-/* ------------------------------------------------------------- the vhost-user connection */
-
-static void guest_disconnect(struct guest *guest)
-{
-	if (guest->sock < 0)
-		return;
-	loop_cancel(guest->loop, &guest->sock_watch);
-	net_port_disconnect(guest->port);
-	usher_close(&guest->usher);
-	guest->sock = -1;
-	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected",
-		    guest->cfg.name);
-	if (!guest->stopping)
-		listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
-}
-
-static void guest_message(void *ctx, int res _unused_)
-{
-	struct guest *guest = ctx;
-	int r = net_port_message(guest->port);
-
-	if (r == 0)
-		return;
-	usher_tell_end(&guest->usher, &guest->refusals, guest->cfg.name);
-	guest_disconnect(guest);
-}
-
-/*
- * One connection at a time; a second one waits in the backlog until the first has gone, so that a
- * virtual machine that is started again gets its card however the two events are ordered.
- */
-static void guest_accept(void *ctx, int res _unused_)
-{
-	struct guest *guest = ctx;
-	struct ucred peer = {0};
-	socklen_t len = sizeof(peer);
-	int sock, r;
-
-	sock = listener_accept(&guest->door, guest->cfg.name);
-	if (sock < 0)
-		return;
-	getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	r = usher_start(&guest->usher, sock, guest->cfg.name);
-	if (r == 0) {
-		r = net_port_connect(guest->port, guest->usher.line);
-		if (r < 0)
-			usher_close(&guest->usher);
-	}
-	if (r < 0) {
-		log_err("%s: its card can't be connected: %s", guest->cfg.name, errno_text(r));
-		return;
-	}
-	guest->sock = guest->usher.line;
-	log_limited(&guest->limit, LOG_LEVEL_INFO, "%s: a virtual machine has connected (pid %d)",
-		    guest->cfg.name, (int)peer.pid);
-	listener_stop(&guest->door);
-	r = loop_watch_fd(guest->loop, &guest->sock_watch, guest->sock, POLLIN, LOOP_KEEP,
-			  guest_message, guest);
-	if (r < 0)
-		guest_disconnect(guest);
-}
-
 /* ------------------------------------------------------------- the thread */
 
 static void guest_wait(struct guest *guest, bool wait)
@@ -296,7 +229,7 @@ static void guest_spare_signal(struct guest *guest)
 
 static void guest_signal(struct guest *guest)
 {
-	if (guest->sock < 0)
+	if (!front_ends_any(&guest->fronts))
 		return;
 	net_port_flush(guest->port);
 	if (net_port_signal_due(guest->port) && !loop_watching(&guest->signal_timer))
@@ -348,7 +281,8 @@ static int guest_set_up(struct guest *guest)
 	r = net_port_new(&guest->port, &port, &guest_port_ops, guest);
 	if (r < 0)
 		return r;
-	return listener_start(&guest->door, guest->loop, guest->cfg.listener, guest_accept, guest);
+	front_ends_init(&guest->fronts, guest->cfg.name, guest->loop, guest->port);
+	return front_ends_listen(&guest->fronts, guest->cfg.listener);
 }
 
 /**
@@ -358,11 +292,14 @@ static int guest_set_up(struct guest *guest)
  */
 void guest_set_listener(struct guest *guest, int listener)
 {
-	listener_stop(&guest->door);
-	stranger_listener_close(guest->cfg.listener);
-	guest->cfg.listener = listener;
-	if (guest->sock < 0 && !guest->stopping)
-		listener_start(&guest->door, guest->loop, listener, guest_accept, guest);
+	int r = guest->cfg.lan ? -EINVAL : front_ends_listen(&guest->fronts, listener);
+
+	if (r < 0)
+		log_err("%s: its socket can't be listened at: %s", guest->cfg.name, errno_text(r));
+	if (r < 0)
+		stranger_listener_close(listener);
+	else if (guest->stopping)
+		front_ends_shut(&guest->fronts);
 }
 
 /* With nothing left to let go of, the thread ends. */
@@ -398,7 +335,7 @@ static void guest_stop_delivered(struct letter *letter)
 	struct guest *guest = container_of(letter, struct guest, stop);
 
 	guest->stopping = true;
-	listener_stop(&guest->door);
+	front_ends_shut(&guest->fronts);
 	if (guest->lan)
 		guest_lan_close(guest);
 	guest_services_stop(guest);
@@ -428,14 +365,14 @@ static void guest_be_real_time(struct guest *guest)
 /* Nothing is left to let go of, but the card. */
 static void guest_close_up(struct guest *guest)
 {
-	if (guest->sock >= 0) {
+	if (front_ends_any(&guest->fronts)) {
 		/*
 		 * The guest must see that its connections end, or it keeps devices that nobody
 		 * serves any more.
 		 */
 		guest_net_flush(guest);
 		net_port_flush(guest->port);
-		guest_disconnect(guest);
+		front_ends_close(&guest->fronts);
 	}
 	guest_net_deinit(guest);
 	guest_lan_deinit(guest);
@@ -472,8 +409,8 @@ static struct guest *guest_new(const struct guest_config *config, struct loop *c
 	if (!guest)
 		return NULL;
 	guest->cfg = *config;
-	guest->sock = -1;
 	guest->control = control;
+	front_ends_init(&guest->fronts, guest->cfg.name, NULL, NULL);
 	guest->events = events;
 	guest->ctx = ctx;
 	memcpy(guest->mac, net_mac_key(config->mac) ? config->mac : config->mac_before,
@@ -555,7 +492,6 @@ int guest_begin(struct guest **ret_guest, const struct guest_config *config, str
 	guest_be_real_time(guest);
 	r = guest_set_up(guest);
 	if (r < 0) {
-		listener_stop(&guest->door);
 		guest_drop(guest);
 		return r;
 	}
@@ -638,7 +574,6 @@ struct guest *guest_free(struct guest *guest)
 		pthread_join(guest->thread, NULL);
 		loop_free(guest->loop);
 	}
-	stranger_listener_close(guest->cfg.listener);
 	guest_peers_deinit(guest);
 	agent_relays_deinit(guest);
 	sem_destroy(&guest->started);

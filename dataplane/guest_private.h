@@ -8,12 +8,11 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "base/listener.h"
 #include "base/urb_stats.h"
 #include "base/log.h"
-#include "base/usher.h"
 #include "dataplane/agent_relay.h"
 #include "dataplane/client.h"
+#include "dataplane/front_ends.h"
 #include "dataplane/guest.h"
 #include "dataplane/guest_net.h"
 #include "dataplane/tcp_stream.h"
@@ -76,10 +75,8 @@ struct guest {
 
 	/* The card. */
 	struct net_port *port;
-	struct usher usher;   /* the vhost-user connection's, while there is one */
-	int sock;	      /* its line, or -1 */
-	struct listener door; /* of its listener; stopped while there is a connection */
-	struct loop_watch sock_watch, kick_watch[2], signal_timer;
+	struct front_ends fronts;
+	struct loop_watch kick_watch[2], signal_timer;
 	bool tx_ready;	  /* the TX ring may have frames */
 	bool links_ready; /* links may have frames, and the RX ring room */
 	struct guest_link_watch link_watch[NET_PORTS];
@@ -104,7 +101,6 @@ struct guest {
 	bool stopping, done;
 	struct log_limit limit;	       /* of its card's comings and goings */
 	struct log_limit client_limit; /* of what its USB/IP clients do wrong before they import */
-	struct log_limit refusals;     /* a front-end that comes and goes does not drown why */
 
 	/* Letters. A posted flag is set by the sender and cleared by the receiver before it looks.
 	 */

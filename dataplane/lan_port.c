@@ -2,19 +2,15 @@
 /* A port of a further network; see lan_port.h. */
 #include "dataplane/lan_port.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/fd.h"
-#include "base/listener.h"
 #include "base/log.h"
 #include "base/stranger.h"
-#include "base/usher.h"
-#include "dataplane/usher_say.h"
+#include "dataplane/front_ends.h"
 
 /* How long a guest may be left without the news that its frames were sent. */
 #define SIGNAL_LATEST_NS 10000000ull
@@ -34,11 +30,8 @@ struct lan_port {
 	struct lan_port_state state;
 
 	/* A card. */
-	int listener;
-	struct listener door; /* stopped while there is a connection */
-	struct usher usher;   /* the connection's, while there is one */
-	int sock;	      /* its line, or -1 */
-	struct loop_watch sock_watch, kick_watch[2], signal_timer;
+	struct front_ends fronts;
+	struct loop_watch kick_watch[2], signal_timer;
 	/* An uplink. */
 	int tap; /* the port's; to be watched */
 	struct loop_watch tap_watch;
@@ -46,11 +39,7 @@ struct lan_port {
 	bool sends;    /* the TX ring, or the tap, may have frames */
 	bool receives; /* links may have frames, and there may be room for them */
 	struct link_watch link_watch[NET_PORTS];
-	struct log_limit limit;	   /* of its comings and goings */
-	struct log_limit refusals; /* a front-end that comes and goes does not drown why */
 };
-
-static void accept_one(void *ctx, int res);
 
 /* ------------------------------------------------------------- what the port asks for */
 
@@ -173,69 +162,7 @@ static const struct net_port_ops port_ops = {
 	.interrupt = on_interrupt,
 };
 
-/* ------------------------------------------------------------- the vhost-user connection */
-
-static void wait_for_front_end(struct lan_port *port)
-{
-	if (port->listener >= 0 && port->sock < 0)
-		listener_start(&port->door, port->loop, port->listener, accept_one, port);
-}
-
-static void disconnect(struct lan_port *port)
-{
-	if (port->sock < 0)
-		return;
-	loop_cancel(port->loop, &port->sock_watch);
-	net_port_disconnect(port->net);
-	usher_close(&port->usher);
-	port->sock = -1;
-	log_limited(&port->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected",
-		    port->name);
-}
-
-static void message(void *ctx, int res _unused_)
-{
-	struct lan_port *port = ctx;
-
-	if (net_port_message(port->net) == 0)
-		return;
-	usher_tell_end(&port->usher, &port->refusals, port->name);
-	disconnect(port);
-	wait_for_front_end(port);
-}
-
-/* One connection at a time; a second one waits in the backlog until the first has gone. */
-static void accept_one(void *ctx, int res _unused_)
-{
-	struct lan_port *port = ctx;
-	struct ucred peer = {0};
-	socklen_t len = sizeof(peer);
-	int sock = listener_accept(&port->door, port->name), r;
-
-	if (sock < 0)
-		return;
-	getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	r = usher_start(&port->usher, sock, port->name);
-	if (r == 0) {
-		r = net_port_connect(port->net, port->usher.line);
-		if (r < 0)
-			usher_close(&port->usher);
-	}
-	if (r < 0) {
-		log_err("%s: the card can't be connected: %s", port->name, errno_text(r));
-		return;
-	}
-	port->sock = port->usher.line;
-	log_limited(&port->limit, LOG_LEVEL_INFO, "%s: a virtual machine has connected (pid %d)",
-		    port->name, (int)peer.pid);
-	listener_stop(&port->door);
-	r = loop_watch_fd(port->loop, &port->sock_watch, port->sock, POLLIN, LOOP_KEEP, message,
-			  port);
-	if (r < 0) {
-		disconnect(port);
-		wait_for_front_end(port);
-	}
-}
+/* ------------------------------------------------------------- the vhost-user connections */
 
 /**
  * lan_port_listen() - have QEMU connect at a socket
@@ -244,10 +171,12 @@ static void accept_one(void *ctx, int res _unused_)
  */
 void lan_port_listen(struct lan_port *port, int listener)
 {
-	listener_stop(&port->door);
-	stranger_listener_close(port->listener);
-	port->listener = listener;
-	wait_for_front_end(port);
+	int r = front_ends_listen(&port->fronts, listener);
+
+	if (r == 0)
+		return;
+	stranger_listener_close(listener);
+	log_err("%s: its socket can't be listened at: %s", port->name, errno_text(r));
 }
 
 /* ------------------------------------------------------------- the tap */
@@ -368,7 +297,7 @@ static void flush(struct lan_port *port)
 	bool due;
 
 	net_port_flush(port->net);
-	due = port->sock >= 0 && net_port_signal_due(port->net);
+	due = front_ends_any(&port->fronts) && net_port_signal_due(port->net);
 	/* What the guest has looked after by itself, it need not be told. */
 	if (!due)
 		loop_cancel(port->loop, &port->signal_timer);
@@ -423,7 +352,7 @@ int lan_port_new(struct lan_port **ret_port, struct loop *loop,
 	port->loop = loop;
 	port->events = events;
 	port->ctx = ctx;
-	port->listener = port->sock = port->tap = -1;
+	port->tap = -1;
 	memcpy(port->state.mac, config->mac, sizeof(port->state.mac));
 	net.name = port->name;
 	memcpy(net.mac, config->mac, sizeof(net.mac));
@@ -432,6 +361,7 @@ int lan_port_new(struct lan_port **ret_port, struct loop *loop,
 		free(port);
 		return r;
 	}
+	front_ends_init(&port->fronts, port->name, loop, port->net);
 	*ret_port = port;
 	return 0;
 }
@@ -446,12 +376,11 @@ struct lan_port *lan_port_free(struct lan_port *port)
 {
 	if (!port)
 		return NULL;
-	if (port->sock >= 0)
+	if (front_ends_any(&port->fronts))
 		net_port_flush(port->net);
-	disconnect(port);
+	front_ends_close(&port->fronts);
 	drop_tap(port);
-	listener_stop(&port->door);
-	stranger_listener_close(port->listener);
+	front_ends_shut(&port->fronts);
 	for (unsigned i = 0; i < ARRAY_SIZE(port->kick_watch); i++)
 		loop_cancel(port->loop, &port->kick_watch[i]);
 	loop_cancel(port->loop, &port->signal_timer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A port's life: the connection, going up and down, breaking, telling the driver.
+ * A port's life: going up and down, breaking, telling the driver.
  */
 #include "vhost_user_net/net_port_private.h"
 
@@ -15,12 +15,9 @@
 /* Frames that were sent of which the guest may not know yet, unless its ring is small. */
 #define UNSIGNALLED 16
 
-/* Messages that may wait at once; a front-end's whole set-up is some forty. */
-#define MESSAGES 1024
-
 static struct vu_ring *rx_ring(struct net_port *port)
 {
-	return &port->dev.ring[VIRTIO_NET_RX];
+	return &port->dev->ring[VIRTIO_NET_RX];
 }
 
 /**
@@ -37,12 +34,12 @@ bool net_port_rx_shown(struct net_port *port)
 	if (!rx->running)
 		return !rx->q.fault.what;
 	vu_vring_publish(&rx->q);
-	if (vu_device_lost(&port->dev))
+	if (vu_device_lost(port->dev))
 		vu_device_break(
-			&port->dev, VIRTIO_NET_RX,
+			port->dev, VIRTIO_NET_RX,
 			"the guest's memory, or the log of what is written there, was cut off");
 	else if (rx->q.fault.what)
-		vu_device_break(&port->dev, VIRTIO_NET_RX, NULL);
+		vu_device_break(port->dev, VIRTIO_NET_RX, NULL);
 	return rx->running;
 }
 
@@ -54,7 +51,7 @@ bool net_port_rx_shown(struct net_port *port)
 
 static unsigned takes_of(struct net_port *port)
 {
-	const struct vu_device *dev = &port->dev;
+	const struct vu_device *dev = port->dev;
 	unsigned takes = NET_TAKES_CSUM;
 
 	/* Segmentation is agreed on together with checksums only (virtio 1.2, 5.1.3.1). */
@@ -97,10 +94,14 @@ static void guest_leaves(struct net_port *port)
 {
 	port->left = true;
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
-		port->left_at[i] = stands_at(&port->dev.ring[i]);
+		port->left_at[i] = stands_at(&port->dev->ring[i]);
 }
 
-static void guest_gone(struct net_port *port)
+/**
+ * net_port_guest_gone() - whoever comes next is another guest
+ * @port:	the port, down; gone() is told, if there was a guest
+ */
+void net_port_guest_gone(struct net_port *port)
 {
 	if (port->left)
 		port->ops->gone(port->ctx);
@@ -110,7 +111,7 @@ static void guest_gone(struct net_port *port)
 static bool goes_on(const struct net_port *port)
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
-		if (stands_at(&port->dev.ring[i]) != port->left_at[i])
+		if (stands_at(&port->dev->ring[i]) != port->left_at[i])
 			return false;
 	return true;
 }
@@ -127,7 +128,7 @@ void net_port_set_up(struct net_port *port, bool up)
 	else if (!up)
 		guest_leaves(port);
 	else if (!goes_on(port))
-		guest_gone(port);
+		net_port_guest_gone(port);
 	port->up = up;
 	port->foreign = 0;
 	port->has_daemon = false;
@@ -143,7 +144,7 @@ void net_port_set_up(struct net_port *port, bool up)
 static void report_faults(struct net_port *port)
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
-		struct vu_vring_fault f = port->dev.ring[i].q.fault;
+		struct vu_vring_fault f = port->dev->ring[i].q.fault;
 
 		if (!f.what) {
 			port->reported[i] = false;
@@ -160,10 +161,13 @@ static void report_faults(struct net_port *port)
 	}
 }
 
-/* Tell the user what follows from the state of the rings. */
-static void follow(struct net_port *port)
+/**
+ * net_port_follow() - tell the user what follows from the state of the rings
+ * @port:	the port
+ */
+void net_port_follow(struct net_port *port)
 {
-	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
+	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev->ring[VIRTIO_NET_TX];
 	bool up = rx->running && tx->running;
 
 	if (port->uplink)
@@ -175,37 +179,7 @@ static void follow(struct net_port *port)
 	if (up != port->up)
 		net_port_set_up(port, up);
 	if (rx->q.fault.what || tx->q.fault.what)
-		guest_gone(port);
-}
-
-/*
- * The guest can't use its card, though the front-end has accepted everything. Logged once a
- * connection.
- */
-static void tell_unusable(struct net_port *port)
-{
-	const struct vu_ring *ring = port->dev.ring;
-	const char *why = NULL;
-
-	if (port->told_unusable)
-		return;
-	if (ring[0].unmapped || ring[1].unmapped)
-		why = "its rings are not in the memory that it shares";
-	else if (ring[0].kick >= 0 && ring[0].placed && port->dev.features &&
-		 !vu_device_has(&port->dev, VIRTIO_F_VERSION_1))
-		why = "its driver is older than virtio 1.0 (VERSION_1 not agreed on); update it, or give the card disable-legacy=on (virtio over MMIO: QEMU takes -global virtio-mmio.force-legacy=false)";
-	if (!why)
-		return;
-	port->told_unusable = true;
-	log_limited(&port->ring_limit, LOG_LEVEL_WARNING, "%s: the guest's card can't be used: %s",
-		    port->name, why);
-}
-
-static void on_watch_kick(void *ctx, unsigned ring, int fd)
-{
-	struct net_port *port = ctx;
-
-	port->ops->watch_kick(port->ctx, ring, fd);
+		net_port_guest_gone(port);
 }
 
 /**
@@ -224,7 +198,6 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 int net_port_new(struct net_port **ret_port, const struct net_port_config *config,
 		 const struct net_port_ops *ops, void *ctx)
 {
-	static const struct vu_device_ops device_ops = {.watch_kick = on_watch_kick};
 	struct net_port *port;
 	int r = vu_map_guard();
 
@@ -258,10 +231,10 @@ int net_port_new(struct net_port **ret_port, const struct net_port_config *confi
 	port->waker_at = NET_PORTS;
 	r = bell_init(&port->waker);
 	if (r == 0)
-		r = vu_device_init(&port->dev, &device_ops, port);
+		r = net_fronts_init(port);
 	if (r < 0) {
 		bell_deinit(&port->waker);
-		vu_device_deinit(&port->dev);
+		net_fronts_deinit(port);
 		free(port->flat);
 		free(port);
 		return r;
@@ -280,12 +253,13 @@ struct net_port *net_port_free(struct net_port *port)
 {
 	if (!port)
 		return NULL;
-	net_port_disconnect(port);
+	for (unsigned i = 0; i < NET_PORT_CONNECTIONS; i++)
+		net_port_disconnect(port, i);
 	net_port_tap(port, -1);
 	for (unsigned i = 0; i < NET_PORTS; i++)
 		net_port_peer_gone(port, i);
 	bell_deinit(&port->waker);
-	vu_device_deinit(&port->dev);
+	net_fronts_deinit(port);
 	free(port->flat);
 	free(port);
 	return NULL;
@@ -434,82 +408,7 @@ void net_port_wake(struct net_port *port, unsigned number)
 		bell_ring(&port->waker);
 }
 
-/* ------------------------------------------------------------- the connection */
-
-/**
- * net_port_connect() - serve a front-end
- * @port:	the port, not connected
- * @sock:	the connection; stays the caller's, who calls net_port_message() when it is readable
- *
- * Return: 0; -EISCONN.
- */
-int net_port_connect(struct net_port *port, int sock)
-{
-	if (port->dev.sock >= 0)
-		return -EISCONN;
-	port->told_unusable = false;
-	vu_device_connect(&port->dev, sock);
-	return 0;
-}
-
-/**
- * net_port_message() - serve what arrived over the connection
- * @port:	the port, connected
- *
- * It serves all of it, so that edges are enough to watch the socket. A front-end that sends faster
- * than it is served is disconnected. Where the card goes up, link() was called on the way; then
- * net_port_transmit() and net_port_flush() want to be called in the same turn, as after kicks:
- * buffers may have been waiting since before a restart.
- *
- * Return: 0; NET_PORT_CLOSED where the front-end closed the connection; a negative errno where it
- * can't go on. In both cases net_port_disconnect() is due.
- */
-int net_port_message(struct net_port *port)
-{
-	if (port->dev.sock < 0)
-		return -ENOTCONN;
-	for (unsigned i = 0; i < MESSAGES; i++) {
-		int r = vu_device_message(&port->dev);
-
-		if (r == VU_DEVICE_PART)
-			return 0;
-		follow(port);
-		tell_unusable(port);
-		if (r == VU_DEVICE_END)
-			return NET_PORT_CLOSED;
-		if (r < 0) {
-			if (port->dev.refused)
-				log_limited(
-					&port->limit, LOG_LEVEL_WARNING,
-					"%s: connection closed: vhost-user message %s (%u) refused: %s",
-					port->name, vu_device_request_name(port->dev.request),
-					port->dev.request, port->dev.refused);
-			return r;
-		}
-	}
-	log_limited(
-		&port->limit, LOG_LEVEL_WARNING,
-		"%s: connection closed: more vhost-user messages at once than any front-end sends",
-		port->name);
-	return -EOVERFLOW;
-}
-
-/**
- * net_port_disconnect() - forget the connection and all that came over it
- * @port:	the port, connected or not; link() tells that the card is down
- */
-void net_port_disconnect(struct net_port *port)
-{
-	bool in_order = !port->up;
-
-	/* Other guests are to see what they got from this one. */
-	net_port_flush(port);
-	net_port_signal(port);
-	vu_device_disconnect(&port->dev);
-	follow(port);
-	if (!in_order)
-		guest_gone(port);
-}
+/* ------------------------------------------------------------- notifications */
 
 /**
  * net_port_kicked() - the guest kicked a ring
@@ -528,7 +427,7 @@ void net_port_kicked(struct net_port *port, unsigned ring)
 
 static void signal_ring(struct net_port *port, unsigned i)
 {
-	struct vu_ring *ring = &port->dev.ring[i];
+	struct vu_ring *ring = &port->dev->ring[i];
 
 	if (!ring->running || !vu_vring_wants_signal(&ring->q))
 		return;
@@ -557,7 +456,7 @@ static unsigned most_unsignalled(const struct vu_vring *q)
  */
 bool net_port_signal_due(struct net_port *port)
 {
-	struct vu_ring *ring = &port->dev.ring[VIRTIO_NET_TX];
+	struct vu_ring *ring = &port->dev->ring[VIRTIO_NET_TX];
 
 	return ring->running && vu_vring_awaits_signal(&ring->q);
 }
@@ -579,7 +478,7 @@ void net_port_signal(struct net_port *port)
  */
 void net_port_flush(struct net_port *port)
 {
-	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev.ring[VIRTIO_NET_TX];
+	const struct vu_ring *rx = rx_ring(port), *tx = &port->dev->ring[VIRTIO_NET_TX];
 
 	if (rx->q.fault.what || tx->q.fault.what)
 		net_port_check(port);
@@ -604,20 +503,20 @@ int net_port_check(struct net_port *port)
 	bool broken, up;
 
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
-		const struct vu_ring *ring = &port->dev.ring[i];
+		const struct vu_ring *ring = &port->dev->ring[i];
 
 		/* Zeros in the place of the ring look like other faults. */
-		if (vu_device_lost(&port->dev) && (ring->running || ring->q.fault.what))
+		if (vu_device_lost(port->dev) && (ring->running || ring->q.fault.what))
 			vu_device_break(
-				&port->dev, i,
+				port->dev, i,
 				"the guest's memory, or the log of what is written there, was cut off");
 		else if (ring->q.fault.what)
-			vu_device_break(&port->dev, i, NULL);
+			vu_device_break(port->dev, i, NULL);
 	}
-	broken = port->dev.ring[0].q.fault.what || port->dev.ring[1].q.fault.what;
-	up = port->dev.ring[0].running && port->dev.ring[1].running;
+	broken = port->dev->ring[0].q.fault.what || port->dev->ring[1].q.fault.what;
+	up = port->dev->ring[0].running && port->dev->ring[1].running;
 	if (broken || up != port->up)
-		follow(port);
+		net_port_follow(port);
 	return broken ? -EPROTO : 0;
 }
 

@@ -7,6 +7,9 @@
  * of links, never the connection's own socket or the loop: those are its user's, one guest's thread,
  * which calls all functions. Nobody else touches a guest's rings or its memory.
  *
+ * There may be two connections, as a guest that moves has two front-ends. The rings of one run at a time. The
+ * other one's wait until both of the first have stopped, or it has gone; then the card is the other one's.
+ *
  * States: down (no rings, or stopped) -> up (both rings set up, enabled, with a kick) -> down …; a
  * broken ring stays broken until the guest sets the rings up anew.
  *
@@ -110,6 +113,9 @@ struct net_port_counters {
 	uint64_t tx_nowhere;	      /* no such card, or its card is down */
 };
 
+/* Connections that a port may have at once. */
+#define NET_PORT_CONNECTIONS 2
+
 /* Outcomes of net_port_message(). */
 enum { NET_PORT_CLOSED = 1 };
 /* Outcomes of net_port_send(). */
@@ -120,8 +126,8 @@ int net_port_new(struct net_port **ret_port, const struct net_port_config *confi
 struct net_port *net_port_free(struct net_port *port);
 
 int net_port_connect(struct net_port *port, int sock);
-int net_port_message(struct net_port *port);
-void net_port_disconnect(struct net_port *port);
+int net_port_message(struct net_port *port, unsigned which);
+void net_port_disconnect(struct net_port *port, unsigned which);
 
 void net_port_peer_set(struct net_port *port, const struct net_peer *peer);
 void net_port_peer_gone(struct net_port *port, unsigned number);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A port from the inside, for net_port.c (life, connection, notifications), net_transmit.c (frames
+ * A port from the inside, for net_port.c (life, notifications), net_front.c (connections), net_transmit.c (frames
  * from the guest), net_daemon.c (those for the daemon), net_receive.c (frames into the guest), net_arrive.c
  * (frames out of links) and net_card.c (whose MAC is whose). All of it is one thread's.
  */
@@ -25,12 +25,20 @@
 /* Buffers that one frame may take: 64 KiB in the 1.5 KiB that drivers post at least are 45. */
 #define NET_MERGE_MAX 64
 
+/* One connection's. */
+struct net_front {
+	struct net_port *port;
+	bool made; /* dev was initialised */
+	struct vu_device dev;
+};
+
 struct net_port {
 	char name[64];
 	const struct net_port_ops *ops;
 	void *ctx;
 
-	struct vu_device dev;
+	struct net_front front[NET_PORT_CONNECTIONS];
+	struct vu_device *dev; /* of the connection whose rings may run; always made */
 	bool up;
 	unsigned takes;			 /* what link() was told, while up */
 	bool reported[VIRTIO_NET_RINGS]; /* the ring's fault was logged */
@@ -77,9 +85,14 @@ struct net_port {
 
 static inline bool net_port_has(const struct net_port *port, unsigned feature)
 {
-	return vu_device_has(&port->dev, feature);
+	return vu_device_has(port->dev, feature);
 }
 
+int net_fronts_init(struct net_port *port);
+void net_fronts_deinit(struct net_port *port);
+
+void net_port_follow(struct net_port *port);
+void net_port_guest_gone(struct net_port *port);
 void net_port_set_up(struct net_port *port, bool up);
 void net_port_link_broken(struct net_port *port, unsigned number);
 bool net_port_rx_shown(struct net_port *port);

@@ -23,7 +23,7 @@ struct room {
 
 static unsigned most_chains(const struct net_port *port)
 {
-	return vu_device_has(&port->dev, VIRTIO_NET_F_MRG_RXBUF) ? NET_MERGE_MAX : 1;
+	return vu_device_has(port->dev, VIRTIO_NET_F_MRG_RXBUF) ? NET_MERGE_MAX : 1;
 }
 
 /* Outcomes of find_room(), beside a negative errno. */
@@ -36,7 +36,7 @@ enum { ROOM_FOUND, ROOM_LATER, ROOM_NEVER };
  */
 static int find_room(struct net_port *port, size_t want, struct room *room)
 {
-	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
+	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_RX].q;
 
 	while (room->len < want) {
 		struct vu_chain *chain = &port->rx_chains[room->chains];
@@ -63,7 +63,7 @@ static int find_room(struct net_port *port, size_t want, struct room *room)
 /* Take as many of the buffers as @len bytes fill. */
 static void fill_room(struct net_port *port, size_t len)
 {
-	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
+	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_RX].q;
 	unsigned n = 0;
 
 	port->count.rx_frames++;
@@ -97,7 +97,7 @@ static void fill(struct net_port *port, const struct room *room, const struct ne
 			size_t n = min_t(size_t, left, seg->iov_len - at);
 
 			memcpy((uint8_t *)seg->iov_base + at, from, n);
-			vu_vring_wrote(&port->dev.ring[VIRTIO_NET_RX].q,
+			vu_vring_wrote(&port->dev->ring[VIRTIO_NET_RX].q,
 				       (uint8_t *)seg->iov_base + at, n);
 			from += n;
 			left -= n;
@@ -129,7 +129,7 @@ int net_port_place(struct net_port *port, const struct net_offload *offload,
 	struct room room = {0};
 	int r = -EPIPE;
 
-	if (port->up && vu_vring_works(&port->dev.ring[VIRTIO_NET_RX].q))
+	if (port->up && vu_vring_works(&port->dev->ring[VIRTIO_NET_RX].q))
 		r = find_room(port, HDR + len, &room);
 	if (r < 0)
 		return NET_PLACE_DOWN;
@@ -173,7 +173,7 @@ static unsigned wanted_buffers(struct vu_vring *q, const struct room *room, size
 int net_port_give(struct net_port *port, const struct net_offload *offload,
 		  const struct iovec *parts, unsigned n_parts, size_t len)
 {
-	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_RX].q;
+	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_RX].q;
 	int r;
 
 	if (!port->up || !vu_vring_works(q))

@@ -170,7 +170,7 @@ static void answer_dhcp(struct net_port *port)
 
 static uint64_t offloads_of(const struct net_port *port)
 {
-	return port->uplink ? NET_OFFLOADS : port->dev.features;
+	return port->uplink ? NET_OFFLOADS : port->dev->features;
 }
 
 /**
@@ -238,7 +238,7 @@ void net_port_show_links(struct net_port *port)
  */
 bool net_port_transmit(struct net_port *port)
 {
-	struct vu_vring *q = &port->dev.ring[VIRTIO_NET_TX].q;
+	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_TX].q;
 	unsigned n;
 	int r = 0;
 
@@ -260,7 +260,7 @@ bool net_port_transmit(struct net_port *port)
 	net_port_show_links(port);
 	if (r >= 0)
 		vu_vring_publish(q);
-	if (!net_port_rx_shown(port) || r < 0 || vu_device_lost(&port->dev)) {
+	if (!net_port_rx_shown(port) || r < 0 || vu_device_lost(port->dev)) {
 		net_port_check(port);
 		return false;
 	}

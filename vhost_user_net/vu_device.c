@@ -92,6 +92,8 @@ static void settle(struct vu_device *dev)
 					   .used = ring->logs_used,
 					   .used_gpa = ring->used_gpa};
 
+		ring->ready = ready;
+		ready = ready && !dev->held;
 		ring->unmapped = false;
 		vu_vring_log_to(&ring->q, &log);
 		if (ready == ring->running || ring->q.fault.what)
@@ -603,10 +605,22 @@ void vu_device_disconnect(struct vu_device *dev)
 	}
 	dev->features = dev->protocol_features = 0;
 	dev->status = 0;
+	dev->held = false;
 	dev->sock = -1;
 	vu_memory_clear(&dev->mem);
 	vu_log_clear(&dev->log);
 	vu_message_clear(&dev->msg);
+}
+
+/**
+ * vu_device_hold() - let its rings run, or not
+ * @dev:	the device, connected or not
+ * @held:	none runs from here on; else those that are ready do
+ */
+void vu_device_hold(struct vu_device *dev, bool held)
+{
+	dev->held = held;
+	settle(dev);
 }
 
 /**

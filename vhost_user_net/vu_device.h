@@ -13,6 +13,9 @@
  * the connection goes on with nothing changed. Otherwise the two sides would disagree: the
  * connection ends.
  *
+ * A device that is *held* runs no ring: another connection's do. It takes all requests, and where its
+ * rings would run it says so (vu_device_ready()).
+ *
  * The memory changes while the rings are paused.
  *
  * What is written into the guest's memory is logged while VHOST_F_LOG_ALL is agreed on (vu_log.h). A ring
@@ -33,6 +36,7 @@
 struct vu_ring {
 	struct vu_vring q;
 	bool running;
+	bool ready;    /* all is told; it runs, unless its device is held, or: */
 	bool unmapped; /* all is told, but its parts are not in the guest's memory */
 
 	unsigned num;  /* 0: not told */
@@ -57,6 +61,7 @@ struct vu_device {
 	void *ctx;
 
 	int sock; /* the owner's; -1: not connected */
+	bool held;
 	struct vu_message msg;
 	uint64_t features, protocol_features;
 	uint8_t status;
@@ -75,6 +80,7 @@ int vu_device_init(struct vu_device *dev, const struct vu_device_ops *ops, void 
 void vu_device_deinit(struct vu_device *dev);
 void vu_device_connect(struct vu_device *dev, int sock);
 void vu_device_disconnect(struct vu_device *dev);
+void vu_device_hold(struct vu_device *dev, bool held);
 int vu_device_message(struct vu_device *dev);
 void vu_device_break(struct vu_device *dev, unsigned ring, const char *what);
 const char *vu_device_request_name(uint32_t request);
@@ -83,6 +89,18 @@ const char *vu_device_request_name(uint32_t request);
 static inline bool vu_device_lost(struct vu_device *dev)
 {
 	return vu_memory_lost(&dev->mem) || vu_log_lost(&dev->log);
+}
+
+/* Both rings are set up. */
+static inline bool vu_device_ready(const struct vu_device *dev)
+{
+	return dev->ring[VIRTIO_NET_RX].ready && dev->ring[VIRTIO_NET_TX].ready;
+}
+
+/* A ring runs. */
+static inline bool vu_device_runs(const struct vu_device *dev)
+{
+	return dev->ring[VIRTIO_NET_RX].running || dev->ring[VIRTIO_NET_TX].running;
 }
 
 static inline bool vu_device_has(const struct vu_device *dev, unsigned feature)

@@ -208,6 +208,10 @@ static void on_link(void *ctx _unused_, bool up, unsigned takes)
 				 takes & NET_TAKES_TSO6);
 }
 
+static void on_gone(void *ctx _unused_)
+{
+}
+
 static void on_daemon(void *ctx _unused_, const struct net_frame *frame)
 {
 	tcp_input(vm.tcp, frame, vm.now);
@@ -234,6 +238,7 @@ static void on_has_daemon(void *ctx _unused_, bool has _unused_)
 static const struct net_port_ops port_ops = {
 	.watch_kick = on_kick,
 	.link = on_link,
+	.gone = on_gone,
 	.daemon = on_daemon,
 	.mac_wanted = on_mac_wanted,
 	.link_wanted = on_number,
@@ -363,7 +368,7 @@ static void guest_begins(void)
 	fe_open_far(&guest, pair[0]);
 	vm_begins(pair[1]);
 	fe_start(&guest, FE_FEATURES, RING);
-	must(net_port_message(vm.port) == 0 && net_port_up(vm.port), "the card is down");
+	must(net_port_message(vm.port, 0) == 0 && net_port_up(vm.port), "the card is down");
 	fe_rx_fill(&guest, RING, RX_SIZE);
 	guest_says(TCP_SYN, NULL, 0);
 	vm_turns(true);

@@ -515,6 +515,30 @@ static void it_does_not_outlive_its_guest(void **state)
 	is_dead(rig, &e);
 }
 
+/* The second one is answered while the first has the card, and a third is hung up on. */
+static void two_front_ends_and_no_more(void **state)
+{
+	struct rig *rig = *state;
+	struct fe second;
+	int third;
+	char byte;
+
+	fe_open_far(&second, connects_to(rig));
+	for (unsigned i = 0; i < 3; i++) {
+		struct pollfd pfd = {.events = POLLIN};
+
+		fe_send(&second, VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, NULL, 0, NULL, 0);
+		pfd.fd = second.sock;
+		assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
+		assert_true(fe_reply(&second, VHOST_USER_GET_FEATURES) != 0);
+		third = connects_to(rig);
+		assert_int_equal(recv(third, &byte, 1, 0), 0);
+		close(third);
+	}
+	connects(rig, 40000, USBIP_PORT);
+	fe_close(&second);
+}
+
 static void speaks(struct rig *rig, struct end *e, const char *text)
 {
 	sends(rig, e, text, strlen(text));
@@ -777,6 +801,7 @@ int main(void)
 		T(a_clients_connection_outlives_a_pause),
 		T(so_it_does_over_another_front_end),
 		T(it_does_not_outlive_its_guest),
+		T(two_front_ends_and_no_more),
 		T(the_agents_connection_outlives_control),
 		T(an_end_that_was_said_holds),
 		T(an_end_that_was_said_holds_for_every_line),

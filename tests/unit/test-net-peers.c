@@ -24,7 +24,7 @@ static void a_link_is_made_anew_with_its_process(void **state _unused_)
 	assert_received(&c, f, len);
 	config.mac[0] = 2;
 	config.mac[5] = 11;
-	net_port_disconnect(b.port);
+	net_port_disconnect(b.port, (unsigned)b.which);
 	net_roster_ended(&net.roster, b.number);
 	fe_control(&a);
 	fe_control(&c);

@@ -256,7 +256,7 @@ static void only_an_eventfd_is_a_kick_or_a_call(void **state _unused_)
 	close(e);
 	close(pipes[0]);
 	close(pipes[1]);
-	net_port_disconnect(fe.port);
+	net_port_disconnect(fe.port, (unsigned)fe.which);
 	assert_int_equal(fe_open_fds(), before);
 }
 
@@ -427,7 +427,7 @@ static void rings_start_in_any_order(void **state _unused_)
 		assert_true(net_port_up(fe.port));
 		assert_int_equal(fe.ups, i + 1);
 		assert_true(fe.watched[0] >= 0 && fe.watched[1] >= 0);
-		net_port_disconnect(fe.port);
+		net_port_disconnect(fe.port, (unsigned)fe.which);
 		assert_int_equal(fe.downs, i + 1);
 		assert_int_equal(fe.watched[0], -1);
 		assert_int_equal(fe.watched[1], -1);

@@ -310,7 +310,7 @@ void fe_connect(struct fe *fe)
 	int pair[2], size = 1 << 20;
 
 	if (fe->back_sock >= 0)
-		net_port_disconnect(fe->port);
+		net_port_disconnect(fe->port, (unsigned)fe->which);
 	fd_close(fe->sock);
 	fd_close(fe->back_sock);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
@@ -318,7 +318,8 @@ void fe_connect(struct fe *fe)
 	fe->back_sock = pair[1];
 	setsockopt(fe->sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	fe->reply_ack = false;
-	MUST(net_port_connect(fe->port, fe->back_sock) == 0);
+	fe->which = net_port_connect(fe->port, fe->back_sock);
+	MUST(fe->which >= 0);
 }
 
 /* Its VM is no longer configured. */
@@ -326,7 +327,7 @@ static void leave(struct fe *fe)
 {
 	struct list *l;
 
-	net_port_disconnect(fe->port);
+	net_port_disconnect(fe->port, (unsigned)fe->which);
 	pthread_mutex_lock(&fe->net->lock);
 	net_roster_leave(&fe->net->roster, fe->number);
 	fe->net->fe[fe->number] = NULL;
@@ -394,7 +395,7 @@ void fe_send_fd(struct fe *fe, uint32_t request, unsigned index, int fd)
 
 int fe_message(struct fe *fe)
 {
-	return fe->port ? net_port_message(fe->port) : 0;
+	return fe->port ? net_port_message(fe->port, (unsigned)fe->which) : 0;
 }
 
 /* The answer that has arrived; its first eight bytes. */

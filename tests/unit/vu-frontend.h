@@ -60,6 +60,7 @@ struct fe {
 	struct list told; /* by control, and not delivered yet */
 	unsigned number;
 	int sock, back_sock; /* the two ends of the connection */
+	int which;	     /* of its port's connections */
 	int to_daemon[2];    /* datagrams: what the port has for the daemon goes through */
 	int memfd;
 	uint8_t *mem;
