@@ -51,9 +51,18 @@ static void on_watch_kick(void *ctx, unsigned ring, int fd)
 		port->ops->watch_kick(port->ctx, ring, fd);
 }
 
+static void on_announce(void *ctx, const uint8_t mac[6])
+{
+	struct net_front *front = ctx;
+
+	if (&front->dev == front->port->dev)
+		net_port_announce(front->port, mac);
+}
+
 static int make(struct net_port *port, struct net_front *front)
 {
-	static const struct vu_device_ops ops = {.watch_kick = on_watch_kick};
+	static const struct vu_device_ops ops = {.watch_kick = on_watch_kick,
+						 .announce = on_announce};
 	int r;
 
 	if (front->made)

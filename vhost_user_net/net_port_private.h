@@ -101,6 +101,7 @@ void net_port_wake(struct net_port *port, unsigned number);
 const uint8_t *net_port_flat(struct net_port *port);
 unsigned net_port_parts(struct net_port *port, struct iovec *parts);
 void net_daemon_frame(struct net_port *port);
+void net_port_announce(struct net_port *port, const uint8_t mac[6]);
 void net_port_one_frame(struct net_port *port, size_t len, unsigned n_segs);
 void net_port_show_links(struct net_port *port);
 

@@ -19,6 +19,7 @@ static_assert(sizeof(struct ethernet_header) == 14, "IEEE 802.3");
 
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_ARP  0x0806
+#define ETHERTYPE_RARP 0x8035
 #define ETHERTYPE_IPV6 0x86dd
 /* IEEE 802.1Q: a tag follows, and the type of what is in it */
 #define ETHERTYPE_VLAN	       0x8100
@@ -41,6 +42,9 @@ static_assert(sizeof(struct arp_packet) == 28, "RFC 826");
 #define ARP_HRD_ETHERNET 1
 #define ARP_REQUEST	 1
 #define ARP_REPLY	 2
+
+/* RFC 903 */
+#define ARP_REVERSE_REQUEST 3
 
 /* RFC 791 */
 struct ipv4_header {

@@ -229,6 +229,41 @@ void net_port_show_links(struct net_port *port)
 }
 
 /**
+ * net_port_announce() - have bridges learn where a guest is that has moved
+ * @port:	the port
+ * @mac:	its card's
+ *
+ * By a reverse ARP request (RFC 903), as if the guest had sent it, since it can't. On the private segment
+ * control says whose an address is, and nobody learns it from frames.
+ */
+void net_port_announce(struct net_port *port, const uint8_t mac[6])
+{
+	struct {
+		struct virtio_net_hdr hdr;
+		struct ethernet_header eth;
+		struct arp_packet arp;
+		uint8_t padding[18];
+	} ask = {
+		.eth = {.destination = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+			.type = be16_of(ETHERTYPE_RARP)},
+		.arp = {.hrd = be16_of(ARP_HRD_ETHERNET),
+			.pro = be16_of(ETHERTYPE_IPV4),
+			.hln = 6,
+			.pln = 4,
+			.op = be16_of(ARP_REVERSE_REQUEST)},
+	};
+
+	if (!port->up || !port->plain)
+		return;
+	memcpy(ask.eth.source, mac, 6);
+	memcpy(ask.arp.sha, mac, 6);
+	memcpy(ask.arp.tha, mac, 6);
+	port->tx_segs[0] = (struct iovec){.iov_base = &ask, .iov_len = sizeof(ask)};
+	net_port_one_frame(port, sizeof(ask), 1);
+	net_port_show_links(port);
+}
+
+/**
  * net_port_transmit() - pass on what the guest wants sent
  * @port:	the port
  *

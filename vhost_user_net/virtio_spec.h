@@ -47,18 +47,21 @@ static_assert(sizeof(struct virtq_used_elem) == 8, "2.7.8");
 #define VIRTQ_USED_ALIGN  4
 
 /* Feature bits, by number: 5.1.3 and 6 */
-#define VIRTIO_NET_F_CSUM	0
-#define VIRTIO_NET_F_GUEST_CSUM 1
-#define VIRTIO_NET_F_GUEST_TSO4 7
-#define VIRTIO_NET_F_GUEST_TSO6 8
-#define VIRTIO_NET_F_GUEST_ECN	9
-#define VIRTIO_NET_F_HOST_TSO4	11
-#define VIRTIO_NET_F_HOST_TSO6	12
-#define VIRTIO_NET_F_HOST_ECN	13
-#define VIRTIO_NET_F_MRG_RXBUF	15
-#define VIRTIO_F_INDIRECT_DESC	28
-#define VIRTIO_F_EVENT_IDX	29
-#define VIRTIO_F_VERSION_1	32
+#define VIRTIO_NET_F_CSUM	    0
+#define VIRTIO_NET_F_GUEST_CSUM	    1
+#define VIRTIO_NET_F_MTU	    3
+#define VIRTIO_NET_F_GUEST_TSO4	    7
+#define VIRTIO_NET_F_GUEST_TSO6	    8
+#define VIRTIO_NET_F_GUEST_ECN	    9
+#define VIRTIO_NET_F_HOST_TSO4	    11
+#define VIRTIO_NET_F_HOST_TSO6	    12
+#define VIRTIO_NET_F_HOST_ECN	    13
+#define VIRTIO_NET_F_MRG_RXBUF	    15
+#define VIRTIO_NET_F_GUEST_ANNOUNCE 21
+#define VIRTIO_F_INDIRECT_DESC	    28
+#define VIRTIO_F_EVENT_IDX	    29
+#define VIRTIO_F_VERSION_1	    32
+#define VIRTIO_F_IN_ORDER	    35
 
 /* 5.1.6 */
 #define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u

@@ -12,17 +12,22 @@
 
 #define BIT(n) (1ull << (n))
 
-#define FEATURES                                                                                  \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |        \
-	 BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES) |                             \
-	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |    \
-	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
-	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |                            \
-	 BIT(VIRTIO_NET_F_GUEST_ECN))
+/*
+ * In order: buffers are used as they were posted, always; a driver that agrees makes use of it.
+ * Announcing: the guest does it itself after it has moved, and the front-end tells it to.
+ */
+#define FEATURES                                                                                   \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |         \
+	 BIT(VIRTIO_F_IN_ORDER) | BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES) |     \
+	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |  \
+	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |     \
+	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
+	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
 
-#define PROTOCOL_FEATURES                                                                 \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |           \
-	 BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
+#define PROTOCOL_FEATURES                                                               \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |         \
+	 BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |       \
+	 BIT(VHOST_USER_PROTOCOL_F_NET_MTU) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 /*
@@ -405,6 +410,28 @@ static int set_vring_enable(struct vu_device *dev)
 	return DONE;
 }
 
+/* The guest can't announce itself: its card's address stands in the first six bytes. */
+static int send_rarp(struct vu_device *dev)
+{
+	uint8_t mac[6];
+
+	memcpy(mac, &dev->msg.payload.u64, sizeof(mac));
+	if (mac[0] & 1)
+		return refuse(dev, -EINVAL, "an address that is no card's");
+	dev->ops->announce(dev->ctx, mac);
+	return DONE;
+}
+
+#define MTU_LEAST 68 /* RFC 791 */
+
+/* It is the driver's to keep: whatever comes for the guest is given to it as it is. */
+static int net_set_mtu(struct vu_device *dev)
+{
+	if (dev->msg.payload.u64 < MTU_LEAST || dev->msg.payload.u64 > UINT16_MAX)
+		return refuse(dev, -EINVAL, "an MTU must be 68 to 65535");
+	return DONE;
+}
+
 static int set_status(struct vu_device *dev)
 {
 	if (dev->msg.payload.u64 > UINT8_MAX)
@@ -454,6 +481,8 @@ static const struct request {
 	REQUEST(SET_PROTOCOL_FEATURES, 8, 8, 0, -1, set_protocol_features),
 	REQUEST(GET_QUEUE_NUM, 0, 0, 0, VHOST_USER_PROTOCOL_F_MQ, get_queue_num),
 	REQUEST(SET_VRING_ENABLE, SIZE_OF(state), SIZE_OF(state), 0, -1, set_vring_enable),
+	REQUEST(SEND_RARP, 8, 8, 0, VHOST_USER_PROTOCOL_F_RARP, send_rarp),
+	REQUEST(NET_SET_MTU, 8, 8, 0, VHOST_USER_PROTOCOL_F_NET_MTU, net_set_mtu),
 	REQUEST(RESET_DEVICE, 0, 0, 0, VHOST_USER_PROTOCOL_F_RESET_DEVICE, reset_device),
 	REQUEST(GET_MAX_MEM_SLOTS, 0, 0, 0, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS,
 		get_max_mem_slots),

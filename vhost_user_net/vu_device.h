@@ -54,6 +54,8 @@ struct vu_device_ops {
 	/* The kick descriptor of @ring changed; -1: none, the old one is closed after this returns.
 	 */
 	void (*watch_kick)(void *ctx, unsigned ring, int fd);
+	/* The guest is to be announced from a card with this address. */
+	void (*announce)(void *ctx, const uint8_t mac[6]);
 };
 
 struct vu_device {

@@ -356,6 +356,40 @@ static void a_full_tap_costs_the_frame(void **state _unused_)
 #undef T
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
+/* A guest that can't announce itself has moved: who is behind the uplink learns where it is. */
+static void a_guest_that_moved_is_announced(void **state _unused_)
+{
+	static const uint8_t rarp[42] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0,  0, 0, 10, 0x80, 0x35, 0, 1, 8, 0, 6,
+		4,    0,    3,	  2,	0,    0,    0, 0, 10, 0, 0, 0,	0,    2,    0, 0, 0, 0, 10};
+	uint64_t mac = 0;
+	uint8_t f[200];
+	ssize_t n;
+
+	while (recv(lan, f, sizeof(f), 0) > 0)
+		;
+	/* The card has its address. */
+	send_frame(&a, NULL, f, frame_from(f, 0, mac_of(0), everyone));
+	fe_arrive(&up);
+	while (recv(lan, f, sizeof(f), 0) > 0)
+		;
+	memcpy(&mac, mac_of(0), 6);
+	fe_send_u64(&a, VHOST_USER_SET_PROTOCOL_FEATURES, 1ull << VHOST_USER_PROTOCOL_F_RARP);
+	fe_send_u64(&a, VHOST_USER_SEND_RARP, mac);
+	assert_int_equal(fe_message(&a), 0);
+	fe_arrive(&up);
+	n = recv(lan, f, sizeof(f), 0);
+	assert_int_equal(n, 12 + 60);
+	assert_memory_equal(f + 12, rarp, sizeof(rarp));
+	/* Not from another card's address. */
+	memcpy(&mac, mac_of(1), 6);
+	send_frame(&b, NULL, f, frame_from(f, 1, mac_of(1), mac_of(0)));
+	fe_send_u64(&a, VHOST_USER_SEND_RARP, mac);
+	assert_int_equal(fe_message(&a), 0);
+	fe_arrive(&up);
+	assert_true(recv(lan, f, sizeof(f), 0) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +401,7 @@ int main(void)
 		T(the_same_address_twice),
 		T(a_tap_comes_and_goes),
 		T(a_full_tap_costs_the_frame),
+		T(a_guest_that_moved_is_announced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -531,6 +531,38 @@ static uint32_t get_base(unsigned ring)
 	return m.s.num;
 }
 
+static void an_mtu_and_an_announcement_are_judged(void **state _unused_)
+{
+	const struct {
+		uint32_t request;
+		uint64_t x;
+		bool refused;
+	} said[] = {
+		{VHOST_USER_NET_SET_MTU, 1500, false},
+		{VHOST_USER_NET_SET_MTU, 68, false},
+		{VHOST_USER_NET_SET_MTU, 65535, false},
+		{VHOST_USER_NET_SET_MTU, 67, true},
+		{VHOST_USER_NET_SET_MTU, 65536, true},
+		{VHOST_USER_NET_SET_MTU, UINT64_MAX, true},
+		{VHOST_USER_SEND_RARP, 0x0a0000000002, false},
+		{VHOST_USER_SEND_RARP, 0x0a0000000001, true}, /* a group's address */
+		{VHOST_USER_SEND_RARP, UINT64_MAX, true},
+	};
+
+	set_protocol(REPLY_ACK | BIT(VHOST_USER_PROTOCOL_F_RARP) |
+		     BIT(VHOST_USER_PROTOCOL_F_NET_MTU));
+	for (unsigned up = 0; up < 2; up++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(said); i++)
+			assert_int_equal(ack(said[i].request, &said[i].x, 8, NULL, 0),
+					 said[i].refused);
+		fe_start(&fe, FE_FEATURES, 256);
+	}
+	assert_true(net_port_up(fe.port));
+	fe_connect(&fe);
+	fe_send_u64(&fe, VHOST_USER_SEND_RARP, 2);
+	assert_int_equal(fe_message(&fe), -EOPNOTSUPP);
+}
+
 static void stopping_tells_where_to_go_on(void **state _unused_)
 {
 	fe_start(&fe, FE_FEATURES, 256);
@@ -670,6 +702,7 @@ int main(void)
 		T(without_protocol_features_rings_are_enabled),
 		T(old_drivers_get_no_card),
 		T(rings_must_lie_in_memory),
+		T(an_mtu_and_an_announcement_are_judged),
 		T(stopping_tells_where_to_go_on),
 		T(after_a_restart_nothing_is_lost_or_done_twice),
 		T(memory_changes_while_running),
