@@ -116,12 +116,13 @@ class Job:
 class Channel:
     """Speaks to one agent."""
 
-    def __init__(self, stream, name):
+    def __init__(self, stream, name, first=1):
+        """first: the number of its first job; another one where jobs of an earlier channel may still run."""
         self.name = name
         self.up = threading.Event()
         self.lost = False
         self._stream = stream
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self._jobs = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._read, name=f"channel {name}", daemon=True).start()
@@ -173,6 +174,10 @@ class Channel:
             job._take(kind, data)
             if kind == "exit":
                 del self._jobs[number]
+
+    def ping(self):
+        """An agent that was there before this channel says its first word."""
+        self._send("ping", 0)
 
     def wait_up(self, timeout):
         """Wait for the agent's first word."""

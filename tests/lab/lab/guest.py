@@ -11,6 +11,7 @@ from .machine import MACHINE
 from .qmp import Qmp
 
 UP_SECONDS = 300
+MIGRATE_SECONDS = 300
 MEMORY = 192
 CARD_BUS, LAB_BUS = 31, 30      # places for virtio over MMIO in QEMU's arm64 machine
 MODERN = ["-global", "virtio-mmio.force-legacy=false"]      # QEMU's own choice is virtio 0.9
@@ -26,9 +27,10 @@ class Guest:
     """vm1 = Guest(board, "vm1"); vm1.start(); vm1.wait_up(); vm1.text("uname -a")
 
     mmio=True: its card and the lab's own devices are virtio over MMIO, for which amd64's machine has no places.
-    line="qemu-system-…": somebody else's command line, to which nothing is added but the lab's agent and monitor."""
+    line="qemu-system-…": somebody else's command line, to which nothing is added but the lab's agent and monitor.
+    folder="vm1-there": another machine for the guest, beside the one that it is in; from then on it is board.guests[name]."""
 
-    def __init__(self, board, name, card=True, extra=(), mmio=False, line=None):
+    def __init__(self, board, name, card=True, extra=(), mmio=False, line=None, folder=None):
         self.board = board
         self.name = name
         self.card = card
@@ -36,11 +38,14 @@ class Guest:
         self._extra = list(extra)
         self._mmio = mmio
         self._line = line
-        self._folder = f"/run/lab/{name}"
+        self._where = folder or name
+        self._folder = f"/run/lab/{self._where}"
         self._qemu = None
         self._channel = None
         self._monitor = None
         self._installed = set()
+        self._incoming = None
+        self._starts = 0
         board.guests[name] = self
 
     @property
@@ -55,7 +60,7 @@ class Guest:
     def address(self):
         return f"10.77.0.{10 + self.number}"
 
-    def _command(self):
+    def _command(self, incoming=None):
         if self._line:
             return f"{self._line} {shlex.join(self._lab_words())}"
         kernel = self.board.kernel
@@ -78,6 +83,8 @@ class Guest:
                 "-device", (f"virtio-net-device,netdev=net,mac={self.mac},bus=virtio-mmio-bus.{CARD_BUS}" if self._mmio else
                             f"virtio-net-pci,netdev=net,mac={self.mac},romfile="),
             ]
+        if incoming:
+            words += ["-incoming", incoming]
         return shlex.join(words + self._extra)
 
     def _lab_words(self):
@@ -90,16 +97,18 @@ class Guest:
 
     # Power
 
-    def start(self):
+    def start(self, incoming=None):
         """Start its QEMU; wait_up() waits for the guest. With a card its socket must be there, else
-        QEMU waits for it before it does anything."""
+        QEMU waits for it before it does anything. incoming: where the guest's memory comes from (QEMU's -incoming)."""
         if self._qemu and self._qemu.running():
             raise LabError(f"{self.name} runs already")
         self._began = time.monotonic()
         self.board.run(f"rm -rf {self._folder}; mkdir -p {self._folder}", check=True)
-        self._qemu = self.board.follow(f"exec {self._command()}", f"{self.name}.log")
+        self._incoming = incoming
+        self._qemu = self.board.follow(f"exec {self._command(incoming)}", f"{self._where}.log")
+        self._starts += 1
         self._channel = Channel(self.board.spawn(f"exec /run/lab/agent relay {self._folder}/agent"),
-                                self.name)
+                                self.name, 1 + (100000 * self._starts if incoming else 0))
         self._monitor = None
         self._installed = set()
 
@@ -107,6 +116,8 @@ class Guest:
         limit = time.monotonic() + timeout
         while True:
             try:
+                if self._incoming:
+                    self._channel.ping()
                 self._channel.wait_up(1)
                 break
             except LabTimeout:
@@ -146,6 +157,20 @@ class Guest:
     def signal(self, number):
         """A signal to its QEMU: SIGSTOP holds all of the machine, devices too."""
         self._qemu.kill(number)
+
+    def migrate(self, uri, timeout=MIGRATE_SECONDS):
+        """Its memory goes to `uri`, and it stands still where that has succeeded; how long it has stood still by
+        then, as QEMU says, ms. What its machine writes at the end may be more than what emulation moves in time."""
+        self.monitor.call("migrate-set-parameters", downtime_limit=60000, max_bandwidth=1 << 30)
+        self.monitor.call("migrate", uri=uri)
+        limit = time.monotonic() + timeout
+        while True:
+            said = self.monitor.call("query-migrate")
+            if said.get("status") == "completed":
+                return said["downtime"]
+            if said.get("status") in ("failed", "cancelled") or time.monotonic() > limit:
+                raise LabError(f"{self.name}: its migration to {uri}: {said}")
+            time.sleep(0.2)
 
     def pause(self):
         self.monitor.call("stop")
