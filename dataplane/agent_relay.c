@@ -510,6 +510,26 @@ void agent_relay_accept(struct guest *guest, struct tcp_connection *tcp)
 }
 
 /**
+ * agent_relays_cut() - the guest is gone
+ * @guest:	whose; its card is down
+ *
+ * One that is an older state of the same guest, and believes in its connection, hears that it is dead: its
+ * numbers are not ours any more.
+ */
+void agent_relays_cut(struct guest *guest)
+{
+	for (unsigned i = 0; i < AGENT_RELAYS; i++) {
+		struct agent_relay *relay = &guest->relays.at[i];
+
+		if (relay->state == RELAY_NONE)
+			continue;
+		guest_net_cut(guest, &relay->stream);
+		if (relay->state != RELAY_NONE)
+			relay_free(relay);
+	}
+}
+
+/**
  * agent_relays_end() - the guest's thread ends
  * @guest:	whose
  */

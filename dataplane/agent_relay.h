@@ -103,4 +103,5 @@ struct agent_relays {
 void agent_relays_init(struct guest *guest);
 void agent_relays_deinit(struct guest *guest);
 void agent_relay_accept(struct guest *guest, struct tcp_connection *tcp);
+void agent_relays_cut(struct guest *guest);
 void agent_relays_end(struct guest *guest);

@@ -10,7 +10,7 @@
 struct guest_service {
 	uint16_t port;
 	void (*accept)(struct guest *guest, struct tcp_connection *c);
-	void (*gone)(struct guest *guest); /* NULL: its connections outlive the guest */
+	void (*gone)(struct guest *guest);
 	void (*stop)(struct guest *guest); /* the process ends; no connection is accepted */
 };
 
@@ -24,7 +24,7 @@ static void usbip_gone(struct guest *guest)
 /* Sessions are the devices', and end with these (guest_devices_stop()). */
 static const struct guest_service services[] = {
 	{USBIP_PORT, client_accept, usbip_gone, clients_end},
-	{AGENT_PORT, agent_relay_accept, NULL, agent_relays_end},
+	{AGENT_PORT, agent_relay_accept, agent_relays_cut, agent_relays_end},
 };
 
 /**
@@ -69,8 +69,7 @@ void guest_services_accept(struct guest *guest, struct tcp_connection *c)
 void guest_services_gone(struct guest *guest)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		if (services[i].gone)
-			services[i].gone(guest);
+		services[i].gone(guest);
 }
 
 /**

@@ -148,6 +148,7 @@ static const struct stream_way way = {
 	.resume = way_resume,
 	.shutdown = way_shutdown,
 	.end = way_end,
+	.drop = way_end,
 };
 
 void tcp_stream_begin(struct stream *stream, const struct stream_ops *ops,
@@ -159,6 +160,15 @@ void tcp_stream_begin(struct stream *stream, const struct stream_ops *ops,
 void tcp_abort(struct tcp_connection *tcp)
 {
 	promise(!((struct connection *)tcp)->stream);
+}
+
+/* The guest has gone, and its card is down: what was sent and not heard of is lost. */
+void guest_net_cut(struct guest *of, struct stream *stream)
+{
+	struct connection *c = stream->connection;
+
+	promise(of == &guest && c && c->stream == stream);
+	stream_drop(stream);
 }
 
 /* ------------------------------------------------------------- the guest */
@@ -239,7 +249,11 @@ static void guest_step(struct connection *c, unsigned what, size_t how)
 			release_first(c);
 		break;
 	default:
-		if (how & 1) {
+		if (how >= 0xf0) {
+			agent_relays_cut(&guest);
+			for (unsigned i = 0; i < CONNECTIONS; i++)
+				promise(!connections[i].stream);
+		} else if (how & 1) {
 			is_reset(c);
 		} else if (!c->ended) {
 			c->ended = true;

@@ -146,8 +146,8 @@ class Libvirt:
 
     # What is known
 
-    def virsh(self, words):
-        return self.board.text(f"virsh -q -c qemu:///system {words}")
+    def virsh(self, words, **how):
+        return self.board.text(f"virsh -q -c qemu:///system {words}", **how)
 
     def ctl(self, words, timeout=120):
         """usbroutectl with the helper that was built; its output."""
@@ -201,9 +201,13 @@ class Domain:
         self.board.write(f"{FOLDER}/{self.name}.xml", xml or self.xml)
         self.virt.virsh(f"define {FOLDER}/{self.name}.xml")
 
-    def start(self, timeout=UP_SECONDS):
-        self.virt.virsh(f"start {self.quoted}")
-        self._channel = Channel(self.board.spawn(f"exec /run/lab/agent relay {FOLDER}/{self.name}.agent"), self.name)
+    def start(self, timeout=UP_SECONDS, saved=False):
+        """saved: it was, by managedsave, and goes on where it was."""
+        self.virt.virsh(f"start {self.quoted}", timeout=timeout)
+        self._channel = Channel(self.board.spawn(f"exec /run/lab/agent relay {FOLDER}/{self.name}.agent"), self.name,
+                                100001 if saved else 1)
+        if saved:
+            self._channel.ping()
         try:
             self._channel.wait_up(timeout)
         except LabTimeout:

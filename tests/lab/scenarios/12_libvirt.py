@@ -4,6 +4,7 @@ from lab import paths
 from lab.daemon import DEFAULT_CONFIG
 from lab.libvirt import Libvirt
 from lab.scenario import check, scenario
+from lab.watched import Watched
 
 OTHER = "guest two"
 
@@ -158,3 +159,33 @@ def _domains(lab, virt):
     virt.virsh(f"domrename other {two.quoted}")
     virt.wait_vm("vm2", domain_state="shutoff")
     daemon.ctl_ok("detach keyboard")
+
+
+@scenario("libvirt-saves-a-domain", quick=False, seconds=1500)
+def libvirt_saves(lab):
+    """managedsave, and start: the domain goes on where it was, with its keyboard."""
+    check(Libvirt.built(), f"not built: {paths.LIBVIRT}")
+    lab.vm1.kill()
+    virt = Libvirt(lab)
+    try:
+        virt.start()
+        domain = virt.domain("vm1")
+        domain.define()
+        virt.wait_vm("vm1", domain_state="shutoff")
+        virt.ctl("vm add vm1 --apply")
+        domain.start()
+        virt.wait_vm("vm1", domain_state="running", connected=True, agent="QEMU guest agent")
+        domain.wait("ip -4 addr show dev eth0 | grep -q 'inet '", what="an address by DHCP")
+        _attached(lab, virt, domain).close()
+        watched = Watched(lab, domain)
+        for _ in range(2):
+            virt.virsh("managedsave vm1", timeout=600)
+            virt.wait_vm("vm1", domain_state="shutoff", connected=False)
+            lab.daemon.wait_device("keyboard", state="claimed")
+            domain.start(saved=True)
+            lab.say(f"saved and started; without its card for {watched.away()} ms")
+            watched.key()
+        watched.saw_nothing()
+    finally:
+        lab.daemon.ctl("detach keyboard")
+        virt.stop()
