@@ -7,7 +7,7 @@ from lab.scenario import check, scenario
 from lab.watched import AGAIN, Watched
 
 SAVED = "/run/lab/vm1.saved"
-LINK = "unix:/run/lab/vm1.moves"
+LINK = "/run/lab/vm1.moves"
 
 
 def _watched(lab):
@@ -62,10 +62,12 @@ def moves(lab):
         try:
             lab.board.guests["vm1"] = here
             watched.reads()
-            there.start(incoming=LINK)
+            lab.board.run(f"rm -f {LINK}")
+            there.start(incoming=f"unix:{LINK}")
             lab.daemon.wait_log("a second virtual machine has connected", watched.log)
+            lab.board.wait(f"[ -S {LINK} ]", what="the second QEMU, ready for the guest")
             watched.key()
-            stood = here.migrate(LINK)
+            stood = here.migrate(f"unix:{LINK}")
             lab.board.guests["vm1"] = watched.guest = there
             there.wait_up()
             lab.say(f"moved {way}; it stood still for {stood} ms, without its card for {watched.away()} ms")
