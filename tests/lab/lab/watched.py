@@ -6,9 +6,13 @@ import re
 
 from .scenario import KEYS, check
 
-READ = """(while [ ! -e /tmp/enough ]; do
-    dd if=/dev/sda bs=16k iflag=direct 2>/dev/null | sha256sum >> /tmp/sums || break
-done; echo end >> /tmp/sums) < /dev/null > /dev/null 2>&1 &"""
+# What an earlier one left in this guest is ended first.
+BEGIN = """[ ! -e /tmp/watched ] || { touch /tmp/watched/enough; kill $(cat /tmp/watched/evwatch); }
+rm -rf /tmp/watched; mkdir /tmp/watched"""
+READ = """cd /tmp/watched; (while [ -d . -a ! -e enough ]; do
+    dd if=/dev/sda bs=16k iflag=direct 2>/dev/null | sha256sum >> sums || break
+done; echo end >> sums) < /dev/null > /dev/null 2>&1 &"""
+KEYS_SEEN = "evwatch < /dev/null > /tmp/watched/keys 2>&1 & echo $! > /tmp/watched/evwatch"
 AGAIN = r"{}: its guest goes on where it was, after (\d+) ms"
 
 
@@ -19,6 +23,7 @@ class Watched:
         self.lab = lab
         self.guest = guest
         self.disk = disk
+        guest.run(BEGIN, check=True)
         if disk:
             lab.board.plug("disk")
             lab.board.wait("[ -b /dev/sda ]", what="the board's own disk")
@@ -26,8 +31,8 @@ class Watched:
             lab.importing(guest, lab.route("disk", guest))
             guest.wait("[ -b /dev/sda ]", what="the disk in the guest")
             guest.run(READ, check=True)
-        guest.run("evwatch < /dev/null > /tmp/keys 2>&1 &", check=True)
-        self.guest.wait("grep -q ready /tmp/keys", what="evwatch in the guest")
+        guest.run(KEYS_SEEN, check=True)
+        self.guest.wait("grep -q ready /tmp/watched/keys", what="evwatch in the guest")
         self.keys = 0
         self.since = self.guest.text("dmesg | wc -l")
         self.log = len(lab.daemon.log())
@@ -36,17 +41,17 @@ class Watched:
         code = KEYS[key]
         self.lab.board.key(key)
         self.keys += 1
-        self.guest.wait(f"[ $(grep -c '^key [^ ]* {code} 0' /tmp/keys) -ge {self.keys} ]", what=f"key {key}")
-        have = self.guest.text(f"grep -c '^key [^ ]* {code} 1' /tmp/keys")
+        self.guest.wait(f"[ $(grep -c '^key [^ ]* {code} 0' /tmp/watched/keys) -ge {self.keys} ]", what=f"key {key}")
+        have = self.guest.text(f"grep -c '^key [^ ]* {code} 1' /tmp/watched/keys")
         check(int(have) == self.keys, f"{key} came {have} times, not {self.keys}")
 
     def sums(self):
-        return int(self.guest.text("cat /tmp/sums 2>/dev/null | wc -l"))
+        return int(self.guest.text("cat /tmp/watched/sums 2>/dev/null | wc -l"))
 
     def reads(self, more=1):
         """The disk is being read, and some more of it has been."""
         had = self.sums()
-        self.guest.wait(f"[ $(cat /tmp/sums | wc -l) -ge {had + more} ]", what="the disk read on")
+        self.guest.wait(f"[ $(cat /tmp/watched/sums | wc -l) -ge {had + more} ]", what="the disk read on")
 
     def away(self):
         """How long the card was away by the daemon's log, ms; the log is looked at from there on."""
@@ -61,7 +66,7 @@ class Watched:
         lab.daemon.wait_device("keyboard", state="attached", actual=self.guest.name)
         self.key()
         # Before that it names those that are there.
-        seen = self.guest.text("awk '/^ready/ { there = 1 } there && /^device/' /tmp/keys")
+        seen = self.guest.text("awk '/^ready/ { there = 1 } there && /^device/' /tmp/watched/keys")
         check(not seen, f"{self.guest.name} saw devices come and go: {seen}")
         said = self.guest.text(f"dmesg | tail -n +$(({self.since} + 1)) | sed -e '/hrtimer: interrupt took/d' "
                             "-e '/clocksource: /d' -e '/seqnum max$/d'")
@@ -70,8 +75,8 @@ class Watched:
             return
         lab.daemon.wait_device("disk", state="attached", actual=self.guest.name)
         self.reads()
-        self.guest.run("touch /tmp/enough", check=True)
-        self.guest.wait("grep -q end /tmp/sums", timeout=240, what="the last read's end")
+        self.guest.run("touch /tmp/watched/enough", check=True)
+        self.guest.wait("grep -q end /tmp/watched/sums", timeout=240, what="the last read's end")
         wanted = hashlib.sha256(lab.disk.read_bytes()).hexdigest()
-        wrong = self.guest.text(f"grep -v -e {wanted} -e end /tmp/sums || true")
+        wrong = self.guest.text(f"grep -v -e {wanted} -e end /tmp/watched/sums || true")
         check(not wrong, f"{self.guest.name} read other bytes: {wrong}")
