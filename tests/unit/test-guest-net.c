@@ -105,15 +105,20 @@ static int connects_to(struct rig *rig)
 	return sock;
 }
 
-static void boots(struct rig *rig)
+static void starts(struct rig *rig)
 {
 	unsigned ups = rig->ups;
 
-	fe_open_far(&rig->fe, connects_to(rig));
 	fe_start(&rig->fe, FE_FEATURES, 256);
 	fe_rx_fill(&rig->fe, 256, 2048);
 	eventfd_write(rig->fe.ring[VIRTIO_NET_RX].kick, 1);
 	until(rig, &rig->ups, ups + 1);
+}
+
+static void boots(struct rig *rig)
+{
+	fe_open_far(&rig->fe, connects_to(rig));
+	starts(rig);
 }
 
 static void says(struct rig *rig, const struct end *e, uint8_t flags, const void *data, size_t len)
@@ -541,6 +546,56 @@ static void two_front_ends_and_no_more(void **state)
 	fe_close(&second);
 }
 
+/* Return: whether it is a front-end of the card, and has not been hung up on. */
+static bool is_answered(struct fe *fe)
+{
+	struct vhost_user_header ask = {.request = VHOST_USER_GET_FEATURES,
+					.flags = VHOST_USER_VERSION};
+	char byte;
+
+	if (send(fe->sock, &ask, sizeof(ask), MSG_NOSIGNAL) != sizeof(ask) ||
+	    recv(fe->sock, &byte, 1, MSG_PEEK) != 1)
+		return false;
+	return fe_reply(fe, VHOST_USER_GET_FEATURES) != 0;
+}
+
+static void comes_in(struct rig *rig, struct fe *fe)
+{
+	for (unsigned ms = 0; ms < PATIENCE_MS; ms++) {
+		fe_open_far(fe, connects_to(rig));
+		if (is_answered(fe))
+			return;
+		fe_close(fe);
+		poll(NULL, 0, 1);
+	}
+	fail_msg("nobody else may connect");
+}
+
+/* When one of two has gone, there is room for another one. */
+static void there_is_room_again(void **state)
+{
+	struct rig *rig = *state;
+	struct fe second;
+
+	for (unsigned i = 0; i < 4; i++) {
+		comes_in(rig, &second);
+		fe_close(&second);
+	}
+	/* Both go; it may be the first that goes first. */
+	for (unsigned i = 0; i < 4; i++) {
+		comes_in(rig, &second);
+		fe_close(i & 1 ? &second : &rig->fe);
+		fe_close(i & 1 ? &rig->fe : &second);
+		comes_in(rig, &rig->fe);
+		comes_in(rig, &second);
+		fe_close(&second);
+	}
+	fe_close(&rig->fe);
+	comes_in(rig, &rig->fe);
+	starts(rig);
+	connects(rig, 40000, USBIP_PORT);
+}
+
 static void speaks(struct rig *rig, struct end *e, const char *text)
 {
 	sends(rig, e, text, strlen(text));
@@ -804,6 +859,7 @@ int main(void)
 		T(so_it_does_over_another_front_end),
 		T(it_does_not_outlive_its_guest),
 		T(two_front_ends_and_no_more),
+		T(there_is_room_again),
 		T(the_agents_connection_outlives_control),
 		T(an_end_that_was_said_holds),
 		T(an_end_that_was_said_holds_for_every_line),
