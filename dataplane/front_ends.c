@@ -10,6 +10,11 @@
 #include "base/stranger.h"
 #include "dataplane/usher_say.h"
 
+#define THIRD_WAITS_NS 1000000000ull
+#define THIRDS_AT_ONCE 16
+
+static void accept_one(void *ctx, int res);
+
 /**
  * front_ends_init() - begin with nobody connected, and nowhere to connect
  * @f:		the front-ends
@@ -27,6 +32,14 @@ void front_ends_init(struct front_ends *f, const char *name, struct loop *loop,
 	}
 }
 
+static void open_door(struct front_ends *f)
+{
+	loop_cancel(f->loop, &f->third);
+	if (listener_start(&f->door, f->loop, f->listener, accept_one, f) < 0)
+		log_err("%s: its socket can't be listened at any more: restart its VM's process (usbroutectl restart-vm)",
+			f->name);
+}
+
 static void disconnect(struct front_end *end)
 {
 	struct front_ends *f = end->of;
@@ -38,6 +51,8 @@ static void disconnect(struct front_end *end)
 	net_port_disconnect(f->port, (unsigned)(end - f->at));
 	usher_close(&end->usher);
 	log_limited(&f->limit, LOG_LEVEL_INFO, "%s: its virtual machine has disconnected", f->name);
+	if (loop_watching(&f->third))
+		open_door(f);
 }
 
 static void message(void *ctx, int res _unused_)
@@ -78,26 +93,53 @@ static bool has_all(const struct front_ends *f)
 	return true;
 }
 
-static void accept_one(void *ctx, int res _unused_)
+static pid_t pid_of(int sock)
 {
-	struct front_ends *f = ctx;
 	struct ucred peer = {0};
 	socklen_t len = sizeof(peer);
-	struct usher usher;
-	bool second = front_ends_any(f);
-	int sock = listener_accept(&f->door, f->name), r;
 
-	if (sock < 0)
-		return;
 	getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	if (has_all(f)) {
-		stranger_close(sock);
+	return peer.pid;
+}
+
+/* None of the two has left. */
+static void turn_away(void *ctx, int res _unused_)
+{
+	struct front_ends *f = ctx;
+
+	for (unsigned i = 0; i < THIRDS_AT_ONCE; i++) {
+		int sock = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (sock < 0)
+			break;
 		log_limited(
 			&f->refusals, LOG_LEVEL_WARNING,
 			"%s: a third virtual machine has connected (pid %d), and was closed; two have the card, as while one moves: end one of them",
-			f->name, (int)peer.pid);
+			f->name, (int)pid_of(sock));
+		stranger_close(sock);
+	}
+	open_door(f);
+}
+
+static void accept_one(void *ctx, int res _unused_)
+{
+	struct front_ends *f = ctx;
+	struct usher usher;
+	bool second = front_ends_any(f);
+	int sock, r;
+	pid_t pid;
+
+	if (has_all(f)) {
+		listener_stop(&f->door);
+		r = loop_watch_time(f->loop, &f->third, THIRD_WAITS_NS, turn_away, f);
+		if (r < 0)
+			turn_away(f, 0);
 		return;
 	}
+	sock = listener_accept(&f->door, f->name);
+	if (sock < 0)
+		return;
+	pid = pid_of(sock);
 	r = usher_start(&usher, sock, f->name);
 	if (r == 0)
 		r = connect_to_port(f, &usher);
@@ -109,7 +151,7 @@ static void accept_one(void *ctx, int res _unused_)
 		&f->limit, LOG_LEVEL_INFO,
 		second ? "%s: a second virtual machine has connected (pid %d); it has the card when the first has stopped"
 		       : "%s: a virtual machine has connected (pid %d)",
-		f->name, (int)peer.pid);
+		f->name, (int)pid);
 }
 
 /**
@@ -138,6 +180,7 @@ int front_ends_listen(struct front_ends *f, int listener)
 void front_ends_shut(struct front_ends *f)
 {
 	listener_stop(&f->door);
+	loop_cancel(f->loop, &f->third);
 	stranger_listener_close(f->listener);
 	f->listener = -1;
 }

@@ -3,7 +3,8 @@
  * Who connects at a card's socket: the front-ends of one port, each behind an usher.
  *
  * There may be two at once: a guest that moves has a second front-end, which sets its card up while the
- * first one's rings run (vhost_user_net/net_front.c). A third one is closed at once.
+ * first one's rings run (vhost_user_net/net_front.c). A third one is closed. One of the two may have left
+ * just now, and its usher not have said so: so the third waits in the listener's queue for a second first.
  *
  * All functions are called in the loop's thread.
  */
@@ -32,6 +33,7 @@ struct front_ends {
 	struct net_port *port;
 	int listener; /* -1: none */
 	struct listener door;
+	struct loop_watch third; /* there may be one; the door is stopped until then */
 	struct front_end at[NET_PORT_CONNECTIONS]; /* by the number that the port gave it */
 	struct log_limit limit;			   /* of their comings and goings */
 	struct log_limit refusals;		   /* one that comes and goes does not drown why */

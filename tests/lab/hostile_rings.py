@@ -8,7 +8,7 @@ import threading
 
 from hostile_case import BROKEN, CLOSED, DOWN, GONE, KEPT, PASSES, Group, many, taken
 from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, LOG_ALL, LOG_SHMFD, MAC, NEXT, NUM,
-                          RX, SET_KICK, SET_LOG, SET_OWNER, SIZE, TX, UVA, WRITE, Frontend, Gone)
+                          RX, SET_KICK, SET_LOG, SET_MEM_TABLE, SET_NUM, SET_OWNER, SIZE, TX, UVA, WRITE, Frontend, Gone)
 
 rings, offloads, life, logs = (Group(name) for name in ("rings", "offloads", "life", "memory"))
 BUFFER = GPA + BUFFERS
@@ -387,17 +387,72 @@ def stopped_while_busy(f):
         taken(f)
 
 
+def _frames(f, count=20):
+    f.desc(TX, 0, *f.frame())
+    for _ in range(count):
+        f.post(TX, 0)
+        taken(f)
+
+
 @life.case(KEPT)
 def second_front_end(f):
-    """Who connects while another one is served may wait, and has no part in what that one has."""
+    """Who connects while another one is served is answered, and has no part in what that one has. A third is closed."""
     f.start()
-    with socket.socket(socket.AF_UNIX) as second:
-        second.connect(f.sock.getpeername())
-        second.sendall(struct.pack("<III", 1, 1, 0))
-        for _ in range(20):
-            f.desc(TX, 0, *f.frame())
-            f.post(TX, 0)
-            taken(f)
+    path = f.sock.getpeername()
+    second, third = Frontend(path), None
+    try:
+        second.start()
+        second.desc(TX, 0, *second.frame())
+        second.post(TX, 0)
+        second.alive()
+        _frames(f)
+        third = Frontend(path)
+        if third.sock.recv(1):
+            raise AssertionError("a third front-end was answered")
+        second.alive()
+        _frames(f)
+        if second.used(TX):
+            raise AssertionError("the second front-end's ring runs beside the first's")
+    finally:
+        second.close()
+        if third:
+            third.close()
+
+
+@life.case(KEPT)
+def second_front_end_talks_without_end(f):
+    """And reads no answer."""
+    f.start()
+    second = Frontend(f.sock.getpeername())
+    second.sock.settimeout(0.05)
+    try:
+        for _ in range(many(40)):
+            second.raw(struct.pack("<III", GET_FEATURES, 1, 0) * 500)
+            _frames(f, 1)
+    except Gone:
+        pass
+    finally:
+        _frames(f)
+        second.close()
+
+
+@life.case(KEPT)
+def second_front_end_is_refused(f):
+    """What the second one does wrong ends its own connection."""
+    f.start()
+    path = f.sock.getpeername()
+    for wrong in ((SET_NUM, struct.pack("<II", 7, 7)), (77, b""), (SET_MEM_TABLE, b"\xff" * 8)):
+        second = Frontend(path)
+        try:
+            second.start()
+            second.send(*wrong)
+            second.alive()
+            raise AssertionError(f"the second front-end may send {wrong}")
+        except Gone:
+            pass
+        finally:
+            second.close()
+        _frames(f)
 
 
 @life.case(KEPT)
