@@ -11,6 +11,8 @@ from lab.guest import SOCKETS, Guest, reconnect
 from lab.scenario import check, scenario
 
 SERVER, SERVER6 = "192.168.50.1", "fd50::1"
+VM1 = "10.77.0.11"      # on the private segment
+TALK = DEFAULT_CONFIG.replace("[network]\n", "[network]\nisolate = yes\ntalk = vm1:vm2\n")
 CONFIG = DEFAULT_CONFIG + "[network lan]\nuplink = tap:tap-lan\n"
 BYTES = 4 << 20
 MSS = 1448
@@ -122,20 +124,57 @@ def guest_on_a_lan(lab):
         vm1.wait_ping(SERVER)
 
 
+# A guest that owns the keyboard: QEMU's usb-host gives it to it.
+OWNS_KEYBOARD = ("-device", "qemu-xhci,id=usb", "-device", "usb-host,bus=usb.0,vendorid=0x0627,productid=0x0001")
+
+
+def _serves(guest):
+    """The guest serves its keyboard by stock usbipd. Return: the keyboard's busid there."""
+    guest.install("usbipd", "usbip")
+    guest.run("modprobe -a xhci_pci usbip-host", check=True)
+    guest.wait("usbip list -l | grep -q '0627:0001'", what="the keyboard in the guest that owns it")
+    busid = re.search(r"busid (\S+) \(0627:0001\)", guest.text("usbip list -l")).group(1)
+    guest.run(f"usbip bind -b {busid}", check=True)
+    guest.run("usbipd -D", check=True)
+    return busid
+
+
+@scenario("guest-serves-another-guest", quick=False)
+def guest_serves_another_guest(lab):
+    """vm1 owns the keyboard, and vm2 is the client, over the private segment: the two are a pair that may talk."""
+    lab.vm1.stop()
+    lab.daemon.stop()
+    lab.daemon.config = TALK
+    lab.daemon.start()
+    Guest(lab.board, "vm1", extra=OWNS_KEYBOARD)
+    try:
+        lab.guests_up()
+        busid, vm2 = _serves(lab.vm1), lab.vm2
+        vm2.run("modprobe vhci-hcd", check=True)
+        vm2.wait_ping(VM1)
+        listed = vm2.text(f"usbip list -r {VM1}")
+        check("0627:0001" in listed, f"vm2 sees at vm1: {listed}")
+        events = lab.events(vm2)
+        vm2.run(f"usbip attach -r {VM1} -b {busid}", check=True)
+        events.wait_keyboard()
+        lab.key(events)
+        vm2.run("usbip detach -p 0", check=True)
+        events.wait(["device", "*", "remove"])
+    finally:
+        lab.daemon.stop()
+        lab.daemon.config = DEFAULT_CONFIG
+        lab.daemon.start()
+        lab.vm1.stop()
+        Guest(lab.board, "vm1")
+
+
 @scenario("guest-serves-its-keyboard")
 def guest_serves_its_keyboard(lab):
     """vm1 owns the keyboard by QEMU's usb-host, and stock usbipd serves it to the other server."""
     board = lab.board
-    usb = ("-device", "qemu-xhci,id=usb", "-device", "usb-host,bus=usb.0,vendorid=0x0627,productid=0x0001")
-    with Lan(lab, usb) as lan:
-        vm1 = lab.vm1
+    with Lan(lab, OWNS_KEYBOARD) as lan:
         address = lan.address()
-        vm1.install("usbipd", "usbip")
-        vm1.run("modprobe -a xhci_pci usbip-host", check=True)
-        vm1.wait("usbip list -l | grep -q '0627:0001'", what="the keyboard in vm1")
-        busid = re.search(r"busid (\S+) \(0627:0001\)", vm1.text("usbip list -l")).group(1)
-        vm1.run(f"usbip bind -b {busid}", check=True)
-        vm1.run("usbipd -D", check=True)
+        busid = _serves(lab.vm1)
         board.run("modprobe vhci-hcd", check=True)
         listed = board.text(f"{IN} usbip list -r {address}")
         check("0627:0001" in listed, f"the other server sees: {listed}")
