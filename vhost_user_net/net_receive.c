@@ -60,33 +60,21 @@ static int find_room(struct net_port *port, size_t want, struct room *room)
 	return ROOM_FOUND;
 }
 
-/* Take as many of the buffers as @len bytes fill. */
-static void fill_room(struct net_port *port, size_t len)
-{
-	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_RX].q;
-	unsigned n = 0;
-
-	port->count.rx_frames++;
-	port->count.rx_bytes += len - HDR;
-	for (size_t left = len; left; n++) {
-		size_t part = min_t(size_t, left, port->rx_chains[n].len);
-
-		vu_vring_push(q, port->rx_chains[n].head, (uint32_t)part);
-		left -= part;
-	}
-	vu_vring_take(q, n);
-}
-
 /* Copy a frame into buffers that were looked up. */
 static void fill(struct net_port *port, const struct room *room, const struct net_offload *offload,
 		 const struct iovec *parts, unsigned n_parts, size_t len)
 {
+	struct vu_vring *q = &port->dev->ring[VIRTIO_NET_RX].q;
 	struct virtio_net_hdr hdr = net_frame_header(offload);
 	struct iovec *seg = port->rx_segs;
 	size_t at = 0;
 
 	hdr.num_buffers = le16_of((uint16_t)room->chains);
-	fill_room(port, HDR + len);
+	port->count.rx_frames++;
+	port->count.rx_bytes += len;
+	/* None of them is left over: the last one was looked up because the others were too small. */
+	vu_vring_push(q, port->rx_chains, room->chains, HDR + len);
+	vu_vring_take(q, port->rx_chains, room->chains);
 
 	/* One pass over both lists of pieces; @at: how far into *seg. */
 	for (unsigned i = 0; i <= n_parts; i++) {
@@ -97,8 +85,7 @@ static void fill(struct net_port *port, const struct room *room, const struct ne
 			size_t n = min_t(size_t, left, seg->iov_len - at);
 
 			memcpy((uint8_t *)seg->iov_base + at, from, n);
-			vu_vring_wrote(&port->dev->ring[VIRTIO_NET_RX].q,
-				       (uint8_t *)seg->iov_base + at, n);
+			vu_vring_wrote(q, (uint8_t *)seg->iov_base + at, n);
 			from += n;
 			left -= n;
 			at += n;

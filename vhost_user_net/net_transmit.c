@@ -289,8 +289,8 @@ bool net_port_transmit(struct net_port *port)
 		if (r <= 0)
 			break;
 		net_port_one_frame(port, chain.len, chain.n_segs);
-		vu_vring_take(q, 1);
-		vu_vring_push(q, chain.head, 0);
+		vu_vring_take(q, &chain, 1);
+		vu_vring_push(q, &chain, 1, 0);
 	}
 	net_port_show_links(port);
 	if (r >= 0)

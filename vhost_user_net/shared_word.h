@@ -40,6 +40,17 @@ static inline void shared_le16_release(uint8_t *p, uint16_t x)
 	__atomic_store_n((uint16_t *)(void *)p, htole16(x), __ATOMIC_RELEASE);
 }
 
+/* And at addresses that four divides. */
+static inline uint32_t shared_le32(const uint8_t *p)
+{
+	return le32toh(__atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED));
+}
+
+static inline void shared_le32_set(uint8_t *p, uint32_t x)
+{
+	__atomic_store_n((uint32_t *)(void *)p, htole32(x), __ATOMIC_RELAXED);
+}
+
 /* Words of this machine's own, as links have them. */
 static inline uint32_t shared_u32(const _Atomic uint32_t *p)
 {

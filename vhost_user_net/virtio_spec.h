@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio 1.2, as far as a network card with split rings needs it. Names are the specification's:
- * sections 2.7 (split virtqueues), 5.1 (network device), 6 (reserved feature bits).
+ * Virtio 1.2, as far as a network card needs it. Names are the specification's: sections 2.7 (split
+ * virtqueues), 2.8 (packed virtqueues), 5.1 (network device), 6 (reserved feature bits).
  */
 #pragma once
 
@@ -46,6 +46,27 @@ static_assert(sizeof(struct virtq_used_elem) == 8, "2.7.8");
 #define VIRTQ_AVAIL_ALIGN 2
 #define VIRTQ_USED_ALIGN  4
 
+/* 2.8.1, 2.8.13: flags have VIRTQ_DESC_F_ of above, and these two */
+#define PVIRTQ_DESC_F_AVAIL (1u << 7)
+#define PVIRTQ_DESC_F_USED  (1u << 15)
+
+struct pvirtq_desc {
+	le64 addr;
+	le32 len;
+	le16 id;
+	le16 flags;
+};
+static_assert(sizeof(struct pvirtq_desc) == 16, "2.8.13");
+static_assert(offsetof(struct pvirtq_desc, flags) == 14, "2.8.13");
+
+/* 2.8.14, one 32-bit word: a descriptor's position, its wrap counter, and in the upper half what is wanted */
+#define PVIRTQ_EVENT_ALIGN   4
+#define PVIRTQ_EVENT_WRAP    (1u << 15)
+#define PVIRTQ_EVENT_FLAGS   16
+#define PVIRTQ_EVENT_ENABLE  0u
+#define PVIRTQ_EVENT_DISABLE 1u
+#define PVIRTQ_EVENT_DESC    2u
+
 /* Feature bits, by number: 5.1.3 and 6 */
 #define VIRTIO_NET_F_CSUM	    0
 #define VIRTIO_NET_F_GUEST_CSUM	    1
@@ -61,6 +82,7 @@ static_assert(sizeof(struct virtq_used_elem) == 8, "2.7.8");
 #define VIRTIO_F_INDIRECT_DESC	    28
 #define VIRTIO_F_EVENT_IDX	    29
 #define VIRTIO_F_VERSION_1	    32
+#define VIRTIO_F_RING_PACKED	    34
 #define VIRTIO_F_IN_ORDER	    35
 
 /* 5.1.6 */

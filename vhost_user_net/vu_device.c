@@ -18,9 +18,10 @@
  */
 #define FEATURES                                                                                   \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |         \
-	 BIT(VIRTIO_F_IN_ORDER) | BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES) |     \
-	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |  \
-	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |     \
+	 BIT(VIRTIO_F_IN_ORDER) | BIT(VIRTIO_F_RING_PACKED) | BIT(VHOST_F_LOG_ALL) |               \
+	 BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                       \
+	 BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | BIT(VIRTIO_NET_F_CSUM) |       \
+	 BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |                              \
 	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
 	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
 
@@ -64,7 +65,7 @@ static void ring_pause(struct vu_ring *ring)
 	if (!ring->running)
 		return;
 	ring->running = false;
-	ring->base = ring->q.last_avail;
+	ring->base = vu_vring_position(&ring->q);
 	vu_vring_stop(&ring->q);
 }
 
@@ -83,6 +84,17 @@ static void pause_all(struct vu_device *dev)
 static bool logs(const struct vu_device *dev)
 {
 	return vu_device_has(dev, VHOST_F_LOG_ALL);
+}
+
+static int start(struct vu_device *dev, struct vu_ring *ring, const struct vu_vring_log *log)
+{
+	struct vu_vring_how how = {.num = ring->num,
+				   .base = ring->base,
+				   .event_idx = vu_device_has(dev, VIRTIO_F_EVENT_IDX),
+				   .indirect = vu_device_has(dev, VIRTIO_F_INDIRECT_DESC),
+				   .packed = vu_device_has(dev, VIRTIO_F_RING_PACKED)};
+
+	return vu_vring_start(&ring->q, &dev->mem, &ring->place, &how, log);
 }
 
 /* Start what is ready, stop what is not. */
@@ -107,14 +119,12 @@ static void settle(struct vu_device *dev)
 			ring_pause(ring);
 			continue;
 		}
-		ring->running =
-			vu_vring_start(&ring->q, &dev->mem, &ring->place, ring->num,
-				       vu_device_has(dev, VIRTIO_F_EVENT_IDX),
-				       vu_device_has(dev, VIRTIO_F_INDIRECT_DESC), &log) == 0;
+		ring->running = start(dev, ring, &log) == 0;
 		ring->unmapped = !ring->running;
-		if (ring->running && ring->q.last_avail != ring->base)
-			log_debug("ring %u: told to go on at %u, going on at the used index %u", i,
-				  ring->base, ring->q.last_avail);
+		if (ring->running && vu_vring_position(&ring->q) != ring->base)
+			log_debug(
+				"ring %u: told to go on at 0x%x, going on where buffers were given back, at 0x%x",
+				i, ring->base, vu_vring_position(&ring->q));
 	}
 }
 
@@ -258,8 +268,11 @@ static int set_vring_num(struct vu_device *dev)
 
 	if (!ring)
 		return -EINVAL;
-	if (s->num == 0 || s->num > VU_VRING_MAX || (s->num & (s->num - 1)))
-		return refuse(dev, -EINVAL, "a ring's size must be a power of two up to 1024");
+	if (s->num == 0 || s->num > VU_VRING_MAX ||
+	    ((s->num & (s->num - 1)) && !vu_device_has(dev, VIRTIO_F_RING_PACKED)))
+		return refuse(
+			dev, -EINVAL,
+			"a ring's size must be up to 1024, and a power of two unless it is packed");
 	if (ring->running && s->num != ring->num)
 		return refuse(dev, -EBUSY, "a running ring can't change its size");
 	ring->num = s->num;
@@ -297,11 +310,11 @@ static int set_vring_base(struct vu_device *dev)
 
 	if (!ring)
 		return -EINVAL;
-	if (s->num > UINT16_MAX)
+	if (s->num > UINT16_MAX && !vu_device_has(dev, VIRTIO_F_RING_PACKED))
 		return refuse(dev, -EINVAL, "a ring's position is out of range");
-	if (ring->running && s->num != ring->q.last_avail)
+	if (ring->running && s->num != vu_vring_position(&ring->q))
 		return refuse(dev, -EBUSY, "a running ring can't change its position");
-	ring->base = (uint16_t)s->num;
+	ring->base = s->num;
 	return DONE;
 }
 

@@ -40,7 +40,7 @@ struct vu_ring {
 	bool unmapped; /* all is told, but its parts are not in the guest's memory */
 
 	unsigned num;  /* 0: not told */
-	uint16_t base; /* as told, or where it stood when it was stopped */
+	uint32_t base; /* as told, or where it stood when it was stopped; vu_vring_position() */
 	bool placed;
 	struct vu_vring_place place;
 	bool logs_used; /* writes into its used ring are logged, and it counts as lying at: */

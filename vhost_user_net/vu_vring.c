@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The split virtqueue: reading chains, giving them back, and not telling the driver too often.
+ * The split virtqueue: reading chains, giving them back, and not telling the driver too often. A packed one
+ * is vu_packed.c's, from the first lines of the same functions on.
  *
  * Barriers, each with its partner in the driver:
  *   A  avail->idx is read with acquire	    driver: ring entry and descriptors, then avail->idx
@@ -8,14 +9,13 @@
  *   C  used->idx, full fence, used_event   driver: used_event, full fence, used->idx
  *   D  avail_event, full fence, avail->idx driver: avail->idx, full fence, avail_event
  */
-#include "vhost_user_net/vu_vring.h"
+#include "vhost_user_net/vu_vring_private.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "vhost_user_net/shared_word.h"
-#include "vhost_user_net/virtio_spec.h"
 
 /* Where it is logged, of the used ring: some bytes were written. */
 static void wrote_used(struct vu_vring *v, size_t at, size_t len)
@@ -41,64 +41,88 @@ static size_t avail_event(const struct vu_vring *v)
 	return VIRTQ_USED_RING + sizeof(struct virtq_used_elem) * v->num;
 }
 
-static int fault(struct vu_vring *v, const char *what, unsigned index, const struct virtq_desc *d)
+/**
+ * vu_vring_fault() - a ring is broken
+ * @v:		the ring
+ * @what:	by what, a literal
+ * @index:	where it stands
+ * @e:		the descriptor that does it, or NULL
+ *
+ * Return: -EPROTO.
+ */
+int vu_vring_fault(struct vu_vring *v, const char *what, unsigned index, const struct vu_element *e)
 {
 	v->fault = (struct vu_vring_fault){.what = what, .index = (uint16_t)index};
-	if (d) {
-		v->fault.addr = le64_get(d->addr);
-		v->fault.len = le32_get(d->len);
-		v->fault.flags = le16_get(d->flags);
+	if (e) {
+		v->fault.addr = e->addr;
+		v->fault.len = e->len;
+		v->fault.flags = e->flags;
 	}
 	return -EPROTO;
 }
 
-/**
- * vu_vring_start() - take a ring up where its last user left it
- * @v:		the ring; whatever it was before is forgotten
- * @mem:	where it lies; stays the same until vu_vring_stop()
- * @place:	its three parts, unchecked
- * @num:	entries, unchecked
- * @event_idx:	VIRTIO_F_RING_EVENT_IDX was agreed on
- * @indirect:	VIRTIO_F_RING_INDIRECT_DESC was agreed on
- * @log:	where writes are logged; copied
- *
- * The position is used->idx: this device never keeps a buffer between bursts, so all entries before
- * it are finished, and all after it are not, whoever served the ring before and however he ended.
- * The front-end's idea (SET_VRING_BASE) is the same number in every orderly case; where a back-end
- * died between taking and publishing it is the larger one, and going by it would lose those buffers
- * for ever. The driver is told once, whatever it asked for, since a signal may have died with the
- * last user. Kicks are off.
- *
- * Return: 0; -EINVAL for a bad @num; -EFAULT where a part is not mapped in one piece, or
- * misaligned.
- */
-int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect,
-		   const struct vu_vring_log *log)
+static int start_split(struct vu_vring *v, const struct vu_vring_place *place)
 {
-	size_t event = event_idx ? 2 : 0;
+	size_t event = v->event_idx ? 2 : 0;
+	unsigned num = v->num;
 
-	*v = (struct vu_vring){
-		.mem = mem, .num = num, .event_idx = event_idx, .indirect = indirect, .log = *log};
-	if (num == 0 || num > VU_VRING_MAX || (num & (num - 1)))
+	if (num & (num - 1))
 		return -EINVAL;
-	v->avail = vu_memory_at_user(mem, place->avail, VIRTQ_AVAIL_RING + 2 * num + event,
+	v->avail = vu_memory_at_user(v->mem, place->avail, VIRTQ_AVAIL_RING + 2 * num + event,
 				     VIRTQ_AVAIL_ALIGN);
-	v->used = vu_memory_at_user(mem, place->used,
+	v->used = vu_memory_at_user(v->mem, place->used,
 				    VIRTQ_USED_RING + sizeof(struct virtq_used_elem) * num + event,
 				    VIRTQ_USED_ALIGN);
-	v->desc = vu_memory_at_user(mem, place->desc, sizeof(struct virtq_desc) * num,
+	v->desc = vu_memory_at_user(v->mem, place->desc, sizeof(struct virtq_desc) * num,
 				    VIRTQ_DESC_ALIGN);
-	if (!v->desc || !v->avail || !v->used) {
-		vu_vring_stop(v);
+	if (!v->desc || !v->avail || !v->used)
 		return -EFAULT;
-	}
-	v->used_idx = v->last_avail = v->avail_seen = v->signalled =
-		shared_le16(v->used + VIRTQ_USED_IDX);
-	v->signal_due = true;
-	if (event_idx)
+	v->used_idx = v->last_avail = v->avail_seen = shared_le16(v->used + VIRTQ_USED_IDX);
+	if (v->event_idx)
 		store_used(v, avail_event(v), (uint16_t)(v->last_avail - 1));
-	store_used(v, VIRTQ_USED_FLAGS, (uint16_t)(event_idx ? 0 : VIRTQ_USED_F_NO_NOTIFY));
+	store_used(v, VIRTQ_USED_FLAGS, (uint16_t)(v->event_idx ? 0 : VIRTQ_USED_F_NO_NOTIFY));
+	return 0;
+}
+
+/**
+ * vu_vring_start() - take a ring up where its last user left it
+ * @v:		the ring; stopped; whatever it was before is forgotten
+ * @mem:	where it lies; stays the same until vu_vring_stop()
+ * @place:	its three parts, unchecked
+ * @how:	its size and position, unchecked, and what was agreed on
+ * @log:	where writes are logged; copied
+ *
+ * A split ring's position is used->idx: this device never keeps a buffer between bursts, so all entries
+ * before it are finished, and all after it are not, whoever served the ring before and however he ended.
+ * The front-end's idea (SET_VRING_BASE) is the same number in every orderly case; where a back-end
+ * died between taking and publishing it is the larger one, and going by it would lose those buffers
+ * for ever. A packed ring's is found in the same way; see vu_packed_start(). The driver is told once,
+ * whatever it asked for, since a signal may have died with the last user. Kicks are off.
+ *
+ * Return: 0; -EINVAL for a bad size; -EFAULT where a part is not mapped in one piece, or
+ * misaligned; -ENOMEM.
+ */
+int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
+		   const struct vu_vring_place *place, const struct vu_vring_how *how,
+		   const struct vu_vring_log *log)
+{
+	int r;
+
+	*v = (struct vu_vring){.mem = mem,
+			       .num = how->num,
+			       .event_idx = how->event_idx,
+			       .indirect = how->indirect,
+			       .packed = how->packed,
+			       .log = *log};
+	if (v->num == 0 || v->num > VU_VRING_MAX)
+		return -EINVAL;
+	r = v->packed ? vu_packed_start(v, place, how->base) : start_split(v, place);
+	if (r < 0) {
+		vu_vring_stop(v);
+		return r;
+	}
+	v->signalled = v->used_idx;
+	v->signal_due = true;
 	v->kicks_off = true;
 	return 0;
 }
@@ -111,6 +135,7 @@ void vu_vring_stop(struct vu_vring *v)
 {
 	v->desc = v->avail = v->used = NULL;
 	v->mem = NULL;
+	vu_packed_stop(v);
 }
 
 /**
@@ -142,7 +167,7 @@ static bool refresh(struct vu_vring *v)
 	uint16_t idx = shared_le16_acquire(v->avail + VIRTQ_AVAIL_IDX); /* A */
 
 	if ((uint16_t)(idx - v->last_avail) > v->num) {
-		fault(v, "avail index is ahead by more than the ring", idx, NULL);
+		vu_vring_fault(v, "avail index is ahead by more than the ring", idx, NULL);
 		return false;
 	}
 	v->avail_seen = idx;
@@ -153,42 +178,17 @@ static bool refresh(struct vu_vring *v)
  * vu_vring_available() - how many buffers the driver has posted
  * @v:	the ring
  *
- * Return: their number; 0 for a ring that is stopped or broken.
+ * Return: their number, or, in a packed ring, their descriptors'; 0 for a ring that is stopped or broken.
  */
 unsigned vu_vring_available(struct vu_vring *v)
 {
-	if (!vu_vring_works(v) || !refresh(v))
+	if (!vu_vring_works(v))
+		return 0;
+	if (v->packed)
+		return vu_packed_available(v);
+	if (!refresh(v))
 		return 0;
 	return (uint16_t)(v->avail_seen - v->last_avail);
-}
-
-/* One descriptor's bytes, appended to @segs piece by piece. */
-static int add_segments(struct vu_vring *v, const struct virtq_desc *d, unsigned index,
-			struct iovec *segs, unsigned max, struct vu_chain *chain)
-{
-	uint64_t addr = le64_get(d->addr);
-	size_t len = le32_get(d->len);
-
-	if (len == 0)
-		return fault(v, "buffer of no length", index, d);
-	if (len - 1 > UINT64_MAX - addr || len > SIZE_MAX - chain->len)
-		return fault(v, "buffer's address wraps", index, d);
-	chain->len += len;
-	while (len) {
-		size_t n = len;
-		void *p = vu_memory_at(v->mem, &v->hint, addr, &n);
-
-		if (!p)
-			return fault(v, "buffer is outside of the guest's memory", index, d);
-		if (chain->n_segs >= max)
-			return max < VU_SEGMENTS
-				       ? -ENOBUFS
-				       : fault(v, "buffer is in too many pieces", index, d);
-		segs[chain->n_segs++] = (struct iovec){.iov_base = p, .iov_len = n};
-		addr += n;
-		len -= n;
-	}
-	return 0;
 }
 
 static int walk(struct vu_vring *v, unsigned i, bool writable, struct iovec *segs, unsigned max,
@@ -199,54 +199,58 @@ static int walk(struct vu_vring *v, unsigned i, bool writable, struct iovec *seg
 	bool in_table = false;
 
 	for (unsigned steps = 0;; steps++) {
+		struct vu_element e;
 		struct virtq_desc d;
-		unsigned flags;
 		int r;
 
 		/* A longest chain has a descriptor for each entry of the ring, 2.7.5.3.1; the
 		 * one that refers to a table doesn't count. */
 		if (steps > v->num - (in_table ? 0 : 1))
-			return fault(v, "chain is longer than the ring, or a loop", i, NULL);
+			return vu_vring_fault(v, "chain is longer than the ring, or a loop", i,
+					      NULL);
 		if (!in_table) {
 			memcpy(&d, v->desc + sizeof(d) * i, sizeof(d));
 			vu_read_once();
 		} else if (!vu_memory_read(v->mem, &v->table_hint, table + sizeof(d) * i, &d,
 					   sizeof(d))) {
-			return fault(v, "indirect table is outside of the guest's memory", i, NULL);
+			return vu_vring_fault(v, "indirect table is outside of the guest's memory",
+					      i, NULL);
 		}
-		flags = le16_get(d.flags);
-		if (flags & VIRTQ_DESC_F_INDIRECT) {
-			uint32_t len = le32_get(d.len);
-
+		e = (struct vu_element){.addr = le64_get(d.addr),
+					.len = le32_get(d.len),
+					.flags = le16_get(d.flags),
+					.index = i};
+		if (e.flags & VIRTQ_DESC_F_INDIRECT) {
 			if (!v->indirect || in_table)
-				return fault(v, "indirect descriptor not allowed here", i, &d);
-			if (flags & VIRTQ_DESC_F_NEXT)
-				return fault(v, "indirect descriptor with a next", i, &d);
-			if (len == 0 || len % sizeof(d) || len - 1 > UINT64_MAX - le64_get(d.addr))
-				return fault(v, "indirect table of a bad length", i, &d);
-			table = le64_get(d.addr);
-			entries = (unsigned)(len / sizeof(d));
+				return vu_vring_fault(v, "indirect descriptor not allowed here", i,
+						      &e);
+			if (e.flags & VIRTQ_DESC_F_NEXT)
+				return vu_vring_fault(v, "indirect descriptor with a next", i, &e);
+			if (e.len == 0 || e.len % sizeof(d) || e.len - 1 > UINT64_MAX - e.addr)
+				return vu_vring_fault(v, "indirect table of a bad length", i, &e);
+			table = e.addr;
+			entries = (unsigned)(e.len / sizeof(d));
 			in_table = true;
 			i = 0;
 			continue;
 		}
-		if (!(flags & VIRTQ_DESC_F_WRITE) == writable)
-			return fault(v, "buffer of the wrong direction", i, &d);
-		r = add_segments(v, &d, i, segs, max, chain);
+		if (!(e.flags & VIRTQ_DESC_F_WRITE) == writable)
+			return vu_vring_fault(v, "buffer of the wrong direction", i, &e);
+		r = vu_vring_add(v, &e, segs, max, chain);
 		if (r < 0)
 			return r;
-		if (!(flags & VIRTQ_DESC_F_NEXT))
+		if (!(e.flags & VIRTQ_DESC_F_NEXT))
 			return 0;
 		i = le16_get(d.next);
 		if (i >= entries)
-			return fault(v, "next descriptor is outside of the table", i, &d);
+			return vu_vring_fault(v, "next descriptor is outside of the table", i, &e);
 	}
 }
 
 /**
  * vu_vring_peek() - look at a buffer without taking it
  * @v:		the ring
- * @ahead:	how many posted buffers to skip
+ * @ahead:	how many posted buffers to skip: none, or one more than in the call before
  * @writable:	the direction that all of it must have
  * @segs:	where its pieces go
  * @max:	room there
@@ -264,6 +268,8 @@ int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iove
 
 	if (!vu_vring_works(v))
 		return v->fault.what ? -EPROTO : 0;
+	if (v->packed)
+		return vu_packed_peek(v, ahead, writable, segs, max, ret_chain);
 	if ((uint16_t)(v->avail_seen - v->last_avail) <= ahead) {
 		if (!refresh(v))
 			return -EPROTO;
@@ -272,7 +278,7 @@ int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iove
 	}
 	head = shared_le16(v->avail + VIRTQ_AVAIL_RING + 2 * (at & (v->num - 1)));
 	if (head >= v->num)
-		return fault(v, "head is outside of the table", head, NULL);
+		return vu_vring_fault(v, "head is outside of the table", head, NULL);
 	*ret_chain = (struct vu_chain){.head = (uint16_t)head};
 	r = walk(v, head, writable, segs, max, ret_chain);
 	return r < 0 ? r : 1;
@@ -280,28 +286,42 @@ int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iove
 
 /**
  * vu_vring_take() - take the next buffers
- * @v:	the ring
- * @n:	how many, all of them peeked at before
+ * @v:		the ring
+ * @chains:	they, as peeked at
+ * @n:		how many
  */
-void vu_vring_take(struct vu_vring *v, unsigned n)
+void vu_vring_take(struct vu_vring *v, const struct vu_chain *chains, unsigned n)
 {
-	v->last_avail = (uint16_t)(v->last_avail + n);
+	if (v->packed)
+		vu_packed_take(v, chains, n);
+	else
+		v->last_avail = (uint16_t)(v->last_avail + n);
 }
 
 /**
- * vu_vring_push() - give a buffer back; the driver sees it after vu_vring_publish()
+ * vu_vring_push() - give the buffers of one frame back; the driver sees them after vu_vring_publish()
  * @v:		the ring
- * @head:	which
- * @len:	bytes written into it
+ * @chains:	they, in the order in which they were taken
+ * @n:		how many
+ * @len:	bytes written into them, one after the other
  */
-void vu_vring_push(struct vu_vring *v, uint16_t head, uint32_t len)
+void vu_vring_push(struct vu_vring *v, const struct vu_chain *chains, unsigned n, size_t len)
 {
-	struct virtq_used_elem e = {.id = le32_of(head), .len = le32_of(len)};
-	unsigned slot = (uint16_t)(v->used_idx + v->pushed++) & (v->num - 1);
-	size_t at = VIRTQ_USED_RING + sizeof(e) * slot;
+	if (v->packed) {
+		vu_packed_push(v, chains, n, len);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		size_t part = min_t(size_t, len, chains[i].len);
+		struct virtq_used_elem e = {.id = le32_of(chains[i].head),
+					    .len = le32_of((uint32_t)part)};
+		unsigned slot = (uint16_t)(v->used_idx + v->pushed++) & (v->num - 1);
+		size_t at = VIRTQ_USED_RING + sizeof(e) * slot;
 
-	memcpy(v->used + at, &e, sizeof(e));
-	wrote_used(v, at, sizeof(e));
+		memcpy(v->used + at, &e, sizeof(e));
+		wrote_used(v, at, sizeof(e));
+		len -= part;
+	}
 }
 
 /**
@@ -312,6 +332,10 @@ void vu_vring_publish(struct vu_vring *v)
 {
 	if (!v->pushed || !v->used)
 		return;
+	if (v->packed) {
+		vu_packed_publish(v);
+		return;
+	}
 	v->used_idx = (uint16_t)(v->used_idx + v->pushed);
 	v->pushed = 0;
 	shared_le16_release(v->used + VIRTQ_USED_IDX, v->used_idx); /* B */
@@ -322,6 +346,8 @@ void vu_vring_publish(struct vu_vring *v)
 static bool wants(const struct vu_vring *v, uint16_t old, uint16_t new)
 {
 	shared_fence(); /* C */
+	if (v->packed)
+		return vu_packed_wants(v, (uint16_t)(new - old));
 	if (v->event_idx)
 		/* The event lies among what was published, over the wrap-around too. */
 		return (uint16_t)(new - shared_le16(used_event(v)) - 1) < (uint16_t)(new - old);
@@ -381,14 +407,17 @@ void vu_vring_kicks_off(struct vu_vring *v)
 	if (v->kicks_off || !v->used)
 		return;
 	v->kicks_off = true;
-	if (!v->event_idx)
+	if (v->packed)
+		vu_packed_kicks_off(v);
+	else if (!v->event_idx)
 		store_used(v, VIRTQ_USED_FLAGS, VIRTQ_USED_F_NO_NOTIFY);
 }
 
 /**
  * vu_vring_kicks_on() - ask for a kick
  * @v:	the ring
- * @n:	once this many buffers are posted, 1 to num; drivers without the event index kick at each
+ * @n:	once this many buffers are posted, 1 to num, or descriptors of a packed ring; drivers without the
+ *	event index kick at each
  *
  * Return: true where they are there already, and no kick may come; also for a ring just found
  * broken.
@@ -398,6 +427,8 @@ bool vu_vring_kicks_on(struct vu_vring *v, unsigned n)
 	if (!vu_vring_works(v))
 		return false;
 	v->kicks_off = false;
+	if (v->packed)
+		return vu_packed_kicks_on(v, n);
 	if (v->event_idx)
 		store_used(v, avail_event(v), (uint16_t)(v->last_avail + n - 1));
 	else

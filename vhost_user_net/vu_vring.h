@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One split virtqueue from the device's side (virtio 1.2, 2.7).
+ * One virtqueue from the device's side, split or packed (virtio 1.2, 2.7 and 2.8).
  *
  * Buffers are looked at (peek), passed on or filled by the caller, taken, put on the used ring
  * (push) and shown to the driver (publish); then the driver is told if it wants to be (signal).
@@ -48,32 +48,43 @@ struct vu_vring {
 	struct vu_vring_log log;
 	uint8_t *desc, *avail, *used; /* NULL: not started */
 	unsigned num;
-	bool event_idx, indirect;
+	bool event_idx, indirect, packed;
 
-	uint16_t last_avail; /* the next entry of the avail ring that is not yet taken */
-	uint16_t avail_seen; /* avail->idx as last read */
-	uint16_t used_idx;   /* used->idx as last published */
+	/* What differs in a packed ring, whose positions have a wrap counter in bit 15: */
+	uint16_t
+		last_avail; /* the next entry of the avail ring that is not yet taken; a position */
+	uint16_t avail_seen; /* avail->idx as last read; descriptors seen from last_avail on */
+	uint16_t used_idx;   /* used->idx as last published; descriptors used since the start */
 	uint16_t pushed;     /* entries behind used_idx that are not yet published */
 	uint16_t signalled;  /* used_idx when the driver was last thought of */
 	bool signal_due;     /* whatever the driver says: after a start */
-	bool kicks_off;	     /* used->flags says so; without event_idx only */
+	bool kicks_off;	     /* used->flags says so; without event_idx only; of packed always */
 	struct vu_vring_fault fault;
+
+	struct vu_packed *p; /* what only a packed ring has; NULL: it is split, or stopped */
 };
 
 /* One chain of descriptors, a buffer. */
 struct vu_chain {
-	uint16_t head;
+	uint16_t head;	/* what it is given back by */
+	uint16_t descs; /* entries of a packed ring that it takes */
 	unsigned n_segs;
 	size_t len;
 };
 
-/* Where a ring lies, in the front-end's address space. */
+/* Where a ring lies, in the front-end's address space. Of a packed one: descriptors, driver's area, device's. */
 struct vu_vring_place {
 	uint64_t desc, avail, used;
 };
 
+struct vu_vring_how {
+	unsigned num;  /* entries */
+	uint32_t base; /* where the front-end says it stands: as vu_vring_position() */
+	bool event_idx, indirect, packed;
+};
+
 int vu_vring_start(struct vu_vring *v, const struct vu_memory *mem,
-		   const struct vu_vring_place *place, unsigned num, bool event_idx, bool indirect,
+		   const struct vu_vring_place *place, const struct vu_vring_how *how,
 		   const struct vu_vring_log *log);
 void vu_vring_stop(struct vu_vring *v);
 void vu_vring_log_to(struct vu_vring *v, const struct vu_vring_log *log);
@@ -81,8 +92,8 @@ void vu_vring_log_to(struct vu_vring *v, const struct vu_vring_log *log);
 unsigned vu_vring_available(struct vu_vring *v);
 int vu_vring_peek(struct vu_vring *v, unsigned ahead, bool writable, struct iovec *segs,
 		  unsigned max, struct vu_chain *ret_chain);
-void vu_vring_take(struct vu_vring *v, unsigned n);
-void vu_vring_push(struct vu_vring *v, uint16_t head, uint32_t len);
+void vu_vring_take(struct vu_vring *v, const struct vu_chain *chains, unsigned n);
+void vu_vring_push(struct vu_vring *v, const struct vu_chain *chains, unsigned n, size_t len);
 void vu_vring_publish(struct vu_vring *v);
 
 bool vu_vring_awaits_signal(struct vu_vring *v);
@@ -97,6 +108,16 @@ static inline void vu_vring_wrote(struct vu_vring *v, const void *bytes, size_t 
 {
 	if (v->log.log)
 		vu_vring_log_buffer(v, bytes, len);
+}
+
+/*
+ * Where the ring stands, as the front-end is told it and tells it ("Vring state description" in
+ * "Vhost-user Protocol"): of a packed ring, in the low half where it takes buffers, in the high one where it
+ * gives them back. They are the same: between bursts, nothing is taken and not given back.
+ */
+static inline uint32_t vu_vring_position(const struct vu_vring *v)
+{
+	return v->packed ? (uint32_t)v->last_avail << 16 | v->last_avail : v->last_avail;
 }
 
 /* Published, and the driver wasn't thought of yet. */

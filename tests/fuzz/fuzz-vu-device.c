@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A front-end and a driver that do anything: messages, and the contents of the memory that the
- * rings are in. Input: a sequence of steps, each a byte that says what, and what it needs.
+ * rings are in. Input: a sequence of steps, each a byte that says what, and what it needs. After the byte PACKED,
+ * rings are packed.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "../unit/vu-frontend.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define PACKED 0xfe
 
 static struct fe_net net;
 static bool begun;
@@ -111,6 +114,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while ((step = cursor_take(&c, 1))) {
 		const uint8_t *p;
 
+		if (*step == PACKED) {
+			fe_connect(&fe);
+			fe_start(&fe, FE_FEATURES | 1ull << VIRTIO_F_RING_PACKED, 256);
+			continue;
+		}
 		switch (*step % 6) {
 		case 0:
 			message(&c);

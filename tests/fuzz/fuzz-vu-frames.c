@@ -166,6 +166,8 @@ static void restart(uint8_t how)
 		features &= ~(1ull << VIRTIO_NET_F_GUEST_CSUM);
 	if (how & 8)
 		features = PLAIN;
+	if (how & 64)
+		features |= 1ull << VIRTIO_F_RING_PACKED;
 	restarted = true;
 	fe_connect(fe);
 	fe_start(fe, features, how & 16 ? 16 : 256);

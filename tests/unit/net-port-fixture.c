@@ -2,6 +2,7 @@
 /* Three cards and their drivers; see net-port-fixture.h. */
 #include "tests/unit/net-port-fixture.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const uint8_t everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -13,6 +14,13 @@ struct fe a, b, c;
 uint8_t buf[70000];
 
 struct virtio_net_hdr hdr;
+
+/* What a test looks at are a split ring's words; those of a packed one are test-vu-packed.c's. */
+void of_split_rings(void)
+{
+	if (getenv("FE_PACKED"))
+		skip();
+}
 
 int set_up(void **state _unused_)
 {

@@ -25,6 +25,7 @@ extern uint8_t buf[70000];
 extern struct virtio_net_hdr hdr;
 extern const struct virtio_net_hdr tso4;
 
+void of_split_rings(void);
 int set_up(void **state _unused_);
 int tear_down(void **state _unused_);
 size_t udp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload);

@@ -518,7 +518,7 @@ static void it_does_not_outlive_its_guest(void **state)
 	e = connects(rig, 40001, USBIP_PORT);
 	sends(rig, &e, ask_list, 1);
 	connects_anew(rig);
-	goes_on(rig, (uint16_t[]){fe_used_idx(&rig->fe, 0), fe_used_idx(&rig->fe, 1)});
+	goes_on(rig, (uint32_t[]){fe_position(&rig->fe, 0), fe_position(&rig->fe, 1)});
 	is_dead(rig, &e);
 }
 

@@ -116,8 +116,8 @@ static void one_whose_front_end_died_is_gone_at_once(void **state _unused_)
 	uint16_t base[VIRTIO_NET_RINGS];
 
 	starts();
-	base[0] = fe_used_idx(&b, 0);
-	base[1] = fe_used_idx(&b, 1);
+	base[0] = fe_position(&b, 0);
+	base[1] = fe_position(&b, 1);
 	fe_connect(&b);
 	assert_int_equal(b.gones, 1);
 	go_on(base);
@@ -244,8 +244,8 @@ static void the_second_begins_when_the_first_has_stopped(void **state _unused_)
 
 	starts();
 	second_connects();
-	base[0] = fe_used_idx(&b, 0);
-	base[1] = fe_used_idx(&b, 1);
+	base[0] = fe_position(&b, 0);
+	base[1] = fe_position(&b, 1);
 	memory_moves(&b, &moved);
 	fe_go_on(&moved, base);
 	assert_int_equal(fe_stop_ring(&b, 0), base[0]);

@@ -210,6 +210,7 @@ static void the_daemon_waits_for_room(void **state _unused_)
 	static uint8_t f[70000];
 	size_t len = tcp_frame(f, 5, mac_of(0), 60000);
 
+	of_split_rings();
 	assert_int_equal(daemon_sends(&a, &whole, f, 100), NET_PORT_FULL); /* the card is down */
 	fe_start(&a, FE_FEATURES, 256);
 	assert_int_equal(daemon_sends(&a, &whole, f, 100), NET_PORT_FULL);
@@ -354,6 +355,7 @@ static void guests_are_told_when_they_want_to_be(void **state _unused_)
 	uint8_t f[200];
 	size_t len = udp_frame(f, 0, mac_of(1), 10);
 
+	of_split_rings();
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES);
 	/* From the start on the ring's whole number range and over its wrap. */
@@ -382,6 +384,7 @@ static void news_of_few_sent_frames_can_wait(void **state _unused_)
 	uint8_t f[200];
 	size_t len = udp_frame(f, 0, mac_of(1), 10);
 
+	of_split_rings();
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES);
 	net_port_signal(a.port);
@@ -449,6 +452,7 @@ static void guests_are_told_by_the_flag_too(void **state _unused_)
 	uint8_t f[200];
 	size_t len = udp_frame(f, 0, mac_of(1), 10);
 
+	of_split_rings();
 	start(&a, FE_FEATURES);
 	start(&b, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX));
 	send_frame(&a, NULL, f, len);
@@ -464,6 +468,7 @@ static void kicks_are_off_while_the_ring_is_served(void **state _unused_)
 	uint8_t f[200];
 	size_t len = udp_frame(f, 0, net_daemon_mac, 10);
 
+	of_split_rings();
 	start(&a, FE_FEATURES & ~BIT(VIRTIO_F_EVENT_IDX));
 	assert_int_equal(*fe_used_word(&a, 1, VIRTQ_USED_FLAGS), 0);
 	for (unsigned i = 0; i < 100; i++)

@@ -291,7 +291,7 @@ static void of_two_that_cross_one_sees_the_other(void **state _unused_)
 
 enum { RX, TX };
 
-/* A driver's part of a ring, as virtio 1.2 describes it: 2.7.13 and 2.7.14. */
+/* A driver's part of a ring, as virtio 1.2 describes it: 2.7.13 and 2.7.14, or 2.8.21. */
 struct driver_ring {
 	uint8_t *at; /* the area */
 	uint16_t posted, seen;
@@ -300,7 +300,7 @@ struct driver_ring {
 
 /* One guest: its driver is one thread, what serves its card another. */
 struct party {
-	bool event_idx;
+	bool event_idx, packed;
 	struct vu_memory memory;
 	struct driver_ring ring[2];
 	struct vu_vring vring[2];
@@ -345,9 +345,69 @@ static uint16_t *ring_word(const struct driver_ring *r, size_t at)
 	return (uint16_t *)(void *)(r->at + at);
 }
 
-static uint16_t used_idx(const struct driver_ring *r)
+/* Of a packed ring: the position of the n-th descriptor, its wrap counter in bit 15. */
+static uint16_t position(uint16_t n)
 {
-	return __atomic_load_n(ring_word(r, USED + VIRTQ_USED_IDX), __ATOMIC_ACQUIRE);
+	return (uint16_t)(n % RING | (n / RING % 2 ? 0 : PVIRTQ_EVENT_WRAP));
+}
+
+static uint16_t *packed_flags(const struct driver_ring *r, uint16_t n)
+{
+	return ring_word(r, n % RING * sizeof(struct pvirtq_desc) +
+				    offsetof(struct pvirtq_desc, flags));
+}
+
+static bool is_used(const struct driver_ring *r, uint16_t n)
+{
+	uint16_t flags = le16toh(__atomic_load_n(packed_flags(r, n), __ATOMIC_ACQUIRE));
+	bool wrap = position(n) & PVIRTQ_EVENT_WRAP;
+
+	return !(flags & PVIRTQ_DESC_F_AVAIL) == !wrap && !(flags & PVIRTQ_DESC_F_USED) == !wrap;
+}
+
+static uint16_t used_idx(const struct party *p, const struct driver_ring *r)
+{
+	uint16_t n = r->seen;
+
+	if (!p->packed)
+		return __atomic_load_n(ring_word(r, USED + VIRTQ_USED_IDX), __ATOMIC_ACQUIRE);
+	while (n != r->posted && is_used(r, n))
+		n++;
+	return n;
+}
+
+static uint32_t *event_word(const struct driver_ring *r, size_t at)
+{
+	return (uint32_t *)(void *)(r->at + at);
+}
+
+static void kick_packed(struct driver_ring *r)
+{
+	uint32_t word = le32toh(__atomic_load_n(event_word(r, USED), __ATOMIC_RELAXED));
+
+	switch (word >> PVIRTQ_EVENT_FLAGS) {
+	case PVIRTQ_EVENT_DISABLE:
+		break;
+	case PVIRTQ_EVENT_DESC:
+		if ((uint16_t)word != position((uint16_t)(r->posted - 1)))
+			break;
+		/* fall through */
+	default:
+		signal_fd(r->kick);
+	}
+}
+
+static void post_packed(struct driver_ring *r, uint64_t gpa, uint32_t len, unsigned flags)
+{
+	bool wrap = position(r->posted) & PVIRTQ_EVENT_WRAP;
+	struct pvirtq_desc d = {le64_of(gpa), le32_of(len), le16_of(r->posted % RING)};
+
+	memcpy(r->at + sizeof(d) * (r->posted % RING), &d, offsetof(struct pvirtq_desc, flags));
+	flags |= wrap ? PVIRTQ_DESC_F_AVAIL : PVIRTQ_DESC_F_USED;
+	__atomic_store_n(packed_flags(r, r->posted), htole16((uint16_t)flags), __ATOMIC_RELEASE);
+	r->posted++;
+	shared_fence();
+	kick_packed(r);
 }
 
 /* Post the buffer of that place, and kick if the device wants it. */
@@ -358,6 +418,10 @@ static void driver_posts(struct party *p, unsigned which, uint32_t len)
 	struct virtq_desc d = {le64_of(which * AREA + BUFFERS + at * BUFFER), le32_of(len),
 			       le16_of(which == RX ? VIRTQ_DESC_F_WRITE : 0), le16_of(0)};
 
+	if (p->packed) {
+		post_packed(r, le64_get(d.addr), len, le16_get(d.flags));
+		return;
+	}
 	memcpy(r->at + sizeof(d) * at, &d, sizeof(d));
 	__atomic_store_n(ring_word(r, AVAIL + VIRTQ_AVAIL_RING + 2 * at), htole16(at),
 			 __ATOMIC_RELAXED);
@@ -373,25 +437,47 @@ static void driver_posts(struct party *p, unsigned which, uint32_t len)
 		signal_fd(r->kick);
 }
 
+static void ask_for_interrupt(const struct party *p, struct driver_ring *r)
+{
+	if (p->packed)
+		__atomic_store_n(event_word(r, AVAIL),
+				 htole32(p->event_idx
+						 ? position(r->seen) | PVIRTQ_EVENT_DESC
+									       << PVIRTQ_EVENT_FLAGS
+						 : PVIRTQ_EVENT_ENABLE << PVIRTQ_EVENT_FLAGS),
+				 __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(ring_word(r, p->event_idx ? AVAIL + VIRTQ_AVAIL_RING + 2 * RING
+							   : AVAIL + VIRTQ_AVAIL_FLAGS),
+				 htole16(p->event_idx ? r->seen : 0), __ATOMIC_RELAXED);
+}
+
+static void ask_for_none(const struct party *p, struct driver_ring *r)
+{
+	if (p->packed)
+		__atomic_store_n(event_word(r, AVAIL),
+				 htole32(PVIRTQ_EVENT_DISABLE << PVIRTQ_EVENT_FLAGS),
+				 __ATOMIC_RELAXED);
+	else if (!p->event_idx)
+		__atomic_store_n(ring_word(r, AVAIL + VIRTQ_AVAIL_FLAGS),
+				 htole16(VIRTQ_AVAIL_F_NO_INTERRUPT), __ATOMIC_RELAXED);
+}
+
 /* Until the device gives something back; what it is in the meantime asked to interrupt for. */
 static bool driver_waits(struct party *p, unsigned which)
 {
 	struct driver_ring *r = &p->ring[which];
 
-	while (used_idx(r) == r->seen) {
-		__atomic_store_n(ring_word(r, p->event_idx ? AVAIL + VIRTQ_AVAIL_RING + 2 * RING
-							   : AVAIL + VIRTQ_AVAIL_FLAGS),
-				 htole16(p->event_idx ? r->seen : 0), __ATOMIC_RELAXED);
+	while (used_idx(p, r) == r->seen) {
+		ask_for_interrupt(p, r);
 		shared_fence();
-		if (used_idx(r) != r->seen)
+		if (used_idx(p, r) != r->seen)
 			break;
 		p->driver_sleeps++;
 		if (!sleep_on(&r->call, 1))
 			return false;
 	}
-	if (!p->event_idx)
-		__atomic_store_n(ring_word(r, AVAIL + VIRTQ_AVAIL_FLAGS),
-				 htole16(VIRTQ_AVAIL_F_NO_INTERRUPT), __ATOMIC_RELAXED);
+	ask_for_none(p, r);
 	return true;
 }
 
@@ -409,7 +495,7 @@ static bool driver_sends(struct party *p, uint32_t n)
 	if ((uint16_t)(r->posted - r->seen) == RING) {
 		if (!driver_waits(p, TX))
 			return false;
-		r->seen = used_idx(r);
+		r->seen = used_idx(p, r);
 	}
 	memset(to, (uint8_t)n, len);
 	memset(to, 0, sizeof(struct virtio_net_hdr));
@@ -429,7 +515,15 @@ static bool driver_gets(struct party *p, uint32_t n)
 
 	if (!driver_waits(p, RX))
 		return false;
-	memcpy(&e, r->at + USED + VIRTQ_USED_RING + sizeof(e) * (r->seen % RING), sizeof(e));
+	if (p->packed) {
+		struct pvirtq_desc d;
+
+		memcpy(&d, r->at + sizeof(d) * (r->seen % RING), sizeof(d));
+		e = (struct virtq_used_elem){.id = le32_of(le16_get(d.id)), .len = d.len};
+	} else {
+		memcpy(&e, r->at + USED + VIRTQ_USED_RING + sizeof(e) * (r->seen % RING),
+		       sizeof(e));
+	}
 	memcpy(copy, from, frame_length(n));
 	memcpy(&number, copy + sizeof(struct virtio_net_hdr), sizeof(number));
 	if (le32_get(e.id) != r->seen % RING || le32_get(e.len) != frame_length(n) || number != n ||
@@ -480,8 +574,8 @@ static bool device_takes(struct party *p)
 		segs[0].iov_len -= sizeof(hdr);
 		if (net_link_send(&p->link, &hdr, segs, 1, segs[0].iov_len))
 			p->bad++;
-		vu_vring_take(v, 1);
-		vu_vring_push(v, chain.head, 0);
+		vu_vring_take(v, &chain, 1);
+		vu_vring_push(v, &chain, 1, 0);
 		any = true;
 	}
 	vu_vring_publish(v);
@@ -509,8 +603,8 @@ static bool device_gives(struct party *p)
 		memcpy(to, frame.segs[0].iov_base, frame.segs[0].iov_len);
 		memcpy(to + frame.segs[0].iov_len, frame.segs[1].iov_base, frame.segs[1].iov_len);
 		net_link_take(&p->link);
-		vu_vring_take(v, 1);
-		vu_vring_push(v, chain.head, (uint32_t)frame.len);
+		vu_vring_take(v, &chain, 1);
+		vu_vring_push(v, &chain, 1, frame.len);
 		any = true;
 	}
 	vu_vring_publish(v);
@@ -560,13 +654,15 @@ static void *play(void *arg)
 }
 
 static void open_party(struct party *p, struct net_link_memory *memory, unsigned side,
-		       const int wake[2], bool event_idx)
+		       const int wake[2], bool event_idx, bool packed)
 {
 	const struct vhost_user_memory_region region = {.memory_size = 2 * AREA};
 	int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	*p = (struct party){
-		.event_idx = event_idx, .wake_mine = wake[side], .wake_theirs = wake[!side]};
+	*p = (struct party){.event_idx = event_idx,
+			    .packed = packed,
+			    .wake_mine = wake[side],
+			    .wake_theirs = wake[!side]};
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, region.memory_size), 0);
 	vu_memory_init(&p->memory);
@@ -578,8 +674,11 @@ static void open_party(struct party *p, struct net_link_memory *memory, unsigned
 		p->ring[i] = (struct driver_ring){.at = p->memory.region[0].host + i * AREA,
 						  .kick = eventfd(0, EFD_NONBLOCK),
 						  .call = eventfd(0, EFD_NONBLOCK)};
-		assert_int_equal(vu_vring_start(&p->vring[i], &p->memory, &place, RING, event_idx,
-						false, &(struct vu_vring_log){0}),
+		assert_int_equal(vu_vring_start(&p->vring[i], &p->memory, &place,
+						&(struct vu_vring_how){.num = RING,
+								       .event_idx = event_idx,
+								       .packed = packed},
+						&(struct vu_vring_log){0}),
 				 0);
 	}
 	net_link_on(&p->link, memory, side);
@@ -597,7 +696,7 @@ static void close_party(struct party *p)
 	vu_memory_clear(&p->memory);
 }
 
-static void talk(bool event_idx)
+static void talk(bool event_idx, bool packed)
 {
 	struct role roles[THREADS];
 	int memory, wake[2];
@@ -607,7 +706,7 @@ static void talk(bool event_idx)
 	assert_int_equal(net_link_open(&link, memory, 0), 0);
 	close(memory);
 	for (unsigned i = 0; i < 2; i++)
-		open_party(&parties[i], link.memory, i, wake, event_idx);
+		open_party(&parties[i], link.memory, i, wake, event_idx, packed);
 	for (unsigned i = 0; i < THREADS; i++)
 		roles[i] = (struct role){&parties[i / 2], i % 2};
 	atomic_store(&drivers, 2);
@@ -629,12 +728,22 @@ static void talk(bool event_idx)
 
 static void nobody_sleeps_over_a_frame(void **state _unused_)
 {
-	talk(true);
+	talk(true, false);
 }
 
 static void nobody_sleeps_over_a_frame_without_the_event_index(void **state _unused_)
 {
-	talk(false);
+	talk(false, false);
+}
+
+static void nobody_sleeps_over_a_frame_in_packed_rings(void **state _unused_)
+{
+	talk(true, true);
+}
+
+static void nor_without_the_event_index(void **state _unused_)
+{
+	talk(false, true);
 }
 
 int main(void)
@@ -644,6 +753,8 @@ int main(void)
 		cmocka_unit_test(of_two_that_cross_one_sees_the_other),
 		cmocka_unit_test(nobody_sleeps_over_a_frame),
 		cmocka_unit_test(nobody_sleeps_over_a_frame_without_the_event_index),
+		cmocka_unit_test(nobody_sleeps_over_a_frame_in_packed_rings),
+		cmocka_unit_test(nor_without_the_event_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

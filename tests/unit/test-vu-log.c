@@ -103,11 +103,17 @@ static uint64_t used_at(unsigned ring)
 	return FE_GPA + (fe_ring_at(ring).used_user_addr - FE_UVA);
 }
 
-/* What the driver itself writes: all but used rings, and receive buffers. */
+/* Of a packed ring, into which both sides write. */
+static uint64_t descs_at(unsigned ring)
+{
+	return FE_GPA + (fe_ring_at(ring).desc_user_addr - FE_UVA);
+}
+
+/* What the driver itself writes: all but used rings, packed ones' descriptors, and receive buffers. */
 static bool is_drivers(uint64_t gpa)
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
-		if (gpa - used_at(i) < 2 * VU_LOG_PAGE)
+		if (gpa - used_at(i) < 2 * VU_LOG_PAGE || (b.ring[i].packed && gpa == descs_at(i)))
 			return false;
 	return gpa < FE_GPA + FE_RX_BUF;
 }
@@ -248,6 +254,7 @@ static void the_used_ring_is_logged_where_it_is_said_to_be(void **state _unused_
 {
 	struct log_file l;
 
+	of_split_rings();
 	log_open(&l, 0, LOG_SIZE);
 	start(&a, FE_FEATURES);
 	agree_on_log(&b);
@@ -264,6 +271,36 @@ static void the_used_ring_is_logged_where_it_is_said_to_be(void **state _unused_
 	send_to_b();
 	assert_false(logged(&l, used_at(VIRTIO_NET_RX)));
 	assert_true(logged(&l, used_at(VIRTIO_NET_RX) - 0x20000));
+	log_close(&l);
+}
+
+/* Descriptors lie where they lie; the device's word counts as lying where the front-end says. */
+static void so_are_a_packed_rings_parts(void **state _unused_)
+{
+	const uint64_t packed = FE_FEATURES | BIT(VIRTIO_F_RING_PACKED);
+	struct log_file l;
+
+	log_open(&l, 0, LOG_SIZE);
+	start(&a, FE_FEATURES);
+	agree_on_log(&b);
+	start(&b, packed);
+	send_frame(&b, NULL, sent, udp_frame(sent, 1, mac_of(0), 10));
+	log_on(&b, &l, 0, 0);
+	send_to_b();
+	send_frame(&b, NULL, sent, udp_frame(sent, 1, mac_of(0), 10));
+	assert_true(logged(&l, FE_GPA + FE_RX_BUF));
+	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++) {
+		assert_false(logged(&l, descs_at(i)));
+		assert_false(logged(&l, used_at(i)));
+	}
+	log_on(&b, &l, VHOST_VRING_F_LOG, -0x20000ull);
+	send_to_b();
+	assert_true(logged(&l, descs_at(VIRTIO_NET_RX)));
+	assert_false(logged(&l, descs_at(VIRTIO_NET_TX)));
+	send_frame(&b, NULL, sent, udp_frame(sent, 1, mac_of(0), 10));
+	assert_true(logged(&l, descs_at(VIRTIO_NET_TX)));
+	assert_true(logged(&l, used_at(VIRTIO_NET_TX) - 0x20000));
+	assert_false(logged(&l, used_at(VIRTIO_NET_TX)));
 	log_close(&l);
 }
 
@@ -286,6 +323,7 @@ static void a_short_log_is_not_left(void **state _unused_)
 {
 	struct log_file l;
 
+	of_split_rings();
 	/* It ends before the guest's memory, but for one byte. */
 	log_open(&l, 8, FE_GPA / VU_LOG_PAGE / 8 + 1);
 	start(&a, FE_FEATURES);
@@ -451,6 +489,7 @@ int main(void)
 		T(so_it_is_without_the_event_index),
 		T(so_it_is_in_single_buffers),
 		T(the_used_ring_is_logged_where_it_is_said_to_be),
+		T(so_are_a_packed_rings_parts),
 		T(a_card_waits_for_its_log),
 		T(a_short_log_is_not_left),
 		T(a_log_that_is_cut_off_costs_its_owner_alone),

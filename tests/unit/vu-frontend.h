@@ -6,6 +6,10 @@
  * struct fe_net, which has the real roster; what it tells a port is delivered at once, or by the port's
  * own thread.
  *
+ * Rings are split, or packed where that is agreed on. A test's driver has a table of descriptors in both, and posts
+ * chains of it by their heads; a packed ring gets a copy of the chain. With FE_PACKED in the environment, rings are
+ * packed in all tests of a program.
+ *
  * Memory: two regions side by side in the guest's addresses, whose places in the file are
  * exchanged, so that what crosses from one to the other doesn't lie in one piece for the back-end.
  */
@@ -38,10 +42,19 @@
 	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_GUEST_TSO4 |    \
 	 1ull << VIRTIO_NET_F_GUEST_TSO6)
 
+#define FE_RING_MAX    1024u
+#define FE_WRAP	       0x8000u /* of a packed ring's position; its index is the rest */
+#define FE_BASE_PACKED (FE_WRAP << 16 | FE_WRAP)
+
 struct fe_ring {
 	unsigned num;
 	uint16_t avail_idx, used_seen, next_desc;
 	int kick, call;
+
+	/* Packed: the driver's table, positions, and how many descriptors the chain at an index has. */
+	bool packed;
+	struct virtq_desc table[FE_RING_MAX];
+	uint16_t avail_at, used_at, descs[FE_RING_MAX];
 };
 
 /* Control's part. */
@@ -99,16 +112,19 @@ uint64_t fe_reply(struct fe *fe, uint32_t request);
 void fe_set_features(struct fe *fe, uint64_t features);
 void fe_set_memory(struct fe *fe);
 struct vhost_vring_addr fe_ring_at(unsigned ring);
-void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint16_t base);
+void fe_set_ring(struct fe *fe, unsigned ring, unsigned num, uint32_t base);
 void fe_start(struct fe *fe, uint64_t features, unsigned num);
-uint16_t fe_stop_ring(struct fe *fe, unsigned ring);
-void fe_go_on(struct fe *fe, const uint16_t base[VIRTIO_NET_RINGS]);
+uint32_t fe_stop_ring(struct fe *fe, unsigned ring);
+void fe_go_on(struct fe *fe, const uint32_t base[VIRTIO_NET_RINGS]);
 
 uint8_t *fe_at(struct fe *fe, uint64_t gpa);
 void fe_put_desc(struct fe *fe, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
 		 unsigned flags, unsigned next);
 void fe_post(struct fe *fe, unsigned ring, unsigned head);
+struct pvirtq_desc *fe_packed_desc(struct fe *fe, unsigned ring, unsigned index);
+void fe_packed_post(struct fe *fe, unsigned ring, const struct pvirtq_desc *descs, unsigned n);
 uint16_t fe_used_idx(struct fe *fe, unsigned ring);
+uint32_t fe_position(struct fe *fe, unsigned ring);
 uint16_t *fe_avail_word(struct fe *fe, unsigned ring, size_t at);
 uint16_t *fe_used_word(struct fe *fe, unsigned ring, size_t at);
 bool fe_used(struct fe *fe, unsigned ring, uint32_t *ret_head, uint32_t *ret_len);
