@@ -85,9 +85,10 @@ static void skip_links(struct net_port *port)
 	}
 }
 
+/* Of a packed ring, both halves of its position are the same. */
 static uint16_t stands_at(const struct vu_ring *ring)
 {
-	return ring->running ? ring->q.last_avail : ring->base;
+	return ring->running ? ring->q.last_avail : (uint16_t)ring->base;
 }
 
 static void guest_leaves(struct net_port *port)

@@ -257,7 +257,7 @@ static struct vu_ring *ring_of(struct vu_device *dev, uint64_t index)
 {
 	if (index < VIRTIO_NET_RINGS)
 		return &dev->ring[index];
-	refuse(dev, -EINVAL, "no such ring");
+	refuse(dev, -EINVAL, "no such ring; the card has one pair of queues");
 	return NULL;
 }
 

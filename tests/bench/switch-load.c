@@ -4,7 +4,10 @@
  * sends to the other one of its pair. At most WINDOW frames of a direction are under way, so that a switch that drops none
  * loses none. Frames of more than 1514 bytes are TCP that is to be cut.
  *
- * usage: switch-load EAL-WORDS -- LENGTH WINDOW SECONDS one|both
+ * usage: switch-load EAL-WORDS -- LENGTH WINDOW SECONDS one|both|check
+ *
+ * With "check", frames go both ways, have a number and bytes that follow from it, and each must come once, in order
+ * and unchanged: else it says what came, and ends with 1.
  *
  * Prints "begun" when each port has been heard by its peer, and then a line: frames a second, how many were lost, and how
  * long one took, median and 99 of 100, in microseconds (only of a window of 1).
@@ -43,6 +46,7 @@ struct port {
 static struct port ports[PORTS];
 static unsigned n_ports;
 static struct rte_mempool *pool;
+static bool checks; /* frames have numbers */
 static uint32_t samples[SAMPLES];
 static unsigned n_samples;
 
@@ -97,6 +101,37 @@ static void make_headers(struct port *p, uint32_t length)
 	h[47] = 0x10;
 }
 
+/* A number counts from 1. */
+static uint8_t byte_of(uint64_t number, uint32_t at)
+{
+	if (at < HEADERS + sizeof(number))
+		return (uint8_t)(number >> 8 * (at - HEADERS));
+	return (uint8_t)(number * 31 + at * 7);
+}
+
+static void number_frame(struct rte_mbuf *m, uint64_t number)
+{
+	for (uint32_t at = 0; m; m = m->next)
+		for (uint32_t i = 0; i < m->data_len; i++, at++)
+			if (at >= HEADERS)
+				rte_pktmbuf_mtod(m, uint8_t *)[i] = byte_of(number, at);
+}
+
+static void check_frame(const struct port *sender, const struct rte_mbuf *m)
+{
+	uint64_t number = sender->received + 1;
+
+	for (uint32_t at = 0; m; m = m->next)
+		for (uint32_t i = 0; i < m->data_len; i++, at++)
+			if (at >= HEADERS &&
+			    rte_pktmbuf_mtod(m, const uint8_t *)[i] != byte_of(number, at)) {
+				fprintf(stderr,
+					"switch-load: frame %llu of port %u: byte %u is another one\n",
+					(unsigned long long)number, sender->id, at);
+				exit(1);
+			}
+}
+
 static struct rte_mbuf *make_frame(const struct port *p, uint32_t length)
 {
 	struct rte_mbuf *first = NULL, **next = &first;
@@ -136,6 +171,8 @@ static void transmit(struct port *p, uint32_t length, unsigned window)
 		burst[n] = make_frame(p, length);
 		if (!burst[n])
 			break;
+		if (checks)
+			number_frame(burst[n], p->sent + n + 1);
 		n++;
 	}
 	if (n)
@@ -163,6 +200,8 @@ static void receive(struct port *p, uint32_t length, unsigned window)
 
 	for (uint16_t i = 0; i < n; i++) {
 		if (is_ours(p, burst[i], length)) {
+			if (checks)
+				check_frame(sender, burst[i]);
 			sender->received++;
 			if (window == 1 && n_samples < SAMPLES)
 				samples[n_samples++] = (uint32_t)(rte_rdtsc() - sender->at);
@@ -254,6 +293,24 @@ static uint64_t run(uint32_t length, unsigned window, double seconds, bool both)
 	return lost;
 }
 
+/* What is under way comes, however long a busy machine takes. */
+static void drain(uint32_t length)
+{
+	uint64_t begun = rte_rdtsc();
+
+	for (unsigned i = 0; i < n_ports;) {
+		receive(peer_of(&ports[i]), length, 0);
+		if (ports[i].received == ports[i].sent) {
+			i++;
+		} else if (seconds_since(begun) > 60) {
+			fprintf(stderr, "switch-load: of %llu frames of port %u, %llu have come\n",
+				(unsigned long long)ports[i].sent, ports[i].id,
+				(unsigned long long)ports[i].received);
+			exit(1);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t begun, lost;
@@ -282,8 +339,11 @@ int main(int argc, char **argv)
 	puts("begun");
 	fflush(stdout);
 	n_samples = 0;
+	checks = !strcmp(argv[4], "check");
 	begun = rte_rdtsc();
-	lost = run(length, window, seconds, !strcmp(argv[4], "both"));
+	lost = run(length, window, seconds, checks || !strcmp(argv[4], "both"));
+	if (checks)
+		drain(length);
 	qsort(samples, n_samples, sizeof(*samples), compare);
 	printf("%.0f %llu %.2f %.2f\n", (double)received() / seconds_since(begun),
 	       (unsigned long long)lost, sample(50), sample(99));

@@ -57,8 +57,7 @@ def heals(f):
     for ring in RX, TX:
         f.ask(GET_BASE, struct.pack("<II", ring, 0))
     for ring in RX, TX:
-        f.avail[ring] = f.used(ring)
-        f.show(ring, f.avail[ring])
+        f.begin_anew(ring)
         f.ring(ring)
     good_frame(f)
 

@@ -7,8 +7,9 @@ import struct
 import threading
 
 from hostile_case import BROKEN, CLOSED, DOWN, GONE, KEPT, PASSES, Group, many, taken
-from raw_frontend import (BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, LOG_ALL, LOG_SHMFD, MAC, NEXT, NUM,
-                          RX, SET_KICK, SET_LOG, SET_MEM_TABLE, SET_NUM, SET_OWNER, SIZE, TX, UVA, WRITE, Frontend, Gone)
+from raw_frontend import (AVAIL, AVAILABLE, BUFFERS, FEATURES, FRAME, GET_BASE, GET_FEATURES, GPA, INDIRECT, IS_USED, LOG_ALL,
+                          LOG_SHMFD, MAC, NEXT, NUM, RX, SET_KICK, SET_LOG, SET_MEM_TABLE, SET_NUM, SET_OWNER, SIZE, TX, UVA,
+                          WRITE, Frontend, Gone)
 
 rings, offloads, life, logs = (Group(name) for name in ("rings", "offloads", "life", "memory"))
 BUFFER = GPA + BUFFERS
@@ -136,6 +137,156 @@ rings.table("over", BROKEN, (
 ), over_a_border)
 
 
+# Packed rings: the same, and what is theirs alone
+
+def in_packed_ring(f, prepare):
+    f.packed = True
+    f.start()
+    prepare(f)
+    f.alive()
+
+
+def _available(*chain, ring=TX):
+    """As it is, also where it has no end."""
+    def prepare(f):
+        f.frame()
+        f.available(ring, chain)
+        os.eventfd_write(f.kicks[ring], 1)
+    return prepare
+
+
+def _entries(*table, at=TABLE):
+    def prepare(f):
+        for index, one in enumerate(table):
+            f.mem[at + index * 16:at + index * 16 + 16] = struct.pack("<QIHH", *one)
+    return prepare
+
+
+def _packed_table(table, length=None, at=TABLE, flags=INDIRECT):
+    def prepare(f):
+        _entries(*table, at=at)(f)
+        _available((GPA + at, len(table) * 16 if length is None else length, flags, 0))(f)
+    return prepare
+
+
+def _packed_pieces(count, length=1):
+    """The frame's first bytes, and its last one again and again."""
+    return [(BUFFER + min(number, len(FRAME) - 1), length, 0 if number == count - 1 else NEXT, number) for number in range(count)]
+
+
+def _everywhere(ring, address, length, flags):
+    """All places say that they are available, whoever has them: of this lap or the next one, by turns."""
+    def prepare(f):
+        f.frame()
+        for turn in range(many(50)):
+            mark = IS_USED if turn & 1 else AVAILABLE
+            f.mem[ring * 0x10000:ring * 0x10000 + NUM * 16] = struct.pack("<QIHH", address, length, 0, flags | mark) * NUM
+            os.eventfd_write(f.kicks[ring], 1)
+            if ring == RX:
+                _asks(f)
+            f.alive()
+    return prepare
+
+
+rings.table("packed-broken", BROKEN, (
+    ("without-an-end", _available(*[(BUFFER, 1, NEXT, 0)] * NUM)),
+    ("wrong-direction", _available((BUFFER, 2048, WRITE, 0))),
+    ("wrong-direction-behind", _available((BUFFER, 12, NEXT, 0), (BUFFER, 60, WRITE, 0))),
+    ("address-0", _available((0, 60, 0, 0))),
+    ("address-end", _available(((1 << 64) - 8, 60, 0, 0))),
+    ("address-half-outside", _available((GPA + SIZE - 8, 60, 0, 0))),
+    ("address-before", _available((GPA - 8, 60, 0, 0))),
+    ("length-0", _available((BUFFER, 0, 0, 0))),
+    ("length-0-behind", _available((BUFFER, 12, NEXT, 0), (BUFFER, 0, 0, 0))),
+    ("length-4-gib", _available((BUFFER, 0xffffffff, 0, 0))),
+    ("table-of-nothing", _packed_table(())),
+    ("table-of-odd-length", _packed_table(((BUFFER, 60, 0, 0),), 17)),
+    ("table-of-4-gib", _packed_table(((BUFFER, 60, 0, 0),), 0xfffffff0)),
+    ("table-with-a-next", _packed_table(((BUFFER, 60, 0, 0),), flags=INDIRECT | NEXT)),
+    ("table-behind-a-piece", _available((BUFFER, 12, NEXT, 0), (GPA + TABLE, 16, INDIRECT, 0))),
+    ("table-longer-than-the-ring", _packed_table(((BUFFER, 1, 0, 0),) * (NUM + 1))),
+    ("table-outside", _available((GPA + SIZE, 16, INDIRECT, 0))),
+    ("table-half-outside", _packed_table(((BUFFER, 60, 0, 0),), 32, at=SIZE - 16)),
+    ("table-at-the-end-of-addresses", _available(((1 << 64) - 16, 32, INDIRECT, 0))),
+), in_packed_ring)
+
+
+rings.table("packed-taken", PASSES, (
+    ("frame", _available((BUFFER, 72, 0, 0))),
+    ("header-alone", _available((BUFFER, HEADER, 0, 0))),
+    ("a-byte-each", _available(*_packed_pieces(len(FRAME)))),
+    ("as-long-as-the-ring", _available(*_packed_pieces(NUM))),
+    ("table-as-long-as-the-ring", _packed_table([(BUFFER, 1, 0, 0)] * NUM)),
+    ("table-whose-flags-say-nothing", _packed_table(((BUFFER, 60, 0xffff, 0xfffd),))),
+    ("an-id-that-no-driver-has", _available((BUFFER, 72, 0, 65535))),
+    ("other-flags", _available((BUFFER, 72, 0x7f78, 0))),
+), in_packed_ring)
+
+rings.table("packed-everywhere", KEPT, (
+    ("to-send", _everywhere(TX, BUFFER, 72, 0)),
+    ("to-receive", _everywhere(RX, BUFFER + 4096, 64, WRITE)),
+), in_packed_ring)
+
+
+@rings.case(KEPT)
+def packed_words_of_any_kind(f):
+    """What the driver wants to be told may be anything."""
+    f.packed = True
+    f.start()
+    noise = random.Random(1)
+    for number in range(many(300)):
+        for ring in RX, TX:
+            at = ring * 0x10000 + AVAIL
+            f.mem[at:at + 4] = noise.randbytes(4)
+        f.desc(TX, 0, *f.frame())
+        f.post(TX, *[0] * (number % 7 + 1))
+        taken(f)
+
+
+@rings.case(PASSES)
+def packed_positions_of_any_kind(f):
+    """A front-end may be wrong about where a ring stands."""
+    f.packed = True
+    f.features()
+    f.memory()
+    for base in (0, 0xffffffff, 0x7fff7fff, NUM | NUM << 16, 0x80048004, 5):
+        for ring in RX, TX:
+            f.ask(GET_BASE, struct.pack("<II", ring, 0))
+            f.ring(ring, base=base)
+        f.stands()
+        f.desc(TX, 0, *f.frame())
+        f.post(TX, 0, 0, 0)
+        taken(f)
+
+
+@rings.case(KEPT)
+def packed_rewritten_while_it_is_read(f):
+    """Address and length of a descriptor are right in one moment, and not in the next: the ring breaks, and nothing else."""
+    f.packed = True
+    f.start()
+    f.frame()
+    over = threading.Event()
+    right, wrong = struct.pack("<QI", BUFFER, 72), struct.pack("<QI", GPA + SIZE - 8, 0xfffff)
+
+    def rewrite():
+        while not over.is_set():
+            for place in range(0, NUM * 16, 16):
+                f.mem[0x10000 + place:0x10000 + place + 12] = wrong
+                f.mem[0x10000 + place:0x10000 + place + 12] = right
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        for _ in range(many(200)):
+            for _ in range(10):
+                f.available(TX, [(BUFFER, 72, 0, 0)])
+            os.eventfd_write(f.kicks[TX], 1)
+            f.alive()
+    finally:
+        over.set()
+        thread.join()
+
+
 # What the guest posts to receive into; an answer of the daemon finds it
 
 def solicitation():
@@ -167,6 +318,11 @@ def receives(f, heads, *descriptor):
     f.alive()
 
 
+def packed_receives(f, *how):
+    f.packed = True
+    receives(f, *how)
+
+
 rings.table("receive-buffers", BROKEN, (
     ("read-only", 1, BUFFER + 4096, 2048, 0),
     ("4-gib", 1, BUFFER, 0xffffffff, WRITE),
@@ -174,6 +330,12 @@ rings.table("receive-buffers", BROKEN, (
     ("outside", 1, GPA + SIZE, 2048, WRITE),
     ("that-loop", 1, BUFFER, 1, WRITE | NEXT, 0),
 ), receives)
+rings.table("packed-receive-buffers", BROKEN, (
+    ("read-only", 1, BUFFER + 4096, 2048, 0),
+    ("4-gib", 1, BUFFER, 0xffffffff, WRITE),
+    ("of-nothing", 1, BUFFER, 0, WRITE),
+    ("outside", 1, GPA + SIZE, 2048, WRITE),
+), packed_receives)
 rings.table("receive-buffers", PASSES, (
     ("of-one-byte", NUM - 1, BUFFER + 4096, 1, WRITE),
     ("too-few", 1, BUFFER + 4096, 20, WRITE),

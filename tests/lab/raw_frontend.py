@@ -15,12 +15,15 @@ WANTS_REPLY = 9         # a header's flags: version 1, NEED_REPLY
 LOG_SHMFD, REPLY_ACK, MEM_SLOTS = 1 << 1, 1 << 3, 1 << 15
 LOG_ALL = 1 << 26
 FEATURES = 1 << 32 | 1 << 30 | 1 << 28 | 1 << 15
+RING_PACKED = 1 << 34
 SIZE = 1 << 20
 GPA, UVA = 0x40000000, 0x7f1200000000
 RX, TX = 0, 1
 NUM = 256
 AVAIL, USED, BUFFERS = 0x4000, 0x6000, 0x40000
 NEXT, WRITE, INDIRECT = 1, 2, 4
+AVAILABLE, IS_USED = 1 << 7, 1 << 15    # a packed ring's
+WRAP = 1 << 15                          # of a position in it
 MAC = bytes.fromhex("52540077000d")
 FRAME = bytes(12) + b"\xff" * 6 + MAC + b"\x08\x06" + bytes(46)
 
@@ -30,7 +33,10 @@ class Gone(Exception):
 
 
 class Frontend:
+    """With packed rings, what desc() says stands in a table of the driver's, and post() puts the chain into the ring."""
+
     num = NUM       # entries of a ring
+    packed = False
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -43,6 +49,9 @@ class Frontend:
         self.fds = []
         self.kicks, self.calls = {}, {}
         self.avail = {RX: 0, TX: 0}
+        # Packed: tables; descriptors made available and given back; those of each buffer under way; buffers given back.
+        self.table = {RX: {}, TX: {}}
+        self.descs, self.back, self.chains, self.done = {RX: 0, TX: 0}, {RX: 0, TX: 0}, {RX: [], TX: []}, {RX: 0, TX: 0}
 
     def raw(self, data, fds=()):
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -80,7 +89,7 @@ class Frontend:
     def features(self, features=FEATURES):
         self.ask(GET_FEATURES)
         self.send(SET_OWNER)
-        self.send(SET_FEATURES, struct.pack("<Q", features))
+        self.send(SET_FEATURES, struct.pack("<Q", features | (RING_PACKED if self.packed else 0)))
 
     def protocol(self, features):
         self.send(SET_PROTOCOL, struct.pack("<Q", features))
@@ -96,8 +105,10 @@ class Frontend:
         self.fds += [read, write]
         return read, write
 
-    def ring(self, index, num=None, base=0, desc=None, avail=None, used=None, kick=True, enable=True):
+    def ring(self, index, num=None, base=None, desc=None, avail=None, used=None, kick=True, enable=True):
         at = UVA + index * 0x10000
+        if base is None:
+            base = WRAP << 16 | WRAP if self.packed else 0
         self.send(SET_NUM, struct.pack("<II", index, self.num if num is None else num))
         self.send(SET_BASE, struct.pack("<II", index, base))
         self.send(SET_ADDR, struct.pack("<IIQQQQ", index, 0, at if desc is None else desc,
@@ -127,10 +138,18 @@ class Frontend:
     # The driver's part
 
     def desc(self, ring, index, address, length, flags=0, following=0):
+        if self.packed:
+            self.table[ring][index] = address, length, flags, following
+            return
         at = ring * 0x10000 + index * 16
         self.mem[at:at + 16] = struct.pack("<QIHH", address, length, flags, following)
 
     def post(self, ring, *heads):
+        if self.packed:
+            for head in heads:
+                self.available(ring, self.chain(ring, head))
+            os.eventfd_write(self.kicks[ring], 1)
+            return
         at = ring * 0x10000 + AVAIL
         for head in heads:
             slot = at + 4 + 2 * (self.avail[ring] % self.num)
@@ -147,7 +166,54 @@ class Frontend:
         self.show(ring, value)
         os.eventfd_write(self.kicks[ring], 1)
 
+    def chain(self, ring, head):
+        """As it stands in the table, (address, length, flags, id) each."""
+        chain, index = [], head
+        while len(chain) < self.num:
+            address, length, flags, following = self.table[ring][index]
+            chain.append((address, length, flags, head))
+            if not flags & NEXT:
+                break
+            index = following
+        return chain
+
+    def available(self, ring, chain):
+        """A chain for a packed ring, its first descriptor last; without a kick."""
+        for number in reversed(range(len(chain))):
+            address, length, flags, name = chain[number]
+            lap, place = divmod(self.descs[ring] + number, self.num)
+            at = ring * 0x10000 + place * 16
+            flags |= IS_USED if lap & 1 else AVAILABLE
+            self.mem[at:at + 14] = struct.pack("<QIH", address, length, name)
+            self.mem[at + 14:at + 16] = struct.pack("<H", flags)
+        self.descs[ring] += len(chain)
+        self.chains[ring].append(len(chain))
+        self.avail[ring] = self.avail[ring] + 1 & 0xffff
+
+    def used_packed(self, ring):
+        while self.chains[ring]:
+            lap, place = divmod(self.back[ring], self.num)
+            at = ring * 0x10000 + place * 16 + 14
+            flags, = struct.unpack("<H", self.mem[at:at + 2])
+            if flags & (AVAILABLE | IS_USED) != (0 if lap & 1 else AVAILABLE | IS_USED):
+                break
+            self.back[ring] += self.chains[ring].pop(0)
+            self.done[ring] = self.done[ring] + 1 & 0xffff
+        return self.done[ring]
+
+    def begin_anew(self, ring):
+        """What was posted is taken back: the ring's index goes on behind it, a packed ring is one of zeros again."""
+        if not self.packed:
+            self.avail[ring] = self.used(ring)
+            self.show(ring, self.avail[ring])
+            return
+        self.mem[ring * 0x10000:ring * 0x10000 + self.num * 16] = bytes(self.num * 16)
+        self.descs[ring] = self.back[ring] = self.avail[ring] = self.done[ring] = 0
+        self.chains[ring] = []
+
     def used(self, ring):
+        if self.packed:
+            return self.used_packed(ring)
         at = ring * 0x10000 + USED
         return struct.unpack("<H", self.mem[at + 2:at + 4])[0]
 

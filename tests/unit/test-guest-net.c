@@ -409,13 +409,13 @@ static void the_agent_is_relayed_both_ways(void **state)
 	assert_true(hears(rig, &e).flags & TCP_FIN);
 }
 
-static void stops(struct rig *rig, uint16_t base[VIRTIO_NET_RINGS])
+static void stops(struct rig *rig, uint32_t base[VIRTIO_NET_RINGS])
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
 		base[i] = fe_stop_ring(&rig->fe, i);
 }
 
-static void goes_on(struct rig *rig, const uint16_t base[VIRTIO_NET_RINGS])
+static void goes_on(struct rig *rig, const uint32_t base[VIRTIO_NET_RINGS])
 {
 	unsigned ups = rig->ups;
 
@@ -428,7 +428,7 @@ static void the_agents_connection_outlives_the_card(void **state)
 {
 	struct rig *rig = *state;
 	struct end e = connects(rig, 40000, AGENT_PORT);
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 	struct seen s;
 	int sock;
 
@@ -452,7 +452,7 @@ static void a_clients_connection_outlives_a_pause(void **state)
 {
 	struct rig *rig = *state;
 	struct end e = connects(rig, 40000, USBIP_PORT);
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	sends(rig, &e, ask_list, 1);
 	for (unsigned i = 0; i < 3; i++) {
@@ -474,7 +474,7 @@ static void so_it_does_over_another_front_end(void **state)
 {
 	struct rig *rig = *state;
 	struct end e = connects(rig, 40000, USBIP_PORT);
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	sends(rig, &e, ask_list, 1);
 	stops(rig, base);
@@ -500,7 +500,7 @@ static void it_does_not_outlive_its_guest(void **state)
 {
 	static uint8_t before[FE_SIZE];
 	struct rig *rig = *state;
-	uint16_t base[VIRTIO_NET_RINGS], later[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS], later[VIRTIO_NET_RINGS];
 	struct fe_ring rings[VIRTIO_NET_RINGS];
 	struct end e = connects(rig, 40000, USBIP_PORT), old = e;
 

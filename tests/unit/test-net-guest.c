@@ -19,14 +19,14 @@ static void some_traffic(void)
 	net_port_flush(b.port);
 }
 
-static void stop(uint16_t base[VIRTIO_NET_RINGS])
+static void stop(uint32_t base[VIRTIO_NET_RINGS])
 {
 	for (unsigned i = 0; i < VIRTIO_NET_RINGS; i++)
 		base[i] = fe_stop_ring(&b, i);
 	assert_false(net_port_up(b.port));
 }
 
-static void go_on(const uint16_t base[VIRTIO_NET_RINGS])
+static void go_on(const uint32_t base[VIRTIO_NET_RINGS])
 {
 	fe_go_on(&b, base);
 	assert_true(net_port_up(b.port));
@@ -42,7 +42,7 @@ static void starts(void)
 
 static void one_that_was_paused_is_the_same(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	for (unsigned i = 1; i < 4; i++) {
@@ -58,7 +58,7 @@ static void one_that_was_paused_is_the_same(void **state _unused_)
 /* Saved, and restored by another front-end, which may not even be there for a while. */
 static void one_that_was_saved_is_the_same(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	stop(base);
@@ -72,7 +72,7 @@ static void one_that_was_saved_is_the_same(void **state _unused_)
 
 static void one_that_has_reset_its_card_is_not(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	stop(base);
@@ -94,7 +94,7 @@ static void one_that_has_reset_its_card_is_not(void **state _unused_)
 static void nor_one_that_went_back_in_time(void **state _unused_)
 {
 	static uint8_t memory[FE_SIZE];
-	uint16_t base[VIRTIO_NET_RINGS], later[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS], later[VIRTIO_NET_RINGS];
 	struct fe_ring rings[VIRTIO_NET_RINGS];
 
 	starts();
@@ -113,7 +113,7 @@ static void nor_one_that_went_back_in_time(void **state _unused_)
 
 static void one_whose_front_end_died_is_gone_at_once(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	base[0] = fe_position(&b, 0);
@@ -208,7 +208,7 @@ static void a_second_front_end_waits(void **state _unused_)
 
 static void a_guest_moves(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	second_connects();
@@ -240,7 +240,7 @@ static void a_guest_moves(void **state _unused_)
 /* It was set up before the first has stopped. */
 static void the_second_begins_when_the_first_has_stopped(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	second_connects();
@@ -262,7 +262,7 @@ static void the_second_begins_when_the_first_has_stopped(void **state _unused_)
 /* The move has failed, and the first goes on; the second was not ready. */
 static void or_the_first_goes_on(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	second_connects();
@@ -278,7 +278,7 @@ static void or_the_first_goes_on(void **state _unused_)
 
 static void the_first_waits_once_the_second_has_it(void **state _unused_)
 {
-	uint16_t base[VIRTIO_NET_RINGS];
+	uint32_t base[VIRTIO_NET_RINGS];
 
 	starts();
 	second_connects();
