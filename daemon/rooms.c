@@ -71,6 +71,11 @@ static void on_review_route(void *ctx _unused_, void *device)
 	route_review(device);
 }
 
+static void on_bound(void *ctx _unused_, void *device)
+{
+	route_host_bound(device);
+}
+
 static void on_moved_told(void *ctx, void *device)
 {
 	struct rooms *rooms = ctx;
@@ -248,6 +253,7 @@ static const struct event_listener listeners[] = {
 	{EVENT_DEVICE_REVIEW, on_review_named},
 	{EVENT_DEVICE_REVIEW, on_review_judge},
 	{EVENT_DEVICE_REVIEW, on_review_route},
+	{EVENT_DEVICE_BOUND, on_bound},
 	{EVENT_ROUTE_MOVED, on_moved_told},
 	{EVENT_ROUTE_MOVED, on_moved},
 	{EVENT_JOBS_CHANGED, on_jobs_changed},

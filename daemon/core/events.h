@@ -31,6 +31,7 @@ enum event {
 	EVENT_DEVICE_REMOVED, /* it was unplugged, and is in no list any more */
 	EVENT_DEVICE_ADDED,   /* it is listed */
 	EVENT_DEVICE_REVIEW,  /* something else is known of it, or said of it */
+	EVENT_DEVICE_BOUND,   /* a driver of the host's has taken an interface of it */
 	EVENT_ROUTE_MOVED,    /* it is a step further, or something was told about it */
 	EVENT_HOTKEY_NEXT,    /* the chord was struck on it */
 	EVENT_HOTKEY_PANIC,

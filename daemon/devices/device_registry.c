@@ -15,6 +15,7 @@
 #include "daemon/devices/device.h"
 #include "daemon/devices/device_hid.h"
 #include "daemon/devices/device_source.h"
+#include "daemon/devices/host_driver.h"
 #include "daemon/devices/port_off.h"
 #include "policy/usb_class.h"
 
@@ -179,6 +180,19 @@ void device_registry_look_again(struct device_registry *registry, const char *sy
 
 	if (d && device_hid_look_again(d))
 		device_known_anew(d);
+}
+
+/**
+ * device_registry_bound() - a driver has taken an interface of a device
+ * @registry:	the registry
+ * @syspath:	the device's
+ */
+void device_registry_bound(struct device_registry *registry, const char *syspath)
+{
+	struct device *d = registry_find(registry, syspath);
+
+	if (d && device_host_driver(d).name[0])
+		device_raise(d, EVENT_DEVICE_BOUND);
 }
 
 /**

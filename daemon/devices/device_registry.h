@@ -37,6 +37,7 @@ const char *device_registry_refuses(struct device_registry *registry, const char
 /* A source's. */
 void device_registry_told(struct device_registry *registry, struct device *d);
 void device_registry_look_again(struct device_registry *registry, const char *syspath);
+void device_registry_bound(struct device_registry *registry, const char *syspath);
 void device_registry_gone(struct device_registry *registry, const char *syspath, const char *busid);
 void device_registry_sweep(struct device_registry *registry);
 void device_registry_has_settled(struct device_registry *registry);

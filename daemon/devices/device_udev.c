@@ -149,12 +149,35 @@ static void hid_event(struct device_udev *udev, struct udev_device *hid)
 		device_registry_look_again(udev->registry, udev_device_get_syspath(u));
 }
 
+/* A driver has an interface: it may be us. */
+static void interface_event(struct device_udev *udev, struct udev_device *interface,
+			    const char *action)
+{
+	/* Borrowed from @interface. */
+	struct udev_device *u =
+		udev_device_get_parent_with_subsystem_devtype(interface, "usb", "usb_device");
+
+	if (u && action && !strcmp(action, "bind"))
+		device_registry_bound(udev->registry, udev_device_get_syspath(u));
+}
+
+static bool is_interface(struct udev_device *u)
+{
+	const char *type = udev_device_get_devtype(u);
+
+	return type && !strcmp(type, "usb_interface");
+}
+
 static void event(struct device_udev *udev, struct udev_device *u)
 {
 	const char *action = udev_device_get_action(u);
 	const char *subsystem = udev_device_get_subsystem(u);
 	bool removed = action && !strcmp(action, "remove");
 
+	if (is_interface(u)) {
+		interface_event(udev, u, action);
+		return;
+	}
 	if (subsystem && !strcmp(subsystem, "hid")) {
 		if (!removed)
 			hid_event(udev, u);
@@ -284,6 +307,8 @@ int device_udev_new(struct device_source **ret_source, struct devices *devices)
 		goto fail;
 	udev_monitor_set_receive_buffer_size(udev->monitor, MONITOR_BUFFER);
 	if (udev_monitor_filter_add_match_subsystem_devtype(udev->monitor, "usb", "usb_device") <
+		    0 ||
+	    udev_monitor_filter_add_match_subsystem_devtype(udev->monitor, "usb", "usb_interface") <
 		    0 ||
 	    udev_monitor_filter_add_match_subsystem_devtype(udev->monitor, "hid", NULL) < 0 ||
 	    udev_monitor_enable_receiving(udev->monitor) < 0)

@@ -75,15 +75,20 @@ void routing_init(struct routing *routing, struct devices *devices, struct vms *
 
 /* ------------------------------------------------------------- failures */
 
-static void route_retry(void *ctx, int res _unused_)
+/* What failed is tried again now. */
+void route_try_again(struct device *device)
 {
-	struct device *device = ctx;
-
+	loop_cancel(device->devices->core->loop, &device->route->retry);
 	if (device->route->state == ROUTE_FAILED) {
 		log_info("%s: trying again", device->tag);
 		device->route->state = ROUTE_HOST;
 	}
 	route_reconcile(device);
+}
+
+static void route_retry(void *ctx, int res _unused_)
+{
+	route_try_again(ctx);
 }
 
 static void route_fail(struct device *device, int r, const char *reason)

@@ -108,6 +108,7 @@ int route_prepare(struct routing *routing, struct device *device);
 void route_added(struct device *device);
 void route_review(struct device *device);
 void route_removed(struct device *device);
+void route_host_bound(struct device *device);
 void route_vm_changed(struct routing *routing, struct vm *vm);
 
 /* A reset has ended; @r is 0 or a negative errno, and @reason says why. */

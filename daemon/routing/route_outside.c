@@ -77,6 +77,7 @@ void routes_stop(struct routing *routing)
 		struct device *d = list_entry(it, struct device, link);
 
 		loop_cancel(routing->core->loop, &d->route->retry);
+		loop_cancel(routing->core->loop, &d->route->lost);
 	}
 	loop_cancel(routing->core->loop, &routing->devices->names.waits);
 }
@@ -262,6 +263,7 @@ void route_removed(struct device *device)
 	struct route *route = device->route;
 
 	loop_cancel(device->devices->core->loop, &route->retry);
+	loop_cancel(device->devices->core->loop, &route->lost);
 	route->guard = fd_close(route->guard);
 	broker_forget(route->routing->broker, &route->req);
 	route_forget_until_unplug(device);

@@ -25,6 +25,7 @@ struct route {
 	char reason[160];	    /* why it is not where it should be */
 	unsigned failures;
 	struct loop_watch retry;
+	struct loop_watch lost; /* until its drivers are looked at: route_lost.c */
 	struct broker_request req;
 	route_reset_done reset_done; /* RESETTING: who hears of its end; or NULL */
 	void *reset_ctx;
@@ -47,4 +48,5 @@ const struct route_decision *route_decision(const struct device *device);
 struct route_aim route_aim(const struct device *device);
 enum route_state route_state(const struct route *route);
 void route_reconcile(struct device *device);
+void route_try_again(struct device *device);
 void route_was_reset(void *ctx, int r, const char *reason);

@@ -404,6 +404,43 @@ static void what_the_host_s_driver_knows_later_is_heard(void **state)
 	g_free(hid);
 }
 
+/* usbfs is what binds when we claim it. */
+static void a_driver_of_the_host_s_that_binds_is_heard(void **state)
+{
+	struct board *b = *state;
+	char *root = add_device(b, NULL, "usb1", "09", "480", "1", NULL, 0);
+	char *path = add_device(b, root, "1-1", "00", "480", "2", keyboard_descriptors,
+				sizeof(keyboard_descriptors));
+	char *interface = umockdev_testbed_add_device(b->bed, "usb", "1-1:1.0", path, NULL,
+						      "DEVTYPE", "usb_interface", NULL);
+	char *other;
+
+	board_start(b);
+	umockdev_testbed_set_attribute_link(b->bed, interface, "driver", "../usbfs");
+	umockdev_testbed_uevent(b->bed, interface, "bind");
+	umockdev_testbed_uevent(b->bed, path, "bind");
+	turn_until(b, &b->changed, 1);
+	assert_int_equal(b->bound, 0);
+	other = umockdev_testbed_add_device(b->bed, "usb", "1-1:1.1", path, NULL, "DEVTYPE",
+					    "usb_interface", NULL);
+	umockdev_testbed_set_attribute_link(b->bed, other, "driver", "../usb-storage");
+	umockdev_testbed_uevent(b->bed, other, "bind");
+	turn_until(b, &b->bound, 1);
+	umockdev_testbed_uevent(b->bed, interface, "unbind");
+	umockdev_testbed_uevent(b->bed, path, "bind");
+	turn_until(b, &b->changed, 2);
+	assert_int_equal(b->bound, 1);
+	/* An interface that goes is no device that goes. */
+	umockdev_testbed_uevent(b->bed, interface, "remove");
+	umockdev_testbed_uevent(b->bed, path, "bind");
+	turn_until(b, &b->changed, 3);
+	assert_int_equal(b->removed, 0);
+	g_free(root);
+	g_free(path);
+	g_free(interface);
+	g_free(other);
+}
+
 /* udevd tells of the new port before it tells that the old one is empty; the list never has both. */
 static void a_device_that_moves_is_never_there_twice(void **state)
 {
@@ -447,6 +484,7 @@ int main(void)
 		T(what_is_never_routed_is_told_why),
 		T(a_keyboard_is_what_its_reports_say),
 		T(what_the_host_s_driver_knows_later_is_heard),
+		T(a_driver_of_the_host_s_that_binds_is_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,10 +34,16 @@ static void on_removed(void *ctx _unused_, void *device)
 	device_free(device);
 }
 
+static void on_bound(void *ctx _unused_, void *device _unused_)
+{
+	current->bound++;
+}
+
 static const struct event_listener listeners[] = {
 	{EVENT_DEVICE_REMOVED, on_removed},
 	{EVENT_DEVICE_ADDED, on_added},
 	{EVENT_DEVICE_REVIEW, on_changed},
+	{EVENT_DEVICE_BOUND, on_bound},
 };
 
 void board_turn(struct board *b)

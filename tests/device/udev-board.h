@@ -20,7 +20,7 @@ struct board {
 	struct core core;
 	struct wish_books books;
 	struct devices devices;
-	unsigned added, changed, removed;
+	unsigned added, changed, removed, bound;
 };
 
 extern const uint8_t keyboard_descriptors[KEYBOARD_DESCRIPTORS];

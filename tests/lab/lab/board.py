@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from . import LabError, LabTimeout, accelerator, initramfs, paths
+from . import LabError, LabTimeout, accelerator, initramfs, paths, ram
 from .channel import Channel
 from .kernel import Kernel
 from .logs import Logs
@@ -54,7 +54,7 @@ def _die_with_parent():
 class Board:
     """board = Board(); board.start(); board.run("lsusb"); board.key("a"); board.stop()"""
 
-    def __init__(self, devices=("keyboard",), memory=MACHINE.board_memory, disk=None, root=None, systemd=False):
+    def __init__(self, devices=("keyboard",), memory=MACHINE.board_memory, disk=None, root=None, systemd=False, in_memory=False):
         self.logs = Logs()
         self.kernel = Kernel()
         self.name = "board"
@@ -69,6 +69,7 @@ class Board:
         self._disk = disk
         self._root = root or MACHINE.root  # whose programs the board has: this machine's, or a bare root of a release
         self._systemd = systemd
+        self._in_memory = in_memory     # its root is lab/ram.py's: it can sleep
         self._qemu = None
         self._locks = []
         self._channel = None
@@ -108,7 +109,7 @@ class Board:
             *accelerator.command(self.kernel), "-machine", MACHINE.board_machine, "-m", str(self._memory),
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs.file('board.log')}",
-            "-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel),
+            *self._boots(),
             "-append", f"console={MACHINE.console} panic=-1 quiet loglevel=5 mitigations=off nokaslr" + (SYSTEMD if self._systemd else ""),
             "-chardev", f"socket,id=monitor,fd={monitor_far.fileno()}", "-mon", "monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent_far.fileno()}", "-device", "virtio-serial-pci",
@@ -116,7 +117,7 @@ class Board:
             "-device", f"qemu-xhci,id=xhci,p2={PORTS},p3={SUPER_PORTS}",
             "-audiodev", f"wav,id=sound,path={self.logs.file('sound.wav')},out.mixing-engine=off",
         ]
-        for tag, path in (("root", self._root), ("repo", paths.REPO), ("cache", paths.CACHE)):
+        for tag, path in () if self._in_memory else (("root", self._root), ("repo", paths.REPO), ("cache", paths.CACHE)):
             command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,"
                                    "readonly=on,multidevs=remap"]
         with open(self.logs.file("board-qemu.log"), "wb") as log:
@@ -139,6 +140,12 @@ class Board:
             self.stop()
             raise LabError(text) from None
         self.boot_seconds = time.monotonic() - began
+
+    def _boots(self):
+        if not self._in_memory:
+            return ["-kernel", self.kernel.image, "-initrd", initramfs.board(self.kernel)]
+        # Started by its ELF entry (PVH), as boards are, this kernel faults where it wakes up.
+        return ["-kernel", self.kernel.packed, "-initrd", ram.board(self.kernel)]
 
     def stop(self):
         if self._qemu:
@@ -166,6 +173,17 @@ class Board:
 
     def __exit__(self, *_):
         self.stop()
+
+    def sleep(self):
+        """To S3, and awake again by the power button's wire: returns when the board's kernel says that it has slept."""
+        job = self.spawn("echo mem > /sys/power/state", stdin=b"")
+        limit = time.monotonic() + BOOT_SECONDS
+        while self._monitor.call("query-status")["status"] != "suspended":
+            if time.monotonic() > limit:
+                raise LabTimeout(f"the board does not sleep within {BOOT_SECONDS} s\n{self.logs.tails()}")
+            time.sleep(0.5)
+        self._monitor.call("system_wakeup")
+        job.result(BOOT_SECONDS)
 
     # Commands
 

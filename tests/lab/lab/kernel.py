@@ -75,6 +75,7 @@ class Kernel:
         if not (self.folder / "ready").exists():
             self._fetch()
         self.image = self.folder / "vmlinux"
+        self.packed = self.folder / "boot" / f"vmlinuz-{self.version}"      # as it is installed
         self.modules = self.folder / "lib" / "modules" / self.version
         self._needs = None
 
