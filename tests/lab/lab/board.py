@@ -179,6 +179,8 @@ class Board:
         job = self.spawn("echo mem > /sys/power/state", stdin=b"")
         limit = time.monotonic() + BOOT_SECONDS
         while self._monitor.call("query-status")["status"] != "suspended":
+            if not job.running():
+                raise LabError(f"the board does not sleep: {job.err.decode(errors='replace')}")
             if time.monotonic() > limit:
                 raise LabTimeout(f"the board does not sleep within {BOOT_SECONDS} s\n{self.logs.tails()}")
             time.sleep(0.5)
