@@ -189,6 +189,7 @@ class Domain:
         self.quoted = shlex.quote(domain)
         self.xml = XML.format(domain=domain, name=name, folder=FOLDER, memory=MEMORY)
         self._channel = None
+        self._starts = 0
 
     def with_snippet(self, snippet):
         """Its XML with what `usbroutectl vm xml` prints, put where that says."""
@@ -201,12 +202,13 @@ class Domain:
         self.board.write(f"{FOLDER}/{self.name}.xml", xml or self.xml)
         self.virt.virsh(f"define {FOLDER}/{self.name}.xml")
 
-    def start(self, timeout=UP_SECONDS, saved=False):
-        """saved: it was, by managedsave, and goes on where it was."""
-        self.virt.virsh(f"start {self.quoted}", timeout=timeout)
+    def start(self, timeout=UP_SECONDS, words=None):
+        """words: what virsh is told, where it was saved and goes on where it was."""
+        self.virt.virsh(words or f"start {self.quoted}", timeout=timeout)
+        self._starts += 1
         self._channel = Channel(self.board.spawn(f"exec /run/lab/agent relay {FOLDER}/{self.name}.agent"), self.name,
-                                100001 if saved else 1)
-        if saved:
+                                1 + 100000 * self._starts if words else 1)
+        if words:
             self._channel.ping()
         try:
             self._channel.wait_up(timeout)

@@ -69,7 +69,7 @@ class Watched:
         seen = self.guest.text("awk '/^ready/ { there = 1 } there && /^device/' /tmp/watched/keys")
         check(not seen, f"{self.guest.name} saw devices come and go: {seen}")
         said = self.guest.text(f"dmesg | tail -n +$(({self.since} + 1)) | sed -e '/hrtimer: interrupt took/d' "
-                            "-e '/clocksource: /d' -e '/seqnum max$/d'")
+                            "-e '/clocksource: /d' -e '/seqnum max$/d' -e '/link becomes ready$/d'")
         check(not said, f"{self.guest.name}'s kernel said: {said}")
         if not self.disk:
             return

@@ -7,6 +7,7 @@ from lab.scenario import check, scenario
 from lab.watched import Watched
 
 OTHER = "guest two"
+SAVED = "/run/virt/vm1.saved"
 
 
 def _defined(lab, virt):
@@ -163,7 +164,8 @@ def _domains(lab, virt):
 
 @scenario("libvirt-saves-a-domain", quick=False, seconds=1500)
 def libvirt_saves(lab):
-    """managedsave, and start: the domain goes on where it was, with its keyboard."""
+    """Saved and restored in each of libvirt's ways, paused, and a snapshot with its memory: the domain goes on where it was,
+    with its keyboard."""
     check(Libvirt.built(), f"not built: {paths.LIBVIRT}")
     lab.vm1.kill()
     virt = Libvirt(lab)
@@ -178,13 +180,20 @@ def libvirt_saves(lab):
         domain.wait("ip -4 addr show dev eth0 | grep -q 'inet '", what="an address by DHCP")
         _attached(lab, virt, domain).close()
         watched = Watched(lab, domain)
-        for _ in range(2):
-            virt.virsh("managedsave vm1", timeout=600)
+        for save, back in (("managedsave vm1", "start vm1"), (f"save vm1 {SAVED}", f"restore {SAVED}")):
+            virt.virsh(save, timeout=600)
             virt.wait_vm("vm1", domain_state="shutoff", connected=False)
             lab.daemon.wait_device("keyboard", state="claimed")
-            domain.start(saved=True)
-            lab.say(f"saved and started; without its card for {watched.away()} ms")
+            domain.start(words=back)
+            lab.say(f"{save}, {back}: without its card for {watched.away()} ms")
             watched.key()
+        virt.virsh("suspend vm1")
+        lab.daemon.wait_device("keyboard", state="claimed")
+        virt.virsh("resume vm1")
+        lab.say(f"suspend vm1, resume vm1: without its card for {watched.away()} ms")
+        watched.key()
+        virt.virsh(f"snapshot-create-as vm1 one --memspec file={SAVED}.memory", timeout=600)
+        lab.say(f"snapshot with memory: without its card for {watched.away()} ms")
         watched.saw_nothing()
     finally:
         lab.daemon.ctl("detach keyboard")

@@ -17,6 +17,22 @@ def _watched(lab):
     return Watched(lab, lab.vm1, disk=True)
 
 
+def _second(lab, folder, log):
+    """Another QEMU, with vm1's card, that waits for vm1."""
+    first = lab.board.guests["vm1"]
+    there = Guest(lab.board, "vm1", folder=folder)
+    lab.board.guests["vm1"] = first
+    try:
+        lab.board.run(f"rm -f {LINK}")
+        there.start(incoming=f"unix:{LINK}")
+        lab.daemon.wait_log("a second virtual machine has connected", log)
+        lab.board.wait(f"[ -S {LINK} ]", what="the second QEMU, ready for the guest")
+    except Exception:
+        there.kill()
+        raise
+    return there
+
+
 def _gone_and_back(lab, uri):
     """Its QEMU ends, and another one takes it from there."""
     lab.vm1.stop()
@@ -39,6 +55,22 @@ def paused(lab):
     watched.saw_nothing()
 
 
+@scenario("guest-without-a-link", quick=False)
+def without_a_link(lab):
+    """QEMU takes its card's link down, as if the cable had been pulled out, and up."""
+    watched = _watched(lab)
+    for _ in range(2):
+        watched.reads()
+        for up in False, True:
+            lab.vm1.monitor.call("set_link", name="net", up=up)
+            lab.vm1.wait(f"[ $(cat /sys/class/net/eth0/carrier) = {int(up)} ]", what=f"a link that is {'up' if up else 'down'}")
+            if not up:
+                lab.daemon.wait_device("keyboard", state="claimed")
+        lab.say(f"its link was taken; without its card for {watched.away()} ms")
+        watched.key()
+    watched.saw_nothing()
+
+
 @scenario("guest-saved", quick=False)
 def saved(lab):
     """Saved to a file, its QEMU ends, and restored by another one: TCP goes on, and the kernel says nothing."""
@@ -54,18 +86,20 @@ def saved(lab):
 
 @scenario("guest-moves", quick=False)
 def moves(lab):
-    """Live migration between two QEMUs on this host, there and back."""
+    """Live migration between two QEMUs on this host, there and back; before that one that comes to nothing."""
     watched = _watched(lab)
+    for _ in range(2):
+        log = len(lab.daemon.log())
+        _second(lab, "vm1-dies", log).kill()
+        lab.daemon.wait_log("vm1: its virtual machine has disconnected", log)
+    watched.key()
+    # Its driver will announce it there: feature 21 is agreed on.
+    check(lab.vm1.text("cut -c22 /sys/class/net/eth0/device/features") == "1", "vm1's card has no GUEST_ANNOUNCE")
     here = lab.vm1
     for way in ("there", "back"):
-        there = Guest(lab.board, "vm1", folder=f"vm1-{way}")
+        watched.reads()
+        there = _second(lab, f"vm1-{way}", watched.log)
         try:
-            lab.board.guests["vm1"] = here
-            watched.reads()
-            lab.board.run(f"rm -f {LINK}")
-            there.start(incoming=f"unix:{LINK}")
-            lab.daemon.wait_log("a second virtual machine has connected", watched.log)
-            lab.board.wait(f"[ -S {LINK} ]", what="the second QEMU, ready for the guest")
             watched.key()
             stood = here.migrate(f"unix:{LINK}")
             lab.board.guests["vm1"] = watched.guest = there
