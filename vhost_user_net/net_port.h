@@ -16,9 +16,9 @@
  * A front-end stops the rings in order when its guest is paused, saved or moved, and also when the guest
  * resets its card or is switched off: which of them can't be told. So the port remembers where the rings
  * stood. If they go on from there, over this connection or another one, the guest's memory is as it was,
- * and it is the *same guest*: nothing has happened to it. If they begin elsewhere, it is another one, or an
- * older state of the same, and gone() comes first. It comes at once where the rings were not stopped in
- * order: the front-end has died, or a ring is broken.
+ * and it is the *same guest*: nothing has happened to it, but that it may have sent into nowhere. If they
+ * begin elsewhere, it is another one, or an older state of the same, and gone() comes first. It comes at
+ * once where the rings were not stopped in order: the front-end has died, or a ring is broken.
  *
  * A frame's way out: net_port_transmit() takes bursts from the TX ring. Each frame's headers are
  * copied once, and judged by the port's rules on that copy. The copy is what is passed on: to the

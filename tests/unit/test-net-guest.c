@@ -55,6 +55,38 @@ static void one_that_was_paused_is_the_same(void **state _unused_)
 	assert_int_equal(b.gones, 0);
 }
 
+/* Its front-end takes @n frames from the TX ring, and drops them. */
+static void into_nowhere(uint32_t base[VIRTIO_NET_RINGS], unsigned n)
+{
+	struct fe_ring *tx = &b.ring[VIRTIO_NET_TX];
+
+	tx->avail_idx = (uint16_t)(tx->avail_idx + n);
+	tx->used_seen = tx->avail_idx;
+	base[VIRTIO_NET_TX] = tx->avail_idx;
+	*fe_avail_word(&b, VIRTIO_NET_TX, VIRTQ_AVAIL_IDX) = htole16(tx->avail_idx);
+	*fe_used_word(&b, VIRTIO_NET_TX, VIRTQ_USED_IDX) = htole16(tx->avail_idx);
+}
+
+/* Its link was down meanwhile, and it has sent all the same. */
+static void one_that_sent_into_nowhere_is_the_same(void **state _unused_)
+{
+	uint32_t base[VIRTIO_NET_RINGS];
+
+	of_split_rings();
+	starts();
+	for (unsigned i = 1; i < 300; i += 100) {
+		stop(base);
+		into_nowhere(base, i);
+		go_on(base);
+		some_traffic();
+	}
+	assert_int_equal(b.gones, 0);
+	stop(base);
+	into_nowhere(base, 0x4000);
+	go_on(base);
+	assert_int_equal(b.gones, 1);
+}
+
 /* Saved, and restored by another front-end, which may not even be there for a while. */
 static void one_that_was_saved_is_the_same(void **state _unused_)
 {
@@ -332,6 +364,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(one_that_was_paused_is_the_same),
+		T(one_that_sent_into_nowhere_is_the_same),
 		T(one_that_was_saved_is_the_same),
 		T(one_that_has_reset_its_card_is_not),
 		T(nor_one_that_went_back_in_time),

@@ -30,6 +30,8 @@ class Watched:
             lab.daemon.wait_device("disk", state="present", actual="host")
             lab.importing(guest, lab.route("disk", guest))
             guest.wait("[ -b /dev/sda ]", what="the disk in the guest")
+            guest.wait("[ $(dmesg | grep -c 'Attached SCSI') -ge $(dmesg | grep -c Direct-Access) ]",
+                       what="the last word of the disk's driver")
             guest.run(READ, check=True)
         guest.run(KEYS_SEEN, check=True)
         self.guest.wait("grep -q ready /tmp/watched/keys", what="evwatch in the guest")

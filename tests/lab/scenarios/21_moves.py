@@ -84,6 +84,32 @@ def saved(lab):
     lab.board.run(f"rm {SAVED}")
 
 
+@scenario("guest-saved-with-packed-rings", quick=False)
+def saved_packed(lab):
+    """Its card has packed rings, whose position is told in another form; paused, then saved and restored."""
+    lab.vm1.stop()
+    Guest(lab.board, "vm1", extra=("-global", "virtio-net-pci.packed=on"))
+    try:
+        lab.guests_up()
+        check(lab.vm1.text("cut -c35 /sys/class/net/eth0/device/features") == "1", "vm1's card has no packed rings")
+        watched = _watched(lab)
+        watched.reads()
+        lab.vm1.pause()
+        lab.daemon.wait_device("keyboard", state="claimed")
+        lab.vm1.resume()
+        lab.say(f"paused; without its card for {watched.away()} ms")
+        watched.key()
+        watched.reads()
+        lab.vm1.migrate(f"exec:cat > {SAVED}")
+        _gone_and_back(lab, f"exec:cat {SAVED}")
+        lab.say(f"saved and restored; without its card for {watched.away()} ms")
+        watched.saw_nothing()
+        lab.board.run(f"rm {SAVED}")
+    finally:
+        lab.vm1.stop()
+        Guest(lab.board, "vm1")
+
+
 @scenario("guest-moves", quick=False)
 def moves(lab):
     """Live migration between two QEMUs on this host, there and back; before that one that comes to nothing."""
