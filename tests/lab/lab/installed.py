@@ -12,19 +12,22 @@ from .packages import NAMES, Packages
 ETC = "/etc/usbrouted/usbrouted.conf"
 # A host with guests, as its administrator has it before usbrouted comes.
 HOST = "systemd systemd-sysv dbus udev kmod procps qemu-system-x86 usbutils"
+# One whose guests are libvirt's domains, beside that; its root is called "virtual".
+VIRTUAL = "libvirt-daemon-system libvirt-clients apparmor"
 # One is for guests; and what the page needs is Cockpit, which the board has not.
 ON_HOST = [name for name in NAMES if name not in ("usbroute-agent", "usbrouted-cockpit")]
 BOOTED_SECONDS = 300
 
 
-def host(release):
-    """(root, folder with the packages) of such a host: what the packages depend on is there, they are not."""
+def host(release, name="board", more=""):
+    """(root, folder with the packages) of such a host, with these packages more under a name of its own: what ours depend
+    on is there, they are not."""
     packages = Packages(release)
     debs = packages.debs()
     needs = [subprocess.run(["dpkg-deb", "-f", deb, "Depends"], capture_output=True, text=True, check=True).stdout
              for deb in files(debs)]
     needs = sorted({one.strip() for line in needs for one in line.split(",") if one.strip() and not one.strip().startswith("usbroute")})
-    return packages.root("board", HOST, satisfy=", ".join(needs)), debs
+    return packages.root(name, f"{HOST} {more}".strip(), satisfy=", ".join(needs)), debs
 
 
 def files(folder, names=ON_HOST):
@@ -32,10 +35,10 @@ def files(folder, names=ON_HOST):
     return [next(folder.glob(f"{name}_*.deb")) for name in names]
 
 
-def boot(release, **how):
-    """A board of this release under systemd, booted; (board, folder with the packages)."""
-    root, debs = host(release)
-    board = Board(root=root, systemd=True, **how)
+def boot(release, name="board", more=""):
+    """A board of this release under systemd, booted; (board, folder with the packages). name and more: as host() has them."""
+    root, debs = host(release, name, more)
+    board = Board(root=root, systemd=True)
     board.start()
     board.follow("exec journalctl -b -f -n all -o short-monotonic", "journal.log")
     # "degraded" is left to who looks at units.
