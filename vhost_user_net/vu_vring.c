@@ -298,30 +298,52 @@ void vu_vring_take(struct vu_vring *v, const struct vu_chain *chains, unsigned n
 		v->last_avail = (uint16_t)(v->last_avail + n);
 }
 
+static void put_used(struct vu_vring *v, unsigned slot, uint16_t head, uint32_t len)
+{
+	struct virtq_used_elem e = {.id = le32_of(head), .len = le32_of(len)};
+
+	memcpy(v->used + VIRTQ_USED_RING + sizeof(e) * (slot & (v->num - 1)), &e, sizeof(e));
+}
+
+/* Several, or logged. */
+static __attribute__((noinline)) void push_more(struct vu_vring *v, const struct vu_chain *chains,
+						unsigned n, size_t len)
+{
+	const size_t size = sizeof(struct virtq_used_elem);
+	unsigned slot = v->used_idx + v->pushed;
+
+	v->pushed = (uint16_t)(v->pushed + n);
+	for (unsigned i = 0; i < n; i++, slot++) {
+		size_t part = min_t(size_t, len, chains[i].len);
+
+		put_used(v, slot, chains[i].head, (uint32_t)part);
+		if (v->log.log)
+			wrote_used(v, VIRTQ_USED_RING + size * (slot & (v->num - 1)), size);
+		len -= part;
+	}
+}
+
 /**
  * vu_vring_push() - give the buffers of one frame back; the driver sees them after vu_vring_publish()
  * @v:		the ring
  * @chains:	they, in the order in which they were taken
  * @n:		how many
- * @len:	bytes written into them, one after the other
+ * @len:	bytes written into them, one after the other; no more than they have
  */
 void vu_vring_push(struct vu_vring *v, const struct vu_chain *chains, unsigned n, size_t len)
 {
+	unsigned slot = v->used_idx + v->pushed;
+
 	if (v->packed) {
 		vu_packed_push(v, chains, n, len);
 		return;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		size_t part = min_t(size_t, len, chains[i].len);
-		struct virtq_used_elem e = {.id = le32_of(chains[i].head),
-					    .len = le32_of((uint32_t)part)};
-		unsigned slot = (uint16_t)(v->used_idx + v->pushed++) & (v->num - 1);
-		size_t at = VIRTQ_USED_RING + sizeof(e) * slot;
-
-		memcpy(v->used + at, &e, sizeof(e));
-		wrote_used(v, at, sizeof(e));
-		len -= part;
+	if (n > 1 || v->log.log) {
+		push_more(v, chains, n, len);
+		return;
 	}
+	v->pushed++;
+	put_used(v, slot, chains->head, (uint32_t)len);
 }
 
 /**
