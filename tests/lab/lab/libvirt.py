@@ -112,12 +112,15 @@ class Libvirt:
 
     def start(self):
         self.board.run(SETUP, check=True)
-        # libvirt gives kernel and initrd to its user: copies of the board's own.
-        base, more = image(self.board.kernel)
-        self.board.run(f"[ -e {FOLDER}/initrd ] || {{ cp {self.board.kernel.image} {FOLDER}/vmlinuz && "
-                       f"cat {base} {more} > {FOLDER}/initrd; }}", check=True)
+        self.copy_images()
         self.start_libvirtd()
         self.start_helper()
+
+    def copy_images(self):
+        """libvirt gives kernel and initrd to its user: copies of the board's own."""
+        base, more = image(self.board.kernel)
+        self.board.run(f"mkdir -p {FOLDER}; [ -e {FOLDER}/initrd ] || {{ cp {self.board.kernel.image} {FOLDER}/vmlinuz && "
+                       f"cat {base} {more} > {FOLDER}/initrd; }}", check=True)
 
     def start_libvirtd(self):
         self._libvirtd = self.board.follow("exec libvirtd", "libvirtd.log")
@@ -177,6 +180,18 @@ class Libvirt:
         made = Domain(self, name, domain or name)
         self.domains.append(made)
         return made
+
+
+class Services(Libvirt):
+    """The same as Debian's packages bring them: units of systemd's, and AppArmor. The daemon is an Installed."""
+
+    def start(self):
+        self.copy_images()
+        self.board.run("systemctl start libvirtd", check=True)
+        self.board.wait("virsh -q -c qemu:///system list >/dev/null 2>&1", LIBVIRTD_SECONDS, "an answer of libvirtd")
+
+    def ctl(self, words):
+        return self.daemon.ctl_ok(words)
 
 
 class Domain:
