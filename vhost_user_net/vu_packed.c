@@ -17,8 +17,9 @@
  * So the used bits of all descriptors before the ring's position are those of this lap, and of all behind it
  * those of the lap before: the position is found by them. A front-end's word for it (SET_VRING_BASE) may be old:
  * QEMU 7.2 has none where its back-end has died (hw/virtio/virtio.c,
- * virtio_queue_packed_restore_last_avail_idx()). Only where a process dies amid one frame of several buffers,
- * in the few nanoseconds that publishing it takes, may the position be a wrong one.
+ * virtio_queue_packed_restore_last_avail_idx()). It is right where QEMU itself has used what a guest sent while its
+ * link was down, and QEMU leaves a chain's other descriptors as they were. Only where a process dies amid one frame
+ * of several buffers, in the few nanoseconds that publishing it takes, may the position be a wrong one.
  *
  * Barriers, each with its partner in the driver:
  *   A  a chain's first flags are read with acquire    driver: the chain, then these flags
@@ -116,13 +117,21 @@ static bool fits(const struct vu_vring *v, uint16_t at)
 	return i ? used_bit(v, i - 1) == wrap : used_bit(v, v->num - 1) != wrap;
 }
 
-static uint16_t find(const struct vu_vring *v)
+/* By the used bits alone. Where they change more than once, others have used chains: then by the front-end's word. */
+static uint16_t find(const struct vu_vring *v, uint16_t told)
 {
-	bool first = used_bit(v, 0);
+	bool first = used_bit(v, 0), last = first;
+	unsigned changes = 0, at = 0;
 
-	for (unsigned i = 1; i < v->num; i++)
-		if (used_bit(v, i) != first)
-			return (uint16_t)(i | (first ? WRAP : 0));
+	for (unsigned i = 1; i < v->num; i++) {
+		if (used_bit(v, i) != last && ++changes == 1)
+			at = i;
+		last = used_bit(v, i);
+	}
+	if (changes > 1 && (told & INDEX) < v->num)
+		return told;
+	if (changes)
+		return (uint16_t)(at | (first ? WRAP : 0));
 	return first ? 0 : WRAP;
 }
 
@@ -149,7 +158,7 @@ int vu_packed_start(struct vu_vring *v, const struct vu_vring_place *place, uint
 		return -ENOMEM;
 	if (!vu_memory_find(v->mem, &v->log_hint, v->desc, &v->p->desc_gpa))
 		return -EFAULT;
-	at = fits(v, told) ? told : find(v);
+	at = fits(v, told) ? told : find(v, told);
 	v->last_avail = v->p->push_at = v->p->used_at = at;
 	store_event(v, 0, PVIRTQ_EVENT_DISABLE);
 	return 0;
