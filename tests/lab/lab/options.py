@@ -1,7 +1,8 @@
 """A fragment of configs/kernel held against a kernel's configuration. Owns no state.
 
 A fragment's paragraphs have a comment each. "Built in:" begins that of options which must be =y; in another they may be =m.
-"arm64:" begins that of options for this machine alone.
+"arm64:" begins that of options for this machine alone. No comment has the word CONFIG_NAME: merge_config.sh of Linux and of
+buildroot look for it by `grep -w`, and take the comment for the option.
 """
 
 import re
@@ -16,6 +17,7 @@ def wrong(fragment, configuration, machine):
     for paragraph in re.split(r"\n\s*\n", fragment.strip()):
         lines = paragraph.splitlines()
         comment = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+        found += [f"a comment has the word {word}: write it without CONFIG_" for word in re.findall(r"CONFIG_\w+", comment)]
         only = re.match(r"(amd64|arm64): ", comment)
         needed = ["y"] if comment.startswith("Built in: ") else ["y", "m"]
         for line in lines:

@@ -26,7 +26,8 @@ def kernel_options(lab):
         # What it would not find, it would not hold.
         for right, mistake, said in (("CONFIG_USB=", "CONFIG_USV=", "CONFIG_USV: expected y or m, found nothing"),
                                      ("CONFIG_UNIX=", "CONFIG_USB_STORAGE_SDDR09=", "CONFIG_USB_STORAGE_SDDR09: expected y, found m"),
-                                     ("CONFIG_NET=", "CONFIG_NET =", "`CONFIG_NET =y`: expected CONFIG_NAME=y")):
+                                     ("CONFIG_NET=", "CONFIG_NET =", "`CONFIG_NET =y`: expected CONFIG_NAME=y"),
+                                     ("# What ", "# CONFIG_NET: what ", "a comment has the word CONFIG_NET: write it without CONFIG_")):
             check(right in text, f"{name} has no {right}")
             found = options.wrong(text.replace(right, mistake, 1), has, machine.NAME)
             check(found == [said], f"{name} with {mistake} in the place of {right}: {found}, not {said!r}")
