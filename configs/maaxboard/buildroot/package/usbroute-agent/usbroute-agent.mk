@@ -1,5 +1,10 @@
-# usbroute-agent, as a program that is built already: BR2_PACKAGE_USBROUTE_AGENT_FILE.
+################################################################################
+#
+# usbroute-agent
+#
+################################################################################
 
+# A program that is built already: BR2_PACKAGE_USBROUTE_AGENT_FILE.
 USBROUTE_AGENT_VERSION = 0.1.0
 USBROUTE_AGENT_SOURCE =
 USBROUTE_AGENT_LICENSE = BSD-2-Clause
