@@ -487,8 +487,10 @@ def sound(lab):
     lab.vm1.install("aplay", "/usr/share/alsa")
     route(lab, "sound")
     lab.vm1.wait("[ -c /dev/snd/pcmC0D0p ]", what="the sound card in vm1")
-    # Silence behind it, which drives the last of the wave out of the card.
-    result = lab.vm1.run(f"aplay -q -D hw:0 -t raw -f S16_LE -c 2 -r {RATE}", stdin=wave + bytes(4 * RATE), timeout=300)
+    # Silence behind it, which drives the last of the wave out of the card. A slow board plays at a fraction of the rate, and
+    # the kernel gives up (-EIO) where no period ends within 1.1 of the buffer's time (6.1, sound/core/pcm_lib.c,
+    # wait_for_avail): so the buffer is long, and its periods are short.
+    result = lab.vm1.run(f"aplay -q -D hw:0 -t raw -f S16_LE -c 2 -r {RATE} --buffer-time=4000000 --period-time=100000", stdin=wave + bytes(4 * RATE), timeout=300)
     lab.board.unplug("sound")       # and its file is complete
     frames = lab.board.logs.file("sound.wav").read_bytes()[WAV_HEADER:]
     frames = [frames[at:at + 4] for at in range(0, len(frames) - 3, 4)]
