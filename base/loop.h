@@ -13,6 +13,9 @@
  *
  * Polls that keep on (LOOP_KEEP) are edge-triggered: their handler must go on until the descriptor
  * has no more. Other polls fire once and are armed again with loop_watch_again().
+ *
+ * Of two descriptors, and of a descriptor and a letter, what came first may be told last: Linux 6.1 hands
+ * over in reverse order what came since the last turn (io_uring/io_uring.c, __io_run_local_work()).
  */
 #pragma once
 

@@ -305,3 +305,17 @@ int socket_stream_begin(struct stream *stream, const struct stream_ops *ops, str
 	stream_begin(stream, ops, &way, s);
 	return 0;
 }
+
+/**
+ * socket_stream_look() - what has come is shown at once, and an end told
+ * @stream:	of socket_stream_begin(), open; afterwards it may have ended
+ *
+ * For who must know before the loop's word comes: it says of two sockets in no order (loop.h).
+ */
+void socket_stream_look(struct stream *stream)
+{
+	struct socket_stream *s = stream->connection;
+
+	if (!s->over)
+		on_readable(s, POLLIN);
+}

@@ -11,3 +11,4 @@ struct loop;
 
 int socket_stream_begin(struct stream *stream, const struct stream_ops *ops, struct loop *loop,
 			int fd);
+void socket_stream_look(struct stream *stream);

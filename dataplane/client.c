@@ -380,6 +380,20 @@ int client_accept_socket(struct guest *guest, int sock, const struct guest_peer 
 }
 
 /**
+ * clients_look() - whoever has closed his connection is a client no more
+ * @guest:	the LAN export's
+ */
+void clients_look(struct guest *guest)
+{
+	for (unsigned i = 0; i < clients_of(guest); i++) {
+		struct client *c = &guest->clients[i];
+
+		if (c->state == CLIENT_ASKING || c->state == CLIENT_ANSWERED)
+			socket_stream_look(&c->stream);
+	}
+}
+
+/**
  * clients_end() - end the connections of a guest's clients
  * @guest:	whose
  */

@@ -63,4 +63,5 @@ int client_accept_socket(struct guest *guest, int sock, const struct guest_peer 
 struct client *client_find(struct guest *guest, uint32_t id);
 void client_refuse(struct client *client, enum usbip_op_status status);
 void client_imported(struct client *client);
+void clients_look(struct guest *guest);
 void clients_end(struct guest *guest);

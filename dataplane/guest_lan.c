@@ -178,6 +178,8 @@ static void has_connected(struct guest *guest, int sock)
 	}
 	peer = (struct guest_peer){.v6 = who.v6, .port = who.port};
 	memcpy(peer.address, who.address, sizeof(peer.address));
+	/* Others may have left before: the loop may tell of that later than of who came. */
+	clients_look(guest);
 	why = why_not(guest, &peer);
 	if (!why) {
 		set_up(sock);

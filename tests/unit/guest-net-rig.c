@@ -122,6 +122,16 @@ struct seen hears(struct rig *rig, struct end *e)
 	return s;
 }
 
+/* What was said has been taken: of a frame and whatever is done next the loop may tell in either order (loop.h). */
+void is_heard(struct rig *rig, const struct end *e)
+{
+	struct seen s;
+
+	do
+		assert_true(comes(rig, &s, PATIENCE_MS));
+	while (s.ack != e->snd);
+}
+
 struct end connects(struct rig *rig, uint16_t from, uint16_t to)
 {
 	struct end e = {.from = from, .to = to, .snd = FIRST_SEQ};

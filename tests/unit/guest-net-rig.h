@@ -36,6 +36,7 @@ void boots(struct rig *rig);
 void says(struct rig *rig, const struct end *e, uint8_t flags, const void *data, size_t len);
 bool comes(struct rig *rig, struct seen *s, unsigned ms);
 struct seen hears(struct rig *rig, struct end *e);
+void is_heard(struct rig *rig, const struct end *e);
 struct end connects(struct rig *rig, uint16_t from, uint16_t to);
 void sends(struct rig *rig, struct end *e, const void *data, size_t len);
 int set_up(void **state);

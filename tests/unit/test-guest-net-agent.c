@@ -295,6 +295,8 @@ static void a_hello_that_control_heard_half_of(void **state)
 	close(sock);
 	hears_nothing(rig);
 	speaks(rig, &e, "O 1 x\nHAS 1-1");
+	/* Without a whole HELLO it would be let go of. */
+	is_heard(rig, &e);
 	guest_agents_left(rig->guest);
 	until(rig, &rig->agents, 2);
 	sock = let_in(rig);

@@ -175,6 +175,7 @@ static void it_does_not_outlive_its_guest(void **state)
 	memcpy(rings, rig->fe.ring, sizeof(rings));
 	goes_on(rig, base);
 	sends(rig, &e, ask_list, 1);
+	is_heard(rig, &e);
 	stops(rig, later);
 	memcpy(rig->fe.mem, before, sizeof(before));
 	memcpy(rig->fe.ring, rings, sizeof(rings));
@@ -183,6 +184,7 @@ static void it_does_not_outlive_its_guest(void **state)
 
 	e = connects(rig, 40001, USBIP_PORT);
 	sends(rig, &e, ask_list, 1);
+	is_heard(rig, &e);
 	connects_anew(rig);
 	goes_on(rig, (uint32_t[]){fe_position(&rig->fe, 0), fe_position(&rig->fe, 1)});
 	is_dead(rig, &e);
