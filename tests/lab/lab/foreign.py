@@ -5,6 +5,7 @@ few files that their scripts would make are made here.
 """
 
 import fcntl
+import json
 import pathlib
 import re
 import shutil
@@ -19,9 +20,15 @@ libumockdev-dev libvirt-dev libxml2-dev libgcc-s1 libgcc-12-dev|libgcc-14-dev
 libusb-1.0-0 libudev1 liburing2 libjansson4 libsystemd0
 base-files base-passwd bash dash coreutils mawk sed grep findutils util-linux mount kmod udev usbutils hostname tar gzip
 hwdata usb.ids qemu-system-arm iproute2 procps strace ethtool e2fsprogs python3 iperf3 alsa-utils
-device-tree-compiler systemd-standalone-sysusers
+device-tree-compiler systemd-standalone-sysusers dnsmasq-base
 usbip busybox-static
 """.split()
+# Unit tests that are linked with liburing and never ask it for anything. What does ask needs a kernel of that architecture:
+# emulation of programs has no io_uring.
+NO_IO_URING = set("""
+replay-control replay-hid-session replay-state-files replay-usbip-session replay-vm-process test-hid-session test-stranger
+test-usb-backend test-usb-memory test-usbip-client test-usbip-model test-usbip-packets test-usbip-session turns
+""".split())
 GROUPS = ("kvm", "render", "sgx")       # udev's rules name them
 
 
@@ -92,6 +99,36 @@ def libraries(binary, folder):
             found[name] = "/" + str(file.relative_to(folder))
             todo.append(file)
     return sorted(found.values())
+
+
+def is_arm64(file):
+    """Whether it is a program or a library for arm64 (ELF's e_machine)."""
+    try:
+        with open(file, "rb") as opened:
+            head = opened.read(20)
+    except OSError:
+        return False
+    return head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") == 183
+
+
+def needs_io_uring(program):
+    """Whether a program of the build asks for io_uring."""
+    if pathlib.Path(program).name in NO_IO_URING:
+        return False
+    shown = subprocess.run(["readelf", "-d", program], capture_output=True, text=True, check=True).stdout
+    return bool(re.search(r"\(NEEDED\).*\[liburing\.", shown))
+
+
+def unit_tests(build):
+    """(test as meson introspects it, why emulation of programs can't run it or None) of a build for arm64. Scripts are not
+    among them: they are the same on every machine."""
+    told = subprocess.run(["meson", "introspect", "--tests", build], capture_output=True, check=True).stdout
+    for one in json.loads(told):
+        program, *words = one["cmd"]
+        if not any(suite.endswith("unit") for suite in one["suite"]) or not is_arm64(build / program):
+            continue
+        others = [pathlib.Path(word).name for word in [*words, *one["env"].values()] if is_arm64(build / word)]
+        yield one, f"starts {', '.join(others)}" if others else "needs io_uring" if needs_io_uring(build / program) else None
 
 
 def find(name, folder):

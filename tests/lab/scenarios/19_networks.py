@@ -41,6 +41,7 @@ class Lan:
         lab, board = self.lab, self.lab.board
         board.run(BRIDGE, check=True)
         lab.spawn(board, DHCP)
+        board.wait(f"{IN} ss -Hlun | grep -q :67", what="the network's DHCP server")
         lab.settings(CONFIG)
         lab.vm1.stop()
         card = ("-chardev", f"socket,id=lan,path={SOCKETS}/vm1.lan.sock,{reconnect(board.qemu_version())}",
