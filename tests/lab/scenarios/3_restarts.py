@@ -128,8 +128,10 @@ def daemon_ends_unnoticed(lab):
     lab.board.plug("disk")
     lab.board.wait("[ -b /dev/sda ]", what="the board's own disk")
     lab.daemon.wait_device("disk", state="present", actual="host")
+    disks = int(lab.vm2.run("dmesg | grep -c 'Attached SCSI'").out)
     lab.importing(lab.vm2, lab.route("disk", lab.vm2))
-    lab.vm2.wait("[ -b /dev/sda ]", what="the disk in vm2")
+    # Its node comes before the kernel's last word of it.
+    lab.vm2.wait(f"[ -b /dev/sda ] && [ $(dmesg | grep -c 'Attached SCSI') -gt {disks} ]", what="the disk in vm2")
     since = {guest: guest.text("dmesg | wc -l") for guest in (lab.vm1, lab.vm2)}
     lab.vm2.run("touch /tmp/verify; : > /tmp/wrong; dd if=/dev/urandom of=/tmp/block bs=64k count=16 2>/dev/null; echo 0 > /tmp/rounds", check=True)
     verifying = lab.spawn(lab.vm2, VERIFY)
