@@ -385,16 +385,12 @@ static void kick_packed(struct driver_ring *r)
 {
 	uint32_t word = le32toh(__atomic_load_n(event_word(r, USED), __ATOMIC_RELAXED));
 
-	switch (word >> PVIRTQ_EVENT_FLAGS) {
-	case PVIRTQ_EVENT_DISABLE:
-		break;
-	case PVIRTQ_EVENT_DESC:
-		if ((uint16_t)word != position((uint16_t)(r->posted - 1)))
-			break;
-		/* fall through */
-	default:
-		signal_fd(r->kick);
-	}
+	if (word >> PVIRTQ_EVENT_FLAGS == PVIRTQ_EVENT_DISABLE)
+		return;
+	if (word >> PVIRTQ_EVENT_FLAGS == PVIRTQ_EVENT_DESC &&
+	    (uint16_t)word != position((uint16_t)(r->posted - 1)))
+		return;
+	signal_fd(r->kick);
 }
 
 static void post_packed(struct driver_ring *r, uint64_t gpa, uint32_t len, unsigned flags)
