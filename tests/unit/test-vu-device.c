@@ -673,16 +673,31 @@ static void answers_that_nobody_reads_are_not_waited_for(void **state _unused_)
 	assert_int_equal(r, -EAGAIN);
 }
 
+/* By one call: messages that are sent one by one wait for room from about 270 on (Linux 6.1). */
+static void send_states(unsigned n)
+{
+	static struct {
+		struct vhost_user_header header;
+		struct vhost_vring_state state;
+	} all[1025];
+
+	assert_true(n <= ARRAY_SIZE(all));
+	for (unsigned i = 0; i < n; i++) {
+		all[i].header = (struct vhost_user_header){VHOST_USER_SET_VRING_BASE, V,
+							   sizeof(all[i].state)};
+		all[i].state = (struct vhost_vring_state){.num = i};
+	}
+	assert_int_equal(send(fe.sock, all, n * sizeof(all[0]), 0), n * sizeof(all[0]));
+}
+
 static void all_that_waits_is_served_within_reason(void **state _unused_)
 {
 	int r;
 
-	for (unsigned i = 0; i < 500; i++)
-		fe_send_state(&fe, VHOST_USER_SET_VRING_BASE, 0, i);
+	send_states(500);
 	assert_int_equal(fe_message(&fe), 0);
 	assert_int_equal(recv(fe.back_sock, &r, 1, MSG_DONTWAIT), -1);
-	for (unsigned i = 0; i < 1025; i++)
-		fe_send_state(&fe, VHOST_USER_SET_VRING_BASE, 0, i);
+	send_states(1025);
 	assert_int_equal(fe_message(&fe), -EOVERFLOW);
 }
 
