@@ -235,20 +235,6 @@ static void post_frame(unsigned n, unsigned id)
 	fe_packed_post(&fe, TX, chain, n);
 }
 
-static uint32_t stop_ring(unsigned ring)
-{
-	struct {
-		struct vhost_user_header h;
-		struct vhost_vring_state s;
-	} m;
-
-	fe_send_state(&fe, VHOST_USER_GET_VRING_BASE, ring, 0);
-	assert_int_equal(fe_message(&fe), 0);
-	assert_int_equal(recv(fe.sock, &m, sizeof(m), 0), sizeof(m));
-	assert_int_equal(m.h.request, VHOST_USER_GET_VRING_BASE);
-	return m.s.num;
-}
-
 static void rings_have_any_size(void **state _unused_)
 {
 	static const unsigned sizes[] = {3, 5, 8, 100, 1000, 1024};
@@ -278,7 +264,7 @@ static void rings_have_any_size(void **state _unused_)
 			}
 			assert_int_equal(seen, id);
 		}
-		assert_int_equal(stop_ring(TX),
+		assert_int_equal(fe_stop_ring(&fe, TX),
 				 (uint32_t)fe.ring[TX].avail_at << 16 | fe.ring[TX].avail_at);
 	}
 }

@@ -4,8 +4,6 @@ import hashlib
 import json
 import pathlib
 import shlex
-import shutil
-import subprocess
 
 from . import paths, programs
 from .cpio import Cpio
@@ -94,20 +92,10 @@ def guest(kernel):
         cpio.file("usr/share/hwdata/usb.ids", MACHINE.root / "usr/share/hwdata/usb.ids")
         for name in ("dev", "proc", "sys", "tmp", "run", "var", "sbin", "usr/sbin", "usr/bin", "etc"):
             cpio.folder(name)
-        # A module tree of its own, so that the guest's modprobe knows aliases and dependencies.
-        scratch = paths.cache("images", ".guest-modules")
-        tree = scratch / "lib" / "modules" / kernel.version
-        shutil.rmtree(scratch)
-        for file in kernel.needed_by(GUEST_LOAD + GUEST_MORE):
-            (tree / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(kernel.modules / file, tree / file)
-        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-            shutil.copy(kernel.modules / name, tree / name)
-        subprocess.run(["depmod", "-b", scratch, kernel.version], check=True)
-        for file in sorted(tree.rglob("*")):
-            if file.is_file() and not file.name.endswith(".bin"):
-                cpio.file(str(file.relative_to(scratch)), file)
-        shutil.rmtree(scratch)
+        with kernel.tree(GUEST_LOAD + GUEST_MORE) as files:
+            for path, file in files:
+                if file.suffix != ".bin":
+                    cpio.file(str(path), file)
         return cpio
 
     return saved(f"guest-{kernel.version}", make, folder / "init", folder / "udhcpc", kernel.version, MACHINE.root / BUSYBOX,

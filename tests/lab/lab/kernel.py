@@ -5,11 +5,14 @@ The build machine's own kernel is of no use: it may lack every module that is ne
 backports or from the other release, or a version.
 """
 
+import contextlib
 import lzma
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 from . import LabError, machine, paths, sources
 from .machine import MACHINE
@@ -116,6 +119,22 @@ class Kernel:
         shutil.rmtree(self.folder, ignore_errors=True)
         root.rename(self.folder)
         shutil.rmtree(scratch)
+
+    @contextlib.contextmanager
+    def tree(self, names):
+        """A module tree of these and all they need, for a root whose modprobe and udev are to know aliases and dependencies:
+        pairs of a path in that root and a file, which is gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=paths.cache("images")) as scratch:
+            scratch = pathlib.Path(scratch)
+            tree = scratch / "lib" / "modules" / self.version
+            tree.mkdir(parents=True)
+            for file in self.needed_by(names):
+                (tree / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.modules / file, tree / file)
+            for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+                shutil.copy(self.modules / name, tree / name)
+            subprocess.run(["depmod", "-b", scratch, self.version], check=True)
+            yield [(file.relative_to(scratch), file) for file in sorted(tree.rglob("*")) if file.is_file()]
 
     def needed_by(self, names):
         """Paths of modules and all they need, relative to .modules, in the order to insert them."""

@@ -29,21 +29,9 @@ def _program(cpio, path):
 
 
 def _modules(cpio, kernel):
-    """A tree of its own, so that modprobe and udev know aliases and dependencies."""
-    scratch = paths.cache("images", ".ram-modules")
-    tree = scratch / "lib" / "modules" / kernel.version
-    shutil.rmtree(scratch)
-    tree.mkdir(parents=True)
-    for file in kernel.needed_by(MODULES):
-        (tree / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(kernel.modules / file, tree / file)
-    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-        shutil.copy(kernel.modules / name, tree / name)
-    subprocess.run(["depmod", "-b", scratch, kernel.version], check=True)
-    for file in sorted(tree.rglob("*")):
-        if file.is_file():
-            cpio.file(_inside(file.relative_to(scratch)), file)
-    shutil.rmtree(scratch)
+    with kernel.tree(MODULES) as files:
+        for path, file in files:
+            cpio.file(_inside(path), file)
 
 
 def board(kernel):

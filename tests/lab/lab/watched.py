@@ -47,6 +47,15 @@ class Watched:
         have = self.guest.text(f"grep -c '^key [^ ]* {code} 1' /tmp/watched/keys")
         check(int(have) == self.keys, f"{key} came {have} times, not {self.keys}")
 
+    def pauses(self, seconds=0):
+        """QEMU stops the card with its guest, and goes on."""
+        self.guest.pause()
+        self.lab.daemon.wait_device("keyboard", state="claimed")
+        self.lab.board.run(f"sleep {seconds}")
+        self.guest.resume()
+        self.lab.say(f"paused; without its card for {self.away()} ms")
+        self.key()
+
     def sums(self):
         return int(self.guest.text("cat /tmp/watched/sums 2>/dev/null | wc -l"))
 

@@ -46,12 +46,7 @@ def paused(lab):
     watched = _watched(lab)
     for _ in range(3):
         watched.reads()
-        lab.vm1.pause()
-        lab.daemon.wait_device("keyboard", state="claimed")
-        lab.board.run("sleep 2")
-        lab.vm1.resume()
-        lab.say(f"paused; without its card for {watched.away()} ms")
-        watched.key()
+        watched.pauses(seconds=2)
     watched.saw_nothing()
 
 
@@ -94,11 +89,7 @@ def saved_packed(lab):
         check(lab.vm1.text("cut -c35 /sys/class/net/eth0/device/features") == "1", "vm1's card has no packed rings")
         watched = _watched(lab)
         watched.reads()
-        lab.vm1.pause()
-        lab.daemon.wait_device("keyboard", state="claimed")
-        lab.vm1.resume()
-        lab.say(f"paused; without its card for {watched.away()} ms")
-        watched.key()
+        watched.pauses()
         watched.reads()
         lab.vm1.migrate(f"exec:cat > {SAVED}")
         _gone_and_back(lab, f"exec:cat {SAVED}")
