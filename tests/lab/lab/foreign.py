@@ -18,7 +18,7 @@ PACKAGES = """
 libc6-dev linux-libc-dev liburing-dev libusb-1.0-0-dev libudev-dev libsystemd-dev libjansson-dev libcmocka-dev
 libumockdev-dev libvirt-dev libxml2-dev libgcc-s1 libgcc-12-dev|libgcc-14-dev
 libusb-1.0-0 libudev1 liburing2 libjansson4 libsystemd0
-base-files base-passwd bash dash coreutils mawk sed grep findutils util-linux mount kmod udev usbutils hostname tar gzip
+base-files base-passwd libc-bin bash dash coreutils mawk sed grep findutils util-linux mount kmod udev usbutils hostname tar gzip
 hwdata usb.ids qemu-system-arm iproute2 procps strace ethtool e2fsprogs python3 iperf3 alsa-utils
 device-tree-compiler systemd-standalone-sysusers dnsmasq-base
 usbip busybox-static
