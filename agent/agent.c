@@ -38,6 +38,11 @@
 #define FOREVER_S    (100ll * 365 * 86400)
 #define MODPROBE     "/sbin/modprobe"
 
+/* Silence is asked about soon, and is death after two hours, as by stock `usbip`. */
+#define KEEP_IDLE_S	30
+#define KEEP_INTERVAL_S 60
+#define KEEP_COUNT	127 /* the kernel takes no more */
+
 /**
  * agent_now() - the time, for measuring spans
  *
@@ -116,6 +121,28 @@ static void agent_hang_up(struct agent *agent, const char *why)
 	agent_search_later(agent);
 }
 
+/*
+ * A firewall that is started here later knows nothing of connections that stand, and drops what comes by
+ * them, until this guest sends something. It may have nothing to say for days, but this.
+ */
+static int keep_alive(int sock)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S},
+		{IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (setsockopt(sock, options[i].level, options[i].name, &options[i].value,
+			       sizeof(options[i].value)) < 0)
+			return -errno;
+	return 0;
+}
+
 /**
  * agent_connect() - begin to connect to the daemon, by way of the segment alone
  * @agent:	its segment is found
@@ -140,6 +167,9 @@ int agent_connect(const struct agent *agent, bool v4, uint16_t port, int *ret_so
 		       (socklen_t)strlen(agent->segment.name)) < 0 ||
 	    setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		return -errno;
+	r = keep_alive(sock);
+	if (r < 0)
+		return r;
 	r = v4 ? connect(sock, (struct sockaddr *)&to4, sizeof(to4))
 	       : connect(sock, (struct sockaddr *)&to6, sizeof(to6));
 	if (r < 0 && errno != EINPROGRESS)
