@@ -65,7 +65,7 @@ static void check_vhci(const struct agent_options *options)
 		printf("note: no free port for SuperSpeed; such devices can't be attached\n");
 }
 
-static bool answers(const struct agent *agent, bool v4)
+static bool answers(const struct agent *agent, bool v4, uint16_t port)
 {
 	_cleanup_close_ int sock = -1;
 	socklen_t len = sizeof(int);
@@ -73,20 +73,44 @@ static bool answers(const struct agent *agent, bool v4)
 	int error = 0;
 
 	/* It says nothing, so an agent that is running keeps its connection. */
-	if (agent_connect(agent, v4, AGENT_PORT, &sock) < 0)
+	if (agent_connect(agent, v4, port, &sock) < 0)
 		return false;
 	p.fd = sock;
 	return poll(&p, 1, CONNECT_MS) == 1 &&
 	       getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && !error;
 }
 
+/* Both ports, each of which a firewall here may keep from this guest. */
+static void check_ports(const struct agent *agent)
+{
+	char dotted[INET_ADDRSTRLEN], v6[64];
+	const char *at = v6;
+	bool v4 = false;
+
+	inet_ntop(AF_INET, &agent->options.address, dotted, sizeof(dotted));
+	snprintf(v6, sizeof(v6), "fe80::1%%%s", agent->segment.name);
+	if (!answers(agent, false, AGENT_PORT)) {
+		v4 = answers(agent, true, AGENT_PORT);
+		if (!v4) {
+			says(false,
+			     "usbrouted answers neither at %s nor at %s, TCP %d (does a firewall here drop it?)",
+			     v6, dotted, AGENT_PORT);
+			return;
+		}
+		at = dotted;
+	}
+	says(true, "usbrouted answers at %s", at);
+	if (!answers(agent, v4, USBIP_PORT))
+		says(false,
+		     "usbrouted does not answer at %s, TCP %d (does a firewall here drop it?)", at,
+		     USBIP_PORT);
+}
+
 static void check_segment(const struct agent_options *options)
 {
 	struct agent agent = {.options = *options};
-	char address[INET_ADDRSTRLEN];
 	int r = segment_init(&agent.segment, options->interface, options->address);
 
-	inet_ntop(AF_INET, &options->address, address, sizeof(address));
 	if (r == 0)
 		r = segment_find(&agent.segment);
 	for (unsigned i = 0; i < ASK_TIMES && r == SEGMENT_ASKED; i++) {
@@ -104,13 +128,8 @@ static void check_segment(const struct agent_options *options)
 		     "no interface with usbrouted at its other end (is the card up? is usbrouted running on the host? else name it with --interface)");
 	else
 		says(true, "interface %s", agent.segment.name);
-	if (r == 0 && answers(&agent, false))
-		says(true, "usbrouted answers at fe80::1%%%s", agent.segment.name);
-	else if (r == 0 && answers(&agent, true))
-		says(true, "usbrouted answers at %s", address);
-	else if (r == 0)
-		says(false, "usbrouted answers neither at fe80::1%%%s nor at %s, TCP %d",
-		     agent.segment.name, address, AGENT_PORT);
+	if (r == 0)
+		check_ports(&agent);
 	segment_deinit(&agent.segment);
 }
 
