@@ -17,8 +17,10 @@
 
 static void say_card(struct control_line *c)
 {
-	struct vm_wire_card m = {
-		.kind = VM_SAY_CARD, .up = c->card.up, .has_daemon = c->card.has_daemon};
+	struct vm_wire_card m = {.kind = VM_SAY_CARD,
+				 .up = c->card.up,
+				 .has_daemon = c->card.has_daemon,
+				 .deaf = c->card.deaf};
 
 	memcpy(m.mac, c->card.mac, sizeof(m.mac));
 	memcpy(m.foreign, c->card.foreign, sizeof(m.foreign));

@@ -26,6 +26,7 @@
 
 #define LINK_UP	   (1ull << 63)
 #define HAS_DAEMON (1ull << 62)
+#define IS_DEAF	   (1ull << 61)
 #define LINK_MAC   ((1ull << 48) - 1)
 
 /* How late a guest may be told that its frames were sent. */
@@ -44,6 +45,7 @@ static void guest_link_delivered(struct letter *letter)
 	foreign = atomic_load(&guest->foreign_word);
 	card.up = word & LINK_UP;
 	card.has_daemon = word & HAS_DAEMON;
+	card.deaf = word & IS_DEAF;
 	for (unsigned i = 0; i < 6; i++) {
 		card.mac[i] = (uint8_t)(word >> (8 * (5 - i)));
 		card.foreign[i] = (uint8_t)(foreign >> (8 * (5 - i)));
@@ -130,8 +132,8 @@ static void guest_link_changed(void *ctx, bool up, unsigned takes)
 	uint64_t word = atomic_load(&guest->link_word);
 
 	guest->link_up = up;
-	/* Both are told again if they still hold. */
-	word &= ~HAS_DAEMON;
+	/* All are told again if they still hold. */
+	word &= ~(HAS_DAEMON | IS_DEAF);
 	atomic_store(&guest->foreign_word, 0);
 	guest_net_link(guest, up, takes);
 	guest->tx_ready = guest->links_ready = up;
@@ -181,6 +183,16 @@ static void guest_has_daemon(void *ctx, bool has)
 	uint64_t word = atomic_load(&guest->link_word) & ~HAS_DAEMON;
 
 	guest_tell_link(guest, word | (has ? HAS_DAEMON : 0));
+}
+
+/* Tell control whether the guest hears what TCP answers, where that has changed. */
+static void guest_tell_deaf(struct guest *guest)
+{
+	uint64_t word = atomic_load(&guest->link_word);
+	bool deaf = guest->link_up && guest_net_deaf(guest);
+
+	if (deaf != !!(word & IS_DEAF))
+		guest_tell_link(guest, word ^ IS_DEAF);
 }
 
 static void guest_daemon(void *ctx, const struct net_frame *frame)
@@ -248,6 +260,7 @@ static bool guest_turn(struct guest *guest)
 		guest->links_ready = net_port_arrive(guest->port);
 	guest_sessions_turn(guest);
 	guest_net_flush(guest);
+	guest_tell_deaf(guest);
 	guest_signal(guest);
 	guest_devices_leave(guest);
 	return guest->link_up && (guest->tx_ready || guest->links_ready);

@@ -58,6 +58,7 @@ struct guest_config {
 struct guest_card {
 	bool up;
 	bool has_daemon;    /* the guest has the daemon's IPv4 address itself */
+	bool deaf;	    /* it begins connections, and does not hear the answers */
 	uint8_t mac[6];	    /* the card's, as the thread has it; what counts is control's roster */
 	uint8_t foreign[6]; /* what the guest sends from, and may not have */
 };

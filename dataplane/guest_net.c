@@ -249,6 +249,15 @@ static void set_timer(struct guest *guest)
 }
 
 /**
+ * guest_net_deaf() - whether the guest does not hear what TCP answers it
+ * @guest:	whose
+ */
+bool guest_net_deaf(const struct guest *guest)
+{
+	return guest->net.tcp && tcp_deaf(guest->net.tcp);
+}
+
+/**
  * guest_net_flush() - end a turn: send what is due
  * @guest:	whose; what it has no room for waits for the kick of its RX ring
  */

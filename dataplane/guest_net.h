@@ -31,5 +31,6 @@ void guest_net_deinit(struct guest *guest);
 void guest_net_link(struct guest *guest, bool up, unsigned takes);
 void guest_net_card(struct guest *guest);
 void guest_net_frame(struct guest *guest, const struct net_frame *frame);
+bool guest_net_deaf(const struct guest *guest);
 void guest_net_flush(struct guest *guest);
 void guest_net_cut(struct guest *guest, struct stream *stream);

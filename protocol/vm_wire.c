@@ -115,7 +115,7 @@ static const struct shape shapes[VM_WIRE_KINDS] = {
 	[VM_SAY_HELLO] = SHAPE("HELLO", SAY, vm_wire_hello, 0, WORD(vm_wire_hello, serves, 0, 2)),
 	[VM_SAY_STARTED] = SHAPE("STARTED", SAY, vm_wire_started, 0),
 	[VM_SAY_CARD] = SHAPE("CARD", SAY, vm_wire_card, 0, BYTE(vm_wire_card, up, 2),
-			      BYTE(vm_wire_card, has_daemon, 2)),
+			      BYTE(vm_wire_card, has_daemon, 2), BYTE(vm_wire_card, deaf, 2)),
 	[VM_SAY_ENDED] = SHAPE("ENDED", SAY, vm_wire_plain, 0),
 	[VM_SAY_HELD] = SHAPE("HELD", SAY, vm_wire_held_device, 0, TEXT(vm_wire_held_device, busid),
 			      WORD(vm_wire_held_device, held, 0, VM_HELD_SETS),

@@ -272,7 +272,8 @@ struct vm_wire_card {
 	uint32_t kind;
 	uint8_t up, has_daemon; /* 0 or 1 each */
 	uint8_t mac[6], foreign[6];
-	uint8_t unused[2];
+	uint8_t deaf; /* 0 or 1 */
+	uint8_t unused;
 };
 
 /* A device that the process has; HELD_ALL says that these were all. */

@@ -253,7 +253,22 @@ void tcp_drop_all(struct tcp *tcp)
 	for (unsigned i = 0; i < TCP_TIME_WAITS; i++)
 		tcp->time_wait[i].until = 0;
 	tcp_dead_forget(tcp);
+	tcp->unheard = 0;
 	tcp->deadline = TCP_NEVER;
+}
+
+/**
+ * tcp_deaf() - whether the guest does not hear the answers to its SYNs
+ * @tcp:	the guest's
+ *
+ * Something in the guest drops them, which is a firewall most often: frames to it do not get lost. A SYN
+ * also comes again where the guest stood still meanwhile, so one or two say nothing.
+ *
+ * Return: true until the next connection is opened.
+ */
+bool tcp_deaf(const struct tcp *tcp)
+{
+	return tcp->unheard >= TCP_DEAF;
 }
 
 /**

@@ -153,6 +153,7 @@ void tcp_set_card(struct tcp *tcp, const uint8_t mac[6]);
 void tcp_go_on(struct tcp *tcp, uint64_t now);
 void tcp_hang_up(struct tcp *tcp, const struct tcp_peer *peer);
 void tcp_dead_again(struct tcp *tcp);
+bool tcp_deaf(const struct tcp *tcp);
 void tcp_count(const struct tcp *tcp, struct tcp_counters *ret_counters);
 
 void tcp_set_user(struct tcp_connection *c, void *user);

@@ -46,6 +46,8 @@ static void reset_arrived(struct tcp_connection *c, const struct tcp_segment *s)
 static void syn_arrived(struct tcp_connection *c, const struct tcp_segment *s)
 {
 	if (c->state == TCP_STATE_SYN_RECEIVED && s->seq == c->irs) {
+		if (c->snd_max != c->iss && c->tcp->unheard < TCP_DEAF)
+			c->tcp->unheard++;
 		c->timed_at = 0;
 		c->ack_now = true;
 		tcp_send_mark(c);
@@ -66,6 +68,7 @@ static bool opened(struct tcp_connection *c, const struct tcp_segment *s)
 						  .csum = c->tcp->csum});
 		return false;
 	}
+	c->tcp->unheard = 0;
 	tcp_loss_opened(c);
 	tcp_table_opened(c);
 	c->state = TCP_STATE_ESTABLISHED;

@@ -37,7 +37,8 @@
 #define TCP_ACK_SEGMENTS   4	       /* at this many an acknowledgement waits for no answer */
 #define TCP_WINDOW_LOW	   (32u << 10) /* nor where the guest has less than this left to send */
 #define TCP_SYN_RETRIES	   5
-#define TCP_ORPHAN_RETRIES 8		/* of what the user has closed */
+#define TCP_DEAF	   3 /* so many SYNs that came again in a row: the guest hears no answer */
+#define TCP_ORPHAN_RETRIES 8 /* of what the user has closed */
 #define TCP_FIN_WAIT	   (60000 * MS) /* for the FIN of a guest, once the user has closed */
 /* RFC 9293, 3.4.2: twice two minutes. A record costs nothing, and a guest's FIN may come again after
  * a minute (TCP_RTO_MOST). */
@@ -177,6 +178,8 @@ struct tcp {
 	uint16_t id;
 	struct list dirty, half_open;
 	unsigned n_half_open;
+	unsigned
+		unheard; /* SYNs that came again after their answer, since a connection was opened */
 	struct tcp_counters count;
 	uint8_t bucket[TCP_BUCKETS]; /* slot + 1 */
 	struct tcp_connection slot[TCP_CONNECTIONS];

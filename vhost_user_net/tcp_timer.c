@@ -77,6 +77,7 @@ static void run_one(struct tcp_connection *c)
 void tcp_go_on(struct tcp *tcp, uint64_t now)
 {
 	tcp->now = now;
+	tcp->unheard = 0;
 	for (unsigned i = 0; i < TCP_CONNECTIONS; i++) {
 		struct tcp_connection *c = &tcp->slot[i];
 

@@ -7,6 +7,7 @@
  * usbroutectl itself checks what takes the caller's own rights (other users' programs, libvirt's
  * domains).
  */
+#include <arpa/inet.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "daemon/control/control_method.h"
 #include "daemon/core/state_file.h"
 #include "daemon/devices/device.h"
+#include "daemon/guests/guest_side.h"
 #include "daemon/guests/virt_link.h"
 #include "daemon/routing/route.h"
 #include "policy/usb_class.h"
@@ -29,6 +31,9 @@
 #define KERNEL_MAJOR  6
 #define KERNEL_MINOR  1
 #define SOCKET_STANDS "03" /* SS_CONNECTED in /proc/net/unix */
+
+/* An agent says that it fails after 15 s at the latest (agent/attachments.c). */
+#define SAYS_WITHIN_NS 20000000000ull
 
 enum verdict { GOOD, WARNING, WRONG };
 
@@ -239,6 +244,18 @@ static void look_at_memory(struct doctor *d, struct vm *vm)
 	      vm->name);
 }
 
+/* What a firewall in a guest has to let through. */
+static void allow(const struct doctor *d, char text[TEXT_SIZE], const char *first)
+{
+	char daemon[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &d->rooms->core->config->address, daemon, sizeof(daemon));
+	snprintf(
+		text, TEXT_SIZE,
+		"%sin the guest: a firewall must let TCP to ports 3240 and 3241 of %s and fe80::1 out, and the answers in; nft list ruleset and iptables -S show its rules",
+		first, daemon);
+}
+
 static void look_at_agent(struct doctor *d, struct vm *vm)
 {
 	const char *version = guest_side_version(vm);
@@ -247,9 +264,8 @@ static void look_at_agent(struct doctor *d, struct vm *vm)
 	if (!vm->connected)
 		return;
 	if (!version) {
-		snprintf(
-			mend, sizeof(mend),
-			"install usbroute-agent in the guest, or qemu-guest-agent there and usbrouted-libvirt here");
+		allow(d, mend,
+		      "install usbroute-agent in the guest, or qemu-guest-agent there and usbrouted-libvirt here; where one is there, ");
 		found(d, WARNING, vm->name, mend,
 		      "%s: no agent is in its guest, or none gets through: each device has to be imported there by hand",
 		      vm->name);
@@ -305,17 +321,45 @@ static void look_at_address(struct doctor *d, struct vm *vm)
 		      text);
 }
 
+/* What the guest lets out and does not let in. Of what it does not let out nothing is seen here. */
+static void look_at_firewall(struct doctor *d, struct vm *vm)
+{
+	char mend[TEXT_SIZE];
+
+	if (!vm->connected || !vm->deaf)
+		return;
+	allow(d, mend, "");
+	found(d, WRONG, vm->name, mend,
+	      "%s: its guest asks usbrouted for connections, and does not hear the answers: a firewall there drops them",
+	      vm->name);
+}
+
+/* The agent was told of it, and has neither got it nor said why. */
+static bool says_nothing(const struct vm *vm, const struct route_status *r)
+{
+	return guest_side_takes(vm) && !r->importing && !r->let_go.vm[0] && !vm->asleep &&
+	       loop_now() - r->held_ns > SAYS_WITHIN_NS;
+}
+
 static void look_at_import(struct doctor *d, struct vm *vm)
 {
+	char mend[TEXT_SIZE];
+
+	allow(d, mend, "");
 	list_for_each(it, &d->rooms->devices->all) {
 		const struct device *device = list_entry(it, struct device, link);
 		struct route_status r = route_status(device);
 
-		if (r.at == vm && r.exported && !r.session && *r.guest_text)
-			found(d, WRONG, vm->name,
-			      "what its guest lets out to the address of usbrouted, TCP ports 3240 and 3241: a firewall there must allow both",
+		if (r.at != vm || !r.exported || r.session)
+			continue;
+		if (*r.guest_text)
+			found(d, WRONG, vm->name, mend,
 			      "%s: it is offered to %s, which can't get it: %s", device->tag,
 			      vm->name, r.guest_text);
+		else if (says_nothing(vm, &r))
+			found(d, WARNING, vm->name, mend,
+			      "%s: it is offered to %s, whose agent has neither got it nor said why: its guest stands still, or a firewall there drops what they say to each other",
+			      device->tag, vm->name);
 	}
 }
 
@@ -408,6 +452,7 @@ static const struct {
 	{"address", .vm = look_at_address},
 	{"agent", .vm = look_at_agent},
 	{"vhci", .vm = look_at_vhci},
+	{"firewall", .vm = look_at_firewall},
 	{"import", .vm = look_at_import},
 	{"device", .device = look_at_state},
 	{"autosuspend", .device = look_at_autosuspend},

@@ -108,7 +108,7 @@ struct vm {
 	uint8_t fixed_mac[6];
 	bool has_mac, connected;
 	uint8_t mac[6];
-	bool has_foreign, has_daemon; /* as in struct guest_card */
+	bool has_foreign, has_daemon, deaf; /* as in struct guest_card */
 	uint8_t foreign[6], told_foreign[6];
 	bool started;	     /* its struct guest was made */
 	bool entered;	     /* its card has a number */

@@ -166,7 +166,7 @@ void vm_card_has_mac(struct vm *vm, const uint8_t mac[6])
  */
 void vm_card_changed(struct vm *vm, const struct guest_card *card)
 {
-	bool had_daemon = vm->has_daemon;
+	bool had_daemon = vm->has_daemon, was_deaf = vm->deaf;
 	char text[512];
 
 	memcpy(vm->card_mac, card->mac, 6);
@@ -182,6 +182,12 @@ void vm_card_changed(struct vm *vm, const struct guest_card *card)
 	if (vm->has_daemon && !had_daemon &&
 	    vm_card_warning(vm, vm->has_foreign, text, sizeof(text)))
 		log_limited(&vm->card_limit, LOG_LEVEL_WARNING, "%s", text);
+	vm->deaf = card->deaf;
+	if (vm->deaf && !was_deaf)
+		log_limited(
+			&vm->card_limit, LOG_LEVEL_WARNING,
+			"%s: its guest asks for connections, and does not hear the answers: a firewall there drops them; usbroutectl doctor %s says more",
+			vm->name, vm->name);
 }
 
 static void foreign_text(const struct vm *vm, char *text, size_t size)

@@ -132,7 +132,7 @@ static void on_lost(void *ctx, const char *why)
 	loop_cancel(guest->loop, &guest->anew);
 	guest->agent_asked = guest->stats_asked = false;
 	if (guest->card.up) {
-		guest->card.up = guest->card.has_daemon = false;
+		guest->card.up = guest->card.has_daemon = guest->card.deaf = false;
 		memset(guest->card.foreign, 0, sizeof(guest->card.foreign));
 		guest->events->link(guest->ctx, &guest->card);
 	}
@@ -269,7 +269,8 @@ static const char *said_held_all(struct guest *guest, const union vm_wire_messag
 
 static const char *said_card(struct guest *guest, const union vm_wire_message *m)
 {
-	guest->card = (struct guest_card){.up = m->card.up, .has_daemon = m->card.has_daemon};
+	guest->card = (struct guest_card){
+		.up = m->card.up, .has_daemon = m->card.has_daemon, .deaf = m->card.deaf};
 	memcpy(guest->card.mac, m->card.mac, sizeof(guest->card.mac));
 	memcpy(guest->card.foreign, m->card.foreign, sizeof(guest->card.foreign));
 	guest->events->link(guest->ctx, &guest->card);

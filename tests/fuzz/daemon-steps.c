@@ -184,7 +184,7 @@ static void card_says(struct vm *vm, uint8_t how, struct cursor *c)
 		{0x52, 0x54, 0, 0x77, 0, 1}, {0x52, 0x54, 0, 0x77, 0, 2}, {2, 0, 0, 0, 0, 9}, {0},
 		{0x52, 0x55, 0, 0x77, 0, 1},
 	};
-	struct guest_card card = {.up = how & 1, .has_daemon = how & 2};
+	struct guest_card card = {.up = how & 1, .has_daemon = how & 2, .deaf = how & 4};
 	uint8_t mac[6];
 
 	memcpy(mac, macs[how / 8 % ARRAY_SIZE(macs)], 6);

@@ -401,6 +401,18 @@ static void say_card(struct talk *t, const struct line *l)
 	end_turn(t);
 }
 
+static void say_deaf(struct talk *t, const struct line *l)
+{
+	expect(t, "deaf", tcp_deaf(t->tcp), strcmp(l->word[l->n - 1], "no") != 0);
+}
+
+static void say_goes_on(struct talk *t, const struct line *l)
+{
+	nothing_left(t);
+	tcp_go_on(t->tcp, t->now);
+	end_turn(t);
+}
+
 static const struct {
 	const char *word;
 	void (*say)(struct talk *t, const struct line *l);
@@ -416,7 +428,7 @@ static const struct {
 	{"accepted", say_accepted}, {"ended", say_ended}, {"closed", say_closed},
 	{"state", say_state},	    {"count", say_count}, {"move", say_move},
 	{"flood", say_flood},	    {"probe", say_probe}, {"hang-up", say_hang_up},
-	{"card", say_card},
+	{"card", say_card},	    {"deaf", say_deaf},	  {"goes-on", say_goes_on},
 };
 
 void play_line(struct talk *t, char *text)

@@ -13,9 +13,14 @@
 /* What is in the guests, the same in each: these are called in the place of guest_side.c's. */
 static const char *script_agent = USBROUTED_VERSION;
 static struct guest_ports script_ports = {.high = 8, .super = -1};
+static bool script_takes;
+static uint64_t script_later; /* how much later it is than it is */
 
 const char *__wrap_guest_side_version(const struct vm *vm);
 struct guest_ports __wrap_guest_side_ports(const struct vm *vm);
+bool __wrap_guest_side_takes(const struct vm *vm);
+uint64_t __real_loop_now(void);
+uint64_t __wrap_loop_now(void);
 
 const char *__wrap_guest_side_version(const struct vm *vm _unused_)
 {
@@ -25,6 +30,16 @@ const char *__wrap_guest_side_version(const struct vm *vm _unused_)
 struct guest_ports __wrap_guest_side_ports(const struct vm *vm _unused_)
 {
 	return script_ports;
+}
+
+bool __wrap_guest_side_takes(const struct vm *vm _unused_)
+{
+	return script_takes;
+}
+
+uint64_t __wrap_loop_now(void)
+{
+	return __real_loop_now() + script_later;
 }
 
 static struct control_caller root = {.facts = {.has_all_rights = true}};
@@ -71,6 +86,8 @@ static int tear_down_doctor(void **state)
 	control_caller_gone(&root);
 	script_agent = USBROUTED_VERSION;
 	script_ports = (struct guest_ports){.high = 8, .super = -1};
+	script_takes = false;
+	script_later = 0;
 	return tear_down(state);
 }
 
@@ -117,6 +134,20 @@ static void a_guest_that_has_the_daemons_address(void **state)
 	assert_null(found("address", "vm1", NULL));
 }
 
+static void a_guest_that_hears_no_answers(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_card card = {.up = true, .deaf = true};
+
+	assert_null(found("firewall", "vm1", NULL));
+	f->vm1->guest->events->link(f->vm1->guest->ctx, &card);
+	assert_found("firewall", "vm1", "does not hear the answers");
+	assert_null(found("firewall", "vm1", "vm2"));
+	card.deaf = false;
+	f->vm1->guest->events->link(f->vm1->guest->ctx, &card);
+	assert_null(found("firewall", "vm1", NULL));
+}
+
 static void a_device_that_a_guest_can_not_get(void **state)
 {
 	struct fixture *f = *state;
@@ -126,6 +157,24 @@ static void a_device_that_a_guest_can_not_get(void **state)
 	route_guest_says(f->keyboard, f->vm1, false, "connecting to 10.77.0.1 took too long");
 	assert_found("import", "vm1", "connecting to 10.77.0.1 took too long");
 	assert_null(found("import", "vm1", "vm2"));
+	imports(f->keyboard, f->vm1);
+	assert_null(found("import", "vm1", NULL));
+}
+
+static void a_device_of_which_a_guest_says_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Where a person is to import it, nobody says anything. */
+	in_vm1(f);
+	script_later = 60000000000ull;
+	assert_null(found("import", "vm1", NULL));
+	script_takes = true;
+	assert_found("import", "vm1", "neither got it nor said why");
+	/* It has had no time to. */
+	script_later = 0;
+	assert_null(found("import", "vm1", NULL));
+	script_later = 60000000000ull;
 	imports(f->keyboard, f->vm1);
 	assert_null(found("import", "vm1", NULL));
 }
@@ -153,7 +202,9 @@ int main(void)
 		D(agents),
 		D(ports_of_the_virtual_controller),
 		D(a_guest_that_has_the_daemons_address),
+		D(a_guest_that_hears_no_answers),
 		D(a_device_that_a_guest_can_not_get),
+		D(a_device_of_which_a_guest_says_nothing),
 		D(a_device_that_fails),
 	};
 

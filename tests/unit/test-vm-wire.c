@@ -157,6 +157,7 @@ static void test_choices_are_known(void **state)
 	CHOICE_OF(VM_SAY_HELLO, hello.serves, 1);
 	CHOICE_OF(VM_SAY_CARD, card.up, 1);
 	CHOICE_OF(VM_SAY_CARD, card.has_daemon, 1);
+	CHOICE_OF(VM_SAY_CARD, card.deaf, 1);
 	CHOICE_OF(VM_SAY_HELD, held.held, VM_HELD_SETS - 1);
 	CHOICE_OF(VM_SAY_HELD, held.peer.v6, 1);
 	CHOICE_OF(VM_SAY_TAKEN, result.closed, 1);
