@@ -16,7 +16,7 @@ GUEST_LOAD = ["virtio_pci", "virtio_mmio", "virtio_console", "virtio_net", "vhci
 # There when asked for: modprobe in the guest finds them.
 GUEST_MORE = ["usbtest", "ext4", "crc32c_generic", "vfat", "nls_ascii", "nls_cp437", "cdc_ether", "cdc_ncm",
               "rndis_host", "cdc_acm", "usbmon", "af_packet", "ftdi_sio", "usbserial", "snd-usb-audio",
-              "usblp", "xhci_pci", "sch_netem", "usbip-host"]
+              "usblp", "xhci_pci", "sch_netem", "usbip-host", "nf_tables", "nft_ct"]
 
 
 def saved(name, cpio_maker, *inputs):
