@@ -310,6 +310,9 @@ static json_t *counters_of(const struct vm *vm, unsigned port)
 			 number(n.rx_refused));
 }
 
+/* Where an uplink's process writes what goes through its one port: as of a first network, behind a private segment's. */
+#define UPLINK_PORT 1
+
 /**
  * json_networks() - the further networks, as []Network
  * @vms:	the VMs, whose they are
@@ -327,7 +330,8 @@ json_t *json_networks(const struct vms *vms)
 			list,
 			json_pack("{s:s, s:o, s:b, s:o}", "name", n->name, "uplink",
 				  json_text(*n->tap ? n->tap : NULL), "connected", n->has_tap,
-				  "counters", n->uplink ? counters_of(n->uplink, 0) : json_null()));
+				  "counters",
+				  n->uplink ? counters_of(n->uplink, UPLINK_PORT) : json_null()));
 	}
 	return list;
 }
