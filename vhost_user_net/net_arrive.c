@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "vhost_user_net/net_segment.h"
+#include "vhost_user_net/net_spec.h"
 
 /* Frames of one link before the next one's turn. */
 #define AT_ONCE 16
@@ -48,14 +49,25 @@ static const char *judge(struct net_port *port, unsigned number, const struct vi
 	return net_frame_offload(f, hdr, NET_OFFLOADS);
 }
 
-static bool takes_gso(const struct net_port *port, unsigned gso)
+static bool takes_gso(const struct net_port *port, const struct net_offload *o)
 {
+	bool ipv4 = port->frame.headers.type == ETHERTYPE_IPV4;
+
+	if (port->uplink)
+		return net_tap_takes(port, o);
 	if (!net_port_has(port, VIRTIO_NET_F_GUEST_CSUM) ||
-	    ((gso & VIRTIO_NET_HDR_GSO_ECN) && !net_port_has(port, VIRTIO_NET_F_GUEST_ECN)))
+	    ((o->gso & VIRTIO_NET_HDR_GSO_ECN) && !net_port_has(port, VIRTIO_NET_F_GUEST_ECN)))
 		return false;
-	return net_port_has(port, (gso & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4
-					  ? VIRTIO_NET_F_GUEST_TSO4
-					  : VIRTIO_NET_F_GUEST_TSO6);
+	if (o->gso == VIRTIO_NET_HDR_GSO_UDP_L4)
+		return net_port_has(port, ipv4 ? VIRTIO_NET_F_GUEST_USO4 : VIRTIO_NET_F_GUEST_USO6);
+	return net_port_has(port, ipv4 ? VIRTIO_NET_F_GUEST_TSO4 : VIRTIO_NET_F_GUEST_TSO6);
+}
+
+static int place_part(struct net_port *port, const struct net_offload *o, const struct iovec *parts,
+		      unsigned n_parts, size_t len)
+{
+	return port->uplink ? net_tap_place(port, o, parts, n_parts, len)
+			    : net_port_place(port, o, parts, n_parts, len);
 }
 
 static int place_segments(struct net_port *port)
@@ -74,7 +86,7 @@ static int place_segments(struct net_port *port)
 			{.iov_base = head, .iov_len = f->offload.hdr_len},
 			{.iov_base = (void *)payload, .iov_len = n},
 		};
-		int r = net_port_place(port, &none, parts, 2, f->offload.hdr_len + n);
+		int r = place_part(port, &none, parts, 2, f->offload.hdr_len + n);
 
 		if (r)
 			return r;
@@ -104,10 +116,14 @@ static int place(struct net_port *port)
 {
 	const struct net_offload *o = &port->frame.offload;
 
-	if (port->uplink)
-		return net_tap_place(port);
-	if (o->gso && !takes_gso(port, o->gso))
+	if (o->gso && !takes_gso(port, o))
 		return place_segments(port);
+	if (port->uplink) {
+		int r = net_tap_place(port, o, port->out_segs, net_port_parts(port, port->out_segs),
+				      port->frame.len);
+
+		return r == NET_PLACE_CUT ? place_segments(port) : r;
+	}
 	if (o->csum && !net_port_has(port, VIRTIO_NET_F_GUEST_CSUM))
 		return place_filled(port);
 	return net_port_give(port, o, port->out_segs, net_port_parts(port, port->out_segs),

@@ -18,3 +18,11 @@ static inline uint16_t net_checksum_fold(uint32_t sum)
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
 }
+
+/* The same for a field of TCP's or UDP's. Zero would say "no checksum" in UDP (RFC 768), and is the same number. */
+static inline uint16_t net_checksum_filled(uint32_t sum)
+{
+	uint16_t x = net_checksum_fold(sum);
+
+	return x ? x : 0xffff;
+}

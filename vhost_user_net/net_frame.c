@@ -127,10 +127,14 @@ static const char *check_gso(const struct net_frame *f, struct net_offload *o, u
 {
 	const struct net_headers *h = &f->headers;
 	unsigned type = o->gso & ~VIRTIO_NET_HDR_GSO_ECN;
+	bool udp = o->gso == VIRTIO_NET_HDR_GSO_UDP_L4;
 	const struct tcp_header *tcp;
 	size_t hdr_len;
 
-	if (type == VIRTIO_NET_HDR_GSO_TCPV4) {
+	if (udp) {
+		if (!(features >> VIRTIO_NET_F_HOST_USO & 1))
+			return "UDP segmentation not agreed on";
+	} else if (type == VIRTIO_NET_HDR_GSO_TCPV4) {
 		if (h->type != ETHERTYPE_IPV4 || !(features >> VIRTIO_NET_F_HOST_TSO4 & 1))
 			return "IPv4 segmentation not agreed on, or not IPv4";
 	} else if (type == VIRTIO_NET_HDR_GSO_TCPV6) {
@@ -141,10 +145,18 @@ static const char *check_gso(const struct net_frame *f, struct net_offload *o, u
 	}
 	if ((o->gso & VIRTIO_NET_HDR_GSO_ECN) && !(features >> VIRTIO_NET_F_HOST_ECN & 1))
 		return "segmentation with ECN not agreed on";
-	if (!o->csum || o->csum_start != h->l4 || h->protocol != IP_TCP || h->ip_end != f->len)
-		return "segmentation of something else than TCP";
+	if (!o->csum || o->csum_start != h->l4 || h->protocol != (udp ? IP_UDP : IP_TCP) ||
+	    h->ip_end != f->len)
+		return "segmentation of something else than was said";
 	if (o->gso_size == 0)
 		return "segments of no length";
+	if (udp) {
+		hdr_len = h->l4 + sizeof(struct udp_header);
+		if (hdr_len > f->head_len || hdr_len > f->len)
+			return "UDP header is not whole";
+		o->hdr_len = (uint16_t)hdr_len;
+		return NULL;
+	}
 	/* The rules saw to it that the fixed part of TCP's header is in the copy. */
 	tcp = (const void *)(f->head + h->l4);
 	hdr_len = h->l4 + (tcp->offset >> 4) * 4u;
@@ -230,10 +242,7 @@ void net_frame_flatten(const struct net_frame *f, uint8_t *to)
 void net_frame_fill_checksum(const struct net_offload *o, uint8_t *flat, size_t len)
 {
 	uint32_t sum = net_checksum_add(0, flat + o->csum_start, len - o->csum_start);
-	uint16_t x = net_checksum_fold(sum);
-	be16 wire;
+	be16 wire = be16_of(net_checksum_filled(sum));
 
-	/* Zero would say "no checksum" in UDP, and is the same number in TCP. */
-	wire = be16_of(x ? x : 0xffff);
 	memcpy(flat + o->csum_start + o->csum_offset, &wire, sizeof(wire));
 }

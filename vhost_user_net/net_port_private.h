@@ -15,9 +15,10 @@
 #include "vhost_user_net/vu_device.h"
 
 /* What a driver, or a tap, may ask to be done with a frame, if all is agreed on. */
-#define NET_OFFLOADS                                                  \
-	(1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4 | \
-	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN)
+#define NET_OFFLOADS                                                      \
+	(1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4 |     \
+	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN | \
+	 1ull << VIRTIO_NET_F_HOST_USO)
 
 /* Frames a call of net_port_transmit() or net_port_arrive(). */
 #define NET_BURST 64
@@ -56,7 +57,8 @@ struct net_port {
 	bool rx_waits;	    /* for the guest to post buffers; links are left alone meanwhile */
 
 	bool plain, any_mac, uplink;
-	int tap; /* net_tap.c; -1: none */
+	int tap;	    /* net_tap.c; -1: none */
+	bool tap_takes_uso; /* as far as is known */
 
 	struct net_rules rules;
 	/* net_card.c; MACs as numbers, 0: none. */
@@ -106,7 +108,9 @@ void net_port_one_frame(struct net_port *port, size_t len, unsigned n_segs);
 void net_port_show_links(struct net_port *port);
 
 bool net_tap_transmit(struct net_port *port);
-int net_tap_place(struct net_port *port);
+bool net_tap_takes(const struct net_port *port, const struct net_offload *offload);
+int net_tap_place(struct net_port *port, const struct net_offload *offload,
+		  const struct iovec *parts, unsigned n_parts, size_t len);
 
 bool net_card_confines(struct net_port *port);
 void net_card_hears(struct net_port *port);
@@ -117,7 +121,7 @@ bool net_card_is_anothers(const struct net_port *port, unsigned number, const ui
 bool net_card_mac_is_anothers(const struct net_port *port, unsigned number, const uint8_t mac[6]);
 
 /* Outcomes of net_port_place(), beside 0. */
-enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN };
+enum { NET_PLACE_FULL = 1, NET_PLACE_DOWN, NET_PLACE_CUT };
 
 int net_port_place(struct net_port *port, const struct net_offload *offload,
 		   const struct iovec *parts, unsigned n_parts, size_t len);

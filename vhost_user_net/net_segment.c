@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Software segmentation: each segment repeats the headers, with lengths, sequence number, flags,
- * IPv4 identification and all checksums its own.
+ * Software segmentation: each segment repeats the headers, with lengths, IPv4 identification and all checksums
+ * its own; of TCP, with sequence number and flags of its own, too.
  */
 #include "vhost_user_net/net_segment.h"
 
@@ -41,13 +41,36 @@ static uint32_t finish_ip(const struct net_segmenter *s, uint8_t *head, size_t p
 		ip->identification = be16_of((uint16_t)(be16_get(ip->identification) + s->index));
 		ip->checksum = be16_of(0);
 		ip->checksum = be16_of(net_checksum_fold(net_checksum_add(0, ip, l4 - l3)));
-		return net_checksum_pseudo4(ip->source, ip->destination, IP_TCP, transport);
+		return net_checksum_pseudo4(ip->source, ip->destination, s->headers->protocol,
+					    transport);
 	} else {
 		struct ipv6_header *ip = (void *)(head + l3);
 
 		ip->payload_length = be16_of((uint16_t)(l4 - l3 - sizeof(*ip) + transport));
-		return net_checksum_pseudo6(ip->source, ip->destination, IP_TCP, transport);
+		return net_checksum_pseudo6(ip->source, ip->destination, s->headers->protocol,
+					    transport);
 	}
+}
+
+/* Return: where the checksum goes. */
+static be16 *finish_tcp(const struct net_segmenter *s, uint8_t *head, size_t payload)
+{
+	struct tcp_header *tcp = (void *)head;
+
+	tcp->sequence = be32_of(be32_get(tcp->sequence) + (uint32_t)(s->at - s->offload->hdr_len));
+	if (s->at + payload < s->len)
+		tcp->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	if (s->index > 0)
+		tcp->flags &= (uint8_t)~TCP_CWR;
+	return &tcp->checksum;
+}
+
+static be16 *finish_udp(uint8_t *head, size_t payload)
+{
+	struct udp_header *udp = (void *)head;
+
+	udp->length = be16_of((uint16_t)(sizeof(*udp) + payload));
+	return &udp->checksum;
 }
 
 /**
@@ -64,22 +87,19 @@ size_t net_segment_next(struct net_segmenter *s, uint8_t head[NET_RULES_HEAD],
 {
 	size_t l4 = s->headers->l4, hdr_len = s->offload->hdr_len;
 	size_t n = min_t(size_t, s->offload->gso_size, s->len - s->at);
-	struct tcp_header *tcp = (void *)(head + l4);
+	be16 *checksum;
 	uint32_t sum;
 
 	if (n == 0)
 		return 0;
 	memcpy(head, s->frame, hdr_len);
 	sum = finish_ip(s, head, n);
-	tcp->sequence = be32_of(be32_get(tcp->sequence) + (uint32_t)(s->at - hdr_len));
-	if (s->at + n < s->len)
-		tcp->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
-	if (s->index > 0)
-		tcp->flags &= (uint8_t)~TCP_CWR;
-	tcp->checksum = be16_of(0);
+	checksum = s->headers->protocol == IP_UDP ? finish_udp(head + l4, n)
+						  : finish_tcp(s, head + l4, n);
+	*checksum = be16_of(0);
 	sum = net_checksum_add(sum, head + l4, hdr_len - l4);
 	sum = net_checksum_add(sum, s->frame + s->at, n);
-	tcp->checksum = be16_of(net_checksum_fold(sum));
+	*checksum = be16_of(net_checksum_filled(sum));
 	*ret_payload = s->frame + s->at;
 	s->at += n;
 	s->index++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Cutting a long TCP frame into segments, for a card that takes no long ones. Pure. */
+/* Cutting a long frame of TCP or UDP into segments, for a card that takes no long ones. Pure. */
 #pragma once
 
 #include <stddef.h>

@@ -12,7 +12,9 @@
  */
 #include "vhost_user_net/net_port_private.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@ void net_port_tap(struct net_port *port, int tap)
 		net_port_set_up(port, false);
 	fd_close(port->tap);
 	port->tap = tap;
+	port->tap_takes_uso = true;
 	if (tap >= 0)
 		net_port_set_up(port, true);
 }
@@ -77,26 +80,49 @@ bool net_tap_transmit(struct net_port *port)
 }
 
 /**
- * net_tap_place() - give the host the frame that is on its way
- * @port:	the uplink's, with the frame judged
- *
- * Return: 0; NET_PLACE_FULL where the frame is lost; NET_PLACE_DOWN.
+ * net_tap_takes() - whether the host takes frames that are longer than a segment
+ * @port:	the uplink's
+ * @offload:	what they are to be cut into
  */
-int net_tap_place(struct net_port *port)
+bool net_tap_takes(const struct net_port *port, const struct net_offload *offload)
 {
-	struct virtio_net_hdr hdr = net_frame_header(&port->frame.offload);
-	unsigned n = 1;
+	return offload->gso != VIRTIO_NET_HDR_GSO_UDP_L4 || port->tap_takes_uso;
+}
 
-	/* What comes out of a link is in two pieces at the most: there is room for one more. */
-	port->out_segs[0] = (struct iovec){.iov_base = &hdr, .iov_len = sizeof(hdr)};
-	n += net_port_parts(port, port->out_segs + 1);
-	if (writev(port->tap, port->out_segs, (int)n) >= 0) {
+/* Pieces of a frame that comes out of a link: judged copy, and the rest, which may go round the link's end. */
+#define PIECES 3
+
+/**
+ * net_tap_place() - give the host a frame
+ * @port:	the uplink's
+ * @offload:	what is left to do with it
+ * @parts:	the frame; may lie in shared memory
+ * @n_parts:	how many, at most PIECES
+ * @len:	bytes in them
+ *
+ * Linux takes long frames of UDP since 6.2, and refuses them before: then they are cut from here on.
+ *
+ * Return: 0; NET_PLACE_FULL where the frame is lost; NET_PLACE_CUT where it is to be cut; NET_PLACE_DOWN.
+ */
+int net_tap_place(struct net_port *port, const struct net_offload *offload,
+		  const struct iovec *parts, unsigned n_parts, size_t len)
+{
+	struct virtio_net_hdr hdr = net_frame_header(offload);
+	struct iovec out[1 + PIECES] = {{.iov_base = &hdr, .iov_len = sizeof(hdr)}};
+
+	assert(n_parts <= PIECES);
+	memcpy(out + 1, parts, n_parts * sizeof(*parts));
+	if (writev(port->tap, out, 1 + (int)n_parts) >= 0) {
 		port->count.rx_frames++;
-		port->count.rx_bytes += port->frame.len;
+		port->count.rx_bytes += len;
 		return 0;
 	}
 	if (is_gone(port, errno))
 		return NET_PLACE_DOWN;
+	if (errno == EINVAL && offload->gso == VIRTIO_NET_HDR_GSO_UDP_L4) {
+		port->tap_takes_uso = false;
+		return NET_PLACE_CUT;
+	}
 	port->count.rx_full++;
 	return NET_PLACE_FULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio 1.2, as far as a network card needs it. Names are the specification's: sections 2.7 (split
- * virtqueues), 2.8 (packed virtqueues), 5.1 (network device), 6 (reserved feature bits).
+ * Virtio 1.2, as far as a network card needs it, and UDP segmentation, which 1.3 has added. Names are the specification's:
+ * sections 2.7 (split virtqueues), 2.8 (packed virtqueues), 5.1 (network device), 6 (reserved feature bits).
  */
 #pragma once
 
@@ -84,6 +84,9 @@ static_assert(offsetof(struct pvirtq_desc, flags) == 14, "2.8.13");
 #define VIRTIO_F_VERSION_1	    32
 #define VIRTIO_F_RING_PACKED	    34
 #define VIRTIO_F_IN_ORDER	    35
+#define VIRTIO_NET_F_GUEST_USO4	    54
+#define VIRTIO_NET_F_GUEST_USO6	    55
+#define VIRTIO_NET_F_HOST_USO	    56
 
 /* 5.1.6 */
 #define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u
@@ -91,6 +94,7 @@ static_assert(offsetof(struct pvirtq_desc, flags) == 14, "2.8.13");
 #define VIRTIO_NET_HDR_GSO_NONE	    0u
 #define VIRTIO_NET_HDR_GSO_TCPV4    1u
 #define VIRTIO_NET_HDR_GSO_TCPV6    4u
+#define VIRTIO_NET_HDR_GSO_UDP_L4   5u
 #define VIRTIO_NET_HDR_GSO_ECN	    0x80u
 
 struct virtio_net_hdr {

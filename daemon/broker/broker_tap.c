@@ -17,8 +17,13 @@
 /* virtio 1.2, 5.1.6: with the number of buffers, as in a guest's rings. */
 #define HEADER 12
 
-/* What a tap may leave to be done with a frame. */
-#define OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
+/* What a tap may leave to be done with a frame. Linux before 6.2 has no word for the second, and leaves no such frames. */
+#define OFFLOADS     (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
+#define OFFLOADS_UDP (TUN_F_USO4 | TUN_F_USO6)
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
 
 /**
  * broker_tap_sound() - whether a text may be the name of a network interface
@@ -107,7 +112,9 @@ int broker_tap_open(const char *name, int *ret_fd, char *text, size_t size)
 			r = -ENODEV;
 		return say(text, size, why_not_attached(r), r);
 	}
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 || ioctl(fd, TUNSETOFFLOAD, OFFLOADS) < 0)
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
+	    (ioctl(fd, TUNSETOFFLOAD, OFFLOADS | OFFLOADS_UDP) < 0 &&
+	     ioctl(fd, TUNSETOFFLOAD, OFFLOADS) < 0))
 		return say(text, size, "setting up its headers", -errno);
 	*ret_fd = take_fd(&fd);
 	return 0;

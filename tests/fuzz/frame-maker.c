@@ -300,12 +300,16 @@ static void finish(struct maker *m, uint8_t protocol)
 static void ask_for_cutting(struct maker *m)
 {
 	struct virtio_net_hdr *hdr = &m->f->hdr;
+	bool udp = m->kind == KIND_UDP4 || m->kind == KIND_UDP6;
 
-	if (!(m->with & WITH_GSO) || (m->kind != KIND_TCP4 && m->kind != KIND_TCP6) || !hdr->flags)
+	if (!(m->with & WITH_GSO) || !hdr->flags ||
+	    (!udp && m->kind != KIND_TCP4 && m->kind != KIND_TCP6))
 		return;
-	hdr->gso_type = m->kind == KIND_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+	hdr->gso_type = udp		       ? VIRTIO_NET_HDR_GSO_UDP_L4
+			: m->kind == KIND_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4
+					       : VIRTIO_NET_HDR_GSO_TCPV6;
 	hdr->gso_size = le16_of((uint16_t)(word(m) % 1600));
-	hdr->hdr_len = le16_of((uint16_t)(m->l4 + 20));
+	hdr->hdr_len = le16_of((uint16_t)(m->l4 + (udp ? 8 : 20)));
 }
 
 /* Some bytes become others: of the frame, its header, or the frame's end is cut off. */

@@ -23,6 +23,10 @@
 #include "vhost_user_net/net_neighbor.h"
 #include "vhost_user_net/net_rules.h"
 
+#define USO                                                                \
+	(1ull << VIRTIO_NET_F_HOST_USO | 1ull << VIRTIO_NET_F_GUEST_USO4 | \
+	 1ull << VIRTIO_NET_F_GUEST_USO6)
+#define ALL   (FE_FEATURES | USO)
 #define PLAIN (1ull << VIRTIO_F_VERSION_1 | 1ull << VHOST_USER_F_PROTOCOL_FEATURES)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,7 +54,7 @@ static void begin(uint8_t how)
 		if (config.fixed_mac)
 			frame_mac(config.mac, i);
 		fe_open(fe, &net, &config);
-		fe_start(fe, i == PLAIN_ONE ? PLAIN : FE_FEATURES, 256);
+		fe_start(fe, i == PLAIN_ONE ? PLAIN : ALL, 256);
 		/* A plain card has one buffer for a frame, and some are too small for it. */
 		fe_rx_fill(fe, 256, i == PLAIN_ONE && (how & 4) ? 600 : 2048);
 	}
@@ -156,7 +160,7 @@ static void from_daemon(struct cursor *c)
 static void restart(uint8_t how)
 {
 	struct fe *fe = &guests[SENDER];
-	uint64_t features = FE_FEATURES;
+	uint64_t features = ALL;
 
 	if (how & 1)
 		features &= ~(1ull << VIRTIO_NET_F_MRG_RXBUF);
@@ -168,6 +172,8 @@ static void restart(uint8_t how)
 		features = PLAIN;
 	if (how & 64)
 		features |= 1ull << VIRTIO_F_RING_PACKED;
+	if (how & 128)
+		features &= ~USO;
 	restarted = true;
 	fe_connect(fe);
 	fe_start(fe, features, how & 16 ? 16 : 256);

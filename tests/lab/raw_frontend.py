@@ -264,13 +264,13 @@ class Card(Frontend):
         """Frames that may be sent now."""
         return self.SLOTS[TX] - (self.avail[TX] - self.used(TX) & 0xffff)
 
-    def transmit(self, frames):
-        """No more than there is room for."""
+    def transmit(self, frames, header=bytes(12)):
+        """No more than there is room for; the header is what is to be done with each (virtio 1.2, 5.1.6)."""
         heads = []
         for frame in frames:
             slot = (self.avail[TX] + len(heads)) % self.SLOTS[TX]
             at = self.at(TX, slot) - GPA
-            self.mem[at:at + 12 + len(frame)] = bytes(12) + frame
+            self.mem[at:at + 12 + len(frame)] = header + frame
             self.desc(TX, slot, GPA + at, 12 + len(frame))
             heads.append(slot)
         self.post(TX, *heads)

@@ -90,6 +90,82 @@ size_t tcp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload
 	return len;
 }
 
+/* Many datagrams in one frame, as a driver leaves them; IPv6 from an address that is made of no MAC. */
+size_t long_udp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload, bool ipv6)
+{
+	static const uint8_t source[16] = {0xfd, [15] = 7}, destination[16] = {0xfd, [15] = 8};
+	size_t len = udp_frame(f, from, dst, payload), l4 = ipv6 ? 54 : 34;
+	struct udp_header *udp = (void *)(f + l4);
+	struct ipv4_header *ip = (void *)(f + 14);
+	uint32_t sum;
+
+	ip->identification = be16_of(0xfffe);
+	sum = net_checksum_pseudo4(ip->source, ip->destination, IP_UDP, 8 + payload);
+	if (ipv6) {
+		struct ipv6_header ip6 = {.version_class_label = be32_of(6u << 28),
+					  .payload_length = be16_of((uint16_t)(8 + payload)),
+					  .next_header = IP_UDP,
+					  .hop_limit = 64};
+
+		memcpy(ip6.source, source, 16);
+		memcpy(ip6.destination, destination, 16);
+		memmove(f + 54, f + 34, 8 + payload);
+		memcpy(f + 14, &ip6, sizeof(ip6));
+		f[12] = 0x86;
+		f[13] = 0xdd;
+		sum = net_checksum_pseudo6(source, destination, IP_UDP, 8 + payload);
+		len += 20;
+	}
+	udp->checksum = be16_of((uint16_t)~net_checksum_fold(sum));
+	return len;
+}
+
+struct virtio_net_hdr uso_of(bool ipv6)
+{
+	return (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				       .gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+				       .gso_size = le16_of(1000),
+				       .csum_start = le16_of(ipv6 ? 54 : 34),
+				       .csum_offset = le16_of(6)};
+}
+
+/* The checksum of TCP or UDP in a frame. */
+void assert_checksums(const uint8_t *f, size_t len)
+{
+	const struct ipv4_header *ip = (const void *)(f + 14);
+	const struct ipv6_header *ip6 = (const void *)(f + 14);
+	bool ipv6 = ip->version_ihl == 0x60;
+	size_t l4 = ipv6 ? 54 : 34, n = len - l4;
+	uint32_t sum =
+		ipv6 ? net_checksum_pseudo6(ip6->source, ip6->destination, ip6->next_header, n)
+		     : net_checksum_pseudo4(ip->source, ip->destination, ip->protocol, n);
+
+	assert_int_equal(net_checksum_fold(net_checksum_add(sum, f + l4, n)), 0);
+}
+
+/* Datagram @i of 1000 bytes out of a long frame of UDP. */
+void assert_datagram(const uint8_t *got, size_t len, const uint8_t *f, size_t f_len, bool ipv6,
+		     unsigned i)
+{
+	size_t l4 = ipv6 ? 54 : 34, left = f_len - l4 - 8 - i * 1000, n = min_t(size_t, left, 1000);
+	const struct udp_header *udp = (const void *)(got + l4);
+	const struct ipv4_header *ip = (const void *)(got + 14);
+	const struct ipv6_header *ip6 = (const void *)(got + 14);
+
+	assert_int_equal(len, l4 + 8 + n);
+	assert_memory_equal(got + l4 + 8, f + l4 + 8 + i * 1000, n);
+	assert_memory_equal(got + l4, f + l4, 4);
+	assert_int_equal(be16_get(udp->length), 8 + n);
+	assert_checksums(got, len);
+	if (ipv6) {
+		assert_int_equal(be16_get(ip6->payload_length), 8 + n);
+		return;
+	}
+	assert_int_equal(be16_get(ip->total_length), 28 + n);
+	assert_int_equal(be16_get(ip->identification), (0xfffe + i) & 0xffff);
+	assert_int_equal(net_checksum_fold(net_checksum_add(0, ip, 20)), 0);
+}
+
 const uint8_t *mac_of(unsigned n)
 {
 	static uint8_t mac[NET_PORTS][6];

@@ -30,6 +30,11 @@ int set_up(void **state _unused_);
 int tear_down(void **state _unused_);
 size_t udp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload);
 size_t tcp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload);
+size_t long_udp_frame(uint8_t *f, unsigned from, const uint8_t dst[6], size_t payload, bool ipv6);
+struct virtio_net_hdr uso_of(bool ipv6);
+void assert_checksums(const uint8_t *f, size_t len);
+void assert_datagram(const uint8_t *got, size_t len, const uint8_t *f, size_t f_len, bool ipv6,
+		     unsigned i);
 const uint8_t *mac_of(unsigned n);
 void start(struct fe *fe, uint64_t features);
 void send_frame(struct fe *fe, const struct virtio_net_hdr *h, const void *f, size_t len);

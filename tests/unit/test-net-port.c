@@ -59,15 +59,6 @@ static void long_frames_go_whole_to_those_who_take_them(void **state _unused_)
 	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 }
 
-static void assert_checksums(const uint8_t *f, size_t len)
-{
-	const struct ipv4_header *ip = (const void *)(f + 14);
-	size_t n = len - 34;
-	uint32_t sum = net_checksum_pseudo4(ip->source, ip->destination, ip->protocol, n);
-
-	assert_int_equal(net_checksum_fold(net_checksum_add(sum, f + 34, n)), 0);
-}
-
 static void others_get_segments_and_checksums(void **state _unused_)
 {
 	static uint8_t f[70000];
@@ -112,6 +103,89 @@ static void others_get_segments_and_checksums(void **state _unused_)
 	len = tcp_frame(f, 0, mac_of(1), 2500);
 	send_frame(&a, &csum, f, len);
 	assert_nothing(&b);
+}
+
+#define GUEST_USO (BIT(VIRTIO_NET_F_GUEST_USO4) | BIT(VIRTIO_NET_F_GUEST_USO6))
+
+static void datagrams_in_one_frame_are_cut_for_others(void **state _unused_)
+{
+	static uint8_t f[70000];
+
+	start(&a, FE_FEATURES | BIT(VIRTIO_NET_F_HOST_USO));
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct virtio_net_hdr h = uso_of(ipv6);
+		size_t len = long_udp_frame(f, 0, mac_of(1), 60300, ipv6);
+
+		fe_connect(&b);
+		start(&b, FE_FEATURES | GUEST_USO);
+
+		send_frame(&a, &h, f, len);
+		assert_received(&b, f, len);
+		assert_int_equal(hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+		assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+		assert_int_equal(le16_get(hdr.gso_size), 1000);
+		assert_int_equal(le16_get(hdr.hdr_len), ipv6 ? 62 : 42);
+		fe_connect(&b);
+		start(&b, FE_FEATURES);
+		send_frame(&a, &h, f, len);
+		for (unsigned i = 0; i < 61; i++) {
+			size_t n = fe_rx(&b, &hdr, buf, sizeof(buf));
+
+			assert_int_equal(hdr.flags, 0);
+			assert_int_equal(hdr.gso_type, 0);
+			assert_datagram(buf, n, f, len, ipv6, i);
+		}
+		assert_nothing(&b);
+	}
+}
+
+/* What the driver takes of one kind says nothing of another. */
+static void each_kind_of_cutting_is_agreed_on_by_itself(void **state _unused_)
+{
+	static uint8_t f[70000];
+	struct virtio_net_hdr h4 = uso_of(false), h6 = uso_of(true), ecn = h4, bad = h4;
+	size_t len;
+
+	start(&a, FE_FEATURES | BIT(VIRTIO_NET_F_HOST_USO) | BIT(VIRTIO_NET_F_HOST_ECN));
+	start(&b, (FE_FEATURES & ~BIT(VIRTIO_NET_F_GUEST_TSO4)) | BIT(VIRTIO_NET_F_GUEST_USO4));
+	len = long_udp_frame(f, 0, mac_of(1), 3000, false);
+	send_frame(&a, &h4, f, len);
+	assert_received(&b, f, len);
+	len = long_udp_frame(f, 0, mac_of(1), 3000, true);
+	send_frame(&a, &h6, f, len);
+	for (unsigned i = 0; i < 3; i++)
+		assert_datagram(buf, fe_rx(&b, &hdr, buf, sizeof(buf)), f, len, true, i);
+	len = tcp_frame(f, 0, mac_of(1), 3000);
+	send_frame(&a, &tso4, f, len);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fe_rx(&b, &hdr, buf, sizeof(buf)), 54 + 1000);
+	assert_nothing(&b);
+
+	/* Not agreed on; with TCP's congestion bit; of another protocol; without its checksum; of no length. */
+	start(&c, FE_FEATURES);
+	len = long_udp_frame(f, 2, mac_of(1), 3000, false);
+	send_frame(&c, &h4, f, len);
+	assert_int_equal(counters(&c).tx_refused, 1);
+	fe_connect(&c);
+	len = long_udp_frame(f, 0, mac_of(1), 3000, false);
+	ecn.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+	send_frame(&a, &ecn, f, len);
+	bad.flags = 0;
+	send_frame(&a, &bad, f, len);
+	bad = h4;
+	bad.gso_size = le16_of(0);
+	send_frame(&a, &bad, f, len);
+	send_frame(&a, &tso4, f, len);
+	len = tcp_frame(f, 0, mac_of(1), 3000);
+	bad = tso4;
+	bad.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
+	send_frame(&a, &bad, f, len);
+	assert_int_equal(counters(&a).tx_refused, 5);
+	assert_nothing(&b);
+	/* One datagram alone is that. */
+	len = long_udp_frame(f, 0, mac_of(1), 900, true);
+	send_frame(&a, &h6, f, len);
+	assert_datagram(buf, fe_rx(&b, &hdr, buf, sizeof(buf)), f, len, true, 0);
 }
 
 static void a_full_ring_costs_the_frame_alone(void **state _unused_)
@@ -672,6 +746,8 @@ int main(void)
 		T(other_features_set_the_card_up_anew),
 		T(long_frames_go_whole_to_those_who_take_them),
 		T(others_get_segments_and_checksums),
+		T(datagrams_in_one_frame_are_cut_for_others),
+		T(each_kind_of_cutting_is_agreed_on_by_itself),
 		T(a_full_ring_costs_the_frame_alone),
 		T(the_daemon_sends),
 		T(the_daemon_waits_for_room),
