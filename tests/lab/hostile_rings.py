@@ -457,7 +457,7 @@ offloads.table("frame", PASSES, (
 
 def with_offloads(f, *headers):
     offered = struct.unpack("<Q", f.ask(GET_FEATURES))[0]
-    f.features(offered & (FEATURES | 0x3fff))
+    f.features(offered & (FEATURES | 0x3fff | 7 << 54))
     f.memory()
     f.ring(RX)
     f.ring(TX)
@@ -476,6 +476,12 @@ offloads.table("agreed", PASSES, (
     ("segments-of-no-tcp", header(1, 4, UDP6 + 8, 100, UDP6, 6)),
     ("segments-of-another-ip", header(1, 1, UDP6 + 8, 100, UDP6, 6)),
     ("segments-of-every-kind", *[header(1, kind, UDP6 + 8, 100, UDP6, 6) for kind in KINDS]),
+    ("datagrams-of-0", header(1, 5, UDP6 + 8, 0, UDP6, 6)),
+    ("datagrams-of-1", header(1, 5, UDP6 + 8, 1, UDP6, 6)),
+    ("datagrams-without-a-checksum", header(0, 5, UDP6 + 8, 10)),
+    ("datagrams-with-a-checksum-of-tcp", header(1, 5, UDP6 + 8, 10, UDP6, 16)),
+    ("datagrams-of-an-inner-header", header(1, 5, UDP6 + 8, 10, UDP6 + 8, 6)),
+    ("datagrams-with-ecn", header(1, 0x85, UDP6 + 8, 10, UDP6, 6)),
     ("anything", *[random.Random(number).randbytes(HEADER) for number in KINDS]),
 ), with_offloads)
 
