@@ -11,9 +11,9 @@ def others():
     return cpus - {GENERATOR_CPU} if len(cpus) > 1 else cpus
 
 
-def boost():
+def boost(pid="self"):
     """Before other work of this machine: niceness does nothing between sessions that have autogroups of their own."""
     try:
-        pathlib.Path("/proc/self/autogroup").write_text("-15")
+        pathlib.Path(f"/proc/{pid}/autogroup").write_text("-15")
     except OSError as error:
         raise SystemExit(f"--boost: {error}")
