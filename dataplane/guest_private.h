@@ -108,8 +108,8 @@ struct guest {
 	atomic_bool hotkeys_posted, share_posted, link_posted;
 	struct guest_peers peers;
 	_Atomic uint64_t hotkey_words[HOTKEYS]; /* the newest chords, a word each */
-	_Atomic uint64_t
-		link_word; /* up:1 at bit 63, has_daemon:1 at 62, deaf:1 at 61, MAC:48 below */
+	/* up:1 at bit 63, has_daemon:1 at 62, deaf:1 at 61, MAC:48 below */
+	_Atomic uint64_t link_word;
 	_Atomic uint64_t foreign_word; /* a MAC, or 0 */
 
 	/* Start-up only. */

@@ -178,8 +178,8 @@ struct tcp {
 	uint16_t id;
 	struct list dirty, half_open;
 	unsigned n_half_open;
-	unsigned
-		unheard; /* SYNs that came again after their answer, since a connection was opened */
+	/* SYNs that came again after their answer, since a connection was opened */
+	unsigned unheard;
 	struct tcp_counters count;
 	uint8_t bucket[TCP_BUCKETS]; /* slot + 1 */
 	struct tcp_connection slot[TCP_CONNECTIONS];

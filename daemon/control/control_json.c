@@ -310,7 +310,7 @@ static json_t *counters_of(const struct vm *vm, unsigned port)
 			 number(n.rx_refused));
 }
 
-/* Where an uplink's process writes what goes through its one port: as of a first network, behind a private segment's. */
+/* The place of an uplink's one port: its process writes it where a VM's writes that of its first network. */
 #define UPLINK_PORT 1
 
 /**
