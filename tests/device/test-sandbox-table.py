@@ -304,8 +304,15 @@ class Table(unittest.TestCase):
             "is read by its user": "no" if os.stat(f"/proc/{pid}/environ").st_uid == 0 and
             (said["Uid"].split()[0] != "0" or not self.dumpable(pid)) else "yes",
             "core, memory, descriptors": f"0, 256 MiB, {least['Max open files']}" if limited else "the unit's",
-            "threads": said["Threads"],
+            "threads at rest": self.at_rest(pid),
         }
+
+    def at_rest(self, pid):
+        """Its threads, once those have ended that a single request has: the LAN export's listener is one of the broker's."""
+        end = time.monotonic() + SECONDS
+        while (threads := status(pid)["Threads"]) != "1" and time.monotonic() < end:
+            time.sleep(0.05)
+        return threads
 
     def dumpable(self, pid):
         """Of a process of root's the owner does not tell; what another of root's without a right may read does."""
