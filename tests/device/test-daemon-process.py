@@ -2,6 +2,7 @@
 """The real daemon as a process, on this machine's kernel and without any device: starting, stopping,
 being killed, being refused. usage: test-daemon-process.py USBROUTED USBROUTECTL"""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import unittest
 
 DAEMON, CTL = sys.argv[1:3]
 SECONDS = 60
+CLONE_NEWNET = 0x40000000
 
 
 class Daemon:
@@ -136,9 +138,15 @@ def children(pid):
 
 
 def network():
+    """All that a daemon could change of it. Only a namespace of the test's own changes by nobody else."""
     return [subprocess.run(words, capture_output=True, text=True).stdout
             for words in (["ip", "-d", "link"], ["ip", "route"], ["ip", "-6", "route"],
                           ["ss", "-Hlntuw"])]
+
+
+def setUpModule():
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+        raise OSError("no network namespace of its own: it needs root")
 
 
 class Process(unittest.TestCase):
