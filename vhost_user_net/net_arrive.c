@@ -81,7 +81,7 @@ static int place_segments(struct net_port *port)
 
 	if (!net_segment_begin(&s, f, net_port_flat(port)))
 		return NET_PLACE_FULL;
-	while ((n = net_segment_next(&s, head, &payload))) {
+	for (; (n = net_segment_next(&s, head, &payload)); port->n_segments++) {
 		struct iovec parts[2] = {
 			{.iov_base = head, .iov_len = f->offload.hdr_len},
 			{.iov_base = (void *)payload, .iov_len = n},
@@ -147,6 +147,7 @@ static int arrive_one(struct net_port *port, unsigned number)
 	if (r <= 0)
 		return EMPTY;
 	port->flat_is_frame = false;
+	port->n_segments = 0;
 	r = 0;
 	if (!net_frame_take(&port->frame, in.segs, in.n_segs, in.len, &hdr))
 		why = "too short or too long";
@@ -164,15 +165,20 @@ static int arrive_one(struct net_port *port, unsigned number)
 	return r == NET_PLACE_DOWN ? DOWN : ARRIVED;
 }
 
-/* Return: how that ended; ARRIVED where there may be more. */
+/*
+ * A frame counts as what it was cut into: each is a write into a tap.
+ *
+ * Return: how that ended; ARRIVED where there may be more.
+ */
 static int arrive_some(struct net_port *port, unsigned number, unsigned *budget)
 {
 	struct net_link *link = &port->peers.end[number].link;
 	int r = ARRIVED;
 
-	for (unsigned n = 0; n < AT_ONCE && *budget && r == ARRIVED; n++) {
+	for (unsigned n = 0, cost; n < AT_ONCE && *budget && r == ARRIVED; n += cost) {
 		r = arrive_one(port, number);
-		*budget -= r == ARRIVED;
+		cost = r == ARRIVED ? max_t(unsigned, port->n_segments, 1) : 0;
+		*budget -= min_t(unsigned, *budget, cost);
 	}
 	if (r != EMPTY)
 		return r;

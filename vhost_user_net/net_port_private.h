@@ -33,6 +33,12 @@ struct net_front {
 	struct vu_device dev;
 };
 
+/*
+ * Whether a tap takes long frames of UDP: the kernel's version says it, and the first frame tells. One
+ * that was taken has told for good: what is refused after it is that frame, and no other guest's.
+ */
+enum net_tap_uso { NET_TAP_USO_UNTRIED, NET_TAP_USO_TAKEN, NET_TAP_USO_REFUSED };
+
 struct net_port {
 	char name[64];
 	const struct net_port_ops *ops;
@@ -57,8 +63,8 @@ struct net_port {
 	bool rx_waits;	    /* for the guest to post buffers; links are left alone meanwhile */
 
 	bool plain, any_mac, uplink;
-	int tap;	    /* net_tap.c; -1: none */
-	bool tap_takes_uso; /* as far as is known */
+	int tap; /* net_tap.c; -1: none */
+	enum net_tap_uso tap_uso;
 
 	struct net_rules rules;
 	/* net_card.c; MACs as numbers, 0: none. */
@@ -77,7 +83,8 @@ struct net_port {
 
 	struct net_frame frame; /* the one on its way */
 	bool flat_is_frame;
-	uint8_t *flat; /* NET_FRAME_MAX and a header */
+	unsigned n_segments; /* that it was cut into */
+	uint8_t *flat;	     /* NET_FRAME_MAX and a header */
 
 	struct iovec tx_segs[VU_SEGMENTS];
 	struct iovec out_segs[1 + VU_SEGMENTS];

@@ -38,7 +38,7 @@ void net_port_tap(struct net_port *port, int tap)
 		net_port_set_up(port, false);
 	fd_close(port->tap);
 	port->tap = tap;
-	port->tap_takes_uso = true;
+	port->tap_uso = NET_TAP_USO_UNTRIED;
 	if (tap >= 0)
 		net_port_set_up(port, true);
 }
@@ -86,7 +86,7 @@ bool net_tap_transmit(struct net_port *port)
  */
 bool net_tap_takes(const struct net_port *port, const struct net_offload *offload)
 {
-	return offload->gso != VIRTIO_NET_HDR_GSO_UDP_L4 || port->tap_takes_uso;
+	return offload->gso != VIRTIO_NET_HDR_GSO_UDP_L4 || port->tap_uso != NET_TAP_USO_REFUSED;
 }
 
 /* Pieces of a frame that comes out of a link: judged copy, and the rest, which may go round the link's end. */
@@ -100,7 +100,7 @@ bool net_tap_takes(const struct net_port *port, const struct net_offload *offloa
  * @n_parts:	how many, at most PIECES
  * @len:	bytes in them
  *
- * Linux takes long frames of UDP since 6.2, and refuses them before: then they are cut from here on.
+ * Linux takes long frames of UDP since 6.2, and refuses them before: then they are all cut from here on.
  *
  * Return: 0; NET_PLACE_FULL where the frame is lost; NET_PLACE_CUT where it is to be cut; NET_PLACE_DOWN.
  */
@@ -109,18 +109,22 @@ int net_tap_place(struct net_port *port, const struct net_offload *offload,
 {
 	struct virtio_net_hdr hdr = net_frame_header(offload);
 	struct iovec out[1 + PIECES] = {{.iov_base = &hdr, .iov_len = sizeof(hdr)}};
+	bool uso = offload->gso == VIRTIO_NET_HDR_GSO_UDP_L4;
 
 	assert(n_parts <= PIECES);
 	memcpy(out + 1, parts, n_parts * sizeof(*parts));
 	if (writev(port->tap, out, 1 + (int)n_parts) >= 0) {
 		port->count.rx_frames++;
 		port->count.rx_bytes += len;
+		if (uso)
+			port->tap_uso = NET_TAP_USO_TAKEN;
 		return 0;
 	}
 	if (is_gone(port, errno))
 		return NET_PLACE_DOWN;
-	if (errno == EINVAL && offload->gso == VIRTIO_NET_HDR_GSO_UDP_L4) {
-		port->tap_takes_uso = false;
+	if (errno == EINVAL && uso) {
+		if (port->tap_uso == NET_TAP_USO_UNTRIED)
+			port->tap_uso = NET_TAP_USO_REFUSED;
 		return NET_PLACE_CUT;
 	}
 	port->count.rx_full++;
