@@ -2,7 +2,6 @@
 """The real daemon as a process, on this machine's kernel and without any device: starting, stopping,
 being killed, being refused. usage: test-daemon-process.py USBROUTED USBROUTECTL"""
 
-import ctypes
 import json
 import os
 import pathlib
@@ -19,9 +18,10 @@ import threading
 import time
 import unittest
 
+from guest_rig import own_network
+
 DAEMON, CTL = sys.argv[1:3]
 SECONDS = 60
-CLONE_NEWNET = 0x40000000
 
 
 class Daemon:
@@ -145,8 +145,7 @@ def network():
 
 
 def setUpModule():
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
-        raise OSError("no network namespace of its own: it needs root")
+    own_network()
 
 
 class Process(unittest.TestCase):

@@ -18,6 +18,8 @@ import tempfile
 import threading
 import unittest
 
+from guest_rig import own_network
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
@@ -26,6 +28,11 @@ Daemon, DAEMON, SECONDS = (getattr(daemon_process, name) for name in ("Daemon", 
 CTL = sys.argv[2]
 DEVLIST, IMPORT = b"\x01\x11\x80\x05\0\0\0\0", b"\x01\x11\x80\x03\0\0\0\0"
 NODEV = 4
+
+
+def setUpModule():
+    """A port that was free stays so."""
+    own_network()
 
 
 def free_port():
