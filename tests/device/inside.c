@@ -3,9 +3,10 @@
  * Makes system calls inside a process that runs, as an intruder there would: it stops the process (ptrace),
  * has it make one call, and lets it go on with what it was about. x86-64 only.
  *
- * usage: inside PID. Each line of its input is a call: its number, then up to six arguments: a number, `@TEXT`
- * (the address of TEXT in the process), `#N` (of N zero bytes). Each line of its output is what came of it: what it
- * returned, or "ends": the process does not live any more. A child that it makes is killed.
+ * usage: inside PID. It says "stopped" once the process is. Each line of its input is then a call: its
+ * number, then up to six arguments: a number, `@TEXT` (the address of TEXT in the process), `#N` (of N zero
+ * bytes). Each line of its output is what came of it: what it returned, or "ends": the process does not live
+ * any more. A child that it makes is killed.
  *
  * A call that the filter refuses by SIGSYS is followed until the process's own handler has returned.
  */
@@ -223,6 +224,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	stop_in_call(&old);
+	puts("stopped");
+	fflush(stdout);
 	while (lives && fgets(line, sizeof(line), stdin))
 		lives = one(&old, line);
 	if (lives)

@@ -117,6 +117,9 @@ class Inside:
     def __init__(self, pid):
         self.pid = pid
         self.process = subprocess.Popen([INSIDE, str(pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Until then it goes on with its own work, and with its ring.
+        line = self.process.stdout.readline().strip()
+        assert line == "stopped", f"inside {pid}: it said {line!r}"
 
     def call(self, *words):
         """What it returned; None: it has ended."""
@@ -154,8 +157,9 @@ class Inside:
             word(rings + sq[6] + (tail & mask) * 4, tail & mask)
             word(rings + sq[1], tail + 1)
             taken = self.call(426, fd, 1, 0, 0, 0, 0)
-            if taken != 1:
+            if taken is None or taken < 0:
                 return taken
+            assert taken == 1, f"{taken} entries were handed in"
             at = (word(rings + cq[1]) - 1) & word(rings + cq[2])
             memory.seek(rings + cq[5] + at * 16)
             what, result = struct.unpack("<Qi", memory.read(12))
