@@ -163,7 +163,7 @@ class Inside:
             at = (word(rings + cq[1]) - 1) & word(rings + cq[2])
             memory.seek(rings + cq[5] + at * 16)
             what, result = struct.unpack("<Qi", memory.read(12))
-            assert what == 0x494e, hex(what)
+            assert what == 0x494e, f"the ring did not refuse it at once: the last completion is {what:#x}'s"
             return result
 
     @staticmethod
