@@ -113,6 +113,19 @@ static void gd_deliver_imported(struct letter *letter)
 		gd->events->imported(gd->ctx, gd->ev_imported.r, &gd->ev_peer);
 }
 
+/*
+ * Control hears it before the guest has its answer: should this process be killed in between, control knows by
+ * which connection the guest waits, and ends it. A letter to the own loop would come a turn later.
+ */
+static void gd_say_imported(struct guest_device *gd, int r)
+{
+	gd->ev_imported.r = r;
+	if (gd->control == gd->guest->loop)
+		gd_deliver_imported(&gd->ev_imported.letter);
+	else
+		guest_device_event(gd, &gd->ev_imported, gd_deliver_imported, r, NULL);
+}
+
 static int gd_session_begin(struct guest_device *gd, struct client *client)
 {
 	size_t n = usbip_op_import_reply(gd->import_reply, sizeof(gd->import_reply), &client->op,
@@ -132,6 +145,7 @@ static int gd_session_begin(struct guest_device *gd, struct client *client)
 	gd->state = GD_SESSION;
 	gd->held = gd->resumed = false;
 	gd->reply_buffer = (struct stream_buffer){.data = gd->import_reply, .len = (uint32_t)n};
+	gd_say_imported(gd, 0);
 	stream_send(&gd->stream, &gd->reply_buffer);
 	stream_set_room(&gd->stream, usbip_session_takes(gd->session));
 	/* Take the bytes that came behind the request. */
@@ -148,11 +162,13 @@ static void gd_import_delivered(struct letter *letter)
 	if (r == -ENODEV && gd->state == GD_IDLE && !gd->taking && !gd->gone &&
 	    gd->guest->link_up && usb_device_ready(gd->usb))
 		r = gd_session_begin(gd, client);
-	if (r < 0 && client)
-		client_refuse(client, USBIP_ST_NODEV);
-	else if (r == 0)
+	if (r == 0) {
 		log_info("%s: %s: imported", gd->guest->cfg.name, gd->name);
-	guest_device_event(gd, &gd->ev_imported, gd_deliver_imported, r, NULL);
+		return;
+	}
+	if (client)
+		client_refuse(client, USBIP_ST_NODEV);
+	gd_say_imported(gd, r);
 }
 
 /**
