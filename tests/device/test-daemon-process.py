@@ -18,6 +18,7 @@ import threading
 import time
 import unittest
 
+import proc
 from guest_rig import own_network
 
 DAEMON, CTL = sys.argv[1:3]
@@ -99,13 +100,9 @@ class Daemon:
         """The process of one VM."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            for starter in children(self.process.pid):
-                for pid in children(starter):
-                    try:
-                        if pathlib.Path(f"/proc/{pid}/comm").read_text() == f"vm:{name}\n":
-                            return pid
-                    except (FileNotFoundError, ProcessLookupError):
-                        pass
+            for pid in proc.tree(self.process.pid):
+                if proc.name(pid) == f"vm:{name}":
+                    return pid
             time.sleep(0.05)
         raise TimeoutError
 
@@ -124,17 +121,6 @@ class Daemon:
         done = subprocess.run([CTL, "--json", "--socket", self.run / "control", *words],
                               capture_output=True, text=True, timeout=SECONDS)
         return done.returncode, done.stdout, done.stderr
-
-
-def has_ended(pid):
-    try:
-        return "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def children(pid):
-    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def network():
@@ -170,9 +156,8 @@ class Process(unittest.TestCase):
             self.assertEqual([(vm["name"], vm["address"], vm["connected"])
                               for vm in json.loads(out)["vms"]],
                              [("vm1", "10.77.0.11", False), ("vm2", "10.77.0.99", False)])
-            text = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
-            self.assertIn("CapEff:\t0000000000000000", text)
-            self.assertIn("NoNewPrivs:\t1", text)
+            said = proc.status(daemon.process.pid)
+            self.assertEqual((said["CapEff"], said["NoNewPrivs"]), ("0" * 16, "1"))
         finally:
             status, errors = daemon.stop()
         self.assertEqual(status, 0, errors)
@@ -373,7 +358,7 @@ class Process(unittest.TestCase):
         daemon.stop(signal.SIGTERM)
         daemon.configure("[vm vm1]\n")
         daemon.start()          # which waits for that
-        self.assertTrue(has_ended(leaves))
+        self.assertTrue(proc.has_ended(leaves))
         self.assertTrue(pathlib.Path(f"/proc/{stays}").exists())
         self.assertEqual(sorted(path.name for path in daemon.run.glob("vm*")), ["vm1.line", "vm1.sock"])
         status, errors = daemon.stop()

@@ -6,17 +6,18 @@ connection to control. usage: test-idle.py USBROUTED USBROUTECTL"""
 import importlib.util
 import json
 import pathlib
-import re
 import socket
 import sys
 import tempfile
 import time
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location("negative", pathlib.Path(__file__).with_name("test-negative.py"))
 negative = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(negative)
-Daemon, SECONDS, children = negative.Daemon, negative.SECONDS, negative.children
+Daemon, SECONDS = negative.Daemon, negative.SECONDS
 Card = negative.raw_frontend.Card
 
 # A timer that comes again and again is in each of these; one that is due once passes.
@@ -25,18 +26,14 @@ LOOKS = 12
 NETWORK = "[network lan]\nuplink = none\n"
 
 
-def tree(pid):
-    return [pid, *(one for child in children(pid) for one in tree(child))]
-
-
 def switches(pids):
     """{thread: how often it has run}"""
     found = {}
     for pid in pids:
-        for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            said = (path / "status").read_text()
-            name = re.search(r"^Name:\s+(.*)", said, re.M)[1]
-            found[f"{name} ({path.name})"] = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", said)))
+        for thread in proc.names(pid, "task"):
+            if said := proc.status(pid, "task", thread):
+                found[f"{said['Name']} ({thread})"] = sum(int(said[f"{kind}_ctxt_switches"])
+                                                          for kind in ("voluntary", "nonvoluntary"))
     return found
 
 
@@ -76,7 +73,7 @@ class Idle(unittest.TestCase):
 
     def looks(self):
         """Which threads were woken, and how often, a look each."""
-        pids = tree(self.daemon.process.pid)
+        pids = proc.tree(self.daemon.process.pid)
         before = switches(pids)
         for look in range(LOOKS):
             time.sleep(LOOK_SECONDS)

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import unittest
 
+import proc
 from guest_rig import own_network
 
 spec = importlib.util.spec_from_file_location(
@@ -71,21 +72,10 @@ def is_open(port):
 
 
 def process_of(name):
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "comm").read_text() == name + "\n" and Daemon.running.pid in ancestors(int(entry.name)):
-                return int(entry.name)
-        except (FileNotFoundError, ProcessLookupError):
-            pass
+    for pid in proc.tree(Daemon.running.pid):
+        if proc.name(pid) == name:
+            return pid
     return None
-
-
-def ancestors(pid):
-    found = []
-    while pid > 1 and len(found) < 8:
-        pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[1])
-        found.append(pid)
-    return found
 
 
 class LanExport(unittest.TestCase):

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
@@ -22,21 +24,11 @@ USBROUTED, MAD = sys.argv[1], sys.argv[3]
 
 def processes(folder):
     """All that run the program in this folder."""
-    found = []
-    for exe in pathlib.Path("/proc").glob("[0-9]*/exe"):
-        try:
-            if os.readlink(exe) == f"{folder}/usbrouted-vm":
-                found.append(int(exe.parent.name))
-        except OSError:
-            pass
-    return found
+    return [pid for pid in proc.every() if proc.program(pid) == f"{folder}/usbrouted-vm"]
 
 
 def has_begun(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("vm:")
-    except OSError:
-        return False
+    return proc.name(pid).startswith("vm:")
 
 
 class Mad(unittest.TestCase):

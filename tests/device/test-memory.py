@@ -10,18 +10,16 @@ import sys
 import tempfile
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
-Daemon, DAEMON, children = daemon_process.Daemon, daemon_process.DAEMON, daemon_process.children
+Daemon, DAEMON = daemon_process.Daemon, daemon_process.DAEMON
 
 # KiB, of all processes; with a device it may be as much (the lab's scenario "measured").
 MOST = 12 * 1024
-
-
-def tree(pid):
-    return [pid, *(one for child in children(pid) for one in tree(child))]
 
 
 class Memory(unittest.TestCase):
@@ -39,12 +37,11 @@ class Memory(unittest.TestCase):
             self.assertEqual(daemon.ctl("list")[0], 0)
             total = 0
             print()
-            for pid in tree(daemon.process.pid):
-                try:
-                    said = pathlib.Path(f"/proc/{pid}/status").read_text()
-                except FileNotFoundError:
+            for pid in proc.tree(daemon.process.pid):
+                said = proc.status(pid)
+                if "RssAnon" not in said:
                     continue        # one that did a call for the broker, and has ended since
-                name, anon, file = (re.search(rf"^{key}:\s+(\S+)", said, re.M)[1] for key in ("Name", "RssAnon", "RssFile"))
+                name, anon, file = (said[key].split()[0] for key in ("Name", "RssAnon", "RssFile"))
                 total += int(anon) + int(file)
                 print(f"{name:16} RssAnon {anon:>5} KiB, RssFile {file:>5} KiB")
             print(f"{'all':16} {total / 1024:.1f} MiB")

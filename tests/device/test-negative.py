@@ -25,7 +25,7 @@ import raw_frontend  # noqa: E402
 spec = importlib.util.spec_from_file_location("daemon_process", HERE / "test-daemon-process.py")
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
-Daemon, SECONDS, children = daemon_process.Daemon, daemon_process.SECONDS, daemon_process.children
+Daemon, SECONDS = daemon_process.Daemon, daemon_process.SECONDS
 
 CONFIG = "".join(f"[vm vm{n}]\naddress = 10.77.0.{10 + n}\nmac = 52:54:00:77:00:0{10 + n:x}\n" for n in range(1, 6))
 HOSTILE = "vm3"

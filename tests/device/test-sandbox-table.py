@@ -19,11 +19,13 @@ import tempfile
 import time
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
-Daemon, DAEMON, SECONDS, children = (getattr(daemon_process, name) for name in ("Daemon", "DAEMON", "SECONDS", "children"))
+Daemon, DAEMON, SECONDS = (getattr(daemon_process, name) for name in ("Daemon", "DAEMON", "SECONDS"))
 INSIDE, PAGE = sys.argv[3], pathlib.Path(sys.argv[4])
 LIBVIRT = sys.argv[5:6]
 # Not the VMs' processes' user where there is none of theirs (65534).
@@ -88,11 +90,6 @@ FILES = {"read /etc/shadow", "make a file where anybody may", "open a device nod
          "make a file in control's folder"}
 # What takes a user namespace, which nobody gets in a chroot.
 ENCLOSED = {"namespaces of its own", "its root"}
-
-
-def status(pid):
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
 
 
 def has_filters():
@@ -188,7 +185,7 @@ class Table(unittest.TestCase):
             self.skipTest("built with a sanitizer, which makes calls of its own")
         if os.uname().machine != "x86_64":
             self.skipTest("inside.c is x86-64's")
-        if int(status("self")["CapEff"], 16) & NEEDED != NEEDED:
+        if int(proc.status("self")["CapEff"], 16) & NEEDED != NEEDED:
             self.skipTest("root here has not all capabilities")
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
@@ -210,13 +207,10 @@ class Table(unittest.TestCase):
         """One that serves: shut in, and waiting."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            for pid in children(parent):
-                try:
-                    said = status(pid)
-                    if said["Name"] == name and said["Seccomp_filters"] == str(filters) and said["State"].startswith("S"):
-                        return pid
-                except (FileNotFoundError, ProcessLookupError):
-                    pass
+            for pid in proc.children(parent):
+                said = proc.status(pid)
+                if said and said["Name"] == name and said["Seccomp_filters"] == str(filters) and said["State"].startswith("S"):
+                    return pid
             time.sleep(0.02)
         self.fail(f"{name} is not there, shut in by {filters} filters")
 
@@ -239,7 +233,7 @@ class Table(unittest.TestCase):
             return closer
         # One is served at a time.
         self.frontend.close()
-        Daemon.until(lambda: not children(closer))
+        Daemon.until(lambda: not proc.children(closer))
         self.frontend = socket.socket(socket.AF_UNIX)
         self.frontend.settimeout(SECONDS)
         self.frontend.connect(str(self.daemon.run / f"v{self.vm}.sock"))
@@ -286,7 +280,7 @@ class Table(unittest.TestCase):
         return " ".join(CAPS.get(cap, str(cap)) for cap in range(64) if mask >> cap & 1) or "-"
 
     def state(self, pid):
-        said = status(pid)
+        said = proc.status(pid)
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
         least = {name: re.search(rf"^{name} +(\S+) +(\S+)", limits, re.M)[2]
                  for name in ("Max core file size", "Max open files", "Max data size")}
@@ -314,7 +308,7 @@ class Table(unittest.TestCase):
     def at_rest(self, pid):
         """Its threads, once those have ended that a single request has: the LAN export's listener is one of the broker's."""
         end = time.monotonic() + SECONDS
-        while (threads := status(pid)["Threads"]) != "1" and time.monotonic() < end:
+        while (threads := proc.status(pid)["Threads"]) != "1" and time.monotonic() < end:
             time.sleep(0.05)
         return threads
 
@@ -414,7 +408,7 @@ class Table(unittest.TestCase):
             pass
         self.daemon.words = []
         self.daemon.start()
-        said = status(self.daemon.process.pid)
+        said = proc.status(self.daemon.process.pid)
         self.assertEqual(said["Uid"].split(), ["0"] * 4)
         self.assertEqual((said["CapEff"], said["CapPrm"], said["CapBnd"]), ("0" * 16,) * 3)
         tries = {name: (words, allowed) for name, words, allowed in TRIES}

@@ -12,17 +12,14 @@ import tempfile
 import time
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
 Daemon, DAEMON, SECONDS = daemon_process.Daemon, sys.argv[1], daemon_process.SECONDS
 NOBODY = pwd.getpwnam("nobody")
-
-
-def status(pid):
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
 
 
 def has_filters():
@@ -45,13 +42,12 @@ class Sandbox(unittest.TestCase):
     def child(self, name):
         """A process that control has forked, once it has its name and is as shut in as it will be."""
         pid = self.daemon.process.pid
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
-            for child in children.read_text().split():
-                said = status(child)
-                if said["Name"] == name and (said["Seccomp"] == "2" or not has_filters()):
-                    return int(child)
+            for child in proc.children(pid):
+                said = proc.status(child)
+                if said and said["Name"] == name and (said["Seccomp"] == "2" or not has_filters()):
+                    return child
             time.sleep(0.05)
         self.fail(f"no {name} that has shut itself in")
 
@@ -62,14 +58,16 @@ class Sandbox(unittest.TestCase):
         self.daemon.start()
         for name, pid in self.processes().items():
             uid = 0 if name == "broker" else NOBODY.pw_uid
-            for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-                said = status(f"{pid}/task/{thread.name}")
+            for thread in proc.names(pid, "task"):
+                said = proc.status(pid, "task", thread)
+                if not said and thread != str(pid):
+                    continue    # one that did a call for the broker, and has ended since
                 self.assertEqual(said["Uid"].split(), [str(uid)] * 4, name)
                 self.assertEqual(said["Gid"].split(), [str(0 if uid == 0 else NOBODY.pw_gid)] * 4, name)
                 kept = "0" * 16 if name != "broker" else "%016x" % (1 << 1)
                 for kind in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
                     # What root may not do here it may not do there.
-                    mine = int(status("self")["CapPrm"], 16)
+                    mine = int(proc.status("self")["CapPrm"], 16)
                     most = int(kept, 16) & mine if kind in ("CapPrm", "CapEff") else int(kept, 16)
                     self.assertEqual(int(said[kind], 16) & ~most, 0, (name, kind))
                 self.assertEqual(said["NoNewPrivs"], "1", name)
@@ -86,16 +84,15 @@ class Sandbox(unittest.TestCase):
 
         def serving():
             """Those that have shut themselves in: with the starter's filter, the one they start with, and their own."""
-            every = pathlib.Path(f"/proc/{starter}/task/{starter}/children").read_text().split()
-            return [said for said in map(status, every)
-                    if said["Name"].startswith("vm:") and (said["Seccomp_filters"] == "3" or not has_filters())]
+            return [said for said in map(proc.status, proc.children(starter))
+                    if said and said["Name"].startswith("vm:") and (said["Seccomp_filters"] == "3" or not has_filters())]
 
         until = time.monotonic() + SECONDS
         while len(serving()) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         self.assertEqual(len(serving()), 2)
         if has_filters():
-            self.assertEqual(status(starter)["Seccomp_filters"], "1")
+            self.assertEqual(proc.status(starter)["Seccomp_filters"], "1")
         for said in serving():
             self.assertNotIn(said["Uid"].split()[0], ("0", str(os.getuid())))
             self.assertEqual(len(set(said["Uid"].split())), 1)

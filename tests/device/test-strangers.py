@@ -18,6 +18,8 @@ import sys
 import tempfile
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
@@ -38,10 +40,7 @@ def standing(sock):
     pid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
     def state():
-        try:
-            return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except OSError:
-            return "X"
+        return proc.status(pid).get("State", "X")[0]
 
     if state() in "TtXZ":
         yield
@@ -417,13 +416,9 @@ class Strangers(unittest.TestCase):
     def shared_memory(self):
         """Of the daemon and all processes that it has started, in bytes."""
         parents, shared = {}, {}
-        for path in pathlib.Path("/proc").glob("[0-9]*/status"):
-            try:
-                status = dict(line.split(":", 1) for line in path.read_text().splitlines())
-            except OSError:
-                continue
-            pid = int(path.parent.name)
-            parents[pid], shared[pid] = int(status["PPid"]), int(status.get("RssShmem", "0 kB").split()[0]) << 10
+        for pid in proc.every():
+            if said := proc.status(pid):
+                parents[pid], shared[pid] = int(said["PPid"]), int(said.get("RssShmem", "0 kB").split()[0]) << 10
 
         def ours(pid):
             while pid and pid != self.daemon.process.pid:

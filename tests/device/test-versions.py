@@ -12,11 +12,13 @@ import sys
 import tempfile
 import unittest
 
+import proc
+
 spec = importlib.util.spec_from_file_location(
     "daemon_process", pathlib.Path(__file__).with_name("test-daemon-process.py"))
 daemon_process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(daemon_process)
-Daemon, has_ended = daemon_process.Daemon, daemon_process.has_ended
+Daemon = daemon_process.Daemon
 PROGRAMS = {"now": (sys.argv[1], sys.argv[3]), "before": sys.argv[4:6], "stranger": sys.argv[6:8]}
 
 
@@ -50,9 +52,9 @@ class Versions(unittest.TestCase):
         return process
 
     def goes_on(self, process):
-        self.assertFalse(has_ended(process))
+        self.assertFalse(proc.has_ended(process))
         self.assertTrue(self.daemon.serves("vm1"))
-        self.assertFalse(has_ended(process), self.said())
+        self.assertFalse(proc.has_ended(process), self.said())
         self.assertNotIn("its process is lost", self.said())
 
     def test_up_and_down(self):
@@ -64,7 +66,7 @@ class Versions(unittest.TestCase):
                     self.start(other)
                     self.goes_on(process)
                 self.assertEqual(self.daemon.stop()[0], 0)
-                self.daemon.until(lambda pid=process: has_ended(pid))
+                self.daemon.until(lambda pid=process: proc.has_ended(pid))
 
     def test_no_version_in_common(self):
         process = self.first("now")
@@ -72,7 +74,7 @@ class Versions(unittest.TestCase):
             self.daemon.stop(signal.SIGTERM)
             self.start("stranger")
             self.assertIn("its process is of a version that this usbrouted does not speak", self.said())
-            self.assertFalse(has_ended(process))
+            self.assertFalse(proc.has_ended(process))
         # Whoever speaks its version finds it as it was.
         self.daemon.stop(signal.SIGKILL)
         self.start("now")
@@ -82,7 +84,7 @@ class Versions(unittest.TestCase):
         self.start("stranger")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as frontend:
             frontend.connect(str(self.daemon.run / "vm1.sock"))
-            self.daemon.until(lambda: has_ended(process))
+            self.daemon.until(lambda: proc.has_ended(process))
         self.assertNotEqual(self.daemon.vm_process("vm1"), process)
         self.assertTrue(self.daemon.serves("vm1"))
         self.assertEqual(self.daemon.stop()[0], 0)
@@ -95,10 +97,10 @@ class Versions(unittest.TestCase):
                 if now != first:
                     self.daemon.stop(signal.SIGTERM)
                     self.start(now)
-                    self.assertFalse(has_ended(process))
+                    self.assertFalse(proc.has_ended(process))
                 status, out, err = self.daemon.ctl("restart-vm", "vm1")
                 self.assertEqual((status, out), (0, '{"message":"vm1: it has another process; its card and its devices come back"}\n'), err)
-                self.assertTrue(has_ended(process))
+                self.assertTrue(proc.has_ended(process))
                 self.assertNotEqual(self.daemon.vm_process("vm1"), process)
                 self.assertTrue(self.daemon.serves("vm1"))
                 self.assertEqual(self.daemon.ctl("restart-vm", "vm9")[0], 3)
@@ -109,13 +111,13 @@ class Versions(unittest.TestCase):
         self.daemon.stop(signal.SIGTERM)
         self.start("stranger")
         self.assertEqual(self.daemon.stop()[0], 0)
-        self.daemon.until(lambda: has_ended(process))
+        self.daemon.until(lambda: proc.has_ended(process))
         process = self.first("now")
         self.daemon.stop(signal.SIGTERM)
         self.start("stranger")
         self.daemon.configure("[vm vm2]\n")
         self.assertEqual(self.daemon.ctl("reload")[0], 0)
-        self.daemon.until(lambda: has_ended(process))
+        self.daemon.until(lambda: proc.has_ended(process))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import sys
 import time
 import unittest
 
+import proc
+
 AGENT, LIBVIRT = sys.argv[4:6]
 sys.argv[4:6] = []
 spec = importlib.util.spec_from_file_location("process", pathlib.Path(__file__).with_name("test-control-process.py"))
@@ -97,11 +99,11 @@ class VmAgent(process.Process):
     def processes(self):
         """Agents that run in the guest."""
         found = []
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for pid in proc.every():
             try:
-                if (folder / "comm").read_text() == "usbroute-agent\n" and os.path.samefile(folder / "root", self.root):
-                    found.append(folder.name)
-            except OSError:
+                if proc.name(pid) == "usbroute-agent" and os.path.samefile(f"/proc/{pid}/root", self.root):
+                    found.append(str(pid))
+            except (FileNotFoundError, ProcessLookupError):
                 pass
         return found
 
