@@ -20,6 +20,7 @@ import time
 import unittest
 
 SECONDS = 60
+PATIENCE = 10  # the daemon's, in seconds
 spec = importlib.util.spec_from_file_location("process", pathlib.Path(__file__).with_name("test-control-process.py"))
 process = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(process)
@@ -96,7 +97,8 @@ class Events(process.Process):
         hung_up = select.poll()
         hung_up.register(silent, 0)
         n, s = 0, self.connect()
-        # Both are dropped by what they leave unread, long before the daemon's patience is over or a buffer grows.
+        # Both are dropped by what they leave unread, before a buffer grows.
+        began = time.monotonic()
         while self.connections() > 2:
             self.assertLess(n, 5000)
             for vm in "vm1", None:
@@ -105,7 +107,11 @@ class Events(process.Process):
                 self.assertEqual(reads.kinds(1), [("wanted", "keyboard", vm or "host")])
                 n += 1
         self.assertTrue(hung_up.poll(SECONDS * 1000))
-        self.assertIn(b"it does not read the events that it has asked for", self.logged())
+        why = [b"it does not read the events that it has asked for"]
+        # A machine that takes so long for that many events is overtaken by the daemon's patience with any answer.
+        if time.monotonic() - began > PATIENCE:
+            why.append(b"it has read nothing of an answer for 10 s")
+        self.assertTrue(any(words in self.logged() for words in why), self.logged())
         stopped.send_signal(signal.SIGCONT)
         stopped.stdout.close()
         self.assertEqual(self.ctl("status")[0], 0)
