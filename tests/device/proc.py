@@ -46,12 +46,6 @@ def program(pid):
         return None
 
 
-def parent(pid):
-    """None: it has ended."""
-    said = text(pid, "stat")
-    return said and int(said.rsplit(") ", 1)[1].split()[1])
-
-
 def children(pid):
     return [int(child) for child in (text(pid, "task", pid, "children") or "").split()]
 
